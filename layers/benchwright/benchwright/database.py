@@ -1,0 +1,357 @@
+"""The conversation with PostgreSQL: one role and one database for Workbench, made once and then left alone.
+
+Nothing here drops, revokes or takes over. Passwords become SCRAM verifiers on this side of the connection, so they
+appear neither in the server's log nor in its statistics.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
+from enum import Enum
+from typing import Literal, NamedTuple
+
+import psycopg2
+from psycopg2 import sql
+from psycopg2.extensions import connection as Connection
+from psycopg2.extensions import cursor as Cursor
+from psycopg2.extensions import encrypt_password
+
+from benchwright.errors import DatabaseFailed, TransientError
+
+DATABASE = "rstudio"
+"""Name of the database that Workbench keeps its state in."""
+
+MAINTENANCE_DATABASE = "postgres"
+"""Where the master works; every Aurora cluster has it."""
+
+CONNECT_TIMEOUT = 30
+"""Seconds; a paused Aurora Serverless cluster needs about 15 to resume (Aurora User Guide, "Scaling to zero ACUs")."""
+
+LOCK = 0x62656E6368777274
+"""Key of the advisory lock that two runs on one cluster share: "benchwrt" in ASCII."""
+
+LOCK_TIMEOUT = "25s"
+"""How long one run waits for another before it asks the state machine for patience."""
+
+
+class Credentials(NamedTuple):
+    """Who logs in, and with what."""
+
+    username: str
+    password: str
+
+
+@dataclass(frozen=True)
+class Server:
+    """How to reach PostgreSQL; its certificate must carry the name `endpoint` and be signed by `root_certificate`."""
+
+    endpoint: str
+    port: int
+    root_certificate: str
+
+
+class Outcome(NamedTuple):
+    """What became of role and database, and the version of the server that holds them, such as `17.7`."""
+
+    role: Literal["created", "updated", "unchanged"]
+    database: Literal["created", "unchanged"]
+    server_version: str
+
+
+class Login(Enum):
+    """How the server answered somebody who wants to log in."""
+
+    ACCEPTED = "accepted"
+    WRONG_CREDENTIALS = "wrong credentials"
+    NO_DATABASE = "no such database"
+    NO_ACCESS = "no access to the database"
+    NOT_NOW = "not now"
+    REFUSED = "refused"
+
+
+class Action(Enum):
+    """The steps from what is there to what is wanted, in the order in which they are taken."""
+
+    CREATE_ROLE = "create role"
+    SET_PASSWORD = "set password"
+    JOIN_ROLE = "join role"
+    CREATE_DATABASE = "create database"
+
+
+@dataclass(frozen=True)
+class Observed:
+    """What is there.
+
+    `role_may_login` is None where the role is missing, `database_owner` where the database is; `master_may_act` tells
+    whether the master may act for the role.
+    """
+
+    role_may_login: bool | None
+    password_fits: bool
+    database_owner: str | None
+    master_may_act: bool
+
+
+# A refused login has no SQLSTATE on the client's side, only text; the server writes it in English on Aurora.
+ANSWERS: tuple[tuple[Login, tuple[str, ...]], ...] = (
+    (Login.WRONG_CREDENTIALS, ("password authentication failed", "is not permitted to log in")),
+    (Login.NO_ACCESS, ("permission denied for database",)),
+    (
+        Login.NOT_NOW,
+        (
+            "connection refused",
+            "connection reset",
+            "connection timed out",
+            "timeout expired",
+            "too many connections",
+            "too many clients",
+            "remaining connection slots",
+            "database system is",
+            "not yet accepting connections",
+            "server closed the connection",
+            "connection has been closed unexpectedly",
+            "could not translate host name",
+            "network is unreachable",
+            "no route to host",
+            "ssl syscall error",
+            "resuming",
+        ),
+    ),
+)
+
+# SQLSTATE classes and codes after which the same statement may succeed: lost connections, exhausted resources, locks
+# held by others, a server that is going down or has just become a reader (25006).
+TRANSIENT_STATES = ("08", "53", "40", "57P", "55P03", "55006", "25006")
+
+REMEDIES: tuple[tuple[str, str], ...] = (
+    (
+        "certificate verify failed",
+        "Let PGSSLROOTCERT name the RDS root certificates of your region (layers/psycopg2/certificates/PROVENANCE.md)",
+    ),
+    ("does not match host name", "Connect to the endpoint that RDS gave, not to an alias of it"),
+    ("root certificate file", "Let PGSSLROOTCERT name a file of root certificates that exists"),
+    (
+        "pg_hba.conf",
+        "Allow this user over TLS: look at the cluster's parameter group and at what stands before the cluster",
+    ),
+)
+
+
+def parse_credentials(secret: str, arn: str) -> Credentials:
+    """Read the JSON that RDS and Secrets Manager write; raises DatabaseFailed, without a word of the secret."""
+    try:
+        values = json.loads(secret)
+        found = Credentials(values["username"], values["password"])
+    except (ValueError, KeyError, TypeError):
+        found = None
+    if not found or not all(isinstance(value, str) and value and "\0" not in value for value in found):
+        raise DatabaseFailed(
+            f'The secret {arn} is not JSON of the form {{"username": "…", "password": "…"}}. '
+            "Give it a new version of this form, then start again."
+        )
+    return found
+
+
+def login_answer(message: str) -> Login:
+    """Tell from the text of a refused login what it means."""
+    text = message.lower()
+    if "does not exist" in text:
+        if 'database "' in text:
+            return Login.NO_DATABASE
+        if 'role "' in text:
+            return Login.WRONG_CREDENTIALS
+    for answer, signs in ANSWERS:
+        if any(sign in text for sign in signs):
+            return answer
+    return Login.REFUSED
+
+
+def decide(observed: Observed, role: str, database: str = DATABASE) -> tuple[Action, ...]:
+    """Return the actions that lead from `observed` to a role that owns its database.
+
+    Raises DatabaseFailed where that would take over what somebody else made.
+    """
+    if observed.role_may_login is False:
+        raise DatabaseFailed(
+            f'The role "{role}" exists but may not log in, so it serves another purpose or was locked on purpose. '
+            f'Run ALTER ROLE "{role}" LOGIN, or rename it, then start again.'
+        )
+    if observed.database_owner not in (None, role):
+        raise DatabaseFailed(
+            f'The database "{database}" belongs to "{observed.database_owner}", not to "{role}", and Benchwright '
+            f'takes over nothing that others made. As its owner, run ALTER DATABASE "{database}" OWNER TO "{role}" '
+            f'if it is meant for Workbench, or ALTER DATABASE "{database}" RENAME TO another name, then start again.'
+        )
+    actions = []
+    if observed.role_may_login is None:
+        actions.append(Action.CREATE_ROLE)
+    elif not observed.password_fits:
+        actions.append(Action.SET_PASSWORD)
+    if observed.database_owner is None:
+        # Since PostgreSQL 16 the creator of a role may administer it but not act for it, which the owner of a database
+        # must be open to; before, membership decides. The same grant serves both.
+        if not observed.master_may_act:
+            actions.append(Action.JOIN_ROLE)
+        actions.append(Action.CREATE_DATABASE)
+    return tuple(actions)
+
+
+def ensure(server: Server, application: Credentials, read_master: Callable[[], Credentials]) -> Outcome:
+    """Bring role and database of the application about, and prove them by logging in as the application.
+
+    `read_master` returns the current master credentials; it is called only when something is missing, and once more
+    when they were rotated meanwhile. Raises DatabaseFailed when PostgreSQL refuses, and TransientError when it asks
+    for patience.
+    """
+    if _probe(server, application) is Login.ACCEPTED:
+        return Outcome("unchanged", "unchanged", _prove(server, application))
+    master, connection = _connect_as_master(server, read_master)
+    with closing(connection), _translated(), connection.cursor() as cursor:
+        cursor.execute("SELECT set_config('lock_timeout', %s, false)", (LOCK_TIMEOUT,))
+        cursor.execute("SELECT pg_advisory_lock(%s)", (LOCK,))  # held until the connection closes
+        observed = _observe(cursor, application.username)
+        if observed.role_may_login:
+            answer = _probe(server, application)
+            observed = replace(observed, password_fits=answer is not Login.WRONG_CREDENTIALS)
+        actions = decide(observed, application.username)
+        for action in actions:
+            _act(action, cursor, application, master)
+    version = _prove(server, application)
+    return Outcome(
+        "created" if Action.CREATE_ROLE in actions else "updated" if Action.SET_PASSWORD in actions else "unchanged",
+        "created" if Action.CREATE_DATABASE in actions else "unchanged",
+        version,
+    )
+
+
+def _connect(server: Server, who: Credentials, database: str) -> Connection:
+    connection: Connection = psycopg2.connect(
+        host=server.endpoint,
+        port=server.port,
+        user=who.username,
+        password=who.password,
+        dbname=database,
+        sslmode="verify-full",
+        sslrootcert=server.root_certificate,
+        connect_timeout=CONNECT_TIMEOUT,
+        application_name="benchwright",
+    )
+    connection.autocommit = True  # CREATE DATABASE refuses to run inside a transaction
+    return connection
+
+
+def _probe(server: Server, application: Credentials) -> Login:
+    """Log in as the application and tell the server's answer; raises when it says nothing about the role."""
+    try:
+        _connect(server, application, DATABASE).close()
+    except psycopg2.OperationalError as error:
+        answer = login_answer(str(error))
+        if answer in (Login.NOT_NOW, Login.REFUSED):
+            raise _login_error(server, application.username, error) from error
+        return answer
+    return Login.ACCEPTED
+
+
+def _connect_as_master(server: Server, read_master: Callable[[], Credentials]) -> tuple[str, Connection]:
+    """Log in as the master; a password that does not fit is read once more, since RDS rotates it on its own."""
+    master = read_master()
+    try:
+        return master.username, _connect(server, master, MAINTENANCE_DATABASE)
+    except psycopg2.OperationalError as error:
+        if login_answer(str(error)) is not Login.WRONG_CREDENTIALS:
+            raise _login_error(server, master.username, error) from error
+    master = read_master()
+    try:
+        return master.username, _connect(server, master, MAINTENANCE_DATABASE)
+    except psycopg2.OperationalError as error:
+        raise _login_error(server, master.username, error) from error
+
+
+def _observe(cursor: Cursor, role: str) -> Observed:
+    cursor.execute("SELECT rolcanlogin FROM pg_roles WHERE rolname = %s", (role,))
+    found = cursor.fetchone()
+    cursor.execute("SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = %s", (DATABASE,))
+    owner = cursor.fetchone()
+    privilege = "SET" if cursor.connection.server_version >= 160000 else "MEMBER"
+    may_act = False
+    if found:
+        cursor.execute("SELECT pg_has_role(CURRENT_USER, %s::name, %s)", (role, privilege))
+        may_act = bool(cursor.fetchone() == (True,))
+    return Observed(found[0] if found else None, False, owner[0] if owner else None, may_act)
+
+
+def _act(action: Action, cursor: Cursor, application: Credentials, master: str) -> None:
+    role, database = sql.Identifier(application.username), sql.Identifier(DATABASE)
+    password = sql.Literal(
+        encrypt_password(application.password, application.username, cursor.connection, "scram-sha-256")
+    )
+    statement = {
+        Action.CREATE_ROLE: sql.SQL("CREATE ROLE {role} LOGIN PASSWORD {password}"),
+        Action.SET_PASSWORD: sql.SQL("ALTER ROLE {role} PASSWORD {password}"),
+        Action.JOIN_ROLE: sql.SQL("GRANT {role} TO CURRENT_USER"),
+        Action.CREATE_DATABASE: sql.SQL("CREATE DATABASE {database} OWNER {role} TEMPLATE template0 ENCODING 'UTF8'"),
+    }[action].format(role=role, database=database, password=password)
+    try:
+        cursor.execute(statement)
+    except psycopg2.errors.InsufficientPrivilege as error:
+        raise DatabaseFailed(
+            f'PostgreSQL does not let "{master}" {action.value} "{application.username}": '
+            f"{error.diag.message_primary}. "
+            f'As a role that may, run GRANT "{application.username}" TO "{master}" WITH ADMIN OPTION, then start again.'
+        ) from error
+
+
+def _prove(server: Server, application: Credentials) -> str:
+    """Log in as the application, make a table as Workbench would, leave no trace, and return the server's version."""
+    try:
+        connection = _connect(server, application, DATABASE)
+    except psycopg2.OperationalError as error:
+        raise _login_error(server, application.username, error) from error
+    with closing(connection), _translated(), connection.cursor() as cursor:
+        cursor.execute("SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = current_database()")
+        owner = cursor.fetchone()
+        # Refuses where the database is another's; nothing else is decided here.
+        decide(Observed(True, True, owner[0] if owner else None, True), application.username)
+        connection.autocommit = False
+        try:
+            cursor.execute("CREATE TABLE public.benchwright_proof ()")
+        except psycopg2.errors.InsufficientPrivilege as error:
+            raise DatabaseFailed(
+                f'"{application.username}" may not create tables in the schema public of "{DATABASE}". Run '
+                f'ALTER SCHEMA public OWNER TO "{application.username}" there, then start again.'
+            ) from error
+        finally:
+            connection.rollback()
+        cursor.execute("SELECT current_setting('server_version')")
+        version = cursor.fetchone()
+    return str(version[0] if version else "").split()[0]
+
+
+def _login_error(server: Server, user: str, error: psycopg2.Error) -> DatabaseFailed | TransientError:
+    reason = " ".join(str(error).split())
+    text = f'PostgreSQL at {server.endpoint}:{server.port} does not let "{user}" log in: {reason}'
+    answer = login_answer(reason)
+    if answer is Login.NOT_NOW:
+        return TransientError(text)
+    if answer is Login.WRONG_CREDENTIALS:
+        remedy = "The secret holds another password than PostgreSQL: rotate the secret, then start again"
+    else:
+        remedy = next((remedy for sign, remedy in REMEDIES if sign in reason), "Mend what it names, then start again")
+    return DatabaseFailed(f"{text}. {remedy}.")
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Turn what PostgreSQL says to a statement into our errors; only its primary message, which quotes no statement."""
+    try:
+        yield
+    except psycopg2.Error as error:
+        state, message = error.pgcode or "08000", error.diag.message_primary or " ".join(str(error).split())
+        if state.startswith(TRANSIENT_STATES) or "concurrently updated" in message:
+            raise TransientError(f"PostgreSQL asked for patience: {message} ({state})") from error
+        raise DatabaseFailed(
+            f"PostgreSQL refused: {message} ({state}). Mend what it names, then start again."
+        ) from error

@@ -1,0 +1,109 @@
+"""The function CreateDatabase as Lambda calls it, on a real PostgreSQL and moto's Secrets Manager and DynamoDB."""
+
+import importlib.util
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from benchwright import observability
+from benchwright.database import Credentials
+from benchwright.errors import LockLost
+from benchwright.settings import settings
+from tests.rehearsal.postgres import Postgres
+
+APP = Path(__file__).parents[2] / "functions/create_database/app.py"
+EXECUTION = "arn:aws:states:us-east-1:123456789012:execution:deploy:one"
+CONTEXT = SimpleNamespace(
+    function_name="create_database",
+    memory_limit_in_mb=256,
+    invoked_function_arn="arn:aws:lambda:us-east-1:123456789012:function:create_database",
+    aws_request_id="one",
+)
+
+
+@pytest.fixture
+def handler(postgres: Postgres, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    environment = {
+        "APPLICATION": "benchwright",
+        "TABLE_NAME": "clusters",
+        "PGSSLROOTCERT": str(postgres.ca),
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "testing",
+        "POWERTOOLS_TRACE_DISABLED": "true",
+    }
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(observability, "_clients", {})
+    monkeypatch.setattr(observability.metrics.provider, "namespace", "Benchwright")
+    settings.cache_clear()
+    with mock_aws():
+        boto3.client("dynamodb").create_table(
+            TableName="clusters",
+            KeySchema=[{"AttributeName": "cluster", "KeyType": "HASH"}],
+            AttributeDefinitions=[{"AttributeName": "cluster", "AttributeType": "S"}],
+            BillingMode="PAY_PER_REQUEST",
+        )
+        item = {"cluster": {"S": "workbench"}, "holder": {"S": EXECUTION}}
+        boto3.client("dynamodb").put_item(TableName="clusters", Item=item)
+        specification = importlib.util.spec_from_file_location("create_database_app", APP)
+        assert specification
+        assert specification.loader
+        app = importlib.util.module_from_spec(specification)
+        specification.loader.exec_module(app)
+        yield app.handler
+    settings.cache_clear()
+
+
+def secret(name: str, who: Credentials) -> str:
+    document = json.dumps(who._asdict())
+    arn: str = boto3.client("secretsmanager").create_secret(Name=name, SecretString=document)["ARN"]
+    return arn
+
+
+def event(postgres: Postgres, application: Credentials, execution: str = EXECUTION) -> dict[str, Any]:
+    return {
+        "cluster": "workbench",
+        "execution": execution,
+        "database": {
+            "endpoint": "localhost",
+            "port": postgres.port,
+            "master_secret_arn": secret("rds!cluster-1", Credentials(postgres.master, postgres.master_password)),
+            "secret_arn": secret("benchwright/workbench/database", application),
+        },
+    }
+
+
+def test_the_first_call_creates_and_the_second_leaves_alone(
+    handler: Any, postgres: Postgres, application: Credentials, caplog: pytest.LogCaptureFixture
+) -> None:
+    version = str(postgres.execute("SHOW server_version")[0][0]).split()[0]
+    call = event(postgres, application)
+    assert handler(call, CONTEXT) == {
+        "done": True,
+        "role": "created",
+        "database": "created",
+        "server_version": version,
+    }
+    assert handler(call, CONTEXT) == {
+        "done": True,
+        "role": "unchanged",
+        "database": "unchanged",
+        "server_version": version,
+    }
+    logged = "".join(repr(vars(record)) for record in caplog.records)
+    assert len(caplog.records) >= 2
+    assert application.password not in logged
+    assert postgres.master_password not in logged
+
+
+def test_without_the_lock_nothing_is_created(handler: Any, postgres: Postgres, application: Credentials) -> None:
+    with pytest.raises(LockLost):
+        handler(event(postgres, application, "arn:another"), CONTEXT)
+    assert postgres.execute("SELECT count(*) FROM pg_roles WHERE rolname = 'rstudio'") == [(0,)]

@@ -1,0 +1,84 @@
+"""The private network of the rehearsal: one bridge, one virtual cable to each node, and names that nodes can resolve.
+
+It lives in the network namespace of the process that creates it, so it vanishes with it. Addresses of nodes are the
+ones that EC2 gave them, anywhere in 10.0.0.0/8; everything that is not a node (the local AWS, PostgreSQL) has an
+address on the bridge. Netlink is spoken through pyroute2, since a fresh machine may lack `ip`.
+"""
+
+import itertools
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from pyroute2 import IPRoute
+
+BRIDGE = "br0"
+GATEWAY = "10.255.255.1"
+METADATA_ADDRESS = "169.254.169.254"
+
+
+@contextmanager
+def network_of(pid: int) -> Iterator[None]:
+    """Let the calling thread, and it alone, act in the network namespace of process `pid`."""
+    own = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    other = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.setns(other, os.CLONE_NEWNET)
+        try:
+            yield
+        finally:
+            os.setns(own, os.CLONE_NEWNET)
+    finally:
+        os.close(own)
+        os.close(other)
+
+
+class Network:
+    """The bridge and what hangs on it."""
+
+    def __init__(self) -> None:
+        self.names: dict[str, str] = {}
+        self._cables = itertools.count(1)
+        self._services = itertools.count(2)
+
+    def start(self) -> None:
+        """Raise the loopback and the bridge; a bridge that is there already is used as it is."""
+        with IPRoute() as netlink:
+            loopback = _index(netlink, "lo")
+            netlink.link("set", index=loopback, state="up")
+            if not netlink.link_lookup(ifname=BRIDGE):
+                netlink.link("add", ifname=BRIDGE, kind="bridge")
+            bridge = _index(netlink, BRIDGE)
+            for address, prefix in ((GATEWAY, 8), (METADATA_ADDRESS, 32)):
+                if not list(netlink.get_addr(index=bridge, address=address)):
+                    netlink.addr("add", index=bridge, address=address, prefixlen=prefix)
+            netlink.link("set", index=bridge, state="up")
+
+    def connect(self, pid: int, address: str) -> None:
+        """Give the network namespace of process `pid` an `eth0` with this address, and a route through the bridge."""
+        with IPRoute() as netlink:
+            cable = f"node{next(self._cables)}"
+            netlink.link("add", ifname=cable, kind="veth", peer={"ifname": "eth0", "net_ns_pid": pid})
+            netlink.link("set", index=_index(netlink, cable), master=_index(netlink, BRIDGE), state="up")
+        with network_of(pid), IPRoute() as netlink:
+            netlink.link("set", index=_index(netlink, "lo"), state="up")
+            eth0 = _index(netlink, "eth0")
+            netlink.addr("add", index=eth0, address=address, prefixlen=8)
+            netlink.link("set", index=eth0, state="up")
+            netlink.route("add", dst="default", gateway=GATEWAY)
+
+    def service_address(self, name: str) -> str:
+        """An address of its own on the bridge for the service `name` (a database endpoint, say), which nodes then
+        resolve.
+        """
+        if name not in self.names:
+            number = next(self._services)
+            address = f"10.255.{255 - number // 250}.{number % 250 + 1}"
+            with IPRoute() as netlink:
+                netlink.addr("add", index=_index(netlink, BRIDGE), address=address, prefixlen=32)
+            self.names[name] = address
+        return self.names[name]
+
+
+def _index(netlink: IPRoute, name: str) -> int:
+    return int(netlink.link_lookup(ifname=name)[0])

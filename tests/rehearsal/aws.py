@@ -1,0 +1,185 @@
+"""The local AWS: moto's server with everything the rehearsal adds to it, put together and started.
+
+Functions, state machines, stacks and nodes each call it with keys of their own role, so that every line of calls.jsonl
+names its caller and its role, as CloudTrail would.
+"""
+
+import dataclasses
+import importlib
+import importlib.util
+import json
+import os
+import secrets
+import socket
+import string
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import boto3
+from botocore.config import Config
+
+from tests.rehearsal import clock as aws_time
+from tests.rehearsal.clock import Clock
+from tests.rehearsal.recorder import Identity, Recorder, role_policies
+from tests.rehearsal.server import Faults, NoFaults, Server
+
+ACCOUNT = "123456789012"
+REGION = "us-east-1"
+# In the order in which they are installed: a later one may use what an earlier one added.
+MODULES = (
+    "tests.rehearsal.interpreter",
+    "tests.rehearsal.functions",
+    "tests.rehearsal.services.secretsmanager",
+    "tests.rehearsal.services.rds",
+    "tests.rehearsal.services.efs",
+    "tests.rehearsal.services.ec2",
+    "tests.rehearsal.services.imagebuilder",
+    "tests.rehearsal.services.autoscaling",
+    "tests.rehearsal.services.ssm",
+    "tests.rehearsal.cloudformation",
+)
+CLIENT_SETTINGS = Config(
+    retries={"total_max_attempts": 3, "mode": "standard"}, connect_timeout=5, read_timeout=900, max_pool_connections=50
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Keys:
+    """What signs requests, in the spelling of sts:AssumeRole."""
+
+    access_key: str
+    secret_key: str
+    token: str | None = None
+
+    def environment(self) -> dict[str, str]:
+        token = {"AWS_SESSION_TOKEN": self.token} if self.token else {}
+        return {"AWS_ACCESS_KEY_ID": self.access_key, "AWS_SECRET_ACCESS_KEY": self.secret_key, **token}
+
+
+@dataclasses.dataclass
+class LocalAws:
+    """One AWS account in one region on this machine.
+
+    `listeners` are open sockets (of the host's network) that it serves on beside its own loopback;
+    `binds` are files that production code reads from a layer and the rehearsal replaces, as (source, path below /opt);
+    `names` are host names that functions inside the network resolve, with their addresses.
+    """
+
+    clock: Clock
+    directory: Path
+    listeners: list[socket.socket] = dataclasses.field(default_factory=list)
+    faults: Faults = dataclasses.field(default_factory=NoFaults)
+    modules: tuple[str, ...] = MODULES
+    account: str = ACCOUNT
+    region: str = REGION
+    port: int = 0
+    node_endpoint: str = ""
+    hosts: Any = None
+    postgres: dict[str, Any] = dataclasses.field(default_factory=dict)
+    names: dict[str, str] = dataclasses.field(default_factory=dict)
+    binds: list[tuple[Path, str]] = dataclasses.field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self.recorder = Recorder(self.directory / "calls.jsonl", self.clock.now)
+        self.server = Server(self.recorder, self.faults, self.identity_of)
+        self.identities: dict[str, Identity] = {}
+        self.administrator = self.register(Identity("rehearsal", recorded=False))
+        self._clients: dict[tuple[str, str | None, str, str | None], Any] = {}
+        self._lock = threading.RLock()
+
+    @property
+    def endpoint(self) -> str:
+        """For functions, SAM and the CLI. Spelt `localhost`: moto and SAM compare TemplateURL with that word."""
+        return f"http://localhost:{self.port}"
+
+    def start(self) -> None:
+        """Patches moto, installs every module that is there, and listens."""
+        aws_time.install(self.clock)
+        self.port = self.server.listen(("127.0.0.1", self.port))
+        for listener in self.listeners:
+            self.server.listen(listener)
+        # moto's own calls to itself (and botocore's clients inside it) go by these.
+        os.environ |= {
+            "MOTO_PORT": str(self.port),
+            "AWS_ENDPOINT_URL": self.endpoint,
+            "AWS_DEFAULT_REGION": self.region,
+        }
+        self.node_endpoint = self.node_endpoint or self.endpoint
+        self.modules = tuple(name for name in self.modules if _exists(name))
+        for name in self.modules:
+            importlib.import_module(name).install(self)
+
+    def stop(self) -> None:
+        """Ends the functions' processes and the server; writes policies.json."""
+        (self.directory / "policies.json").write_text(json.dumps(role_policies(self.account), indent=1, default=str))
+        for name in reversed(self.modules):
+            stop = getattr(importlib.import_module(name), "stop", None)
+            if stop is not None:
+                stop(self)
+        self.server.stop()
+        self.recorder.close()
+
+    def client(
+        self, service: str, role_arn: str | None = None, caller: str = "rehearsal", execution: str | None = None
+    ) -> Any:
+        """A cached boto3 client with keys of `role_arn`; without a role the administrator's, whose calls stay unrecorded."""
+        with self._lock:
+            cached = self._clients.get((service, role_arn, caller, execution))
+            if cached is None:
+                keys = self.assume(role_arn, caller, execution) if role_arn else self.administrator
+                cached = self._clients[service, role_arn, caller, execution] = boto3.session.Session().client(
+                    service,
+                    region_name=self.region,
+                    endpoint_url=self.endpoint,
+                    aws_access_key_id=keys.access_key,
+                    aws_secret_access_key=keys.secret_key,
+                    aws_session_token=keys.token,
+                    config=CLIENT_SETTINGS,
+                )
+            return cached
+
+    def assume(self, role_arn: str, caller: str, execution: str | None = None) -> Keys:
+        """Keys of a role for a caller whose calls are recorded under that name. The role must exist."""
+        session = "".join(c if c in string.ascii_letters + string.digits + "=,.@-_" else "-" for c in caller)[:64]
+        credentials = self.client("sts").assume_role(RoleArn=role_arn, RoleSessionName=session)["Credentials"]
+        keys = Keys(credentials["AccessKeyId"], credentials["SecretAccessKey"], credentials["SessionToken"])
+        self.identities[keys.access_key] = Identity(caller, role_arn, execution)
+        return keys
+
+    def register(self, identity: Identity) -> Keys:
+        """Keys without a role, as a person's: `cli` for sam and the AWS CLI."""
+        keys = Keys("AKIA" + "".join(secrets.choice(string.ascii_uppercase) for _ in range(16)), "rehearsal")
+        self.identities[keys.access_key] = identity
+        return keys
+
+    def identity_of(self, access_key: str) -> Identity | None:
+        """Whose key it is; a key from sts:AssumeRole that nobody registered (a node's) goes by its session's name."""
+        known = self.identities.get(access_key)
+        if known is not None:
+            return known
+        from moto.sts.models import sts_backends
+
+        role = sts_backends[self.account]["aws"].get_assumed_role_from_access_key(access_key)
+        if role is None:
+            return None
+        identity = self.identities[access_key] = Identity(role.session_name, role.role_arn)
+        return identity
+
+    def environment(self, caller: str = "cli") -> dict[str, str]:
+        """What a person sets to use this account: endpoint, region, keys."""
+        return {
+            "AWS_ENDPOINT_URL": self.endpoint,
+            "AWS_DEFAULT_REGION": self.region,
+            "AWS_REGION": self.region,
+            **self.register(Identity(caller)).environment(),
+        }
+
+
+def _exists(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:
+        return False

@@ -1,0 +1,155 @@
+"""Who called what: `calls.jsonl`, one line for each AWS call, and `policies.json`, the policies of each role.
+
+Calls of the rehearsal's own administrator are not recorded: in an account nobody would make them.
+"""
+
+import collections
+import datetime
+import io
+import json
+import threading
+import urllib.parse
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+STRUCK_OUT = "***"
+MAXIMUM_TEXT = 2000
+# Parameters that are secret wherever they occur, whoever calls.
+SECRET_FIELDS = frozenset(
+    {"SecretString", "SecretBinary", "Password", "MasterUserPassword", "NewPassword", "PrivateKey", "Plaintext"}
+)
+
+
+@dataclass
+class Identity:
+    """Whose keys sign a request. `execution` changes with every invocation of a function's process."""
+
+    caller: str
+    role_arn: str | None = None
+    execution: str | None = None
+    recorded: bool = True
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One AWS call as it stands in calls.jsonl."""
+
+    time: str
+    execution: str | None
+    caller: str
+    role: str | None
+    service: str
+    operation: str
+    parameters: Mapping[str, Any]
+    outcome: str
+
+    def line(self) -> str:
+        return json.dumps(vars(self), default=str, separators=(",", ":"))
+
+
+@dataclass
+class Recorder:
+    """Appends to `path` as calls happen. Thread safe."""
+
+    path: Path
+    now: Callable[[], float]
+    secrets: set[str] = field(default_factory=set)
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    _file: io.TextIOWrapper | None = field(default=None, repr=False)
+
+    def register_secret(self, value: str) -> None:
+        """A value that must never stand in the record, in whatever parameter it comes."""
+        if value:
+            self.secrets.add(value)
+
+    def record(
+        self, identity: Identity, service: str, operation: str, parameters: Mapping[str, Any], outcome: str
+    ) -> None:
+        if not identity.recorded:
+            return
+        entry = Entry(
+            time=datetime.datetime.fromtimestamp(self.now(), datetime.UTC).isoformat(timespec="milliseconds"),
+            execution=identity.execution,
+            caller=identity.caller,
+            role=identity.role_arn,
+            service=service,
+            operation=operation,
+            parameters=self._struck_out(parameters),
+            outcome=outcome,
+        )
+        with self._lock:
+            if self._file is None:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                self._file = self.path.open("w", encoding="utf-8", buffering=1)
+            self._file.write(entry.line() + "\n")
+
+    def entries(self) -> Iterator[dict[str, Any]]:
+        """What is recorded so far, as read back from the file."""
+        if self.path.exists():
+            with self.path.open(encoding="utf-8") as file:
+                yield from map(json.loads, file)
+
+    def count(self, execution: str | None = None) -> dict[str, int]:
+        """Calls as {"service:Operation": n}, of one execution or of all."""
+        return dict(
+            collections.Counter(
+                f"{entry['service']}:{entry['operation']}"
+                for entry in self.entries()
+                if execution is None or entry["execution"] == execution
+            )
+        )
+
+    def close(self) -> None:
+        with self._lock:
+            if self._file is not None:
+                self._file.close()
+                self._file = None
+
+    def _struck_out(self, value: Any, name: str = "") -> Any:
+        if name in SECRET_FIELDS:
+            return STRUCK_OUT
+        if isinstance(value, Mapping):
+            named_secret = "secret" in str(value.get("ParameterKey", "")).lower() or value.get("NoEcho")
+            return {
+                str(key): STRUCK_OUT if named_secret and key == "ParameterValue" else self._struck_out(member, str(key))
+                for key, member in value.items()
+            }
+        if isinstance(value, (list, tuple)):
+            return [self._struck_out(member) for member in value]
+        if isinstance(value, (bytes, bytearray)) or hasattr(value, "read"):
+            return f"<{len(value)} bytes>" if isinstance(value, (bytes, bytearray)) else "<stream>"
+        if isinstance(value, str):
+            for secret in self.secrets:
+                value = value.replace(secret, STRUCK_OUT)
+            return value if len(value) <= MAXIMUM_TEXT else f"{value[:MAXIMUM_TEXT]}… ({len(value)} characters)"
+        return value
+
+
+def role_policies(account: str) -> dict[str, dict[str, Any]]:
+    """The policies of each role in the account, by role ARN: what policies.json holds."""
+    from moto.iam.models import iam_backends
+
+    iam = iam_backends[account]["aws"]
+    return {
+        role.arn: {
+            "name": role.name,
+            "trust": _document(role.assume_role_policy_document),
+            "boundary": _managed(iam, role.permissions_boundary_arn) if role.permissions_boundary_arn else None,
+            "inline": {name: _document(document) for name, document in role.policies.items()},
+            "managed": {arn: _managed(iam, arn) for arn in role.managed_policies},
+        }
+        for role in iam.roles.values()
+    }
+
+
+def _managed(iam: Any, arn: str) -> Any:
+    policy = iam.managed_policies.get(arn)
+    return _document(policy.document) if policy is not None else None
+
+
+def _document(document: Any) -> Any:
+    if not isinstance(document, str):
+        return document
+    return json.loads(document if document.lstrip().startswith("{") else urllib.parse.unquote(document))

@@ -1,0 +1,382 @@
+"""The local AWS endpoint: moto's server, with operations added, requests checked and every call recorded.
+
+Each request is read with botocore's own models before anybody answers it, so added operations receive parsed parameters
+and return plain dictionaries, for every service and protocol alike, and limits of the models (length, pattern, enum)
+are refused here as AWS refuses them, whoever answers.
+"""
+
+import functools
+import io
+import logging
+import re
+import socket
+import threading
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from moto.core.exceptions import ServiceException
+from moto.core.parse import PROTOCOL_PARSERS
+from moto.core.request import Request, determine_request_protocol
+from moto.core.routing import get_service_router
+from moto.core.serialize import get_serializer_class
+from moto.core.utils import get_service_model
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+from werkzeug.exceptions import HTTPException
+from werkzeug.serving import BaseWSGIServer, make_server
+
+from tests.rehearsal import clock
+from tests.rehearsal.recorder import Identity, Recorder
+
+EXECUTION_HEADER = (
+    "X-Rehearsal-Execution"  # which execution a call of a state machine belongs to; AWS needs no such hint
+)
+UNKNOWN = Identity(caller="unknown")
+
+# Signing names (what stands in the credential scope) that are not botocore's name of the service.
+SERVICE_OF_SIGNING_NAME = {
+    "elasticfilesystem": "efs",
+    "monitoring": "cloudwatch",
+    "states": "stepfunctions",
+    "servicequotas": "service-quotas",
+    "tagging": "resourcegroupstaggingapi",
+}
+# Services whose own checks differ from their model (S3: elsewhere; EC2: codes of its own, no lengths).
+UNCHECKED = frozenset({"s3", "s3control", "ec2", "sts"})
+# Where the code of a violated constraint is not the usual one of the protocol.
+INVALID_CODES = {
+    "imagebuilder": "InvalidParameterValueException",
+    "logs": "InvalidParameterException",
+    "sns": "InvalidParameter",
+}
+
+
+class Proceed:
+    """What an added operation returns to let moto answer after all."""
+
+
+PROCEED = Proceed()
+
+
+class ServiceError(ServiceException):
+    """An error answer: the code as the service's model names it, and a message."""
+
+    def __init__(self, code: str, message: str, status: int | None = None) -> None:
+        super().__init__(code, message)
+        self.status = status
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request, as parsed by the service's model."""
+
+    service: str
+    operation: str
+    parameters: Mapping[str, Any]
+    identity: Identity
+    region: str
+    headers: Mapping[str, str]
+
+    def __getitem__(self, name: str) -> Any:
+        return self.parameters[name]
+
+    def get(self, name: str, default: Any = None) -> Any:
+        return self.parameters.get(name, default)
+
+
+type Operation = Callable[[Call], Mapping[str, Any] | Proceed | None]
+
+
+class Faults(Protocol):
+    """Where a rehearsal is told to fail. `take` returns what to do, once, or None."""
+
+    def take(self, kind: str, **facts: Any) -> dict[str, Any] | None: ...
+
+
+class NoFaults:
+    def take(self, kind: str, **facts: Any) -> dict[str, Any] | None:  # noqa: ARG002 - the protocol's names
+        return None
+
+
+@dataclass
+class Server:
+    """Answers on every socket given to `listen`. Operations added here come before moto's."""
+
+    recorder: Recorder
+    faults: Faults = field(default_factory=NoFaults)
+    identify: Callable[[str], Identity | None] = lambda _access_key: None
+    _operations: dict[tuple[str, str], Operation] = field(default_factory=dict)
+    _listeners: list[BaseWSGIServer] = field(default_factory=list)
+
+    def add(self, service: str, operation: str, handler: Operation) -> None:
+        """`service` and `operation` as botocore names them: add("ssm", "SendCommand", handler)."""
+        get_service_model(service).operation_model(operation)  # a name that botocore does not know is a mistake here
+        self._operations[service, operation] = handler
+
+    def operation(self, service: str, operation: str) -> Callable[[Operation], Operation]:
+        """`add` as a decorator."""
+
+        def register(handler: Operation) -> Operation:
+            self.add(service, operation, handler)
+            return handler
+
+        return register
+
+    def listen(self, listener: socket.socket | tuple[str, int]) -> int:
+        """Serves on an open, bound socket, or on an address; returns the port. Sockets stay the caller's to close."""
+        if isinstance(listener, socket.socket):
+            host, port = listener.getsockname()[:2]
+            file_descriptor: int | None = listener.fileno()
+        else:
+            (host, port), file_descriptor = listener, None
+        server = make_server(host, port, self._application, threaded=True, request_handler=_Handler, fd=file_descriptor)
+        server.daemon_threads = True  # type: ignore[attr-defined]
+        self._listeners.append(server)
+        threading.Thread(target=server.serve_forever, name=f"aws-{host}:{server.port}", daemon=True).start()
+        return server.port
+
+    def stop(self) -> None:
+        for server in self._listeners:
+            server.shutdown()
+            server.server_close()
+        self._listeners.clear()
+
+    @functools.cached_property
+    def _moto(self) -> DomainDispatcherApplication:
+        logging.getLogger("werkzeug").setLevel(logging.CRITICAL)
+
+        def create(service: Any) -> Any:
+            application = create_backend_app(service)
+            clock.patch_datetimes()  # moto loads a service at its first request
+            return application
+
+        return DomainDispatcherApplication(create)
+
+    def _application(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        body = _read_body(environ)
+        reading = _read_request(environ, body)
+        if reading is None:
+            return self._moto(environ, start_response)
+        call, model = reading
+        identity = self._identity(environ)
+        call = Call(call.service, call.operation, call.parameters, identity, call.region, call.headers)
+        answer = self._answer(call, model)
+        if answer is not None:
+            outcome, status, headers, content = answer
+            start_response(f"{status} {outcome}", list(headers.items()))
+            self.recorder.record(identity, call.service, call.operation, call.parameters, outcome)
+            return [content]
+        return self._proceed(call, environ, start_response)
+
+    def _answer(self, call: Call, model: Any) -> tuple[str, int, dict[str, str], bytes] | None:
+        """The answer of a fault, a violated constraint or an added operation; None lets moto answer."""
+        handler = self._operations.get((call.service, call.operation))
+        try:
+            if fault := self.faults.take(
+                "call", service=call.service, operation=call.operation, caller=call.identity.caller
+            ):
+                raise ServiceError(  # noqa: TRY301 - one way out for all error answers
+                    fault["code"], fault.get("message", "A fault of the rehearsal."), fault.get("status")
+                )
+            if call.service not in UNCHECKED:
+                refuse_violations(call, model.input_shape)
+            if handler is None:
+                return None
+            result = handler(call)
+            if isinstance(result, Proceed):
+                return None
+            return "ok", *_serialize(call, model, result or {})
+        except ServiceException as error:
+            status, headers, content = _serialize(call, model, error)
+            return error.code, getattr(error, "status", None) or status, headers, content
+        except Exception as error:
+            logging.getLogger(__name__).exception("%s:%s failed", call.service, call.operation)
+            failure = ServiceError("InternalFailure", f"The rehearsal failed: {error!r}")
+            _, headers, content = _serialize(call, model, failure)
+            return failure.code, 500, headers, content
+
+    def _proceed(self, call: Call, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        answered: dict[str, Any] = {}
+
+        def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
+            answered["status"], answered["headers"] = (
+                int(status.split()[0]),
+                {name.lower(): value for name, value in headers},
+            )
+            if "x-amzn-requestid" not in answered["headers"]:
+                headers = [*headers, ("x-amzn-RequestId", str(uuid.uuid4()))]
+            return start_response(status, headers, exc_info)
+
+        chunks = self._moto(environ, start)
+        outcome = "ok"
+        if answered["status"] >= 400:
+            content = b"".join(chunks)
+            chunks = [content]
+            outcome = _error_code(answered["status"], answered["headers"], content)
+        self.recorder.record(call.identity, call.service, call.operation, call.parameters, outcome)
+        return chunks
+
+    def _identity(self, environ: Mapping[str, Any]) -> Identity:
+        key = re.search(
+            r"Credential=([^/]+)/", f"{environ.get('HTTP_AUTHORIZATION', '')} {environ.get('QUERY_STRING', '')}"
+        )
+        identity = (key and self.identify(key[1])) or UNKNOWN
+        execution = environ.get("HTTP_" + EXECUTION_HEADER.upper().replace("-", "_"))
+        return Identity(identity.caller, identity.role_arn, execution or identity.execution, identity.recorded)
+
+
+class _Handler(MotoRequestHandler):
+    protocol_version = "HTTP/1.1"  # connections are kept, and `Expect: 100-continue` is answered at once
+
+    def log_request(self, *_args: Any, **_keywords: Any) -> None: ...
+
+
+def refuse_violations(call: Call, shape: Any) -> None:
+    """Raises as AWS does when a parameter is missing, too long, too short, out of range, no enum value or no match."""
+    found = list(_violations(shape, call.parameters, "")) if shape is not None else []
+    if not found:
+        return
+    protocol = str(get_service_model(call.service).protocol)
+    code = INVALID_CODES.get(call.service, "ValidationError" if protocol == "query" else "ValidationException")
+    if len(found) == 1:
+        raise ServiceError(code, f"1 validation error detected: {found[0]}")
+    raise ServiceError(code, f"{len(found)} validation errors detected: {'; '.join(found)}")
+
+
+def _violations(shape: Any, value: Any, path: str) -> Iterator[str]:
+    if shape.type_name == "structure" and isinstance(value, Mapping):
+        for name in shape.required_members:
+            if value.get(name) is None:
+                yield f"Value null at '{_below(path, name)}' failed to satisfy constraint: Member must not be null"
+        for name, member in shape.members.items():
+            if value.get(name) is not None:
+                yield from _violations(member, value[name], _below(path, name))
+        return
+    if shape.type_name == "list" and isinstance(value, list):
+        yield from _out_of_bounds(shape, len(value), value, path, "length")
+        for index, item in enumerate(value):
+            yield from _violations(shape.member, item, f"{path}.{index + 1}.member")
+    elif shape.type_name == "map" and isinstance(value, Mapping):
+        yield from _out_of_bounds(shape, len(value), dict(value), path, "length")
+        for key, item in value.items():
+            yield from _violations(shape.value, item, _below(path, str(key)))
+    elif shape.type_name == "string" and isinstance(value, str):
+        yield from _out_of_bounds(shape, len(value), value, path, "length")
+        if shape.enum and value not in shape.enum:
+            yield (
+                f"Value '{value}' at '{path}' failed to satisfy constraint: "
+                f"Member must satisfy enum value set: [{', '.join(shape.enum)}]"
+            )
+        if (pattern := shape.metadata.get("pattern")) and not _matches(pattern, value):
+            yield (
+                f"Value '{_short(value)}' at '{path}' failed to satisfy constraint: "
+                f"Member must satisfy regular expression pattern: {pattern}"
+            )
+    elif shape.type_name in {"integer", "long", "float", "double"} and isinstance(value, int | float):
+        yield from _out_of_bounds(shape, value, value, path, "value")
+
+
+def _out_of_bounds(shape: Any, size: float, value: Any, path: str, what: str) -> Iterator[str]:
+    for bound, beyond, words in (
+        ("max", size.__gt__, "less than or equal to"),
+        ("min", size.__lt__, "greater than or equal to"),
+    ):
+        limit = shape.metadata.get(bound)
+        if limit is not None and beyond(limit) is True:
+            yield (
+                f"Value '{_short(value)}' at '{path}' failed to satisfy constraint: "
+                f"Member must have {what} {words} {limit}"
+            )
+
+
+def _below(path: str, name: str) -> str:
+    name = name[:1].lower() + name[1:]
+    return f"{path}.{name}" if path else name
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 200 else f"{text[:200]}…"
+
+
+@functools.lru_cache(maxsize=1000)
+def _pattern(pattern: str) -> re.Pattern[str] | None:
+    try:
+        return re.compile(pattern)
+    except re.error:  # the models are written for Java
+        return None
+
+
+def _matches(pattern: str, value: str) -> bool:
+    compiled = _pattern(pattern)
+    return compiled is None or compiled.fullmatch(value) is not None
+
+
+def _read_body(environ: dict[str, Any]) -> bytes:
+    """Takes the body off the connection and puts it back, so that it can be read twice."""
+    stream = environ["wsgi.input"]
+    if environ.get("HTTP_TRANSFER_ENCODING", "").lower() == "chunked":
+        body = stream.read()
+        del environ["HTTP_TRANSFER_ENCODING"]
+    else:
+        body = stream.read(int(environ.get("CONTENT_LENGTH") or 0))
+    environ["CONTENT_LENGTH"] = str(len(body))
+    environ["wsgi.input"] = io.BytesIO(body)
+    return body
+
+
+def _read_request(environ: dict[str, Any], body: bytes) -> tuple[Call, Any] | None:
+    """The request as a call, with the model of its operation; None if it is no AWS request that can be told apart."""
+    scope = re.search(
+        r"Credential=[^/&]+(?:/|%2F)\d+(?:/|%2F)([^/%]+)(?:/|%2F)([^/%]+)(?:/|%2F)aws4_request",
+        f"{environ.get('HTTP_AUTHORIZATION', '')} {environ.get('QUERY_STRING', '')}",
+    )
+    if scope is None:
+        return None
+    region, signing_name = scope[1], scope[2].lower()
+    if signing_name == "elasticloadbalancing":
+        service = "elb" if b"Version=2012-06-01" in body else "elbv2"
+    elif signing_name == "s3" and environ["PATH_INFO"].startswith("/v20180820/"):
+        service = "s3control"
+    else:
+        service = SERVICE_OF_SIGNING_NAME.get(signing_name, signing_name)
+    request = Request({**environ, "wsgi.input": io.BytesIO(body)})
+    try:
+        model = get_service_model(service)
+        operation, path_parameters = get_service_router(service).match(request)
+        parser = PROTOCOL_PARSERS[determine_request_protocol(model, request.content_type)]
+        parameters = parser(operation).parse(
+            {
+                "method": request.method,
+                "values": request.values,
+                "headers": request.headers,
+                "body": body,
+                "url_path": request.path,
+                "url_params": path_parameters,
+            }
+        )
+    except (HTTPException, NotImplementedError, KeyError):
+        return None
+    return Call(service, operation.name, parameters or {}, UNKNOWN, region, dict(request.headers)), operation
+
+
+def _serialize(call: Call, model: Any, result: Any) -> tuple[int, dict[str, str], bytes]:
+    content_type = call.headers.get("Content-Type", "")
+    protocol = determine_request_protocol(model.service_model, content_type)
+    response = get_serializer_class(call.service, protocol)(model).serialize(result)
+    content = response["body"].encode() if isinstance(response["body"], str) else bytes(response["body"])
+    headers = {str(name): str(value) for name, value in response["headers"].items()}
+    headers.setdefault("x-amzn-RequestId", str(uuid.uuid4()))
+    headers["Content-Length"] = str(len(content))
+    return int(response["status_code"]), headers, content
+
+
+def _error_code(status: int, headers: Mapping[str, str], content: bytes) -> str:
+    if name := headers.get("x-amzn-errortype"):
+        return name.split(":")[0]
+    text = content[:20000].decode("utf-8", "replace")
+    found = re.search(r'"(?:__type|Code|code)"\s*:\s*"(?:[^"#]*#)?([^"]+)"', text) or re.search(
+        r"<Code>([^<]+)</Code>", text
+    )
+    return found[1] if found else f"HTTP {status}"

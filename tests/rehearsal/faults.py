@@ -8,7 +8,7 @@ from typing import Final
 
 KINDS: Final[dict[str, str]] = {
     "image": "a component's step fails in the Image Builder build; step=NAME chooses it",
-    "stack": "CloudFormation cannot make a resource; resource=LOGICAL_ID or type=AWS::… chooses it, reason=TEXT says why",
+    "stack": "CloudFormation cannot make a resource; resource=LOGICAL_ID or type=AWS::… chooses, reason=TEXT says why",
     "postgres": "PostgreSQL refuses, e.g. postgres:refuse",
     "node": "a node fails: node:verify-installation, or node:ssm-offline (it never appears in Systems Manager)",
 }

@@ -41,7 +41,7 @@ def require_namespaces() -> None:
         os._exit(0)
     if os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) != 0:
         raise NotAllowedError(
-            "This machine does not let root make namespaces and mounts, which the rehearsal's nodes are: in a container,"
+            "This machine lets root make no namespaces or mounts, which the rehearsal's nodes are: in a container,"
             " start it with `docker run --cap-add SYS_ADMIN --cap-add NET_ADMIN --security-opt apparmor=unconfined …`."
         )
 
@@ -77,11 +77,17 @@ def isolated(work: Callable[[Path], int]) -> int:
     return code if code >= 0 else 128 - code
 
 
-def _unshare() -> None:
-    os.unshare(os.CLONE_NEWNS | os.CLONE_NEWNET | os.CLONE_NEWIPC)
+def own_network_and_mounts() -> None:
+    """Move this process into network and mount namespaces of its own, with a loopback that works."""
+    os.unshare(os.CLONE_NEWNS | os.CLONE_NEWNET)
     _run("mount", "--make-rprivate", "/")
     with socket.socket() as any_socket:
         fcntl.ioctl(any_socket, SIOCSIFFLAGS, struct.pack("16sh", b"lo", IFF_UP))
+
+
+def _unshare() -> None:
+    own_network_and_mounts()
+    os.unshare(os.CLONE_NEWIPC)
     os.unshare(os.CLONE_NEWPID)  # last: the next child, whoever it is, is PID 1 of the new namespace
 
 

@@ -1,0 +1,114 @@
+"""The application as its users install it: the real `sam build` and the real `sam deploy`, against the local AWS."""
+
+import os
+import subprocess
+import sys
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+ARTIFACTS: Final = "benchwright-rehearsal-artifacts"
+"""The bucket that `sam deploy` uploads to."""
+
+SECONDS_TO_BUILD: Final = 600
+SECONDS_TO_DEPLOY: Final = 180
+
+
+class CommandFailedError(Exception):
+    """`sam build` or `sam deploy` failed; the message ends with the last of its output."""
+
+
+@dataclass(frozen=True)
+class Application:
+    """What `sam deploy` made."""
+
+    name: str
+    outputs: Mapping[str, str]
+    functions: Mapping[str, str]
+    """Logical ids by function name."""
+
+    def machine(self, kind: str) -> str:
+        """ARN of the state machine `deploy` or `verify`."""
+        return self.outputs[f"{kind.capitalize()}StateMachineArn"]
+
+
+def stack_name() -> str:
+    """The name that samconfig.toml gives the application."""
+    sections = tomllib.loads((ROOT / "samconfig.toml").read_text(encoding="utf-8"))["default"]
+    for section in ("deploy", "global"):
+        name = sections.get(section, {}).get("parameters", {}).get("stack_name")
+        if name:
+            return str(name)
+    raise KeyError("samconfig.toml names no stack in [default.deploy.parameters] or [default.global.parameters]")
+
+
+def build() -> None:
+    """`sam build`, cached. Needs the network the first time, so it happens before the network is taken away."""
+    _sam(["build"], {}, SECONDS_TO_BUILD)
+
+
+def deploy(client: Callable[[str], Any], environment: Mapping[str, str], parameters: Mapping[str, Any]) -> Application:
+    """`sam deploy` with samconfig.toml's settings and a caller's `environment`; `client(service)` reads the result."""
+    client("s3").create_bucket(Bucket=ARTIFACTS)
+    command = ["deploy", "--no-confirm-changeset", "--no-progressbar", "--s3-bucket", ARTIFACTS]
+    if parameters:
+        command += ["--parameter-overrides", *(f"{key}={_override(value)}" for key, value in parameters.items())]
+    _sam(command, {**environment, "SAM_CLI_POLL_DELAY": "0.2"}, SECONDS_TO_DEPLOY)
+    name = stack_name()
+    stack = client("cloudformation").describe_stacks(StackName=name)["Stacks"][0]
+    resources = client("cloudformation").describe_stack_resources(StackName=name)["StackResources"]
+    return Application(
+        name=name,
+        outputs={output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])},
+        functions={
+            resource["PhysicalResourceId"]: resource["LogicalResourceId"]
+            for resource in resources
+            if resource["ResourceType"] == "AWS::Lambda::Function"
+        },
+    )
+
+
+def _override(value: object) -> str:
+    text = ",".join(map(str, value)) if isinstance(value, list) else str(value)
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _sam(arguments: list[str], environment: Mapping[str, str], seconds: int) -> None:
+    """Run sam of this virtualenv without the caller's AWS settings; its output is shown only if it fails."""
+    binaries = Path(sys.executable).parent
+    inherited = {key: value for key, value in os.environ.items() if not key.startswith("AWS_")}
+    settings = {
+        **inherited,
+        **environment,
+        "PATH": f"{binaries}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+        "SAM_CLI_TELEMETRY": "0",
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+    }
+    if environment:  # only the local AWS is spoken to
+        settings |= {"NO_PROXY": "*", "no_proxy": "*"}
+    try:
+        done = subprocess.run(
+            [binaries / "sam", *arguments],
+            cwd=ROOT,
+            env=settings,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=seconds,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as late:
+        text = late.output.decode(errors="replace") if isinstance(late.output, bytes) else late.output or ""
+        raise CommandFailedError(f"sam {arguments[0]} did not end within {seconds} s:\n{_tail(text)}") from late
+    if done.returncode != 0:
+        raise CommandFailedError(f"sam {arguments[0]} failed (exit code {done.returncode}):\n{_tail(done.stdout)}")
+
+
+def _tail(text: str) -> str:
+    return "\n".join(text.strip().splitlines()[-60:])

@@ -1,0 +1,153 @@
+"""What a person watches: the steps of an execution, the AWS time that passed, and what each step waits for."""
+
+import contextlib
+import datetime
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.spinner import Spinner
+from rich.table import Table
+from rich.text import Text
+
+Event = Mapping[str, Any]
+
+
+@dataclass
+class Step:
+    """A Task state that was begun; a loop that comes back to it is the same step."""
+
+    name: str
+    began: float
+    waiting_for: str = ""
+    calls: int = 1
+
+
+@dataclass
+class Steps:
+    """The steps under way, told from the history as it grows. Knows nothing of terminals.
+
+    Between two visits of its Task a step lives on in Choice and Wait states, so each event belongs to the step of the
+    event before it.
+    """
+
+    start: float = 0.0
+    under_way: dict[str, Step] = field(default_factory=dict)
+    _step_of: dict[int, str] = field(default_factory=dict)
+
+    def read(self, events: Iterable[Event]) -> Iterator[tuple[float, str]]:
+        """Take in new events; yields (AWS second, sentence) for each thing worth a line."""
+        for event in events:
+            yield from self._read(event)
+
+    def _read(self, event: Event) -> Iterator[tuple[float, str]]:
+        now, kind = _seconds(event), event["type"]
+        if kind == "ExecutionStarted":
+            self.start = now
+        second = now - self.start
+        before = self._step_of.get(event["previousEventId"], "")
+        self._step_of[event["id"]] = before
+        if kind == "TaskStateEntered":
+            name = event["stateEnteredEventDetails"]["name"]
+            self._step_of[event["id"]] = name
+            if before != name and before in self.under_way:
+                del self.under_way[before]
+            if name in self.under_way:
+                self.under_way[name].calls += 1
+            else:
+                self.under_way[name] = Step(name, second)
+                yield second, name
+        elif kind == "TaskSucceeded" and before in self.under_way:
+            sentence = waiting_for(event["taskSucceededEventDetails"].get("output"))
+            step = self.under_way[before]
+            if sentence and sentence != step.waiting_for:
+                yield second, f"{before}: waits for {sentence}"
+            step.waiting_for = sentence
+        elif kind == "TaskFailed" and before in self.under_way:
+            yield second, f"{before}: {event['taskFailedEventDetails'].get('error', 'failed')}"
+        elif kind in ("ParallelStateExited", "ExecutionSucceeded", "ExecutionFailed", "ExecutionAborted"):
+            self.under_way.clear()
+
+
+def waiting_for(output: str | None) -> str:
+    """The sentence `waiting_for` of a function's result, as it stands in the output of a Lambda task."""
+    with contextlib.suppress(ValueError, TypeError, AttributeError):
+        payload = json.loads(output or "").get("Payload")
+        return str(payload.get("waiting_for") or "")
+    return ""
+
+
+def clock_face(seconds: float) -> str:
+    """`754.2` as `12:34`, hours only when there are any."""
+    minutes, second = divmod(int(seconds), 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute:>2}:{second:02}"
+
+
+class Progress:
+    """Shows work on a terminal as living lines; elsewhere as one plain line for each change."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+
+    @contextlib.contextmanager
+    def work(self, sentence: str) -> Iterator[None]:
+        """A spinner beside the sentence as long as the work lasts."""
+        if self.console.is_terminal:
+            with self.console.status(sentence):
+                yield
+        else:
+            self.console.print(sentence, highlight=False)
+            yield
+
+    @contextlib.contextmanager
+    def execution(self, title: str) -> Iterator["Watched"]:
+        """The display of one execution: give its events to what this yields."""
+        self.console.print(Text(title, style="bold"))
+        watched = Watched(self.console)
+        if not self.console.is_terminal:
+            yield watched
+            return
+        with Live(watched, console=self.console, refresh_per_second=8, transient=True):
+            yield watched
+
+
+class Watched:
+    """An execution on display."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.steps = Steps()
+        self.now = 0.0
+        self._spinner = Spinner("dots")
+
+    def read(self, events: Iterable[Event], now: float) -> None:
+        """Take in new events; `now` is the AWS time in seconds since the epoch."""
+        for second, sentence in self.steps.read(events):
+            step, colon, rest = sentence.partition(": ")
+            if self.console.is_terminal and rest.startswith("waits for"):
+                continue  # the living line shows it
+            line = Text.assemble((f"  {clock_face(second)}  ", "dim"), step, (f"{colon}{rest}", "dim"))
+            self.console.print(line)
+        self.now = now
+
+    def __rich__(self) -> Group | Text:
+        elapsed = max(0.0, self.now - self.steps.start) if self.steps.start else 0.0
+        table = Table.grid(padding=(0, 1))
+        for step in list(self.steps.under_way.values()):
+            waiting = f"waits for {step.waiting_for}" if step.waiting_for else ""
+            table.add_row(
+                self._spinner,
+                Text(step.name, style="cyan"),
+                Text(clock_face(elapsed - step.began), style="dim"),
+                waiting,
+            )
+        return Group(Text(f"  {clock_face(elapsed)} of AWS time", style="bold"), table)
+
+
+def _seconds(event: Event) -> float:
+    moment = event["timestamp"]
+    return (datetime.datetime.fromisoformat(moment) if isinstance(moment, str) else moment).timestamp()

@@ -1,0 +1,153 @@
+"""One rehearsal from beginning to end: build, isolate, start the local AWS, deploy the application, run executions."""
+
+import argparse
+import ast
+import json
+import shutil
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from rich.console import Console
+from rich.text import Text
+
+from tests.rehearsal import application, launcher, secrets, summary
+from tests.rehearsal.application import Application, CommandFailedError
+from tests.rehearsal.aws import LocalAws
+from tests.rehearsal.clock import Clock
+from tests.rehearsal.faults import Faults
+from tests.rehearsal.progress import Progress
+from tests.rehearsal.report import Event, Execution, Report
+
+LOOK_SECONDS: Final = 0.1
+"""Wall seconds between two looks at a running execution."""
+
+
+def rehearse(wanted: argparse.Namespace) -> int:
+    """The exit code of `make rehearse`: 0 only when the last execution SUCCEEDED and every check held."""
+    progress = Progress(Console(highlight=False))
+    try:
+        with progress.work("Building the application (sam build)"):
+            application.build()
+    except CommandFailedError as error:
+        progress.console.print(Text(str(error)))
+        return 1
+    listener = launcher.listen_on_loopback()
+    return launcher.isolated(lambda scratch: Rehearsal(wanted, scratch, progress, listener).run())
+
+
+@dataclass
+class Rehearsal:
+    """The part that runs inside the namespaces."""
+
+    wanted: argparse.Namespace
+    scratch: Path
+    progress: Progress
+    listener: Any
+    report: Report = field(default_factory=Report)
+
+    def run(self) -> int:
+        directory: Path = self.wanted.report.absolute()
+        directory.mkdir(parents=True, exist_ok=True)
+        faults: Faults = self.wanted.faults
+        aws = LocalAws(
+            clock=Clock(self.wanted.speed),
+            directory=self.scratch / "aws",
+            listeners=[self.listener],
+            port=self.listener.getsockname()[1],
+            faults=faults,
+        )
+        try:
+            with self.progress.work("Starting the local AWS"):
+                aws.start()
+            with self.progress.work("Installing the application (sam deploy)"):
+                installed = application.deploy(aws.client, aws.environment("sam"), self.wanted.parameters)
+            self._execute(aws, installed, self.wanted.state_machine, self.wanted.input)
+            self.report.checks += [f"the fault {fault} never happened" for fault in faults.end()]
+            for following in self.wanted.then:
+                self._execute(aws, installed, "deploy", following)
+            with self.progress.work("Looking for secrets where they must not be"):
+                self._look_for_secrets(aws)
+        except CommandFailedError as error:
+            self.report.checks.append(str(error).partition("\n")[0])
+            self.progress.console.print(Text(str(error)))
+        finally:
+            self.report.judge()
+            self.report.write(directory)
+            aws.stop()
+            for name in ("calls.jsonl", "policies.json"):
+                if (aws.directory / name).exists():
+                    shutil.copyfile(aws.directory / name, directory / name)
+        summary.show(self.progress.console, self.report, directory)
+        return 0 if self.report.succeeded else 1
+
+    def _execute(self, aws: LocalAws, installed: Application, kind: str, execution_input: Any) -> None:
+        """Start one execution, show it until it ends, and add it to the report."""
+        states = aws.client("stepfunctions")
+        text = json.dumps(execution_input)
+        began = time.monotonic()
+        arn = states.start_execution(stateMachineArn=installed.machine(kind), input=text)["executionArn"]
+        with self.progress.execution(f"{kind} {text}") as watched:
+            history = live_history(arn)
+            while True:
+                ended = states.describe_execution(executionArn=arn)["status"] != "RUNNING"
+                watched.read(history(), aws.clock.now())
+                if ended:
+                    break
+                time.sleep(LOOK_SECONDS)
+        self.report.wall_s = round(self.report.wall_s + time.monotonic() - began, 3)
+        events = [event for page in pages(states, arn) for event in page]
+        described = states.describe_execution(executionArn=arn)
+        calls = aws.recorder.count(arn)
+        execution = Execution.read(kind, described, events, installed.functions, calls)
+        self.report.executions.append(execution)
+        self.report.checks += unexpected_errors(events)
+        summary.show_execution(self.progress.console, execution)
+
+    def _look_for_secrets(self, aws: LocalAws) -> None:
+        logs = [*aws.directory.rglob("*.log"), aws.recorder.path]
+        self.report.secrets = secrets.search(secrets.stored(aws.client), secrets.places(aws.client, logs))
+
+
+def pages(states: Any, arn: str) -> Iterable[list[Event]]:
+    for page in states.get_paginator("get_execution_history").paginate(executionArn=arn):
+        yield page["events"]
+
+
+def live_history(arn: str) -> Callable[[], list[Event]]:
+    """A function that returns the events since its last call, read inside moto: a poll over HTTP costs real time."""
+    from moto.stepfunctions.parser.models import stepfunctions_parser_backends
+
+    region, account = arn.split(":")[3:5]
+    execution = stepfunctions_parser_backends[account][region].describe_execution(arn)
+    read = 0
+
+    def since() -> list[Event]:
+        nonlocal read
+        environment = execution.exec_worker and execution.exec_worker.env
+        events: list[Event] = environment.event_manager._history_event_list[read:] if environment else []
+        read += len(events)
+        return events
+
+    return since
+
+
+def unexpected_errors(events: Iterable[Event]) -> list[str]:
+    """Tasks that failed with an error that is none of the application's own (benchwright/errors.py): a crash."""
+    ours = named_errors()
+    return sorted(
+        {
+            f"a function failed with {error}: {str(details.get('cause', ''))[:300]}"
+            for event in events
+            if (details := event.get("taskFailedEventDetails")) and (error := details.get("error")) not in ours
+        }
+    )
+
+
+def named_errors() -> frozenset[str]:
+    """The class names of benchwright/errors.py, read without importing the product."""
+    source = application.ROOT / "layers/benchwright/benchwright/errors.py"
+    tree = ast.parse(source.read_text(encoding="utf-8"))
+    return frozenset(node.name for node in ast.walk(tree) if isinstance(node, ast.ClassDef))

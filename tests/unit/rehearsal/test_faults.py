@@ -1,0 +1,74 @@
+"""The grammar of `--fault`, and when a fault happens."""
+
+import pytest
+
+from tests.rehearsal.faults import GRAMMAR, KINDS, Fault, FaultGrammarError, Faults
+
+
+@pytest.mark.parametrize(
+    ("spec", "fault"),
+    [
+        ("image", Fault("image")),
+        ("image:step=Download", Fault("image", None, {"step": "Download"})),
+        (
+            "stack:resource=DatabaseCluster,reason=No capacity in us-east-1a, try later",
+            Fault("stack", None, {"resource": "DatabaseCluster", "reason": "No capacity in us-east-1a, try later"}),
+        ),
+        ("postgres", Fault("postgres", "refuse")),
+        ("postgres:refuse", Fault("postgres", "refuse")),
+        ("node", Fault("node", "verify-installation")),
+        ("node:ssm-offline", Fault("node", "ssm-offline")),
+        ("node:ssm-offline,times=1", Fault("node", "ssm-offline", {}, 1)),
+        ("node:ssm-offline:times=2", Fault("node", "ssm-offline", {}, 2)),
+    ],
+)
+def test_a_spec_reads_as_its_fault(spec: str, fault: Fault) -> None:
+    assert Fault.parse(spec) == fault
+
+
+@pytest.mark.parametrize(
+    ("spec", "sentence"),
+    [
+        ("disk", "--fault 'disk': there is no kind 'disk'; there are image, stack, postgres, node"),
+        ("image:times=0", "--fault 'image:times=0': times='0' is not a number from 1"),
+        ("image:=Download", "--fault 'image:=Download': '=Download' has no key before its '='"),
+    ],
+)
+def test_a_wrong_spec_is_refused_with_what_is_right(spec: str, sentence: str) -> None:
+    with pytest.raises(FaultGrammarError) as refused:
+        Faults([spec])
+    assert str(refused.value) == sentence
+
+
+def test_a_fault_happens_where_its_conditions_hold_and_hands_over_the_rest() -> None:
+    faults = Faults(["stack:resource=Database*,reason=No capacity"])
+    assert faults.take("stack", resource="FileSystem", type="AWS::EFS::FileSystem") is None
+    assert faults.take("image", step="Download") is None
+    assert faults.take("stack", resource="DatabaseCluster") == {
+        "word": "",
+        "resource": "Database*",
+        "reason": "No capacity",
+    }
+
+
+def test_a_word_tells_faults_of_one_kind_apart() -> None:
+    faults = Faults(["node:ssm-offline"])
+    assert faults.take("node:verify-installation") is None
+    assert faults.take("node:ssm-offline", instance="i-1") == {"word": "ssm-offline"}
+
+
+def test_a_fault_happens_again_and_again_unless_it_is_counted() -> None:
+    faults = Faults(["postgres", "image:times=1"])
+    assert [faults.take("postgres") is not None for _ in range(3)] == [True, True, True]
+    assert [faults.take("image") is not None for _ in range(3)] == [True, False, False]
+
+
+def test_after_the_first_execution_nothing_fails_and_what_never_happened_is_named() -> None:
+    faults = Faults(["postgres", "node:ssm-offline"])
+    faults.take("postgres")
+    assert faults.end() == ["node:ssm-offline"]
+    assert faults.take("postgres") is None
+
+
+def test_the_help_explains_every_kind() -> None:
+    assert all(f"  {kind} " in GRAMMAR for kind in KINDS)

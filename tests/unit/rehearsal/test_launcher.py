@@ -1,0 +1,79 @@
+"""Namespaces: what runs inside cannot leave anything behind, and who may not make them is told why."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.rehearsal import launcher
+
+ROOT = Path(__file__).resolve().parents[3]
+INSIDE = """
+import subprocess, sys
+from tests.rehearsal import launcher
+def work(scratch):
+    (scratch / "file").touch()
+    subprocess.Popen(["sleep", sys.argv[1]], start_new_session=True)
+    {then}
+sys.exit(launcher.isolated(work))
+"""
+
+
+def running(seconds: str) -> list[str]:
+    found = []
+    for process in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):  # no process, or one that has just ended
+            if (process / "cmdline").read_bytes() == f"sleep\0{seconds}\0".encode():
+                found.append(process.name)
+    return found
+
+
+def start(then: str, seconds: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", INSIDE.format(then=then), seconds]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+
+
+@pytest.mark.root
+def test_the_exit_code_of_the_work_comes_out_and_its_orphans_die() -> None:
+    with start("return 7", "3071") as process:
+        assert process.wait(timeout=30) == 7
+    assert running("3071") == []
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_nothing_is_left_when_the_launcher_is_killed(number: signal.Signals) -> None:
+    seconds = f"308{number.value}"
+    mounts = Path("/proc/self/mounts").read_text()
+    with start("print('ready', flush=True); import time; time.sleep(60)", seconds) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        assert running(seconds)
+        process.send_signal(number)
+        process.wait(timeout=10)
+    deadline = time.monotonic() + 5
+    while running(seconds) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert running(seconds) == []
+    assert Path("/proc/self/mounts").read_text() == mounts
+
+
+def test_without_root_one_sentence_names_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    with pytest.raises(launcher.NotAllowedError, match="sudo make rehearse"):
+        launcher.require_namespaces()
+
+
+@pytest.mark.root
+def test_root_without_capabilities_is_told_how_to_start_a_container() -> None:
+    command = [sys.executable, "-m", "tests.rehearsal"]
+    done = subprocess.run(
+        ["setpriv", "--bounding-set=-sys_admin", "--inh-caps=-sys_admin", *command],
+        cwd=ROOT, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr.count("\n"), "--cap-add SYS_ADMIN" in done.stderr) == (2, 1, True)

@@ -1,0 +1,51 @@
+"""What a person is told while an execution runs."""
+
+import io
+import json
+from typing import Any
+
+from rich.console import Console
+
+from tests.rehearsal.progress import Progress, Steps, clock_face
+
+EVENTS: list[dict[str, Any]] = [
+    {"type": "ExecutionStarted"},
+    {"type": "TaskStateEntered", "stateEnteredEventDetails": {"name": "Build image"}},
+    {
+        "type": "TaskSucceeded",
+        "taskSucceededEventDetails": {"output": json.dumps({"Payload": {"waiting_for": "the build"}})},
+    },
+    {"type": "TaskStateExited", "stateExitedEventDetails": {"name": "Build image"}},
+    {"type": "WaitStateEntered", "stateEnteredEventDetails": {"name": "Wait for image"}},
+    {"type": "WaitStateExited", "stateExitedEventDetails": {"name": "Wait for image"}},
+    {"type": "TaskStateEntered", "stateEnteredEventDetails": {"name": "Build image"}},
+    {"type": "TaskSucceeded", "taskSucceededEventDetails": {"output": json.dumps({"Payload": {"done": True}})}},
+    {"type": "TaskStateExited", "stateExitedEventDetails": {"name": "Build image"}},
+    {"type": "TaskStateEntered", "stateEnteredEventDetails": {"name": "Verify cluster"}},
+]
+for position, event in enumerate(EVENTS):
+    event |= {"id": position + 1, "previousEventId": position, "timestamp": f"2026-01-01T00:{position:02}:00+00:00"}
+
+
+def test_a_loop_is_one_step_that_waits_and_ends_when_another_begins() -> None:
+    steps = Steps()
+    assert list(steps.read(EVENTS[:6])) == [(60.0, "Build image"), (120.0, "Build image: waits for the build")]
+    assert [(step.name, step.waiting_for) for step in steps.under_way.values()] == [("Build image", "the build")]
+    assert list(steps.read(EVENTS[6:])) == [(540.0, "Verify cluster")]
+    assert list(steps.under_way) == ["Verify cluster"]
+
+
+def test_without_a_terminal_each_change_is_a_plain_line() -> None:
+    text = io.StringIO()
+    with Progress(Console(file=text, width=100)).execution("deploy {}") as watched:
+        watched.read(EVENTS, 0)
+    assert text.getvalue().splitlines() == [
+        "deploy {}",
+        "   1:00  Build image",
+        "   2:00  Build image: waits for the build",
+        "   9:00  Verify cluster",
+    ]
+
+
+def test_elapsed_time_reads_as_a_clock() -> None:
+    assert [clock_face(seconds) for seconds in (4.9, 754.2, 3725)] == [" 0:04", "12:34", "1:02:05"]

@@ -12,7 +12,6 @@ import os
 import secrets
 import socket
 import string
-
 import threading
 from pathlib import Path
 from typing import Any
@@ -40,9 +39,7 @@ MODULES = (
     "tests.rehearsal.services.ssm",
     "tests.rehearsal.cloudformation",
 )
-CLIENT_SETTINGS = Config(
-    retries={"total_max_attempts": 3, "mode": "standard"}, connect_timeout=5, read_timeout=900, max_pool_connections=50
-)
+CLIENT_SETTINGS = Config(connect_timeout=5, read_timeout=900, max_pool_connections=50)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,7 +84,7 @@ class LocalAws:
         self.server = Server(self.recorder, self.faults, self.identity_of)
         self.identities: dict[str, Identity] = {}
         self.administrator = self.register(Identity("rehearsal", recorded=False))
-        self._clients: dict[tuple[str, str | None, str, str | None], Any] = {}
+        self._clients: dict[tuple[str, str | None, str, str | None, int], Any] = {}
         self._lock = threading.RLock()
 
     @property
@@ -123,21 +120,26 @@ class LocalAws:
         self.recorder.close()
 
     def client(
-        self, service: str, role_arn: str | None = None, caller: str = "rehearsal", execution: str | None = None
+        self,
+        service: str,
+        role_arn: str | None = None,
+        caller: str = "rehearsal",
+        execution: str | None = None,
+        attempts: int = 3,
     ) -> Any:
         """A cached boto3 client with keys of `role_arn`; without a role the administrator's, whose calls stay unrecorded."""
         with self._lock:
-            cached = self._clients.get((service, role_arn, caller, execution))
+            cached = self._clients.get((service, role_arn, caller, execution, attempts))
             if cached is None:
                 keys = self.assume(role_arn, caller, execution) if role_arn else self.administrator
-                cached = self._clients[service, role_arn, caller, execution] = boto3.session.Session().client(
+                cached = self._clients[service, role_arn, caller, execution, attempts] = boto3.session.Session().client(
                     service,
                     region_name=self.region,
                     endpoint_url=self.endpoint,
                     aws_access_key_id=keys.access_key,
                     aws_secret_access_key=keys.secret_key,
                     aws_session_token=keys.token,
-                    config=CLIENT_SETTINGS,
+                    config=CLIENT_SETTINGS.merge(Config(retries={"total_max_attempts": attempts, "mode": "standard"})),
                 )
             return cached
 

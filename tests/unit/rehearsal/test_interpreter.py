@@ -1,0 +1,231 @@
+"""Where moto's interpreter differs from Step Functions, the rehearsal's does not."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from tests.rehearsal.interpreter import check_definition
+from tests.workflow.workflow import Workflow, workflows
+
+
+@pytest.fixture
+def workflow() -> Iterator[Workflow]:
+    with workflows() as made:
+        yield made
+
+
+INVOKE = "arn:aws:states:::lambda:invoke"
+
+
+def task(function: str, payload: Any = "{% $states.input %}", **fields: Any) -> dict[str, Any]:
+    state = {"Type": "Task", "Resource": INVOKE, "Arguments": {"FunctionName": function, "Payload": payload}}
+    return {**state, "Output": "{% $states.result.Payload %}", **fields}
+
+
+def machine(states: dict[str, Any], **fields: Any) -> dict[str, Any]:
+    return {"QueryLanguage": "JSONata", "StartAt": next(iter(states)), "States": states, **fields}
+
+
+def fails(name: str, message: str = "because") -> Callable[[Any], Any]:
+    def function(_event: Any) -> Any:
+        raise type(name, (Exception,), {})(message)
+
+    return function
+
+
+def test_a_task_returns_what_its_function_returned(workflow: Workflow) -> None:
+    workflow.functions["Echo"] = lambda event: {"heard": event}
+    report = workflow.run(machine({"Ask": task("Echo", End=True)}), {"say": 'a "quote", a \\ and \u2028'})
+    assert (report.status, report.output) == ("SUCCEEDED", {"heard": {"say": 'a "quote", a \\ and \u2028'}})
+    assert report.transitions == 1
+
+
+def test_polling_takes_its_aws_time_and_counts_its_transitions(workflow: Workflow) -> None:
+    answers = iter([False, False, True])
+    workflow.functions["Look"] = lambda _event: {"done": next(answers)}
+    report = workflow.run(
+        machine(
+            {
+                "Look": task("Look", Next="Done?"),
+                "Done?": {
+                    "Type": "Choice",
+                    "Choices": [{"Condition": "{% $states.input.done %}", "Next": "End"}],
+                    "Default": "Wait",
+                },
+                "Wait": {"Type": "Wait", "Seconds": 300, "Next": "Look"},
+                "End": {"Type": "Succeed"},
+            }
+        ),
+        {},
+    )
+    assert report.visited == ["Look", "Done?", "Wait", "Look", "Done?", "Wait", "Look", "Done?", "End"]
+    assert report.transitions == 9
+    assert report.stopped is not None
+    assert 600 <= report.stopped - report.started < 602
+
+
+def test_branches_take_the_time_of_the_longest(workflow: Workflow) -> None:
+    def branch(seconds: int, times: int) -> dict[str, Any]:
+        names = [f"Wait {seconds} s, {number}" for number in range(times)]
+        states = {
+            name: {"Type": "Wait", "Seconds": seconds, "Next": after}
+            for name, after in zip(names, names[1:], strict=False)
+        }
+        return {"StartAt": names[0], "States": {**states, names[-1]: {"Type": "Wait", "Seconds": seconds, "End": True}}}
+
+    both = {"Type": "Parallel", "Branches": [branch(30, 7), branch(60, 4)], "Next": "Then"}
+    report = workflow.run(machine({"Both": both, "Then": {"Type": "Wait", "Seconds": 5, "End": True}}), {})
+    assert report.stopped is not None
+    assert 245 <= report.stopped - report.started < 247
+    assert report.transitions == 13
+
+
+def test_retries_count_as_transitions_and_their_intervals_as_time(workflow: Workflow) -> None:
+    attempts = iter([fails("TransientError"), fails("TransientError"), lambda _event: "at last"])
+    workflow.functions["Flaky"] = lambda event: next(attempts)(event)
+    retry = [{"ErrorEquals": ["TransientError"], "IntervalSeconds": 20, "BackoffRate": 2, "MaxAttempts": 3}]
+    report = workflow.run(machine({"Try": task("Flaky", Retry=retry, End=True)}), {})
+    assert (report.output, report.transitions) == ("at last", 3)
+    assert report.stopped is not None
+    assert 60 <= report.stopped - report.started < 61
+
+
+def test_the_error_of_a_branch_reaches_the_catch_of_its_parallel_by_name(workflow: Workflow) -> None:
+    workflow.functions["Build"] = fails("ImageBuildFailed", "the log says so")
+    failed = {
+        "Type": "Fail",
+        "Error": "{% $states.input.Error %}",
+        "Cause": "{% 'Build image: ' & $parse($states.input.Cause).errorMessage %}",
+    }
+    catch = [{"ErrorEquals": ["States.ALL"], "Output": "{% $states.errorOutput %}", "Next": "Branch failed"}]
+    branches = [
+        {"StartAt": "Build", "States": {"Build": task("Build", Catch=catch, End=True), "Branch failed": failed}},
+        {"StartAt": "Slow", "States": {"Slow": {"Type": "Wait", "Seconds": 900, "End": True}}},
+    ]
+    outer = [{"ErrorEquals": ["ImageBuildFailed"], "Output": "{% $states.errorOutput %}", "Next": "Explain"}]
+    report = workflow.run(
+        machine(
+            {
+                "Both": {"Type": "Parallel", "Branches": branches, "Catch": outer, "End": True},
+                "Explain": {**failed, "Cause": "{% $states.input.Cause %}"},
+            }
+        ),
+        {},
+    )
+    assert (report.status, report.error) == ("FAILED", "ImageBuildFailed")
+    assert report.cause == "Build image: the log says so"
+    assert report.stopped is not None
+    assert report.stopped - report.started < 2
+
+
+def test_an_undefined_result_is_a_query_error_that_a_parallel_can_catch(workflow: Workflow) -> None:
+    branch = {
+        "StartAt": "Shape",
+        "States": {"Shape": {"Type": "Pass", "Output": "{% $states.input.nothing %}", "End": True}},
+    }
+    catch = [{"ErrorEquals": ["States.QueryEvaluationError"], "Output": "caught", "Next": "End"}]
+    parallel = {"Type": "Parallel", "Branches": [branch], "Catch": catch, "End": True}
+    report = workflow.run(machine({"Both": parallel, "End": {"Type": "Succeed"}}), {})
+    assert (report.status, report.output) == ("SUCCEEDED", "caught")
+
+
+def test_a_result_above_256_kib_cannot_be_caught_by_states_all(workflow: Workflow) -> None:
+    workflow.functions["Much"] = lambda _event: "x" * 262_200
+    catch = [{"ErrorEquals": ["States.ALL"], "Next": "End"}]
+    report = workflow.run(machine({"Ask": task("Much", Catch=catch, End=True), "End": {"Type": "Succeed"}}), {})
+    assert (report.status, report.error) == ("FAILED", "States.DataLimitExceeded")
+
+
+def test_an_input_above_256_kib_is_refused(workflow: Workflow) -> None:
+    with pytest.raises(Exception, match="less than or equal to 262144"):
+        workflow.run(machine({"End": {"Type": "Succeed"}}), "x" * 262_143)
+
+
+def test_stopping_keeps_error_and_cause_and_ends_a_wait_at_once(workflow: Workflow) -> None:
+    from tests.rehearsal import interpreter
+
+    workflow.functions["Look"] = lambda _event: execution.stop(None, error="Stopped", cause="by the test")
+    execution = workflow.start(
+        machine({"Sleep": {"Type": "Wait", "Seconds": 1, "Next": "Look"}, "Look": task("Look", Next="Long"),
+                 "Long": {"Type": "Wait", "Seconds": 100_000, "End": True}}),
+        {},
+    )  # fmt: skip
+    report = interpreter.wait_for(execution, timeout=5)
+    assert (report.status, report.error, report.cause) == ("ABORTED", "Stopped", "by the test")
+
+
+def test_the_machines_own_timeout_is_aws_time(workflow: Workflow) -> None:
+    states = {"Sleep": {"Type": "Wait", "Seconds": 1000, "End": True}}
+    report = workflow.run(machine(states, TimeoutSeconds=120), {})
+    assert report.status == "TIMED_OUT"
+    assert report.stopped is not None
+    assert 120 <= report.stopped - report.started < 122
+
+
+def test_a_timeout_of_a_task_does_not_count_time_in_which_its_function_works(workflow: Workflow) -> None:
+    import time
+
+    workflow.functions["Work"] = lambda _event: time.sleep(0.3)
+    report = workflow.run(machine({"Work": task("Work", TimeoutSeconds=5, Output="done", End=True)}), {})
+    assert (report.status, report.output) == ("SUCCEEDED", "done")
+
+
+def test_map_runs_each_item(workflow: Workflow) -> None:
+    workflow.functions["Double"] = lambda event: event * 2
+    each = {
+        "Type": "Map",
+        "Items": "{% $states.input %}",
+        "MaxConcurrency": 3,
+        "ItemProcessor": {"StartAt": "Double", "States": {"Double": task("Double", End=True)}},
+        "End": True,
+    }
+    assert workflow.run(machine({"Each": each}), list(range(10))).output == list(range(0, 20, 2))
+    assert workflow.run(machine({"Each": each}), []).output == []
+
+
+def test_uuid_and_hash_are_what_step_functions_adds_to_jsonata(workflow: Workflow) -> None:
+    output = "{% {'id': $length($uuid()), 'hash': $hash('abc', 'SHA-256')} %}"
+    report = workflow.run(machine({"Shape": {"Type": "Pass", "Output": output, "End": True}}), {})
+    assert report.output == {"id": 36, "hash": "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"}
+
+
+SUCCEED = {"Type": "Succeed"}
+
+
+@pytest.mark.parametrize(
+    ("states", "problem"),
+    [
+        ({"A": {"Type": "Pass", "Next": "B"}}, "MISSING_TRANSITION_TARGET: Missing 'Next' target: B at /States/A/Next"),
+        (
+            {"A": SUCCEED, "B": SUCCEED},
+            'MISSING_TRANSITION_TARGET: State "B" is not reachable. at /States/B',
+        ),
+        (
+            {"A": {"Type": "Pass", "InputPath": "$.x", "End": True}},
+            "SCHEMA_VALIDATION_FAILED: Field is not supported with QueryLanguage JSONata at /States/A/InputPath",
+        ),
+        (
+            {"A": {"Type": "Pass"}},
+            "SCHEMA_VALIDATION_FAILED: A Pass state must have exactly one of Next and End at /States/A",
+        ),
+        (
+            {"A": {"Type": "Parallel", "Branches": [{"StartAt": "A", "States": {"A": SUCCEED}}], "End": True}},
+            "DUPLICATE_STATE_NAME: Duplicate State name: A at /States/A/Branches[0]/States/A",
+        ),
+        (
+            {
+                "A": {"Type": "Choice", "Choices": [{"Condition": "{% true %}", "Next": "C"}], "Default": "B"},
+                "B": SUCCEED,
+            },
+            "MISSING_TRANSITION_TARGET: Missing 'Next' target: C at /States/A/Choices[0]/Next",
+        ),
+    ],
+)
+def test_a_definition_that_aws_refuses_is_refused(states: dict[str, Any], problem: str) -> None:
+    assert check_definition(machine(states)) == [problem]
+
+
+def test_a_broken_expression_is_refused_when_the_machine_is_made(workflow: Workflow) -> None:
+    with pytest.raises(Exception, match="The JSONata expression is not valid"):
+        workflow.run(machine({"A": {"Type": "Pass", "Output": "{% $states.input.( %}", "End": True}}), {})

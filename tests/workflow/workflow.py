@@ -1,0 +1,113 @@
+"""State machines on the rehearsal's interpreter, with functions of a test: one process, waits that cost nothing."""
+
+import contextlib
+import io
+import json
+import math
+import re
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.rehearsal import clock as aws_time
+from tests.rehearsal import interpreter
+from tests.rehearsal.aws import ACCOUNT, REGION
+from tests.rehearsal.interpreter import ExecutionReport
+
+STATEMACHINE = Path(__file__).parents[2] / "statemachine"
+ROLE = f"arn:aws:iam::{ACCOUNT}:role/state-machine"
+TOPIC = f"arn:aws:sns:{REGION}:{ACCOUNT}:notices"
+
+type Function = Callable[[dict[str, Any]], Any]
+
+
+@dataclass
+class Workflow:
+    """Machines whose Lambda functions are Python functions, by logical id; an exception becomes a function error.
+
+    >>> workflow.functions["ResolvePlan"] = lambda event: {"cluster": "workbench"}
+    >>> workflow.run("deploy", {}).status
+    """
+
+    functions: dict[str, Function] = field(default_factory=dict)
+    invocations: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    published: list[dict[str, Any]] = field(default_factory=list)
+
+    def start(self, machine: str | dict[str, Any], payload: Any) -> Any:
+        """Starts `statemachine/NAME.asl.yaml`, or a definition given as such; returns moto's object of the execution."""
+        name = machine if isinstance(machine, str) else "given"
+        definition = definition_of(machine) if isinstance(machine, str) else machine
+        arn = interpreter.create(f"{name}-{uuid.uuid4().hex[:8]}", definition, ROLE, ACCOUNT, REGION)
+        return interpreter.start(arn, payload)
+
+    def run(self, machine: str | dict[str, Any], payload: Any, timeout: float = 60) -> ExecutionReport:
+        """`start`, and waits for the end: at most `timeout` seconds of the wall."""
+        return interpreter.wait_for(self.start(machine, payload), timeout)
+
+    def invoked(self) -> list[str]:
+        """The names of the functions in the order in which they were invoked."""
+        return [name for name, _ in self.invocations]
+
+    def client(self, service: str, _role_arn: str, _machine: str, _execution: str) -> Any:
+        return {"lambda": _Lambda(self), "sns": _Sns(self)}[service]
+
+
+@dataclass
+class _Lambda:
+    workflow: Workflow
+
+    def invoke(self, FunctionName: str, Payload: bytes) -> dict[str, Any]:
+        name = FunctionName.rsplit(":", 1)[-1]
+        event = json.loads(Payload)
+        self.workflow.invocations.append((name, event))
+        try:
+            result, failure = self.workflow.functions[name](event), {}
+        except Exception as error:
+            result = {"errorType": type(error).__name__, "errorMessage": str(error), "stackTrace": []}
+            failure = {"FunctionError": "Unhandled"}
+        return {
+            "StatusCode": 200,
+            "ExecutedVersion": "$LATEST",
+            "Payload": io.BytesIO(json.dumps(result).encode()),
+            **failure,
+        }
+
+
+@dataclass
+class _Sns:
+    workflow: Workflow
+
+    def publish(self, **parameters: Any) -> dict[str, Any]:
+        self.workflow.published.append(parameters)
+        return {"MessageId": str(uuid.uuid4())}
+
+
+def definition_of(machine: str) -> dict[str, Any]:
+    """The definition in `statemachine/`, its substitutions made as template.yaml makes them."""
+
+    def substitute(found: re.Match[str]) -> str:
+        name = found[1]
+        known = {
+            "LambdaInvoke": "arn:aws:states:::lambda:invoke",
+            "SnsPublish": "arn:aws:states:::sns:publish",
+            "TopicArn": TOPIC,
+        }
+        return known.get(name) or f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{name.removesuffix('Arn')}"
+
+    text = (STATEMACHINE / f"{machine}.asl.yaml").read_text()
+    definition: dict[str, Any] = yaml.safe_load(re.sub(r"\$\{(\w+)\}", substitute, text))
+    return definition
+
+
+@contextlib.contextmanager
+def workflows() -> Iterator[Workflow]:
+    """A workflow with no functions yet, in a time of its own that jumps from wait to wait."""
+    aws_time.install(aws_time.Clock(math.inf))
+    workflow = Workflow()
+    interpreter.prepare(workflow.client)
+    yield workflow
+    interpreter.backend(ACCOUNT, REGION).reset()

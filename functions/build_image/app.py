@@ -1,0 +1,86 @@
+"""Build image: makes sure that the AMI which the plan wants exists, and retires the ones that nobody needs any more."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel
+
+from benchwright import image_retirement
+from benchwright.errors import ImageBuildFailed
+from benchwright.image_builder import decide, describe_failure, existing_images, find_builds, start_build, usable_builds
+from benchwright.image_recipe import load_recipe
+from benchwright.models import Plan
+from benchwright.observability import StepEvent, step
+from benchwright.record import confirm_lock, plan_of, read_all, save_image
+from benchwright.settings import settings
+
+
+class Event(StepEvent):
+    """build_arn: the build that this execution started or joined, from the step's previous result. warnings: those of earlier steps, passed on."""
+
+    action: Literal["build", "retire"] = "build"
+    build_arn: str = ""
+    ami: str = ""
+    warnings: list[str] = []
+
+
+class Result(BaseModel):
+    """ami: the image to use, once done. warnings: what was left undone without harm."""
+
+    done: bool
+    ami: str = ""
+    build_arn: str = ""
+    built: bool = False
+    waiting_for: str = ""
+    retired: list[str] = []
+    warnings: list[str] = []
+
+
+@step(Event)
+def handler(event: Event) -> Result:
+    """Look at the image and do the next thing."""
+    plan = plan_of(confirm_lock(event.cluster, event.execution), event.cluster)
+    if event.action == "retire":
+        return _retire(event, plan)
+    if plan.image.ami:
+        return _bring(event, plan.image.ami)
+    recipe = load_recipe(settings().application, plan)
+    decision = decide(usable_builds(find_builds(recipe)), event.build_arn)
+    match decision.action, decision.build:
+        case "use", build if build:
+            save_image(event.cluster, event.execution, build.ami)
+            return Result(done=True, ami=build.ami, build_arn=build.arn, built=build.arn == event.build_arn)
+        case "wait", build if build:
+            return Result(
+                done=False,
+                build_arn=build.arn,
+                waiting_for=f"Image Builder: {build.arn.split('/', 1)[1]} is {build.status}",
+            )
+        case "fail", build if build:
+            raise describe_failure(recipe, build)
+        case _, build:
+            arn = start_build(recipe, build.arn if build else "", _tags(plan))
+            return Result(done=False, build_arn=arn, waiting_for=f"Image Builder: {arn.split('/', 1)[1]} was started")
+
+
+def _bring(event: Event, ami: str) -> Result:
+    if not existing_images([ami]):
+        raise ImageBuildFailed(
+            f"The AMI {ami} of image.ami does not exist in this account and region, or is not available. "
+            'Give another id, or {"image": {"ami": null}} to build one.'
+        )
+    save_image(event.cluster, event.execution, ami)
+    return Result(done=True, ami=ami)
+
+
+def _retire(event: Event, plan: Plan) -> Result:
+    used = image_retirement.used_images(record.ami for record in read_all().values())
+    candidates = image_retirement.find_candidates(f"{settings().application}-{event.cluster}")
+    old = image_retirement.decide(candidates, used, event.ami)
+    warnings = [*event.warnings, *(warning for candidate in old if (warning := image_retirement.retire(candidate)))]
+    return Result(done=True, ami=event.ami, retired=[candidate.ami for candidate in old], warnings=warnings)
+
+
+def _tags(plan: Plan) -> dict[str, str]:
+    return plan.wanted.tags | {"benchwright:application": settings().application, "benchwright:cluster": plan.cluster}

@@ -1,0 +1,82 @@
+"""Configure nodes: publishes the configuration, then has every node apply it through Run Command."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel
+
+from benchwright import configuration, node_group, run_command
+from benchwright.bucket import publish
+from benchwright.errors import DatabaseFailed
+from benchwright.models import Plan
+from benchwright.observability import StepEvent, step
+from benchwright.plan import Secret
+from benchwright.record import confirm_lock, plan_of, save_configuration
+from benchwright.rendering import Endpoint, make_bundle
+from benchwright.run_command import Command
+from benchwright.secrets import describe_secret
+
+
+class Event(StepEvent):
+    """commands: what this execution sent so far. last: whether this is the last attempt."""
+
+    action: Literal["publish", "apply"]
+    foundation: dict[str, str] = {}
+    nodes: dict[str, str] = {}
+    configuration: str = ""
+    commands: list[Command] = []
+    last: bool = False
+
+
+class Result(BaseModel):
+    """configuration: the hash that every node shall report."""
+
+    done: bool
+    waiting_for: str = ""
+    configuration: str = ""
+    commands: list[Command] = []
+
+
+@step(Event)
+def handler(event: Event) -> Result:
+    """Publish the bundle, or look at the nodes and do the next thing."""
+    plan = plan_of(confirm_lock(event.cluster, event.execution), event.cluster)
+    return _publish(event, plan) if event.action == "publish" else _apply(event)
+
+
+def _publish(event: Event, plan: Plan) -> Result:
+    endpoint = Endpoint(event.foundation["DatabaseEndpoint"], int(event.foundation["DatabasePort"]))
+    database = _required(event.foundation["DatabaseSecretArn"])
+    key = _required(event.foundation["SecureCookieKeySecretArn"])
+    bundle = make_bundle(plan, endpoint, database, key)
+    publish(event.cluster, bundle)
+    save_configuration(event.cluster, event.execution, bundle.configuration)
+    return Result(done=True, configuration=bundle.configuration)
+
+
+def _required(arn: str) -> Secret:
+    if secret := describe_secret(arn):
+        return secret
+    raise DatabaseFailed(
+        f"The secret {arn} of the foundation is gone or scheduled for deletion. Restore it in Secrets Manager."
+    )
+
+
+def _apply(event: Event) -> Result:
+    nodes = node_group.describe_nodes(event.nodes["AutoScalingGroupName"])
+    instances = [node.instance for node in nodes if node.state in node_group.LIVING]
+    commands = event.commands
+    known = [item for item in run_command.invocations(commands) if item.instance in instances]
+    decision = configuration.decide(instances, run_command.online(instances), known, event.configuration)
+    if decision.action == "send":
+        document, token = event.nodes["DocumentName"], (event.execution, event.configuration, *decision.send)
+        commands = [*commands, run_command.send(document, decision.send, {"Mode": "apply"}, token)]
+    if event.last and decision.waiting_for.startswith("Systems Manager"):
+        raise configuration.never_online(decision.waiting_for)
+    return Result(
+        done=decision.action == "done",
+        waiting_for=decision.waiting_for,
+        configuration=event.configuration,
+        commands=commands,
+    )

@@ -1,0 +1,94 @@
+"""Resolve plan: validates the input, takes and gives back the lock, and records what this execution shall make true."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel
+
+from benchwright import record
+from benchwright.errors import ClusterLocked
+from benchwright.lookup import look_up
+from benchwright.observability import step
+from benchwright.plan import cluster_of, make_plan, read_input, read_verify_input
+from benchwright.settings import settings
+
+
+class Event(BaseModel):
+    """input: the execution's input as it was given. quiet: a cluster that is busy or absent is no error (schedules)."""
+
+    action: Literal["validate", "inspect", "lock", "plan", "release"]
+    execution: str
+    cluster: str = ""
+    input: Any = None
+    quiet: bool = False
+
+
+class Result(BaseModel):
+    """proceed: False where there is nothing to do; message says why. plan: each effective value and where it came from."""
+
+    done: bool = True
+    cluster: str
+    proceed: bool = True
+    quiet: bool = False
+    message: str = ""
+    plan: dict[str, Any] = {}
+
+
+@step(Event)
+def handler(event: Event) -> Result:
+    """Do one of the five things that concern the cluster as a whole."""
+    match event.action:
+        case "validate":
+            return _validate(event)
+        case "inspect":
+            return _inspect(event)
+        case "lock":
+            return _lock(event)
+        case "plan":
+            return _plan(event)
+        case _:
+            released = record.release_lock(event.cluster, event.execution)
+            return Result(cluster=event.cluster, message="the lock is free" if released else "the lock was not ours")
+
+
+def _validate(event: Event) -> Result:
+    known = record.read(cluster_of(event.input))
+    request, wanted = read_input(event.input, known.known.input, settings().defaults, settings().application)
+    if request.once.only_if_deployed and not known.verified:
+        return Result(
+            cluster=request.cluster, proceed=False, message=f"{request.cluster} is not deployed: nothing to do"
+        )
+    look_up(wanted)
+    return Result(cluster=request.cluster, quiet=request.once.only_if_deployed)
+
+
+def _inspect(event: Event) -> Result:
+    cluster = read_verify_input(event.input)
+    known = record.read(cluster)
+    if not known.verified:
+        return Result(cluster=cluster, proceed=False, message=f"{cluster} is not deployed: nothing to verify")
+    if record.is_locked(known):
+        return Result(
+            cluster=cluster, proceed=False, message=f"deployment in progress ({known.holder}): nothing was verified"
+        )
+    return Result(cluster=cluster)
+
+
+def _lock(event: Event) -> Result:
+    try:
+        dead = record.take_lock(event.cluster, event.execution)
+    except ClusterLocked as error:
+        if not event.quiet:
+            raise
+        return Result(cluster=event.cluster, proceed=False, message=f"deployment in progress: {error}")
+    return Result(cluster=event.cluster, message=f"taken over from {dead}, which no longer runs" if dead else "")
+
+
+def _plan(event: Event) -> Result:
+    found = record.confirm_lock(event.cluster, event.execution)
+    defaults = settings().defaults
+    request, wanted = read_input(event.input, found.known.input, defaults, settings().application)
+    plan, known = make_plan(request, wanted, found.known, look_up(wanted), defaults, event.execution)
+    record.save_plan(event.cluster, event.execution, plan, known)
+    return Result(cluster=event.cluster, plan=plan.model_dump(mode="json", exclude={"accounts"}))

@@ -1,0 +1,93 @@
+"""What the two stacks of a cluster shall be, by the plan and by what was observed of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from benchwright.models import Plan
+from benchwright.settings import Settings
+from benchwright.stacks import SETTLED, Desired, Stack
+
+INFRA_DIRECTORY = Path("/opt")  # where Lambda unpacks the layer made of infra/
+
+
+def foundation(settings: Settings, plan: Plan, stack: Stack | None, directory: Path = INFRA_DIRECTORY) -> Desired:
+    """The stack that holds what must never be lost.
+
+    Deletion protection comes with a second change set, since a protected database would wedge the rollback of a first creation.
+    """
+    database = plan.wanted.database
+    return Desired(
+        name=settings.stack_name(plan.cluster, "foundation"),
+        template=(directory / "foundation.yaml").read_text(),
+        parameters={
+            "Application": settings.application,
+            "Cluster": plan.cluster,
+            "VpcId": settings.vpc_id,
+            "PrivateSubnetIds": settings.private_subnet_ids,
+            "DatabaseClientSecurityGroupId": settings.database_client_security_group_id,
+            "BucketName": settings.bucket_name,
+            "MinCapacity": f"{database.min_capacity:g}",
+            "MaxCapacity": f"{database.max_capacity:g}",
+            "DeletionProtection": "true" if stack and stack.status in SETTLED else "false",
+            "PermissionsBoundary": settings.permissions_boundary,
+        },
+        tags=_tags(settings, plan),
+        protected=True,
+    )
+
+
+def nodes(
+    settings: Settings,
+    plan: Plan,
+    ami: str,
+    foundation_outputs: Mapping[str, str],
+    offline_as: Stack | None = None,
+    directory: Path = INFRA_DIRECTORY,
+) -> Desired:
+    """The stack of the nodes.
+
+    offline_as: the stack as it is, when all nodes must go first: its image and version stay, the count becomes 0.
+    """
+    count = 0 if offline_as else plan.wanted.nodes.count
+    kept = offline_as.parameters if offline_as else {}
+    return Desired(
+        name=settings.stack_name(plan.cluster, "nodes"),
+        template=(directory / "nodes.yaml").read_text(),
+        parameters={
+            "Application": settings.application,
+            "Cluster": plan.cluster,
+            "ImageId": kept.get("ImageId", ami),
+            "InstanceType": plan.wanted.nodes.instance_type,
+            "NodeCount": str(count),
+            "MaximumNodeCount": str(count + 1 if count else 0),  # room to launch a node before its predecessor goes
+            "WorkbenchVersion": kept.get("WorkbenchVersion", plan.wanted.workbench.version),
+            "PrivateSubnetIds": settings.private_subnet_ids,
+            "NodeSecurityGroupId": foundation_outputs["NodeSecurityGroupId"],
+            "NodeInstanceProfileArn": foundation_outputs["NodeInstanceProfileArn"],
+            "BucketName": settings.bucket_name,
+            "FileSystemId": foundation_outputs["FileSystemId"],
+            "HomeAccessPointId": foundation_outputs["HomeAccessPointId"],
+            "SharedStorageAccessPointId": foundation_outputs["SharedStorageAccessPointId"],
+            "NodeLogGroup": settings.node_log_group,
+        },
+        tags=_tags(settings, plan),
+    )
+
+
+def must_go_offline(plan: Plan, stack: Stack | None, instances: int) -> bool:
+    """Tell whether all nodes must stop before the new version starts: mixed Workbench versions are unsupported.
+
+    Source: Posit Workbench administration guide, upgrading of load-balanced clusters.
+    """
+    if (
+        stack is None
+        or stack.parameters.get("WorkbenchVersion", plan.wanted.workbench.version) == plan.wanted.workbench.version
+    ):
+        return False
+    return stack.parameters.get("NodeCount") != "0" or instances > 0
+
+
+def _tags(settings: Settings, plan: Plan) -> dict[str, str]:
+    return plan.wanted.tags | {"benchwright:application": settings.application, "benchwright:cluster": plan.cluster}

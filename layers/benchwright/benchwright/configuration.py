@@ -1,0 +1,86 @@
+"""How the configuration reaches the nodes: one node first, which defines the cluster, then all others (design decision 7)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from benchwright.errors import NodeConfigurationFailed, NodesNotReady
+from benchwright.node_report import read_report
+from benchwright.run_command import BATCH, FAILED, Invocation
+
+NOT_ONLINE_REMEDY = (
+    "Look at its system log in the EC2 console: it needs a route to the Systems Manager endpoints, its instance profile, and "
+    "a running SSM agent. Terminate it to get a new one, then start the execution again."
+)
+
+
+@dataclass(frozen=True)
+class Decision:
+    """send: instances that get the command now. Nothing to send and nothing waited for: all nodes are configured."""
+
+    action: Literal["send", "wait", "done"]
+    send: tuple[str, ...] = ()
+    waiting_for: str = ""
+
+
+def decide(
+    nodes: Sequence[str], online: Collection[str], invocations: Sequence[Invocation], configuration: str
+) -> Decision:
+    """Decide from the nodes, those whose agent answers, and what became of the commands of this execution so far.
+
+    Raises NodeConfigurationFailed with every node that failed.
+    """
+    if failed := [item for item in invocations if item.status in FAILED]:
+        raise describe_failure(failed)
+    succeeded = {item.instance for item in invocations if item.status == "Success"}
+    foreign = [item for item in invocations if item.status == "Success" and _configuration(item) != configuration]
+    if foreign:
+        raise NodeConfigurationFailed(
+            f"{', '.join(item.instance for item in foreign)} applied another configuration than {configuration[:12]}: somebody moved "
+            "the object `current` in the bucket. Start the execution again: it publishes and applies the recorded one."
+        )
+    running = {item.instance for item in invocations} - succeeded
+    if running:
+        return Decision("wait", waiting_for=f"Run Command: {_listed(sorted(running))} is being configured")
+    if offline := [node for node in nodes if node not in online and node not in succeeded]:
+        return Decision("wait", waiting_for=f"Systems Manager: {_listed(offline)} to come online")
+    missing = [node for node in nodes if node not in succeeded]
+    if not missing:
+        return Decision("done")
+    batch = missing[:BATCH] if succeeded else missing[:1]
+    return Decision("send", tuple(batch), f"Run Command: {_listed(batch)} is being configured")
+
+
+def never_online(waiting_for: str) -> NodesNotReady:
+    """The error of a node whose agent did not answer within the attempts."""
+    return NodesNotReady(f"{waiting_for}: this did not happen in time. {NOT_ONLINE_REMEDY}")
+
+
+def describe_failure(failed: Sequence[Invocation]) -> NodeConfigurationFailed:
+    """Say for each node what the script said, or what Run Command knows if the script said nothing."""
+    parts = []
+    for item in failed:
+        report = read_report(item.output)
+        reason = (
+            report.error
+            if report and report.error
+            else f"the command ended {item.detail}: {item.output.strip()[-500:] or 'no output'}"
+        )
+        parts.append(f"{item.instance}: {reason}")
+        if report and report.log:
+            parts += ["Last lines of its log:", *(f"  {line}" for line in report.log.splitlines())]
+    return NodeConfigurationFailed(
+        "\n".join([*parts, "Mend this, then start the execution again: configured nodes stay as they are."])
+    )
+
+
+def _configuration(item: Invocation) -> str:
+    report = read_report(item.output)
+    return report.configuration or "" if report else ""
+
+
+def _listed(instances: Sequence[str]) -> str:
+    shown = ", ".join(instances[:5])
+    return shown if len(instances) <= 5 else f"{shown} and {len(instances) - 5} more"

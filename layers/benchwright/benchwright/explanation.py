@@ -1,0 +1,51 @@
+"""From an error to text for people: what failed, in which step, why, where to look, what to do next."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+# What a person does about each error; the error's own message has the particulars. A test: every error has an entry.
+NEXT_ACTIONS: Mapping[str, str] = {
+    "InvalidInput": "Correct the input as each line says, and start the execution again. Nothing was changed.",
+    "ClusterLocked": "Wait for the execution that holds the cluster, or stop it. Nothing was changed by this one.",
+    "LockLost": "See in the list of executions who took the cluster over; start again when that one has ended.",
+    "ImageBuildFailed": "Read the log of the image build, mend the cause, and start again with the same input: a new build begins.",
+    "StackFailed": "Mend what the root event names, and start again with the same input: the stack goes on from where it is.",
+    "StackRefused": "Undo the change that would lose data, or mend the stack by hand as the message says, and start again.",
+    "DatabaseFailed": "Mend the database as the message says, and start again with the same input: nothing was dropped.",
+    "NodesNotReady": "Look at the node that the message names; terminate it to get a new one, and start again.",
+    "NodeConfigurationFailed": "Mend the node as the message says, or terminate it to get a new one, and start again.",
+    "VerificationFailed": "Follow the remedy of each failing check, and start again.",
+    "DeadlineExceeded": "Look at what it waited for; start again with the same input to go on waiting.",
+    "AwsCallFailed": "Mend what AWS named, usually a permission or a quota, and start again with the same input.",
+    "TransientError": "AWS kept asking for patience. Look at the AWS Health Dashboard, and start again with the same input.",
+}
+DEFAULT_ACTION = "Look at the log of the step's function, and start again with the same input: finished steps are kept."
+LONGEST = 30_000  # characters; Step Functions cuts the cause of an execution at 32,768
+
+
+def unwrap(cause: str) -> str:
+    """Return the message of a failed function, which Step Functions wraps in JSON with its stack trace."""
+    try:
+        document = json.loads(cause)
+    except ValueError:
+        return cause
+    if isinstance(document, dict) and "errorMessage" in document:
+        return str(document["errorMessage"])
+    return cause
+
+
+def explain(step: str, error: str, cause: str, execution: str, evidence: str = "") -> str:
+    """Write the explanation; ends with the next action."""
+    parts = [
+        f"{error} in step {step!r}",
+        "",
+        unwrap(cause).strip() or "No cause was given.",
+        *(["", evidence] if evidence else []),
+        "",
+        f"Next: {NEXT_ACTIONS.get(error, DEFAULT_ACTION)}",
+        f"Execution: {execution}",
+    ]
+    text = "\n".join(parts)
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 20]}\n… (shortened)"

@@ -1,0 +1,191 @@
+"""The conversation with EC2 Image Builder: one image per recipe version, built once, found again ever after."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from botocore.exceptions import ClientError
+
+from benchwright.errors import ImageBuildFailed, error_code
+from benchwright.image_recipe import Component, Recipe
+from benchwright.log_tail import last_lines
+from benchwright.observability import client
+from benchwright.settings import settings
+
+# States of an image: botocore, imagebuilder, ImageStatus. An unknown one is waited for until the attempts end.
+FAILED_STATES = frozenset({"FAILED", "CANCELLED"})
+UNUSABLE_STATES = frozenset({"DEPRECATED", "DELETED", "DISABLED"})
+LOG_LINES = 15
+
+
+@dataclass(frozen=True)
+class Build:
+    """One build of an image version, as Image Builder lists it."""
+
+    arn: str
+    status: str
+    reason: str = ""
+    ami: str = ""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What to do next about an image."""
+
+    action: Literal["use", "wait", "build", "fail"]
+    build: Build | None = None
+
+
+def decide(builds: Sequence[Build], joined: str) -> Decision:
+    """Decide from the builds of the wanted version, oldest first, and the one that this execution started or joined.
+
+    A build that failed under this execution fails it; one that failed under an earlier execution is tried again.
+    """
+    newest = builds[-1] if builds else None
+    usable = [build for build in builds if build.status == "AVAILABLE" and build.ami]
+    if usable:
+        return Decision("use", usable[-1])
+    if newest is None or newest.status in UNUSABLE_STATES or newest.status == "AVAILABLE":
+        return Decision("build", newest)  # AVAILABLE without an AMI: it was deregistered by hand
+    if newest.status in FAILED_STATES:
+        return Decision("fail" if newest.arn == joined else "build", newest)
+    return Decision("wait", newest)
+
+
+def find_builds(recipe: Recipe) -> list[Build]:
+    """List the builds of exactly this recipe version, oldest first."""
+    version_arn = _arn("image", f"{recipe.name}/{recipe.version}")
+    try:
+        pages = client("imagebuilder").get_paginator("list_image_build_versions").paginate(imageVersionArn=version_arn)
+        summaries = [summary for page in pages for summary in page["imageSummaryList"]]
+    except ClientError as error:
+        if error_code(error) == "ResourceNotFoundException":
+            return []
+        raise
+    builds = [_build(summary) for summary in summaries]
+    return sorted(builds, key=lambda build: int(build.arn.rsplit("/", 1)[-1]))
+
+
+def usable_builds(builds: Sequence[Build]) -> list[Build]:
+    """Take the AMI from builds whose AMI no longer exists, so that they are not mistaken for usable ones."""
+    existing = existing_images([build.ami for build in builds if build.ami])
+    return [build if build.ami in existing else Build(build.arn, build.status, build.reason) for build in builds]
+
+
+def existing_images(amis: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Describe those of the AMIs that exist and are available, by id."""
+    if not amis:
+        return {}
+    filters = [{"Name": "image-id", "Values": sorted(set(amis))}, {"Name": "state", "Values": ["available"]}]
+    return {image["ImageId"]: image for image in client("ec2").describe_images(Filters=filters)["Images"]}
+
+
+def start_build(recipe: Recipe, predecessor: str, tags: Mapping[str, str]) -> str:
+    """Start a build and return its ARN.
+
+    The token hashes the content and the observed predecessor: a retry of this very call joins the build that it began,
+    while a new execution after a failed build begins a new one.
+    """
+    recipe_arn = _ensure_recipe(recipe, tags)
+    answer = client("imagebuilder").create_image(
+        imageRecipeArn=recipe_arn,
+        infrastructureConfigurationArn=settings().infrastructure_configuration_arn,
+        clientToken=_token(recipe_arn, predecessor),
+        tags=dict(tags),
+    )
+    return str(answer["imageBuildVersionArn"])
+
+
+def describe_failure(recipe: Recipe, build: Build) -> ImageBuildFailed:
+    """Say why a build failed: the failed step, the reason, the last lines of its log, what to do."""
+    image = client("imagebuilder").get_image(imageBuildVersionArn=build.arn)["image"]
+    state = image.get("state", {})
+    component = state.get("failureContext", {}).get("componentFailure", {})
+    where = f" in step {component['stepName']} ({component['phaseName']})" if component.get("stepName") else ""
+    reason = component.get("errorMessage") or state.get("reason") or build.reason or "no reason was given"
+    lines = last_lines(f"/aws/imagebuilder/{recipe.name}", LOG_LINES)
+    return ImageBuildFailed(
+        "\n".join(
+            [
+                f"The image build {build.arn} ended {build.status}{where}: {reason}",
+                *(["Last lines of its log:", *(f"  {line}" for line in lines)] if lines else []),
+                "Mend the component in image/ or what it downloads, then start the execution again: a new build begins.",
+            ]
+        )
+    )
+
+
+def _ensure_recipe(recipe: Recipe, tags: Mapping[str, str]) -> str:
+    imagebuilder = client("imagebuilder")
+    recipe_arn = _arn("image-recipe", f"{recipe.name}/{recipe.version}")
+    try:
+        imagebuilder.get_image_recipe(imageRecipeArn=recipe_arn)
+        return recipe_arn
+    except ClientError as error:
+        if error_code(error) != "ResourceNotFoundException":
+            raise
+    arns = {component: _ensure_component(component, tags) for component in recipe.components}
+    try:
+        imagebuilder.create_image_recipe(
+            name=recipe.name,
+            semanticVersion=recipe.version,
+            parentImage=recipe.parent_image,
+            components=[
+                {
+                    "componentArn": arns[use.component],
+                    "parameters": [{"name": name, "value": [value]} for name, value in use.parameters],
+                }
+                for use in recipe.uses
+            ],
+            blockDeviceMappings=list(recipe.block_devices),
+            # The nodes are configured through the agent, so the build must leave it on the image.
+            additionalInstanceConfiguration={"systemsManagerAgent": {"uninstallAfterBuild": False}},
+            tags=dict(tags),
+            amiTags=dict(tags),
+            clientToken=_token(recipe_arn, ""),
+        )
+    except ClientError as error:
+        if error_code(error) != "ResourceAlreadyExistsException":
+            raise
+    return recipe_arn
+
+
+def _ensure_component(component: Component, tags: Mapping[str, str]) -> str:
+    imagebuilder = client("imagebuilder")
+    arn = _arn("component", f"{component.name}/{component.version}/1")
+    try:
+        imagebuilder.get_component(componentBuildVersionArn=arn)
+        return arn
+    except ClientError as error:
+        if error_code(error) != "ResourceNotFoundException":
+            raise
+    answer = imagebuilder.create_component(
+        name=component.name,
+        semanticVersion=component.version,
+        platform="Linux",
+        data=component.data,
+        tags=dict(tags),
+        clientToken=_token(arn, component.data),
+    )
+    return str(answer["componentBuildVersionArn"])
+
+
+def _build(summary: Mapping[str, Any]) -> Build:
+    state = summary.get("state", {})
+    amis = summary.get("outputResources", {}).get("amis", [])
+    region = summary["arn"].split(":")[3]
+    ami = next((ami["image"] for ami in amis if ami.get("region") == region and ami.get("image")), "")
+    return Build(summary["arn"], state.get("status", "PENDING"), state.get("reason", ""), ami)
+
+
+def _arn(kind: str, name: str) -> str:
+    """Build the ARN of a resource of this account and region, which the infrastructure configuration's ARN tells."""
+    prefix = settings().infrastructure_configuration_arn.rsplit(":", 1)[0]
+    return f"{prefix}:{kind}/{name}"
+
+
+def _token(*content: str) -> str:
+    return hashlib.sha256("\n".join(content).encode()).hexdigest()

@@ -1,0 +1,89 @@
+"""What is baked into the AMI: reads image/ and turns it, with a plan, into content-addressed components and a recipe.
+
+Versions derive from a hash of the content (design decision 5), so an unchanged image is found again and never rebuilt,
+and a changed one never collides with an immutable version that exists.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from benchwright.models import Plan
+
+IMAGE_DIRECTORY = Path("/opt")  # where Lambda unpacks the layer made of image/
+
+
+@dataclass(frozen=True)
+class Component:
+    """One component document in one version."""
+
+    name: str
+    version: str
+    data: str
+
+
+@dataclass(frozen=True)
+class ComponentUse:
+    """A component in a recipe, with the parameters of this use."""
+
+    component: Component
+    parameters: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A recipe in one version: the components in their order on a parent image."""
+
+    name: str
+    version: str
+    parent_image: str
+    uses: tuple[ComponentUse, ...]
+    block_devices: tuple[dict[str, Any], ...]
+
+    @property
+    def components(self) -> list[Component]:
+        """Each component once, in the order of its first use."""
+        return list(dict.fromkeys(use.component for use in self.uses))
+
+
+def content_version(*content: object) -> str:
+    """Return a semantic version that names the content.
+
+    A node of an Image Builder version is at most 2**30 - 1 (service model of CreateComponent), so the 64 bits of the hash
+    are spread over the two last nodes.
+    """
+    digest = hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).digest()
+    return f"1.{int.from_bytes(digest[:4]) >> 2}.{int.from_bytes(digest[4:8]) >> 2}"
+
+
+def load_recipe(application: str, plan: Plan, directory: Path = IMAGE_DIRECTORY) -> Recipe:
+    """Read recipe.yaml and the component documents, and fill in the versions that the plan wants."""
+    described = yaml.safe_load((directory / "recipe.yaml").read_text())
+    values = {
+        "workbench_version": plan.wanted.workbench.version,
+        "r_versions": " ".join(plan.wanted.r_versions),
+        "python_versions": " ".join(plan.wanted.python_versions),
+    }
+    uses = []
+    for entry in described["components"]:
+        data = (directory / "components" / entry["file"]).read_text()
+        component = Component(f"{application}-{entry['name']}", content_version(data), data)
+        parameters = tuple(
+            (name, str(text).format_map(values)) for name, text in (entry.get("parameters") or {}).items()
+        )
+        uses.append(ComponentUse(component, parameters))
+    block_devices = tuple(described["block_devices"])
+    name = f"{application}-{plan.cluster}"
+    content = (
+        [(use.component.name, use.component.version, use.parameters) for use in uses],
+        block_devices,
+        plan.image.parent_image,
+        plan.image.generation,
+    )
+    return Recipe(name, content_version(content), plan.image.parent_image, tuple(uses), block_devices)

@@ -1,0 +1,83 @@
+"""Which old images of a cluster may go, and how they go: after verification only, and never one that is in use."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from benchwright.observability import client, logger
+
+# The image in use and the one before it: a bad new image can be answered with image.ami of the old one.
+KEPT = 2
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A finished image of the cluster: its build, its AMI, its time of creation (ISO 8601)."""
+
+    arn: str
+    ami: str
+    created: str
+
+
+def decide(candidates: Iterable[Candidate], used: frozenset[str], current: str) -> list[Candidate]:
+    """Return the images to retire, oldest first: neither used by anybody, nor the current one, nor the newest others kept."""
+    others = sorted((item for item in candidates if item.ami != current), key=lambda item: item.created, reverse=True)
+    return [item for item in reversed(others[KEPT - 1 :]) if item.ami not in used]
+
+
+def find_candidates(recipe_name: str) -> list[Candidate]:
+    """List the finished images of a recipe, all versions."""
+    imagebuilder = client("imagebuilder")
+    filters = [{"name": "name", "values": [recipe_name]}]
+    versions = imagebuilder.get_paginator("list_images").paginate(owner="Self", filters=filters)
+    found = []
+    for version in (item for page in versions for item in page["imageVersionList"]):
+        builds = imagebuilder.get_paginator("list_image_build_versions").paginate(imageVersionArn=version["arn"])
+        for summary in (item for page in builds for item in page["imageSummaryList"]):
+            amis = [ami["image"] for ami in summary.get("outputResources", {}).get("amis", []) if ami.get("image")]
+            if amis and summary.get("state", {}).get("status") == "AVAILABLE":
+                found.append(Candidate(summary["arn"], amis[0], str(summary.get("dateCreated", ""))))
+    return found
+
+
+def used_images(recorded: Iterable[str]) -> frozenset[str]:
+    """Return every AMI that an instance, the current version of a launch template, or a recorded plan uses."""
+    ec2 = client("ec2")
+    used = {ami for ami in recorded if ami}
+    for page in ec2.get_paginator("describe_instances").paginate():
+        for reservation in page["Reservations"]:
+            used |= {item["ImageId"] for item in reservation["Instances"] if item["State"]["Name"] != "terminated"}
+    # Without a template's id the call answers for all templates of the account (DescribeLaunchTemplateVersions, Versions).
+    versions = ec2.get_paginator("describe_launch_template_versions").paginate(Versions=["$Latest", "$Default"])
+    for page in versions:
+        data: list[dict[str, Any]] = [item["LaunchTemplateData"] for item in page["LaunchTemplateVersions"]]
+        used |= {item["ImageId"] for item in data if item.get("ImageId")}
+    return frozenset(used)
+
+
+def retire(candidate: Candidate) -> str:
+    """Remove an image: the AMI, then its snapshots, then Image Builder's record. Returns a warning, or an empty text.
+
+    Snapshots can only go after the AMI that uses them. Failing here is no reason to fail a verified deployment.
+    """
+    ec2 = client("ec2")
+    try:
+        images = ec2.describe_images(ImageIds=[candidate.ami])["Images"]
+        snapshots = [
+            mapping["Ebs"]["SnapshotId"]
+            for image in images
+            for mapping in image.get("BlockDeviceMappings", [])
+            if mapping.get("Ebs", {}).get("SnapshotId")
+        ]
+        ec2.deregister_image(ImageId=candidate.ami)
+        for snapshot in snapshots:
+            ec2.delete_snapshot(SnapshotId=snapshot)
+        client("imagebuilder").delete_image(imageBuildVersionArn=candidate.arn)
+    except (ClientError, BotoCoreError) as error:
+        logger.warning("image not retired", ami=candidate.ami, reason=str(error))
+        return f"The old image {candidate.ami} could not be retired: {error}. It costs storage until it is removed by hand."
+    return ""

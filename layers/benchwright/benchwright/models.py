@@ -1,0 +1,211 @@
+"""The input of an execution, and the plan that Benchwright makes of it.
+
+An input says what to change (RFC 7396 merge patch on the recorded input). `Wanted` is the whole that results: every
+effective value, each with its bounds. The descriptions are what a person reads in an error and in docs/input.md.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+CLUSTER_NAME = r"^[a-z][a-z0-9-]{0,19}$"
+# A node's own accounts end below 2,000 (Ubuntu's first user is 1000); allocated ids begin at 20,000.
+LOWEST_ID, FIRST_ALLOCATED_ID, HIGHEST_ID = 2_000, 20_000, 59_999
+RESERVED_USERS = frozenset(
+    ["root", "daemon", "bin", "sys", "sync", "games", "man", "lp", "mail", "news", "uucp", "proxy", "www-data", "backup", "list", "irc", "nobody", "ubuntu", "ec2-user", "ssm-user", "postgres", "sshd", "syslog", "rstudio-server", "systemd-network", "systemd-resolve", "messagebus", "_apt", "_chrony"]
+)
+# Keys of rserver.conf that Benchwright writes itself: two owners of one value would undo each other.
+OWNED_KEYS = frozenset(
+    ["load-balancing-enabled", "server-shared-storage-path", "server-project-sharing", "server-health-check-enabled", "secure-cookie-key-file", "www-address", "www-port", "server-user", "launcher-address", "launcher-port", "launcher-sessions-enabled", "launcher-default-cluster", "ssl-enabled", "database-config-file"]
+)
+
+
+class Part(BaseModel):
+    """A part of the input: unknown keys are refused, values are not coerced from other types."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+def _unique(values: list[str]) -> list[str]:
+    if repeated := sorted({value for value in values if values.count(value) > 1}):
+        raise ValueError(f"named twice: {', '.join(repeated)}")
+    return values
+
+
+def _recent_enough(version: str) -> str:
+    year, month, *_ = (int(number) for number in re.findall(r"\d+", version))
+    if (year, month) < (2023, 12):
+        raise ValueError("older than 2023.12, the first release that clusters as Benchwright sets it up")
+    return version
+
+
+def _half_step(capacity: float) -> float:
+    if capacity * 2 != int(capacity * 2):
+        raise ValueError("Aurora capacity comes in steps of 0.5")
+    return capacity
+
+
+def _one_architecture(instance_type: str) -> str:
+    family = instance_type.split(".", maxsplit=1)[0]
+    if re.match(r"^(a1|[a-z]+[0-9]+g[a-z]*|t4g)$", family):
+        raise ValueError("an arm64 instance type; the image of Benchwright is x86_64")
+    return instance_type
+
+
+def _free_tag(key: str) -> str:
+    if key.lower().startswith(("aws:", "benchwright:")):
+        raise ValueError("the prefixes aws: and benchwright: are taken")
+    return key
+
+
+Version = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,2}\.[0-9]{1,2}\.[0-9]{1,2}$")]
+Capacity = Annotated[float, Field(ge=0.5, le=256, strict=False), AfterValidator(_half_step)]
+UserId = Annotated[int, Field(ge=LOWEST_ID, le=HIGHEST_ID)]
+ConfigKey = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,99}$")]
+# One line of printable text: what an INI file can hold without an escape.
+ConfigValue = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f\u0085\u2028\u2029]{0,1000}$")]
+TagKey = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9 _.:/=+@-]{1,128}$"), AfterValidator(_free_tag)]
+TagValue = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9 _.:/=+@-]{1,256}$")]
+UserName = Annotated[str, StringConstraints(pattern=r"^[a-z_][a-z0-9_-]{0,31}$")]
+SecretName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9/_+=.@-]{1,400}$")]
+
+
+class Workbench(Part):
+    """Which Posit Workbench."""
+
+    version: Annotated[
+        str,
+        StringConstraints(pattern=r"^20[0-9]{2}\.[0-9]{2}\.[0-9]+\+[0-9]+\.pro[0-9]+$"),
+        AfterValidator(_recent_enough),
+    ] = Field(description='a full Posit Workbench version such as "2026.07.1+147.pro6", 2023.12 or newer')
+
+
+class Image(Part):
+    """Where the AMI of the nodes comes from."""
+
+    ami: Annotated[str, StringConstraints(pattern=r"^ami-[0-9a-f]{8,17}$")] | None = Field(
+        default=None, description="id of an AMI of your own, made from the components in image/; null builds one"
+    )
+
+
+class Nodes(Part):
+    """How many nodes, and how large."""
+
+    count: Annotated[int, Field(ge=1, le=50)] = Field(description="number of nodes, from 1 to 50")
+    instance_type: Annotated[
+        str, StringConstraints(pattern=r"^[a-z][a-z0-9-]*\.[a-z0-9-]+$"), AfterValidator(_one_architecture)
+    ] = Field(description='an x86_64 EC2 instance type such as "m6i.xlarge"')
+
+
+class Database(Part):
+    """Capacity of Aurora Serverless v2, in ACU."""
+
+    min_capacity: Capacity = Field(description="lowest capacity in ACU, from 0.5 to 256 in steps of 0.5")
+    max_capacity: Capacity = Field(description="highest capacity in ACU, from 0.5 to 256 in steps of 0.5")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Database:
+        if self.min_capacity > self.max_capacity:
+            raise ValueError(f"min_capacity {self.min_capacity:g} is above max_capacity {self.max_capacity:g}")
+        return self
+
+
+class User(Part):
+    """One account, the same on every node."""
+
+    uid: UserId | None = Field(
+        default=None, description=f"user id from {LOWEST_ID} to {HIGHEST_ID}; allocated when left out"
+    )
+    gid: UserId | None = Field(default=None, description="id of the user's own group; the uid when left out")
+    password: SecretName | None = Field(
+        default=None, description="name of a secret below <application>/users/ that holds the password as plain text"
+    )
+
+
+class Wanted(Part):
+    """Every effective value of a cluster's input."""
+
+    workbench: Workbench = Field(description="the version of Posit Workbench")
+    r_versions: Annotated[list[Version], Field(min_length=1, max_length=8), AfterValidator(_unique)] = Field(
+        description='1 to 8 R versions such as ["4.5.1"]'
+    )
+    python_versions: Annotated[list[Version], Field(max_length=8), AfterValidator(_unique)] = Field(
+        description='up to 8 Python versions such as ["3.13.1"]'
+    )
+    image: Image = Field(default=Image(), description="the AMI of the nodes")
+    nodes: Nodes = Field(description="number and size of the nodes")
+    database: Database = Field(description="capacity of the database")
+    license: SecretName | None = Field(
+        default=None, description="name of a secret below <application>/license/ that holds a licence file"
+    )
+    users: dict[UserName, User] = Field(
+        default={}, description="accounts by name: lower-case letters, digits, - and _, at most 32 characters"
+    )
+    config: dict[ConfigKey, ConfigValue] = Field(
+        default={}, description="further keys of rserver.conf, each value one line of text"
+    )
+    tags: Annotated[dict[TagKey, TagValue], Field(max_length=40)] = Field(
+        default={}, description="tags of all that is made: letters, digits and _.:/=+@- ; not aws: or benchwright:"
+    )
+
+
+class Once(Part):
+    """What an input asks for this execution alone; never recorded (design decision 12)."""
+
+    rebuild: bool = False
+    only_if_deployed: bool = False
+
+
+class Account(Part):
+    """A user as every node shall know it."""
+
+    name: str
+    uid: int
+    gid: int
+    secret_arn: str = ""
+    secret_version: str = ""
+
+
+class License(Part):
+    """The licence file's secret, in the version that was current when the plan was made."""
+
+    secret_arn: str
+    secret_version: str
+
+
+class ImagePlan(Part):
+    """What the image is made of, beside the content of image/."""
+
+    ami: str | None
+    parent_image: str = Field(description="resolved AMI id of the parent, recorded until the next rebuild")
+    generation: int
+
+
+class Plan(Part):
+    """What one execution shall make true; recorded with the cluster, read by every step."""
+
+    cluster: str
+    wanted: Wanted
+    image: ImagePlan
+    license: License | None
+    accounts: list[Account]
+    locked_accounts: list[str] = Field(
+        description="users of earlier inputs: their accounts are locked, their homes kept"
+    )
+    sources: dict[str, Literal["input", "recorded", "parameter", "default"]]
+
+
+def merge_patch(target: Any, patch: Any) -> Any:
+    """Apply a JSON merge patch (RFC 7396, section 2)."""
+    if not isinstance(patch, dict):
+        return patch
+    merged = dict(target) if isinstance(target, dict) else {}
+    for key, value in patch.items():
+        if value is None:
+            merged.pop(key, None)
+        else:
+            merged[key] = merge_patch(merged.get(key), value)
+    return merged

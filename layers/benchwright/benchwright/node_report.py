@@ -1,0 +1,51 @@
+"""The one line of JSON that the node script prints: its model, and its reading from a command's output."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+
+class Users(BaseModel):
+    """The configured users as they are on the node: how many, and the digest of name:uid:gid."""
+
+    count: int
+    digest: str
+
+
+class NodeReport(BaseModel):
+    """What a node says of itself; fields that a failing script could not find out are None."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    instance: str
+    ami: str | None = None
+    host: str | None = None
+    ipv4: str | None = None
+    workbench: str | None = None
+    configuration: str | None = None
+    rstudio_server: str | None = Field(default=None, description="uid:gid of the service user")
+    users: Users | None = None
+    clock_offset: float | None = Field(default=None, description="seconds; None where chrony does not tell")
+    services: dict[str, str] = {}
+    health: str | None = None
+    license: str | None = None
+    metadata: str | None = Field(default=None, description="refused or reachable, as an ordinary user finds it")
+    mounts: list[str] = []
+    changed: list[str] = []
+    restarted: bool = False
+    error: str | None = None
+    log: str | None = None
+
+
+def read_report(output: str) -> NodeReport | None:
+    """Return the report in a command's output; None where the output holds none that can be read.
+
+    Run Command may add lines of its own around it (for example on a time-out), so the last line that is a report counts.
+    """
+    for line in reversed(output.splitlines()):
+        if line.startswith("{"):
+            try:
+                return NodeReport.model_validate_json(line)
+            except ValidationError:
+                continue
+    return None

@@ -1,0 +1,191 @@
+"""The one DynamoDB item of each cluster: its lock, its recorded input and plan (design decision 11).
+
+The lock is the ARN of the execution that holds it. Taking, stealing and releasing are single conditional writes,
+so of many that try at once exactly one succeeds; a holder that no longer runs loses the lock to whoever asks next.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from benchwright.errors import ClusterLocked, LockLost, error_code
+from benchwright.models import Plan
+from benchwright.observability import client
+from benchwright.plan import Known
+from benchwright.settings import settings
+
+REFUSED = "ConditionalCheckFailedException"
+
+
+@dataclass(frozen=True)
+class Record:
+    """What the table holds of a cluster; every field is empty for a cluster that was never asked for."""
+
+    holder: str = ""
+    known: Known = field(default_factory=Known)
+    plan: Plan | None = None
+    ami: str = ""
+    configuration: str = ""
+    verified: bool = False
+
+
+def read(cluster: str) -> Record:
+    """Read a cluster's item, consistently."""
+    answer = client("dynamodb").get_item(TableName=settings().table_name, Key=_key(cluster), ConsistentRead=True)
+    return _record(answer.get("Item", {}))
+
+
+def read_all() -> dict[str, Record]:
+    """Read every cluster of this application, by name."""
+    pages = client("dynamodb").get_paginator("scan").paginate(TableName=settings().table_name, ConsistentRead=True)
+    return {item["cluster"]["S"]: _record(item) for page in pages for item in page["Items"]}
+
+
+def take_lock(cluster: str, execution: str) -> str:
+    """Lock the cluster for an execution; return the ARN of the dead holder that lost it, or an empty text.
+
+    Raises ClusterLocked, naming the holder, when another execution runs on this cluster.
+    """
+    holder = _try_to_hold(cluster, execution, "attribute_not_exists(holder) OR holder = :me", {})
+    if not holder:
+        return ""
+    if not _runs(holder) and not _try_to_hold(cluster, execution, "holder = :dead", {":dead": {"S": holder}}):
+        return holder
+    raise ClusterLocked(
+        f"The cluster {cluster} is locked by the execution {holder}, which still runs. Wait until it ends, or stop it; "
+        "then start this execution again. Nothing was changed."
+    )
+
+
+def release_lock(cluster: str, execution: str) -> bool:
+    """Give the lock back; returns False, and changes nothing, when the execution does not hold it."""
+    return _update(cluster, "REMOVE holder", "holder = :me", {":me": {"S": execution}})
+
+
+def is_locked(record: Record) -> bool:
+    """Tell whether a running execution holds the cluster."""
+    return bool(record.holder) and _runs(record.holder)
+
+
+def confirm_lock(cluster: str, execution: str) -> Record:
+    """Return the cluster's record; raises LockLost unless this execution holds the lock and has recorded a plan."""
+    record = read(cluster)
+    if record.holder != execution:
+        raise LockLost(
+            f"The cluster {cluster} is locked by {record.holder or 'nobody'}, not by this execution ({execution}): nothing more "
+            "was changed. Look at the executions of this cluster, then start the deployment again."
+        )
+    return record
+
+
+def plan_of(record: Record, cluster: str) -> Plan:
+    """Return the recorded plan; raises LockLost when there is none, which only a foreign hand can cause."""
+    if record.plan is None:
+        raise LockLost(f"The cluster {cluster} has no recorded plan. Start a deployment with {{}}.")
+    return record.plan
+
+
+def save_plan(cluster: str, execution: str, plan: Plan, known: Known) -> None:
+    """Record plan and input under the lock; raises LockLost when it is gone."""
+    values = {
+        "plan": plan.model_dump_json(),
+        "input": json.dumps(known.input, sort_keys=True),
+        "accounts": json.dumps(known.accounts, sort_keys=True),
+        "parent_image": known.parent_image,
+        "rebuilt_by": known.rebuilt_by,
+    }
+    _save(
+        cluster,
+        execution,
+        {name: {"S": text} for name, text in values.items()} | {"generation": {"N": str(known.generation)}},
+    )
+
+
+def save_image(cluster: str, execution: str, ami: str) -> None:
+    """Record the AMI that the cluster is about to use, so that no other cluster's retirement removes it."""
+    _save(cluster, execution, {"ami": {"S": ami}})
+
+
+def save_configuration(cluster: str, execution: str, configuration: str) -> None:
+    """Record the hash of the configuration that the nodes shall have."""
+    _save(cluster, execution, {"configuration": {"S": configuration}})
+
+
+def save_verified(cluster: str, execution: str) -> None:
+    """Record that the cluster once was what its plan said: from now on a schedule may touch it."""
+    _save(cluster, execution, {"verified": {"BOOL": True}})
+
+
+def _save(cluster: str, execution: str, values: Mapping[str, Any]) -> None:
+    names = {f"#{name}": name for name in values}  # "input" and "plan" may be reserved words
+    assignments = ", ".join(f"#{name} = :{name}" for name in values)
+    given = {f":{name}": value for name, value in values.items()} | {":me": {"S": execution}}
+    if not _update(cluster, f"SET {assignments}", "holder = :me", given, names):
+        confirm_lock(cluster, execution)
+
+
+def _try_to_hold(cluster: str, execution: str, condition: str, values: Mapping[str, Any]) -> str:
+    """Write the lock if the condition holds; return the holder that stood in the way, or an empty text."""
+    if _update(cluster, "SET holder = :me", condition, {":me": {"S": execution}, **values}):
+        return ""
+    return read(cluster).holder or "an execution that has just ended"
+
+
+def _runs(execution: str) -> bool:
+    try:
+        return str(client("stepfunctions").describe_execution(executionArn=execution)["status"]) == "RUNNING"
+    except ClientError as error:
+        if error_code(error) in ("ExecutionDoesNotExist", "InvalidArn"):
+            return False  # ended more than 90 days ago
+        raise
+
+
+def _update(
+    cluster: str, expression: str, condition: str, values: Mapping[str, Any], names: Mapping[str, str] | None = None
+) -> bool:
+    try:
+        client("dynamodb").update_item(
+            TableName=settings().table_name,
+            Key=_key(cluster),
+            UpdateExpression=expression,
+            ConditionExpression=condition,
+            ExpressionAttributeValues=dict(values),
+            **({"ExpressionAttributeNames": dict(names)} if names else {}),
+        )
+    except ClientError as error:
+        if error_code(error) == REFUSED:
+            return False
+        raise
+    return True
+
+
+def _key(cluster: str) -> dict[str, Any]:
+    return {"cluster": {"S": cluster}}
+
+
+def _record(item: Mapping[str, Any]) -> Record:
+    def text(name: str) -> str:
+        return str(item.get(name, {}).get("S", ""))
+
+    accounts = {name: (uid, gid) for name, (uid, gid) in json.loads(text("accounts") or "{}").items()}
+    known = Known(
+        input=json.loads(text("input") or "{}"),
+        accounts=accounts,
+        parent_image=text("parent_image"),
+        generation=int(item.get("generation", {}).get("N", 0)),
+        rebuilt_by=text("rebuilt_by"),
+    )
+    plan = Plan.model_validate_json(text("plan")) if text("plan") else None
+    return Record(
+        holder=text("holder"),
+        known=known,
+        plan=plan,
+        ami=text("ami"),
+        configuration=text("configuration"),
+        verified=bool(item.get("verified", {}).get("BOOL", False)),
+    )

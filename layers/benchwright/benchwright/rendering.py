@@ -1,0 +1,160 @@
+"""From a plan to the files of /etc/rstudio and the bundle that a node applies: pure, deterministic, without secrets.
+
+The bundle is a gzipped tar with `manifest` (mode, owner, group, path), `files/` (content), `users`, `locked` and `env`. Its hash
+covers the plain configuration and the versions of the secrets, not what differs by node or by chance (design decision 8).
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import tarfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from benchwright.models import Plan
+from benchwright.plan import Secret
+
+HOME, SHARED_STORAGE = "/efs/home", "/efs/shared-storage"
+DATABASE_NAME = DATABASE_USER = "rstudio"
+DATABASE_CA = "/etc/benchwright/rds-ca.pem"
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where the database answers."""
+
+    host: str
+    port: int
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A file on a node."""
+
+    path: str
+    mode: str
+    owner: str
+    group: str
+    content: str
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """What a node applies, under the hash of its content."""
+
+    configuration: str
+    archive: bytes
+
+
+def render_files(plan: Plan, endpoint: Endpoint) -> list[Entry]:
+    """Render every file of /etc/rstudio that Benchwright owns.
+
+    Sources: Posit Workbench administration guide, load balancing, database configuration and job launcher; for the
+    advisory lock type, Posit's page on EFS. The password of database.conf and the key are added on the node.
+    """
+    server = {
+        "load-balancing-enabled": "1",
+        "server-shared-storage-path": SHARED_STORAGE,
+        "server-project-sharing": "0",  # EFS knows no ACLs
+        "server-health-check-enabled": "1",
+        "launcher-address": "127.0.0.1",
+        "launcher-port": "5559",
+        "launcher-sessions-enabled": "1",
+        "launcher-default-cluster": "Local",
+    }
+    # Without the password: a URI's password is not percent-decoded and must stay out of it.
+    uri = (
+        f"postgresql://{DATABASE_USER}@{endpoint.host}:{endpoint.port}/{DATABASE_NAME}"
+        f"?sslmode=verify-full&sslrootcert={quote(DATABASE_CA, safe='/')}"
+    )
+    return [
+        _rstudio("rserver.conf", _ini(server | plan.wanted.config)),
+        _rstudio("database.conf", _ini({"provider": "postgresql", "connection-uri": uri}), mode="0600"),
+        _rstudio(
+            "load-balancer",
+            _ini({"www-host-name": "@PRIVATE_ADDRESS@", "delete-node-on-exit": "1", "balancer": "sessions"}),
+        ),
+        _rstudio(
+            "launcher.conf",
+            "[server]\n"
+            + _ini(
+                {
+                    "address": "0.0.0.0",  # peers reach the launcher of the node that holds a session
+                    "port": "5559",
+                    "server-user": "rstudio-server",
+                    "admin-group": "rstudio-server",
+                    "authorization-enabled": "1",
+                    "thread-pool-size": "4",
+                }
+            )
+            + "\n[cluster]\n"
+            + _ini({"name": "Local", "type": "Local"}),
+        ),
+        _rstudio(
+            "launcher.local.conf",
+            _ini({"scratch-path": f"{SHARED_STORAGE}/launcher-local", "load-balancer-preference": "nfs"}),
+        ),
+        _rstudio("file-locks", _ini({"lock-type": "advisory"})),
+    ]
+
+
+def make_bundle(plan: Plan, endpoint: Endpoint, database: Secret, secure_cookie_key: Secret) -> Bundle:
+    """Render and pack the configuration; the same plan and secrets give the same bytes."""
+    entries = render_files(plan, endpoint)
+    users = [
+        " ".join(
+            [account.name, str(account.uid), str(account.gid), account.secret_arn or "-", account.secret_version or "-"]
+        )
+        for account in plan.accounts
+    ]
+    values = {
+        "WORKBENCH_VERSION": plan.wanted.workbench.version,
+        "DATABASE_SECRET_ARN": database.arn,
+        "DATABASE_SECRET_VERSION": database.version,
+        "SECURE_COOKIE_KEY_SECRET_ARN": secure_cookie_key.arn,
+        "SECURE_COOKIE_KEY_SECRET_VERSION": secure_cookie_key.version,
+        "LICENSE_SECRET_ARN": plan.license.secret_arn if plan.license else "",
+        "LICENSE_SECRET_VERSION": plan.license.secret_version if plan.license else "",
+    }
+    contents = {
+        "manifest": _lines(f"{entry.mode} {entry.owner} {entry.group} {entry.path}" for entry in entries),
+        "users": _lines(users),
+        "locked": _lines(plan.locked_accounts),
+        "env": _lines(f"{name}={value}" for name, value in values.items()),
+        **{f"files{entry.path}": entry.content for entry in entries},
+    }
+    configuration = hashlib.sha256(_packed(contents)).hexdigest()
+    contents["env"] = f"CONFIGURATION={configuration}\n{contents['env']}"
+    return Bundle(configuration, gzip.compress(_packed(contents), mtime=0))
+
+
+def accounts_digest(plan: Plan) -> str:
+    """Return the digest by which a node reports its users: of the sorted lines name:uid:gid."""
+    lines = sorted(f"{account.name}:{account.uid}:{account.gid}\n" for account in plan.accounts)
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def _rstudio(name: str, content: str, mode: str = "0644") -> Entry:
+    return Entry(f"/etc/rstudio/{name}", mode, "root", "root", content)
+
+
+def _ini(values: Mapping[str, str]) -> str:
+    return _lines(f"{key}={value}" for key, value in values.items())
+
+
+def _lines(lines: Iterable[str]) -> str:
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _packed(contents: Mapping[str, str]) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        for name, text in sorted(contents.items()):
+            data = text.encode()
+            member = tarfile.TarInfo(name)
+            member.size, member.mode = len(data), 0o600
+            archive.addfile(member, io.BytesIO(data))
+    return buffer.getvalue()

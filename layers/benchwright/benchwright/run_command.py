@@ -1,0 +1,101 @@
+"""The conversation with SSM Run Command: the one document of a cluster, run on named instances, found again by its comment."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel
+
+from benchwright.observability import client
+from benchwright.settings import settings
+
+BATCH = 50  # SendCommand, InstanceIds: at most 50
+DELIVERY_SECONDS = 120  # SendCommand, TimeoutSeconds: how long an instance may take to accept the command
+FAILED = frozenset({"Failed", "TimedOut", "Cancelled", "Cancelling"})
+
+
+class Command(BaseModel):
+    """A command that this execution sent."""
+
+    id: str
+    instances: list[str]
+
+
+@dataclass(frozen=True)
+class Invocation:
+    """A command on one instance. `output` is what the document printed, as far as ListCommandInvocations keeps it (2,500)."""
+
+    instance: str
+    status: str
+    detail: str
+    output: str
+
+
+def online(instances: Sequence[str]) -> set[str]:
+    """Return those of the instances whose agent answers."""
+    if not instances:
+        return set()
+    filters = [{"Key": "InstanceIds", "Values": list(instances)}]
+    pages = client("ssm").get_paginator("describe_instance_information").paginate(Filters=filters)
+    return {
+        item["InstanceId"]
+        for page in pages
+        for item in page["InstanceInformationList"]
+        if item["PingStatus"] == "Online"
+    }
+
+
+def send(document: str, instances: Sequence[str], parameters: Mapping[str, str], token: Sequence[str]) -> Command:
+    """Run the document on the instances; the same token finds the command that an earlier try of this call has sent.
+
+    SendCommand has no client token, so a hash of the token stands in the comment (at most 100 characters).
+    """
+    comment = f"benchwright {hashlib.sha256(chr(10).join(token).encode()).hexdigest()[:40]}"
+    if found := _find(document, comment):
+        return Command(id=found, instances=list(instances))
+    answer = client("ssm").send_command(
+        InstanceIds=list(instances),
+        DocumentName=document,
+        DocumentVersion="$LATEST",
+        Parameters={name: [value] for name, value in parameters.items()},
+        Comment=comment,
+        TimeoutSeconds=DELIVERY_SECONDS,
+        MaxConcurrency=str(BATCH),
+        MaxErrors="0",
+        CloudWatchOutputConfig={"CloudWatchOutputEnabled": True, "CloudWatchLogGroupName": settings().node_log_group},
+    )
+    return Command(id=answer["Command"]["CommandId"], instances=list(instances))
+
+
+def invocations(commands: Iterable[Command]) -> list[Invocation]:
+    """List what became of the commands; an instance that is not listed yet (eventual consistency) is Pending."""
+    found: list[Invocation] = []
+    for command in commands:
+        pages = client("ssm").get_paginator("list_command_invocations").paginate(CommandId=command.id, Details=True)
+        listed = {item["InstanceId"]: _invocation(item) for page in pages for item in page["CommandInvocations"]}
+        found += [
+            listed.get(instance, Invocation(instance, "Pending", "Pending", "")) for instance in command.instances
+        ]
+    return found
+
+
+def full_output(command: Command, instance: str) -> str:
+    """Return up to 24,000 characters of what the document printed on an instance (GetCommandInvocation)."""
+    answer = client("ssm").get_command_invocation(CommandId=command.id, InstanceId=instance)
+    return str(answer["StandardOutputContent"])
+
+
+def _find(document: str, comment: str) -> str:
+    filters = [{"key": "DocumentName", "value": document}]
+    pages = client("ssm").get_paginator("list_commands").paginate(Filters=filters, PaginationConfig={"MaxItems": 200})
+    return next(
+        (item["CommandId"] for page in pages for item in page["Commands"] if item.get("Comment") == comment), ""
+    )
+
+
+def _invocation(item: Mapping[str, Any]) -> Invocation:
+    output = "\n".join(plugin.get("Output", "") for plugin in item.get("CommandPlugins", []))
+    return Invocation(item["InstanceId"], item["Status"], item.get("StatusDetails", item["Status"]), output)

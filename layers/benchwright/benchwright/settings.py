@@ -1,0 +1,68 @@
+"""All that the functions read from their environment, in one model."""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Settings(BaseModel):
+    """The environment of a function as template.yaml sets it; a variable that a function has no use for is an empty text."""
+
+    model_config = ConfigDict(frozen=True)
+
+    application: str = Field(description="name of the application's stack, the prefix of all that it makes")
+    table_name: str = ""
+    bucket_name: str = ""
+    cloudformation_role_arn: str = ""
+    infrastructure_configuration_arn: str = ""
+    vpc_id: str = ""
+    private_subnet_ids: str = ""
+    database_client_security_group_id: str = ""
+    permissions_boundary: str = ""
+    node_log_group: str = ""
+    parent_image: str = ""
+    pgsslrootcert: str = Field(
+        default="", description="a CA bundle in place of the RDS one, as libpq knows the variable"
+    )
+    default_workbench_version: str = ""
+    default_r_versions: str = ""
+    default_python_versions: str = ""
+    default_node_count: int = 2
+    default_instance_type: str = ""
+    default_database_min_capacity: float = 0.5
+    default_database_max_capacity: float = 4
+    pgsslrootcert: str = Field("/opt/python/certificates/global-bundle.pem", description="trusted root certificates")
+
+    @property
+    def defaults(self) -> dict[str, Any]:
+        """The stack's parameters in the shape of an execution input (design decision 12)."""
+        return {
+            "workbench": {"version": self.default_workbench_version},
+            "r_versions": _listed(self.default_r_versions),
+            "python_versions": _listed(self.default_python_versions),
+            "nodes": {"count": self.default_node_count, "instance_type": self.default_instance_type},
+            "database": {
+                "min_capacity": self.default_database_min_capacity,
+                "max_capacity": self.default_database_max_capacity,
+            },
+        }
+
+    def stack_name(self, cluster: str, stack: str) -> str:
+        """Return the CloudFormation stack name of one of a cluster's two stacks."""
+        return f"{self.application}-{cluster}-{stack}"
+
+
+def _listed(text: str) -> list[str]:
+    return [item.strip() for item in text.split(",") if item.strip()]
+
+
+@cache
+def settings() -> Settings:
+    """Read the environment once."""
+    return Settings.model_validate(
+        {name: os.environ[name.upper()] for name in Settings.model_fields if name.upper() in os.environ}
+    )

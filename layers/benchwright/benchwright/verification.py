@@ -1,0 +1,190 @@
+"""What "verified" means (design decision 9): pure checks of what was observed against the plan, and a remedy for each.
+
+REMEDIES is data: one entry per check that can fail. A test holds both sides together.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from pydantic import BaseModel
+
+from benchwright.cluster_listing import BalancedNode, ListedNode
+from benchwright.models import Plan
+from benchwright.node_report import NodeReport
+from benchwright.rendering import HOME, SHARED_STORAGE, accounts_digest
+
+CLOCK_TOLERANCE = 1.0  # seconds by which a node's clock may be off
+
+REMEDIES: Mapping[str, str] = {
+    "instances": "Start a deployment with {}: it brings the Auto Scaling group to the planned number and image.",
+    "reports": "Look at the node's log /var/log/benchwright/configure.log; terminate a node that stays silent to get a new one.",
+    "online": "On a node that is not Online look at /var/log/rstudio/rstudio-server/rserver.log. After a change of key or protocol "
+    "stop all nodes, run `rstudio-server reset-cluster` on one, and start a deployment with {}.",
+    "stale rows": "Rows of instances that no longer exist are deleted (`rstudio-server delete-node ID`).",
+    "image": "Start a deployment with {}: it replaces nodes of another image one at a time.",
+    "workbench version": "Start a deployment with {}: nodes of another version are replaced, all at once.",
+    "configuration": "Start a deployment with {}: it applies the recorded configuration to every node.",
+    "service user": "A node's rstudio-server account differs: terminate the node to get a new one from the image.",
+    "users": "Start a deployment with {}: it creates missing accounts. An account with another uid was made by hand: remove it on that node.",
+    "clocks": "Check chrony on the node (`chronyc tracking`): it needs 169.254.169.123 or another time source.",
+    "services": "On the node: `systemctl status rstudio-server rstudio-launcher`; start a deployment with {} to configure it again.",
+    "health": "On the node: `curl http://localhost:8787/health-check`, then rserver.log; start a deployment with {}.",
+    "load balancer": "A node that its peers do not name is not reached by them: check www-host-name in /etc/rstudio/load-balancer and "
+    "that ports 8787 and 5559 are open between the nodes.",
+    "mounts": "On the node: `findmnt /efs/home /efs/shared-storage`, then /var/log/amazon/efs/mount.log.",
+    "instance metadata": "On the node: `systemctl status benchwright-metadata-guard`. Until it works every user of Workbench can take the node's role.",
+    "license": "Put a valid licence file into a secret below <application>/license/ and deploy with its name as `license`.",
+}
+
+
+class Check(BaseModel):
+    """One check: whether it holds, what was found, and what to do if it does not hold."""
+
+    name: str
+    holds: bool
+    found: str
+    remedy: str = ""
+
+
+class Verification(BaseModel):
+    """The verification report. stale: ids of rows whose instance no longer exists, which may safely be deleted."""
+
+    verified: bool
+    checks: list[Check]
+    warnings: list[str]
+    license: str
+    stale: list[int]
+
+
+@dataclass(frozen=True)
+class Observed:
+    """What was seen of a cluster. in_service: address by instance id; images: AMI by instance id."""
+
+    in_service: Mapping[str, str]
+    images: Mapping[str, str]
+    reports: Mapping[str, NodeReport]
+    listed: Sequence[ListedNode]
+    balanced: Sequence[BalancedNode]
+
+
+def verify(plan: Plan, ami: str, configuration: str, observed: Observed) -> Verification:
+    """Check everything; whatever could not be observed counts as not right."""
+    reports = list(observed.reports.values())
+    addresses = set(observed.in_service.values())
+    rows = Counter(node.ipv4 for node in observed.listed)
+    online = Counter(node.ipv4 for node in observed.listed if node.status == "Online")
+    # A row is stale only if no instance has its address and Workbench itself does not call it Online.
+    stale = sorted(node.id for node in observed.listed if node.ipv4 not in addresses and node.status != "Online")
+    doubled = sorted(address for address, count in rows.items() if count > 1 and address in addresses)
+    not_online = {
+        node.ipv4: node.status for node in observed.listed if node.ipv4 in addresses and node.status != "Online"
+    }
+    foreign = sorted(set(online) - addresses)
+    missing = sorted(addresses - set(rows))
+    wanted = plan.wanted
+    silent = sorted(set(observed.in_service) - set(observed.reports))
+    balanced = {node.ipv4 for node in observed.balanced}
+    failed = {report.instance: report.error for report in reports if report.error}
+    digest = accounts_digest(plan)
+    licences = sorted({report.license or "unknown" for report in reports})
+
+    def each(name: str, wrong: Mapping[str, object], right: str) -> Check:
+        found = "; ".join(f"{instance}: {value}" for instance, value in sorted(wrong.items())) or right
+        return Check(name=name, holds=not wrong, found=found)
+
+    def by_node(name: str, values: Mapping[str, object], expected: object) -> Check:
+        wrong = {
+            instance: value if value is not None else "unknown"
+            for instance, value in values.items()
+            if value != expected
+        }
+        return each(name, wrong, str(expected))
+
+    checks = [
+        Check(
+            name="instances",
+            holds=len(observed.in_service) == wanted.nodes.count,
+            found=f"{len(observed.in_service)} in service, {wanted.nodes.count} planned",
+        ),
+        each("reports", {**dict.fromkeys(silent, "no report"), **failed}, f"{len(reports)} nodes"),
+        each(
+            "online",
+            {
+                **not_online,
+                **dict.fromkeys(missing, "not in the node table"),
+                **dict.fromkeys(foreign, "Online, but no node of this cluster"),
+                **dict.fromkeys(doubled, "listed twice"),
+            },
+            f"{len(online)} nodes Online",
+        ),
+        Check(name="stale rows", holds=not stale, found=f"rows {', '.join(map(str, stale))}" if stale else "none"),
+        by_node("image", observed.images, ami),
+        by_node(
+            "workbench version", {report.instance: report.workbench for report in reports}, wanted.workbench.version
+        ),
+        by_node("configuration", {report.instance: report.configuration for report in reports}, configuration),
+        _same("service user", {report.instance: report.rstudio_server for report in reports}),
+        by_node(
+            "users", {report.instance: report.users.digest if report.users else None for report in reports}, digest
+        ),
+        each("clocks", {report.instance: _offset(report) for report in reports if not _in_time(report)}, "within 1 s"),
+        each("services", {report.instance: report.services for report in reports if not _served(report)}, "active"),
+        each("health", {report.instance: report.health for report in reports if report.health != "ok"}, "ok"),
+        Check(
+            name="load balancer",
+            holds=balanced == addresses,
+            found=f"names {', '.join(sorted(balanced)) or 'nobody'}",
+        ),
+        each("mounts", {report.instance: report.mounts for report in reports if not _mounted(report)}, "mounted"),
+        by_node("instance metadata", {report.instance: report.metadata for report in reports}, "refused"),
+        Check(name="license", holds=licences in (["Activated"], ["missing"]), found=", ".join(licences) or "unknown"),
+    ]
+    if wanted.license and licences != ["Activated"]:
+        checks[-1] = Check(
+            name="license", holds=False, found=f"{', '.join(licences) or 'unknown'}, though the plan has one"
+        )
+    checks = [check if check.holds else check.model_copy(update={"remedy": REMEDIES[check.name]}) for check in checks]
+    warnings = []
+    if licences == ["missing"] and not wanted.license:
+        warnings.append(f"license: missing. Workbench runs unlicensed. {REMEDIES['license']}")
+    return Verification(
+        verified=all(check.holds for check in checks),
+        checks=checks,
+        warnings=warnings,
+        license=licences[0] if len(licences) == 1 else "differs",
+        stale=stale,
+    )
+
+
+def failing(verification: Verification) -> str:
+    """Say in lines what does not hold, and what to do."""
+    return "\n".join(
+        f"- {check.name}: {check.found}. {check.remedy}" for check in verification.checks if not check.holds
+    )
+
+
+def _same(name: str, values: Mapping[str, str | None]) -> Check:
+    found = sorted({value or "unknown" for value in values.values()})
+    text = (
+        found[0] if len(found) == 1 else "; ".join(f"{instance}: {value}" for instance, value in sorted(values.items()))
+    )
+    return Check(name=name, holds=len(found) == 1 and found != ["unknown"], found=text or "unknown")
+
+
+def _in_time(report: NodeReport) -> bool:
+    return report.clock_offset is not None and abs(report.clock_offset) <= CLOCK_TOLERANCE
+
+
+def _offset(report: NodeReport) -> str:
+    return "not synchronised" if report.clock_offset is None else f"{report.clock_offset:.1f} s off"
+
+
+def _served(report: NodeReport) -> bool:
+    return report.services.get("rstudio-server") == "active" and report.services.get("rstudio-launcher") == "active"
+
+
+def _mounted(report: NodeReport) -> bool:
+    return {HOME, SHARED_STORAGE} <= set(report.mounts)

@@ -12,7 +12,6 @@ ARGS ?=
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export SAM_CLI_TELEMETRY := 0
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
-export MYPYPATH := $(CURDIR)/layers/benchwright
 
 VENV := .venv/.installed
 CHECKOV := .venv-checkov/.installed

@@ -10,6 +10,7 @@ KINDS: Final[dict[str, str]] = {
     "image": "a component's step fails in the Image Builder build; step=NAME chooses it",
     "stack": "CloudFormation cannot make a resource; resource=LOGICAL_ID or type=AWS::… chooses, reason=TEXT says why",
     "postgres": "PostgreSQL refuses, e.g. postgres:refuse",
+    "call": "an AWS call fails: call:service=ssm,operation=SendCommand,code=ThrottlingException; code is needed",
     "node": "a node fails: node:verify-installation, or node:ssm-offline (it never appears in Systems Manager)",
 }
 """The kinds that the services ask for, each with the sentence that `--help` shows."""
@@ -64,6 +65,8 @@ class Fault:
                 raise FaultGrammarError(f"--fault {spec!r}: {part!r} has no key before its '='")
             else:
                 fault.details[key] = value
+        if kind == "call" and "code" not in fault.details:
+            raise FaultGrammarError(f"--fault {spec!r}: a call fails with a code, such as code=ThrottlingException")
         return fault
 
     def matches(self, kind: str, word: str | None, facts: dict[str, object]) -> bool:
@@ -93,11 +96,19 @@ def _parts(text: str) -> Iterable[str]:
 
 
 class Faults:
-    """The faults of one rehearsal. Services ask `take(kind, **facts)` at the point where something can go wrong."""
+    """The faults of one rehearsal. Services ask `take(kind, **facts)` at the point where something can go wrong.
+
+    Nothing goes wrong before `begin()`: the application itself is deployed in peace.
+    """
 
     def __init__(self, specs: Iterable[str] = ()) -> None:
         self._lock = threading.Lock()
         self._ordered = [Fault.parse(spec) for spec in specs]
+        self._under_way = False
+
+    def begin(self) -> None:
+        """The first execution begins: from now on things fail as ordered."""
+        self._under_way = True
 
     def take(self, kind: str, **facts: object) -> dict[str, str] | None:
         """The details of a fault that is to happen here and now, or None.
@@ -106,7 +117,7 @@ class Faults:
         """
         kind, _, word = kind.partition(":")
         with self._lock:
-            for fault in self._ordered:
+            for fault in self._ordered if self._under_way else ():
                 if fault.matches(kind, word or None, facts):
                     fault.taken += 1
                     return {"word": fault.word or "", **fault.details}
@@ -116,5 +127,5 @@ class Faults:
         """End the first execution: from now on nothing fails on order. Returns the faults that never happened."""
         with self._lock:
             never = [":".join(filter(None, (fault.kind, fault.word))) for fault in self._ordered if not fault.taken]
-            self._ordered.clear()
+            self._under_way = False
         return never

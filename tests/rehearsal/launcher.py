@@ -46,10 +46,11 @@ def require_namespaces() -> None:
         )
 
 
-def listen_on_loopback() -> socket.socket:
-    """A listening socket on a free port of the host's loopback, which outlives the move into other namespaces."""
+def listening(address: str, port: int = 0) -> socket.socket:
+    """A listening socket, at a free port unless one is given. It outlives the move into other namespaces."""
     listener = socket.socket()
-    listener.bind(("127.0.0.1", 0))
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind((address, port))
     listener.listen(128)
     return listener
 

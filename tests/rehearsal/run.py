@@ -4,6 +4,7 @@ import argparse
 import ast
 import json
 import shutil
+import socket
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -18,6 +19,8 @@ from tests.rehearsal.application import Application, CommandFailedError
 from tests.rehearsal.aws import LocalAws
 from tests.rehearsal.clock import Clock
 from tests.rehearsal.faults import Faults
+from tests.rehearsal.hosts.host import Hosts
+from tests.rehearsal.hosts.network import GATEWAY
 from tests.rehearsal.progress import Progress
 from tests.rehearsal.report import Event, Execution, Report
 
@@ -34,7 +37,7 @@ def rehearse(wanted: argparse.Namespace) -> int:
     except CommandFailedError as error:
         progress.console.print(Text(str(error)))
         return 1
-    listener = launcher.listen_on_loopback()
+    listener = launcher.listening("127.0.0.1")
     return launcher.isolated(lambda scratch: Rehearsal(wanted, scratch, progress, listener).run())
 
 
@@ -45,25 +48,19 @@ class Rehearsal:
     wanted: argparse.Namespace
     scratch: Path
     progress: Progress
-    listener: Any
+    listener: socket.socket
     report: Report = field(default_factory=Report)
 
     def run(self) -> int:
         directory: Path = self.wanted.report.absolute()
         directory.mkdir(parents=True, exist_ok=True)
         faults: Faults = self.wanted.faults
-        aws = LocalAws(
-            clock=Clock(self.wanted.speed),
-            directory=self.scratch / "aws",
-            listeners=[self.listener],
-            port=self.listener.getsockname()[1],
-            faults=faults,
-        )
+        with self.progress.work("Starting the local AWS"):
+            aws = local_aws(self.scratch, Clock(self.wanted.speed), faults, self.listener)
         try:
-            with self.progress.work("Starting the local AWS"):
-                aws.start()
             with self.progress.work("Installing the application (sam deploy)"):
                 installed = application.deploy(aws.client, aws.environment("sam"), self.wanted.parameters)
+            faults.begin()
             self._execute(aws, installed, self.wanted.state_machine, self.wanted.input)
             self.report.checks += [f"the fault {fault} never happened" for fault in faults.end()]
             for following in self.wanted.then:
@@ -77,6 +74,7 @@ class Rehearsal:
             self.report.judge()
             self.report.write(directory)
             aws.stop()
+            aws.hosts.stop()
             for name in ("calls.jsonl", "policies.json"):
                 if (aws.directory / name).exists():
                     shutil.copyfile(aws.directory / name, directory / name)
@@ -109,6 +107,25 @@ class Rehearsal:
     def _look_for_secrets(self, aws: LocalAws) -> None:
         logs = [*aws.directory.rglob("*.log"), aws.recorder.path]
         self.report.secrets = secrets.search(secrets.stored(aws.client), secrets.places(aws.client, logs))
+
+
+def local_aws(scratch: Path, clock: Clock, faults: Faults, listener: socket.socket) -> LocalAws:
+    """The local AWS, started: inside at localhost, for nodes on the bridge, for the host at `listener`."""
+    port = listener.getsockname()[1]
+    node_endpoint = f"http://{GATEWAY}:{port}"
+    hosts = Hosts(scratch / "hosts", endpoint=node_endpoint)
+    hosts.start()
+    aws = LocalAws(
+        clock=clock,
+        directory=scratch / "aws",
+        listeners=[listener, launcher.listening(GATEWAY, port)],
+        faults=faults,
+        port=port,
+        node_endpoint=node_endpoint,
+        hosts=hosts,
+    )
+    aws.start()
+    return aws
 
 
 def pages(states: Any, arn: str) -> Iterable[list[Event]]:

@@ -29,8 +29,9 @@ def test_a_spec_reads_as_its_fault(spec: str, fault: Fault) -> None:
 @pytest.mark.parametrize(
     ("spec", "sentence"),
     [
-        ("disk", "--fault 'disk': there is no kind 'disk'; there are image, stack, postgres, node"),
+        ("disk", "--fault 'disk': there is no kind 'disk'; there are image, stack, postgres, call, node"),
         ("image:times=0", "--fault 'image:times=0': times='0' is not a number from 1"),
+        ("call:service=ssm", "--fault 'call:service=ssm': a call fails with a code, such as code=ThrottlingException"),
         ("image:=Download", "--fault 'image:=Download': '=Download' has no key before its '='"),
     ],
 )
@@ -40,8 +41,14 @@ def test_a_wrong_spec_is_refused_with_what_is_right(spec: str, sentence: str) ->
     assert str(refused.value) == sentence
 
 
+def begun(specs: list[str]) -> Faults:
+    faults = Faults(specs)
+    faults.begin()
+    return faults
+
+
 def test_a_fault_happens_where_its_conditions_hold_and_hands_over_the_rest() -> None:
-    faults = Faults(["stack:resource=Database*,reason=No capacity"])
+    faults = begun(["stack:resource=Database*,reason=No capacity"])
     assert faults.take("stack", resource="FileSystem", type="AWS::EFS::FileSystem") is None
     assert faults.take("image", step="Download") is None
     assert faults.take("stack", resource="DatabaseCluster") == {
@@ -52,22 +59,26 @@ def test_a_fault_happens_where_its_conditions_hold_and_hands_over_the_rest() -> 
 
 
 def test_a_word_tells_faults_of_one_kind_apart() -> None:
-    faults = Faults(["node:ssm-offline"])
+    faults = begun(["node:ssm-offline"])
     assert faults.take("node:verify-installation") is None
     assert faults.take("node:ssm-offline", instance="i-1") == {"word": "ssm-offline"}
 
 
 def test_a_fault_happens_again_and_again_unless_it_is_counted() -> None:
-    faults = Faults(["postgres", "image:times=1"])
+    faults = begun(["postgres", "image:times=1"])
     assert [faults.take("postgres") is not None for _ in range(3)] == [True, True, True]
     assert [faults.take("image") is not None for _ in range(3)] == [True, False, False]
 
 
 def test_after_the_first_execution_nothing_fails_and_what_never_happened_is_named() -> None:
-    faults = Faults(["postgres", "node:ssm-offline"])
+    faults = begun(["postgres", "node:ssm-offline"])
     faults.take("postgres")
     assert faults.end() == ["node:ssm-offline"]
     assert faults.take("postgres") is None
+
+
+def test_nothing_fails_before_the_first_execution() -> None:
+    assert Faults(["stack"]).take("stack", resource="Table") is None
 
 
 def test_the_help_explains_every_kind() -> None:

@@ -25,9 +25,6 @@ class Settings(BaseModel):
     permissions_boundary: str = ""
     node_log_group: str = ""
     parent_image: str = ""
-    pgsslrootcert: str = Field(
-        default="", description="a CA bundle in place of the RDS one, as libpq knows the variable"
-    )
     default_workbench_version: str = ""
     default_r_versions: str = ""
     default_python_versions: str = ""

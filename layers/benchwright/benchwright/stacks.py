@@ -230,7 +230,7 @@ def describe_failure(name: str, stack: Stack) -> StackFailed:
 
 def root_event(name: str) -> str:
     """Return the failure that began it all, as one sentence."""
-    failures = []
+    failures: list[str] = []
     for page in client("cloudformation").get_paginator("describe_stack_events").paginate(StackName=name):
         for event in page["StackEvents"]:  # newest first
             status, reason = event["ResourceStatus"], event.get("ResourceStatusReason", "")

@@ -12,6 +12,7 @@ import re
 import socket
 import threading
 import uuid
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -151,6 +152,8 @@ class Server:
             clock.patch_datetimes()  # moto loads a service at its first request
             return application
 
+        # Errors such as throttling are common to all services and stand in no service's model.
+        warnings.filterwarnings("ignore", message=".*does not match an error shape", module="moto.core.serialize")
         return DomainDispatcherApplication(create)
 
     def _application(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
@@ -363,7 +366,8 @@ def _serialize(call: Call, model: Any, result: Any) -> tuple[int, dict[str, str]
     content_type = call.headers.get("Content-Type", "")
     protocol = determine_request_protocol(model.service_model, content_type)
     response = get_serializer_class(call.service, protocol)(model).serialize(result)
-    content = response["body"].encode() if isinstance(response["body"], str) else bytes(response["body"])
+    body = response["body"] or b""
+    content = body.encode() if isinstance(body, str) else bytes(body)
     headers = {str(name): str(value) for name, value in response["headers"].items()}
     headers.setdefault("x-amzn-RequestId", str(uuid.uuid4()))
     headers["Content-Length"] = str(len(content))

@@ -61,7 +61,7 @@ log_timezone = 'UTC'
 
 # Connections without TLS match no line: that is what rds.force_ssl=1 does.
 ACCESS = """
-hostssl all {administrator} 127.0.0.1/32 scram-sha-256
+hostssl all {administrator} samehost scram-sha-256
 hostssl all {administrator} 0.0.0.0/0 reject
 hostssl all all 0.0.0.0/0 scram-sha-256
 """
@@ -101,7 +101,7 @@ class Postgres:
     ) -> None:
         self.directory = directory
         self.names = tuple(dict.fromkeys(("localhost", *names)))
-        self.addresses = tuple(dict.fromkeys(("127.0.0.1", *addresses)))
+        self.addresses = tuple(addresses)
         self.port = port or _free_port(self.addresses)
         self.master = master
         self.master_password = master_password or secrets.token_urlsafe(24)
@@ -186,7 +186,7 @@ class Postgres:
         """A connection as a careful client makes it, by address; `options` go to libpq."""
         wanted: dict[str, Any] = {
             "host": "localhost",
-            "hostaddr": "127.0.0.1",
+            "hostaddr": self.addresses[0],
             "sslmode": "verify-full",
             "sslrootcert": str(self.ca),
             "connect_timeout": 5,

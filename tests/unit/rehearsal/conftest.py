@@ -1,0 +1,29 @@
+"""A local AWS with its databases, secrets and file systems, empty for each test."""
+
+import math
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from moto.moto_api._internal.models import moto_api_backend
+
+from tests.rehearsal.aws import LocalAws
+from tests.rehearsal.clock import Clock
+
+SERVICES = tuple(f"tests.rehearsal.services.{name}" for name in ("secretsmanager", "rds", "efs"))
+
+
+@pytest.fixture
+def aws(tmp_path: Path) -> Iterator[LocalAws]:
+    environment = dict(os.environ)
+    moto_api_backend.reset()
+    local = LocalAws(clock=Clock(math.inf), directory=tmp_path, modules=SERVICES)
+    local.start()
+    try:
+        with local.clock.busy():  # time passes only where a test lets it: `aws.clock.sleep(seconds)`
+            yield local
+    finally:
+        local.stop()
+        os.environ.clear()
+        os.environ.update(environment)

@@ -17,7 +17,9 @@ from benchwright.settings import settings
 
 
 class Event(StepEvent):
-    """build_arn: the build that this execution started or joined, from the step's previous result. warnings: those of earlier steps, passed on."""
+    """build_arn: the build that this execution started or joined, from the step's previous result. warnings: those of
+    earlier steps, passed on.
+    """
 
     action: Literal["build", "retire"] = "build"
     build_arn: str = ""

@@ -17,7 +17,9 @@ class Event(StepEvent):
 
 
 class Result(BaseModel):
-    """error: the name to fail with. text: the cause to fail with. subject: at most 100 characters, for the notification."""
+    """error: the name to fail with. text: the cause to fail with. subject: at most 100 characters, for the
+    notification.
+    """
 
     done: bool = True
     error: str

@@ -25,7 +25,9 @@ class Event(BaseModel):
 
 
 class Result(BaseModel):
-    """proceed: False where there is nothing to do; message says why. plan: each effective value and where it came from."""
+    """proceed: False where there is nothing to do; message says why. plan: each effective value and where it came
+    from.
+    """
 
     done: bool = True
     cluster: str
@@ -89,6 +91,6 @@ def _plan(event: Event) -> Result:
     found = record.confirm_lock(event.cluster, event.execution)
     defaults = settings().defaults
     request, wanted = read_input(event.input, found.known.input, defaults, settings().application)
-    plan, known = make_plan(request, wanted, found.known, look_up(wanted), defaults, event.execution)
+    plan, known = make_plan(request, wanted, found.known, look_up(wanted), defaults=defaults, execution=event.execution)
     record.save_plan(event.cluster, event.execution, plan, known)
     return Result(cluster=event.cluster, plan=plan.model_dump(mode="json", exclude={"accounts"}))

@@ -1,7 +1,7 @@
 """Reads what Workbench prints of its cluster: `rstudio-server list-nodes` and `/load-balancer/status`.
 
-Both are text for people (no JSON form is documented), so the readers accept what was recorded from real systems and refuse
-the rest: any text gives a value or UnreadableListing, never a wrong "all nodes are Online".
+Both are text for people (no JSON form is documented), so the readers accept what was recorded from real systems and
+refuse the rest: any text gives a value or UnreadableListing, never a wrong "all nodes are Online".
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ class BalancedNode(BaseModel):
 def read_list_nodes(text: str) -> list[ListedNode]:
     """Read the table of list-nodes by the offsets of its header, since Status and Last Seen contain spaces.
 
-    Lines before it (the protocol, and a line about logging where a terminal is attached) are passed over. Unknown further columns
-    are ignored.
+    Lines before it (the protocol, and a line about logging where a terminal is attached) are passed over. Unknown
+    further columns are ignored.
     """
     lines = text.splitlines()
     start = next((number for number, line in enumerate(lines) if re.match(r"ID\s{2,}Host\s{2,}", line)), None)

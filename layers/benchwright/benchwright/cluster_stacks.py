@@ -15,7 +15,8 @@ INFRA_DIRECTORY = Path("/opt")  # where Lambda unpacks the layer made of infra/
 def foundation(settings: Settings, plan: Plan, stack: Stack | None, directory: Path = INFRA_DIRECTORY) -> Desired:
     """The stack that holds what must never be lost.
 
-    Deletion protection comes with a second change set, since a protected database would wedge the rollback of a first creation.
+    Deletion protection comes with a second change set, since a protected database would wedge the rollback of a first
+    creation.
     """
     database = plan.wanted.database
     return Desired(
@@ -43,6 +44,7 @@ def nodes(
     plan: Plan,
     ami: str,
     foundation_outputs: Mapping[str, str],
+    *,
     offline_as: Stack | None = None,
     directory: Path = INFRA_DIRECTORY,
 ) -> Desired:

@@ -1,4 +1,6 @@
-"""How the configuration reaches the nodes: one node first, which defines the cluster, then all others (design decision 7)."""
+"""How the configuration reaches the nodes: one node first, which defines the cluster, then all others (design
+decision 7).
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,8 @@ from benchwright.node_report import read_report
 from benchwright.run_command import BATCH, FAILED, Invocation
 
 NOT_ONLINE_REMEDY = (
-    "Look at its system log in the EC2 console: it needs a route to the Systems Manager endpoints, its instance profile, and "
+    "Look at its system log in the EC2 console: it needs a route to the Systems Manager endpoints, its instance "
+    "profile, and "
     "a running SSM agent. Terminate it to get a new one, then start the execution again."
 )
 
@@ -38,7 +41,8 @@ def decide(
     foreign = [item for item in invocations if item.status == "Success" and _configuration(item) != configuration]
     if foreign:
         raise NodeConfigurationFailed(
-            f"{', '.join(item.instance for item in foreign)} applied another configuration than {configuration[:12]}: somebody moved "
+            f"{', '.join(item.instance for item in foreign)} applied another configuration than "
+            f"{configuration[:12]}: somebody moved "
             "the object `current` in the bucket. Start the execution again: it publishes and applies the recorded one."
         )
     running = {item.instance for item in invocations} - succeeded

@@ -8,7 +8,9 @@ from pydantic import BaseModel
 
 
 class Connection(BaseModel):
-    """port_forwarding: a command that brings Workbench to http://localhost:8787. ssh_config: one block for every node."""
+    """port_forwarding: a command that brings Workbench to http://localhost:8787. ssh_config: one block for every
+    node.
+    """
 
     url: str
     port_forwarding: str
@@ -16,12 +18,20 @@ class Connection(BaseModel):
 
 
 def connect(region: str, instances: Sequence[str]) -> Connection:
-    """Write the commands; the SSH block sends a key that lives 60 seconds (EC2 Instance Connect) and needs none on the node."""
+    """Write the commands; the SSH block sends a key that lives 60 seconds (EC2 Instance Connect) and needs none on
+    the node.
+    """
     instance = instances[0] if instances else "INSTANCE"
+    start = f"aws ssm start-session --region {region}"
+    send_key = (
+        f"aws ec2-instance-connect send-ssh-public-key --region {region} --instance-id %h --instance-os-user %r "
+        "--ssh-public-key file://~/.ssh/id_ed25519.pub"
+    )
+    tunnel = f"{start} --target %h --document-name AWS-StartSSHSession --parameters portNumber=%p"
     return Connection(
         url="http://localhost:8787",
         port_forwarding=(
-            f"aws ssm start-session --region {region} --target {instance} --document-name AWS-StartPortForwardingSession "
+            f"{start} --target {instance} --document-name AWS-StartPortForwardingSession "
             "--parameters portNumber=8787,localPortNumber=8787"
         ),
         ssh_config="\n".join(
@@ -29,10 +39,7 @@ def connect(region: str, instances: Sequence[str]) -> Connection:
                 "Host i-*",
                 "  User ubuntu",
                 "  LocalForward 8787 localhost:8787",
-                '  ProxyCommand sh -c "aws ec2-instance-connect send-ssh-public-key '
-                f"--region {region} --instance-id %h --instance-os-user %r --ssh-public-key file://~/.ssh/id_ed25519.pub >&2 "
-                f"&& aws ssm start-session --region {region} --target %h --document-name AWS-StartSSHSession "
-                '--parameters portNumber=%p"',
+                f'  ProxyCommand sh -c "{send_key} >&2 && {tunnel}"',
             ]
         ),
     )

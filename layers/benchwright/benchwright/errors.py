@@ -31,7 +31,9 @@ class ClusterLocked(BenchwrightError):
 
 
 class LockLost(BenchwrightError):
-    """The cluster is no longer locked by this execution: another one took it over, so nothing more may be changed here."""
+    """The cluster is no longer locked by this execution: another one took it over, so nothing more may be changed
+    here.
+    """
 
 
 class ImageBuildFailed(BenchwrightError):

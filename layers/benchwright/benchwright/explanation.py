@@ -10,16 +10,21 @@ NEXT_ACTIONS: Mapping[str, str] = {
     "InvalidInput": "Correct the input as each line says, and start the execution again. Nothing was changed.",
     "ClusterLocked": "Wait for the execution that holds the cluster, or stop it. Nothing was changed by this one.",
     "LockLost": "See in the list of executions who took the cluster over; start again when that one has ended.",
-    "ImageBuildFailed": "Read the log of the image build, mend the cause, and start again with the same input: a new build begins.",
-    "StackFailed": "Mend what the root event names, and start again with the same input: the stack goes on from where it is.",
-    "StackRefused": "Undo the change that would lose data, or mend the stack by hand as the message says, and start again.",
-    "DatabaseFailed": "Mend the database as the message says, and start again with the same input: nothing was dropped.",
+    "ImageBuildFailed": "Read the log of the image build, mend the cause, and start again with the same input: a "
+    "new build begins.",
+    "StackFailed": "Mend what the root event names, and start again with the same input: the stack goes on from "
+    "where it is.",
+    "StackRefused": "Undo the change that would lose data, or mend the stack by hand as the message says, and "
+    "start again.",
+    "DatabaseFailed": "Mend the database as the message says, and start again with the same input: nothing was "
+    "dropped.",
     "NodesNotReady": "Look at the node that the message names; terminate it to get a new one, and start again.",
     "NodeConfigurationFailed": "Mend the node as the message says, or terminate it to get a new one, and start again.",
     "VerificationFailed": "Follow the remedy of each failing check, and start again.",
     "DeadlineExceeded": "Look at what it waited for; start again with the same input to go on waiting.",
     "AwsCallFailed": "Mend what AWS named, usually a permission or a quota, and start again with the same input.",
-    "TransientError": "AWS kept asking for patience. Look at the AWS Health Dashboard, and start again with the same input.",
+    "TransientError": "AWS kept asking for patience. Look at the AWS Health Dashboard, and start again with the "
+    "same input.",
 }
 DEFAULT_ACTION = "Look at the log of the step's function, and start again with the same input: finished steps are kept."
 LONGEST = 30_000  # characters; Step Functions cuts the cause of an execution at 32,768

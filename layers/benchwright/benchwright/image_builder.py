@@ -112,7 +112,7 @@ def describe_failure(recipe: Recipe, build: Build) -> ImageBuildFailed:
             [
                 f"The image build {build.arn} ended {build.status}{where}: {reason}",
                 *(["Last lines of its log:", *(f"  {line}" for line in lines)] if lines else []),
-                "Mend the component in image/ or what it downloads, then start the execution again: a new build begins.",
+                "Mend the component in image/ or what it downloads, then start the execution again to build anew.",
             ]
         )
     )

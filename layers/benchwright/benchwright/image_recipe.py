@@ -55,8 +55,8 @@ class Recipe:
 def content_version(*content: object) -> str:
     """Return a semantic version that names the content.
 
-    A node of an Image Builder version is at most 2**30 - 1 (service model of CreateComponent), so the 64 bits of the hash
-    are spread over the two last nodes.
+    A node of an Image Builder version is at most 2**30 - 1 (service model of CreateComponent), so the 64 bits of the
+    hash are spread over the two last nodes.
     """
     digest = hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).digest()
     return f"1.{int.from_bytes(digest[:4]) >> 2}.{int.from_bytes(digest[4:8]) >> 2}"

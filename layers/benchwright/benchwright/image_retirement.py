@@ -24,7 +24,9 @@ class Candidate:
 
 
 def decide(candidates: Iterable[Candidate], used: frozenset[str], current: str) -> list[Candidate]:
-    """Return the images to retire, oldest first: neither used by anybody, nor the current one, nor the newest others kept."""
+    """Return the images to retire, oldest first: neither used by anybody, nor the current one, nor the newest others
+    kept.
+    """
     others = sorted((item for item in candidates if item.ami != current), key=lambda item: item.created, reverse=True)
     return [item for item in reversed(others[KEPT - 1 :]) if item.ami not in used]
 
@@ -51,7 +53,8 @@ def used_images(recorded: Iterable[str]) -> frozenset[str]:
     for page in ec2.get_paginator("describe_instances").paginate():
         for reservation in page["Reservations"]:
             used |= {item["ImageId"] for item in reservation["Instances"] if item["State"]["Name"] != "terminated"}
-    # Without a template's id the call answers for all templates of the account (DescribeLaunchTemplateVersions, Versions).
+    # Without a template's id the call answers for all templates of the account (DescribeLaunchTemplateVersions,
+    # Versions).
     versions = ec2.get_paginator("describe_launch_template_versions").paginate(Versions=["$Latest", "$Default"])
     for page in versions:
         data: list[dict[str, Any]] = [item["LaunchTemplateData"] for item in page["LaunchTemplateVersions"]]
@@ -79,5 +82,5 @@ def retire(candidate: Candidate) -> str:
         client("imagebuilder").delete_image(imageBuildVersionArn=candidate.arn)
     except (ClientError, BotoCoreError) as error:
         logger.warning("image not retired", ami=candidate.ami, reason=str(error))
-        return f"The old image {candidate.ami} could not be retired: {error}. It costs storage until it is removed by hand."
+        return f"The old image {candidate.ami} could not be retired: {error}. Remove it by hand: it costs storage."
     return ""

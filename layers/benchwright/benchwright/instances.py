@@ -8,7 +8,9 @@ from benchwright.observability import client
 
 
 def addresses_and_images(instances: Sequence[str]) -> tuple[dict[str, str], dict[str, str]]:
-    """Return the private address and the AMI of each instance, by id; instances that have gone meanwhile are left out."""
+    """Return the private address and the AMI of each instance, by id; instances that have gone meanwhile are left
+    out.
+    """
     if not instances:
         return {}, {}
     filters = [{"Name": "instance-id", "Values": list(instances)}]

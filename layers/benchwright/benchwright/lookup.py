@@ -1,4 +1,6 @@
-"""What only AWS can tell of an input: whether the secrets and the AMI that it names exist, and the parent image of today."""
+"""What only AWS can tell of an input: whether the secrets and the AMI that it names exist, and the parent image of
+today.
+"""
 
 from __future__ import annotations
 

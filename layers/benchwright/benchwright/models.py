@@ -15,11 +15,20 @@ CLUSTER_NAME = r"^[a-z][a-z0-9-]{0,19}$"
 # A node's own accounts end below 2,000 (Ubuntu's first user is 1000); allocated ids begin at 20,000.
 LOWEST_ID, FIRST_ALLOCATED_ID, HIGHEST_ID = 2_000, 20_000, 59_999
 RESERVED_USERS = frozenset(
-    ["root", "daemon", "bin", "sys", "sync", "games", "man", "lp", "mail", "news", "uucp", "proxy", "www-data", "backup", "list", "irc", "nobody", "ubuntu", "ec2-user", "ssm-user", "postgres", "sshd", "syslog", "rstudio-server", "systemd-network", "systemd-resolve", "messagebus", "_apt", "_chrony"]
+    {
+        *("root", "daemon", "bin", "sys", "sync", "games", "man", "lp", "mail", "news", "uucp", "proxy", "www-data"),
+        *("backup", "list", "irc", "nobody", "ubuntu", "ec2-user", "ssm-user", "postgres", "sshd", "syslog"),
+        *("rstudio-server", "systemd-network", "systemd-resolve", "messagebus", "_apt", "_chrony"),
+    }
 )
 # Keys of rserver.conf that Benchwright writes itself: two owners of one value would undo each other.
 OWNED_KEYS = frozenset(
-    ["load-balancing-enabled", "server-shared-storage-path", "server-project-sharing", "server-health-check-enabled", "secure-cookie-key-file", "www-address", "www-port", "server-user", "launcher-address", "launcher-port", "launcher-sessions-enabled", "launcher-default-cluster", "ssl-enabled", "database-config-file"]
+    {
+        *("load-balancing-enabled", "server-shared-storage-path", "server-project-sharing", "server-user"),
+        *("server-health-check-enabled", "secure-cookie-key-file", "database-config-file", "ssl-enabled"),
+        *("www-address", "www-port", "launcher-address", "launcher-port", "launcher-sessions-enabled"),
+        "launcher-default-cluster",
+    }
 )
 
 

@@ -111,7 +111,8 @@ def describe_failure(group: str, why: str) -> NodesNotReady:
         f"\nThe newest failed activity: {failed['Description']}: {failed.get('StatusMessage', '')}" if failed else ""
     )
     return NodesNotReady(
-        f"The nodes of {group} were not replaced: {why}{activity}\nThe nodes before them still serve. Look at the log of the "
+        f"The nodes of {group} were not replaced: {why}{activity}\nThe nodes before them still serve. Look at the "
+        "log of the "
         "configuration on the new node (log group of the nodes), mend it, then start the execution again."
     )
 

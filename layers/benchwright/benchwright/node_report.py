@@ -40,7 +40,8 @@ class NodeReport(BaseModel):
 def read_report(output: str) -> NodeReport | None:
     """Return the report in a command's output; None where the output holds none that can be read.
 
-    Run Command may add lines of its own around it (for example on a time-out), so the last line that is a report counts.
+    Run Command may add lines of its own around it (for example on a time-out), so the last line that is a report
+    counts.
     """
     for line in reversed(output.splitlines()):
         if line.startswith("{"):

@@ -51,7 +51,8 @@ def step[Event: BaseModel](
     """Make a Lambda handler of a step.
 
     The handler parses the event into `model`, logs under the execution as correlation id, counts the outcome as the
-    metrics `StepSucceeded` and `StepFailed`, and turns errors of AWS into ours, so that the state machine sees their names.
+    metrics `StepSucceeded` and `StepFailed`, and turns errors of AWS into ours, so that the state machine sees their
+    names.
     """
 
     def decorate(function: Step[Event]) -> Callable[[Any, LambdaContext], dict[str, Any]]:

@@ -97,7 +97,9 @@ def cluster_of(raw: Any) -> str:
 
 
 def read_verify_input(raw: Any) -> str:
-    """Return the name of the cluster that a verification is about; raises InvalidInput for anything else in its input."""
+    """Return the name of the cluster that a verification is about; raises InvalidInput for anything else in its
+    input.
+    """
     request, problems = _taken_apart(raw)
     problems += [
         _problem(key, value, "a verification changes nothing", "cluster alone") for key, value in request.patch.items()
@@ -152,7 +154,7 @@ def sources_of(patch: Mapping[str, Any], known: Mapping[str, Any], defaults: Map
 
 
 def make_plan(
-    request: Request, wanted: Wanted, known: Known, looked: Looked, defaults: Mapping[str, Any], execution: str
+    request: Request, wanted: Wanted, known: Known, looked: Looked, *, defaults: Mapping[str, Any], execution: str
 ) -> tuple[Plan, Known]:
     """Decide what this execution shall make true, and what to record of it."""
     begins_generation = not known.generation or (request.once.rebuild and known.rebuilt_by != execution)
@@ -250,26 +252,27 @@ def refuse(problems: list[tuple[str, Any, str, str]]) -> None:
 
 
 def _contradictions(merged: Mapping[str, Any], application: str) -> list[str]:
-    """Find what no single field can tell; works on an input that may be wrong in other ways, so that all is told at once."""
+    """Find what no single field can tell.
+
+    Works on an input that may be wrong in other ways too, so that everything is told at once.
+    """
     problems = []
     users = {name: user for name, user in _object(merged, "users").items() if isinstance(user, dict)}
-    for name in sorted(RESERVED_USERS & set(users)):
-        problems.append(_problem(f"users.{name}", users[name], "it is an account of the system", "another name"))
+    problems += [
+        _problem(f"users.{name}", users[name], "it is an account of the system", "another name")
+        for name in sorted(RESERVED_USERS & set(users))
+    ]
     for kind in ("uid", "gid"):
         owners: dict[int, str] = {}
         for name, user in sorted(users.items()):
             number = user.get(kind)
             if isinstance(number, int) and (first := owners.setdefault(number, name)) != name:
                 problems.append(_problem(f"users.{name}.{kind}", number, f"users.{first} has it", "each user its own"))
-    for key in sorted(OWNED_KEYS & set(_object(merged, "config"))):
-        problems.append(
-            _problem(
-                f"config.{key}",
-                merged["config"][key],
-                "Benchwright writes this key itself",
-                "other keys of rserver.conf",
-            )
-        )
+    config = _object(merged, "config")
+    problems += [
+        _problem(f"config.{key}", config[key], "Benchwright writes this key itself", "other keys of rserver.conf")
+        for key in sorted(OWNED_KEYS & set(config))
+    ]
     named = {"license": merged.get("license")} | {
         f"users.{name}.password": user.get("password") for name, user in users.items()
     }
@@ -325,7 +328,7 @@ def _explained(error: ValidationError) -> list[str]:
     """One line per problem: path, value, what is wrong, what to give."""
     lines: list[str] = []
     for detail in error.errors():
-        parts = [str(part) for part in detail["loc"] if part not in ("[key]",)]
+        parts = [str(part) for part in detail["loc"] if part != "[key]"]
         message = detail["msg"].removeprefix("Value error, ")
         if not parts:  # a rule over the whole input, which names its keys itself
             lines += message.split("; ")

@@ -77,7 +77,8 @@ def confirm_lock(cluster: str, execution: str) -> Record:
     record = read(cluster)
     if record.holder != execution:
         raise LockLost(
-            f"The cluster {cluster} is locked by {record.holder or 'nobody'}, not by this execution ({execution}): nothing more "
+            f"The cluster {cluster} is locked by {record.holder or 'nobody'}, not by this execution "
+            f"({execution}): nothing more "
             "was changed. Look at the executions of this cluster, then start the deployment again."
         )
     return record

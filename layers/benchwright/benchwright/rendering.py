@@ -1,7 +1,8 @@
 """From a plan to the files of /etc/rstudio and the bundle that a node applies: pure, deterministic, without secrets.
 
-The bundle is a gzipped tar with `manifest` (mode, owner, group, path), `files/` (content), `users`, `locked` and `env`. Its hash
-covers the plain configuration and the versions of the secrets, not what differs by node or by chance (design decision 8).
+The bundle is a gzipped tar with `manifest` (mode, owner, group, path), `files/` (content), `users`, `locked` and
+`env`. Its hash covers the plain configuration and the versions of the secrets, not what differs by node or by chance
+(design decision 8).
 """
 
 from __future__ import annotations

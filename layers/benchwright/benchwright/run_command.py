@@ -1,4 +1,6 @@
-"""The conversation with SSM Run Command: the one document of a cluster, run on named instances, found again by its comment."""
+"""The conversation with SSM Run Command: the one document of a cluster, run on named instances, found again by its
+comment.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ class Command(BaseModel):
 
 @dataclass(frozen=True)
 class Invocation:
-    """A command on one instance. `output` is what the document printed, as far as ListCommandInvocations keeps it (2,500)."""
+    """A command on one instance. `output` is what the document printed, as far as ListCommandInvocations keeps it
+    (2,500).
+    """
 
     instance: str
     status: str

@@ -10,7 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class Settings(BaseModel):
-    """The environment of a function as template.yaml sets it; a variable that a function has no use for is an empty text."""
+    """The environment of a function as template.yaml sets it; a variable that a function has no use for is an empty
+    text.
+    """
 
     model_config = ConfigDict(frozen=True)
 

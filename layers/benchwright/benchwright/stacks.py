@@ -1,7 +1,7 @@
 """The conversation with CloudFormation: one stack brought to what is wanted, by change sets, one action per call.
 
-`decide` is pure: from what was observed of the stack to the next action. Change sets tell "nothing to do" apart, work for
-creation and update alike, and show a replacement before it happens.
+`decide` is pure: from what was observed of the stack to the next action. Change sets tell "nothing to do" apart, work
+for creation and update alike, and show a replacement before it happens.
 """
 
 from __future__ import annotations
@@ -213,8 +213,10 @@ def act(action: Action, desired: Desired, stack: Stack | None, change_set: Chang
             raise describe_failure(desired.name, stack)
         case "ask" if stack:
             raise StackRefused(
-                f"The stack {desired.name} is {stack.status} ({stack.reason or 'no reason given'}), which needs a person: "
-                "open it in the CloudFormation console, continue its rollback or mend it, then start the execution again."
+                f"The stack {desired.name} is {stack.status} ({stack.reason or 'no reason given'}), which needs a "
+                "person: "
+                "open it in the CloudFormation console, continue its rollback or mend it, then start the "
+                "execution again."
             )
         case _:
             return f"CloudFormation: {desired.name} is {stack.status if stack else 'being prepared'}"
@@ -248,7 +250,8 @@ def root_event(name: str) -> str:
 def _change_set_name(desired: Desired, stack: Stack | None) -> str:
     """Name the change set by what is desired and by the stack's last event.
 
-    So a retry finds the change set that it made, while a new attempt after a failure, which left new events, makes a new one.
+    So a retry finds the change set that it made, while a new attempt after a failure, which left new events, makes a
+    new one.
     """
     predecessor = stack.last_event if stack and stack.status != "REVIEW_IN_PROGRESS" else ""
     content = json.dumps([desired.template, dict(desired.parameters), dict(desired.tags), predecessor], sort_keys=True)

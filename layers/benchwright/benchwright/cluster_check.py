@@ -1,0 +1,130 @@
+"""Asks the nodes and the cluster what they are, in rounds, and puts the answers together for the verification."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from pydantic import BaseModel
+
+from benchwright import run_command
+from benchwright.cluster_listing import (
+    BalancedNode,
+    ListedNode,
+    read_list_nodes,
+    read_load_balancer_status,
+    split_output,
+    table,
+)
+from benchwright.connection import Connection, connect
+from benchwright.errors import VerificationFailed
+from benchwright.instances import addresses_and_images
+from benchwright.models import Plan
+from benchwright.node_report import read_report
+from benchwright.record import Record
+from benchwright.run_command import Command
+from benchwright.settings import settings
+from benchwright.stacks import outputs
+from benchwright.verification import Observed, Verification, verify
+
+UNFINISHED = frozenset({"Pending", "InProgress", "Delayed"})
+
+
+class Questions(BaseModel):
+    """The commands of one round: a report from every node that answers, and the cluster as one of them sees it."""
+
+    reports: list[Command]
+    listing: Command
+
+
+class Node(BaseModel):
+    """A node in the output of an execution; status and host are what list-nodes says."""
+
+    instance: str
+    ipv4: str
+    host: str
+    status: str
+    sessions: list[str]
+
+
+class Cluster(BaseModel):
+    """The cluster as verified: what an execution answers."""
+
+    cluster: str
+    nodes: list[Node]
+    workbench: str
+    image: str
+    configuration: str
+    endpoints: dict[str, str]
+    list_nodes: str
+    connection: Connection
+    verification: Verification
+
+
+def node_outputs(plan: Plan) -> dict[str, str]:
+    """Return the outputs of the cluster's nodes stack; raises VerificationFailed when there is none."""
+    found = outputs(settings().stack_name(plan.cluster, "nodes"))
+    if "AutoScalingGroupName" not in found:
+        raise VerificationFailed(f"The cluster {plan.cluster} has no nodes. Start a deployment with {{}}.")
+    return found
+
+
+def ask(document: str, instances: Sequence[str], token: Sequence[str], stale: Sequence[int]) -> Questions | None:
+    """Send the questions of one round; None when no node answers Systems Manager.
+
+    The rows `stale` are deleted by the node that lists the cluster, before it does.
+    """
+    online = sorted(run_command.online(instances))
+    if not online:
+        return None
+    batches = [online[start : start + run_command.BATCH] for start in range(0, len(online), run_command.BATCH)]
+    reports = [run_command.send(document, batch, {"Mode": "report"}, (*token, *batch)) for batch in batches]
+    rows = " ".join(map(str, stale))
+    parameters = {"Mode": "cluster", "StaleNodes": rows}
+    return Questions(
+        reports=reports, listing=run_command.send(document, online[:1], parameters, (*token, "cluster", rows))
+    )
+
+
+def is_answered(questions: Questions) -> bool:
+    """Tell whether every question of the round has been answered, well or badly."""
+    answers = run_command.invocations([*questions.reports, questions.listing])
+    return not any(answer.status in UNFINISHED for answer in answers)
+
+
+def judge(plan: Plan, record: Record, instances: Sequence[str], questions: Questions) -> Cluster:
+    """Put the answers together and verify them; raises UnreadableListing where Workbench printed an unknown form."""
+    answers = run_command.invocations(questions.reports)
+    reports = {answer.instance: report for answer in answers if (report := read_report(answer.output))}
+    addresses, images = addresses_and_images(instances)
+    listed, balanced = _listing(questions.listing)
+    known = {instance: report for instance, report in reports.items() if instance in addresses}
+    observed = Observed(addresses, images, known, listed, balanced)
+    rows = {node.ipv4: node for node in listed}
+    sessions = {node.ipv4: node.sessions for node in balanced}
+    found = outputs(settings().stack_name(plan.cluster, "foundation"))
+    return Cluster(
+        cluster=plan.cluster,
+        nodes=[
+            Node(
+                instance=instance,
+                ipv4=address,
+                host=rows[address].host if address in rows else "",
+                status=rows[address].status if address in rows else "not listed",
+                sessions=sessions.get(address, []),
+            )
+            for instance, address in sorted(addresses.items())
+        ],
+        workbench=plan.wanted.workbench.version,
+        image=record.ami,
+        configuration=record.configuration,
+        endpoints={"database": found.get("DatabaseEndpoint", ""), "file_system": found.get("FileSystemId", "")},
+        list_nodes=table(listed),
+        connection=connect(os.environ["AWS_REGION"], sorted(addresses)),
+        verification=verify(plan, record.ami, record.configuration, observed),
+    )
+
+
+def _listing(command: Command) -> tuple[list[ListedNode], list[BalancedNode]]:
+    listing, status = split_output(run_command.full_output(command, command.instances[0]))
+    return read_list_nodes(listing), read_load_balancer_status(status)

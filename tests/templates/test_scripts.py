@@ -1,0 +1,200 @@
+"""The scripts inside templates and component documents, and the documents themselves.
+
+ShellCheck reads every script as it runs: with what CloudFormation, the SSM agent and Image Builder put in filled in.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from cfnlint.decode import cfn_yaml
+
+from tests.rehearsal.services import component_document
+
+ROOT = Path(__file__).parents[2]
+NODES = ROOT / "infra" / "nodes.yaml"
+TEMPLATES = [ROOT / "template.yaml", *sorted((ROOT / "infra").glob("*.yaml"))]
+COMPONENTS = sorted((ROOT / "image" / "components").glob("*.yaml"))
+
+TEMPLATE_LIMIT = 51_200  # bytes of TemplateBody: CloudFormation API reference, CreateStack
+DOCUMENT_LIMIT = 64 * 1024  # bytes of an SSM document's content: CreateDocument
+USER_DATA_LIMIT = 16 * 1024  # bytes before base64: EC2 user guide, user data
+COMPONENT_LIMIT = 16_000  # characters of a component's inline data: service model of CreateComponent
+RECIPE_LIMIT = 20  # components of a recipe: Image Builder quotas
+
+
+@dataclass(frozen=True)
+class Script:
+    """A script and where it stands; assumed lines define what the template fills in."""
+
+    where: str
+    text: str
+
+
+def substituted(node: Any) -> str:
+    """Render a string, !Sub or !Join of these, with each CloudFormation variable as a plain word."""
+    if isinstance(node, str):
+        return node
+    if "Fn::Sub" in node:
+        text = node["Fn::Sub"] if isinstance(node["Fn::Sub"], str) else node["Fn::Sub"][0]
+        text = re.sub(r"\$\{([A-Za-z][A-Za-z0-9:.]*)\}", lambda match: re.sub(r"\W+", "-", match[1]), text)
+        return str(text.replace("${!", "${"))
+    separator, parts = node["Fn::Join"]
+    return str(separator).join(substituted(part) for part in parts)
+
+
+def scripts_of_templates() -> Iterator[Script]:
+    """User data and the scripts of SSM documents, whole, as they run."""
+    for path in TEMPLATES:
+        resources = cfn_yaml.load(str(path))["Resources"] if path.exists() else {}
+        for name, resource in resources.items():
+            properties = resource.get("Properties") or {}
+            if user_data := properties.get("LaunchTemplateData", properties).get("UserData"):
+                yield Script(f"{path.name}:{name}:UserData", substituted(user_data["Fn::Base64"]))
+            if resource["Type"] == "AWS::SSM::Document":
+                for step in properties["Content"]["mainSteps"]:
+                    lines = [substituted(part) for part in step["inputs"].get("runCommand", [])]
+                    yield Script(f"{path.name}:{name}:{step['name']}", "\n".join(lines))
+
+
+def scripts_of_components() -> Iterator[Script]:
+    """What ExecuteBash runs, and each file with a shebang that CreateFile writes."""
+    for path in COMPONENTS:
+        for phase in yaml.safe_load(path.read_text())["phases"]:
+            for step in phase["steps"]:
+                where = f"{path.name}:{phase['name']}:{step['name']}"
+                if step["action"] == "ExecuteBash":
+                    commands = "\n".join(step["inputs"]["commands"])
+                    yield Script(
+                        where, "#!/bin/bash\n" + re.sub(r"\{\{ *([A-Za-z0-9_-]+) *\}\}", r"1.2.3-\1", commands)
+                    )
+                elif step["action"] == "CreateFile":
+                    for file in step["inputs"]:
+                        if file["content"].startswith("#!"):
+                            yield Script(f"{where}:{file['path']}", file["content"])
+
+
+SCRIPTS = [*scripts_of_templates(), *scripts_of_components()]
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.where)
+def test_scripts_pass_shellcheck_and_stop_at_the_first_failure(script: Script) -> None:
+    assert script.text.startswith("#!/bin/bash\n"), "the agent's default shell is sh"
+    program = shutil.which(
+        "shellcheck", path=f"{ROOT / '.venv' / 'bin'}:{Path(shutil.which('python') or '/').parent}:/usr/bin"
+    )
+    assert program, "shellcheck is in tests/requirements.txt"
+    found = subprocess.run(
+        [program, "--shell=bash", "--format=gcc", "-"],
+        input=script.text,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert found.stdout.replace("-:", f"{script.where}:") == ""
+    if "\n" in script.text.strip().removeprefix("#!/bin/bash\n"):
+        assert "set -euo pipefail" in script.text
+
+
+def test_there_are_scripts_of_every_kind() -> None:
+    kinds = {script.where.split(":")[0] for script in SCRIPTS}
+    assert {"nodes.yaml", "node.yaml", "workbench.yaml", "validate.yaml"} <= kinds
+
+
+def test_no_script_traces_itself_or_passes_a_secret_as_an_argument() -> None:
+    for script in SCRIPTS:
+        assert not re.search(r"\bset -[a-z]*x|\bbash -[a-z]*x", script.text), script.where
+        for line in script.text.splitlines():
+            if re.search(r"\$\{?(password|secret)\b", line):
+                # Builtins only: printf, [ and assignments make no process, so nothing shows in ps.
+                assert re.match(r"\s*(printf|if|\[|encrypted=\$\(printf|password=\$\(printf)", line), (
+                    f"{script.where}: {line}"
+                )
+
+
+def test_the_nodes_template_and_its_document_are_small_enough() -> None:
+    document = cfn_yaml.load(str(NODES))["Resources"]["ConfigurationDocument"]["Properties"]["Content"]
+    user_data = next(script for script in SCRIPTS if script.where.endswith("UserData"))
+    assert NODES.stat().st_size < TEMPLATE_LIMIT
+    assert len(yaml.safe_dump(plain(document)).encode()) < DOCUMENT_LIMIT
+    assert len(user_data.text.encode()) < USER_DATA_LIMIT
+
+
+def plain(node: Any) -> Any:
+    """Turn cfn-lint's nodes into what PyYAML can write."""
+    if isinstance(node, dict):
+        return {str(key): plain(value) for key, value in node.items()}
+    if isinstance(node, list):
+        return [plain(value) for value in node]
+    return str(node) if isinstance(node, str) else node
+
+
+def test_the_document_says_which_parameters_it_takes_and_the_script_reads_them_all() -> None:
+    document = cfn_yaml.load(str(NODES))["Resources"]["ConfigurationDocument"]["Properties"]["Content"]
+    script = "\n".join(substituted(part) for part in document["mainSteps"][0]["inputs"]["runCommand"])
+    assert plain(document["parameters"]["Mode"]["allowedValues"]) == ["apply", "report", "cluster"]
+    for name, parameter in document["parameters"].items():
+        assert parameter["interpolationType"] == "ENV_VAR"
+        assert f"SSM_{name}='{{{{ {name} }}}}'" in script, "agents before 3.3.2746.0 put the text in place"
+        assert "allowedValues" in parameter or "allowedPattern" in parameter, (
+            "what replaces text in a script must be harmless"
+        )
+    assert set(re.findall(r"\{\{ *(\w+) *\}\}", script)) == set(document["parameters"])
+
+
+# What AWSTOE takes as the inputs of the actions that are used here; True: required.
+# docs.aws.amazon.com/imagebuilder/latest/userguide/toe-action-modules.html
+INPUTS: dict[str, dict[str, bool]] = {
+    "WebDownload": {"source": True, "destination": True, "checksum": False, "algorithm": False, "overwrite": False},
+    "CreateFile": {"path": True, "content": True, "owner": True, "group": True, "permissions": True, "overwrite": True},
+    "Reboot": {"delaySeconds": False},
+}
+
+
+@pytest.mark.parametrize("path", COMPONENTS, ids=lambda path: path.stem)
+def test_component_documents_are_ones_and_use_only_actions_that_were_thought_through(path: Path) -> None:
+    text = path.read_text()
+    document = component_document.parse(text)
+    assert document["name"] == path.stem
+    assert document["description"]
+    assert len(text) < COMPONENT_LIMIT
+    for phase in document["phases"]:
+        for step in phase["steps"]:
+            where = f"{path.name}:{phase['name']}:{step['name']}"
+            if step["action"] == "ExecuteBash":
+                assert set(step["inputs"]) == {"commands"}, where
+                continue
+            known = INPUTS[step["action"]]
+            for given in step["inputs"] if isinstance(step["inputs"], list) else [step["inputs"]]:
+                assert set(given) <= set(known), where
+                assert {key for key, required in known.items() if required} <= set(given), where
+                assert ("checksum" in given) == ("algorithm" in given), where
+                if "permissions" in given:
+                    assert re.fullmatch(r"0[0-7]{3}", given["permissions"]), f"{where}: octal, and quoted in YAML"
+                if "source" in given:
+                    assert given["source"].startswith("https://"), where
+
+
+def test_the_recipe_uses_each_document_once_with_all_its_parameters() -> None:
+    recipe = yaml.safe_load((ROOT / "image" / "recipe.yaml").read_text())
+    assert set(recipe) == {"block_devices", "components"}
+    assert [
+        ROOT / "image" / "components" / entry["file"] for entry in sorted(recipe["components"], key=lambda e: e["file"])
+    ] == COMPONENTS
+    assert len(recipe["components"]) <= RECIPE_LIMIT
+    for entry in recipe["components"]:
+        document = component_document.parse((ROOT / "image" / "components" / entry["file"]).read_text())
+        assert entry["name"] == document["name"]
+        assert set(entry.get("parameters", {})) == set(component_document.parameters(document))
+        for value in entry.get("parameters", {}).values():
+            assert value in ("{workbench_version}", "{r_versions}", "{python_versions}")
+    assert all(device["ebs"]["encrypted"] for device in recipe["block_devices"])

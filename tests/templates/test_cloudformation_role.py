@@ -1,0 +1,124 @@
+"""The role of CloudFormation allows what the handlers of the templates' resource types do, neither less nor more.
+
+data/cloudformation-permissions.json holds the IAM actions of each type's handlers, from the schemas of the
+CloudFormation registry (its key "source" says how they were read).
+"""
+
+from __future__ import annotations
+
+import json
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from tests.templates.templates import APPLICATION, FOUNDATION, NODES, policy_documents, render, statements
+
+PERMISSIONS = json.loads((Path(__file__).parent / "data" / "cloudformation-permissions.json").read_text())["types"]
+
+# What handlers can do and these templates never make them do.
+LEFT_OUT = {
+    "no mixed instance types, and an AMI named by its id": {"ec2:Get*", "ssm:Get*"},
+    "nothing but CloudFormation watches the group": {
+        "autoscaling:DeleteNotificationConfiguration",
+        "autoscaling:PutNotificationConfiguration",
+        "cloudwatch:PutMetricAlarm",
+    },
+    "no traffic reaches the group through a load balancer": {
+        "autoscaling:AttachLoadBalancerTargetGroups",
+        "autoscaling:AttachLoadBalancers",
+        "autoscaling:AttachTrafficSources",
+        "autoscaling:DetachLoadBalancerTargetGroups",
+        "autoscaling:DetachLoadBalancers",
+        "autoscaling:DetachTrafficSources",
+        "vpc-lattice:DeregisterTargets",
+        "vpc-lattice:GetTargetGroup",
+        "vpc-lattice:ListTargets",
+        "vpc-lattice:RegisterTargets",
+    },
+    "no managed fleet": {
+        "managed-fleets:CreateAutoScalingGroup",
+        "managed-fleets:DeleteAutoScalingGroup",
+        "managed-fleets:DeregisterAutoScalingGroup",
+        "managed-fleets:Get*",
+        "managed-fleets:RegisterAutoScalingGroup",
+        "managed-fleets:UpdateAutoScalingGroup",
+    },
+    "no replication to other regions": {
+        "elasticfilesystem:CreateReplicationConfiguration",
+        "elasticfilesystem:DeleteReplicationConfiguration",
+        "rds:RemoveFromGlobalCluster",
+        "rds:StartDBInstanceAutomatedBackupsReplication",
+        "rds:StopDBInstanceAutomatedBackupsReplication",
+        "secretsmanager:RemoveRegionsFromReplication",
+        "secretsmanager:ReplicateSecretToRegions",
+    },
+    "no database begins as a copy of another, nor leaves a snapshot: it is retained": {
+        "rds:CreateDBClusterSnapshot",
+        "rds:CreateDBInstanceReadReplica",
+        "rds:CreateDBSnapshot",
+        "rds:PromoteReadReplica",
+        "rds:RestoreDBClusterFromSnapshot",
+        "rds:RestoreDBClusterToPointInTime",
+        "rds:RestoreDBInstanceFromDBSnapshot",
+        "rds:RestoreDBInstanceToPointInTime",
+    },
+    "the database has no role": {
+        "iam:ListRoles",
+        "rds:AddRoleToDBCluster",
+        "rds:AddRoleToDBInstance",
+        "rds:RemoveRoleFromDBCluster",
+        "rds:RemoveRoleFromDBInstance",
+    },
+    "the document has no attachment, the association no calendar and no resource group": {
+        "resource-groups:GetGroupQuery",
+        "resource-groups:ListGroupResources",
+        "resource-groups:ListGroups",
+        "s3:GetObject",
+        "ssm:GetCalendarState",
+    },
+}
+
+# What handlers need beyond their list, since the cluster's key is not one of AWS.
+ADDED = {
+    "RDS and Secrets Manager use a key of the customer with the rights of the caller": {
+        "kms:Decrypt",
+        "kms:GenerateDataKey",
+    },
+}
+
+
+def test_the_role_allows_what_handlers_do() -> None:
+    assert {
+        action for action in _needed() if not any(fnmatchcase(action, granted) for granted in _granted())
+    } == set().union(*LEFT_OUT.values())
+
+
+def test_the_role_allows_nothing_else() -> None:
+    assert {
+        granted for granted in _granted() if not any(fnmatchcase(action, granted) for action in _needed())
+    } == set().union(*ADDED.values())
+
+
+def test_the_permissions_of_every_type_are_known() -> None:
+    assert {kind for kind in _types() if not PERMISSIONS.get(kind)} == set()
+
+
+def test_each_policy_fits_into_iam() -> None:
+    """A managed policy holds 6,144 characters, white space not counted (IAM quotas)."""
+    sizes = {
+        name: len(json.dumps(render(document), separators=(",", ":")))
+        for name, document in policy_documents(APPLICATION)
+    }
+    assert {name: size for name, size in sizes.items() if size > 6_144} == {}
+
+
+def _types() -> set[str]:
+    return {resource["Type"] for template in (FOUNDATION, NODES) for resource in template["Resources"].values()}
+
+
+def _needed() -> set[str]:
+    return {action for kind in _types() for actions in PERMISSIONS[kind].values() for action in actions}
+
+
+def _granted() -> set[str]:
+    policies = (statement for statement in statements(APPLICATION) if statement.where.startswith("CloudFormation"))
+    return {action for statement in policies for action in statement.actions}

@@ -1,0 +1,283 @@
+"""The templates as a whole: what a person reads, what CloudFormation limits, what must never be lost."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from benchwright.settings import Settings
+from tests.templates.templates import (
+    APPLICATION,
+    FOUNDATION,
+    NETWORK,
+    NODES,
+    PATHS,
+    ROOT,
+    TEMPLATES,
+    resources,
+    translated,
+)
+
+# Data, and what cannot be reached or used again without it.
+STATEFUL = {
+    "AWS::CloudFormation::Stack",  # the network
+    "AWS::DynamoDB::Table",
+    "AWS::EFS::AccessPoint",
+    "AWS::EFS::FileSystem",
+    "AWS::EFS::MountTarget",
+    "AWS::KMS::Key",
+    "AWS::RDS::DBCluster",
+    "AWS::RDS::DBInstance",
+    "AWS::S3::Bucket",
+    "AWS::S3::BucketPolicy",
+    "AWS::SecretsManager::Secret",
+}
+SUBSTITUTION = re.compile(r"\$\{(\w+)}")
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_every_parameter_explains_itself_in_sentences(name: str) -> None:
+    silent = {
+        parameter
+        for parameter, declared in TEMPLATES[name].get("Parameters", {}).items()
+        if not declared.get("Description", "").endswith(".")
+        or (
+            {"AllowedPattern", "AllowedValues", "MinValue"} & set(declared)
+            and not declared.get("ConstraintDescription", "").endswith(".")
+        )
+    }
+    assert silent == set()
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_the_console_groups_every_parameter_once(name: str) -> None:
+    groups = TEMPLATES[name]["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"]
+    grouped = [parameter for group in groups for parameter in group["Parameters"]]
+    assert sorted(grouped) == sorted(TEMPLATES[name]["Parameters"])
+
+
+@pytest.mark.parametrize("name", ["foundation", "nodes"])
+def test_the_workflow_can_pass_the_template_in_a_call(name: str) -> None:
+    """CreateChangeSet takes a TemplateBody of at most 51,200 bytes."""
+    assert PATHS[name].stat().st_size < 51_200
+
+
+def test_everything_in_the_foundation_outlives_its_stack_but_not_a_first_creation_that_fails() -> None:
+    kept = {
+        name: (item.get("DeletionPolicy"), item.get("UpdateReplacePolicy"))
+        for name, item in FOUNDATION["Resources"].items()
+    }
+    assert kept == dict.fromkeys(FOUNDATION["Resources"], ("RetainExceptOnCreate", "Retain"))
+
+
+def test_what_the_application_remembers_and_what_its_clusters_need_outlives_it() -> None:
+    kept = {
+        name for name, item in APPLICATION["Resources"].items() if item.get("DeletionPolicy") == "RetainExceptOnCreate"
+    }
+    assert kept == {
+        *resources(APPLICATION, *STATEFUL),
+        "CloudFormationRole",
+        "CloudFormationDatabasePolicy",
+        "CloudFormationStoragePolicy",
+        "CloudFormationIdentityPolicy",
+        "CloudFormationNodesPolicy",
+        "DatabaseClientSecurityGroup",
+    }
+    assert all(APPLICATION["Resources"][name]["UpdateReplacePolicy"] == "Retain" for name in kept)
+
+
+def test_nothing_disposable_is_stateful() -> None:
+    assert resources(NODES, *STATEFUL) == {}
+
+
+def test_a_first_creation_of_the_database_is_not_protected_from_its_own_rollback() -> None:
+    assert FOUNDATION["Parameters"]["DeletionProtection"]["Default"] == "false"
+    assert FOUNDATION["Resources"]["DatabaseCluster"]["Properties"]["DeletionProtection"] == {
+        "Ref": "DeletionProtection"
+    }
+
+
+def test_no_statement_reaches_the_log_of_postgresql() -> None:
+    parameters = FOUNDATION["Resources"]["DatabaseParameters"]["Properties"]["Parameters"]
+    assert {
+        name: value for name, value in parameters.items() if name.startswith("log_") or name == "rds.force_ssl"
+    } == {
+        "rds.force_ssl": "1",
+        "log_connections": "1",
+        "log_statement": "none",
+        "log_min_duration_statement": "-1",
+        "log_min_error_statement": "panic",
+    }
+
+
+def test_generated_secrets_are_long_and_mean_the_same_everywhere() -> None:
+    generated = {
+        name: item["Properties"]["GenerateSecretString"]
+        for name, item in resources(FOUNDATION, "AWS::SecretsManager::Secret").items()
+    }
+    assert generated == {
+        "DatabaseSecret": {
+            "SecretStringTemplate": '{"username": "rstudio"}',
+            "GenerateStringKey": "password",
+            "PasswordLength": 32,
+            "ExcludePunctuation": True,
+        },
+        "SecureCookieKeySecret": {
+            "PasswordLength": 64,
+            "ExcludePunctuation": True,
+            "ExcludeUppercase": True,
+            "ExcludeCharacters": "ghijklmnopqrstuvwxyz",
+        },
+    }
+
+
+def test_homes_are_reached_over_tls_through_access_points_by_nodes_alone() -> None:
+    deny, allow = FOUNDATION["Resources"]["FileSystem"]["Properties"]["FileSystemPolicy"]["Statement"]
+    assert (deny["Effect"], deny["Condition"]) == ("Deny", {"Bool": {"aws:SecureTransport": "false"}})
+    assert (allow["Effect"], allow["Principal"]) == ("Allow", {"AWS": {"Fn::GetAtt": ["NodeRole", "Arn"]}})
+    assert set(allow["Condition"]["StringLike"]) == {"elasticfilesystem:AccessPointArn"}
+
+
+def test_no_access_point_gives_its_files_to_one_owner() -> None:
+    points = {name: item["Properties"] for name, item in resources(FOUNDATION, "AWS::EFS::AccessPoint").items()}
+    assert {name: (point["RootDirectory"], "PosixUser" in point) for name, point in points.items()} == {
+        "Home": ({"Path": "/home", "CreationInfo": {"OwnerUid": "0", "OwnerGid": "0", "Permissions": "0755"}}, False),
+        "SharedStorage": (
+            {"Path": "/shared-storage", "CreationInfo": {"OwnerUid": "0", "OwnerGid": "0", "Permissions": "1777"}},
+            False,
+        ),
+    }
+
+
+def test_no_port_is_open_to_addresses() -> None:
+    """Whoever comes in is a security group: nodes among themselves, nodes and one function to the database."""
+    rules = [
+        (name, rule.get("FromPort"), rule.get("ToPort"), _names(rule))
+        for template in TEMPLATES.values()
+        for name, group in resources(template, "AWS::EC2::SecurityGroup").items()
+        for rule in group["Properties"].get("SecurityGroupIngress", [])
+    ] + [
+        (
+            item["Properties"]["GroupId"]["Ref"],
+            item["Properties"]["FromPort"],
+            item["Properties"]["ToPort"],
+            _names(item["Properties"]),
+        )
+        for template in TEMPLATES.values()
+        for item in resources(template, "AWS::EC2::SecurityGroupIngress").values()
+    ]
+    assert sorted(rules) == [
+        ("DatabaseSecurityGroup", 5432, 5432, "DatabaseClientSecurityGroupId"),
+        ("DatabaseSecurityGroup", 5432, 5432, "NodeSecurityGroup"),
+        ("FileSystemSecurityGroup", 2049, 2049, "NodeSecurityGroup"),
+        ("NodeSecurityGroup", 5559, 5559, "NodeSecurityGroup"),
+        ("NodeSecurityGroup", 8787, 8787, "NodeSecurityGroup"),
+        ("NodeSecurityGroup", 32768, 60999, "NodeSecurityGroup"),
+    ]
+
+
+def test_no_subnet_gives_public_addresses() -> None:
+    assert [
+        name
+        for name, item in resources(NETWORK, "AWS::EC2::Subnet").items()
+        if item["Properties"].get("MapPublicIpOnLaunch")
+    ] == []
+
+
+def test_functions_get_the_environment_that_they_read() -> None:
+    given = set(APPLICATION["Globals"]["Function"]["Environment"]["Variables"])
+    read = {name.upper() for name in Settings.model_fields if name != "pgsslrootcert"}  # a user's own setting
+    assert given == read | {"POWERTOOLS_LOG_LEVEL", "POWERTOOLS_METRICS_NAMESPACE"}
+
+
+def test_each_function_is_named_in_its_logs_and_writes_to_a_group_of_its_own() -> None:
+    functions = {name: item["Properties"] for name, item in resources(APPLICATION, "AWS::Serverless::Function").items()}
+    folders = {path.parent.name for path in (ROOT / "functions").glob("*/app.py")}
+    assert {properties["CodeUri"].strip("/").split("/")[1] for properties in functions.values()} == folders
+    for name, properties in functions.items():
+        folder = re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
+        assert properties["CodeUri"] == f"functions/{folder}/"
+        assert properties["Environment"]["Variables"] == {"POWERTOOLS_SERVICE_NAME": folder}
+        assert properties["LoggingConfig"]["LogGroup"] == {"Ref": f"{name}LogGroup"}
+
+
+def test_only_the_function_of_the_database_lives_in_the_network_and_carries_the_client() -> None:
+    functions = {name: item["Properties"] for name, item in resources(APPLICATION, "AWS::Serverless::Function").items()}
+    assert [name for name, properties in functions.items() if "VpcConfig" in properties] == ["CreateDatabase"]
+    assert {name: [layer["Ref"] for layer in properties["Layers"]] for name, properties in functions.items()} == {
+        "ResolvePlan": ["BenchwrightLayer"],
+        "BuildImage": ["BenchwrightLayer", "ImageLayer"],
+        "DeployStack": ["BenchwrightLayer", "InfraLayer"],
+        "CreateDatabase": ["BenchwrightLayer", "Psycopg2Layer"],
+        "ConfigureNodes": ["BenchwrightLayer"],
+        "VerifyCluster": ["BenchwrightLayer"],
+        "ExplainFailure": ["BenchwrightLayer"],
+    }
+
+
+@pytest.mark.parametrize("name", ["DeployStateMachine", "VerifyStateMachine"])
+def test_state_machines_name_exactly_what_the_template_gives_them(name: str) -> None:
+    properties = APPLICATION["Resources"][name]["Properties"]
+    used = set(SUBSTITUTION.findall((ROOT / properties["DefinitionUri"]).read_text()))
+    assert used == set(properties["DefinitionSubstitutions"])
+
+
+@pytest.mark.parametrize("name", ["DeployStateMachine", "VerifyStateMachine"])
+def test_state_machines_are_traced_and_log_everything_but_data(name: str) -> None:
+    properties = APPLICATION["Resources"][name]["Properties"]
+    assert properties["Tracing"] == {"Enabled": True}
+    assert (properties["Logging"]["Level"], properties["Logging"]["IncludeExecutionData"]) == ("ALL", False)
+
+
+def test_schedules_carry_the_name_of_the_stack_so_that_two_applications_can_live_in_one_account() -> None:
+    schedules = {
+        item["Properties"]["Name"]["Fn::Sub"]: item["Properties"]
+        for item in resources(translated(), "AWS::Scheduler::Schedule").values()
+    }
+    assert {
+        name: (item["State"], item["Target"]["RoleArn"], item["Target"]["Input"]) for name, item in schedules.items()
+    } == {
+        "${AWS::StackName}-nightly-verify": (
+            {"Ref": "VerifyScheduleState"},
+            {"Fn::GetAtt": ["VerifyScheduleRole", "Arn"]},
+            {"Fn::Sub": '{"cluster": "${ScheduledCluster}"}'},
+        ),
+        "${AWS::StackName}-monthly-rebuild": (
+            {"Ref": "RebuildScheduleState"},
+            {"Fn::GetAtt": ["RebuildScheduleRole", "Arn"]},
+            {"Fn::Sub": '{"cluster": "${ScheduledCluster}", "image": {"rebuild": true}, "only_if_deployed": true}'},
+        ),
+    }
+    parameters = APPLICATION["Parameters"]
+    assert (parameters["VerifyScheduleState"]["Default"], parameters["RebuildScheduleState"]["Default"]) == (
+        "ENABLED",
+        "DISABLED",
+    )
+
+
+def test_the_topic_hears_of_executions_that_could_not_speak_for_themselves() -> None:
+    rule = APPLICATION["Resources"]["StoppedExecutions"]["Properties"]
+    assert rule["EventPattern"]["detail"] == {
+        "status": ["ABORTED", "TIMED_OUT"],
+        "stateMachineArn": [{"Ref": "DeployStateMachine"}, {"Ref": "VerifyStateMachine"}],
+    }
+    assert [target["Arn"] for target in rule["Targets"]] == [{"Ref": "Topic"}]
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_every_check_that_is_skipped_has_its_reason_beside_it(name: str) -> None:
+    skips = [
+        (where, skip)
+        for where, item in TEMPLATES[name]["Resources"].items()
+        for skip in item.get("Metadata", {}).get("checkov", {}).get("skip", [])
+    ]
+    assert [(where, skip["id"]) for where, skip in skips if len(skip.get("comment", "")) < 20] == []
+    assert "skip-check" not in (ROOT / ".checkov.yaml").read_text()
+
+
+def _names(rule: dict[str, Any]) -> str:
+    """Name the group that may come in, or the addresses, which the test then shows."""
+    source = rule.get("SourceSecurityGroupId", rule.get("CidrIp"))
+    return source["Ref"] if isinstance(source, dict) else str(source)

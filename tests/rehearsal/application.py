@@ -1,5 +1,6 @@
 """The application as its users install it: the real `sam build` and the real `sam deploy`, against the local AWS."""
 
+import json
 import os
 import subprocess
 import sys
@@ -10,8 +11,8 @@ from pathlib import Path
 from typing import Any, Final
 
 ROOT: Final = Path(__file__).resolve().parents[2]
-ARTIFACTS: Final = "benchwright-rehearsal-artifacts"
-"""The bucket that `sam deploy` uploads to."""
+MANAGED_STACK: Final = "aws-sam-cli-managed-default"
+"""What `resolve_s3` of samconfig.toml uses. SAM makes it at its first use in an account, and waits 30 s for it."""
 
 SECONDS_TO_BUILD: Final = 600
 SECONDS_TO_DEPLOY: Final = 180
@@ -52,8 +53,8 @@ def build() -> None:
 
 def deploy(client: Callable[[str], Any], environment: Mapping[str, str], parameters: Mapping[str, Any]) -> Application:
     """`sam deploy` with samconfig.toml's settings and a caller's `environment`; `client(service)` reads the result."""
-    client("s3").create_bucket(Bucket=ARTIFACTS)
-    command = ["deploy", "--no-confirm-changeset", "--no-progressbar", "--s3-bucket", ARTIFACTS]
+    _make_managed_stack(client("cloudformation"))
+    command = ["deploy", "--no-confirm-changeset", "--no-progressbar"]
     if parameters:
         command += ["--parameter-overrides", *(f"{key}={_override(value)}" for key, value in parameters.items())]
     _sam(command, {**environment, "SAM_CLI_POLL_DELAY": "0.2"}, SECONDS_TO_DEPLOY)
@@ -68,6 +69,19 @@ def deploy(client: Callable[[str], Any], environment: Mapping[str, str], paramet
             for resource in resources
             if resource["ResourceType"] == "AWS::Lambda::Function"
         },
+    )
+
+
+def _make_managed_stack(stacks: Any) -> None:
+    """An account in which SAM was used before: its stack with the bucket of artifacts is there."""
+    template = {
+        "Resources": {"SamCliSourceBucket": {"Type": "AWS::S3::Bucket"}},
+        "Outputs": {"SourceBucket": {"Value": {"Ref": "SamCliSourceBucket"}}},
+    }
+    tags = [{"Key": "ManagedStackSource", "Value": "AwsSamCli"}]
+    stacks.create_stack(StackName=MANAGED_STACK, TemplateBody=json.dumps(template), Tags=tags)
+    stacks.get_waiter("stack_create_complete").wait(
+        StackName=MANAGED_STACK, WaiterConfig={"Delay": 0.1, "MaxAttempts": 300}
     )
 
 

@@ -1,10 +1,12 @@
-"""What a person reads at the end: the cluster, how to connect, or what failed and why."""
+"""What a person reads at the end: the cluster and how to connect, or what failed and why."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.panel import Panel
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
 from rich.text import Text
 
 from tests.rehearsal.progress import clock_face
@@ -12,35 +14,67 @@ from tests.rehearsal.report import Execution, Report
 
 
 def show_execution(console: Console, execution: Execution) -> None:
-    """The end of one execution: one line, and what it says."""
+    """The end of one execution: how it ended, and what it says."""
     good = execution.status == "SUCCEEDED"
-    line = Text.assemble(
-        (f"  {execution.status}", "bold green" if good else "bold red"),
-        f" after {clock_face(execution.makespan_s).strip()} of AWS time, {execution.transitions} transitions",
+    console.print(
+        Text.assemble(
+            (f"  {execution.status}", "bold green" if good else "bold red"),
+            (f" {execution.error}" if execution.error else "", "bold red"),
+            f" after {clock_face(execution.makespan_s).strip()} of AWS time, {execution.transitions} transitions",
+        )
     )
-    console.print(line)
-    if good:
-        console.print(Panel(outcome(execution.output), title="the cluster", title_align="left", expand=False))
-    elif execution.error or execution.cause:
-        text = Text(execution.cause or "", overflow="fold")
-        console.print(Panel(text, title=execution.error, title_align="left", border_style="red", expand=False))
+    body = cluster(execution.output) if good else Text(execution.cause or "No cause was given.")
+    console.print(Padding(body, (0, 0, 1, 4)))
+
+
+def cluster(output: Any) -> RenderableType:
+    """The output of a successful execution: the cluster's facts, its nodes, and how to connect."""
+    if not isinstance(output, Mapping) or "nodes" not in output:
+        message = output.get("message") if isinstance(output, Mapping) else None
+        return Text(str(message or output))
+    facts = Table.grid(padding=(0, 2))
+    facts.add_column(style="dim")
+    facts.add_column(overflow="fold")
+    for name, value in {
+        "cluster": output.get("cluster"),
+        "workbench": output.get("workbench"),
+        "image": output.get("image"),
+        "configuration": str(output.get("configuration", ""))[:12],
+        "licence": output.get("license"),
+        "checks": _checks(output.get("verification") or {}),
+        **(output.get("endpoints") or {}),
+    }.items():
+        if value:
+            facts.add_row(name, str(value))
+    for warning in output.get("warnings") or ():
+        facts.add_row("warning", Text(str(warning), style="yellow"))
+    connection = output.get("connection") or {}
+    return Group(
+        facts,
+        Text(),
+        Text(str(output.get("list_nodes", "")).strip("\n"), no_wrap=True, overflow="ignore"),
+        Text(),
+        Text(f"To connect: {connection.get('url', '')}, after", style="dim"),
+        Text(f"  {connection.get('port_forwarding', '')}", overflow="fold"),
+        Text("or, in ~/.ssh/config:", style="dim"),
+        *(Text(f"  {line}", overflow="fold") for line in str(connection.get("ssh_config", "")).splitlines()),
+    )
+
+
+def _checks(verification: Mapping[str, Any]) -> str:
+    checks = verification.get("checks") or []
+    held = sum(bool(check.get("holds")) for check in checks)
+    return f"{held} of {len(checks)} hold" if checks else ""
 
 
 def show(console: Console, report: Report, directory: Path) -> None:
-    """The end of the rehearsal: its checks, and where the report is."""
+    """The end of the rehearsal: what does not hold, and where the report is."""
     for check in report.checks:
         console.print(Text(f"  does not hold: {check}", style="red"))
-    if report.secrets.checked:
-        found = report.secrets
+    found = report.secrets
+    if found.checked:
         console.print(f"  {found.checked} secrets looked for in {found.places} places, found {found.found}")
-    console.print(f"  executions took {report.wall_s:.1f} s here; report: {directory / 'report.json'}")
-
-
-def outcome(output: Any) -> Text:
-    """The output of a successful execution as lines of text."""
-    lines = Text()
-    for key, value in (output if isinstance(output, dict) else {"output": output}).items():
-        lines.append(f"{key}: ", "bold")
-        lines.append(f"{value}\n")
-    lines.rstrip()
-    return lines
+    if report.executions:
+        plural = "executions" if len(report.executions) > 1 else "execution"
+        console.print(f"  {len(report.executions)} {plural} in {report.wall_s:.1f} s of this machine's time")
+    console.print(f"  report: {directory / 'report.json'}")

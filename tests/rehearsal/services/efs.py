@@ -5,7 +5,7 @@ are on this machine: one directory for each file system, below which its access 
 import fnmatch
 import json
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from moto.iam.models import iam_backends
 from tests.rehearsal.aws import LocalAws
 from tests.rehearsal.hosts.host import AccessPoint, FileSystems
 from tests.rehearsal.recorder import role_policies
-from tests.rehearsal.server import PROCEED, Call, Proceed, ServiceError
+from tests.rehearsal.server import PROCEED, Call, Operation, Proceed, ServiceError
 
 FILE_SYSTEM_SECONDS = 5
 MOUNT_TARGET_SECONDS = 90
@@ -185,10 +185,8 @@ def install(aws: LocalAws) -> None:
     efs = INSTALLED[aws.directory] = Efs(aws)
     lock = threading.RLock()
 
-    def locked(
-        operation: Callable[[Call], Mapping[str, Any] | Proceed],
-    ) -> Callable[[Call], Mapping[str, Any] | Proceed]:
-        def run(call: Call) -> Mapping[str, Any] | Proceed:
+    def locked(operation: Operation) -> Operation:
+        def run(call: Call) -> Mapping[str, Any] | Proceed | None:
             with lock:
                 efs.settle()
                 try:
@@ -201,7 +199,7 @@ def install(aws: LocalAws) -> None:
     def proceed(_: Call) -> Mapping[str, Any] | Proceed:
         return PROCEED
 
-    for operation, method in {
+    operations: dict[str, Operation] = {
         "CreateAccessPoint": efs.create_access_point,
         "CreateFileSystem": efs.create_file_system,
         "CreateMountTarget": efs.create_mount_target,
@@ -214,7 +212,8 @@ def install(aws: LocalAws) -> None:
         "PutBackupPolicy": efs.put_backup_policy,
         "PutFileSystemPolicy": efs.put_file_system_policy,
         "UpdateFileSystem": efs.update_file_system,
-    }.items():
+    }
+    for operation, method in operations.items():
         aws.server.add("efs", operation, locked(method))
 
 

@@ -10,7 +10,7 @@ import secrets
 import string
 import threading
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, get_args
 
@@ -20,7 +20,7 @@ from moto.secretsmanager.models import secretsmanager_backends
 
 from tests.rehearsal.aws import LocalAws
 from tests.rehearsal.postgres import Postgres, Refusal
-from tests.rehearsal.server import PROCEED, Call, Proceed, ServiceError
+from tests.rehearsal.server import PROCEED, Call, Operation, Proceed, ServiceError
 
 CLUSTER_SECONDS = 300
 INSTANCE_SECONDS = 360
@@ -616,17 +616,15 @@ def install(aws: LocalAws) -> None:
     aws.binds.append((certificate, BUNDLE))
     lock = threading.RLock()
 
-    def locked(
-        operation: Callable[[Call], Mapping[str, Any] | Proceed],
-    ) -> Callable[[Call], Mapping[str, Any] | Proceed]:
-        def run(call: Call) -> Mapping[str, Any] | Proceed:
+    def locked(operation: Operation) -> Operation:
+        def run(call: Call) -> Mapping[str, Any] | Proceed | None:
             with lock:
                 rds.settle()
                 return operation(call)
 
         return run
 
-    for operation, method in {
+    operations: dict[str, Operation] = {
         "AddTagsToResource": rds.add_tags,
         "CreateDBCluster": rds.create_cluster,
         "CreateDBInstance": rds.create_instance,
@@ -641,7 +639,8 @@ def install(aws: LocalAws) -> None:
         "ModifyDBCluster": rds.modify_cluster,
         "ModifyDBInstance": rds.modify_instance,
         "RemoveTagsFromResource": rds.remove_tags,
-    }.items():
+    }
+    for operation, method in operations.items():
         aws.server.add("rds", operation, locked(method))
     aws.server.add("secretsmanager", "RotateSecret", locked(rds.rotate_secret))
     aws.server.add("secretsmanager", "GetSecretValue", locked(rds.read_secret))

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from tests.rehearsal.aws import LocalAws
+from tests.rehearsal.hosts.host import AccessPoint
 from tests.rehearsal.services import efs
 
 
@@ -67,8 +68,8 @@ def test_a_node_mounts_what_is_available_with_owner_and_mode(
     content = efs.directory(aws, file_system)
     points = efs.file_systems(aws, None).access_points[file_system]
     assert points == {
-        home: efs.AccessPoint(content / "home", 0, 0, 0o755),
-        shared: efs.AccessPoint(content / "shared-storage", 0, 0, 0o1777),
+        home: AccessPoint(content / "home", 0, 0, 0o755),
+        shared: AccessPoint(content / "shared-storage", 0, 0, 0o1777),
     }
 
 

@@ -1,14 +1,18 @@
 """The application as its users install it: the real `sam build` and the real `sam deploy`, against the local AWS."""
 
+import contextlib
+import itertools
 import json
 import os
 import subprocess
 import sys
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+
+from botocore.exceptions import ClientError
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 MANAGED_STACK: Final = "aws-sam-cli-managed-default"
@@ -57,8 +61,12 @@ def deploy(client: Callable[[str], Any], environment: Mapping[str, str], paramet
     command = ["deploy", "--no-confirm-changeset", "--no-progressbar"]
     if parameters:
         command += ["--parameter-overrides", *(f"{key}={_override(value)}" for key, value in parameters.items())]
-    _sam(command, {**environment, "SAM_CLI_POLL_DELAY": "0.2"}, SECONDS_TO_DEPLOY)
     name = stack_name()
+    try:
+        _sam(command, {**environment, "SAM_CLI_POLL_DELAY": "0.2"}, SECONDS_TO_DEPLOY)
+    except CommandFailedError as failed:
+        reasons = "\n".join(_reasons(client("cloudformation"), name))
+        raise CommandFailedError(f"{failed}\n{reasons}") from failed
     stack = client("cloudformation").describe_stacks(StackName=name)["Stacks"][0]
     resources = client("cloudformation").describe_stack_resources(StackName=name)["StackResources"]
     return Application(
@@ -70,6 +78,18 @@ def deploy(client: Callable[[str], Any], environment: Mapping[str, str], paramet
             if resource["ResourceType"] == "AWS::Lambda::Function"
         },
     )
+
+
+def _reasons(stacks: Any, name: str) -> Iterator[str]:
+    """Why CloudFormation did not make the stack: what its validation says, and the events that failed."""
+    with contextlib.suppress(ClientError):
+        change_sets = stacks.list_change_sets(StackName=name)["Summaries"]
+        chosen = [{"ChangeSetName": each["ChangeSetId"]} for each in change_sets if each["Status"] == "FAILED"]
+        asked = [stacks.describe_events(**names)["OperationEvents"] for names in (*chosen, {"StackName": name})]
+        for event in itertools.chain(*asked):
+            reason = event.get("ValidationStatusReason") or event.get("ResourceStatusReason")
+            if reason and "FAILED" in (event.get("ValidationStatus", ""), event.get("ResourceStatus", "")[-6:]):
+                yield f"{event.get('LogicalResourceId', name)}: {reason}"
 
 
 def _make_managed_stack(stacks: Any) -> None:

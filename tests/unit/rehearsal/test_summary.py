@@ -16,7 +16,11 @@ OUTPUT = {
     "license": "missing",
     "warnings": ["No licence."],
     "endpoints": {"database": "workbench.cluster.example"},
-    "list_nodes": "Nodes\n-----\nID  Host         IPv4      Port  Status  Last Seen\n1   ip-10-0-1-5  10.0.1.5  8787  Online  now\n",
+    "list_nodes": (
+        "Nodes\n-----\n"
+        "ID  Host         IPv4      Port  Status  Last Seen\n"
+        "1   ip-10-0-1-5  10.0.1.5  8787  Online  now\n"
+    ),
     "verification": {"checks": [{"holds": True}, {"holds": True}]},
     "connection": {
         "url": "http://localhost:8787",

@@ -153,6 +153,16 @@ def test_a_schema_that_the_role_may_not_write_to_is_named(
         ensure(server, application, master)
 
 
+def test_a_role_that_may_not_enter_its_database_is_named(
+    postgres: Postgres, server: Server, application: Credentials, master: Master
+) -> None:
+    ensure(server, application, master)
+    postgres.execute("REVOKE CONNECT ON DATABASE rstudio FROM PUBLIC")
+    postgres.execute("REVOKE CONNECT ON DATABASE rstudio FROM rstudio")
+    with pytest.raises(DatabaseFailed, match=r"permission denied for database.*CONNECT privilege"):
+        ensure(server, application, master)
+
+
 def test_a_master_password_that_was_rotated_meanwhile_is_read_once_more(
     postgres: Postgres, server: Server, application: Credentials, master: Master
 ) -> None:

@@ -131,6 +131,7 @@ REMEDIES: tuple[tuple[str, str], ...] = (
         "certificate verify failed",
         "Let PGSSLROOTCERT name the RDS root certificates of your region (layers/psycopg2/certificates/PROVENANCE.md)",
     ),
+    ("permission denied for database", f'As the owner of "{DATABASE}", give the role back its CONNECT privilege'),
     ("does not match host name", "Connect to the endpoint that RDS gave, not to an alias of it"),
     ("root certificate file", "Let PGSSLROOTCERT name a file of root certificates that exists"),
     (

@@ -31,8 +31,10 @@ WITHOUT_RESOURCE = {
     },
     "traces have no resource level": {"xray:PutTelemetryRecords", "xray:PutTraceSegments"},
     "Lambda makes network interfaces, and its check of the role names no resource": {
+        "ec2:AssignPrivateIpAddresses",
         "ec2:CreateNetworkInterface",
         "ec2:DeleteNetworkInterface",
+        "ec2:UnassignPrivateIpAddresses",
     },
     "a file system and a key have no resource before they exist": {
         "elasticfilesystem:CreateFileSystem",

@@ -16,6 +16,7 @@ from tests.templates.templates import (
     PATHS,
     ROOT,
     TEMPLATES,
+    render,
     resources,
     translated,
 )
@@ -176,6 +177,24 @@ def test_no_port_is_open_to_addresses() -> None:
         ("NodeSecurityGroup", 8787, 8787, "NodeSecurityGroup"),
         ("NodeSecurityGroup", 32768, 60999, "NodeSecurityGroup"),
     ]
+
+
+def test_ec2_accepts_the_descriptions_of_security_groups() -> None:
+    """EC2 refuses other characters, an apostrophe for one (CreateSecurityGroup, GroupDescription)."""
+    groups = [
+        item["Properties"]
+        for template in TEMPLATES.values()
+        for item in resources(template, "AWS::EC2::SecurityGroup").values()
+    ]
+    rules = [
+        item["Properties"]
+        for template in TEMPLATES.values()
+        for item in resources(template, "AWS::EC2::SecurityGroupIngress").values()
+    ]
+    for group in groups:
+        rules += group.get("SecurityGroupIngress", []) + group["SecurityGroupEgress"]
+    texts = [render(group["GroupDescription"]) for group in groups] + [rule["Description"] for rule in rules]
+    assert [text for text in texts if not re.fullmatch(r"[a-zA-Z0-9 ._\-:/()#,@\[\]+=&;{}!$*]{1,255}", text)] == []
 
 
 def test_no_subnet_gives_public_addresses() -> None:

@@ -117,7 +117,7 @@ STANDIN_COMMANDS = {  # path in the node -> module below `standins`
     "usr/bin/apt-mark": "apt",
     "usr/bin/snap": "snap",
     "usr/bin/git": "git",
-    "usr/sbin/reboot": "reboot",
+    "usr/bin/gpg": "gpg",
 }
 STANDINS_IF_ABSENT = {"usr/bin/curl": "curl", "usr/sbin/ip": "ip", "usr/bin/unzip": "unzip"}
 
@@ -150,8 +150,11 @@ def mounts_of_the_interpreter() -> dict[Path, Path]:
     }
 
 
-def make_base_image(layer: Path) -> None:
-    """Fill `layer`, an empty directory on a file system that can hold the whiteouts of overlayfs."""
+def make_base_image(layer: Path, authority: bytes) -> None:
+    """Fill `layer`, an empty directory on a file system that can hold the whiteouts of overlayfs.
+
+    `authority` is the certificate, in PEM, that the image trusts for downloads beside the authorities of this machine.
+    """
     for directory, mode in EMPTIED_DIRECTORIES.items():
         _make_opaque(layer / directory, mode)
     (layer / "var/log/journal").mkdir()
@@ -165,6 +168,14 @@ def make_base_image(layer: Path) -> None:
     _write(layer, "usr/lib/os-release", OS_RELEASE)
     _write(layer, "etc/fstab", "# the root file system of the image is mounted by the kernel\n")
     _write(layer, "etc/resolv.conf", "")
+    _write(layer, "etc/apt/sources.list", "deb http://archive.ubuntu.com/ubuntu noble main\n")
+    (layer / "etc/apt/sources.list.d").mkdir()
+    trusted = Path("/etc/ssl/certs/ca-certificates.crt")
+    _write(
+        layer,
+        "etc/ssl/certs/ca-certificates.crt",
+        (trusted.read_text() if trusted.exists() else "") + authority.decode(),
+    )
     _write(layer, "etc/hostname", "ubuntu\n")
     _write_accounts(layer)
     for unit in UNITS_OF_UBUNTU:

@@ -18,8 +18,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import trustme
+
 from tests.rehearsal.hosts.base_image import REHEARSAL, STANDINS, launcher, make_base_image, mounts_of_the_interpreter
 from tests.rehearsal.hosts.metadata import InstanceMetadata, MetadataService
+from tests.rehearsal.hosts.mirror import HOSTS as MIRRORED
+from tests.rehearsal.hosts.mirror import Mirror
 from tests.rehearsal.hosts.network import Network
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -142,6 +146,12 @@ class Host:
         if completed.returncode:
             raise HostError(f"{self.name} did not boot: {completed.stderr[-2000:]}")
 
+    def reboot(self) -> None:
+        """Stop the units and boot again; what is in memory file systems stays."""
+        completed = self._enter([str(REHEARSAL / "host/boot"), "--again"], {}, BOOT_SECONDS)
+        if completed.returncode:
+            raise HostError(f"{self.name} did not boot again: {completed.stderr[-2000:]}")
+
     def capture(self, target: Path) -> None:
         """Make the AMI layer of what was changed on this host since it was booted from the base image."""
         if self.image:
@@ -161,6 +171,11 @@ class Host:
         self._pid = 0
         self._hosts.forget(self)
         shutil.rmtree(self._directory, ignore_errors=True)
+
+    @property
+    def mirror(self) -> Mirror:
+        """Where this host downloads from."""
+        return self._hosts.mirror
 
     def start(self, mounts: Mapping[Path, Path]) -> None:
         """Raise the namespaces; `mounts` is source by target."""
@@ -238,13 +253,24 @@ class Hosts:
     """All hosts of a rehearsal, with their network, metadata service and base image."""
 
     def __init__(
-        self, directory: Path, *, endpoint: str = "", region: str = "us-east-1", account: str = "123456789012"
+        self,
+        directory: Path,
+        *,
+        endpoint: str = "",
+        region: str = "us-east-1",
+        account: str = "123456789012",
+        authority: trustme.CA | None = None,
     ) -> None:
-        """Hosts write below `directory`; their AWS CLI talks to `endpoint`, the local AWS as seen from the bridge."""
+        """Hosts write below `directory`; their AWS CLI talks to `endpoint`, the local AWS as seen from the bridge.
+
+        `authority` signs what hosts download over HTTPS, and stands for the authorities of Amazon RDS on the image: the
+        local PostgreSQL must use the same one.
+        """
         self.directory = directory
         self.base = directory / "base"
         self.endpoint = endpoint
         self.region = region
+        self.mirror = Mirror(authority or trustme.CA())
         self.network = Network()
         self.metadata = MetadataService(account)
         self.running: dict[str, Host] = {}
@@ -259,15 +285,19 @@ class Hosts:
         subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=755", "hosts", str(self.directory)], check=True, timeout=10)
         compileall.compile_dir(STANDINS, quiet=1)
         self.base.mkdir()
-        make_base_image(self.base)
+        make_base_image(self.base, self.mirror.authority.cert_pem.bytes())
         self.network.start()
         self.metadata.start()
+        address = self.network.service_address("mirror")
+        self.network.names |= dict.fromkeys(MIRRORED, address)
+        self.mirror.start(address)
 
     def stop(self) -> None:
         """End every host and give the memory back."""
         for host in list(self.running.values()):
             host.stop()
         self.metadata.stop()
+        self.mirror.stop()
         subprocess.run(["umount", "--lazy", str(self.directory)], check=False, timeout=10)
 
     def boot(
@@ -282,7 +312,7 @@ class Hosts:
         for part in ("root", "upper", "work", "host"):
             (directory / part).mkdir(parents=True)
         host = Host(name, address, directory, self, image)
-        host.tell("instance.json", json.dumps(self._surroundings(metadata, file_systems)), 0o600)
+        host.tell("instance.json", json.dumps(self._surroundings(metadata, file_systems)))
         host.tell("boot", launcher("boot"), 0o755)
         with self._lock:
             self.running[name] = host
@@ -332,7 +362,6 @@ class Hosts:
             "instance_id": metadata.instance_id,
             "endpoint": self.endpoint,
             "region": self.region,
-            "mirror": f"http://{self.network.names.get('mirror', '')}",
             "access_points": access_points,
             "file_system_actions": sorted(file_systems.actions),
         }

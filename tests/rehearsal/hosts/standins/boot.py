@@ -1,0 +1,35 @@
+"""What a machine does at boot, after the kernel: it mounts what fstab says and starts the enabled units in their order."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from . import systemd
+from .systemd import UnitError
+
+
+def main(arguments: list[str]) -> int:
+    """With `--again` what runs is stopped first.
+
+    A mount that is not `nofail` and a unit that does not start are told; only the first keeps a machine from booting.
+    """
+    if "--again" in arguments:
+        for name in reversed(
+            systemd.in_order(record.name.removesuffix(".json") for record in systemd.STATE.glob("*.json"))
+        ):
+            systemd.stop(name)
+    for _source, point, _kind, options, *_rest in systemd.fstab():
+        if "noauto" in options.split(",") or Path(point).is_mount():
+            continue
+        Path(point).mkdir(parents=True, exist_ok=True)
+        done = subprocess.run(["mount", point], capture_output=True, text=True, timeout=60, check=False)
+        if done.returncode:
+            print(f"{point}: {done.stderr.strip()}", file=sys.stderr)
+            if "nofail" not in options.split(","):
+                return 1
+    for name in systemd.in_order(systemd.wanted_at_boot()):
+        try:
+            systemd.start(name)
+        except UnitError as error:
+            print(error, file=sys.stderr)
+    return 0

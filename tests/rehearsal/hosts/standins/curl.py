@@ -1,0 +1,55 @@
+"""`curl`, for machines that have none: the options that scripts of a node use, and curl's exit codes."""
+
+import getopt
+import socket
+import ssl
+import sys
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from .surroundings import complain
+
+LONG = "fail silent show-error location output= request= header= max-time= connect-timeout= write-out= retry="
+COULD_NOT_RESOLVE, COULD_NOT_CONNECT, HTTP_ERROR, TIMED_OUT, BAD_CERTIFICATE = 6, 7, 22, 28, 60
+
+
+def main(arguments: list[str]) -> int:
+    """One address per call."""
+    given, urls = getopt.gnu_getopt(arguments[1:], "fsSLo:X:H:m:w:", LONG.split())
+    options = dict(given)
+    headers = dict(value.split(": ", 1) for name, value in given if name in {"-H", "--header"})
+    method = options.get("-X") or options.get("--request") or "GET"
+    seconds = float(options.get("-m") or options.get("--max-time") or options.get("--connect-timeout") or 300)
+    silent = {"-s", "--silent"} & options.keys() and not {"-S", "--show-error"} & options.keys()
+    trust = ssl.create_default_context(cafile="/etc/ssl/certs/ca-certificates.crt")
+
+    def fail(code: int, message: str) -> int:
+        return code if silent else complain(f"curl: ({code}) {message}", code)
+
+    try:
+        request = urllib.request.Request(urls[0], method=method, headers=headers)
+        with urllib.request.urlopen(request, timeout=seconds, context=trust) as response:
+            status, body = response.status, response.read()
+    except urllib.error.HTTPError as error:
+        status, body = error.code, error.read()
+        if {"-f", "--fail"} & options.keys():
+            return fail(HTTP_ERROR, f"The requested URL returned error: {status}")
+    except TimeoutError:
+        return fail(TIMED_OUT, "Operation timed out")
+    except urllib.error.URLError as error:
+        if isinstance(error.reason, socket.gaierror):
+            return fail(COULD_NOT_RESOLVE, f"Could not resolve host: {urls[0].split('/')[2]}")
+        if isinstance(error.reason, ssl.SSLError):
+            return fail(BAD_CERTIFICATE, f"SSL certificate problem: {error.reason}")
+        if isinstance(error.reason, TimeoutError):
+            return fail(TIMED_OUT, "Connection timed out")
+        return fail(COULD_NOT_CONNECT, f"Failed to connect to {urls[0].split('/')[2]}: {error.reason}")
+    target = options.get("-o") or options.get("--output")
+    if target:
+        Path(target).write_bytes(body)
+    else:
+        sys.stdout.buffer.write(body)
+    if template := options.get("-w") or options.get("--write-out"):
+        sys.stdout.write(template.replace("%{http_code}", str(status)).replace("\\n", "\n"))
+    return 0

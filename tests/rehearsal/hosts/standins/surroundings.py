@@ -1,0 +1,42 @@
+"""What a host is told about its surroundings, and the metadata service as its own commands ask it."""
+
+import json
+import sys
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+REHEARSAL = Path("/opt/rehearsal")
+FAULTS = Path("/run/rehearsal-faults")
+METADATA = "http://169.254.169.254/latest"
+SECONDS = 5
+
+
+def surroundings() -> dict[str, Any]:
+    """What `Hosts.boot` wrote: instance_id, endpoint, region, access_points, file_system_actions."""
+    answer: dict[str, Any] = json.loads((REHEARSAL / "host" / "instance.json").read_text())
+    return answer
+
+
+def fault(word: str) -> bool:
+    """Whether this rehearsal wants the thing of this name to go wrong on this host."""
+    return (FAULTS / word).exists()
+
+
+def metadata(path: str) -> str:
+    """What the instance metadata service says at `path`, by version 2 of its protocol. Raises OSError."""
+    lifetime = {"X-aws-ec2-metadata-token-ttl-seconds": "60"}
+    request = urllib.request.Request(f"{METADATA}/api/token", method="PUT", headers=lifetime)
+    with urllib.request.urlopen(request, timeout=SECONDS) as response:
+        token = response.read().decode()
+    request = urllib.request.Request(f"{METADATA}/{path}", headers={"X-aws-ec2-metadata-token": token})
+    with urllib.request.urlopen(request, timeout=SECONDS) as response:
+        text: str = response.read().decode()
+    return text
+
+
+def complain(message: str, code: int = 1) -> int:
+    """Say what is wrong on standard error and give the exit code."""
+    print(message, file=sys.stderr)
+    return code

@@ -1,0 +1,405 @@
+"""Units as systemd reads and runs them, as far as a node needs it: this stands for pid 1 of a machine.
+
+Understood: drop-ins, Requires, Wants, BindsTo, After, Before, RequiresMountsFor, ConditionPathExists, the Exec lines,
+Type simple, exec, forking and oneshot, RemainAfterExit, User, Group, WorkingDirectory, Environment, EnvironmentFile,
+RuntimeDirectory, StateDirectory, Restart, RestartSec, TimeoutStartSec, TimeoutStopSec, KillMode, and the Install
+section. A process belongs to a unit when the INVOCATION_ID of its environment says so, which replaces the control
+group.
+"""
+
+import contextlib
+import grp
+import json
+import os
+import pwd
+import shlex
+import signal
+import subprocess
+import time
+import uuid
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+SYSTEM = Path("/etc/systemd/system")
+PLACES = (SYSTEM, Path("/run/systemd/system"), Path("/usr/lib/systemd/system"))
+STATE = Path("/run/systemd/rehearsal")
+JOURNAL = Path("/var/log/journal")
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+SPANS = {"min": 60.0, "ms": 0.001, "s": 1.0, "": 1.0, "h": 3600.0}
+
+# Runs a service in the foreground and again when it failed and shall be restarted: WORD SECONDS COMMAND...
+SUPERVISOR = """
+word=$1 pause=$2; shift 2
+while :; do
+  "$@" & echo $! >"$MAINPIDFILE"; wait $!; code=$?; echo "$code" >"$MAINPIDFILE.exit"
+  case $word in always) ;; on-failure) [ "$code" -ne 0 ] || exit 0 ;; *) exit "$code" ;; esac
+  sleep "$pause"
+done
+"""
+
+
+class UnitError(Exception):
+    """When systemctl must refuse: `code` is its exit code."""
+
+    def __init__(self, message: str, code: int = 1) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+@dataclass
+class Unit:
+    """One unit: the text of its file and drop-ins, and what it is doing."""
+
+    name: str
+    files: list[Path]
+
+    @cached_property
+    def settings(self) -> dict[str, list[str]]:
+        """Values by directive over all sections; an empty assignment clears what came before, as systemd does."""
+        settings: dict[str, list[str]] = defaultdict(list)
+        for file in self.files:
+            text = file.read_text().replace("\\\n", " ")
+            for line in map(str.strip, text.splitlines()):
+                name, equals, value = line.partition("=")
+                if not equals or line.startswith(("#", ";", "[")):
+                    continue
+                if value.strip():
+                    settings[name.strip()].append(value.strip())
+                else:
+                    settings[name.strip()].clear()
+        return settings
+
+    def one(self, directive: str, default: str = "") -> str:
+        values = self.settings.get(directive)
+        return values[-1] if values else default
+
+    def words(self, *directives: str) -> list[str]:
+        return [
+            word for directive in directives for value in self.settings.get(directive, []) for word in value.split()
+        ]
+
+    def yes(self, directive: str) -> bool:
+        return self.one(directive).lower() in {"yes", "true", "on", "1"}
+
+    def seconds(self, directive: str, default: float) -> float:
+        text = self.one(directive)
+        number = text.rstrip("minsh ")
+        return float(number) * SPANS[text[len(number) :].strip()] if text else default
+
+    @property
+    def record(self) -> Path:
+        return STATE / f"{self.name}.json"
+
+    @property
+    def journal(self) -> Path:
+        return JOURNAL / f"{self.name}.log"
+
+    def processes(self) -> list[int]:
+        """The living processes of the unit's present invocation."""
+        state = self.recorded()
+        if not state.get("invocation"):
+            return []
+        mark = f"INVOCATION_ID={state['invocation']}".encode()
+        found = []
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdecimal() and int(entry.name) != os.getpid():
+                with contextlib.suppress(OSError):
+                    if mark in (entry / "environ").read_bytes().split(b"\0"):
+                        found.append(int(entry.name))
+        return found
+
+    @property
+    def state(self) -> str:
+        """`active`, `inactive` or `failed`."""
+        state = self.recorded().get("state", "inactive")
+        if state != "active" or self.yes("RemainAfterExit") or self.processes():
+            return str(state)
+        code = STATE / f"{self.name}.pid.exit"
+        return (
+            "failed"
+            if self.one("Type") == "forking" or (code.exists() and code.read_text().strip() != "0")
+            else "inactive"
+        )
+
+    def remember(self, state: str, invocation: str = "") -> None:
+        STATE.mkdir(parents=True, exist_ok=True)
+        self.record.write_text(json.dumps({"state": state, "invocation": invocation}))
+
+    def log(self, line: str) -> None:
+        JOURNAL.mkdir(parents=True, exist_ok=True)
+        with self.journal.open("a") as file:
+            file.write(f"{time.strftime('%b %d %H:%M:%S')} {os.uname().nodename} systemd[1]: {line}\n")
+
+    def recorded(self) -> dict[str, str]:
+        try:
+            recorded: dict[str, str] = json.loads(self.record.read_text())
+        except (OSError, ValueError):
+            return {}
+        return recorded
+
+
+def full_name(name: str) -> str:
+    return (
+        name
+        if Path(name).suffix in {".service", ".timer", ".socket", ".target", ".mount", ".path"}
+        else f"{name}.service"
+    )
+
+
+def load(name: str) -> Unit:
+    """The unit of this name. Raises UnitError when there is none, or it is masked."""
+    name = full_name(name)
+    for place in PLACES:
+        file = place / name
+        if file.is_symlink() and file.readlink() == Path("/dev/null"):
+            raise UnitError(f"Failed to start {name}: Unit {name} is masked.")
+        if file.is_file():
+            drop_ins = {path.name: path for place in reversed(PLACES) for path in (place / f"{name}.d").glob("*.conf")}
+            return Unit(name, [file, *(drop_ins[key] for key in sorted(drop_ins))])
+    raise UnitError(f"Failed to start {name}: Unit {name} not found.", 5)
+
+
+def exists(name: str) -> bool:
+    return any((place / full_name(name)).is_file() for place in PLACES)
+
+
+def start(name: str) -> None:
+    """Start a unit after what it requires. Raises UnitError with the text of systemctl."""
+    unit = load(name)
+    if unit.state == "active":
+        return
+    if unit.name.endswith((".target", ".timer", ".socket", ".path")):
+        unit.remember("active")
+        return
+    after = {full_name(word) for word in unit.words("After")}
+    wanted = [word for word in unit.words("Wants") if full_name(word) in after and exists(word)]
+    for other in [*wanted, *(word for word in unit.words("Requires", "BindsTo") if word != "-.mount")]:
+        try:
+            start(other)
+        except UnitError as error:
+            if other not in wanted:
+                raise _dependency_failed(unit, f"{other}: {error}") from error
+    for path in unit.words("RequiresMountsFor"):
+        mount_for(unit, path)
+    for path in unit.words("ConditionPathExists"):
+        if Path(path.lstrip("!")).exists() == path.startswith("!"):
+            unit.log(f"{unit.name} was skipped because of an unmet condition check (ConditionPathExists={path}).")
+            return
+    _launch(unit)
+
+
+def stop(name: str) -> None:
+    """Stop a unit: its ExecStop lines, then signals to what is left of it."""
+    unit = load(name)
+    alive = unit.processes()
+    if unit.state == "active":
+        environment = _environment(unit, unit.recorded().get("invocation", ""))
+        for line in unit.settings.get("ExecStop", []):
+            _execute(unit, line, environment, unit.seconds("TimeoutStopSec", 90))
+    supervisor = STATE / f"{unit.name}.supervisor"
+    if supervisor.exists():
+        _signal([int(supervisor.read_text())], signal.SIGKILL)
+        supervisor.unlink()
+    if unit.one("KillMode") != "none":
+        alive = unit.processes()
+        _signal(alive, signal.SIGTERM)
+        deadline = time.monotonic() + unit.seconds("TimeoutStopSec", 90)
+        while (alive := unit.processes()) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        _signal(alive, signal.SIGKILL)
+    unit.remember("inactive")
+    unit.log(f"Stopped {unit.name}.")
+
+
+def mount_for(unit: Unit, path: str) -> None:
+    """Mount what fstab says about `path` or a folder above it; a path that fstab does not know needs nothing."""
+    for point in (entry[1] for entry in fstab()):
+        if (path == point or path.startswith(point.rstrip("/") + "/")) and not os.path.ismount(point):
+            done = subprocess.run(["mount", point], capture_output=True, text=True, timeout=120, check=False)
+            if done.returncode:
+                raise _dependency_failed(unit, f"mount {point}: {done.stderr.strip()}")
+
+
+def fstab() -> list[list[str]]:
+    """The fields of each line of /etc/fstab, in order."""
+    lines = Path("/etc/fstab").read_text().splitlines()
+    return [line.split() for line in lines if line.strip() and not line.startswith("#") and len(line.split()) >= 4]
+
+
+def in_order(names: Iterable[str]) -> list[str]:
+    """The units in an order that After and Before allow; a circle is cut where it is met."""
+    units = {full_name(name): load(name) for name in names}
+    earlier: dict[str, set[str]] = {
+        name: {full_name(word) for word in unit.words("After")} for name, unit in units.items()
+    }
+    for name, unit in units.items():
+        for word in unit.words("Before"):
+            earlier.setdefault(full_name(word), set()).add(name)
+    ordered: list[str] = []
+    visiting: set[str] = set()
+
+    def visit(name: str) -> None:
+        if name in ordered or name in visiting or name not in units:
+            return
+        visiting.add(name)
+        for other in sorted(earlier.get(name, ())):
+            visit(other)
+        ordered.append(name)
+
+    for name in sorted(units):
+        visit(name)
+    return ordered
+
+
+def wanted_at_boot() -> list[str]:
+    """The units that are enabled and there."""
+    links = {link.name for folder in ("*.target.wants", "*.target.requires") for link in SYSTEM.glob(f"{folder}/*")}
+    return [name for name in links if exists(name)]
+
+
+def _launch(unit: Unit) -> None:
+    invocation = uuid.uuid4().hex
+    environment = _environment(unit, invocation)
+    unit.remember("active", invocation)
+    unit.log(f"Starting {unit.name}...")
+    kind = unit.one("Type", "simple")
+    patience = unit.seconds("TimeoutStartSec", 90)
+    before = unit.settings.get("ExecStartPre", [])
+    lines = unit.settings.get("ExecStart", [])
+    for line in [*before, *(lines if kind in {"oneshot", "forking"} else [])]:
+        if _execute(unit, line, environment, patience):
+            _signal(unit.processes(), signal.SIGKILL)
+            unit.remember("failed")
+            unit.log(f"{unit.name}: Failed with result 'exit-code'.")
+            raise _job_failed(unit)
+    if kind not in {"oneshot", "forking"}:
+        _supervise(unit, lines[-1], environment)
+    for line in unit.settings.get("ExecStartPost", []):
+        _execute(unit, line, environment, patience)
+    if kind == "oneshot" and not unit.yes("RemainAfterExit"):
+        unit.remember("inactive")
+    unit.log(f"Started {unit.name}.")
+
+
+def _supervise(unit: Unit, line: str, environment: dict[str, str]) -> None:
+    command = _command(line, environment)
+    if not Path(command[0]).exists():
+        unit.remember("failed")
+        unit.log(f"{unit.name}: Failed at step EXEC spawning {command[0]}: No such file or directory")
+        raise _job_failed(unit)
+    pause = str(unit.seconds("RestartSec", 0.1))
+    pid_file = STATE / f"{unit.name}.pid"
+    (STATE / f"{unit.name}.pid.exit").unlink(missing_ok=True)
+    if user := unit.one("User"):
+        group = unit.one("Group") or str(pwd.getpwnam(user).pw_gid)
+        command = ["setpriv", f"--reuid={user}", f"--regid={group}", "--init-groups", *command]
+    with unit.journal.open("a") as journal:
+        supervisor = subprocess.Popen(
+            ["/bin/bash", "-c", SUPERVISOR, "supervisor", unit.one("Restart", "no"), pause, *command],
+            stdin=subprocess.DEVNULL,
+            stdout=journal,
+            stderr=journal,
+            env={**environment, "MAINPIDFILE": str(pid_file)},
+            cwd=unit.one("WorkingDirectory", "/"),
+            start_new_session=True,
+        )
+    (STATE / f"{unit.name}.supervisor").write_text(str(supervisor.pid))
+
+
+def _execute(unit: Unit, line: str, environment: dict[str, str], patience: float) -> int:
+    """Run one Exec line to its end; 0 when it succeeded or is prefixed with `-`."""
+    command = _command(line, environment)
+    user = unit.one("User") if not line.startswith("+") else ""
+    account = pwd.getpwnam(user) if user else None
+    group = unit.one("Group")
+    with unit.journal.open("a") as journal:
+        try:
+            code = subprocess.run(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=journal,
+                stderr=journal,
+                env=environment,
+                cwd=unit.one("WorkingDirectory", "/"),
+                user=account.pw_uid if account else None,
+                group=(grp.getgrnam(group).gr_gid if group else account.pw_gid) if account else None,
+                extra_groups=os.getgrouplist(user, account.pw_gid) if account else None,
+                timeout=patience,
+                start_new_session=True,
+                check=False,
+            ).returncode
+        except subprocess.TimeoutExpired:
+            unit.log(f"{unit.name}: {command[0]} operation timed out. Terminating.")
+            code = 1
+        except OSError as error:
+            unit.log(f"{unit.name}: Failed at step EXEC spawning {command[0]}: {error.strerror}")
+            code = 203
+    if code:
+        unit.log(f"{unit.name}: Control process exited, code=exited, status={code}")
+    return 0 if line.startswith("-") else code
+
+
+def _command(line: str, environment: dict[str, str]) -> list[str]:
+    words = shlex.split(line.lstrip("-@+!:"))
+    expanded = []
+    for word in words:
+        for name, value in environment.items():
+            word = word.replace(f"${{{name}}}", value)  # noqa: PLW2901
+        expanded.append(word.replace("%%", "%").replace("$$", "$"))
+    return expanded
+
+
+def _environment(unit: Unit, invocation: str) -> dict[str, str]:
+    environment = {"PATH": PATH, "LANG": "C.UTF-8", "INVOCATION_ID": invocation, "SYSTEMD_EXEC_PID": str(os.getpid())}
+    if user := unit.one("User"):
+        account = pwd.getpwnam(user)
+        environment |= {"USER": user, "LOGNAME": user, "HOME": account.pw_dir, "SHELL": account.pw_shell}
+    for value in unit.settings.get("Environment", []):
+        environment |= dict(_assignments(shlex.split(value)))
+    for name in unit.settings.get("EnvironmentFile", []):
+        file = Path(name.lstrip("-"))
+        if file.exists():
+            environment |= dict(_assignments(shlex.split(file.read_text(), comments=True)))
+        elif not name.startswith("-"):
+            unit.remember("failed")
+            unit.log(f"{unit.name}: Failed to load environment files: No such file or directory")
+            raise _job_failed(unit)
+    for directive, place, variable in (
+        ("RuntimeDirectory", "/run", "RUNTIME_DIRECTORY"),
+        ("StateDirectory", "/var/lib", "STATE_DIRECTORY"),
+    ):
+        for name in unit.words(directive):
+            folder = Path(place) / name
+            folder.mkdir(parents=True, exist_ok=True)
+            if user:
+                os.chown(folder, account.pw_uid, account.pw_gid)
+            environment[variable] = str(folder)
+    return environment
+
+
+def _assignments(words: Iterable[str]) -> Iterator[tuple[str, str]]:
+    for word in words:
+        name, equals, value = word.partition("=")
+        if equals:
+            yield name, value
+
+
+def _signal(processes: Iterable[int], number: int) -> None:
+    for process in processes:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process, number)
+
+
+def _job_failed(unit: Unit) -> UnitError:
+    return UnitError(
+        f"Job for {unit.name} failed because the control process exited with error code.\n"
+        f'See "systemctl status {unit.name}" and "journalctl -xeu {unit.name}" for details.'
+    )
+
+
+def _dependency_failed(unit: Unit, cause: str) -> UnitError:
+    unit.log(f"Dependency failed for {unit.name}: {cause}")
+    return UnitError(f"A dependency job for {unit.name} failed. See 'journalctl -xe' for details.")

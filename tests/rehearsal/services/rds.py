@@ -244,7 +244,8 @@ class Rds:
                 "InvalidParameterCombination",
                 "Cannot delete protected Cluster, please disable deletion protection and try again.",
             )
-        _require(cluster, "available", "InvalidDBClusterStateFault")
+        if cluster.status == "deleting":
+            _require(cluster, "available", "InvalidDBClusterStateFault")
         if any(instance.status != "deleting" for instance in self._members(cluster)):
             raise ServiceError(
                 "InvalidDBClusterStateFault",

@@ -85,18 +85,6 @@ def random_password(options: Mapping[str, Any]) -> str:
     return "".join(characters)
 
 
-def generated_secret_string(specification: Mapping[str, Any], random: Callable[..., Mapping[str, Any]]) -> str:
-    """What CloudFormation makes of `GenerateSecretString`; `random` is the client's `get_random_password`."""
-    options = dict(specification)
-    template, key = options.pop("SecretStringTemplate", None), options.pop("GenerateStringKey", None)
-    password = str(random(**options)["RandomPassword"])
-    if (template is None) != (key is None):
-        raise ServiceError("InvalidRequest", "SecretStringTemplate and GenerateStringKey must be given together.")
-    if template is None:
-        return password
-    return json.dumps({**json.loads(template), key: password}, separators=(",", ":"))
-
-
 def register(known: Callable[[str], None], text: str | None) -> None:
     """Tell `known` every secret part of a secret: of a JSON object its values, else the text."""
     if not text:

@@ -1,6 +1,5 @@
 """Secrets Manager of the local AWS: passwords, versions, and what the recorder learns."""
 
-import json
 import string
 
 import pytest
@@ -9,7 +8,7 @@ from hypothesis import strategies as st
 
 from tests.rehearsal.aws import LocalAws
 from tests.rehearsal.server import ServiceError
-from tests.rehearsal.services.secretsmanager import generated_secret_string, random_password, register
+from tests.rehearsal.services.secretsmanager import random_password, register
 
 
 def test_by_default_a_password_has_32_characters_of_each_kind_but_space() -> None:
@@ -55,21 +54,6 @@ def test_excluded_characters_never_occur(excluded: str, length: int, space: bool
 def test_impossible_wishes_are_refused(options: dict[str, object]) -> None:
     with pytest.raises(ServiceError):
         random_password(options)
-
-
-def test_a_generated_secret_stands_in_its_template() -> None:
-    specification = {
-        "SecretStringTemplate": '{"username": "rstudio"}',
-        "GenerateStringKey": "password",
-        "PasswordLength": 40,
-        "ExcludePunctuation": True,
-    }
-    made = generated_secret_string(specification, lambda **options: {"RandomPassword": random_password(options)})
-    content = json.loads(made)
-    assert content.keys() == {"username", "password"}
-    assert content["username"] == "rstudio"
-    assert len(content["password"]) == 40
-    assert content["password"].isalnum()
 
 
 def test_only_the_secret_parts_of_a_secret_are_struck_out() -> None:

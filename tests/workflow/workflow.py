@@ -38,7 +38,7 @@ class Workflow:
     published: list[dict[str, Any]] = field(default_factory=list)
 
     def start(self, machine: str | dict[str, Any], payload: Any) -> Any:
-        """Starts `statemachine/NAME.asl.yaml`, or a definition given as such; returns moto's object of the execution."""
+        """Starts `statemachine/NAME.asl.yaml`, or a definition given as such; returns moto's object of it."""
         name = machine if isinstance(machine, str) else "given"
         definition = definition_of(machine) if isinstance(machine, str) else machine
         arn = interpreter.create(f"{name}-{uuid.uuid4().hex[:8]}", definition, ROLE, ACCOUNT, REGION)

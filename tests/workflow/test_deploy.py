@@ -1,0 +1,242 @@
+"""The machine `deploy` on the interpreter: what it calls in which order, and how it ends."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from tests.workflow.workflow import Workflow
+
+OUTPUTS = {
+    "DatabaseEndpoint": "db.example",
+    "DatabasePort": "5432",
+    "DatabaseMasterSecretArn": "arn:master",
+    "DatabaseSecretArn": "arn:app",
+}
+SUMMARY = {"cluster": "workbench", "verification": {"license": "missing", "warnings": ["license: missing"]}}
+
+
+class Cluster:
+    """Functions of a deployment that succeeds, each done at its `looks`-th look; a step named in `fails` raises."""
+
+    def __init__(self, workflow: Workflow, looks: int = 1, fails: dict[str, Exception] | None = None) -> None:
+        self.looks, self.fails, self.seen = looks, fails or {}, dict[str, int]()
+        self.held = False
+        workflow.functions |= {
+            "ResolvePlan": self.named("ResolvePlan", self.resolve_plan, by="action"),
+            "BuildImage": self.named("BuildImage", self.build_image, by="action"),
+            "DeployStack": self.named("DeployStack", self.deploy_stack, by="stack"),
+            "CreateDatabase": self.named("CreateDatabase", lambda _: {"done": True, "role": "created"}),
+            "ConfigureNodes": self.named("ConfigureNodes", self.configure_nodes, by="action"),
+            "VerifyCluster": self.named("VerifyCluster", self.verify_cluster),
+            "ExplainFailure": self.named("ExplainFailure", self.explain),
+        }
+
+    def named(
+        self, name: str, function: Callable[[dict[str, Any]], Any], by: str = ""
+    ) -> Callable[[dict[str, Any]], Any]:
+        def call(event: dict[str, Any]) -> Any:
+            step = f"{name} {event[by]}" if by else name
+            self.seen[step] = self.seen.get(step, 0) + 1
+            if step in self.fails:
+                raise self.fails[step]
+            return function(event)
+
+        return call
+
+    def done(self, step: str) -> bool:
+        return self.seen[step] >= self.looks
+
+    def resolve_plan(self, event: dict[str, Any]) -> Any:
+        if event["action"] == "lock":
+            self.held = True
+        if event["action"] == "release":
+            self.held = False
+        return {"cluster": "workbench", "proceed": True, "quiet": False, "message": "", "plan": {"image": {}}}
+
+    def build_image(self, event: dict[str, Any]) -> Any:
+        if event["action"] == "retire":
+            return {"done": True, "retired": ["ami-old"], "warnings": event["warnings"]}
+        return {"done": self.done("BuildImage build"), "ami": "ami-1", "build_arn": "b", "waiting_for": "a build"}
+
+    def deploy_stack(self, event: dict[str, Any]) -> Any:
+        done = self.done(f"DeployStack {event['stack']}")
+        nodes = {"AutoScalingGroupName": "group", "DocumentName": "document"}
+        outputs = (OUTPUTS if event["stack"] == "foundation" else nodes) if done else {}
+        return {"done": done, "outputs": outputs, "change_set": "c", "refresh": "", "waiting_for": "a stack"}
+
+    def configure_nodes(self, event: dict[str, Any]) -> Any:
+        if event["action"] == "publish":
+            return {"done": True, "configuration": "hash"}
+        return {"done": self.done("ConfigureNodes apply"), "commands": [], "waiting_for": "a node"}
+
+    def verify_cluster(self, event: dict[str, Any]) -> Any:
+        return {"done": self.done("VerifyCluster"), "round": 0, "summary": SUMMARY, "waiting_for": "the nodes"}
+
+    def explain(self, event: dict[str, Any]) -> Any:
+        return {"error": event["error"], "subject": "failed", "text": f"{event['step']}: {event['cause']}"}
+
+
+class ImageBuildFailed(Exception):
+    pass
+
+
+class InvalidInput(Exception):
+    pass
+
+
+class TransientError(Exception):
+    pass
+
+
+def test_nothing_to_wait_for_takes_few_transitions_and_answers_with_the_cluster(workflow: Workflow) -> None:
+    cluster = Cluster(workflow)
+    report = workflow.run("deploy", {"nodes": {"count": 2}})
+    assert report.status == "SUCCEEDED"
+    assert report.output == {
+        **SUMMARY,
+        "license": "missing",
+        "warnings": ["license: missing"],
+        "retired_images": ["ami-old"],
+        "database": {"done": True, "role": "created"},
+        "plan": {"image": {}},
+        "attempts": {
+            "build_image": 1,
+            "deploy_foundation": 1,
+            "deploy_nodes": 1,
+            "configure_nodes": 1,
+            "verify_cluster": 1,
+        },
+    }
+    assert report.transitions <= 40
+    assert not cluster.held
+
+
+def test_steps_are_asked_until_they_are_done(workflow: Workflow) -> None:
+    cluster = Cluster(workflow, looks=4)
+    report = workflow.run("deploy", {})
+    assert report.status == "SUCCEEDED"
+    assert cluster.seen["BuildImage build"] == cluster.seen["DeployStack nodes"] == cluster.seen["VerifyCluster"] == 4
+    assert report.output["attempts"]["configure_nodes"] == 4
+
+
+@pytest.mark.parametrize(
+    ("step", "name"),
+    [
+        ("ResolvePlan plan", "Resolve plan"),
+        ("ConfigureNodes publish", "Publish configuration"),
+        ("DeployStack nodes", "Deploy nodes"),
+        ("ConfigureNodes apply", "Configure nodes"),
+        ("VerifyCluster", "Verify cluster"),
+        ("BuildImage retire", "Retire old images"),
+    ],
+)
+def test_a_failing_step_ends_failed_with_its_error_told_and_the_lock_free(
+    workflow: Workflow, step: str, name: str
+) -> None:
+    cluster = Cluster(workflow, fails={step: ImageBuildFailed("the reason")})
+    report = workflow.run("deploy", {})
+    assert (report.status, report.error) == ("FAILED", "ImageBuildFailed")
+    assert report.cause.startswith(f"{name}: ")
+    assert "the reason" in report.cause
+    assert workflow.published[0]["Subject"] == "failed"
+    assert not cluster.held
+
+
+@pytest.mark.parametrize(
+    ("step", "name"),
+    [
+        ("BuildImage build", "Build image"),
+        ("DeployStack foundation", "Deploy foundation"),
+        ("CreateDatabase", "Create database"),
+    ],
+)
+def test_a_failing_branch_carries_error_and_step_out_of_the_parallel(workflow: Workflow, step: str, name: str) -> None:
+    cluster = Cluster(workflow, fails={step: ImageBuildFailed("the reason")})
+    report = workflow.run("deploy", {})
+    assert (report.status, report.error) == ("FAILED", "ImageBuildFailed")
+    carried = json.loads(report.cause.split(": ", 1)[1])
+    assert carried["step"] == name
+    assert "the reason" in carried["cause"]
+    assert not cluster.held
+
+
+def test_bad_input_fails_in_the_first_state_and_touches_no_lock(workflow: Workflow) -> None:
+    cluster = Cluster(workflow, fails={"ResolvePlan validate": InvalidInput("nodes.count: 0 is refused")})
+    report = workflow.run("deploy", [])
+    assert (report.status, report.error) == ("FAILED", "InvalidInput")
+    assert "nodes.count: 0 is refused" in report.cause
+    assert set(cluster.seen) == {"ResolvePlan validate", "ExplainFailure"}
+
+
+def refuse(*_: Any, **__: Any) -> None:
+    raise ClientError({"Error": {"Code": "AuthorizationError", "Message": "no"}}, "Publish")
+
+
+@pytest.mark.parametrize("what", ["explain", "notify", "both"])
+def test_the_lock_is_released_even_when_explaining_or_notifying_fails(
+    workflow: Workflow, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fails: dict[str, Exception] = {"DeployStack nodes": ImageBuildFailed("the reason")}
+    if what != "notify":
+        fails["ExplainFailure"] = RuntimeError("no explanation")
+    cluster = Cluster(workflow, fails=fails)
+    if what != "explain":
+        monkeypatch.setattr("tests.workflow.workflow._Sns.publish", refuse)
+    report = workflow.run("deploy", {})
+    assert (report.status, report.error) == ("FAILED", "ImageBuildFailed")
+    assert "the reason" in report.cause
+    assert not cluster.held
+
+
+def test_a_transient_error_is_tried_again(workflow: Workflow) -> None:
+    cluster = Cluster(workflow)
+    calls = []
+
+    def once(event: dict[str, Any]) -> Any:
+        calls.append(event)
+        if len(calls) == 1:
+            raise TransientError("throttled")
+        return cluster.verify_cluster(event)
+
+    cluster.seen["VerifyCluster"] = 1
+    workflow.functions["VerifyCluster"] = once
+    assert workflow.run("deploy", {}).status == "SUCCEEDED"
+    assert len(calls) == 2
+
+
+@pytest.mark.parametrize(
+    ("step", "error_step"),
+    [("BuildImage", "Build image"), ("DeployStack", "Deploy foundation"), ("ConfigureNodes", "Configure nodes")],
+)
+def test_a_loop_that_never_ends_fails_with_what_it_waited_for(workflow: Workflow, step: str, error_step: str) -> None:
+    cluster = Cluster(workflow)
+    original = workflow.functions[step]
+
+    def never(event: dict[str, Any]) -> Any:
+        answer = original(event)
+        waits = event.get("action") != "publish"
+        return answer | ({"done": False, "waiting_for": "what never comes"} if waits else {})
+
+    workflow.functions[step] = never
+    report = workflow.run("deploy", {})
+    assert (report.status, report.error) == ("FAILED", "DeadlineExceeded")
+    assert "what never comes" in report.cause
+    assert error_step in report.cause
+    assert not cluster.held
+
+
+@pytest.mark.parametrize("action", ["validate", "lock"])
+def test_a_schedule_with_nothing_to_do_succeeds_and_says_so(workflow: Workflow, action: str) -> None:
+    cluster = Cluster(workflow)
+    original = workflow.functions["ResolvePlan"]
+    message = {"proceed": False, "message": "deployment in progress"}
+    workflow.functions["ResolvePlan"] = lambda event: original(event) | (message if event["action"] == action else {})
+    report = workflow.run("deploy", {"only_if_deployed": True})
+    assert (report.status, report.output) == (
+        "SUCCEEDED",
+        {"cluster": "workbench", "message": "deployment in progress"},
+    )
+    assert "BuildImage build" not in cluster.seen

@@ -1,0 +1,171 @@
+"""The state machines as graphs: what no run of them can show."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from benchwright import errors
+from tests.workflow.workflow import STATEMACHINE, definition_of
+
+MACHINES = sorted(path.name.removesuffix(".asl.yaml") for path in STATEMACHINE.glob("*.asl.yaml"))
+ROOT = Path(__file__).parents[2]
+OURS = {
+    name
+    for name, value in vars(errors).items()
+    if isinstance(value, type) and issubclass(value, errors.BenchwrightError) and value is not errors.BenchwrightError
+}
+
+
+def graphs(machine: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Each graph of a machine: the outer one, and one for each branch, with a name for messages."""
+
+    def walk(name: str, graph: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+        yield name, graph
+        for state_name, state in graph["States"].items():
+            for branch in state.get("Branches", []):
+                yield from walk(f"{name} / {state_name}", branch)
+
+    return walk(machine, definition_of(machine))
+
+
+def states(machine: str) -> list[tuple[str, dict[str, Any]]]:
+    return [item for _, graph in graphs(machine) for item in graph["States"].items()]
+
+
+def targets(state: dict[str, Any]) -> set[str]:
+    found = {state[key] for key in ("Next", "Default") if key in state}
+    return found | {item["Next"] for key in ("Choices", "Catch") for item in state.get(key, [])}
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_every_target_exists_and_every_state_is_reachable(machine: str) -> None:
+    for name, graph in graphs(machine):
+        known = set(graph["States"])
+        seen: set[str] = set()
+        todo = {graph["StartAt"]}
+        while todo:
+            state = todo.pop()
+            assert state in known, f"{name}: {state} does not exist"
+            seen.add(state)
+            todo |= targets(graph["States"][state]) - seen
+        assert known - seen == set(), f"{name}: unreachable"
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_every_state_goes_on_or_ends(machine: str) -> None:
+    for name, state in states(machine):
+        ends = state["Type"] in ("Succeed", "Fail") or state.get("End") is True
+        assert ends != bool(targets(state)), name
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_every_task_has_timeout_retry_and_catch(machine: str) -> None:
+    for name, state in states(machine):
+        if state["Type"] == "Task":
+            assert state.get("TimeoutSeconds"), name
+            assert state.get("Retry"), name
+            assert state["Catch"][-1]["ErrorEquals"] == ["States.ALL"], name
+        if state["Type"] == "Parallel":
+            assert state["Catch"][-1]["ErrorEquals"] == ["States.ALL"], name
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_the_timeout_of_a_task_is_its_functions_timeout_and_half_a_minute(machine: str) -> None:
+    template = yaml.load((ROOT / "template.yaml").read_text(), Loader=_loader())
+    default = template["Globals"]["Function"]["Timeout"]
+    for name, state in states(machine):
+        function = str(state.get("Arguments", {}).get("FunctionName", "")).rsplit(":", 1)[-1]
+        if function:
+            timeout = template["Resources"][function]["Properties"].get("Timeout", default)
+            assert state["TimeoutSeconds"] == timeout + 30, name
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_every_loop_has_a_bound(machine: str) -> None:
+    for name, graph in graphs(machine):
+        for state_name, state in graph["States"].items():
+            if state["Type"] != "Wait":
+                continue
+            choices = [item for item in graph["States"].values() if item.get("Default") == state_name]
+            assert choices, f"{name}: {state_name} is reached otherwise than by the default of a choice"
+            for choice in choices:
+                conditions = " ".join(item["Condition"] for item in choice["Choices"])
+                assert re.search(r"attempt >= \d+", conditions), f"{name}: {state_name}"
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_every_failure_ends_in_fail(machine: str) -> None:
+    for name, graph in graphs(machine):
+        for state_name, state in graph["States"].items():
+            for catch in state.get("Catch", []):
+                todo, seen = {catch["Next"]}, set[str]()
+                while todo:
+                    current = todo.pop()
+                    seen.add(current)
+                    todo |= targets(graph["States"][current]) - seen
+                ends = {graph["States"][item]["Type"] for item in seen if not targets(graph["States"][item])}
+                assert ends == {"Fail"}, f"{name}: {state_name}"
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_waits_fit_in_the_machines_timeout_and_its_history(machine: str) -> None:
+    """A Standard execution's history holds 25,000 events; a look writes about 9."""
+    bounds = [
+        int(bound)
+        for _, state in states(machine)
+        for choice in state.get("Choices", [])
+        for bound in re.findall(r"attempt >= (\d+)", choice["Condition"])
+    ]
+    assert sum(bounds) * 9 < 25_000
+    assert definition_of(machine)["TimeoutSeconds"]
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_errors_of_the_machine_are_errors_of_the_code(machine: str) -> None:
+    named = {
+        name
+        for _, state in states(machine)
+        for clause in (*state.get("Retry", []), *state.get("Catch", []))
+        for name in clause["ErrorEquals"]
+    }
+    named |= set(re.findall(r"error: (\w+)$", (STATEMACHINE / f"{machine}.asl.yaml").read_text(), re.MULTILINE))
+    ours = {name for name in named if not name.startswith(("States.", "Lambda.", "Sandbox."))}
+    assert ours <= OURS
+    assert "TransientError" in ours
+
+
+def test_wrapped_in_a_plain_template_the_machines_pass_cfn_lint(tmp_path: Path) -> None:
+    """cfn-lint looks into ASL only in the plain resource type; no false alarm is known for what we write."""
+    from cfnlint.api import lint_file
+
+    resources = {
+        machine.title(): {
+            "Type": "AWS::StepFunctions::StateMachine",
+            "Properties": {"RoleArn": "arn:aws:iam::123456789012:role/states", "Definition": definition_of(machine)},
+        }
+        for machine in MACHINES
+    }
+    template = tmp_path / "machines.json"
+    template.write_text(json.dumps({"AWSTemplateFormatVersion": "2010-09-09", "Resources": resources}))
+    assert [str(match) for match in lint_file(template)] == []
+
+
+def _loader() -> type[yaml.SafeLoader]:
+    class Loader(yaml.SafeLoader):
+        """Reads CloudFormation's short forms as their values."""
+
+    def plain(loader: yaml.SafeLoader, _: str, node: yaml.Node) -> Any:
+        if isinstance(node, yaml.ScalarNode):
+            return loader.construct_scalar(node)
+        if isinstance(node, yaml.SequenceNode):
+            return loader.construct_sequence(node)
+        assert isinstance(node, yaml.MappingNode)
+        return loader.construct_mapping(node)
+
+    Loader.add_multi_constructor("!", plain)
+    return Loader

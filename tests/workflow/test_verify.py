@@ -1,0 +1,85 @@
+"""The machine `verify` on the interpreter."""
+
+from typing import Any
+
+from tests.workflow.workflow import Workflow
+
+SUMMARY = {"cluster": "workbench", "verification": {"license": "Activated", "warnings": []}}
+
+
+class VerificationFailed(Exception):
+    pass
+
+
+def answer(workflow: Workflow, proceed: bool = True, lock: bool = True) -> list[str]:
+    """Give ResolvePlan and ExplainFailure of a cluster; returns the list of the actions asked of ResolvePlan."""
+    actions: list[str] = []
+
+    def resolve_plan(event: dict[str, Any]) -> Any:
+        actions.append(event["action"])
+        proceeds = lock if event["action"] == "lock" else proceed
+        return {"cluster": "workbench", "proceed": proceeds, "message": "" if proceeds else "deployment in progress"}
+
+    workflow.functions["ResolvePlan"] = resolve_plan
+    workflow.functions["ExplainFailure"] = lambda event: {
+        "error": event["error"],
+        "subject": "failed",
+        "text": event["cause"],
+    }
+    return actions
+
+
+def test_a_cluster_as_recorded_is_verified_without_the_lock(workflow: Workflow) -> None:
+    actions = answer(workflow)
+    rounds = iter([{"done": False, "questions": {"q": 1}, "round": 0}, {"done": True, "round": 0, "summary": SUMMARY}])
+    workflow.functions["VerifyCluster"] = lambda _: {"waiting_for": "", "needs_lock": False, **next(rounds)}
+    report = workflow.run("verify", {"cluster": "workbench"})
+    assert (report.status, report.output) == ("SUCCEEDED", {**SUMMARY, "license": "Activated", "warnings": []})
+    assert actions == ["inspect"]
+    assert [event["locked"] for name, event in workflow.invocations if name == "VerifyCluster"] == [False, False]
+    assert workflow.invocations[-1][1]["questions"] == {"q": 1}
+
+
+def test_a_remedy_is_applied_under_the_lock_which_is_given_back(workflow: Workflow) -> None:
+    actions = answer(workflow)
+
+    def verify(event: dict[str, Any]) -> Any:
+        if event["locked"]:
+            return {"done": True, "round": 1, "summary": SUMMARY, "waiting_for": "", "needs_lock": False}
+        return {"done": False, "needs_lock": True, "round": 1, "waiting_for": "the lock"}
+
+    workflow.functions["VerifyCluster"] = verify
+    assert workflow.run("verify", {}).status == "SUCCEEDED"
+    assert actions == ["inspect", "lock", "release"]
+
+
+def test_a_remedy_waits_for_no_deployment(workflow: Workflow) -> None:
+    answer(workflow, lock=False)
+    workflow.functions["VerifyCluster"] = lambda _: {"done": False, "needs_lock": True, "round": 1, "waiting_for": "x"}
+    report = workflow.run("verify", {})
+    assert (report.status, report.output["message"]) == ("SUCCEEDED", "deployment in progress")
+
+
+def test_nothing_deployed_is_no_failure(workflow: Workflow) -> None:
+    answer(workflow, proceed=False)
+    report = workflow.run("verify", {})
+    assert (report.status, report.output) == (
+        "SUCCEEDED",
+        {"cluster": "workbench", "message": "deployment in progress"},
+    )
+    assert workflow.invoked() == ["ResolvePlan"]
+
+
+def test_a_cluster_that_is_not_as_recorded_fails_and_tells(workflow: Workflow) -> None:
+    answer(workflow)
+
+    def verify(event: dict[str, Any]) -> Any:
+        if event["last"]:
+            raise VerificationFailed("online: 10.0.1.5: Offline")
+        return {"done": False, "needs_lock": False, "round": 1, "waiting_for": "online"}
+
+    workflow.functions["VerifyCluster"] = verify
+    report = workflow.run("verify", {})
+    assert (report.status, report.error) == ("FAILED", "VerificationFailed")
+    assert "10.0.1.5" in report.cause
+    assert workflow.published

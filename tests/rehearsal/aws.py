@@ -18,6 +18,8 @@ from typing import Any
 
 import boto3
 from botocore.config import Config
+from moto.core.config import default_user_config
+from moto.core.base_backend import BackendDict
 
 from tests.rehearsal import clock as aws_time
 from tests.rehearsal.clock import Clock
@@ -74,6 +76,7 @@ class LocalAws:
     port: int = 0
     node_endpoint: str = ""
     hosts: Any = None
+    machines: Any = None  # services.ec2.Machines: the instances, each with its host
     postgres: dict[str, Any] = dataclasses.field(default_factory=dict)
     names: dict[str, str] = dataclasses.field(default_factory=dict)
     binds: list[tuple[Path, str]] = dataclasses.field(default_factory=list)
@@ -93,8 +96,10 @@ class LocalAws:
         return f"http://localhost:{self.port}"
 
     def start(self) -> None:
-        """Patches moto, installs every module that is there, and listens."""
+        """Empties moto, which is one per process, patches it, installs every module, and listens."""
         aws_time.install(self.clock)
+        default_user_config["iam"] = {"load_aws_managed_policies": True}  # roles attach them, policies.json shows them
+        BackendDict.reset()
         self.port = self.server.listen(("127.0.0.1", self.port))
         for listener in self.listeners:
             self.server.listen(listener)
@@ -127,12 +132,13 @@ class LocalAws:
         execution: str | None = None,
         attempts: int = 3,
     ) -> Any:
-        """A cached boto3 client with keys of `role_arn`; without a role the administrator's, whose calls stay unrecorded."""
+        """A cached boto3 client with keys of `role_arn`; without a role, the administrator's: those go unrecorded."""
+        key = (service, role_arn, caller, execution, attempts)
         with self._lock:
-            cached = self._clients.get((service, role_arn, caller, execution, attempts))
-            if cached is None:
+            if key not in self._clients:
                 keys = self.assume(role_arn, caller, execution) if role_arn else self.administrator
-                cached = self._clients[service, role_arn, caller, execution, attempts] = boto3.session.Session().client(
+                create: Any = boto3.session.Session().client
+                self._clients[key] = create(
                     service,
                     region_name=self.region,
                     endpoint_url=self.endpoint,
@@ -141,7 +147,7 @@ class LocalAws:
                     aws_session_token=keys.token,
                     config=CLIENT_SETTINGS.merge(Config(retries={"total_max_attempts": attempts, "mode": "standard"})),
                 )
-            return cached
+            return self._clients[key]
 
     def assume(self, role_arn: str, caller: str, execution: str | None = None) -> Keys:
         """Keys of a role for a caller whose calls are recorded under that name. The role must exist."""

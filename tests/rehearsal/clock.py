@@ -217,38 +217,40 @@ def install(clock: Clock) -> None:
     patch_datetimes()
 
 
+def _module(name: str) -> Any:
+    return importlib.import_module(name)
+
+
 def _patch_interpreter() -> None:
     """Every line of control of an execution works, except while it waits: Wait, a retry's interval, its branches."""
-    module = importlib.import_module
-    wait = module(_STATES + "state.wait.wait_function.wait_function")
+    wait = _module(_STATES + "state.wait.wait_function.wait_function")
     wait.WaitFunction._wait_interval = lambda _self, env, wait_seconds: in_force().sleep(
         wait_seconds, lambda: not env.is_running()
     )
     sleep = types.SimpleNamespace(sleep=lambda seconds: in_force().sleep(seconds))
-    module(_STATES + "common.retry.retrier_decl").time = sleep
-    module(_STATES + "state.exec.execute_state").threading = _threading(Event=ClockEvent)  # TimeoutSeconds of a state
-    module(_STATES + "program.program").threading = _threading(Thread=ClockThread)  # TimeoutSeconds of the machine
+    _module(_STATES + "common.retry.retrier_decl").time = sleep
+    _module(_STATES + "state.exec.execute_state").threading = _threading(Event=ClockEvent)  # TimeoutSeconds of a state
+    _module(_STATES + "program.program").threading = _threading(Thread=ClockThread)  # TimeoutSeconds of the machine
 
-    callback = module(_STATES + "state.exec.state_task.service.state_task_service_callback")
+    callback = _module(_STATES + "state.exec.state_task.service.state_task_service_callback")
     callback.time = types.SimpleNamespace(sleep=lambda _seconds: in_force().sleep(1))  # the poll of .sync
-    module("moto.stepfunctions.parser.asl.eval.callback.callback").Event = ClockEvent
+    _module("moto.stepfunctions.parser.asl.eval.callback.callback").Event = ClockEvent
     _around(callback.StateTaskServiceCallback, "_eval_wait_for_task_token", lambda: in_force().idle())
 
     _patch_branches()
-    environment = module("moto.stepfunctions.parser.asl.eval.environment").Environment
+    environment = _module("moto.stepfunctions.parser.asl.eval.environment").Environment
     for change in ("set_ended", "set_error", "set_timed_out", "set_stop"):
         _after(environment, change, lambda: in_force().wake())
 
 
 def _patch_branches() -> None:
     """Executions, branches and iterations hold the clock from their start to their end; who waits for them does not."""
-    module = importlib.import_module
-    worker = module("moto.stepfunctions.parser.backend.execution_worker")
-    branches = module(_STATES + "state.exec.state_parallel.branches_decl")
-    branch = module(_STATES + "state.exec.state_parallel.branch_worker")
-    job = module(_STATES + "state.exec.state_map.iteration.job")
-    iteration = module(_STATES + "state.exec.state_map.iteration.iteration_worker")
-    inline = module(_STATES + "state.exec.state_map.iteration.inline_iteration_component")
+    worker = _module("moto.stepfunctions.parser.backend.execution_worker")
+    branches = _module(_STATES + "state.exec.state_parallel.branches_decl")
+    branch = _module(_STATES + "state.exec.state_parallel.branch_worker")
+    job = _module(_STATES + "state.exec.state_map.iteration.job")
+    iteration = _module(_STATES + "state.exec.state_map.iteration.iteration_worker")
+    inline = _module(_STATES + "state.exec.state_map.iteration.inline_iteration_component")
 
     def hold() -> None:
         in_force().hold()
@@ -309,7 +311,7 @@ def _around(owner: type, name: str, manager: Callable[[], contextlib.AbstractCon
 
 
 def _patch_jsonata() -> None:
-    timebox = importlib.import_module("jsonata.timebox")
+    timebox = _module("jsonata.timebox")
     timebox.Timebox.current_milli_time = staticmethod(lambda: round(in_force().now() * 1000))
 
 

@@ -213,7 +213,7 @@ class Pool:
     _running: int = 0
 
     def invoke(self, payload: bytes, execution: str | None) -> Outcome:
-        """Calls are real work: AWS time runs with the wall meanwhile. Raises ServiceError when Lambda itself refuses."""
+        """A call is real work: AWS time runs with the wall meanwhile. Raises ServiceError when Lambda refuses it."""
         aws = self.functions.aws
         fault = aws.faults.take("lambda", function=self.settings.logical_id)
         if fault and fault.get("when", "before") == "before":

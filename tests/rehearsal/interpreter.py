@@ -31,12 +31,28 @@ MAXIMUM_PAYLOAD_BYTES = 262_144  # https://docs.aws.amazon.com/step-functions/la
 _STATES = "moto.stepfunctions.parser.asl.component."
 # The prefix of an error's name in an aws-sdk integration: the service's name in the SDK for Java.
 SDK_ERROR_PREFIXES = {
-    "autoscaling": "AutoScaling", "cloudformation": "CloudFormation", "cloudwatch": "CloudWatch",
-    "cloudwatchlogs": "CloudWatchLogs", "dynamodb": "DynamoDb", "ec2": "Ec2", "efs": "Efs", "eventbridge": "EventBridge",
-    "iam": "Iam", "imagebuilder": "Imagebuilder", "kms": "Kms", "lambda": "Lambda", "rds": "Rds", "s3": "S3",
-    "scheduler": "Scheduler", "secretsmanager": "SecretsManager", "sfn": "Sfn", "sns": "Sns", "sqs": "Sqs", "ssm": "Ssm",
+    "autoscaling": "AutoScaling",
+    "cloudformation": "CloudFormation",
+    "cloudwatch": "CloudWatch",
+    "cloudwatchlogs": "CloudWatchLogs",
+    "dynamodb": "DynamoDb",
+    "ec2": "Ec2",
+    "efs": "Efs",
+    "eventbridge": "EventBridge",
+    "iam": "Iam",
+    "imagebuilder": "Imagebuilder",
+    "kms": "Kms",
+    "lambda": "Lambda",
+    "rds": "Rds",
+    "s3": "S3",
+    "scheduler": "Scheduler",
+    "secretsmanager": "SecretsManager",
+    "sfn": "Sfn",
+    "sns": "Sns",
+    "sqs": "Sqs",
+    "ssm": "Ssm",
     "sts": "Sts",
-}  # fmt: skip
+}
 
 # (service, role ARN, state machine, execution ARN) -> a boto3 client, or whatever answers like one
 type Clients = Callable[[str, str, str, str], Any]
@@ -317,7 +333,7 @@ def _patch_tasks() -> None:
             module.boto_client_for = client_for  # type: ignore[attr-defined]
 
 
-def _with_subclasses(cls: type) -> Iterator[type]:
+def _with_subclasses(cls: Any) -> Iterator[Any]:
     yield cls
     for subclass in cls.__subclasses__():
         yield from _with_subclasses(subclass)
@@ -382,9 +398,8 @@ def _patch_endings() -> None:
 # --- A definition, checked as CreateStateMachine checks it -----------------------------------------------------------
 
 _JSONPATH_FIELDS = frozenset(
-    {"InputPath", "OutputPath", "Parameters", "ResultPath", "ResultSelector", "ItemsPath", "SecondsPath", "TimestampPath",
-     "TimeoutSecondsPath", "HeartbeatSecondsPath", "ErrorPath", "CausePath", "MaxConcurrencyPath", "Variable"}
-)  # fmt: skip
+    f"{name}Path" for name in ("Input", "Output", "Result", "Items", "Seconds", "Timestamp", "TimeoutSeconds", "Cause")
+) | {"Parameters", "ResultSelector", "Variable", "ErrorPath", "HeartbeatSecondsPath", "MaxConcurrencyPath"}
 _JSONATA_FIELDS = frozenset({"Arguments", "Output", "Items", "Condition"})
 
 

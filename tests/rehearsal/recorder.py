@@ -146,7 +146,9 @@ def role_policies(account: str) -> dict[str, dict[str, Any]]:
 
 def _managed(iam: Any, arn: str) -> Any:
     policy = iam.managed_policies.get(arn)
-    return _document(policy.document) if policy is not None else None
+    if policy is None:  # one of Amazon's own, whose documents moto has only on demand
+        return None
+    return next(_document(version.document) for version in policy.versions if version.is_default)
 
 
 def _document(document: Any) -> Any:

@@ -132,7 +132,7 @@ class Server:
         else:
             (host, port), file_descriptor = listener, None
         server = make_server(host, port, self._application, threaded=True, request_handler=_Handler, fd=file_descriptor)
-        server.daemon_threads = True  # type: ignore[attr-defined]
+        server.daemon_threads = True
         self._listeners.append(server)
         threading.Thread(target=server.serve_forever, name=f"aws-{host}:{server.port}", daemon=True).start()
         return server.port
@@ -253,8 +253,7 @@ def _violations(shape: Any, value: Any, path: str) -> Iterator[str]:
         for name, member in shape.members.items():
             if value.get(name) is not None:
                 yield from _violations(member, value[name], _below(path, name))
-        return
-    if shape.type_name == "list" and isinstance(value, list):
+    elif shape.type_name == "list" and isinstance(value, list):
         yield from _out_of_bounds(shape, len(value), value, path, "length")
         for index, item in enumerate(value):
             yield from _violations(shape.member, item, f"{path}.{index + 1}.member")
@@ -263,19 +262,18 @@ def _violations(shape: Any, value: Any, path: str) -> Iterator[str]:
         for key, item in value.items():
             yield from _violations(shape.value, item, _below(path, str(key)))
     elif shape.type_name == "string" and isinstance(value, str):
-        yield from _out_of_bounds(shape, len(value), value, path, "length")
-        if shape.enum and value not in shape.enum:
-            yield (
-                f"Value '{value}' at '{path}' failed to satisfy constraint: "
-                f"Member must satisfy enum value set: [{', '.join(shape.enum)}]"
-            )
-        if (pattern := shape.metadata.get("pattern")) and not _matches(pattern, value):
-            yield (
-                f"Value '{_short(value)}' at '{path}' failed to satisfy constraint: "
-                f"Member must satisfy regular expression pattern: {pattern}"
-            )
+        yield from _text_violations(shape, value, path)
     elif shape.type_name in {"integer", "long", "float", "double"} and isinstance(value, int | float):
         yield from _out_of_bounds(shape, value, value, path, "value")
+
+
+def _text_violations(shape: Any, value: str, path: str) -> Iterator[str]:
+    failed = f"Value '{_short(value)}' at '{path}' failed to satisfy constraint: Member must satisfy"
+    yield from _out_of_bounds(shape, len(value), value, path, "length")
+    if shape.enum and value not in shape.enum:
+        yield f"{failed} enum value set: [{', '.join(shape.enum)}]"
+    if (pattern := shape.metadata.get("pattern")) and not _matches(pattern, value):
+        yield f"{failed} regular expression pattern: {pattern}"
 
 
 def _out_of_bounds(shape: Any, size: float, value: Any, path: str, what: str) -> Iterator[str]:

@@ -1,12 +1,13 @@
 """Where moto's interpreter differs from Step Functions, the rehearsal's does not."""
 
+import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
 from tests.rehearsal.interpreter import check_definition
-from tests.workflow.workflow import Workflow, workflows
+from tests.workflow.workflow import Function, Workflow, workflows
 
 
 @pytest.fixture
@@ -69,8 +70,7 @@ def test_branches_take_the_time_of_the_longest(workflow: Workflow) -> None:
     def branch(seconds: int, times: int) -> dict[str, Any]:
         names = [f"Wait {seconds} s, {number}" for number in range(times)]
         states = {
-            name: {"Type": "Wait", "Seconds": seconds, "Next": after}
-            for name, after in zip(names, names[1:], strict=False)
+            name: {"Type": "Wait", "Seconds": seconds, "Next": after} for name, after in itertools.pairwise(names)
         }
         return {"StartAt": names[0], "States": {**states, names[-1]: {"Type": "Wait", "Seconds": seconds, "End": True}}}
 
@@ -82,8 +82,8 @@ def test_branches_take_the_time_of_the_longest(workflow: Workflow) -> None:
 
 
 def test_retries_count_as_transitions_and_their_intervals_as_time(workflow: Workflow) -> None:
-    attempts = iter([fails("TransientError"), fails("TransientError"), lambda _event: "at last"])
-    workflow.functions["Flaky"] = lambda event: next(attempts)(event)
+    attempts: Iterator[Function] = iter([fails("TransientError"), fails("TransientError"), lambda _event: "at last"])
+    workflow.functions["Flaky"] = lambda _event: next(attempts)({})
     retry = [{"ErrorEquals": ["TransientError"], "IntervalSeconds": 20, "BackoffRate": 2, "MaxAttempts": 3}]
     report = workflow.run(machine({"Try": task("Flaky", Retry=retry, End=True)}), {})
     assert (report.output, report.transitions) == ("at last", 3)
@@ -172,12 +172,15 @@ def test_a_timeout_of_a_task_does_not_count_time_in_which_its_function_works(wor
 
 
 def test_map_runs_each_item(workflow: Workflow) -> None:
-    workflow.functions["Double"] = lambda event: event * 2
+    workflow.functions["Double"] = lambda event: 2 * event["number"]
     each = {
         "Type": "Map",
         "Items": "{% $states.input %}",
         "MaxConcurrency": 3,
-        "ItemProcessor": {"StartAt": "Double", "States": {"Double": task("Double", End=True)}},
+        "ItemProcessor": {
+            "StartAt": "Double",
+            "States": {"Double": task("Double", {"number": "{% $states.input %}"}, End=True)},
+        },
         "End": True,
     }
     assert workflow.run(machine({"Each": each}), list(range(10))).output == list(range(0, 20, 2))

@@ -1,0 +1,84 @@
+"""AWS time runs fast while everybody waits, and with the wall while somebody works."""
+
+import math
+import threading
+import time
+
+import pytest
+
+from tests.rehearsal.clock import Clock
+
+
+def elapsed(clock: Clock, began: float) -> float:
+    return clock.now() - began
+
+
+def test_waiting_is_faster_than_the_wall_by_the_speed() -> None:
+    clock = Clock(600)
+    began, wall = clock.now(), time.monotonic()
+    assert clock.wait(60) is False
+    assert 60 <= elapsed(clock, began) < 90
+    assert time.monotonic() - wall < 1
+
+
+def test_work_is_counted_once_whatever_the_speed() -> None:
+    clock = Clock(600)
+    began = clock.now()
+    with clock.busy():
+        time.sleep(0.2)
+        worked = elapsed(clock, began)
+    assert 0.2 <= worked < 5
+
+
+def test_a_wait_beside_work_lasts_as_long_as_the_wall() -> None:
+    clock = Clock(math.inf)
+    began = time.monotonic()
+    with clock.busy():
+        clock.wait(0.2)
+    assert time.monotonic() - began >= 0.2
+
+
+def test_sleep_inside_work_lets_time_run() -> None:
+    clock = Clock(math.inf)
+    began, wall = clock.now(), time.monotonic()
+    with clock.busy():
+        clock.sleep(1000)
+        slept = elapsed(clock, began)
+    assert 1000 <= slept < 1001
+    assert time.monotonic() - wall < 1
+
+
+def test_with_infinite_speed_everybody_wakes_at_the_right_time_and_in_order() -> None:
+    clock = Clock(math.inf)
+    began = clock.now()
+    woken: list[tuple[int, int]] = []
+
+    def polls(seconds: int, times: int) -> None:
+        for _ in range(times):
+            clock.sleep(seconds)
+            woken.append((round(elapsed(clock, began)), seconds))
+        clock.release()
+
+    for seconds, times in ((30, 4), (50, 2)):
+        clock.hold()
+        threading.Thread(target=polls, args=(seconds, times)).start()
+    while len(woken) < 6:
+        time.sleep(0.01)
+    assert woken == [(30, 30), (50, 50), (60, 30), (90, 30), (100, 50), (120, 30)]
+
+
+def test_a_waiter_can_be_stopped() -> None:
+    clock = Clock(1)
+    stop = threading.Event()
+    waiter = threading.Thread(target=lambda: results.append(clock.wait(1000, stop.is_set)))
+    results: list[bool] = []
+    waiter.start()
+    stop.set()
+    clock.wake()
+    waiter.join(5)
+    assert results == [True]
+
+
+def test_a_speed_below_one_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"speed is 0\.5; it must be at least 1"):
+        Clock(0.5)

@@ -1,0 +1,68 @@
+"""calls.jsonl says who called what, and never a secret."""
+
+from pathlib import Path
+
+from tests.rehearsal.recorder import Identity, Recorder
+
+FUNCTION = Identity("ResolvePlan", "arn:aws:iam::123456789012:role/benchwright/resolve", "arn:of:execution")
+
+
+def recorder(path: Path) -> Recorder:
+    return Recorder(path / "calls.jsonl", lambda: 1_800_000_000.25)
+
+
+def test_a_call_is_one_line_with_caller_role_and_outcome(tmp_path: Path) -> None:
+    calls = recorder(tmp_path)
+    calls.record(FUNCTION, "dynamodb", "PutItem", {"TableName": "clusters"}, "ConditionalCheckFailedException")
+    assert list(calls.entries()) == [
+        {
+            "time": "2027-01-15T08:00:00.250+00:00",
+            "execution": "arn:of:execution",
+            "caller": "ResolvePlan",
+            "role": "arn:aws:iam::123456789012:role/benchwright/resolve",
+            "service": "dynamodb",
+            "operation": "PutItem",
+            "parameters": {"TableName": "clusters"},
+            "outcome": "ConditionalCheckFailedException",
+        }
+    ]
+
+
+def test_secret_fields_and_known_secrets_are_struck_out_wherever_they_stand(tmp_path: Path) -> None:
+    calls = recorder(tmp_path)
+    calls.register_secret("hunter2")
+    parameters = {
+        "SecretString": "anything",
+        "Parameters": [
+            {"ParameterKey": "MasterSecret", "ParameterValue": "x"},
+            {"ParameterKey": "Cluster", "ParameterValue": "y"},
+        ],
+        "commands": ["echo hunter2 | chpasswd"],
+        "Body": b"hunter2",
+    }
+    calls.record(FUNCTION, "ssm", "SendCommand", parameters, "ok")
+    (entry,) = calls.entries()
+    assert entry["parameters"] == {
+        "SecretString": "***",
+        "Parameters": [
+            {"ParameterKey": "MasterSecret", "ParameterValue": "***"},
+            {"ParameterKey": "Cluster", "ParameterValue": "y"},
+        ],
+        "commands": ["echo *** | chpasswd"],
+        "Body": "<7 bytes>",
+    }
+
+
+def test_calls_are_counted_by_execution(tmp_path: Path) -> None:
+    calls = recorder(tmp_path)
+    calls.record(FUNCTION, "s3", "GetObject", {}, "ok")
+    calls.record(FUNCTION, "s3", "GetObject", {}, "NoSuchKey")
+    calls.record(Identity("cli"), "s3", "GetObject", {}, "ok")
+    assert calls.count("arn:of:execution") == {"s3:GetObject": 2}
+    assert calls.count() == {"s3:GetObject": 3}
+
+
+def test_the_administrator_leaves_no_trace(tmp_path: Path) -> None:
+    calls = recorder(tmp_path)
+    calls.record(Identity("rehearsal", recorded=False), "iam", "CreateRole", {}, "ok")
+    assert list(calls.entries()) == []

@@ -1,0 +1,156 @@
+"""The local endpoint: operations that moto lacks, limits that moto does not check, and the record of who called."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from tests.rehearsal.aws import LocalAws
+from tests.rehearsal.clock import Clock
+from tests.rehearsal.server import PROCEED, Call, ServiceError
+
+RECIPE = "arn:aws:imagebuilder:us-east-1:123456789012:image-recipe/{}/1.0.0"
+CONFIGURATION = "arn:aws:imagebuilder:us-east-1:123456789012:infrastructure-configuration/x"
+
+
+class OneFault:
+    """Throttles the next call of one operation."""
+
+    def __init__(self) -> None:
+        self.operation: str | None = None
+
+    def take(self, kind: str, **facts: Any) -> dict[str, Any] | None:
+        if kind != "call" or facts["operation"] != self.operation:
+            return None
+        self.operation = None
+        return {"code": "ThrottlingException", "message": "Rate exceeded"}
+
+
+@pytest.fixture(scope="module")
+def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAws]:
+    local = LocalAws(Clock(7200), tmp_path_factory.mktemp("aws"), faults=OneFault(), modules=())
+    local.start()
+    yield local
+    local.stop()
+
+
+@pytest.fixture(scope="module")
+def role(aws: LocalAws) -> str:
+    trust = {"Version": "2012-10-17", "Statement": []}
+    made = aws.client("iam").create_role(RoleName="caller", Path="/app/", AssumeRolePolicyDocument=json.dumps(trust))
+    return str(made["Role"]["Arn"])
+
+
+def last(aws: LocalAws) -> dict[str, Any]:
+    return list(aws.recorder.entries())[-1]
+
+
+def test_a_service_that_moto_lacks_is_answered_by_its_model(aws: LocalAws, role: str) -> None:
+    def create_image(call: Call) -> dict[str, Any]:
+        if "taken" in call["imageRecipeArn"]:
+            raise ServiceError("ResourceInUseException", "it is in use")
+        return {"imageBuildVersionArn": call["imageRecipeArn"].replace("image-recipe", "image") + "/1"}
+
+    aws.server.add("imagebuilder", "CreateImage", create_image)
+    client = aws.client("imagebuilder", role, "BuildImage", "the execution")
+    answer = client.create_image(imageRecipeArn=RECIPE.format("r"), infrastructureConfigurationArn=CONFIGURATION)
+    assert answer["imageBuildVersionArn"] == "arn:aws:imagebuilder:us-east-1:123456789012:image/r/1.0.0/1"
+    with pytest.raises(client.exceptions.ResourceInUseException, match="it is in use"):
+        client.create_image(imageRecipeArn=RECIPE.format("taken"), infrastructureConfigurationArn=CONFIGURATION)
+    entry = last(aws)
+    assert (entry["caller"], entry["role"], entry["execution"]) == ("BuildImage", role, "the execution")
+    assert (entry["service"], entry["operation"], entry["outcome"]) == (
+        "imagebuilder",
+        "CreateImage",
+        "ResourceInUseException",
+    )
+
+
+def test_an_operation_can_look_first_and_let_moto_answer(aws: LocalAws, role: str) -> None:
+    seen: list[str] = []
+
+    @aws.server.operation("ssm", "PutParameter")
+    def look(call: Call) -> Any:
+        seen.append(call["Name"])
+        return PROCEED
+
+    ssm = aws.client("ssm", role, "cli")
+    ssm.put_parameter(Name="/a", Value="1", Type="String")
+    assert (seen, ssm.get_parameter(Name="/a")["Parameter"]["Value"]) == (["/a"], "1")
+
+
+def test_what_the_model_forbids_is_refused_as_aws_words_it(aws: LocalAws, role: str) -> None:
+    ssm = aws.client("ssm", role, "cli")
+    with pytest.raises(
+        ClientError, match=r"ValidationException.*at 'documentFormat' failed.*enum value set: \[YAML, JSON, TEXT\]"
+    ):
+        ssm.create_document(Name="document", Content="{}", DocumentFormat="XML")
+    assert last(aws)["outcome"] == "ValidationException"
+
+
+def test_s3_is_recorded_too_and_its_keys_are_found_again(aws: LocalAws, role: str) -> None:
+    s3 = aws.client("s3", role, "i-0123456789")
+    s3.create_bucket(Bucket="bundles")
+    s3.put_object(Bucket="bundles", Key="clusters/a b/current", Body=b"hash")
+    assert s3.get_object(Bucket="bundles", Key="clusters/a b/current")["Body"].read() == b"hash"
+    with pytest.raises(ClientError, match="NoSuchKey"):
+        s3.get_object(Bucket="bundles", Key="nothing")
+    entry = last(aws)
+    assert (entry["caller"], entry["operation"], entry["outcome"]) == ("i-0123456789", "GetObject", "NoSuchKey")
+    assert entry["parameters"]["Key"] == "nothing"
+
+
+def test_a_key_that_nobody_registered_goes_by_its_session(aws: LocalAws, role: str) -> None:
+    import boto3
+
+    keys = aws.client("sts").assume_role(RoleArn=role, RoleSessionName="i-0abc")["Credentials"]
+    boto3.client(
+        "sns",
+        region_name=aws.region,
+        endpoint_url=aws.endpoint,
+        aws_access_key_id=keys["AccessKeyId"],
+        aws_secret_access_key=keys["SecretAccessKey"],
+        aws_session_token=keys["SessionToken"],
+    ).list_topics()
+    entry = last(aws)
+    assert (entry["caller"], entry["role"], entry["operation"]) == ("i-0abc", role, "ListTopics")
+
+
+def test_a_fault_of_a_call_happens_before_anything_else(aws: LocalAws, role: str) -> None:
+    assert isinstance(aws.faults, OneFault)
+    aws.faults.operation = "CreateTopic"
+    sns = aws.client("sns", role, "cli", attempts=1)
+    with pytest.raises(ClientError, match=r"ThrottlingException.*Rate exceeded"):
+        sns.create_topic(Name="notices")
+    assert last(aws)["outcome"] == "ThrottlingException"
+    assert sns.create_topic(Name="notices")["TopicArn"].endswith(":notices")
+
+
+def test_times_are_the_clocks(aws: LocalAws, role: str) -> None:
+    aws.clock.wait(3600)
+    aws.client("ssm", role, "cli").put_parameter(Name="/later", Value="1", Type="String")
+    modified = aws.client("ssm").get_parameter(Name="/later")["Parameter"]["LastModifiedDate"]
+    assert abs(modified.timestamp() - aws.clock.now()) < 1800
+
+
+def test_policies_are_written_with_their_documents(tmp_path: Path) -> None:
+    local = LocalAws(Clock(60), tmp_path, modules=())
+    local.start()
+    iam = local.client("iam")
+    document = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"}]}
+    trust = {"Version": "2012-10-17", "Statement": []}
+    role = iam.create_role(RoleName="reader", AssumeRolePolicyDocument=json.dumps(trust))["Role"]["Arn"]
+    managed = iam.create_policy(PolicyName="more", PolicyDocument=json.dumps(document))["Policy"]["Arn"]
+    iam.put_role_policy(RoleName="reader", PolicyName="read", PolicyDocument=json.dumps(document))
+    iam.attach_role_policy(RoleName="reader", PolicyArn=managed)
+    local.stop()
+    assert json.loads((tmp_path / "policies.json").read_text())[role] == {
+        "name": "reader",
+        "trust": trust,
+        "boundary": None,
+        "inline": {"read": document},
+        "managed": {managed: document},
+    }

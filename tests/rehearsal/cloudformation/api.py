@@ -26,9 +26,7 @@ from .parameters import Parameter, resolve
 Request = Mapping[str, Any]
 NAME = re.compile(r"[a-zA-Z][-a-zA-Z0-9]{0,127}")
 TOKEN = re.compile(r"[a-zA-Z0-9][-a-zA-Z0-9]{0,127}")
-NO_CHANGES = (
-    "The submitted information didn't contain changes. Submit different information to create a change set."
-)
+NO_CHANGES = "The submitted information didn't contain changes. Submit different information to create a change set."
 UPDATABLE = {"CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE", "UPDATE_FAILED", "IMPORT_COMPLETE"}
 CHANGE_SET_SECONDS = 3
 """How long computing a change set takes in an account, about."""
@@ -111,7 +109,9 @@ class Api:
             graph.dependencies(self._scope(stack, wanted))
             stack.change_sets.append(change_set)
         self.engine.aws.clock.hold()
-        threading.Thread(target=self._compute, args=(change_set,), daemon=True, name="cloudformation change set").start()
+        threading.Thread(
+            target=self._compute, args=(change_set,), daemon=True, name="cloudformation change set"
+        ).start()
         return {"Id": change_set.id, "StackId": stack.id}
 
     def _compute(self, change_set: ChangeSet) -> None:
@@ -207,7 +207,9 @@ class Api:
         except ChangeSetNotFound:
             return {}
         if change_set.status in ("CREATE_PENDING", "CREATE_IN_PROGRESS"):
-            raise InvalidChangeSetStatus(f"ChangeSet [{change_set.id}] cannot be deleted in status [{change_set.status}]")
+            raise InvalidChangeSetStatus(
+                f"ChangeSet [{change_set.id}] cannot be deleted in status [{change_set.status}]"
+            )
         change_set.stack.change_sets.remove(change_set)
         return {}
 
@@ -310,9 +312,7 @@ class Api:
             if stack is None or stack.status in ("DELETE_COMPLETE", "DELETE_IN_PROGRESS"):
                 return {}
             if stack.termination_protection:
-                raise ValidationError(
-                    f"Stack [{stack.name}] cannot be deleted while TerminationProtection is enabled"
-                )
+                raise ValidationError(f"Stack [{stack.name}] cannot be deleted while TerminationProtection is enabled")
             if stack.in_progress and stack.status != "CREATE_IN_PROGRESS":
                 raise ValidationError(f"Stack [{stack.id}] cannot be deleted while in status {stack.status}")
             if stack.status == "CREATE_IN_PROGRESS":
@@ -335,9 +335,7 @@ class Api:
         with self.engine.lock:
             stack = self._stack(request["StackName"])
             if stack.status != "UPDATE_ROLLBACK_FAILED":
-                raise ValidationError(
-                    f"Stack:{stack.id} is in {stack.status} state and can not continue rollback."
-                )
+                raise ValidationError(f"Stack:{stack.id} is in {stack.status} state and can not continue rollback.")
             self._start(stack, request.get("RoleARN") or stack.role_arn, caller, request.get("ClientRequestToken"))
             self.engine.continue_rollback(stack, list(request.get("ResourcesToSkip", [])))
         return {}
@@ -387,9 +385,7 @@ class Api:
         stack = self._stack(request["StackName"], deleted=True)
         resource = stack.resources.get(request["LogicalResourceId"])
         if resource is None:
-            raise ValidationError(
-                f"Resource {request['LogicalResourceId']} does not exist for stack {stack.name}"
-            )
+            raise ValidationError(f"Resource {request['LogicalResourceId']} does not exist for stack {stack.name}")
         detail = _resource(stack, resource)
         detail["LastUpdatedTimestamp"] = detail.pop("Timestamp")
         return {"StackResourceDetail": detail}
@@ -458,7 +454,10 @@ class Api:
             document = templates.parse(self._body(request, caller))
         answer = templates.summary(document)
         answer["ResourceIdentifierSummaries"] = [
-            {"ResourceType": type_, "LogicalResourceIds": [n for n, r in document["Resources"].items() if r["Type"] == type_]}
+            {
+                "ResourceType": type_,
+                "LogicalResourceIds": [n for n, r in document["Resources"].items() if r["Type"] == type_],
+            }
             for type_ in answer["ResourceTypes"]
         ]
         return answer
@@ -717,5 +716,3 @@ def _s3_location(url: str) -> tuple[str, str, str | None]:
     if not bucket or not key or parsed.scheme not in ("http", "https"):
         raise ValidationError("TemplateURL must be a supported URL.")
     return bucket, key, version
-
-

@@ -48,7 +48,9 @@ def problems(scope: Scope, wanted: Deployment) -> list[dict[str, str]]:
             sentences = [f"The rehearsal does not implement the resource type {type_}"]
         else:
             sentences = its.problems(properties)
-            sentences += [problem for reference in references(properties) if (problem := _attribute(reference, resources))]
+            sentences += [
+                problem for reference in references(properties) if (problem := _attribute(reference, resources))
+            ]
         found += [{"LogicalResourceId": name, "ResourceType": type_, "Reason": sentence} for sentence in sentences]
     for output in wanted.template.section("Outputs").values():
         if scope.exists(output):
@@ -90,7 +92,9 @@ def between(stack: Stack, old: tuple[Deployment, Scope] | None, new: tuple[Deplo
             continue
         resource = stack.resources[name]
         if resource.type != definition["Type"]:
-            raise ValidationError(f"Update of resource type is not permitted. The new template modifies resource type of the following resources: [{name}]")
+            raise ValidationError(
+                f"Update of resource type is not permitted. The new template modifies resource type of the following resources: [{name}]"
+            )
         details = _details(resource, former.get(name, {}), properties, definition, modified)
         if not details:
             continue

@@ -280,7 +280,11 @@ class _Operation:
         properties = Properties(resource.properties)
         made = its.create(context, properties)
         resource.physical_id, resource.attributes = made.physical_id, dict(made.attributes)
-        initiated = "Resource creation Initiated" if verb == "CREATE" else "Requested update requires the creation of a new physical resource; hence creating one."
+        initiated = (
+            "Resource creation Initiated"
+            if verb == "CREATE"
+            else "Requested update requires the creation of a new physical resource; hence creating one."
+        )
         self.engine.event(self.stack, resource, f"{verb}_IN_PROGRESS", initiated)
         properties.check(resource.type, set(properties))
         resource.attributes |= its.ready(context, resource.physical_id, properties)
@@ -518,8 +522,12 @@ class _Update(_Operation):
         its = handler(resource.type)
         context = self.context(resource.logical_id, cancellable=not back)
         started = self.clock.now()
-        fault = None if back else self.engine.aws.faults.take(
-            "stack", stack=self.stack.name, resource=resource.logical_id, type=resource.type
+        fault = (
+            None
+            if back
+            else self.engine.aws.faults.take(
+                "stack", stack=self.stack.name, resource=resource.logical_id, type=resource.type
+            )
         )
         if fault is not None:
             context.wait(its.seconds)
@@ -665,7 +673,9 @@ def reason_of(error: Exception) -> str:
     if isinstance(error, ClientError):
         answer = error.response["Error"]
         metadata = error.response.get("ResponseMetadata", {})
-        code = next((its for word, its in _HANDLER_CODES.items() if word in str(answer["Code"])), "GeneralServiceException")
+        code = next(
+            (its for word, its in _HANDLER_CODES.items() if word in str(answer["Code"])), "GeneralServiceException"
+        )
         return (
             f'Resource handler returned message: "{answer.get("Message")} (Service: {error.operation_name}, '
             f'Status Code: {metadata.get("HTTPStatusCode")}, Request ID: {metadata.get("RequestId")})" '

@@ -53,13 +53,12 @@ def order(needed: Dependencies) -> list[str]:
 
 def reverse(needed: Dependencies) -> dict[str, frozenset[str]]:
     """Who must go first when everything is deleted: the dependents."""
-    return {
-        name: frozenset(other for other, its in needed.items() if name in its)
-        for name in reversed(order(needed))
-    }
+    return {name: frozenset(other for other, its in needed.items() if name in its) for name in reversed(order(needed))}
 
 
-def walk(names: Iterable[str], needed: Mapping[str, Iterable[str]], work: Callable[[str], bool], clock: Clock) -> list[str]:
+def walk(
+    names: Iterable[str], needed: Mapping[str, Iterable[str]], work: Callable[[str], bool], clock: Clock
+) -> list[str]:
     """Run `work` for every name as soon as what it needs is done, each in a thread; return the failed names.
 
     `work` fails by answering False. After a failure nothing new begins, and what runs is waited for. Who calls is a

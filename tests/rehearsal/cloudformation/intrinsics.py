@@ -92,7 +92,9 @@ class Scope:
         if name not in self._conditions:
             declared = self.template.get("Conditions") or {}
             if name not in declared:
-                raise ValidationError(f"Template format error: Unresolved condition dependency {name} in the Resources block")
+                raise ValidationError(
+                    f"Template format error: Unresolved condition dependency {name} in the Resources block"
+                )
             self._conditions[name] = self._holds(declared[name])
         return self._conditions[name]
 
@@ -115,9 +117,7 @@ class Scope:
                     return self._holds(node)
                 if name.startswith("Fn::"):
                     return self._call(name, argument)
-            return {
-                key: value for key, item in node.items() if (value := self._value(item)) is not _NOTHING
-            }
+            return {key: value for key, item in node.items() if (value := self._value(item)) is not _NOTHING}
         if isinstance(node, list):
             return [value for item in node if (value := self._value(item)) is not _NOTHING]
         return node
@@ -152,7 +152,9 @@ class Scope:
             return all([self._holds(item) for item in argument])
         if name == "Fn::Or":
             return any([self._holds(item) for item in argument])
-        raise ValidationError(f"Template format error: Conditions can only be boolean operations on parameters, not {node}")
+        raise ValidationError(
+            f"Template format error: Conditions can only be boolean operations on parameters, not {node}"
+        )
 
     def _call(self, name: str, argument: Any) -> Any:
         if name == "Fn::If":
@@ -202,7 +204,9 @@ def _plain(value: Any) -> Any:
 def _join(_: Scope, argument: Any) -> str:
     separator, items = argument
     if not isinstance(items, list) or any(isinstance(item, (list, dict)) for item in items):
-        raise ValidationError("Template error: every Fn::Join object requires two parameters, the second a list of text")
+        raise ValidationError(
+            "Template error: every Fn::Join object requires two parameters, the second a list of text"
+        )
     return str(separator).join(map(text, items))
 
 

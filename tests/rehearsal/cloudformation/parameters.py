@@ -58,7 +58,9 @@ def resolve(
                     "and non empty value for a parameter"
                 )
             if previous is None:
-                raise ValidationError(f"Invalid input for parameter key {name}. Cannot use previous value for a new stack")
+                raise ValidationError(
+                    f"Invalid input for parameter key {name}. Cannot use previous value for a new stack"
+                )
             if name not in previous:
                 raise ValidationError(f"Invalid input for parameter key {name}. There is no previous value")
             texts[name] = previous[name].given
@@ -138,5 +140,3 @@ def _check(name: str, declared: Mapping[str, Any], given: str, type_: str) -> No
                 raise refuse(f"Parameter '{name}' must be a number not greater than {declared['MaxValue']}")
     if len(given.encode()) > 4096:
         raise ValidationError(f"Parameter '{name}' has a value longer than 4,096 bytes")
-
-

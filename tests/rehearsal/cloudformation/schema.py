@@ -36,7 +36,9 @@ class Schema:
     def __init__(self, document: dict[str, Any]) -> None:
         self._document = document
         self.type: str = document["typeName"]
-        self.attributes = {path.removeprefix("/properties/").replace("/", ".") for path in document.get("readOnlyProperties", [])}
+        self.attributes = {
+            path.removeprefix("/properties/").replace("/", ".") for path in document.get("readOnlyProperties", [])
+        }
         tagging = document.get("tagging") or {}
         top = str(tagging.get("tagProperty", "/properties/Tags")).removeprefix("/properties/")
         self.tag_property = (
@@ -141,7 +143,9 @@ def _at(value: Any, path: list[str]) -> Iterator[Any]:
 
 
 def _kind(value: Any) -> str:
-    return {dict: "JSONObject", list: "JSONArray", bool: "Boolean", int: "Integer", float: "Number"}.get(type(value), "String")
+    return {dict: "JSONObject", list: "JSONArray", bool: "Boolean", int: "Integer", float: "Number"}.get(
+        type(value), "String"
+    )
 
 
 def _fits(value: Any, wanted: list[str]) -> bool:

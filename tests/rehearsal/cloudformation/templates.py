@@ -93,7 +93,7 @@ _Loader.add_multi_constructor("!", _short_form)
 def parse(body: str) -> dict[str, Any]:
     """The document of a template in JSON or YAML."""
     try:
-        document = yaml.load(body, _Loader)  # noqa: S506 - a SafeLoader
+        document = yaml.load(body, _Loader)
     except yaml.YAMLError as error:
         raise ValidationError(f"Template format error: YAML not well-formed. {error}") from error
     if not isinstance(document, dict):
@@ -106,7 +106,9 @@ def parse(body: str) -> dict[str, Any]:
         raise ValidationError("Template format error: At least one Resources member must be defined.")
     for name, resource in resources.items():
         if not isinstance(resource, dict) or not isinstance(resource.get("Type"), str):
-            raise ValidationError(f"Template format error: [/Resources/{name}] Every Resources object must contain a Type")
+            raise ValidationError(
+                f"Template format error: [/Resources/{name}] Every Resources object must contain a Type"
+            )
         if not re.fullmatch(r"[a-zA-Z0-9]+", name):
             raise ValidationError(
                 f"Template format error: Resource name {name} is non alphanumeric.",

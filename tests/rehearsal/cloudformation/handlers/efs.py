@@ -1,0 +1,132 @@
+"""EFS file systems, mount targets and access points."""
+
+import json
+from typing import Any
+
+from ..handler import Context, Handler, Made, Properties
+from ..request import call
+
+
+def _retag(context: Context, resource_id: str, new: dict[str, str], removed: list[str]) -> None:
+    efs = context.client("efs")
+    if new:
+        call(efs, "TagResource", ResourceId=resource_id, Tags=new)
+    if removed:
+        efs.untag_resource(ResourceId=resource_id, TagKeys=removed)
+
+
+class FileSystem(Handler):
+    type = "AWS::EFS::FileSystem"
+
+    def create(self, context: Context, properties: Properties) -> Made:
+        efs = context.client("efs")
+        token = f"{context.stack.id.rpartition('/')[2]}-{context.name(24)}"[:64]
+        tags = properties.get("FileSystemTags", [])
+        answer = call(efs, "CreateFileSystem", properties, CreationToken=token, Tags=tags)
+        return Made(
+            answer["FileSystemId"],
+            {
+                "FileSystemId": answer["FileSystemId"],
+                "Arn": context.arn("elasticfilesystem", f"file-system/{answer['FileSystemId']}"),
+            },
+        )
+
+    def ready(self, context: Context, physical_id: str, properties: Properties) -> dict[str, Any]:
+        """What is configured apart from the creation needs an available file system."""
+        efs = context.client("efs")
+        context.until(
+            lambda: (
+                efs.describe_file_systems(FileSystemId=physical_id)["FileSystems"][0]["LifeCycleState"] == "available"
+            ),
+            within=600,
+            every=2,
+            what=physical_id,
+        )
+        for name in _CONFIGURED:
+            if name in properties:
+                self._configure(context, physical_id, name, properties[name])
+        return {}
+
+    def update(self, context: Context, physical_id: str, old: Properties, new: Properties) -> dict[str, Any]:
+        modes = ("ThroughputMode", "ProvisionedThroughputInMibps")
+        if any(old.get(name) != new.get(name) for name in modes):
+            call(
+                context.client("efs"),
+                "UpdateFileSystem",
+                {n: new[n] for n in modes if n in new},
+                FileSystemId=physical_id,
+            )
+        new.read |= set(_CONFIGURED)
+        return {}
+
+    def _configure(self, context: Context, physical_id: str, name: str, value: Any) -> None:
+        efs = context.client("efs")
+        if name == "BackupPolicy":
+            efs.put_backup_policy(FileSystemId=physical_id, BackupPolicy=value)
+        elif name == "LifecyclePolicies":
+            efs.put_lifecycle_configuration(FileSystemId=physical_id, LifecyclePolicies=value)
+        else:
+            efs.put_file_system_policy(FileSystemId=physical_id, Policy=json.dumps(value))
+
+    def retag(self, context: Context, physical_id: str, new: dict[str, str], removed: list[str]) -> None:
+        _retag(context, physical_id, new, removed)
+
+    def delete(self, context: Context, physical_id: str, properties: Properties) -> None:
+        context.client("efs").delete_file_system(FileSystemId=physical_id)
+
+
+_CONFIGURED = ("BackupPolicy", "LifecyclePolicies", "FileSystemPolicy")
+
+
+class MountTarget(Handler):
+    type = "AWS::EFS::MountTarget"
+
+    def create(self, context: Context, properties: Properties) -> Made:
+        answer = call(context.client("efs"), "CreateMountTarget", properties)
+        return Made(answer["MountTargetId"], {"Id": answer["MountTargetId"], "IpAddress": answer["IpAddress"]})
+
+    def ready(self, context: Context, physical_id: str, properties: Properties) -> dict[str, Any]:
+        context.until(
+            lambda: self._states(context, properties).get(physical_id) == "available", within=900, what=physical_id
+        )
+        return {}
+
+    def _states(self, context: Context, properties: Properties) -> dict[str, str]:
+        found = context.client("efs").describe_mount_targets(FileSystemId=properties["FileSystemId"])["MountTargets"]
+        return {each["MountTargetId"]: each["LifeCycleState"] for each in found}
+
+    def update(self, context: Context, physical_id: str, old: Properties, new: Properties) -> dict[str, Any]:
+        groups = new["SecurityGroups"]
+        context.client("efs").modify_mount_target_security_groups(MountTargetId=physical_id, SecurityGroups=groups)
+        return {}
+
+    def delete(self, context: Context, physical_id: str, properties: Properties) -> None:
+        context.client("efs").delete_mount_target(MountTargetId=physical_id)
+        context.until(lambda: physical_id not in self._states(context, properties), within=600, what=physical_id)
+
+
+class AccessPoint(Handler):
+    type = "AWS::EFS::AccessPoint"
+
+    def create(self, context: Context, properties: Properties) -> Made:
+        tags = properties.get("AccessPointTags", [])
+        answer = call(context.client("efs"), "CreateAccessPoint", properties, ClientToken=context.name(64), Tags=tags)
+        return Made(
+            answer["AccessPointId"], {"AccessPointId": answer["AccessPointId"], "Arn": answer["AccessPointArn"]}
+        )
+
+    def ready(self, context: Context, physical_id: str, properties: Properties) -> dict[str, Any]:
+        efs = context.client("efs")
+
+        def available() -> bool:
+            found = efs.describe_access_points(AccessPointId=physical_id)["AccessPoints"]
+            return bool(found[0]["LifeCycleState"] == "available")
+
+        context.until(available, within=600, every=2, what=physical_id)
+        return {}
+
+    def retag(self, context: Context, physical_id: str, new: dict[str, str], removed: list[str]) -> None:
+        _retag(context, physical_id, new, removed)
+
+    def delete(self, context: Context, physical_id: str, properties: Properties) -> None:
+        context.client("efs").delete_access_point(AccessPointId=physical_id)

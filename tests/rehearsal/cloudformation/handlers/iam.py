@@ -1,0 +1,143 @@
+"""IAM roles, policies and instance profiles."""
+
+import json
+from typing import Any
+
+from ..handler import Context, Handler, Made, Properties
+from ..request import call
+
+
+class Role(Handler):
+    type = "AWS::IAM::Role"
+    seconds = 15
+
+    def create(self, context: Context, properties: Properties) -> Made:
+        iam = context.client("iam")
+        name = properties.get("RoleName") or context.name(64)
+        role = call(iam, "CreateRole", properties, RoleName=name)["Role"]
+        for arn in properties.get("ManagedPolicyArns", []):
+            iam.attach_role_policy(RoleName=name, PolicyArn=arn)
+        for policy in properties.get("Policies", []):
+            call(iam, "PutRolePolicy", policy, RoleName=name)
+        return Made(name, {"Arn": role["Arn"], "RoleId": role["RoleId"]})
+
+    def update(self, context: Context, physical_id: str, old: Properties, new: Properties) -> dict[str, Any]:
+        iam = context.client("iam")
+        if old.get("AssumeRolePolicyDocument") != new.get("AssumeRolePolicyDocument"):
+            document = json.dumps(new["AssumeRolePolicyDocument"])
+            iam.update_assume_role_policy(RoleName=physical_id, PolicyDocument=document)
+        for name in ("Description", "MaxSessionDuration"):
+            if old.get(name) != new.get(name):
+                call(iam, "UpdateRole", {name: new.get(name, "")}, RoleName=physical_id)
+        if old.get("PermissionsBoundary") != new.get("PermissionsBoundary"):
+            if new.get("PermissionsBoundary"):
+                iam.put_role_permissions_boundary(RoleName=physical_id, PermissionsBoundary=new["PermissionsBoundary"])
+            else:
+                iam.delete_role_permissions_boundary(RoleName=physical_id)
+        before, after = (set(its.get("ManagedPolicyArns", [])) for its in (old, new))
+        for arn in sorted(after - before):
+            iam.attach_role_policy(RoleName=physical_id, PolicyArn=arn)
+        for arn in sorted(before - after):
+            iam.detach_role_policy(RoleName=physical_id, PolicyArn=arn)
+        policies = {policy["PolicyName"]: policy for policy in new.get("Policies", [])}
+        for policy in old.get("Policies", []):
+            if policy["PolicyName"] not in policies:
+                iam.delete_role_policy(RoleName=physical_id, PolicyName=policy["PolicyName"])
+        for policy in policies.values():
+            if policy not in old.get("Policies", []):
+                call(iam, "PutRolePolicy", policy, RoleName=physical_id)
+        return {}
+
+    def retag(self, context: Context, physical_id: str, new: dict[str, str], removed: list[str]) -> None:
+        iam = context.client("iam")
+        if new:
+            call(iam, "TagRole", RoleName=physical_id, Tags=new)
+        if removed:
+            iam.untag_role(RoleName=physical_id, TagKeys=removed)
+
+    def delete(self, context: Context, physical_id: str, properties: Properties) -> None:
+        iam = context.client("iam")
+        for arn in properties.get("ManagedPolicyArns", []):
+            iam.detach_role_policy(RoleName=physical_id, PolicyArn=arn)
+        for policy in properties.get("Policies", []):
+            iam.delete_role_policy(RoleName=physical_id, PolicyName=policy["PolicyName"])
+        iam.delete_role(RoleName=physical_id)
+
+
+class RolePolicy(Handler):
+    type = "AWS::IAM::RolePolicy"
+
+    def create(self, context: Context, properties: Properties) -> Made:
+        call(context.client("iam"), "PutRolePolicy", properties)
+        return Made(f"{properties['PolicyName']}|{properties['RoleName']}")
+
+    def update(self, context: Context, physical_id: str, old: Properties, new: Properties) -> dict[str, Any]:
+        call(context.client("iam"), "PutRolePolicy", new)
+        return {}
+
+    def delete(self, context: Context, physical_id: str, properties: Properties) -> None:
+        iam = context.client("iam")
+        iam.delete_role_policy(RoleName=properties["RoleName"], PolicyName=properties["PolicyName"])
+
+
+class ManagedPolicy(Handler):
+    """A changed document becomes a new default version; the old one is deleted, since IAM keeps five."""
+
+    type = "AWS::IAM::ManagedPolicy"
+    seconds = 15
+
+    def create(self, context: Context, properties: Properties) -> Made:
+        iam = context.client("iam")
+        name = properties.get("ManagedPolicyName") or context.name(128)
+        policy = call(iam, "CreatePolicy", properties, PolicyName=name)["Policy"]
+        for role in properties.get("Roles", []):
+            iam.attach_role_policy(RoleName=role, PolicyArn=policy["Arn"])
+        return Made(policy["Arn"], {"PolicyArn": policy["Arn"], "PolicyId": policy["PolicyId"]})
+
+    def update(self, context: Context, physical_id: str, old: Properties, new: Properties) -> dict[str, Any]:
+        iam = context.client("iam")
+        if old["PolicyDocument"] != new["PolicyDocument"]:
+            former = iam.get_policy(PolicyArn=physical_id)["Policy"]["DefaultVersionId"]
+            call(iam, "CreatePolicyVersion", new, PolicyArn=physical_id, SetAsDefault=True)
+            iam.delete_policy_version(PolicyArn=physical_id, VersionId=former)
+        before, after = (set(its.get("Roles", [])) for its in (old, new))
+        for role in sorted(after - before):
+            iam.attach_role_policy(RoleName=role, PolicyArn=physical_id)
+        for role in sorted(before - after):
+            iam.detach_role_policy(RoleName=role, PolicyArn=physical_id)
+        return {}
+
+    def delete(self, context: Context, physical_id: str, properties: Properties) -> None:
+        iam = context.client("iam")
+        for role in properties.get("Roles", []):
+            iam.detach_role_policy(RoleName=role, PolicyArn=physical_id)
+        iam.delete_policy(PolicyArn=physical_id)
+
+
+class InstanceProfile(Handler):
+    """Slow in AWS: CloudFormation waits for the profile to be known everywhere."""
+
+    type = "AWS::IAM::InstanceProfile"
+    seconds = 120
+
+    def create(self, context: Context, properties: Properties) -> Made:
+        iam = context.client("iam")
+        name = properties.get("InstanceProfileName") or context.name(128)
+        profile = call(iam, "CreateInstanceProfile", properties, InstanceProfileName=name)["InstanceProfile"]
+        for role in properties["Roles"]:
+            iam.add_role_to_instance_profile(InstanceProfileName=name, RoleName=role)
+        return Made(name, {"Arn": profile["Arn"]})
+
+    def update(self, context: Context, physical_id: str, old: Properties, new: Properties) -> dict[str, Any]:
+        iam = context.client("iam")
+        for role in old["Roles"]:
+            iam.remove_role_from_instance_profile(InstanceProfileName=physical_id, RoleName=role)
+        for role in new["Roles"]:
+            iam.add_role_to_instance_profile(InstanceProfileName=physical_id, RoleName=role)
+        return {}
+
+    def delete(self, context: Context, physical_id: str, properties: Properties) -> None:
+        iam = context.client("iam")
+        for role in properties["Roles"]:
+            iam.remove_role_from_instance_profile(InstanceProfileName=physical_id, RoleName=role)
+        iam.delete_instance_profile(InstanceProfileName=physical_id)

@@ -1,0 +1,51 @@
+"""Secrets, whose values CloudFormation generates itself."""
+
+import json
+from typing import Any
+
+from ..handler import Context, Handler, Made, Properties
+from ..request import call
+
+
+class Secret(Handler):
+    """Any change of GenerateSecretString generates a new value, as in an account (user guide, AWS::SecretsManager::Secret)."""
+
+    type = "AWS::SecretsManager::Secret"
+
+    def create(self, context: Context, properties: Properties) -> Made:
+        name = properties.get("Name") or context.name(64)
+        client = context.client("secretsmanager")
+        answer = call(client, "CreateSecret", properties, Name=name, SecretString=_value(context, properties))
+        return Made(answer["ARN"], {"Id": answer["ARN"]})
+
+    def update(self, context: Context, physical_id: str, old: Properties, new: Properties) -> dict[str, Any]:
+        written = ("GenerateSecretString", "SecretString")
+        value = _value(context, new) if any(old.get(name) != new.get(name) for name in written) else None
+        client = context.client("secretsmanager")
+        described = {name: new[name] for name in ("Description", "KmsKeyId") if name in new}
+        call(client, "UpdateSecret", described, SecretId=physical_id, SecretString=value)
+        return {}
+
+    def retag(self, context: Context, physical_id: str, new: dict[str, str], removed: list[str]) -> None:
+        client = context.client("secretsmanager")
+        if new:
+            call(client, "TagResource", SecretId=physical_id, Tags=new)
+        if removed:
+            client.untag_resource(SecretId=physical_id, TagKeys=removed)
+
+    def delete(self, context: Context, physical_id: str, properties: Properties) -> None:
+        context.client("secretsmanager").delete_secret(SecretId=physical_id, ForceDeleteWithoutRecovery=True)
+
+
+def _value(context: Context, properties: Properties) -> str | None:
+    """The secret's value: given, or generated and put into the template's JSON under its key."""
+    if "SecretString" in properties:
+        return str(properties["SecretString"])
+    wanted = properties.get("GenerateSecretString")
+    if wanted is None:
+        return None
+    rules = {name: value for name, value in wanted.items() if name not in ("SecretStringTemplate", "GenerateStringKey")}
+    generated = str(call(context.client("secretsmanager"), "GetRandomPassword", rules)["RandomPassword"])
+    if "SecretStringTemplate" not in wanted:
+        return generated
+    return json.dumps({**json.loads(wanted["SecretStringTemplate"]), wanted["GenerateStringKey"]: generated})

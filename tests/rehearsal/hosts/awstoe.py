@@ -78,7 +78,7 @@ def run_phase(
     `before_step` may return a message with which the step of this name shall fail; `log` gets each line of the build
     log.
     """
-    steps = next((item["steps"] for item in document["phases"] if item["name"] == phase), [])
+    steps: list[Mapping[str, Any]] = next((item["steps"] for item in document["phases"] if item["name"] == phase), [])
     run = _Run(host, _variables(document, parameters), log)
     failure: StepFailure | None = None
     for step in steps:

@@ -56,7 +56,7 @@ while (($#)); do mount --rbind "$1" ".$2"; shift 2; done
 hostname "$name"
 exec chroot . /bin/bash -c 'exec 3<&0; trap "exit 0" TERM; echo ready; exec >/dev/null 2>&1; cat <&3 & wait $!'
 """
-"""Pid 1 waits for the end of its standard input, which is the end of whoever started it, and reaps what daemons leave."""
+"""Pid 1 waits for the end of its standard input, which is the end of whoever started it, and reaps orphans."""
 
 
 class HostError(Exception):

@@ -34,7 +34,7 @@ HOSTS = [
     "download2.rstudio.org",
 ]
 
-# Versions that exist, so that a version which does not is refused as in life (docs.posit.co/ide/news; cdn.posit.co/r/versions.json).
+# Versions that exist, so that one which does not is refused as in life.
 WORKBENCH_VERSIONS = [
     "2025.05.0+496.pro5",
     "2025.05.1+513.pro3",
@@ -194,7 +194,8 @@ def _python_package(minor: str, patch: str) -> bytes | None:
 
 
 def _signing_key() -> bytes:
-    return f"-----BEGIN PGP PUBLIC KEY BLOCK-----\nComment: rehearsal {SIGNING_KEY}\n-----END PGP PUBLIC KEY BLOCK-----\n".encode()
+    block = "PGP PUBLIC KEY BLOCK-----"
+    return f"-----BEGIN {block}\nComment: rehearsal {SIGNING_KEY}\n-----END {block}\n".encode()
 
 
 ROUTES: list[tuple[str, Callable[..., bytes | None]]] = [
@@ -221,7 +222,10 @@ AWS_CLI_INSTALL = """set -euo pipefail
 here=$(dirname "$(readlink -f "$0")")
 version=$(cat "$here/dist/VERSION")
 target=/usr/local/aws-cli/v2/$version
-if [ -e "$target" ] && [ "${1-}" != --update ]; then echo "Found preexisting AWS CLI installation: /usr/local/aws-cli/v2/current. Please rerun install script with --update flag." >&2; exit 1; fi
+if [ -e "$target" ] && [ "${1-}" != --update ]; then
+  echo "Found preexisting AWS CLI installation: $target. Please rerun install script with --update flag." >&2
+  exit 1
+fi
 install -d "$target/dist"
 install -m 0755 "$here/dist/aws" "$target/dist/aws"
 install -m 0644 "$here/dist/VERSION" "$target/dist/VERSION"

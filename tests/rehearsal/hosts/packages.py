@@ -100,7 +100,7 @@ class Package:
 
     def control(self) -> str:
         depends = f"Depends: {', '.join(self.depends)}\n" if self.depends else ""
-        return f"Package: {self.name}\nVersion: {self.version}\nArchitecture: amd64\n{depends}Description: rehearsal of {self.name}\n"
+        return f"Package: {self.name}\nVersion: {self.version}\nArchitecture: amd64\n{depends}Description: a stand-in\n"
 
     def archive(self) -> bytes:
         """The .deb: an ar archive of two tarballs."""
@@ -207,7 +207,7 @@ def _chrony() -> Package:
     return Package("chrony", "4.5-1ubuntu4.2", files, postinst="#!/bin/bash\nsystemctl enable --now chrony\n")
 
 
-PSQL = 'case "${1-}" in -V|--version) echo "psql (PostgreSQL) 16.10 (Ubuntu 16.10-0ubuntu0.24.04.1)" ;; *) exit 2 ;; esac\n'
+PSQL = 'case "${1-}" in -V|--version) echo "psql (PostgreSQL) 16.10" ;; *) exit 2 ;; esac\n'
 RUSTUP = """set -euo pipefail
 if [ "${1-} ${2-}" = "toolchain install" ] && [[ ${3-} =~ ^[0-9]+\\.[0-9]+\\.[0-9]+$ ]]; then
   mkdir -p "${RUSTUP_HOME:-$HOME/.rustup}/toolchains/$3"
@@ -215,7 +215,7 @@ elif [ "${1-}" = default ]; then :
 else echo "error: this stand-in of rustup knows 'toolchain install VERSION' only, not: $*" >&2; exit 1; fi
 """
 CARGO = """compgen -G "${RUSTUP_HOME:-$HOME/.rustup}/toolchains/*" >/dev/null || {
-  echo "error: rustup could not choose a version of cargo to run, because one wasn't specified explicitly, and no default is configured." >&2
+  echo "error: rustup could not choose a version of cargo to run: no default is configured." >&2
   exit 1
 }
 echo "cargo 1.91.1"
@@ -265,9 +265,12 @@ set -euo pipefail
 getent group rstudio-server >/dev/null || groupadd --system rstudio-server
 getent passwd rstudio-server >/dev/null ||
   useradd --system --gid rstudio-server --home-dir /var/lib/rstudio-server --shell /usr/sbin/nologin rstudio-server
-install -d -m 0755 -o rstudio-server -g rstudio-server /var/lib/rstudio-server /var/log/rstudio /var/log/rstudio/rstudio-server
+for folder in lib/rstudio-server log/rstudio log/rstudio/rstudio-server; do
+  install -d -m 0755 -o rstudio-server -g rstudio-server "/var/$folder"
+done
 for key in secure-cookie-key session-rpc-key; do
-  [ -e "/var/lib/rstudio-server/$key" ] || install -m 0600 /dev/stdin "/var/lib/rstudio-server/$key" </proc/sys/kernel/random/uuid
+  [ -e "/var/lib/rstudio-server/$key" ] ||
+    install -m 0600 /dev/stdin "/var/lib/rstudio-server/$key" </proc/sys/kernel/random/uuid
 done
 [ "${RSTUDIO_INSTALL_NO_LICENSE_INITIALIZATION-}" = 1 ] || rstudio-server license-manager initialize
 systemctl daemon-reload

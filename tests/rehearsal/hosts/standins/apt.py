@@ -91,7 +91,7 @@ def update() -> None:
         where = f"{source.url} {source.suite}"
         if source.signed_by and not Path(source.signed_by).exists():
             raise AptError(
-                f"W: GPG error: {where} InRelease: the key file {source.signed_by} is not there\nE: The repository is not signed."
+                f"W: GPG error: {where} InRelease: no key {source.signed_by}\nE: The repository is not signed."
             )
         content = _fetch(f"{source.url}/dists/{source.suite}/{source.component}/binary-amd64/Packages")
         source.listing.write_bytes(content)

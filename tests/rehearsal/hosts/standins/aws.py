@@ -118,11 +118,8 @@ def _caller(options: dict[str, str]) -> Caller:
         )
     endpoint = options.get("endpoint-url") or os.environ.get("AWS_ENDPOINT_URL") or surroundings()["endpoint"]
     if os.environ.get("AWS_ACCESS_KEY_ID"):
-        keys = [
-            os.environ["AWS_ACCESS_KEY_ID"],
-            os.environ["AWS_SECRET_ACCESS_KEY"],
-            os.environ.get("AWS_SESSION_TOKEN"),
-        ]
+        names = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+        keys = [os.environ.get(name, "") for name in names]
         return Caller(region, endpoint.rstrip("/"), Credentials(*keys))
     try:
         role = metadata("meta-data/iam/security-credentials/")

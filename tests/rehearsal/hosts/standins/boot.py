@@ -1,4 +1,4 @@
-"""What a machine does at boot, after the kernel: it mounts what fstab says and starts the enabled units in their order."""
+"""What a machine does at boot after the kernel: mounts what fstab says, and starts the enabled units in their order."""
 
 import subprocess
 import sys

@@ -20,7 +20,7 @@ def main(arguments: list[str]) -> int:
         return complain(f"go: this stand-in does not know: {' '.join(arguments)}", 2)
     if not any(os.environ.get(name) for name in ("GOCACHE", "XDG_CACHE_HOME", "HOME")):
         return complain(
-            "build cache is required, but could not be located: GOCACHE is not defined and neither $XDG_CACHE_HOME nor $HOME are defined"
+            "build cache is required, but could not be located: GOCACHE, XDG_CACHE_HOME and HOME are not defined"
         )
     target = Path(os.environ.get("GOBIN") or f"{os.environ.get('GOPATH') or os.environ['HOME'] + '/go'}/bin")
     if not target.is_absolute():

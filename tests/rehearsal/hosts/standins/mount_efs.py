@@ -53,7 +53,8 @@ def _problem_with(file_system: str, path: str, options: dict[str, str]) -> str |
         return f"{path} cannot be mounted: an access point has its own root directory"
     told = surroundings()
     if file_system not in told["access_points"]:
-        return f'Failed to resolve "{file_system}.efs.{told["region"]}.amazonaws.com" - check that your file system ID is correct.'
+        name = f"{file_system}.efs.{told['region']}.amazonaws.com"
+        return f'Failed to resolve "{name}" - check that your file system ID is correct.'
     denied = "mount.nfs4: access denied by server while mounting 127.0.0.1:/"
     if (
         point not in told["access_points"][file_system]
@@ -92,7 +93,7 @@ def _mount_without_root(source: str, target: str) -> bool:
         os.unshare(CLONE_NEWUSER)
         signal.pause()
     try:
-        while os.readlink(f"/proc/{child}/ns/user") == os.readlink("/proc/self/ns/user"):
+        while Path(f"/proc/{child}/ns/user").readlink() == Path("/proc/self/ns/user").readlink():
             os.sched_yield()
         for kind in ("uid_map", "gid_map"):
             Path(f"/proc/{child}/{kind}").write_text(f"{NOBODY} 0 1\n1 1 {NOBODY - 1}\n")

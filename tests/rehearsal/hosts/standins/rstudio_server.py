@@ -1,0 +1,232 @@
+"""`rstudio-server`, the administration command of Posit Workbench, with output as recorded from real systems."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+from psycopg2.extensions import connection as Connection
+
+from . import rserver, rstudio_launcher, systemd
+from .rskey import Key
+from .surroundings import complain, fault
+from .workbench import cluster, configuration, licensing
+from .workbench.cluster import Refused
+from .workbench.configuration import ConfigurationError
+
+OFFLINE = configuration.STATE / "offline"
+TTY = (
+    "TTY detected. Printing informational message about logging configuration. "
+    "Logging configuration loaded from '/etc/rstudio/logging.conf'. "
+    "Logging to '/var/log/rstudio/rstudio-server/rserver.log'."
+)
+RELEASE = {
+    "01": "Apple Blossom",
+    "04": "Globemaster Allium",
+    "05": "Mariposa Orchid",
+    "06": "Sea Holly",
+    "07": "Bachelor's Button",
+}
+LAUNCHER_SECONDS = 5
+
+
+def main(arguments: list[str]) -> int:
+    """Everything but `version` needs root, as in life."""
+    verb, words = (arguments[1], arguments[2:]) if len(arguments) > 1 else ("", [])
+    if verb not in COMMANDS:
+        return complain(f"Usage: rstudio-server {{{'|'.join(COMMANDS)}}}")
+    if os.geteuid() and verb != "version":
+        return complain("This command must be run as root")
+    if sys.stdout.isatty() and verb in {"list-nodes", "verify-installation", "license-manager"}:
+        print(TTY)
+    try:
+        return COMMANDS[verb](words)
+    except (ConfigurationError, Refused, systemd.UnitError) as error:
+        return complain(f"ERROR {error}")
+
+
+def version(_: list[str]) -> int:
+    number = rserver.VERSION.read_text().strip()
+    print(f"{number} Workbench (Rehearsal) for Ubuntu Noble")
+    return 0
+
+
+def list_nodes(_: list[str]) -> int:
+    """A table of fixed columns, two spaces or more apart."""
+    files = configuration.read()
+    link = cluster.connect(configuration.database(files), "rstudio-server")
+    rows = [("ID", "Host", "IPv4", "Port", "Status", "Last Seen")]
+    for node in cluster.nodes(link):
+        seen = node.last_seen.strftime("%Y-%b-%d %H:%M:%S")
+        rows.append((str(node.id), node.host, node.ipv4, str(node.port), node.status, seen))
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    print(f"Cluster\n-------\nProtocol\n{cluster.protocol(link)}\n\nNodes\n-----")
+    for row in rows:
+        print("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
+    return 0
+
+
+def node_status(_: list[str]) -> int:
+    files = configuration.read()
+    print(f"Load balancing: {'enabled' if files.balanced else 'disabled'}")
+    with urllib.request.urlopen(
+        f"http://localhost:{files.port}/load-balancer/status", timeout=LAUNCHER_SECONDS
+    ) as response:
+        print(response.read().decode(), end="")
+    return 0
+
+
+def delete_node(words: list[str]) -> int:
+    if len(words) != 1 or not words[0].isdecimal():
+        return complain("Usage: rstudio-server delete-node <node ID>")
+    cluster.delete_node(_connected(), int(words[0]))
+    return 0
+
+
+def reset_cluster(_: list[str]) -> int:
+    cluster.reset(_connected())
+    return 0
+
+
+def verify_installation(_: list[str]) -> int:
+    """Does not look for unknown options of rserver.conf (rstudio#9709), but for everything else that a start needs."""
+    if _running():
+        return complain("Server is running and must be stopped before running verify-installation")
+    files = configuration.read(options_checked=False)
+    database = configuration.database(files)
+    if database.plain:
+        print("A plain text value is potentially being used for the PostgreSQL password.", file=sys.stderr)
+    if fault("verify-installation"):
+        return complain(
+            "ERROR system error 2 (No such file or directory) [description: the rehearsal wants this to fail]"
+        )
+    if database.provider == "postgresql":
+        cluster.connect(database, "verify-installation").close()
+    print("Checking Job Launcher configuration...")
+    print("Ensuring server-user is a Job Launcher admin...")
+    print("Getting list of Job Launcher clusters...")
+    address, port = rstudio_launcher.read()
+    host = "127.0.0.1" if address == "0.0.0.0" else address
+    try:
+        with urllib.request.urlopen(f"http://{host}:{port}/status", timeout=LAUNCHER_SECONDS) as response:
+            clusters = json.load(response)["clusters"]
+    except OSError as error:
+        return complain(f"ERROR Could not connect to the Job Launcher at {host}:{port}: {error}")
+    print(f"Job launcher configured with the following clusters: {', '.join(clusters)}")
+    print("launcher-adhoc-clusters is empty - all clusters may be used to launch adhoc jobs")
+    print("launcher-sessions-clusters is empty - all clusters may be used to launch session jobs")
+    for job in ("R session", "adhoc"):
+        print(f"Launched {job} job for cluster {clusters[0]}\nWaiting for job to run...")
+        print("Job transitioned to status Pending\nJob is running\nWaiting for job to finish...")
+        print("Job has finished running\nJob exited successfully")
+    print("No errors")
+    return 0
+
+
+def license_manager(words: list[str]) -> int:
+    number = rserver.VERSION.read_text().strip()
+    match words:
+        case ["status", *_]:
+            print(licensing.report(number), end="")
+        case ["initialize"]:
+            pass
+        case _:
+            return complain(f"This stand-in of license-manager does not know: {' '.join(words)}")
+    return 0
+
+
+def encrypt_password(_: list[str]) -> int:
+    """Prompts; whether it reads a pipe is not documented, so a pipe is refused here."""
+    if not sys.stdin.isatty():
+        return complain("encrypt-password prompts for the password: it needs a terminal")
+    key = Key(configuration.read().key)
+    print(f"{key.encrypt(input('Enter password to encrypt: '))}\nSecure key hash: {key.fingerprint}")
+    return 0
+
+
+def force_suspend_all(_: list[str]) -> int:
+    for process, _user, name in rserver.sessions():
+        if name == "rsession":
+            os.kill(process, signal.SIGTERM)
+    return 0
+
+
+def active_sessions(_: list[str]) -> int:
+    for process, user, name in rserver.sessions():
+        print(f"{process}  {user}  {name}")
+    return 0
+
+
+def check_config(_: list[str]) -> int:
+    return rserver.check_configuration()
+
+
+def test_config(_: list[str]) -> int:
+    return rserver.check_configuration(deprecated=True)
+
+
+def start(_: list[str]) -> int:
+    systemd.start("rstudio-server")
+    return 0
+
+
+def stop(_: list[str]) -> int:
+    systemd.stop("rstudio-server")
+    return 0
+
+
+def restart(words: list[str]) -> int:
+    return stop(words) or start(words)
+
+
+def status(_: list[str]) -> int:
+    return subprocess.run(["systemctl", "status", "rstudio-server"], timeout=30, check=False).returncode
+
+
+def offline(words: list[str]) -> int:
+    OFFLINE.touch()
+    return restart(words)
+
+
+def online(words: list[str]) -> int:
+    OFFLINE.unlink(missing_ok=True)
+    return restart(words)
+
+
+def _connected() -> Connection:
+    return cluster.connect(configuration.database(configuration.read()), "rstudio-server")
+
+
+def _running() -> bool:
+    try:
+        number = int(rserver.PID_FILE.read_text())
+    except (OSError, ValueError):
+        return False
+    return Path(f"/proc/{number}").exists()
+
+
+COMMANDS: dict[str, Callable[[list[str]], int]] = {
+    "active-sessions": active_sessions,
+    "check-config": check_config,
+    "delete-node": delete_node,
+    "encrypt-password": encrypt_password,
+    "force-suspend-all": force_suspend_all,
+    "license-manager": license_manager,
+    "list-nodes": list_nodes,
+    "node-status": node_status,
+    "offline": offline,
+    "online": online,
+    "reset-cluster": reset_cluster,
+    "restart": restart,
+    "start": start,
+    "status": status,
+    "stop": stop,
+    "suspend-all": force_suspend_all,
+    "test-config": test_config,
+    "verify-installation": verify_installation,
+    "version": version,
+}

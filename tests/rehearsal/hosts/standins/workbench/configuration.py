@@ -1,0 +1,217 @@
+"""The files of /etc/rstudio, read and judged as the server does when it starts."""
+
+import os
+import re
+import socket
+import stat
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..rskey import Key, KeyFileError
+from .options import KNOWN_OPTIONS
+
+ETC = Path("/etc/rstudio")
+STATE = Path("/var/lib/rstudio-server")
+PORT = 8787
+LOAD_BALANCER_KEYS = {
+    "balancer",
+    "www-host-name",
+    "delete-node-on-exit",
+    "launcher-local-proxy",
+    "launcher-balancing-enabled",
+    "ssl",
+    "ssl-verify-cert",
+    "timeout",
+    "verify-ssl-certs",
+}
+BALANCERS = {"sessions", "system-load", "user-hash", "custom"}
+DATABASE_KEYS = {
+    "provider",
+    "directory",
+    "host",
+    "database",
+    "port",
+    "username",
+    "password",
+    "connection-timeout-seconds",
+    "connection-uri",
+    "pool-size",
+    "auto-create",
+}
+SHORTEST_KEY = 32
+
+
+class ConfigurationError(Exception):
+    """When the server must not start: the message is the line of its log."""
+
+
+@dataclass(frozen=True)
+class Database:
+    """How the server reaches its database; `plain` when the password stands in the file as it is."""
+
+    provider: str = "sqlite"
+    uri: str = ""
+    password: str = ""
+    plain: bool = False
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """What the files say."""
+
+    server: dict[str, str]
+    load_balancer: dict[str, str]
+    key: bytes
+    key_file: Path
+    warnings: list[str] = field(default_factory=list)
+
+    @property
+    def balanced(self) -> bool:
+        return self.server.get("load-balancing-enabled") == "1"
+
+    @property
+    def port(self) -> int:
+        return int(self.server.get("www-port") or (443 if self.server.get("ssl-enabled") == "1" else PORT))
+
+    @property
+    def protocol(self) -> str:
+        if self.server.get("ssl-enabled") != "1":
+            return "Http"
+        return "Https" if self.load_balancer.get("ssl-verify-cert", "1") == "1" else "Https no verify"
+
+    @property
+    def host_name(self) -> str:
+        return self.load_balancer.get("www-host-name") or socket.gethostname()
+
+
+def settings(path: Path) -> dict[str, str]:
+    """The `key=value` lines of a file; none when it is not there."""
+    pairs = {}
+    for line in path.read_text().splitlines() if path.exists() else []:
+        text = line.strip()
+        if text and not text.startswith(("#", "[")):
+            name, _, value = text.partition("=")
+            pairs[name.strip()] = value.strip().strip('"')
+    return pairs
+
+
+def read(*, options_checked: bool = True) -> Configuration:
+    """Read everything that the server needs at once. Raises ConfigurationError.
+
+    `verify-installation` does not look for unknown options, so it can switch that off (rstudio#9709).
+    """
+    server = settings(ETC / "rserver.conf")
+    unknown = sorted(server.keys() - KNOWN_OPTIONS)
+    if unknown and options_checked:
+        raise ConfigurationError(f"Error reading {ETC}/rserver.conf: unrecognised option '{unknown[0]}'")
+    warnings: list[str] = []
+    load_balancer: dict[str, str] = {}
+    if server.get("load-balancing-enabled") == "1":
+        load_balancer = _load_balancer(warnings)
+        _check_shared_storage(server.get("server-shared-storage-path", ""))
+    key_file = _key_file(server)
+    key = key_file.read_bytes()
+    if len(key) < SHORTEST_KEY:
+        raise ConfigurationError(
+            f"{key_file} holds {len(key)} bytes, but a secure cookie key has {SHORTEST_KEY} or more"
+        )
+    return Configuration(server, load_balancer, key, key_file, warnings)
+
+
+def database(configuration: Configuration) -> Database:
+    """What database.conf says, with the password decrypted. Raises ConfigurationError."""
+    path = ETC / "database.conf"
+    if not path.exists():
+        return Database()
+    status = path.stat()
+    if status.st_uid or status.st_gid or stat.S_IMODE(status.st_mode) != 0o600:
+        raise ConfigurationError(
+            f"The permissions of {path} are {stat.S_IMODE(status.st_mode):04o}, its owner "
+            f"{status.st_uid}:{status.st_gid}: it holds a password, so it must be 0600 and belong to root:root"
+        )
+    values = settings(path)
+    if unknown := sorted(values.keys() - DATABASE_KEYS):
+        raise ConfigurationError(f"Error reading {path}: unrecognised option '{unknown[0]}'")
+    provider = values.get("provider", "sqlite")
+    if provider not in {"sqlite", "postgresql"}:
+        raise ConfigurationError(f"Error reading {path}: invalid provider '{provider}'")
+    if provider == "sqlite":
+        return Database()
+    if not values.get("connection-uri"):
+        host, port = values.get("host", "localhost"), values.get("port", "5432")
+        user, name = values.get("username", "postgres"), values.get("database", "rstudio")
+        values["connection-uri"] = f"postgresql://{user}@{host}:{port}/{name}"
+    written = os.environ.get("WORKBENCH_POSTGRES_PASSWORD") or values.get("password", "")
+    password, plain = _decrypted(written, configuration)
+    return Database(provider, values["connection-uri"], password, plain)
+
+
+def _decrypted(written: str, configuration: Configuration) -> tuple[str, bool]:
+    """The password, and whether it stood there in plain text:
+
+    only a value between two key hashes is taken for encrypted.
+    """
+    key = Key(configuration.key)
+    marked = re.fullmatch(r"([0-9A-F]{8})\S+\1", written)
+    try:
+        return key.decrypt(written), False
+    except KeyFileError as error:
+        if marked:
+            raise ConfigurationError(
+                f"Could not decrypt the PostgreSQL password of database.conf: it was encrypted with the key "
+                f"of hash {marked[1]}, and the hash of {configuration.key_file} is {key.fingerprint}: {error}"
+            ) from error
+        return written, bool(written)
+
+
+def _load_balancer(warnings: list[str]) -> dict[str, str]:
+    path = ETC / "load-balancer"
+    if not path.exists():
+        warnings.append(
+            f"No load balancing configuration 'load-balancer' found in XDG_CONFIG_DIRS, "
+            f"expected in an 'rstudio' folder in one of '{ETC}'"
+        )
+    values = settings(path)
+    if unknown := sorted(values.keys() - LOAD_BALANCER_KEYS):
+        raise ConfigurationError(f"Error reading {path}: unrecognised option '{unknown[0]}'")
+    balancer = values.get("balancer", "sessions")
+    if balancer not in BALANCERS:
+        raise ConfigurationError(f"Error reading {path}: invalid balancer '{balancer}'")
+    if not values.get("www-host-name"):
+        warnings.append(
+            f"Load balancer default for missing www-host-name using system hostname: {socket.gethostname()}:{PORT}"
+        )
+    return values
+
+
+def _check_shared_storage(path: str) -> None:
+    if not path:
+        raise ConfigurationError("Load balancing needs an explicit server-shared-storage-path in rserver.conf")
+    folder = Path(path)
+    if not folder.is_dir():
+        raise ConfigurationError(f"The server-shared-storage-path {path} does not exist")
+    if folder.stat().st_dev == Path("/").stat().st_dev:
+        raise ConfigurationError(f"The server-shared-storage-path {path} is on the root file system: it is not mounted")
+    mode = stat.S_IMODE(folder.stat().st_mode)
+    if mode != 0o1777:
+        raise ConfigurationError(f"The server-shared-storage-path {path} has mode {mode:04o}; it must be 1777")
+
+
+def _key_file(server: dict[str, str]) -> Path:
+    given = server.get("secure-cookie-key-file")
+    candidates = [Path(given)] if given else [ETC / "secure-cookie-key", STATE / "secure-cookie-key"]
+    for path in candidates:
+        if path.exists():
+            mode = stat.S_IMODE(path.stat().st_mode)
+            if mode & 0o077:
+                raise ConfigurationError(
+                    f"The permissions of the secure cookie key {path} are {mode:04o}: it must be 0600"
+                )
+            return path
+    if given:
+        raise ConfigurationError(f"The secure-cookie-key-file {given} does not exist")
+    STATE.mkdir(parents=True, exist_ok=True)
+    path = STATE / "secure-cookie-key"
+    path.touch(0o600)
+    path.write_text(Path("/proc/sys/kernel/random/uuid").read_text())
+    return path

@@ -1,0 +1,82 @@
+"""The licence, as far as the server and `license-manager` tell about it."""
+
+import datetime
+import pwd
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from .configuration import STATE
+
+
+@dataclass(frozen=True)
+class License:
+    """What a licence file is worth: `status` is Activated, Expired or Invalid; without a file there is none."""
+
+    status: str
+    file: Path
+    expiration: datetime.datetime
+
+    @property
+    def days_left(self) -> int:
+        return max(0, (self.expiration - datetime.datetime.now(datetime.UTC)).days)
+
+
+def read() -> License | None:
+    """The first licence file, judged: the server runs as rstudio-server, so that user must be able to read it.
+
+    A file may say when it expires (`Expiration: YYYY-MM-DD`); an empty one is no licence.
+    """
+    files = sorted(STATE.glob("*.lic"))
+    if not files:
+        return None
+    text = files[0].read_text(errors="replace")
+    found = re.search(r"Expiration:\s*(\d{4}-\d{2}-\d{2})", text)
+    now = datetime.datetime.now(datetime.UTC)
+    expiration = (
+        datetime.datetime.fromisoformat(f"{found[1]}T00:00:00+00:00") if found else now + datetime.timedelta(days=365)
+    )
+    readable = files[0].stat().st_uid == pwd.getpwnam("rstudio-server").pw_uid and not files[0].stat().st_mode & 0o077
+    status = "Invalid" if not text.strip() or not readable else "Expired" if expiration < now else "Activated"
+    return License(status, files[0], expiration)
+
+
+LICENSE_FILE = """-- License file status --
+
+Status: {status}
+Product-Key: XXXX-XXXX-XXXX-XXXX-XXXX-XXXX-XXXX
+Has-Key: Yes
+Has-Trial: No
+Tier: Advanced
+SKU-Year: 2024
+Enable-Launcher: 1
+Users: 0
+User-Activity-Days: 365
+Licensee: Rehearsal
+License-File: {file}
+Expiration: {expiration:%Y-%m-%d %H:%M:%S}
+Days-Left: {days_left}
+License-Engine: 1.0.0.0
+License-Scope: System
+
+"""
+OTHERS = """-- Local license status --
+
+Trial-Type: Verified
+Status: Expired
+Has-Key: No
+Has-Trial: Yes
+License-Scope: System
+License-Engine: 4.4.3.0
+
+-- Floating license status --
+
+License server not in use.
+"""
+
+
+def report(version: str) -> str:
+    """What `license-manager status` prints: a section for each kind of licence, so `Status:` appears more than once."""
+    found = read()
+    own = LICENSE_FILE.format(**vars(found), days_left=found.days_left) if found else ""
+    return f"RStudio License Manager {version}\n\n{own}{OTHERS}"

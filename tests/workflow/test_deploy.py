@@ -172,7 +172,9 @@ def test_bad_input_fails_in_the_first_state_and_touches_no_lock(workflow: Workfl
 
 
 def refuse(*_: Any, **__: Any) -> None:
-    raise ClientError({"Error": {"Code": "AuthorizationError", "Message": "no"}}, "Publish")
+    metadata = {"HTTPStatusCode": 403, "RequestId": "1"}
+    error = {"Code": "AuthorizationError", "Message": "no"}
+    raise ClientError({"Error": error, "ResponseMetadata": metadata}, "Publish")  # type: ignore[typeddict-item]
 
 
 @pytest.mark.parametrize("what", ["explain", "notify", "both"])

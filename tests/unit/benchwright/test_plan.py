@@ -1,0 +1,229 @@
+"""From an input to a plan: what is refused, what is merged, what is remembered."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from benchwright.errors import InvalidInput
+from benchwright.models import Account, License, merge_patch
+from benchwright.plan import Known, Looked, Secret, allocate_ids, make_plan, read_input, read_verify_input, sources_of
+
+DEFAULTS: dict[str, Any] = {
+    "workbench": {"version": "2026.07.1+147.pro6"},
+    "r_versions": ["4.5.1"],
+    "python_versions": ["3.13.1"],
+    "nodes": {"count": 2, "instance_type": "m6i.xlarge"},
+    "database": {"min_capacity": 0.5, "max_capacity": 4},
+}
+LOOKED = Looked(
+    {"benchwright/users/ann": Secret("arn:ann", "v1"), "benchwright/license/l": Secret("arn:l", "v2")}, "ami-new"
+)
+
+
+def problems(raw: Any, known: dict[str, Any] | None = None) -> list[str]:
+    with pytest.raises(InvalidInput) as caught:
+        read_input(raw, known or {}, DEFAULTS, "benchwright")
+    return str(caught.value).splitlines()[1:]
+
+
+@pytest.mark.parametrize("raw", [[], "x", 3, None, True])
+def test_an_input_that_is_no_object_is_refused(raw: Any) -> None:
+    with pytest.raises(InvalidInput, match=r"^The input must be a JSON object such as \{\}, not "):
+        read_input(raw, {}, DEFAULTS, "benchwright")
+
+
+@pytest.mark.parametrize(
+    ("raw", "problem"),
+    [
+        ({"nodes": {"count": 0}}, "- nodes.count: 0 is refused: "),
+        ({"nodes": {"count": 51}}, "- nodes.count: 51 is refused: "),
+        ({"nodes": {"count": "2"}}, '- nodes.count: "2" is refused: '),
+        ({"nodes": {"count": True}}, "- nodes.count: true is refused: "),
+        ({"nodes": 2}, "- nodes: 2 is refused: "),
+        ({"nodes": {"instance_type": "m7g.large"}}, "- nodes.instance_type: "),
+        ({"nodes": {"size": 2}}, "- nodes.size: 2 is refused: an unknown key. Give one of count, instance_type."),
+        ({"nodez": None}, "- nodez: null is refused: an unknown key. "),
+        ({"cluster": "Big One"}, '- cluster: "Big One" is refused: not a cluster name. '),
+        ({"workbench": {"version": "latest"}}, '- workbench.version: "latest" is refused: '),
+        (
+            {"workbench": {"version": "2023.09.1+494.pro2"}},
+            '- workbench.version: "2023.09.1+494.pro2" is refused: older',
+        ),
+        ({"r_versions": []}, "- r_versions: [] is refused: "),
+        ({"r_versions": ["4.5.1", "4.5.1"]}, '- r_versions: ["4.5.1", "4.5.1"] is refused: named twice: 4.5.1.'),
+        ({"python_versions": ["three"]}, '- python_versions.0: "three" is refused: '),
+        ({"image": {"rebuild": "yes"}}, '- image.rebuild: "yes" is refused: it is neither true nor false. '),
+        ({"image": {"ami": "ami-1"}}, '- image.ami: "ami-1" is refused: '),
+        ({"image": {"ami": "ami-0123456789abcdef0", "rebuild": True}}, "- image.rebuild: true is refused: it is given"),
+        ({"database": {"min_capacity": 0.7}}, "- database.min_capacity: 0.7 is refused: "),
+        ({"database": {"min_capacity": 8}}, "- database: "),
+        ({"license": "other/secret"}, '- license: "other/secret" is refused: the nodes may not read it. '),
+        ({"users": {"root": {}}}, "- users.root: {} is refused: it is an account of the system. "),
+        ({"users": {"Ann": {}}}, '- users.Ann: "Ann" is refused: '),
+        ({"users": {"ann": {"uid": 100}}}, "- users.ann.uid: 100 is refused: "),
+        ({"users": {"ann": {"password": "secret"}}}, '- users.ann.password: "secret" is refused: the nodes may not'),
+        ({"users": {"a": {"uid": 5000}, "b": {"uid": 5000}}}, "- users.b.uid: 5000 is refused: users.a has it. "),
+        ({"config": {"www-port": "80"}}, '- config.www-port: "80" is refused: Benchwright writes this key itself. '),
+        ({"config": {"x": "a\nb"}}, '- config.x: "a\\nb" is refused: '),
+        ({"tags": {"aws:x": "y"}}, '- tags.aws:x: "aws:x" is refused: the prefixes aws: and benchwright: are taken. '),
+        ({"only_if_deployed": 1}, "- only_if_deployed: 1 is refused: it is neither true nor false. "),
+    ],
+)
+def test_a_wrong_value_is_named_with_a_remedy(raw: Any, problem: str) -> None:
+    (found,) = problems(raw)
+    assert found.startswith(problem)
+    assert ". Give " in found
+
+
+def test_all_problems_are_told_at_once() -> None:
+    raw = {"nodez": 1, "nodes": {"count": 0}, "users": {"root": {}}, "workbench": {"version": "x"}, "cluster": ""}
+    paths = [problem.split(":")[0] for problem in problems(raw)]
+    assert paths == ["- cluster", "- nodez", "- workbench.version", "- nodes.count", "- users.root"]
+
+
+def test_an_input_says_what_to_change_and_null_returns_to_the_parameter() -> None:
+    _, scaled = read_input({"nodes": {"count": 3}}, {}, DEFAULTS, "benchwright")
+    _, kept = read_input({}, {"nodes": {"count": 3}}, DEFAULTS, "benchwright")
+    _, returned = read_input({"nodes": {"count": None}}, {"nodes": {"count": 3}}, DEFAULTS, "benchwright")
+    _, all_returned = read_input({"nodes": None}, {"nodes": {"count": 3}}, DEFAULTS, "benchwright")
+    assert [item.nodes.count for item in (scaled, kept, returned, all_returned)] == [3, 3, 2, 2]
+
+
+def test_the_comment_of_the_console_is_ignored() -> None:
+    request, _ = read_input({"Comment": "Insert your JSON here"}, {}, DEFAULTS, "benchwright")
+    assert request.patch == {}
+
+
+def plan_from(raw: Any, known: Known | None = None, execution: str = "e1") -> Any:
+    known = known or Known()
+    request, wanted = read_input(raw, known.input, DEFAULTS, "benchwright")
+    return make_plan(request, wanted, known, LOOKED, defaults=DEFAULTS, execution=execution)
+
+
+def test_what_acts_once_is_never_recorded() -> None:
+    _, known = plan_from({"image": {"rebuild": True}, "only_if_deployed": True, "nodes": {"count": 3}, "Comment": "x"})
+    assert known.input == {"nodes": {"count": 3}}
+
+
+def test_the_parent_image_stays_until_a_rebuild() -> None:
+    first = Known(parent_image="ami-old", generation=4)
+    same, _ = plan_from({}, first)
+    rebuilt, known = plan_from({"image": {"rebuild": True}}, first)
+    retried, _ = plan_from({"image": {"rebuild": True}}, known)
+    again, _ = plan_from({"image": {"rebuild": True}}, known, execution="e2")
+    images = [(plan.image.parent_image, plan.image.generation) for plan in (same, rebuilt, retried, again)]
+    assert images == [("ami-old", 4), ("ami-new", 5), ("ami-new", 5), ("ami-new", 6)]
+
+
+def test_users_get_ids_once_and_removed_users_are_locked_and_keep_theirs() -> None:
+    plan, known = plan_from({"users": {"bob": {}, "ann": {"password": "benchwright/users/ann"}, "cid": {"uid": 5000}}})
+    assert plan.accounts == [
+        Account(name="ann", uid=20_000, gid=20_000, secret_arn="arn:ann", secret_version="v1"),
+        Account(name="bob", uid=20_001, gid=20_001),
+        Account(name="cid", uid=5000, gid=5000),
+    ]
+    removed, later = plan_from({"users": {"ann": None, "dan": {}}}, known)
+    assert removed.locked_accounts == ["ann"]
+    assert [(account.name, account.uid) for account in removed.accounts] == [
+        ("bob", 20_001),
+        ("cid", 5000),
+        ("dan", 20_002),
+    ]
+    back, _ = plan_from({"users": {"ann": {}}}, later)
+    assert (back.locked_accounts, back.accounts[0].uid) == ([], 20_000)
+
+
+def test_an_id_that_contradicts_a_recorded_one_is_refused() -> None:
+    _, known = plan_from({"users": {"ann": {}}})
+    with pytest.raises(InvalidInput, match=r"users.ann.uid: 6000 is refused: the user has uid 20000"):
+        plan_from({"users": {"ann": {"uid": 6000}}}, known)
+    with pytest.raises(InvalidInput, match=r"users.bob.uid: 20000 is refused: the uid belongs to ann"):
+        plan_from({"users": {"bob": {"uid": 20_000}}}, known)
+
+
+def test_the_licence_is_planned_in_its_current_version() -> None:
+    plan, _ = plan_from({"license": "benchwright/license/l"})
+    assert plan.license == License(secret_arn="arn:l", secret_version="v2")
+
+
+def test_each_value_has_a_source() -> None:
+    sources = sources_of({"nodes": {"count": 3}}, {"r_versions": ["4.4.0"]}, DEFAULTS)
+    assert sources == {
+        "config": "default",
+        "database.max_capacity": "parameter",
+        "database.min_capacity": "parameter",
+        "image.ami": "default",
+        "license": "default",
+        "nodes.count": "input",
+        "nodes.instance_type": "parameter",
+        "python_versions": "parameter",
+        "r_versions": "recorded",
+        "tags": "default",
+        "users": "default",
+        "workbench.version": "parameter",
+    }
+
+
+def test_a_verification_takes_a_cluster_and_nothing_else() -> None:
+    assert read_verify_input({"cluster": "big", "Comment": "x"}) == "big"
+    with pytest.raises(InvalidInput, match=r"- nodes: \{\"count\": 3\} is refused: a verification changes nothing"):
+        read_verify_input({"nodes": {"count": 3}})
+
+
+# RFC 7396, appendix A: the test cases of the standard.
+@pytest.mark.parametrize(
+    ("target", "patch", "result"),
+    [
+        ({"a": "b"}, {"a": "c"}, {"a": "c"}),
+        ({"a": "b"}, {"b": "c"}, {"a": "b", "b": "c"}),
+        ({"a": "b"}, {"a": None}, {}),
+        ({"a": "b", "b": "c"}, {"a": None}, {"b": "c"}),
+        ({"a": ["b"]}, {"a": "c"}, {"a": "c"}),
+        ({"a": "c"}, {"a": ["b"]}, {"a": ["b"]}),
+        ({"a": {"b": "c"}}, {"a": {"b": "d", "c": None}}, {"a": {"b": "d"}}),
+        ({"a": [{"b": "c"}]}, {"a": [1]}, {"a": [1]}),
+        (["a", "b"], ["c", "d"], ["c", "d"]),
+        ({"a": "b"}, ["c"], ["c"]),
+        ({"a": "foo"}, None, None),
+        ({"a": "foo"}, "bar", "bar"),
+        ({"e": None}, {"a": 1}, {"e": None, "a": 1}),
+        ([1, 2], {"a": "b", "c": None}, {"a": "b"}),
+        ({}, {"a": {"bb": {"ccc": None}}}, {"a": {"bb": {}}}),
+    ],
+)
+def test_merge_patch(target: Any, patch: Any, result: Any) -> None:
+    assert merge_patch(target, patch) == result
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20),
+    lambda children: st.lists(children, max_size=3) | st.dictionaries(st.text(max_size=12), children, max_size=3),
+    max_leaves=10,
+)
+keys = st.sampled_from(
+    [
+        "cluster",
+        "workbench",
+        "r_versions",
+        "python_versions",
+        "image",
+        "nodes",
+        "database",
+        "license",
+        "users",
+        "config",
+    ]
+)
+
+
+@given(st.dictionaries(keys | st.text(max_size=8), json_values, max_size=4))
+def test_any_json_is_a_plan_or_a_named_refusal(raw: Any) -> None:
+    try:
+        request, wanted = read_input(raw, {}, DEFAULTS, "benchwright")
+    except InvalidInput as error:
+        assert ". Give " in str(error)
+    else:
+        assert allocate_ids(wanted, {}).keys() == wanted.users.keys()
+        assert request.cluster

@@ -1,0 +1,132 @@
+"""What counts as verified, and what does not."""
+
+from typing import Any
+
+import pytest
+
+from benchwright.cluster_listing import BalancedNode, ListedNode
+from benchwright.models import Plan
+from benchwright.node_report import NodeReport, read_report
+from benchwright.plan import Known, Looked, make_plan, read_input
+from benchwright.rendering import accounts_digest
+from benchwright.verification import REMEDIES, Observed, verify
+from tests.unit.benchwright.test_plan import DEFAULTS
+
+
+def a_plan(raw: Any) -> Plan:
+    request, wanted = read_input(raw, {}, DEFAULTS, "benchwright")
+    return make_plan(request, wanted, Known(), Looked({}, "ami-p"), defaults=DEFAULTS, execution="e")[0]
+
+
+PLAN = a_plan({"users": {"ann": {}}})
+
+
+def report(instance: str, **changed: Any) -> NodeReport:
+    values: dict[str, Any] = {
+        "instance": instance,
+        "ami": "ami-1",
+        "workbench": "2026.07.1+147.pro6",
+        "configuration": "hash",
+        "rstudio_server": "900:900",
+        "users": {"count": 1, "digest": accounts_digest(PLAN)},
+        "clock_offset": 0.001,
+        "services": {"rstudio-server": "active", "rstudio-launcher": "active"},
+        "health": "ok",
+        "license": "Activated",
+        "metadata": "refused",
+        "mounts": ["/efs/home", "/efs/shared-storage"],
+    }
+    return NodeReport.model_validate(values | changed)
+
+
+def row(number: int, address: str, status: str = "Online") -> ListedNode:
+    return ListedNode(id=number, host=f"h{number}", ipv4=address, port=8787, status=status, last_seen="now")
+
+
+def observed(**changed: Any) -> Observed:
+    values: dict[str, Any] = {
+        "in_service": {"i-1": "10.0.0.1", "i-2": "10.0.0.2"},
+        "images": {"i-1": "ami-1", "i-2": "ami-1"},
+        "reports": {"i-1": report("i-1"), "i-2": report("i-2")},
+        "listed": [row(1, "10.0.0.1"), row(2, "10.0.0.2")],
+        "balanced": [BalancedNode(host="h", ipv4=f"10.0.0.{n}", load=[0], sessions=[]) for n in (1, 2)],
+    }
+    return Observed(**(values | changed))
+
+
+def test_a_cluster_as_planned_is_verified() -> None:
+    found = verify(PLAN, "ami-1", "hash", observed())
+    assert found.verified
+    assert (found.license, found.warnings, found.stale) == ("Activated", [], [])
+
+
+def two(**changed: Any) -> dict[str, Any]:
+    return {"reports": {"i-1": report("i-1"), "i-2": report("i-2", **changed)}}
+
+
+WRONG: dict[str, list[dict[str, Any]]] = {
+    "instances": [
+        {"in_service": {"i-1": "10.0.0.1"}, "reports": {"i-1": report("i-1")}, "listed": [row(1, "10.0.0.1")]}
+    ],
+    "reports": [{"reports": {"i-1": report("i-1")}}, two(error="no space left")],
+    "online": [
+        {"listed": [row(1, "10.0.0.1"), row(2, "10.0.0.2", "Offline")]},
+        {"listed": [row(1, "10.0.0.1"), row(2, "10.0.0.2", "Invalid secure cookie key")]},
+        {"listed": [row(1, "10.0.0.1")]},
+        {"listed": []},
+        {"listed": [row(1, "10.0.0.1"), row(2, "10.0.0.2"), row(3, "10.0.0.9")]},
+        {"listed": [row(1, "10.0.0.1"), row(2, "10.0.0.2"), row(3, "10.0.0.2", "Offline")]},
+    ],
+    "stale rows": [{"listed": [row(1, "10.0.0.1"), row(2, "10.0.0.2"), row(3, "10.0.0.9", "Offline")]}],
+    "image": [{"images": {"i-1": "ami-1", "i-2": "ami-0"}}],
+    "workbench version": [two(workbench="2026.01.0+1.pro1"), two(workbench=None)],
+    "configuration": [two(configuration="other"), two(configuration=None)],
+    "service user": [two(rstudio_server="901:901"), two(rstudio_server=None)],
+    "users": [two(users={"count": 1, "digest": "x"}), two(users=None)],
+    "clocks": [two(clock_offset=-300.0), two(clock_offset=None)],
+    "services": [two(services={"rstudio-server": "active", "rstudio-launcher": "failed"}), two(services={})],
+    "health": [two(health="HTTP 500"), two(health=None)],
+    "load balancer": [{"balanced": []}],
+    "mounts": [two(mounts=["/efs/home"])],
+    "instance metadata": [two(metadata="reachable"), two(metadata=None)],
+    "license": [two(license="Expired"), two(license=None)],
+}
+
+
+@pytest.mark.parametrize(("name", "changed"), [(name, changed) for name, cases in WRONG.items() for changed in cases])
+def test_each_wrong_thing_fails_its_check_with_a_remedy(name: str, changed: dict[str, Any]) -> None:
+    found = verify(PLAN, "ami-1", "hash", observed(**changed))
+    assert not found.verified
+    failed = {check.name: check for check in found.checks if not check.holds}
+    assert name in failed
+    assert failed[name].remedy == REMEDIES[name]
+
+
+def test_every_check_has_a_remedy_and_can_fail() -> None:
+    names = [check.name for check in verify(PLAN, "ami-1", "hash", observed()).checks]
+    assert set(names) == set(REMEDIES) == set(WRONG)
+
+
+def test_nothing_observed_is_not_verified() -> None:
+    found = verify(PLAN, "ami-1", "hash", Observed({}, {}, {}, [], []))
+    assert not found.verified
+
+
+def test_a_missing_licence_is_a_warning_when_none_was_planned() -> None:
+    unlicensed = {"reports": {name: report(name, license="missing") for name in ("i-1", "i-2")}}
+    found = verify(PLAN, "ami-1", "hash", observed(**unlicensed))
+    assert found.verified
+    assert found.license == "missing"
+    assert found.warnings[0].startswith("license: missing. ")
+
+
+def test_only_rows_that_nobody_owns_and_nobody_calls_online_are_stale() -> None:
+    listed = [row(1, "10.0.0.1"), row(2, "10.0.0.2", "Offline"), row(3, "10.0.0.9"), row(4, "10.0.0.8", "Offline")]
+    assert verify(PLAN, "ami-1", "hash", observed(listed=listed)).stale == [4]
+
+
+def test_a_report_is_the_last_line_that_is_one() -> None:
+    output = 'noise\n{"broken\n{"instance": "i-1", "license": "missing"}\nfailed to run commands: exit status 1'
+    assert read_report(output) == NodeReport(instance="i-1", license="missing")
+    assert read_report("no report") is None
+    assert read_report('{"other": 1}') is None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel
 
-from benchwright.explanation import explain
+from benchwright.explanation import explain, unwrap
 from benchwright.observability import StepEvent, step
 
 
@@ -30,6 +30,7 @@ class Result(BaseModel):
 @step(Event)
 def handler(event: Event) -> Result:
     """Explain."""
+    where, _ = unwrap(event.step, event.cause)
     text = explain(event.step, event.error, event.cause, event.execution)
-    subject = f"Benchwright: {event.cluster or 'cluster'}: {event.error} in {event.step}"
+    subject = f"Benchwright: {event.cluster or 'cluster'}: {event.error} in {where}"
     return Result(error=event.error, subject=subject[:100], text=text)

@@ -30,23 +30,30 @@ DEFAULT_ACTION = "Look at the log of the step's function, and start again with t
 LONGEST = 30_000  # characters; Step Functions cuts the cause of an execution at 32,768
 
 
-def unwrap(cause: str) -> str:
-    """Return the message of a failed function, which Step Functions wraps in JSON with its stack trace."""
+def unwrap(step: str, cause: str) -> tuple[str, str]:
+    """Return step and message of a cause.
+
+    Step Functions wraps the error of a function in JSON, with its stack trace; a branch of a Parallel wraps step and
+    cause.
+    """
     try:
         document = json.loads(cause)
     except ValueError:
-        return cause
+        return step, cause
+    if isinstance(document, dict) and {"step", "cause"} <= set(document):
+        return unwrap(str(document["step"]), str(document["cause"]))
     if isinstance(document, dict) and "errorMessage" in document:
-        return str(document["errorMessage"])
-    return cause
+        return step, str(document["errorMessage"])
+    return step, cause
 
 
 def explain(step: str, error: str, cause: str, execution: str, evidence: str = "") -> str:
     """Write the explanation; ends with the next action."""
+    step, message = unwrap(step, cause)
     parts = [
         f"{error} in step {step!r}",
         "",
-        unwrap(cause).strip() or "No cause was given.",
+        message.strip() or "No cause was given.",
         *(["", evidence] if evidence else []),
         "",
         f"Next: {NEXT_ACTIONS.get(error, DEFAULT_ACTION)}",

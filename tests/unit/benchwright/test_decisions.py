@@ -1,0 +1,239 @@
+"""From what was observed to the next action: a table for each decision."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchwright import cluster_stacks, configuration, image_builder, image_retirement, node_group, stacks
+from benchwright.errors import NodeConfigurationFailed
+from benchwright.image_builder import Build
+from benchwright.image_retirement import Candidate
+from benchwright.node_group import Node, Refresh
+from benchwright.run_command import Invocation
+from benchwright.settings import Settings
+from benchwright.stacks import ChangeSet, Desired, Stack
+from tests.unit.benchwright.test_verification import a_plan
+
+# An image
+
+
+def build(number: int, status: str, ami: str = "") -> Build:
+    return Build(f"arn:image/r/1.0.0/{number}", status, "", ami)
+
+
+@pytest.mark.parametrize(
+    ("builds", "joined", "action"),
+    [
+        ([], "", "build"),
+        ([build(1, "BUILDING")], "", "wait"),
+        ([build(1, "A STATE OF TOMORROW")], "", "wait"),
+        ([build(1, "AVAILABLE", "ami-1")], "", "use"),
+        ([build(1, "AVAILABLE")], "", "build"),  # its AMI is gone
+        ([build(1, "DEPRECATED")], "", "build"),
+        ([build(1, "FAILED")], "", "build"),  # it failed under an earlier execution
+        ([build(1, "FAILED")], "arn:image/r/1.0.0/1", "fail"),
+        ([build(1, "CANCELLED")], "arn:image/r/1.0.0/1", "fail"),
+        ([build(1, "FAILED"), build(2, "TESTING")], "arn:image/r/1.0.0/1", "wait"),
+        ([build(1, "AVAILABLE", "ami-1"), build(2, "FAILED")], "", "use"),
+    ],
+)
+def test_image(builds: Sequence[Build], joined: str, action: str) -> None:
+    assert image_builder.decide(builds, joined).action == action
+
+
+def test_the_current_image_the_one_before_and_used_ones_stay() -> None:
+    images = [Candidate(f"arn-{n}", f"ami-{n}", f"2026-0{n}-01") for n in range(1, 7)]
+    old = image_retirement.decide(images, frozenset({"ami-2"}), "ami-6")
+    assert [candidate.ami for candidate in old] == ["ami-1", "ami-3", "ami-4"]
+
+
+def test_an_image_alone_stays() -> None:
+    assert image_retirement.decide([Candidate("arn", "ami-1", "2026")], frozenset(), "ami-1") == []
+
+
+# A stack
+
+DESIRED = Desired("s", "template", {"a": "1"}, {"t": "v"}, protected=True)
+READY = ChangeSet("CREATE_COMPLETE", "AVAILABLE")
+
+
+def stack(status: str, **changed: Any) -> Stack:
+    values: dict[str, Any] = {"template": "template", "parameters": {"a": "1"}, "tags": {"t": "v"}, "protected": True}
+    return Stack(status, "arn", "event-1", **(values | changed))
+
+
+@pytest.mark.parametrize(
+    ("found", "change_set", "executed", "action"),
+    [
+        (None, None, False, "create change set"),
+        (stack("DELETE_COMPLETE"), None, False, "create change set"),
+        (stack("REVIEW_IN_PROGRESS"), None, False, "create change set"),
+        (stack("REVIEW_IN_PROGRESS"), ChangeSet("CREATE_IN_PROGRESS"), False, "wait"),
+        (stack("REVIEW_IN_PROGRESS"), READY, False, "execute"),
+        (stack("REVIEW_IN_PROGRESS"), ChangeSet("CREATE_COMPLETE", "EXECUTE_IN_PROGRESS"), True, "wait"),
+        (stack("CREATE_IN_PROGRESS"), None, True, "wait"),
+        (stack("UPDATE_COMPLETE_CLEANUP_IN_PROGRESS"), None, True, "wait"),
+        (stack("CREATE_COMPLETE"), None, True, "done"),
+        (stack("CREATE_COMPLETE", protected=False), None, True, "protect"),
+        (stack("CREATE_COMPLETE", template="other"), None, False, "create change set"),
+        (stack("CREATE_COMPLETE", parameters={"a": "2"}), READY, False, "execute"),
+        (stack("UPDATE_COMPLETE", tags={}), ChangeSet("FAILED", "UNAVAILABLE", "x"), False, "discard"),
+        (stack("ROLLBACK_IN_PROGRESS"), None, True, "wait"),
+        (stack("ROLLBACK_COMPLETE"), None, True, "failed"),
+        (stack("ROLLBACK_COMPLETE"), None, False, "delete stack"),
+        (stack("UPDATE_ROLLBACK_COMPLETE"), None, True, "failed"),
+        (stack("UPDATE_ROLLBACK_COMPLETE", template="other"), None, False, "create change set"),
+        (stack("UPDATE_ROLLBACK_FAILED"), None, False, "ask"),
+        (stack("DELETE_FAILED"), None, False, "ask"),
+    ],
+)
+def test_stack(found: Stack | None, change_set: ChangeSet | None, executed: bool, action: str) -> None:
+    assert stacks.decide(found, change_set, DESIRED, executed) == action
+
+
+def change(action: str, resource_type: str, replacement: str = "False", target: str = "") -> Mapping[str, Any]:
+    return {
+        "ResourceChange": {
+            "Action": action,
+            "LogicalResourceId": "R",
+            "ResourceType": resource_type,
+            "Replacement": replacement,
+            "Details": [{"Target": {"Attribute": "Properties", "Name": target}}],
+        }
+    }
+
+
+@pytest.mark.parametrize(
+    ("item", "refused"),
+    [
+        (change("Add", "AWS::RDS::DBCluster"), []),
+        (change("Modify", "AWS::RDS::DBCluster"), []),
+        (
+            change("Modify", "AWS::RDS::DBCluster", "True"),
+            ["R (AWS::RDS::DBCluster) would be replaced (Replacement: True)"],
+        ),
+        (
+            change("Modify", "AWS::EFS::FileSystem", "Conditional"),
+            ["R (AWS::EFS::FileSystem) would be replaced (Replacement: Conditional)"],
+        ),
+        (change("Remove", "AWS::KMS::Key"), ["R (AWS::KMS::Key) would be removed"]),
+        (change("Remove", "AWS::EC2::SecurityGroup"), []),
+        (change("Modify", "AWS::AutoScaling::AutoScalingGroup", "True"), []),
+        (
+            change("Modify", "AWS::SecretsManager::Secret", target="GenerateSecretString"),
+            ["R (AWS::SecretsManager::Secret) would get a newly generated value"],
+        ),
+        (change("Modify", "AWS::SecretsManager::Secret", target="Description"), []),
+    ],
+)
+def test_a_change_that_loses_something_is_refused(item: Mapping[str, Any], refused: list[str]) -> None:
+    assert stacks.refused_changes([item]) == refused
+
+
+@pytest.mark.parametrize(
+    ("parameters", "instances", "offline"),
+    [
+        ({"WorkbenchVersion": "2026.07.1+147.pro6", "NodeCount": "2"}, 2, False),
+        ({"WorkbenchVersion": "2026.01.0+392.pro5", "NodeCount": "2"}, 2, True),
+        ({"WorkbenchVersion": "2026.01.0+392.pro5", "NodeCount": "0"}, 1, True),
+        ({"WorkbenchVersion": "2026.01.0+392.pro5", "NodeCount": "0"}, 0, False),
+        ({}, 0, False),
+    ],
+)
+def test_another_version_takes_all_nodes_offline_first(
+    parameters: Mapping[str, str], instances: int, offline: bool
+) -> None:
+    assert (
+        cluster_stacks.must_go_offline(a_plan({}), stack("CREATE_COMPLETE", parameters=parameters), instances)
+        is offline
+    )
+
+
+def test_deletion_protection_comes_after_the_creation() -> None:
+    settings = Settings(application="benchwright")
+    directory = Path(__file__).parents[3] / "infra"
+    first = cluster_stacks.foundation(settings, a_plan({}), None, directory)
+    later = cluster_stacks.foundation(settings, a_plan({}), stack("CREATE_COMPLETE"), directory)
+    assert (first.parameters["DeletionProtection"], later.parameters["DeletionProtection"]) == ("false", "true")
+
+
+# The nodes
+
+
+def nodes(*states: str, version: str = "2") -> list[Node]:
+    return [Node(f"i-{number}", state, version) for number, state in enumerate(states)]
+
+
+@pytest.mark.parametrize(
+    ("group", "refresh", "started", "action"),
+    [
+        ([], None, "", "wait"),
+        (nodes("InService", "Pending"), None, "", "wait"),
+        (nodes("InService", "InService"), None, "", "done"),
+        (nodes("InService", "Pending:Wait"), None, "", "done"),
+        (nodes("InService", "InService", "Terminating:Wait"), None, "", "wait"),
+        (nodes("InService", "InService", version="1"), None, "", "refresh"),
+        (nodes("InService", "InService", version="1"), Refresh("r", "InProgress"), "r", "wait"),
+        (nodes("InService", "InService"), Refresh("r", "Successful"), "r", "done"),
+        (nodes("InService", "InService", version="1"), Refresh("r", "Failed"), "r", "fail"),
+        (nodes("InService", "InService", version="1"), Refresh("r", "Failed"), "", "refresh"),
+        (nodes("InService", "InService", "InService"), None, "", "wait"),
+    ],
+)
+def test_nodes(group: Sequence[Node], refresh: Refresh | None, started: str, action: str) -> None:
+    assert node_group.decide(group, refresh, 2, "2", started).action == action
+
+
+def ran(instance: str, status: str = "Success", applied: str = "hash") -> Invocation:
+    return Invocation(instance, status, status, f'{{"instance": "{instance}", "configuration": "{applied}"}}')
+
+
+@pytest.mark.parametrize(
+    ("online", "invocations", "action", "send"),
+    [
+        ({"a", "b"}, [], "wait", ()),
+        ({"a", "b", "c"}, [], "send", ("a",)),
+        ({"a", "b", "c"}, [ran("a", "Pending")], "wait", ()),
+        ({"a", "b", "c"}, [ran("a", "InProgress")], "wait", ()),
+        ({"a", "b", "c"}, [ran("a")], "send", ("b", "c")),
+        ({"a", "b", "c"}, [ran("a"), ran("b"), ran("c", "InProgress")], "wait", ()),
+        ({"a", "b", "c"}, [ran("a"), ran("b"), ran("c")], "done", ()),
+        ({"a", "b", "c"}, [ran("a"), ran("b")], "send", ("c",)),  # c came in the place of another node
+    ],
+)
+def test_one_node_first_then_the_rest(
+    online: set[str], invocations: Sequence[Invocation], action: str, send: tuple[str, ...]
+) -> None:
+    decision = configuration.decide(["a", "b", "c"], online, invocations, "hash")
+    assert (decision.action, decision.send) == (action, send)
+
+
+def test_many_nodes_go_in_batches_of_fifty() -> None:
+    names = [f"i-{number:03}" for number in range(120)]
+    decision = configuration.decide(names, set(names), [ran(names[0])], "hash")
+    assert len(decision.send) == 50
+
+
+def test_a_node_that_fails_is_named_with_its_reason_and_its_log() -> None:
+    output = '{"instance": "a", "error": "/efs/home is not mounted; look at mount.log", "log": "line 1\\nline 2"}'
+    with pytest.raises(NodeConfigurationFailed) as caught:
+        configuration.decide(["a"], {"a"}, [Invocation("a", "Failed", "Failed", output)], "hash")
+    assert str(caught.value).splitlines() == [
+        "a: /efs/home is not mounted; look at mount.log",
+        "Last lines of its log:",
+        "  line 1",
+        "  line 2",
+        "Mend this, then start the execution again: configured nodes stay as they are.",
+    ]
+
+
+def test_a_node_that_says_nothing_is_explained_by_run_command() -> None:
+    with pytest.raises(NodeConfigurationFailed, match="a: the command ended Delivery Timed Out: no output"):
+        configuration.decide(["a"], {"a"}, [Invocation("a", "TimedOut", "Delivery Timed Out", "")], "hash")
+
+
+def test_a_node_with_another_configuration_is_not_taken_for_configured() -> None:
+    with pytest.raises(NodeConfigurationFailed, match="another configuration"):
+        configuration.decide(["a"], {"a"}, [ran("a", applied="old")], "hash")

@@ -1,0 +1,44 @@
+"""The text that an execution ends with."""
+
+import json
+
+from benchwright import errors
+from benchwright.explanation import NEXT_ACTIONS, explain
+
+OURS = {
+    name
+    for name, value in vars(errors).items()
+    if isinstance(value, type) and issubclass(value, errors.BenchwrightError) and value is not errors.BenchwrightError
+}
+
+
+def test_every_error_has_a_next_action() -> None:
+    assert set(NEXT_ACTIONS) == OURS
+
+
+def test_a_failure_is_told_with_step_reason_and_next_action() -> None:
+    cause = json.dumps({"errorType": "StackFailed", "errorMessage": "The stack s ended ROLLBACK_COMPLETE: no quota"})
+    assert explain("Deploy nodes", "StackFailed", cause, "arn:execution").splitlines() == [
+        "StackFailed in step 'Deploy nodes'",
+        "",
+        "The stack s ended ROLLBACK_COMPLETE: no quota",
+        "",
+        f"Next: {NEXT_ACTIONS['StackFailed']}",
+        "Execution: arn:execution",
+    ]
+
+
+def test_the_step_inside_a_parallel_is_named() -> None:
+    inner = json.dumps({"errorType": "ImageBuildFailed", "errorMessage": "no R"})
+    cause = json.dumps({"step": "Build image", "cause": inner})
+    text = explain("Prepare image and foundation", "ImageBuildFailed", cause, "arn:execution")
+    assert text.splitlines()[:3] == ["ImageBuildFailed in step 'Build image'", "", "no R"]
+
+
+def test_a_cause_that_is_no_json_is_told_as_it_is() -> None:
+    assert "task timed out" in explain("Verify cluster", "States.Timeout", "task timed out", "arn")
+    assert "No cause was given." in explain("Verify cluster", "States.Timeout", "", "arn")
+
+
+def test_a_long_cause_fits_in_the_cause_of_an_execution() -> None:
+    assert len(explain("s", "StackFailed", "x" * 100_000, "arn")) <= 32_768

@@ -1,0 +1,81 @@
+"""The files of /etc/rstudio and the bundle."""
+
+import io
+import tarfile
+
+from benchwright.plan import Secret
+from benchwright.rendering import Endpoint, make_bundle, render_files
+from tests.unit.benchwright.test_verification import a_plan
+
+ENDPOINT = Endpoint("db.cluster-x.rds.amazonaws.com", 5432)
+DATABASE, KEY = Secret("arn:database", "v1"), Secret("arn:key", "v2")
+
+
+def test_the_files() -> None:
+    entries = render_files(a_plan({"config": {"admin-enabled": "1"}}), ENDPOINT)
+    assert {entry.path: (entry.mode, entry.content) for entry in entries} == {
+        "/etc/rstudio/rserver.conf": (
+            "0644",
+            (
+                "load-balancing-enabled=1\nserver-shared-storage-path=/efs/shared-storage\nserver-project-sharing=0\n"
+                "server-health-check-enabled=1\nlauncher-address=127.0.0.1\nlauncher-port=5559\nlauncher-sessions-enabled=1\n"
+                "launcher-default-cluster=Local\nadmin-enabled=1\n"
+            ),
+        ),
+        "/etc/rstudio/database.conf": (
+            "0600",
+            (
+                "provider=postgresql\nconnection-uri=postgresql://rstudio@db.cluster-x.rds.amazonaws.com:5432/rstudio"
+                "?sslmode=verify-full&sslrootcert=/etc/benchwright/rds-ca.pem\n"
+            ),
+        ),
+        "/etc/rstudio/load-balancer": (
+            "0644",
+            "www-host-name=@PRIVATE_ADDRESS@\ndelete-node-on-exit=1\nbalancer=sessions\n",
+        ),
+        "/etc/rstudio/launcher.conf": (
+            "0644",
+            (
+                "[server]\naddress=0.0.0.0\nport=5559\nserver-user=rstudio-server\nadmin-group=rstudio-server\n"
+                "authorization-enabled=1\nthread-pool-size=4\n\n[cluster]\nname=Local\ntype=Local\n"
+            ),
+        ),
+        "/etc/rstudio/launcher.local.conf": (
+            "0644",
+            "scratch-path=/efs/shared-storage/launcher-local\nload-balancer-preference=nfs\n",
+        ),
+        "/etc/rstudio/file-locks": ("0644", "lock-type=advisory\n"),
+    }
+
+
+def test_the_bundle_holds_everything_a_node_needs() -> None:
+    bundle = make_bundle(a_plan({"users": {"ann": {"uid": 5000}}}), ENDPOINT, DATABASE, KEY)
+    with tarfile.open(fileobj=io.BytesIO(bundle.archive)) as archive:
+        texts = {name: archive.extractfile(name).read().decode() for name in archive.getnames()}  # type: ignore[union-attr]
+    assert texts["users"] == "ann 5000 5000 - -\n"
+    assert texts["locked"] == ""
+    assert "0600 root root /etc/rstudio/database.conf\n" in texts["manifest"]
+    assert texts["files/etc/rstudio/file-locks"] == "lock-type=advisory\n"
+    assert texts["env"].splitlines() == [
+        f"CONFIGURATION={bundle.configuration}",
+        "WORKBENCH_VERSION=2026.07.1+147.pro6",
+        "DATABASE_SECRET_ARN=arn:database",
+        "DATABASE_SECRET_VERSION=v1",
+        "SECURE_COOKIE_KEY_SECRET_ARN=arn:key",
+        "SECURE_COOKIE_KEY_SECRET_VERSION=v2",
+        "LICENSE_SECRET_ARN=",
+        "LICENSE_SECRET_VERSION=",
+    ]
+
+
+def test_the_same_plan_gives_the_same_bytes_and_each_change_another_hash() -> None:
+    first = make_bundle(a_plan({}), ENDPOINT, DATABASE, KEY)
+    assert make_bundle(a_plan({}), ENDPOINT, DATABASE, KEY) == first
+    others = [
+        make_bundle(a_plan({"config": {"x": "1"}}), ENDPOINT, DATABASE, KEY),
+        make_bundle(a_plan({"users": {"ann": {}}}), ENDPOINT, DATABASE, KEY),
+        make_bundle(a_plan({}), Endpoint("other", 5432), DATABASE, KEY),
+        make_bundle(a_plan({}), ENDPOINT, Secret("arn:database", "v9"), KEY),
+        make_bundle(a_plan({}), ENDPOINT, DATABASE, Secret("arn:key", "v9")),
+    ]
+    assert len({bundle.configuration for bundle in [first, *others]}) == 6

@@ -18,8 +18,8 @@ from typing import Any
 
 import boto3
 from botocore.config import Config
-from moto.core.config import default_user_config
 from moto.core.base_backend import BackendDict
+from moto.core.config import default_user_config
 
 from tests.rehearsal import clock as aws_time
 from tests.rehearsal.clock import Clock

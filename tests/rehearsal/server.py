@@ -5,6 +5,7 @@ and return plain dictionaries, for every service and protocol alike, and limits 
 are refused here as AWS refuses them, whoever answers.
 """
 
+import dataclasses
 import functools
 import io
 import logging
@@ -15,7 +16,7 @@ import uuid
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from moto.core.exceptions import ServiceException
 from moto.core.parse import PROTOCOL_PARSERS
@@ -86,6 +87,15 @@ class Call:
         return self.parameters.get(name, default)
 
 
+class Answer(NamedTuple):
+    """What goes back: `outcome` is "ok" or the error's code, as it is recorded."""
+
+    outcome: str
+    status: int
+    headers: dict[str, str]
+    content: bytes
+
+
 type Operation = Callable[[Call], Mapping[str, Any] | Proceed | None]
 
 
@@ -145,7 +155,7 @@ class Server:
 
     @functools.cached_property
     def _moto(self) -> DomainDispatcherApplication:
-        logging.getLogger("werkzeug").setLevel(logging.CRITICAL)
+        logging.getLogger("werkzeug").setLevel(logging.ERROR)  # no line for each request
 
         def create(service: Any) -> Any:
             application = create_backend_app(service)
@@ -162,42 +172,39 @@ class Server:
         if reading is None:
             return self._moto(environ, start_response)
         call, model = reading
-        identity = self._identity(environ)
-        call = Call(call.service, call.operation, call.parameters, identity, call.region, call.headers)
+        call = dataclasses.replace(call, identity=self._identity(environ))
         answer = self._answer(call, model)
-        if answer is not None:
-            outcome, status, headers, content = answer
-            start_response(f"{status} {outcome}", list(headers.items()))
-            self.recorder.record(identity, call.service, call.operation, call.parameters, outcome)
-            return [content]
-        return self._proceed(call, environ, start_response)
+        if answer is None:
+            try:
+                return self._proceed(call, environ, start_response)
+            except Exception as error:
+                logging.getLogger(__name__).exception("moto failed in %s:%s", call.service, call.operation)
+                missing = f"The rehearsal has no answer to {call.service}:{call.operation}: {error!r}"
+                answer = _error_answer(call, model, ServiceError("InternalFailure", missing, 501))
+        start_response(f"{answer.status} {answer.outcome}", list(answer.headers.items()))
+        self.recorder.record(call.identity, call.service, call.operation, call.parameters, answer.outcome)
+        return [answer.content]
 
-    def _answer(self, call: Call, model: Any) -> tuple[str, int, dict[str, str], bytes] | None:
+    def _answer(self, call: Call, model: Any) -> Answer | None:
         """The answer of a fault, a violated constraint or an added operation; None lets moto answer."""
         handler = self._operations.get((call.service, call.operation))
         try:
-            if fault := self.faults.take(
+            fault = self.faults.take(
                 "call", service=call.service, operation=call.operation, caller=call.identity.caller
-            ):
-                raise ServiceError(
-                    fault["code"], fault.get("message", "A fault of the rehearsal."), fault.get("status")
-                )
+            )
+            if fault:
+                message = fault.get("message", "A fault of the rehearsal.")
+                return _error_answer(call, model, ServiceError(fault["code"], message, fault.get("status")))
             if call.service not in UNCHECKED:
                 refuse_violations(call, model.input_shape)
-            if handler is None:
-                return None
-            result = handler(call)
-            if isinstance(result, Proceed):
-                return None
-            return "ok", *_serialize(call, model, result or {})
+            result = handler(call) if handler is not None else PROCEED
+            return None if isinstance(result, Proceed) else Answer("ok", *_serialize(call, model, result or {}))
         except ServiceException as error:
-            status, headers, content = _serialize(call, model, error)
-            return error.code, getattr(error, "status", None) or status, headers, content
+            return _error_answer(call, model, error)
         except Exception as error:
             logging.getLogger(__name__).exception("%s:%s failed", call.service, call.operation)
-            failure = ServiceError("InternalFailure", f"The rehearsal failed: {error!r}")
-            _, headers, content = _serialize(call, model, failure)
-            return failure.code, 500, headers, content
+            failure = ServiceError("InternalFailure", f"The rehearsal failed: {error!r}", 501)
+            return _error_answer(call, model, failure)
 
     def _proceed(self, call: Call, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         answered: dict[str, Any] = {}
@@ -370,6 +377,11 @@ def _serialize(call: Call, model: Any, result: Any) -> tuple[int, dict[str, str]
     headers.setdefault("x-amzn-RequestId", str(uuid.uuid4()))
     headers["Content-Length"] = str(len(content))
     return int(response["status_code"]), headers, content
+
+
+def _error_answer(call: Call, model: Any, error: ServiceException) -> Answer:
+    status, headers, content = _serialize(call, model, error)
+    return Answer(error.code, getattr(error, "status", None) or status, headers, content)
 
 
 def _error_code(status: int, headers: Mapping[str, str], content: bytes) -> str:

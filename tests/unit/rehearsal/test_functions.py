@@ -97,7 +97,7 @@ def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAws]:
         Role=role,
         Handler="app.handler",
         Code={"ZipFile": archive({"app.py": CODE})},
-        Timeout=1,
+        Timeout=3,
         MemorySize=256,
         Layers=arns,
         Environment={"Variables": {"VARIABLE": "value"}},
@@ -186,7 +186,7 @@ def test_a_timeout_ends_the_process_and_the_next_call_begins_anew(aws: LocalAws)
     before = invoke(aws, "process")[1]
     kind, message = error(aws, "process", seconds=30)
     assert kind == "Sandbox.Timedout"
-    assert message.endswith("Error: Task timed out after 1.00 seconds")
+    assert message.endswith("Error: Task timed out after 3.00 seconds")
     assert invoke(aws, "process")[1] != before
 
 

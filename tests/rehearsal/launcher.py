@@ -18,7 +18,8 @@ PR_SET_PDEATHSIG: Final = 1
 SIOCSIFFLAGS: Final = 0x8914
 IFF_UP: Final = 0x1
 
-SCRATCH_CANDIDATES: Final = ("/mnt", "/media", "/srv", "/opt")
+SCRATCH_CANDIDATES: Final = ("/media", "/srv")
+"""Neither /mnt nor /opt: processes of functions have mounts of their own there."""
 
 
 class NotAllowedError(Exception):

@@ -73,6 +73,7 @@ class Rehearsal:
         finally:
             self.report.judge()
             self.report.write(directory)
+            keep_logs(aws, directory / "logs")
             aws.stop()
             aws.hosts.stop()
             for name in ("calls.jsonl", "policies.json"):
@@ -126,6 +127,20 @@ def local_aws(scratch: Path, clock: Clock, faults: Faults, listener: socket.sock
     )
     aws.start()
     return aws
+
+
+def keep_logs(aws: LocalAws, directory: Path) -> None:
+    """Every log group as a file beside the report, for who wants to know more than the summary says."""
+    shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir(parents=True)
+    logs = aws.client("logs")
+    for group in logs.get_paginator("describe_log_groups").paginate().build_full_result()["logGroups"]:
+        name = group["logGroupName"]
+        events = logs.get_paginator("filter_log_events").paginate(logGroupName=name).build_full_result()["events"]
+        lines = [event["message"].rstrip("\n") for event in sorted(events, key=lambda event: event["timestamp"])]
+        if lines:
+            file = directory / f"{name.strip('/').replace('/', '.')}.log"
+            file.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def pages(states: Any, arn: str) -> Iterable[list[Event]]:

@@ -23,6 +23,7 @@ class FileSystem(Handler):
         token = f"{context.stack.id.rpartition('/')[2]}-{context.name(24)}"[:64]
         tags = properties.get("FileSystemTags", [])
         answer = call(efs, "CreateFileSystem", properties, CreationToken=token, Tags=tags)
+        properties.read |= set(_CONFIGURED)  # by ready()
         return Made(
             answer["FileSystemId"],
             {

@@ -1,5 +1,6 @@
 """The operations of the CloudFormation API, each from its request to its answer."""
 
+import json
 import re
 import threading
 import urllib.parse
@@ -58,8 +59,8 @@ class Api:
     def _create_change_set(self, request: Request, caller: str | None) -> Mapping[str, Any]:
         _only(
             request,
-            "StackName ChangeSetName ChangeSetType TemplateBody TemplateURL UsePreviousTemplate Parameters Capabilities "
-            "RoleARN Tags ClientToken Description OnStackFailure NotificationARNs IncludeNestedStacks DeploymentConfig",
+            "StackName ChangeSetName ChangeSetType TemplateBody TemplateURL UsePreviousTemplate Parameters Tags RoleARN "
+            "Capabilities ClientToken Description OnStackFailure NotificationARNs",
         )
         _named(request["ChangeSetName"], "changeSetName")
         type_ = request.get("ChangeSetType", "UPDATE")
@@ -106,7 +107,9 @@ class Api:
             stack.caller_role = caller
             if type_ == "CREATE":
                 stack.role_arn = change_set.role_arn
-            graph.dependencies(self._scope(stack, wanted))
+            scope = self._scope(stack, wanted)
+            _check_rules(scope)
+            graph.dependencies(scope)
             stack.change_sets.append(change_set)
         self.engine.aws.clock.hold()
         threading.Thread(
@@ -176,10 +179,12 @@ class Api:
                 return {}
             if change_set.execution_status != "AVAILABLE":
                 raise InvalidChangeSetStatus(
-                    f"ChangeSet [{change_set.id}] cannot be executed in its current execution status of "
-                    f"[{change_set.execution_status}]"
-                    if change_set.status == "CREATE_COMPLETE"
-                    else f"ChangeSet [{change_set.id}] cannot be executed in its current status of [{change_set.status}]"
+                    f"ChangeSet [{change_set.id}] cannot be executed in its current "
+                    + (
+                        f"execution status of [{change_set.execution_status}]"
+                        if change_set.status == "CREATE_COMPLETE"
+                        else f"status of [{change_set.status}]"
+                    )
                 )
             if stack.in_progress:
                 raise ValidationError(f"Stack:{stack.id} is in {stack.status} state and can not be updated.")
@@ -319,7 +324,7 @@ class Api:
                 raise NotRehearsed(f"The rehearsal does not delete a stack in status {stack.status}")
             if request.get("RetainResources") and stack.status != "DELETE_FAILED":
                 raise ValidationError(
-                    f"Invalid operation on stack [{stack.id}]. RetainResources is only allowed for stacks in DELETE_FAILED"
+                    f"Invalid operation on stack [{stack.id}]. RetainResources is for stacks in status DELETE_FAILED"
                 )
             mine = {output["ExportName"] for output in stack.outputs if "ExportName" in output}
             for other in self.engine.stacks.values():
@@ -442,7 +447,7 @@ class Api:
                 raise ValidationError(f"Stack [{stack.name}] has no template yet")
             template = stack.deployment.template
         processed = request.get("TemplateStage") == "Processed" and template.processed is not template.original
-        body = templates.json.dumps(template.processed) if processed else template.body
+        body = json.dumps(template.processed) if processed else template.body
         return {"TemplateBody": body, "StagesAvailable": ["Original", "Processed"]}
 
     def _get_template_summary(self, request: Request, caller: str | None) -> Mapping[str, Any]:
@@ -547,7 +552,9 @@ class Api:
 
     def _check(self, stack: Stack, wanted: Deployment) -> None:
         """Refuse what validation finds; CreateStack and UpdateStack answer it at once."""
-        found = changes.problems(self._scope(stack, wanted), wanted)
+        scope = self._scope(stack, wanted)
+        _check_rules(scope)
+        found = changes.problems(scope, wanted)
         if found:
             sentences = "; ".join(f"{problem['LogicalResourceId']}: {problem['Reason']}" for problem in found)
             raise ValidationError(f"Properties validation failed: {sentences}")
@@ -679,7 +686,7 @@ def _present(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def _only(request: Request, known: str) -> None:
     """Refuse parameters that nothing here looks at."""
-    unknown = sorted(key for key, value in request.items() if value is not None and key not in known.split())
+    unknown = sorted(key for key, value in request.items() if value not in (None, False) and key not in known.split())
     if unknown:
         raise NotRehearsed(f"The rehearsal does not implement the parameter {', '.join(unknown)} of this operation")
 
@@ -698,6 +705,12 @@ def _check_token(token: str | None) -> None:
             f"1 validation error detected: Value '{token}' at 'clientRequestToken' failed to satisfy constraint: "
             "Member must satisfy regular expression pattern: [a-zA-Z0-9][-a-zA-Z0-9]*"
         )
+
+
+def _check_rules(scope: Scope) -> None:
+    broken = scope.broken_rules()
+    if broken:
+        raise ValidationError(f"Template validation error: Rule {'; '.join(broken)}")
 
 
 def _check_updatable(stack: Stack) -> None:

@@ -93,7 +93,8 @@ def between(stack: Stack, old: tuple[Deployment, Scope] | None, new: tuple[Deplo
         resource = stack.resources[name]
         if resource.type != definition["Type"]:
             raise ValidationError(
-                f"Update of resource type is not permitted. The new template modifies resource type of the following resources: [{name}]"
+                "Update of resource type is not permitted. The new template modifies resource type of the following "
+                f"resources: [{name}]"
             )
         details = _details(resource, former.get(name, {}), properties, definition, modified)
         if not details:

@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from types import NoneType
 from typing import Any, Protocol
 
 from botocore.exceptions import ClientError
@@ -237,7 +238,7 @@ class _Operation:
         return value
 
     def _dynamic(self, hit: re.Match[str]) -> str:
-        """The value of a dynamic reference (user guide, "Get values stored in other services using dynamic references")."""
+        """The value of a dynamic reference (user guide, "Dynamic references")."""
         service, reference = hit[1], hit[2]
         if service == "ssm":
             answer = self.engine.client(self.stack, "ssm").get_parameter(Name=reference)
@@ -286,8 +287,8 @@ class _Operation:
             else "Requested update requires the creation of a new physical resource; hence creating one."
         )
         self.engine.event(self.stack, resource, f"{verb}_IN_PROGRESS", initiated)
-        properties.check(resource.type, set(properties))
         resource.attributes |= its.ready(context, resource.physical_id, properties)
+        properties.check(resource.type, set(properties))
         context.wait(max(0.0, started + its.seconds - self.clock.now()))
 
     def remove(self, resource: Resource, policy: str) -> bool:
@@ -543,8 +544,8 @@ class _Update(_Operation):
         if rest or its.always_updates:
             resource.attributes |= its.update(context, resource.physical_id, old, new)
             new.read |= old.read
-            new.check(resource.type, rest)
             resource.attributes |= its.ready(context, resource.physical_id, new)
+            new.check(resource.type, rest)
         context.wait(max(0.0, started + min(its.seconds, 30) - self.clock.now()))
 
     def _clean_up(self, replaced: list[Resource], removed: Mapping[str, Resource]) -> None:
@@ -647,13 +648,14 @@ def tagged(type_: str, properties: dict[str, Any], tags: Mapping[str, str]) -> d
     its = schema.of(type_)
     if its is None:
         return properties
-    if tags and its.tag_property and isinstance(own := properties.get(its.tag_property, []), (list, dict)):
-        if its.tags_are_pairs:
-            present = {tag.get("Key") for tag in own}
+    if tags and its.tag_property:
+        own = properties.get(its.tag_property)
+        if its.tags_are_pairs and isinstance(own, (list, NoneType)):
+            present = {tag.get("Key") for tag in own or []}
             extra = {"PropagateAtLaunch": True} if type_ == "AWS::AutoScaling::AutoScalingGroup" else {}
             more = [{"Key": key, "Value": value, **extra} for key, value in tags.items() if key not in present]
-            properties = {**properties, its.tag_property: [*own, *more]}
-        else:
+            properties = {**properties, its.tag_property: [*(own or []), *more]}
+        elif isinstance(own, (dict, NoneType)):
             properties = {**properties, its.tag_property: {**tags, **(own or {})}}
     return its.coerced(properties)
 

@@ -1,6 +1,6 @@
 """Evaluation of a template's functions and conditions.
 
-What only a resource tells, once it exists, evaluates to a `Later`: change sets compare those, and the engine, which asks
+What only a resource tells, once it exists, evaluates to a `Later`: change sets compare those. The engine, which asks
 for a resource after its dependencies, never meets one.
 """
 
@@ -140,21 +140,34 @@ class Scope:
             )
 
     def _holds(self, node: Any) -> bool:
-        ((name, argument),) = node.items() if isinstance(node, dict) and len(node) == 1 else ((None, None),)
+        name: str
+        argument: Any
+        name, argument = next(iter(node.items())) if isinstance(node, dict) and len(node) == 1 else ("", None)
         if name == "Condition":
             return self.condition(argument)
         if name == "Fn::Equals":
             left, right = (self._value(item) for item in argument)
             return bool(_plain(left) == _plain(right))
+        if name == "Fn::Contains":  # only in rules
+            items, wanted = (self._value(item) for item in argument)
+            return _plain(wanted) in [_plain(item) for item in items]
         if name == "Fn::Not":
             return not self._holds(argument[0])
         if name == "Fn::And":
-            return all([self._holds(item) for item in argument])
+            return all(self._holds(item) for item in argument)
         if name == "Fn::Or":
-            return any([self._holds(item) for item in argument])
-        raise ValidationError(
-            f"Template format error: Conditions can only be boolean operations on parameters, not {node}"
-        )
+            return any(self._holds(item) for item in argument)
+        raise ValidationError(f"Template error: a condition can only compare parameters, unlike {json.dumps(node)}")
+
+    def broken_rules(self) -> list[str]:
+        """What the template's rules say about these parameters (user guide, "Rules")."""
+        return [
+            f"{name}: {assertion.get('AssertDescription', 'assertion failed')}"
+            for name, rule in (self.template.get("Rules") or {}).items()
+            if "RuleCondition" not in rule or self._holds(rule["RuleCondition"])
+            for assertion in rule["Assertions"]
+            if not self._holds(assertion["Assert"])
+        ]
 
     def _call(self, name: str, argument: Any) -> Any:
         if name == "Fn::If":

@@ -112,7 +112,7 @@ class Schema:
         schema = self._resolved(schema)
         if isinstance(value, dict):
             known = schema.get("properties") or {}
-            other = next(iter((schema.get("patternProperties") or {}).values()), {})
+            other: dict[str, Any] = next(iter((schema.get("patternProperties") or {}).values()), {})
             return {name: self._coerced(item, known.get(name, other)) for name, item in value.items()}
         if isinstance(value, list):
             return [self._coerced(item, schema.get("items") or {}) for item in value]

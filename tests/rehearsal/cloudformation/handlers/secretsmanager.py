@@ -8,7 +8,7 @@ from ..request import call
 
 
 class Secret(Handler):
-    """Any change of GenerateSecretString generates a new value, as in an account (user guide, AWS::SecretsManager::Secret)."""
+    """A changed GenerateSecretString generates a new value, as in an account (user guide, AWS::SecretsManager::Secret)."""
 
     type = "AWS::SecretsManager::Secret"
 

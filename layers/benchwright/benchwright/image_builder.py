@@ -10,7 +10,7 @@ from typing import Any, Literal
 from botocore.exceptions import ClientError
 
 from benchwright.errors import ImageBuildFailed, error_code
-from benchwright.image_recipe import Component, Recipe
+from benchwright.image_recipe import Component, ComponentUse, Recipe
 from benchwright.log_tail import last_lines
 from benchwright.observability import client
 from benchwright.settings import settings
@@ -133,13 +133,7 @@ def _ensure_recipe(recipe: Recipe, tags: Mapping[str, str]) -> str:
             name=recipe.name,
             semanticVersion=recipe.version,
             parentImage=recipe.parent_image,
-            components=[
-                {
-                    "componentArn": arns[use.component],
-                    "parameters": [{"name": name, "value": [value]} for name, value in use.parameters],
-                }
-                for use in recipe.uses
-            ],
+            components=[_component(arns[use.component], use) for use in recipe.uses],
             blockDeviceMappings=list(recipe.block_devices),
             # The nodes are configured through the agent, so the build must leave it on the image.
             additionalInstanceConfiguration={"systemsManagerAgent": {"uninstallAfterBuild": False}},
@@ -189,3 +183,9 @@ def _arn(kind: str, name: str) -> str:
 
 def _token(*content: str) -> str:
     return hashlib.sha256("\n".join(content).encode()).hexdigest()
+
+
+def _component(arn: str, use: ComponentUse) -> dict[str, Any]:
+    """A component in a recipe; Image Builder refuses an empty list of parameters."""
+    parameters = [{"name": name, "value": [value]} for name, value in use.parameters]
+    return {"componentArn": arn, "parameters": parameters} if parameters else {"componentArn": arn}

@@ -612,7 +612,8 @@ class Rds:
 def install(aws: LocalAws) -> None:
     """Add clusters and instances to the server; functions trust the rehearsal's authority in place of Amazon's."""
     ours = trustme.CA(organization_name="Rehearsal", organization_unit_name="RDS Root CA")
-    rds = Rds(aws, aws.hosts.mirror.authority if aws.hosts is not None else ours)  # nodes download it as Amazon's bundle
+    # Nodes download the mirror's authority as Amazon's bundle.
+    rds = Rds(aws, aws.hosts.mirror.authority if aws.hosts is not None else ours)
     certificate = aws.directory / "rds-ca.pem"
     rds.authority.cert_pem.write_to_path(str(certificate))
     aws.binds.append((certificate, BUNDLE))

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from botocore.exceptions import NoCredentialsError, ParamValidationError
+
 if TYPE_CHECKING:
     from botocore.exceptions import BotoCoreError, ClientError
 
@@ -134,5 +136,9 @@ def from_client_error(error: ClientError) -> BenchwrightError:
 
 
 def from_connection_error(error: BotoCoreError) -> BenchwrightError:
-    """Translate a call that did not reach AWS or got no answer."""
+    """Translate a call that did not reach AWS or got no answer; one that botocore itself refuses is no case for patience."""
+    if isinstance(error, ParamValidationError | NoCredentialsError):
+        return AwsCallFailed(
+            f"A call was not sent: {error}. This is a defect of Benchwright: report it with this text."
+        )
     return TransientError(f"AWS did not answer: {error}")

@@ -237,6 +237,8 @@ def _stacks(client: ClientFactory) -> Iterator[Place]:
 def _objects(client: ClientFactory) -> Iterator[Place]:
     s3 = client("s3")
     for bucket in s3.list_buckets().get("Buckets", []):
+        if bucket["Name"].startswith("aws-sam-cli-managed-"):
+            continue  # packages of the application, uploaded before there was a secret
         for entry in _pages(s3, "list_object_versions", "Versions", Bucket=bucket["Name"]):
             version = {"VersionId": entry["VersionId"]} if entry.get("VersionId") not in (None, "null") else {}
             body = s3.get_object(Bucket=bucket["Name"], Key=entry["Key"], **version)["Body"].read()

@@ -8,11 +8,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from . import graph, schema
-from .engine import STACK, different, tag_property_of, tagged
 from .errors import ValidationError
 from .handler import HANDLERS
 from .intrinsics import Later, Scope, references
-from .model import Deployment, Resource, Stack
+from .model import STACK, Deployment, Resource, Stack
+from .properties import different, tag_property_of, tagged
+
+Detail = tuple[dict[str, Any], str]
+"""A ResourceChangeDetail, with the Replacement that it alone would mean."""
 
 _WEIGHT = {"False": 0, "Conditional": 1, "True": 2}
 
@@ -146,7 +149,7 @@ def _details(
     properties: Mapping[str, Any],
     definition: Mapping[str, Any],
     modified: Mapping[str, str],
-) -> list[tuple[dict[str, Any], str]]:
+) -> list[Detail]:
     """Each changed property with the replacement it alone would mean."""
     its = schema.of(resource.type)
     tags = tag_property_of(resource.type)
@@ -154,7 +157,7 @@ def _details(
     changed = different(former, properties)
     for name in sorted(changed):
         recreation = its.replacement(name, former.get(name), properties.get(name)) if its else "Never"
-        found.append(_detail(name, tags, recreation, "Static", "DirectModification"))
+        found.append(_detail(name, tags, recreation, "DirectModification"))
     for name in sorted(set(properties) - changed):
         for other, attribute in sorted(set(references(properties[name])), key=str):
             if modified.get(other) is None or (attribute is None and modified[other] == "False"):
@@ -162,7 +165,7 @@ def _details(
             recreation = its.replacement(name, None, properties[name]) if its else "Never"
             source = "ResourceReference" if attribute is None else "ResourceAttribute"
             entity = other if attribute is None else f"{other}.{attribute}"
-            found.append(_detail(name, tags, recreation, "Dynamic", source, entity))
+            found.append(_detail(name, tags, recreation, source, entity))
     if resource.definition.get("Metadata") != definition.get("Metadata"):
         target = {"Attribute": "Metadata", "RequiresRecreation": "Never"}
         found.append(({"Target": target, "Evaluation": "Static", "ChangeSource": "DirectModification"}, "False"))
@@ -172,17 +175,14 @@ def _details(
     return found
 
 
-def _detail(
-    name: str, tags: str | None, recreation: str, evaluation: str, source: str, entity: str | None = None
-) -> tuple[dict[str, Any], str]:
-    target = (
-        {"Attribute": "Tags", "RequiresRecreation": "Never"}
-        if name == tags
-        else {"Attribute": "Properties", "Name": name, "RequiresRecreation": recreation}
-    )
-    detail: dict[str, Any] = {"Target": target, "Evaluation": evaluation, "ChangeSource": source}
+def _detail(name: str, tags: str | None, recreation: str, source: str, entity: str | None = None) -> Detail:
+    """A detail of one property; an `entity` that causes it makes it Dynamic."""
+    target = {"Attribute": "Properties", "Name": name, "RequiresRecreation": recreation}
+    if name == tags:
+        target, recreation = {"Attribute": "Tags", "RequiresRecreation": "Never"}, "Never"
+    detail: dict[str, Any] = {"Target": target, "Evaluation": "Static", "ChangeSource": source}
     if entity:
-        detail["CausingEntity"] = entity
-    if name == tags or recreation == "Never":
+        detail |= {"Evaluation": "Dynamic", "CausingEntity": entity}
+    if recreation == "Never":
         return detail, "False"
-    return detail, "True" if recreation == "Always" and evaluation == "Static" else "Conditional"
+    return detail, "True" if recreation == "Always" and not entity else "Conditional"

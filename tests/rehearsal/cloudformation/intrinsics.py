@@ -136,7 +136,8 @@ class Scope:
         definition = (self.template.get("Resources") or {}).get(name)
         if definition is None or not self.exists(definition):
             raise ValidationError(
-                f"Template format error: Unresolved resource dependencies [{name}] in the Resources block of the template"
+                f"Template format error: Unresolved resource dependencies [{name}] in the Resources block "
+                "of the template"
             )
 
     def _holds(self, node: Any) -> bool:

@@ -10,6 +10,8 @@ from typing import Any
 from .parameters import Parameter
 from .templates import Template
 
+STACK = "AWS::CloudFormation::Stack"
+
 DEFAULT_POLICIES = {"AWS::RDS::DBCluster": "Snapshot"}
 """DeletionPolicy where a template has none, Delete for the others (user guide, "DeletionPolicy attribute")."""
 
@@ -110,8 +112,6 @@ class Stack:
     termination_protection: bool = False
     disable_rollback: bool = False
     retain_except_on_create: bool = False
-    notification_arns: list[str] = field(default_factory=list)
-    timeout_minutes: int | None = None
     parent_id: str | None = None
     root_id: str | None = None
     imports: set[str] = field(default_factory=set)
@@ -155,4 +155,3 @@ class ChangeSet:
     changes: list[dict[str, Any]] = field(default_factory=list)
     problems: list[dict[str, str]] = field(default_factory=list)
     """Failed validations, for DescribeEvents."""
-    notification_arns: list[str] = field(default_factory=list)

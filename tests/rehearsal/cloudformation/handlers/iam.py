@@ -3,8 +3,8 @@
 import json
 from typing import Any
 
+from ..calls import call
 from ..handler import Context, Handler, Made, Properties
-from ..request import call
 
 
 class Role(Handler):

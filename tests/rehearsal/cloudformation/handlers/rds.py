@@ -2,9 +2,9 @@
 
 from typing import Any
 
+from ..calls import call
 from ..errors import ResourceFailed
 from ..handler import Context, Handler, Made, Properties
-from ..request import call
 
 
 class RdsResource(Handler):

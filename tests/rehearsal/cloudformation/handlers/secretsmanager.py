@@ -3,12 +3,12 @@
 import json
 from typing import Any
 
+from ..calls import call
 from ..handler import Context, Handler, Made, Properties
-from ..request import call
 
 
 class Secret(Handler):
-    """A changed GenerateSecretString generates a new value, as in an account (user guide, AWS::SecretsManager::Secret)."""
+    """A changed GenerateSecretString generates a new value (user guide, AWS::SecretsManager::Secret)."""
 
     type = "AWS::SecretsManager::Secret"
 

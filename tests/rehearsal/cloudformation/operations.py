@@ -1,0 +1,247 @@
+"""What happens to a stack's resources: creating them, deleting them, and saying why it failed."""
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from . import graph
+from .errors import Cancelled, ResourceFailed
+from .handler import Context, Properties, handler
+from .intrinsics import Scope
+from .model import Deployment, Resource, Stack
+from .properties import tagged
+from .reasons import is_gone, reason_of
+from .templates import text
+
+if TYPE_CHECKING:
+    from .engine import Engine
+
+CANCELLED = {"CREATE": "Resource creation cancelled", "UPDATE": "Resource update cancelled"}
+REPLACING = "Requested update requires the creation of a new physical resource; hence creating one."
+_DYNAMIC = re.compile(r"\{\{resolve:(ssm|secretsmanager):([^}]+)\}\}")
+
+
+class Operation:
+    """What creating, updating and deleting share: properties, deletion, and saying why something failed."""
+
+    def __init__(self, engine: "Engine", stack: Stack) -> None:
+        self.engine, self.stack, self.clock = engine, stack, engine.aws.clock
+        self.failed = False
+        """Whether a resource failed: its siblings in progress are cancelled."""
+
+    def context(self, logical_id: str, *, snapshot: bool = False, cancellable: bool = True) -> Context:
+        return Context(
+            self.engine, self.stack, logical_id, (lambda: self.failed) if cancellable else (lambda: False), snapshot
+        )
+
+    def fail(self) -> None:
+        self.failed = True
+        self.clock.wake()
+
+    def scope(self, wanted: Deployment) -> Scope:
+        """The scope in which existing resources answer with what they are."""
+
+        def resource(name: str, attribute: str | None) -> Any:
+            found = self.stack.resources[name]
+            if attribute is None:
+                return found.physical_id
+            if attribute not in found.attributes:
+                raise ResourceFailed(f"Requested attribute {attribute} does not exist in schema for {found.type}")
+            return found.attributes[attribute]
+
+        return self.engine.scope(self.stack, wanted, resource)
+
+    def properties(self, scope: Scope, wanted: Deployment, definition: Mapping[str, Any]) -> dict[str, Any]:
+        """A resource's properties with functions evaluated, dynamic references resolved, and the stack's tags."""
+        values = self._resolved(scope.value(definition.get("Properties") or {}))
+        return tagged(definition["Type"], values, wanted.tags)
+
+    def _resolved(self, value: Any) -> Any:
+        if isinstance(value, dict):
+            return {name: self._resolved(item) for name, item in value.items()}
+        if isinstance(value, list):
+            return [self._resolved(item) for item in value]
+        if isinstance(value, str) and "{{resolve:" in value:
+            return _DYNAMIC.sub(self._dynamic, value)
+        return value
+
+    def _dynamic(self, hit: re.Match[str]) -> str:
+        """The value of a dynamic reference (user guide, "Dynamic references")."""
+        service, reference = hit[1], hit[2]
+        if service == "ssm":
+            answer = self.engine.client(self.stack, "ssm").get_parameter(Name=reference)
+            return str(answer["Parameter"]["Value"])
+        arn = re.match(r"arn:[^:]*:secretsmanager:[^:]*:[^:]*:secret:[^:]+", reference)
+        secret = arn[0] if arn else reference.split(":")[0]
+        kind, key, stage, version = [*reference[len(secret) :].lstrip(":").split(":"), "", "", "", ""][:4]
+        if kind not in ("", "SecretString"):
+            raise ResourceFailed(f"Could not parse SecretsManager reference {{{{resolve:secretsmanager:{reference}}}}}")
+        chosen = {"VersionStage": stage} if stage else {"VersionId": version} if version else {}
+        client = self.engine.client(self.stack, "secretsmanager")
+        content = client.get_secret_value(SecretId=secret, **chosen)["SecretString"]
+        return str(json.loads(content)[key]) if key else str(content)
+
+    def attempt(self, resource: Resource, verb: str, work: Callable[[], None]) -> bool:
+        """Do something to a resource; on failure write the event that says why and cancel the siblings."""
+        try:
+            work()
+        except Cancelled:
+            self.engine.event(self.stack, resource, f"{verb}_FAILED", CANCELLED[verb])
+            return False
+        except Exception as error:
+            self.engine.event(self.stack, resource, f"{verb}_FAILED", reason_of(error))
+            self.fail()
+            return False
+        return True
+
+    def make(self, resource: Resource, scope: Scope, wanted: Deployment, verb: str) -> None:
+        """Create a resource and wait until it is usable; `verb` is what the events call it."""
+        started = self.clock.now()
+        its = handler(resource.type)
+        context = self.context(resource.logical_id)
+        resource.properties = self.properties(scope, wanted, resource.definition)
+        self.fail_as_ordered(resource, context)
+        properties = Properties(resource.properties)
+        made = its.create(context, properties)
+        resource.physical_id, resource.attributes = made.physical_id, dict(made.attributes)
+        initiated = "Resource creation Initiated" if verb == "CREATE" else REPLACING
+        self.engine.event(self.stack, resource, f"{verb}_IN_PROGRESS", initiated)
+        resource.attributes |= its.ready(context, resource.physical_id, properties)
+        properties.check(resource.type, set(properties))
+        context.wait(max(0.0, started + its.seconds - self.clock.now()))
+
+    def fail_as_ordered(self, resource: Resource, context: Context) -> None:
+        """Fail, after some time, when somebody ordered it with `--fault stack:…`."""
+        name = resource.logical_id
+        fault = self.engine.aws.faults.take("stack", stack=self.stack.name, resource=name, type=resource.type)
+        if fault is not None:
+            context.wait(handler(resource.type).seconds)
+            raise ResourceFailed(fault.get("reason") or f"The rehearsal was asked to fail {name}")
+
+    def remove(self, resource: Resource, policy: str) -> bool:
+        """Delete one resource as its policy says, with the events; False when that failed."""
+        if policy == "Retain":
+            self.engine.event(self.stack, resource, "DELETE_SKIPPED")
+            return True
+        if not resource.physical_id:
+            self.engine.event(self.stack, resource, "DELETE_COMPLETE")
+            return True
+        self.engine.event(self.stack, resource, "DELETE_IN_PROGRESS")
+        its = handler(resource.type)
+        context = self.context(resource.logical_id, snapshot=policy == "Snapshot", cancellable=False)
+        properties = Properties(resource.properties)
+        try:
+            its.delete(context, resource.physical_id, properties)
+            context.wait(1)
+        except Exception as error:
+            if not is_gone(error):
+                self.engine.event(self.stack, resource, "DELETE_FAILED", reason_of(error))
+                return False
+        self.engine.event(self.stack, resource, "DELETE_COMPLETE")
+        return True
+
+    def remove_all(self, resources: Mapping[str, Resource], policy: Callable[[Resource], str]) -> list[str]:
+        """Delete resources, dependents first and each although another one failed; return those that failed."""
+        needed = {name: resource.dependencies & set(resources) for name, resource in resources.items()}
+        failed: list[str] = []
+
+        def work(name: str) -> bool:
+            if not self.remove(resources[name], policy(resources[name])):
+                failed.append(name)
+            return True
+
+        before = graph.reverse(needed)
+        graph.walk(before, before, work, self.clock)
+        return failed
+
+    def on_creation(self, resource: Resource) -> str:
+        """The policy when the operation that created a resource is rolled back."""
+        policy = resource.policy("DeletionPolicy")
+        if policy == "RetainExceptOnCreate" or (policy == "Retain" and self.stack.retain_except_on_create):
+            return "Delete"
+        return policy
+
+    def delete_stack(self, retained: set[str]) -> None:
+        def policy(resource: Resource) -> str:
+            its = resource.policy("DeletionPolicy")
+            return "Retain" if its == "RetainExceptOnCreate" or resource.logical_id in retained else its
+
+        present = {
+            name: resource for name, resource in self.stack.resources.items() if resource.status != "DELETE_COMPLETE"
+        }
+        failed = self.remove_all(present, policy)
+        if failed:
+            reason = f"The following resource(s) failed to delete: [{', '.join(failed)}]. "
+            self.engine.settle(self.stack, "DELETE_FAILED", reason)
+            return
+        self.stack.outputs = []
+        self.stack.deleted = self.engine.moment()
+        self.engine.settle(self.stack, "DELETE_COMPLETE")
+
+    def outputs(self, scope: Scope, wanted: Deployment) -> list[dict[str, str]]:
+        """The stack's outputs, evaluated."""
+        shown = []
+        for name, output in wanted.template.section("Outputs").items():
+            if not scope.exists(output):
+                continue
+            value = scope.value(output["Value"])
+            if isinstance(value, (dict, list)):
+                raise ResourceFailed(f"Template format error: Output {name} is malformed. The value must be text.")
+            entry = {"OutputKey": name, "OutputValue": text(value)}
+            if "Description" in output:
+                entry["Description"] = output["Description"]
+            if "Export" in output:
+                entry["ExportName"] = text(scope.value(output["Export"]["Name"]))
+                holder = self.engine.exports().get(entry["ExportName"])
+                if holder and holder[0] is not self.stack:
+                    raise ResourceFailed(
+                        f"Export with name {entry['ExportName']} is already exported by stack {holder[0].name}"
+                    )
+            shown.append(entry)
+        return shown
+
+
+class Creation(Operation):
+    """Creating a stack."""
+
+    def __init__(self, engine: "Engine", stack: Stack, wanted: Deployment) -> None:
+        super().__init__(engine, stack)
+        self.wanted = wanted
+
+    def run(self, on_failure: str) -> None:
+        scope = self.scope(self.wanted)
+        needed = graph.dependencies(scope)
+
+        def work(name: str) -> bool:
+            definition = self.wanted.template.resources[name]
+            resource = Resource(name, definition["Type"], definition, needed[name])
+            self.stack.resources[name] = resource
+            self.engine.event(self.stack, resource, "CREATE_IN_PROGRESS")
+            if not self.attempt(resource, "CREATE", lambda: self.make(resource, scope, self.wanted, "CREATE")):
+                return False
+            self.engine.event(self.stack, resource, "CREATE_COMPLETE")
+            return True
+
+        failed = graph.walk(needed, needed, work, self.clock)
+        reason = f"The following resource(s) failed to create: [{', '.join(failed)}]. "
+        if not failed:
+            try:
+                self.stack.outputs = self.outputs(scope, self.wanted)
+                self.engine.settle(self.stack, "CREATE_COMPLETE")
+                return
+            except Exception as error:
+                reason = reason_of(error) + ". "
+        if on_failure == "DO_NOTHING":
+            self.engine.settle(self.stack, "CREATE_FAILED", reason)
+        elif on_failure == "DELETE":
+            self.engine.settle(self.stack, "DELETE_IN_PROGRESS", f"{reason}Delete requested by user.")
+            self.delete_stack(set())
+        else:
+            self.engine.settle(self.stack, "ROLLBACK_IN_PROGRESS", f"{reason}Rollback requested by user.")
+            left = self.remove_all(self.stack.resources, self.on_creation)
+            if left:
+                reason = f"The following resource(s) failed to delete: [{', '.join(left)}]. "
+                self.engine.settle(self.stack, "ROLLBACK_FAILED", reason)
+            else:
+                self.engine.settle(self.stack, "ROLLBACK_COMPLETE")

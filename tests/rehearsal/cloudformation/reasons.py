@@ -1,0 +1,48 @@
+"""Why a resource failed, in the words of CloudFormation's events."""
+
+import sys
+import traceback
+import uuid
+
+from botocore.exceptions import ClientError
+
+from .errors import ResourceFailed, ResourceGone, ValidationError
+
+_HANDLER_CODES = {
+    "AlreadyExists": "AlreadyExists",
+    "EntityAlreadyExists": "AlreadyExists",
+    "AccessDenied": "AccessDenied",
+    "NotFound": "NotFound",
+    "NoSuchEntity": "NotFound",
+    "Throttl": "Throttling",
+}
+
+
+def is_gone(error: Exception) -> bool:
+    """Whether a deletion failed because there is nothing to delete."""
+    if isinstance(error, ResourceGone):
+        return True
+    if not isinstance(error, ClientError):
+        return False
+    code = str(error.response["Error"]["Code"])
+    return any(word in code for word in ("NotFound", "NoSuch", "DoesNotExist", "NonExistent")) or code == "404"
+
+
+def reason_of(error: Exception) -> str:
+    """Why a resource failed, as the event says it."""
+    if isinstance(error, ClientError):
+        answer = error.response["Error"]
+        metadata = error.response.get("ResponseMetadata", {})
+        code = next(
+            (its for word, its in _HANDLER_CODES.items() if word in str(answer["Code"])), "GeneralServiceException"
+        )
+        return (
+            f'Resource handler returned message: "{answer.get("Message")} (Service: {error.operation_name}, '
+            f'Status Code: {metadata.get("HTTPStatusCode")}, Request ID: {metadata.get("RequestId")})" '
+            f"(RequestToken: {uuid.uuid4()}, HandlerErrorCode: {code})"
+        )
+    message = getattr(error, "message", None) or str(error)
+    if isinstance(error, (ResourceFailed, ValidationError)) or hasattr(error, "message"):
+        return str(message)
+    traceback.print_exception(error, file=sys.stderr)
+    return f"The rehearsal itself failed: {type(error).__name__}: {error}"

@@ -1,0 +1,314 @@
+"""EC2 instances that are real: moto keeps the books, each running instance is a host.
+
+An instance boots on the clock, runs its units and its user data, and shows its agent in Systems Manager. Who wants to
+know (Systems Manager, Auto Scaling) watches.
+"""
+
+import functools
+import logging
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from moto.ec2.models import ec2_backends
+from moto.iam.models import iam_backends
+
+from tests.rehearsal.aws import LocalAws
+from tests.rehearsal.hosts.host import Completed, FileSystems, Host, HostError
+from tests.rehearsal.server import ServiceError
+from tests.rehearsal.services import efs, work
+from tests.rehearsal.services.images import Images
+
+logger = logging.getLogger("rehearsal")
+
+GROUP_TAG = "aws:autoscaling:groupName"
+# AWS seconds.
+RUNNING_SECONDS = 15
+ONLINE_SECONDS = 75
+TERMINATING_SECONDS = 20
+# Wall seconds: cloud-init waits for ever, a rehearsal does not.
+USER_DATA_SECONDS = 300
+# Words of `--fault node:WORD` that the stand-ins on a node look for, each as a file of that name.
+NODE_FAULTS = ("verify-installation",)
+FAULTS_DIRECTORY = "/run/rehearsal-faults"
+
+
+def install(aws: LocalAws) -> None:
+    """Make instances real, and leave one AMI in the account: Ubuntu."""
+    aws.machines = Machines(aws)
+    aws.machines.images.publish_parent()
+
+
+def stop(aws: LocalAws) -> None:
+    """End every host."""
+    aws.machines.end()
+
+
+class Machine:
+    """One instance: moto's record of it, and its host while it runs. It is the instance's own metadata, too."""
+
+    def __init__(self, aws: LocalAws, instance: Any, role: Any, user_data: str) -> None:
+        self._aws = aws
+        self.instance = instance
+        self.role_arn: str | None = role.arn if role else None
+        self.role_name: str = role.name if role else ""
+        self.user_data = user_data
+        self.host: Host | None = None
+        self.online = False  # the agent has registered, and is reachable
+        self.ending = False
+        self.gone = threading.Event()
+        self.lifecycle_state: Callable[[], str] = lambda: ""  # Auto Scaling knows it
+        self._credentials: dict[str, str] | None = None
+
+    @property
+    def instance_id(self) -> str:
+        return str(self.instance.id)
+
+    @property
+    def id(self) -> str:
+        return self.instance_id
+
+    @property
+    def image_id(self) -> str:
+        return str(self.instance.image_id)
+
+    @property
+    def instance_type(self) -> str:
+        return str(self.instance.instance_type)
+
+    @property
+    def address(self) -> str:
+        return str(self.instance.private_ip_address)
+
+    @property
+    def name(self) -> str:
+        """The host name that EC2 gives: ip-10-0-1-5."""
+        return f"ip-{self.address.replace('.', '-')}"
+
+    @property
+    def availability_zone(self) -> str:
+        return str(self.instance.placement.zone)
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """Only shown in the metadata when the instance allows it."""
+        if self.instance.metadata_options.instance_metadata_tags != "enabled":
+            return {}
+        return self.all_tags
+
+    @property
+    def all_tags(self) -> dict[str, str]:
+        return {tag["key"]: tag["value"] for tag in self.instance.get_tags()}
+
+    def credentials(self) -> dict[str, str]:
+        """Keys of the instance's role; calls made with them stand in calls.jsonl under the instance's id."""
+        if self._credentials is None and self.role_arn:
+            keys = self._aws.assume(self.role_arn, self.id)
+            self._credentials = {
+                "AccessKeyId": keys.access_key,
+                "SecretAccessKey": keys.secret_key,
+                "Token": keys.token or "",
+            }
+        return self._credentials or {}
+
+    def run(self, script: str, *, environment: Mapping[str, str] | None = None, timeout: float) -> Completed:
+        """Run a script on the host, as root; a host that is no more answers with exit status 255."""
+        host = self.host
+        if host is None:
+            return Completed(255, "", f"{self.id} is not running\n")
+        with self._aws.clock.busy():
+            return host.run(script, environment=environment or {}, timeout=timeout)
+
+
+class Machines:
+    """All instances of the account."""
+
+    def __init__(self, aws: LocalAws) -> None:
+        self._aws = aws
+        self._backend = ec2_backends[aws.account][aws.region]
+        self._run_instances = self._backend.run_instances
+        self._backend.run_instances = self._run
+        self._backend.terminate_instances = self._terminate
+        self.images = Images(aws, self._backend)
+        self.by_id: dict[str, Machine] = {}
+        self.watchers: list[Callable[[Machine], None]] = []
+
+    def launch(
+        self,
+        *,
+        image_id: str,
+        instance_type: str,
+        subnet_id: str | None,
+        security_group_ids: Sequence[str] = (),
+        profile: str | None = None,
+        user_data: Any = None,
+        tags: Mapping[str, str] | None = None,
+        **attributes: Any,
+    ) -> Machine:
+        """Start one instance on behalf of a service of AWS. `profile` is a name or an ARN."""
+        named = "iam_instance_profile_arn" if profile and profile.startswith("arn:") else "iam_instance_profile_name"
+        reservation = self._run(
+            image_id,
+            1,
+            user_data,
+            [],
+            instance_type=instance_type,
+            is_instance_type_default=False,
+            region_name=self._aws.region,
+            subnet_id=subnet_id,
+            security_group_ids=list(security_group_ids),
+            tags={"instance": dict(tags or {})},
+            **{named: profile},
+            **attributes,
+        )
+        machine = self.by_id[reservation.instances[0].id]
+        if profile:
+            self._backend.associate_iam_instance_profile(instance_id=machine.id, **{named: profile})
+        return machine
+
+    def terminate(self, instance_id: str) -> None:
+        """Begin to end an instance; nothing happens to one that is ending already."""
+        self._terminate([instance_id])
+
+    def drop_unused_layers(self) -> None:
+        in_use = {machine.image_id for machine in self.by_id.values() if not machine.gone.is_set()}
+        self.images.drop_unused(in_use)
+
+    def end(self) -> None:
+        for machine in self.by_id.values():
+            machine.ending = True
+            if machine.host:
+                machine.host.stop()
+
+    def _run(self, image_id: str, count: int, user_data: Any, security_group_names: Any, **attributes: Any) -> Any:
+        """RunInstances: moto's, for images that exist, and then a host for each instance."""
+        template = attributes.get("launch_template")
+        data = self._backend._get_template_from_args(template).data if template else {}
+        image_id = image_id or data.get("ImageId", "")
+        self.images.layer(image_id)
+        given = data.get("IamInstanceProfile") or {}
+        profile = self._profile(
+            attributes.get("iam_instance_profile_name") or given.get("Name"),
+            attributes.get("iam_instance_profile_arn") or given.get("Arn"),
+        )
+        reservation = self._run_instances(image_id, count, user_data, security_group_names, **attributes)
+        for instance in reservation.instances:
+            instance._state.name, instance._state.code = "pending", 0
+            text = instance.user_data.decode() if instance.user_data else ""
+            machine = Machine(self._aws, instance, profile.roles[0] if profile and profile.roles else None, text)
+            self.by_id[instance.id] = machine
+            work.start(self._aws.clock, functools.partial(self._boot, machine))
+        return reservation
+
+    def _profile(self, name: str | None, arn: str | None) -> Any:
+        if not name and not arn:
+            return None
+        for profile in iam_backends[self._aws.account]["aws"].instance_profiles.values():
+            if profile.arn == arn or profile.name == name:
+                return profile
+        raise ServiceError(
+            "InvalidParameterValue",
+            f"Value ({arn or name}) for parameter iamInstanceProfile is invalid. "
+            f"Invalid IAM Instance Profile {'ARN' if arn else 'name'}",
+        )
+
+    def _boot(self, machine: Machine) -> None:
+        clock = self._aws.clock
+        begun = clock.now()
+        if clock.sleep(RUNNING_SECONDS, lambda: machine.ending):
+            return
+        try:
+            with clock.busy():
+                machine.host = self._aws.hosts.boot(
+                    machine.name,
+                    machine.address,
+                    image=self.images.layer(machine.image_id),
+                    metadata=machine,
+                    file_systems=self._file_systems(machine),
+                )
+        except (HostError, OSError) as error:
+            logger.exception("the instance %s cannot be started", machine.id)
+            machine.instance.state_reason.code = "Server.InternalError"
+            machine.instance.state_reason.message = f"Server.InternalError: {error}"
+            self.terminate(machine.id)
+            return
+        machine.instance._state.name, machine.instance._state.code = "running", 16
+        self._tell(machine)
+        with clock.busy():
+            self._plant_faults(machine)
+            machine.host.run_boot()
+            self._run_user_data(machine)
+        if clock.sleep(begun + ONLINE_SECONDS - clock.now(), lambda: machine.ending):
+            return
+        if machine.role_arn is None:
+            return  # an agent without credentials does not register
+        if GROUP_TAG in machine.all_tags and self._aws.faults.take("node:ssm-offline", instance=machine.id):
+            return
+        machine.online = True
+        self._tell(machine)
+
+    def _plant_faults(self, machine: Machine) -> None:
+        if GROUP_TAG not in machine.all_tags:
+            return
+        for word in NODE_FAULTS:
+            if self._aws.faults.take(f"node:{word}", instance=machine.id):
+                machine.run(f"mkdir -p {FAULTS_DIRECTORY} && touch {FAULTS_DIRECTORY}/{word}", timeout=10)
+
+    def _run_user_data(self, machine: Machine) -> None:
+        """As cloud-init's last stage does, after the units: a script, once, as root, its output in a log."""
+        if not machine.user_data.strip():
+            return
+        if not machine.user_data.startswith("#!"):
+            raise NotImplementedError(f"user data of {machine.id} is no script: {machine.user_data[:40]!r}")
+        completed = machine.run(machine.user_data, timeout=USER_DATA_SECONDS)
+        log = completed.stdout + completed.stderr
+        machine.run(
+            f"cat > /var/log/cloud-init-output.log <<'END-OF-CLOUD-INIT-OUTPUT'\n{log}\nEND-OF-CLOUD-INIT-OUTPUT\n",
+            timeout=10,
+        )
+        if completed.returncode:
+            logger.warning("user data of %s ended with %s: %s", machine.id, completed.returncode, log[-2000:])
+
+    def _file_systems(self, machine: Machine) -> FileSystems:
+        if self._aws.directory not in efs.INSTALLED:
+            return FileSystems()
+        return efs.file_systems(self._aws, machine.role_arn)
+
+    def _terminate(self, instance_ids: list[str]) -> list[tuple[Any, Any]]:
+        """TerminateInstances: answers at once, the shutdown follows."""
+        if not instance_ids:
+            raise ServiceError("InvalidParameterCombination", "No instances specified")
+        answer = []
+        for instance_id in instance_ids:
+            if instance_id not in self.by_id:
+                raise ServiceError("InvalidInstanceID.NotFound", f"The instance ID '{instance_id}' does not exist")
+        for instance_id in instance_ids:
+            machine = self.by_id[instance_id]
+            state = machine.instance._state
+            answer.append((machine.instance, type(state)(state.name, state.code)))
+            if not machine.ending:
+                machine.ending = True
+                state.name, state.code = "shutting-down", 32
+                work.start(self._aws.clock, functools.partial(self._shut_down, machine))
+        return answer
+
+    def _shut_down(self, machine: Machine) -> None:
+        machine.online = False
+        self._tell(machine)
+        with self._aws.clock.busy():
+            if machine.host:
+                machine.host.stop()
+                machine.host = None
+        self._aws.clock.sleep(TERMINATING_SECONDS)
+        reason = machine.instance.state_reason
+        machine.instance.terminate()
+        if reason.code:
+            machine.instance.state_reason = reason
+        machine.gone.set()
+        self._tell(machine)
+        self.drop_unused_layers()
+
+    def _tell(self, machine: Machine) -> None:
+        for watcher in list(self.watchers):
+            watcher(machine)
+        self._aws.clock.wake()

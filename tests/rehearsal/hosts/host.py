@@ -21,6 +21,7 @@ from pathlib import Path
 import trustme
 
 from tests.rehearsal.hosts.base_image import REHEARSAL, STANDINS, launcher, make_base_image, mounts_of_the_interpreter
+from tests.rehearsal.hosts.exports import export, withdraw
 from tests.rehearsal.hosts.metadata import InstanceMetadata, MetadataService
 from tests.rehearsal.hosts.mirror import HOSTS as MIRRORED
 from tests.rehearsal.hosts.mirror import Mirror
@@ -309,7 +310,7 @@ class Hosts:
         Its units are not started yet (`run_boot`). Raises HostError when the kernel refuses.
         """
         directory = self.directory / "running" / name
-        for part in ("root", "upper", "work", "host"):
+        for part in ("root", "upper", "work", "host", "efs"):
             (directory / part).mkdir(parents=True)
         host = Host(name, address, directory, self, image)
         host.tell("instance.json", json.dumps(self._surroundings(metadata, file_systems)))
@@ -331,6 +332,8 @@ class Hosts:
         with self._lock:
             self.running.pop(host.name, None)
             self.metadata.instances.pop(host.address, None)
+        for exported in (self.directory / "exports" / host.name).glob("*"):
+            withdraw(exported)
         self.write_names()
 
     def add_name(self, name: str, address: str | None = None) -> str:
@@ -367,19 +370,21 @@ class Hosts:
         }
 
     def _mounts(self, directory: Path, file_systems: FileSystems) -> dict[Path, Path]:
-        (directory / "efs").mkdir(mode=0o700)
         mounts = {
             **mounts_of_the_interpreter(),
             REHEARSAL / "host": directory / "host",
             Path("/etc/hosts"): directory / "etc-hosts",
+            REHEARSAL / "efs": directory / "efs",
         }
-        mounts[REHEARSAL / "efs"] = directory / "efs"
         for file_system, points in file_systems.access_points.items():
             for name, point in points.items():
                 if not point.directory.exists():
                     point.directory.mkdir(parents=True)
                     os.chown(point.directory, point.uid, point.gid)
                     point.directory.chmod(point.permissions)
+                exported = self.directory / "exports" / directory.name / name
+                exported.mkdir(parents=True)
+                export(point.directory, exported, file_systems.actions)
                 (directory / "efs" / file_system / name).mkdir(parents=True)
-                mounts[REHEARSAL / "efs" / file_system / name] = point.directory
+                mounts[REHEARSAL / "efs" / file_system / name] = exported
         return mounts

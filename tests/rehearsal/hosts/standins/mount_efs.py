@@ -1,14 +1,9 @@
-"""`mount.efs`, the mount helper of amazon-efs-utils: its option checks, and a bind of the access point's directory
-here.
+"""`mount.efs`, the mount helper of amazon-efs-utils: its option checks, and a bind of what the host is handed here.
 
-Root is squashed unless the role has ClientRootAccess: an id-mapped mount shows root as nobody (65534) to the file
-system, and where the kernel cannot do that, the mount is read-only, which refuses root's writes just as surely.
+What root may do there, and whether anybody may write, was decided when the file system was exported to the host.
 """
 
-import ctypes
-import os
 import re
-import signal
 import subprocess
 from pathlib import Path
 
@@ -16,11 +11,6 @@ from .surroundings import complain, metadata, surroundings
 
 LOG = Path("/var/log/amazon/efs/mount.log")
 VERSION = Path("/etc/amazon/efs/VERSION")
-MOUNT_SETATTR, OPEN_TREE, MOVE_MOUNT = 442, 428, 429
-MOUNT_ATTR_IDMAP = 0x00100000
-AT_FDCWD, AT_EMPTY_PATH, OPEN_TREE_CLONE, MOVE_MOUNT_F_EMPTY_PATH = -100, 0x1000, 1, 4
-CLONE_NEWUSER = 0x10000000
-NOBODY = 65534
 
 
 def main(arguments: list[str]) -> int:
@@ -71,43 +61,12 @@ def _problem_with(file_system: str, path: str, options: dict[str, str]) -> str |
 
 
 def _mount(file_system: str, options: dict[str, str], target: str) -> str | None:
-    told = surroundings()
-    source = told["access_points"][file_system][options["accesspoint"]]
-    actions = told["file_system_actions"]
+    source = surroundings()["access_points"][file_system][options["accesspoint"]]
     if not Path(target).is_dir():
         return f"mount.nfs4: mount point {target} does not exist"
-    if "ClientRootAccess" not in actions and _mount_without_root(source, target):
-        return None
     command = ["mount", "--bind", source, target]
-    if "ClientWrite" not in actions or "ClientRootAccess" not in actions:
-        command[1:1] = ["-o", "ro"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
     return done.stderr.strip() if done.returncode else None
-
-
-def _mount_without_root(source: str, target: str) -> bool:
-    """Bind `source` with root mapped to nobody. False when this kernel or file system cannot."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    child = os.fork()
-    if child == 0:
-        os.unshare(CLONE_NEWUSER)
-        signal.pause()
-    try:
-        while Path(f"/proc/{child}/ns/user").readlink() == Path("/proc/self/ns/user").readlink():
-            os.sched_yield()
-        for kind in ("uid_map", "gid_map"):
-            Path(f"/proc/{child}/{kind}").write_text(f"{NOBODY} 0 1\n1 1 {NOBODY - 1}\n")
-        users = os.open(f"/proc/{child}/ns/user", os.O_RDONLY)
-        tree = libc.syscall(OPEN_TREE, AT_FDCWD, source.encode(), OPEN_TREE_CLONE)
-        attributes = (ctypes.c_uint64 * 4)(MOUNT_ATTR_IDMAP, 0, 0, users)
-        if libc.syscall(MOUNT_SETATTR, tree, b"", AT_EMPTY_PATH, ctypes.byref(attributes), ctypes.sizeof(attributes)):
-            return False
-        return libc.syscall(MOVE_MOUNT, tree, b"", AT_FDCWD, target.encode(), MOVE_MOUNT_F_EMPTY_PATH) == 0
-    except OSError:
-        return False
-    finally:
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
 
 
 def _log(line: str) -> None:

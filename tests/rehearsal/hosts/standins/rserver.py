@@ -92,8 +92,6 @@ class Server:
         for warning in self.files.warnings:
             log.write("WARNING", warning)
         key_hash = f"{zlib.crc32(self.files.key):08X}"
-        log.write("INFO", f"Using secure key file: {self.files.key_file}")
-        log.write("INFO", f"Secure key hash: ({key_hash})")
         if self.files.balanced and self.database.provider != "postgresql":
             raise ConfigurationError(
                 "Load balancing needs provider=postgresql in database.conf: nodes cannot share SQLite"

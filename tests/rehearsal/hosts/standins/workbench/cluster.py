@@ -121,7 +121,7 @@ def join(link: Connection, place: Place, key_hash: str, protocol: str) -> int:
             f"The secure cookie key of this node (hash {key_hash}) is not the one of the cluster (hash {cluster[0]})"
         )
     if status == INVALID_PROTOCOL:
-        raise Refused(f"The protocol of this node ({protocol}) is not the one of the cluster ({cluster[1]})")
+        raise Refused(f"Invalid protocol: {protocol} does not match the cluster's {cluster[1]}")
     return number
 
 

@@ -1,0 +1,131 @@
+"""A small cluster for tests: an image, a PostgreSQL, a bundle as Benchwright renders it, and nodes that apply it."""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from benchwright.models import Account, ImagePlan, License, Plan, Wanted
+from benchwright.plan import Secret
+from benchwright.rendering import Bundle, Endpoint, make_bundle
+from tests.nodes import templates
+from tests.nodes.conftest import PYTHON_VERSIONS, R_VERSIONS, WORKBENCH, World
+from tests.rehearsal.hosts.host import AccessPoint, Completed, FileSystems, Host
+from tests.rehearsal.postgres import Postgres
+
+BUCKET, FILE_SYSTEM = "benchwright-bucket", "fs-0123456789abcdef0"
+HOME_POINT, SHARED_POINT = "fsap-0123456789abcdef0", "fsap-0123456789abcdef1"
+FOLDER = f"{BUCKET}/clusters/workbench/configuration"
+KEY, PASSWORD = "0123456789abcdef" * 4, "a database password with $pecial 'characters'"
+NAMES = {
+    "AWS::Region": "us-east-1",
+    "Application": "benchwright",
+    "Cluster": "workbench",
+    "BucketName": BUCKET,
+    "FileSystemId": FILE_SYSTEM,
+    "HomeAccessPointId": HOME_POINT,
+    "SharedStorageAccessPointId": SHARED_POINT,
+    "AutoScalingGroup": "benchwright-workbench-nodes-group",
+    "NodeLogGroup": "/benchwright/nodes",
+}
+ROOT_ACCESS = frozenset({"ClientMount", "ClientWrite", "ClientRootAccess"})
+
+
+@dataclass
+class Cluster:
+    """What the nodes of one cluster share."""
+
+    world: World
+    image: Path
+    postgres: Postgres
+    endpoint: str
+    directory: Path
+    actions: frozenset[str] = ROOT_ACCESS
+    nodes: list[Host] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        database = {"username": "rstudio", "password": PASSWORD}
+        self.database = Secret(self.world.aws.secret("benchwright/workbench/database", json.dumps(database)), "v1")
+        self.key = Secret(self.world.aws.secret("benchwright/workbench/secure-cookie-key", KEY), "v1")
+
+    def publish(self, *, accounts: list[Account] | None = None, locked: list[str] | None = None, **wanted: Any) -> str:
+        """Put a configuration into the bucket and make it the current one; gives its hash."""
+        plan = Plan(
+            cluster="workbench",
+            wanted=Wanted.model_validate(
+                {
+                    "workbench": {"version": WORKBENCH},
+                    "r_versions": R_VERSIONS.split(),
+                    "python_versions": PYTHON_VERSIONS.split(),
+                    "nodes": {"count": 2, "instance_type": "m6i.xlarge"},
+                    "database": {"min_capacity": 0.5, "max_capacity": 4},
+                    "config": wanted.get("config", {}),
+                }
+            ),
+            image=ImagePlan(ami=None, parent_image="ami-0123456789abcdef0", generation=1),
+            license=wanted.get("license"),
+            accounts=accounts or [],
+            locked_accounts=locked or [],
+            sources={},
+        )
+        return self.upload(make_bundle(plan, Endpoint(self.endpoint, self.postgres.port), self.database, self.key))
+
+    def upload(self, bundle: Bundle) -> str:
+        self.world.aws.objects[f"{FOLDER}/{bundle.configuration}.tar.gz"] = bundle.archive
+        self.world.aws.objects[f"{FOLDER}/current"] = bundle.configuration.encode()
+        return bundle.configuration
+
+    def license(self, text: str) -> License:
+        return License(secret_arn=self.world.aws.secret("benchwright/license/file", text), secret_version="v1")
+
+    def add_node(self) -> Host:
+        """Boot an instance of the image: its units start, then its user data runs, as on EC2."""
+        points = {
+            HOME_POINT: AccessPoint(self.directory / "home"),
+            SHARED_POINT: AccessPoint(self.directory / "shared-storage", permissions=0o1777),
+        }
+        file_systems = FileSystems({FILE_SYSTEM: points}, self.actions)
+        node = self.world.boot(10 + len(self.nodes), image=self.image, file_systems=file_systems)
+        self.nodes.append(node)
+        node.run_boot()
+        done = node.run(templates.user_data(NAMES), timeout=60)
+        assert done.returncode == 0, done.stderr
+        return node
+
+    def run(self, node: Host, mode: str, stale_nodes: str = "") -> Completed:
+        """Run the node script as Run Command does."""
+        environment = {"SSM_Mode": mode, "SSM_StaleNodes": stale_nodes}
+        return node.run(templates.node_script(NAMES), environment=environment, timeout=90)
+
+    def apply(self, node: Host) -> dict[str, Any]:
+        """Apply the current configuration, which must succeed; gives the report."""
+        done = self.run(node, "apply")
+        assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+        return report(done)
+
+    def fail_to_apply(self, node: Host) -> str:
+        """Apply the current configuration, which must fail; gives the error of the report."""
+        done = self.run(node, "apply")
+        assert done.returncode == 1, done.stdout
+        return str(report(done)["error"])
+
+    def statuses(self) -> list[tuple[str, str]]:
+        """IPv4 and status of each row, from the database itself."""
+        link = self.postgres.connect("rstudio", PASSWORD, "rstudio")
+        with link, link.cursor() as cursor:
+            cursor.execute("select ipv4, status from node order by ipv4")
+            rows = cursor.fetchall()
+        link.close()
+        return rows
+
+    def stop(self) -> None:
+        for node in self.nodes:
+            node.stop()
+
+
+def report(done: Completed) -> dict[str, Any]:
+    """The one line of JSON that the script prints."""
+    assert done.stdout.count("\n") <= 1, done.stdout
+    assert len(done.stdout.encode()) <= 2400
+    told: dict[str, Any] = json.loads(done.stdout)
+    return told

@@ -1,0 +1,155 @@
+"""Hosts in namespaces for the tests of this folder: they need root, and say so instead of being skipped."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import yaml
+from psycopg2 import sql
+
+from tests.nodes.aws_of_nodes import AwsOfNodes
+from tests.rehearsal.hosts import awstoe
+from tests.rehearsal.hosts.host import FileSystems, Host, Hosts
+from tests.rehearsal.hosts.network import GATEWAY
+from tests.rehearsal.postgres import Postgres
+
+if TYPE_CHECKING:
+    from tests.nodes.cluster import Cluster
+
+DATABASE = "workbench.cluster-c0ffee.us-east-1.rds.amazonaws.com"
+IMAGE = Path(__file__).parents[2] / "image"
+WORKBENCH, R_VERSIONS, PYTHON_VERSIONS = "2026.07.1+147.pro6", "4.5.2 4.4.3", "3.13.9"
+VALUES = {"{workbench_version}": WORKBENCH, "{r_versions}": R_VERSIONS, "{python_versions}": PYTHON_VERSIONS}
+
+
+@dataclass
+class Metadata:
+    """What the metadata service tells about a host of a test."""
+
+    instance_id: str
+    address: str
+    image_id: str = "ami-0123456789abcdef0"
+    availability_zone: str = "us-east-1a"
+    role_name: str = "node"
+    user_data: str = ""
+    state: str = "InService"
+    tags: dict[str, str] = field(default_factory=dict)
+
+    def credentials(self) -> dict[str, str]:
+        return {"AccessKeyId": "AKIAREHEARSAL", "SecretAccessKey": "not-a-secret", "Token": "token"}
+
+    def lifecycle_state(self) -> str:
+        return self.state
+
+
+@dataclass
+class World:
+    """The network, the mirror and the hosts of a test session."""
+
+    hosts: Hosts
+    aws: AwsOfNodes
+
+    def boot(
+        self,
+        number: int,
+        *,
+        image: Path | None = None,
+        file_systems: FileSystems | None = None,
+        tags: dict[str, str] | None = None,
+    ) -> Host:
+        """A host with the address 10.0.1.NUMBER."""
+        address = f"10.0.1.{number}"
+        metadata = Metadata(f"i-{number:017x}", address, tags=tags or {})
+        name = f"ip-{address.replace('.', '-')}"
+        return self.hosts.boot(
+            name, address, image=image, metadata=metadata, file_systems=file_systems or FileSystems()
+        )
+
+
+@pytest.fixture(scope="package")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """The tests of this folder run in a network and mount namespace of their own."""
+    if os.geteuid():
+        pytest.fail(
+            "The tests of nodes make namespaces and mounts, so they need root: run them with sudo.", pytrace=False
+        )
+    kinds = {"net": os.CLONE_NEWNET, "mnt": os.CLONE_NEWNS}
+    before = {kind: os.open(f"/proc/self/ns/{kind}", os.O_RDONLY) for kind in kinds}
+    where = Path.cwd()
+    os.unshare(os.CLONE_NEWNET | os.CLONE_NEWNS)
+    subprocess.run(["mount", "--make-rprivate", "/"], check=True, timeout=10)
+    aws = AwsOfNodes()
+    hosts = Hosts(tmp_path_factory.mktemp("world") / "hosts", endpoint=f"http://{GATEWAY}:{aws.port}")
+    hosts.start()
+    try:
+        yield World(hosts, aws)
+    finally:
+        hosts.stop()
+        aws.stop()
+        for kind, number in before.items():
+            os.setns(number, kinds[kind])
+            os.close(number)
+        os.chdir(where)
+
+
+@pytest.fixture
+def host(world: World) -> Iterator[Host]:
+    """One host of the parent image."""
+    made = world.boot(200)
+    yield made
+    made.stop()
+
+
+def run_components(host: Host, *phases: str) -> list[str]:
+    """Run phases of all components of image/recipe.yaml; gives the build log. Fails the test at the first failed step."""
+    log: list[str] = []
+    for phase in phases:
+        for use in yaml.safe_load((IMAGE / "recipe.yaml").read_text())["components"]:
+            document = yaml.safe_load((IMAGE / "components" / use["file"]).read_text())
+            parameters = {name: VALUES.get(value, value) for name, value in use.get("parameters", {}).items()}
+            failure = awstoe.run_phase(host, document, phase, parameters, log=log.append)
+            assert failure is None, f"{use['name']}: {failure}\n" + "\n".join(log[-30:])
+    return log
+
+
+@pytest.fixture(scope="package")
+def image(world: World) -> Iterator[Path]:
+    """The AMI that the components make, as Image Builder makes it."""
+    builder = world.boot(250)
+    run_components(builder, "build", "validate")
+    layer = world.hosts.directory / "images" / "ami"
+    layer.mkdir(parents=True)
+    builder.capture(layer)
+    builder.stop()
+    yield layer
+    shutil.rmtree(layer)
+
+
+@pytest.fixture(scope="package")
+def postgres(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+    """A server whose certificate the image trusts as Amazon's, at an address that nodes reach."""
+    address = world.hosts.add_name(DATABASE)
+    directory = tmp_path_factory.mktemp("postgres")
+    authority = world.hosts.mirror.authority
+    with Postgres(directory, names=[DATABASE], addresses=[address], authority=authority) as server:
+        yield server
+
+
+@pytest.fixture
+def cluster(world: World, image: Path, postgres: Postgres, tmp_path: Path) -> Iterator["Cluster"]:
+    """A cluster without nodes, in a database of its own that is empty."""
+    from tests.nodes.cluster import PASSWORD, Cluster
+
+    postgres.execute(sql.SQL("create role rstudio login password {}").format(sql.Literal(PASSWORD)))
+    postgres.execute("create database rstudio owner rstudio")
+    made = Cluster(world, image, postgres, DATABASE, tmp_path)
+    yield made
+    made.stop()
+    postgres.execute("drop database rstudio with (force)")
+    postgres.execute("drop role rstudio")
+    world.aws.calls.clear()

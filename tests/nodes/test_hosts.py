@@ -1,0 +1,120 @@
+"""A host is isolated like a machine of its own, and an AMI is what was changed on one."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.nodes.conftest import World
+from tests.rehearsal.hosts.host import Host, HostError
+
+
+def lines(host: Host, script: str, user: str = "root") -> list[str]:
+    """The output of a script that must succeed."""
+    done = host.run(f"#!/bin/bash\nset -euo pipefail\n{script}", timeout=20, user=user)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+def test_a_host_has_its_own_name_address_and_processes(host: Host) -> None:
+    assert lines(
+        host, "hostname; hostname -i; getent hosts ip-10-0-1-200.ec2.internal | cut -d' ' -f1; echo $$ | wc -c"
+    ) == [
+        "ip-10-0-1-200",
+        "10.0.1.200",
+        "10.0.1.200",
+        "3",
+    ]
+
+
+def test_what_a_host_changes_stays_there(host: Host) -> None:
+    lines(host, "useradd --uid 5001 anna; rm /etc/os-release; touch /usr/bin/new /tmp/new")
+    assert lines(host, "id -u anna; ls /tmp/new /usr/bin/new") == ["5001", "/tmp/new", "/usr/bin/new"]
+    assert "anna" not in Path("/etc/passwd").read_text()
+    assert not Path("/usr/bin/new").exists()
+    assert Path("/etc/os-release").exists()
+
+
+def test_a_host_hides_what_its_machine_has(host: Host) -> None:
+    people = lines(host, "awk -F: '$3 >= 900 { print $1 }' /etc/passwd")
+    assert people == ["nobody", "ubuntu"]
+    for command in ("R", "aws", "rskey", "rstudio-server", "psql", "chronyc", "mount.efs", "go"):
+        assert host.run(f"command -v {command}", timeout=5).returncode != 0, command
+    assert lines(host, ". /etc/os-release; echo $ID $VERSION_ID") == ["ubuntu 24.04"]
+
+
+def test_a_script_is_run_by_sh_unless_its_first_line_says_otherwise(host: Host) -> None:
+    assert host.run("ps -o comm= $PPID", timeout=5).stdout == "sh\n"
+    assert host.run("#!/bin/bash\nps -o comm= $$", timeout=5).stdout.startswith("script-")
+
+
+def test_a_script_that_takes_too_long_is_killed_with_its_children(host: Host) -> None:
+    done = host.run("#!/bin/bash\nsleep 999 & sleep 999", timeout=0.5)
+    assert (done.returncode, done.timed_out) == (-9, True)
+    assert lines(host, "pgrep -c sleep || true") == ["0"]
+
+
+def test_orphans_are_reaped(host: Host) -> None:
+    lines(host, "for i in 1 2 3; do (sleep 0.05 &) ; done; sleep 0.3")
+    assert lines(host, "grep -l '^State:.Z' /proc/[0-9]*/status || true") == []
+
+
+def test_hosts_reach_one_another_by_name(world: World, host: Host) -> None:
+    other = world.boot(201)
+    try:
+        assert lines(host, "getent hosts ip-10-0-1-201 | cut -d' ' -f1") == ["10.0.1.201"]
+        answer = host.run("curl -sS -o /dev/null --max-time 2 http://ip-10-0-1-201:8787/", timeout=5)
+        assert answer.returncode == 7  # refused: nobody listens, but the machine is there
+    finally:
+        other.stop()
+    assert host.run("getent hosts ip-10-0-1-201", timeout=5).returncode == 2
+
+
+def test_an_image_brings_users_files_and_removals(world: World, host: Host) -> None:
+    lines(
+        host,
+        "useradd --uid 5002 --create-home bob; rm /usr/bin/getopt; rm -rf /etc/skel; mkdir /etc/skel; touch /etc/skel/only",
+    )
+    layer = world.hosts.directory / "images" / "test"
+    layer.mkdir(parents=True)
+    host.capture(layer)
+    other = world.boot(201, image=layer)
+    try:
+        assert lines(other, "id -u bob; stat -c %u /home/bob; ls /etc/skel") == ["5002", "5002", "only"]
+        assert other.run("command -v getopt", timeout=5).returncode != 0
+        with pytest.raises(HostError, match="an image is made of a host booted from the parent image"):
+            other.capture(layer)
+    finally:
+        other.stop()
+
+
+def test_enabled_units_start_at_boot_in_their_order(world: World, host: Host) -> None:
+    unit = "[Unit]\n{}\n[Service]\nType=oneshot\nExecStart=/bin/sh -c 'echo {} >>/var/order'\n[Install]\nWantedBy=multi-user.target\n"
+    files = {"first": unit.format("Before=second.service", "first"), "second": unit.format("", "second")}
+    for name, text in files.items():
+        lines(host, f"cat >/etc/systemd/system/{name}.service <<'END'\n{text}END\nsystemctl enable {name}")
+    host.run_boot()
+    assert lines(host, "cat /var/order") == ["first", "second"]
+
+
+def test_systemctl_refuses_what_it_does_not_know(host: Host) -> None:
+    done = host.run("systemctl start nonsense", timeout=5)
+    assert (done.returncode, done.stderr) == (5, "Failed to start nonsense.service: Unit nonsense.service not found.\n")
+    assert host.run("systemctl is-active nonsense", timeout=5).returncode == 4
+    assert host.run("systemctl frobnicate ssh", timeout=5).returncode == 1
+
+
+def test_a_service_that_fails_is_started_again_and_one_that_is_stopped_is_gone(host: Host) -> None:
+    text = "[Service]\nExecStart=/bin/sh -c 'echo x >>/var/starts; test -e /var/stay && exec sleep 99; exit 1'\nRestart=on-failure\nRestartSec=0.1\n"
+    lines(
+        host,
+        f"cat >/etc/systemd/system/again.service <<'END'\n{text}END\nsystemctl start again; sleep 0.6; touch /var/stay; sleep 0.4",
+    )
+    assert len(lines(host, "cat /var/starts")) > 2
+    assert lines(
+        host,
+        "systemctl is-active again; systemctl stop again; pgrep -c sleep || true; systemctl is-active again || true",
+    ) == [
+        "active",
+        "0",
+        "inactive",
+    ]

@@ -1,0 +1,84 @@
+"""The metadata service answers an instance about itself, by version 2 of its protocol, until the guard is there for
+ordinary users.
+"""
+
+import json
+from pathlib import Path
+
+from tests.nodes.conftest import World
+from tests.rehearsal.hosts.host import Host
+
+ASK = """#!/bin/bash
+set -euo pipefail
+token=$(curl -fsS --max-time 5 -X PUT -H 'X-aws-ec2-metadata-token-ttl-seconds: 60' http://169.254.169.254/latest/api/token)
+for path in "$@"; do
+  curl -fsS --max-time 5 -H "X-aws-ec2-metadata-token: $token" "http://169.254.169.254/latest/$path"; echo
+done
+"""
+STATUS = "curl -s -o /dev/null -w '%{http_code}' --max-time 5"
+
+
+def ask(host: Host, *paths: str) -> str:
+    done = host.run(ASK.replace('"$@"', " ".join(paths)), timeout=20)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_an_instance_learns_who_it_is(world: World) -> None:
+    host = world.boot(202, tags={"benchwright:cluster": "workbench"})
+    try:
+        told = ask(
+            host,
+            "meta-data/instance-id",
+            "meta-data/local-ipv4",
+            "meta-data/placement/region",
+            "meta-data/iam/security-credentials/",
+            "meta-data/autoscaling/target-lifecycle-state",
+            "meta-data/tags/instance/benchwright:cluster",
+        )
+        assert told.split() == ["i-000000000000000ca", "10.0.1.202", "us-east-1", "node", "InService", "workbench"]
+        document = json.loads(ask(host, "dynamic/instance-identity/document"))
+        assert (document["instanceId"], document["region"], document["accountId"]) == (
+            "i-000000000000000ca",
+            "us-east-1",
+            "123456789012",
+        )
+        credentials = json.loads(ask(host, "meta-data/iam/security-credentials/node"))
+        assert {"AccessKeyId", "SecretAccessKey", "Token", "Expiration"} <= credentials.keys()
+    finally:
+        host.stop()
+
+
+def test_without_a_token_nothing_is_told(host: Host) -> None:
+    assert host.run(f"{STATUS} http://169.254.169.254/latest/meta-data/instance-id", timeout=10).stdout == "401"
+    stolen = "-H 'X-aws-ec2-metadata-token: made-up'"
+    assert (
+        host.run(f"{STATUS} {stolen} http://169.254.169.254/latest/meta-data/instance-id", timeout=10).stdout == "401"
+    )
+    too_long = "-X PUT -H 'X-aws-ec2-metadata-token-ttl-seconds: 21601'"
+    assert host.run(f"{STATUS} {too_long} http://169.254.169.254/latest/api/token", timeout=10).stdout == "400"
+
+
+def test_a_token_of_one_instance_is_none_of_another(world: World, host: Host) -> None:
+    other = world.boot(203)
+    try:
+        put = "curl -fsS -X PUT -H 'X-aws-ec2-metadata-token-ttl-seconds: 60' http://169.254.169.254/latest/api/token"
+        token = host.run(put, timeout=10).stdout
+        asked = f"{STATUS} -H 'X-aws-ec2-metadata-token: {token}' http://169.254.169.254/latest/meta-data/instance-id"
+        assert (host.run(asked, timeout=10).stdout, other.run(asked, timeout=10).stdout) == ("200", "401")
+    finally:
+        other.stop()
+
+
+def test_the_guard_of_the_image_lets_only_root_through(world: World, image: Path) -> None:
+    host = world.boot(204, image=image)
+    try:
+        put = "curl -s -o /dev/null --max-time 2 -X PUT -H 'X-aws-ec2-metadata-token-ttl-seconds: 60' http://169.254.169.254/latest/api/token"
+        assert (
+            host.run(put, timeout=10, user="nobody").returncode == 0
+        )  # without the guard everybody would own the node's role
+        host.run_boot()
+        assert host.run(put, timeout=10, user="nobody").returncode == 7
+        assert host.run(put, timeout=10).returncode == 0
+    finally:
+        host.stop()

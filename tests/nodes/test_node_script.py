@@ -1,0 +1,163 @@
+"""The script of the SSM document makes instances nodes of one cluster, changes nothing the second time, and says what
+is wrong.
+"""
+
+from benchwright.models import Account
+from tests.nodes.cluster import PASSWORD, SHARED_POINT, Cluster
+from tests.nodes.conftest import WORKBENCH
+
+
+def test_two_nodes_form_a_cluster_and_a_second_run_changes_nothing(cluster: Cluster) -> None:
+    licence = cluster.license("a licence")
+    configuration = cluster.publish(license=licence)
+    first, second = cluster.add_node(), cluster.add_node()
+    told = cluster.apply(first)
+    assert {
+        key: told[key] for key in ("instance", "ipv4", "workbench", "configuration", "restarted", "health", "error")
+    } == {
+        "instance": "i-0000000000000000a",
+        "ipv4": "10.0.1.10",
+        "workbench": WORKBENCH,
+        "configuration": configuration,
+        "restarted": True,
+        "health": "ok",
+        "error": None,
+    }
+    assert (told["license"], told["metadata"], told["rstudio_server"]) == ("Activated", "refused", "900:900")
+    assert told["services"] == {"rstudio-server": "active", "rstudio-launcher": "active"}
+    assert told["mounts"] == ["/efs/home", "/efs/shared-storage"]
+    cluster.apply(second)
+    assert cluster.statuses() == [("10.0.1.10", "Online"), ("10.0.1.11", "Online")]
+
+    again = cluster.apply(first)
+    assert (again["changed"], again["restarted"]) == ([], False)
+    mode = first.run("stat -c '%a %U:%G' /etc/rstudio/database.conf /etc/rstudio/secure-cookie-key", timeout=5).stdout
+    assert mode == "600 root:root\n600 root:root\n"
+    assert (
+        PASSWORD not in first.run("cat /etc/rstudio/database.conf /var/log/benchwright/configure.log", timeout=5).stdout
+    )
+
+    printed = cluster.run(second, "cluster").stdout
+    listing, _, status = printed.partition("=== load-balancer status ===")
+    assert listing.count("Online") == 2
+    assert "10.0.1.10:8787 – 10.0.1.10  Load: " in status
+    assert "10.0.1.11:8787 – 10.0.1.11  Load: " in status
+
+
+def test_a_node_that_is_stopped_in_order_leaves_no_row_and_one_that_dies_becomes_stale(cluster: Cluster) -> None:
+    cluster.publish()
+    first, second = cluster.add_node(), cluster.add_node()
+    cluster.apply(first)
+    cluster.apply(second)
+    second.run("systemctl stop rstudio-server rstudio-launcher", timeout=30)
+    assert cluster.statuses() == [("10.0.1.10", "Online")]
+    cluster.apply(second)
+    second.stop()
+    cluster.postgres.execute(
+        "update node set last_seen = now() - interval '1 minute' where ipv4 = '10.0.1.11'", database="rstudio"
+    )
+    listing = cluster.run(first, "cluster").stdout
+    row = next(line.split() for line in listing.splitlines() if "10.0.1.11" in line and "Offline" in line)
+    assert cluster.run(first, "cluster", stale_nodes=row[0]).returncode == 0
+    assert cluster.statuses() == [("10.0.1.10", "Online")]
+
+
+def test_users_have_one_uid_a_home_of_their_own_and_a_password_and_are_locked_when_removed(cluster: Cluster) -> None:
+    arn = cluster.world.aws.secret("benchwright/users/anna", "a password of anna")
+    anna = Account(name="anna", uid=5001, gid=5001, secret_arn=arn, secret_version="v1")
+    cluster.publish(accounts=[anna, Account(name="bob", uid=5002, gid=5002)])
+    nodes = [cluster.add_node(), cluster.add_node()]
+    told = [cluster.apply(node)["users"] for node in nodes]
+    assert told[0] == told[1]
+    assert told[0]["count"] == 2
+    for node in nodes:
+        assert (
+            node.run("id anna; stat -c '%a %U' /efs/home/anna", timeout=5).stdout
+            == "uid=5001(anna) gid=5001(anna) groups=5001(anna)\n700 anna\n"
+        )
+        assert "anna:$" in node.run("getent shadow anna", timeout=5).stdout
+    nodes[0].run("echo kept >/efs/home/anna/work", timeout=5)
+
+    cluster.publish(accounts=[Account(name="bob", uid=5002, gid=5002)], locked=["anna"])
+    for node in nodes:
+        assert cluster.apply(node)["users"]["count"] == 1
+        assert "anna:!" in node.run("getent shadow anna", timeout=5).stdout
+    assert nodes[1].run("cat /efs/home/anna/work", timeout=5).stdout == "kept\n"
+
+
+def test_a_file_that_somebody_changed_is_put_right(cluster: Cluster) -> None:
+    cluster.publish()
+    node = cluster.add_node()
+    cluster.apply(node)
+    node.run("chmod 644 /etc/rstudio/database.conf; echo x >>/etc/rstudio/rserver.conf", timeout=5)
+    told = cluster.apply(node)
+    assert (sorted(told["changed"]), told["restarted"]) == (
+        ["etc/rstudio/database.conf", "etc/rstudio/rserver.conf"],
+        True,
+    )
+    assert cluster.statuses() == [("10.0.1.10", "Online")]
+
+
+def test_an_option_that_workbench_does_not_know_is_named(cluster: Cluster) -> None:
+    cluster.publish(config={"no-such-option": "1"})
+    error = cluster.fail_to_apply(cluster.add_node())
+    assert "rserver.conf has an option that this version of Workbench does not know" in error
+    assert "unrecognised option 'no-such-option'" in error
+
+
+def test_a_password_that_postgresql_refuses_is_explained(cluster: Cluster) -> None:
+    cluster.publish()
+    cluster.postgres.execute("alter role rstudio password 'another'")
+    error = cluster.fail_to_apply(cluster.add_node())
+    assert "PostgreSQL refuses the login" in error
+    assert 'password authentication failed for user "rstudio"' in error
+
+
+def test_a_key_that_is_not_the_cluster_s_is_refused(cluster: Cluster) -> None:
+    cluster.publish()
+    first = cluster.add_node()
+    cluster.apply(first)
+    cluster.world.aws.secrets[cluster.key.arn, "v1"] = "f" * 64
+    error = cluster.fail_to_apply(cluster.add_node())
+    assert "the cluster is registered with another secure-cookie-key" in error or "secure cookie key" in error
+    assert cluster.statuses() == [("10.0.1.10", "Online"), ("10.0.1.11", "Invalid secure cookie key")]
+
+
+def test_without_root_access_to_the_file_system_a_home_cannot_be_made(cluster: Cluster) -> None:
+    cluster.actions = frozenset({"ClientMount", "ClientWrite"})
+    cluster.publish(accounts=[Account(name="anna", uid=5001, gid=5001)])
+    error = cluster.fail_to_apply(cluster.add_node())
+    assert "anna" in error or "/efs/home" in error
+    assert not (cluster.directory / "home" / "anna").exists()
+
+
+def test_without_permission_to_mount_nothing_is_configured(cluster: Cluster) -> None:
+    cluster.actions = frozenset()
+    cluster.publish()
+    node = cluster.world.boot(30, image=cluster.image)
+    cluster.nodes.append(node)
+    mount = node.run(f"mount -t efs -o tls,iam,accesspoint={SHARED_POINT} fs-0123456789abcdef0:/ /efs/home", timeout=10)
+    assert (mount.returncode, "Failed to resolve" in mount.stderr) == (1, True)
+
+
+def test_an_instance_that_waits_in_the_launch_hook_goes_on_when_it_is_configured(cluster: Cluster) -> None:
+    cluster.publish()
+    node = cluster.add_node()
+    cluster.world.aws.waiting.add(("i-0000000000000000a", "configured"))
+    cluster.apply(node)
+    assert cluster.world.aws.waiting == set()
+
+
+def test_a_terminated_instance_stops_workbench_and_completes_its_hook(cluster: Cluster) -> None:
+    import time
+
+    cluster.publish()
+    node = cluster.add_node()
+    cluster.apply(node)
+    cluster.world.aws.waiting.add(("i-0000000000000000a", "stop-services"))
+    cluster.world.hosts.metadata.instances["10.0.1.10"].state = "Terminated"  # type: ignore[attr-defined]
+    deadline = time.monotonic() + 30
+    while cluster.world.aws.waiting and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert cluster.world.aws.waiting == set()
+    assert cluster.statuses() == []

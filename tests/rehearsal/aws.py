@@ -20,6 +20,8 @@ import boto3
 from botocore.config import Config
 from moto.core.base_backend import BackendDict
 from moto.core.config import default_user_config
+from moto.iam.access_control import PermissionResult
+from moto.s3.models import FakeBucket
 
 from tests.rehearsal import clock as aws_time
 from tests.rehearsal.clock import Clock
@@ -98,6 +100,8 @@ class LocalAws:
     def start(self) -> None:
         """Empties moto, which is one per process, patches it, installs every module, and listens."""
         aws_time.install(self.clock)
+        # moto judges bucket policies without their Conditions, so every Deny of calls without TLS would hold.
+        FakeBucket.get_permission = lambda *_: PermissionResult.NEUTRAL
         default_user_config["iam"] = {"load_aws_managed_policies": True}  # roles attach them, policies.json shows them
         BackendDict.reset()
         self.port = self.server.listen(("127.0.0.1", self.port))

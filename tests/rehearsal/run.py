@@ -5,6 +5,7 @@ import ast
 import json
 import shutil
 import socket
+import sys
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -27,10 +28,13 @@ from tests.rehearsal.report import Event, Execution, Report
 LOOK_SECONDS: Final = 0.1
 """Wall seconds between two looks at a running execution."""
 
+PLAIN_WIDTH: Final = 160
+"""Columns where there is no terminal to ask."""
+
 
 def rehearse(wanted: argparse.Namespace) -> int:
     """The exit code of `make rehearse`: 0 only when the last execution SUCCEEDED and every check held."""
-    progress = Progress(Console(highlight=False))
+    progress = Progress(Console(highlight=False, width=None if sys.stdout.isatty() else PLAIN_WIDTH))
     try:
         with progress.work("Building the application (sam build)"):
             application.build()

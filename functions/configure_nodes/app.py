@@ -68,12 +68,17 @@ def _apply(event: Event) -> Result:
     instances = [node.instance for node in nodes if node.state in node_group.LIVING]
     commands = event.commands
     known = [item for item in run_command.invocations(commands) if item.instance in instances]
-    decision = configuration.decide(instances, run_command.online(instances), known, event.configuration)
+    agents = run_command.ping_status(instances)
+    decision = configuration.decide(instances, run_command.online(agents), known, event.configuration)
     if decision.action == "send":
         document, token = event.nodes["DocumentName"], (event.execution, event.configuration, *decision.send)
         commands = [*commands, run_command.send(document, decision.send, {"Mode": "apply"}, token)]
-    if event.last and decision.waiting_for.startswith("Systems Manager"):
-        raise configuration.never_online(decision.waiting_for)
+    if event.last and decision.offline:
+        # A node that never registered was never configured and holds nobody's session: the next run meets a new one.
+        strangers = [instance for instance in decision.offline if instance not in agents]
+        for instance in strangers:
+            node_group.replace(instance)
+        raise configuration.not_online(decision.offline, strangers)
     return Result(
         done=decision.action == "done",
         waiting_for=decision.waiting_for,

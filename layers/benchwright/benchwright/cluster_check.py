@@ -74,7 +74,7 @@ def ask(document: str, instances: Sequence[str], token: Sequence[str], stale: Se
 
     The rows `stale` are deleted by the node that lists the cluster, before it does.
     """
-    online = sorted(run_command.online(instances))
+    online = sorted(run_command.online(run_command.ping_status(instances)))
     if not online:
         return None
     batches = [online[start : start + run_command.BATCH] for start in range(0, len(online), run_command.BATCH)]

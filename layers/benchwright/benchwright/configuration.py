@@ -13,18 +13,18 @@ from benchwright.node_report import read_report
 from benchwright.run_command import BATCH, FAILED, Invocation
 
 NOT_ONLINE_REMEDY = (
-    "Look at its system log in the EC2 console: it needs a route to the Systems Manager endpoints, its instance "
-    "profile, and "
-    "a running SSM agent. Terminate it to get a new one, then start the execution again."
+    "Look at its system log in the EC2 console: a node needs a route to the Systems Manager endpoints, its instance "
+    "profile, and a running SSM agent."
 )
 
 
 @dataclass(frozen=True)
 class Decision:
-    """send: instances that get the command now. Nothing to send and nothing waited for: all nodes are configured."""
+    """send: instances that get the command now. offline: instances whose agent is waited for."""
 
     action: Literal["send", "wait", "done"]
     send: tuple[str, ...] = ()
+    offline: tuple[str, ...] = ()
     waiting_for: str = ""
 
 
@@ -49,17 +49,25 @@ def decide(
     if running:
         return Decision("wait", waiting_for=f"Run Command: {_listed(sorted(running))} is being configured")
     if offline := [node for node in nodes if node not in online and node not in succeeded]:
-        return Decision("wait", waiting_for=f"Systems Manager: {_listed(offline)} to come online")
+        return Decision("wait", (), tuple(offline), f"Systems Manager: {_listed(offline)} to come online")
     missing = [node for node in nodes if node not in succeeded]
     if not missing:
         return Decision("done")
     batch = missing[:BATCH] if succeeded else missing[:1]
-    return Decision("send", tuple(batch), f"Run Command: {_listed(batch)} is being configured")
+    return Decision("send", tuple(batch), (), f"Run Command: {_listed(batch)} is being configured")
 
 
-def never_online(waiting_for: str) -> NodesNotReady:
-    """The error of a node whose agent did not answer within the attempts."""
-    return NodesNotReady(f"{waiting_for}: this did not happen in time. {NOT_ONLINE_REMEDY}")
+def not_online(offline: Sequence[str], replaced: Sequence[str]) -> NodesNotReady:
+    """The error of nodes whose agent did not answer within the attempts."""
+    outcome = (
+        f"{_listed(replaced)} never registered, so it was marked unhealthy and Auto Scaling replaces it. "
+        if replaced
+        else "Terminate a node that stays away to get a new one. "
+    )
+    return NodesNotReady(
+        f"Systems Manager did not hear of {_listed(offline)} in time. {outcome}{NOT_ONLINE_REMEDY} "
+        "Then start the execution again."
+    )
 
 
 def describe_failure(failed: Sequence[Invocation]) -> NodeConfigurationFailed:

@@ -136,7 +136,7 @@ def from_client_error(error: ClientError) -> BenchwrightError:
 
 
 def from_connection_error(error: BotoCoreError) -> BenchwrightError:
-    """Translate a call that did not reach AWS or got no answer; one that botocore itself refuses is no case for patience."""
+    """Translate a call that did not reach AWS or got no answer; one never sent is no case for patience."""
     if isinstance(error, ParamValidationError | NoCredentialsError):
         return AwsCallFailed(
             f"A call was not sent: {error}. This is a defect of Benchwright: report it with this text."

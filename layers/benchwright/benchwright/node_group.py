@@ -101,6 +101,13 @@ def start_refresh(group: str) -> str:
     return str(answer["InstanceRefreshId"])
 
 
+def replace(instance: str) -> None:
+    """Have Auto Scaling replace a node: it leaves through the terminating hook, and a new one is launched."""
+    client("autoscaling").set_instance_health(
+        InstanceId=instance, HealthStatus="Unhealthy", ShouldRespectGracePeriod=False
+    )
+
+
 def describe_failure(group: str, why: str) -> NodesNotReady:
     """Say why the nodes are not there, with the group's newest failed activity."""
     activities = client("autoscaling").describe_scaling_activities(AutoScalingGroupName=group, MaxRecords=20)[

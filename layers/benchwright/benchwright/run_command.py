@@ -38,18 +38,18 @@ class Invocation:
     output: str
 
 
-def online(instances: Sequence[str]) -> set[str]:
+def online(agents: Mapping[str, str]) -> set[str]:
     """Return those of the instances whose agent answers."""
+    return {instance for instance, status in agents.items() if status == "Online"}
+
+
+def ping_status(instances: Sequence[str]) -> dict[str, str]:
+    """Return what Systems Manager knows of the agents; an instance that never registered is not in it."""
     if not instances:
-        return set()
+        return {}
     filters = [{"Key": "InstanceIds", "Values": list(instances)}]
     pages = client("ssm").get_paginator("describe_instance_information").paginate(Filters=filters)
-    return {
-        item["InstanceId"]
-        for page in pages
-        for item in page["InstanceInformationList"]
-        if item["PingStatus"] == "Online"
-    }
+    return {item["InstanceId"]: item["PingStatus"] for page in pages for item in page["InstanceInformationList"]}
 
 
 def send(document: str, instances: Sequence[str], parameters: Mapping[str, str], token: Sequence[str]) -> Command:

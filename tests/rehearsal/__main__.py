@@ -30,6 +30,9 @@ def options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--then", metavar="FILE", type=json_file, action="append", default=[], help="a further deploy")
     parser.add_argument("--fault", metavar="SPEC", action="append", default=[], help="what shall go wrong, see below")
     parser.add_argument("--report", metavar="DIR", type=Path, default=Path("build/rehearsal"), help="of report.json")
+    parser.add_argument(
+        "--watch-arguments", action="store_true", help="look for secrets in the arguments of every process, too"
+    )
     parsed = parser.parse_args(arguments)
     try:
         parsed.faults = Faults(parsed.fault)

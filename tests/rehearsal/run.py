@@ -2,6 +2,8 @@
 
 import argparse
 import ast
+import contextlib
+import itertools
 import json
 import shutil
 import socket
@@ -17,6 +19,7 @@ from rich.text import Text
 
 from tests.rehearsal import application, launcher, secrets, summary
 from tests.rehearsal.application import Application, CommandFailedError
+from tests.rehearsal.arguments import ArgumentWatch
 from tests.rehearsal.aws import LocalAws
 from tests.rehearsal.clock import Clock
 from tests.rehearsal.faults import Faults
@@ -64,13 +67,14 @@ class Rehearsal:
         try:
             with self.progress.work("Installing the application (sam deploy)"):
                 installed = application.deploy(aws.client, aws.environment("sam"), self.wanted.parameters)
-            faults.begin()
-            self._execute(aws, installed, self.wanted.state_machine, self.wanted.input)
-            self.report.checks += [f"the fault {fault} never happened" for fault in faults.end()]
-            for following in self.wanted.then:
-                self._execute(aws, installed, "deploy", following)
+            with ArgumentWatch() if self.wanted.watch_arguments else contextlib.nullcontext() as watch:
+                faults.begin()
+                self._execute(aws, installed, self.wanted.state_machine, self.wanted.input)
+                self.report.checks += [f"the fault {fault} never happened" for fault in faults.end()]
+                for following in self.wanted.then:
+                    self._execute(aws, installed, "deploy", following)
             with self.progress.work("Looking for secrets where they must not be"):
-                self._look_for_secrets(aws)
+                self._look_for_secrets(aws, watch.places() if watch else ())
         except CommandFailedError as error:
             self.report.checks.append(str(error).partition("\n")[0])
             self.progress.console.print(Text(str(error)))
@@ -109,9 +113,10 @@ class Rehearsal:
         self.report.checks += unexpected_errors(events)
         summary.show_execution(self.progress.console, execution)
 
-    def _look_for_secrets(self, aws: LocalAws) -> None:
+    def _look_for_secrets(self, aws: LocalAws, arguments: Iterable[secrets.Place]) -> None:
         logs = [*aws.directory.rglob("*.log"), aws.recorder.path]
-        self.report.secrets = secrets.search(secrets.stored(aws.client), secrets.places(aws.client, logs))
+        places = itertools.chain(secrets.places(aws.client, logs), arguments)
+        self.report.secrets = secrets.search(secrets.stored(aws.client), places)
 
 
 def local_aws(scratch: Path, clock: Clock, faults: Faults, listener: socket.socket) -> LocalAws:

@@ -8,12 +8,11 @@ import io
 import json
 import shlex
 import tarfile
-import threading
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final
 from urllib.parse import quote, quote_plus
 
 from botocore.exceptions import ClientError
@@ -289,39 +288,3 @@ def _launch_templates(client: ClientFactory) -> Iterator[Place]:
 def _messages(client: ClientFactory) -> Iterator[Place]:
     """What was published to topics is in the executions' histories; here are the subscriptions and queues."""
     yield "SNS topics", _text(list(_pages(client("sns"), "list_topics", "Topics")))
-
-
-class ArgumentWatch:
-    """Reads the arguments of all processes over and over while a deployment runs.
-
-    Any user of a machine can read them in /proc. A process that lives for less than a round (some milliseconds) may be
-    missed, so the watch is a net, not a proof.
-    """
-
-    def __init__(self, proc: Path = Path("/proc"), pause: float = 0.002) -> None:
-        self._proc, self._pause = proc, pause
-        self._seen: set[bytes] = set()
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._watch, name="argument watch", daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._ended.set()
-        self._thread.join(timeout=10)
-
-    def _watch(self) -> None:
-        while not self._ended.wait(self._pause):
-            for process in self._proc.iterdir():
-                if process.name.isdigit():
-                    with contextlib.suppress(OSError):
-                        self._seen.add((process / "cmdline").read_bytes())
-
-    def places(self) -> Iterator[Place]:
-        """The argument lists seen, one place each."""
-        for arguments in sorted(self._seen):
-            if arguments:
-                command = arguments.split(b"\0", 1)[0].decode(errors="replace")
-                yield f"arguments of {command}", arguments.replace(b"\0", b" ")

@@ -1,4 +1,4 @@
-"""The three AWS calls that a node makes, answered from dictionaries: what moto would do here in twenty times the time."""
+"""The three AWS calls that a node makes, answered from dictionaries (moto has no CompleteLifecycleAction)."""
 
 import json
 import threading

@@ -106,7 +106,7 @@ def host(world: World) -> Iterator[Host]:
 
 
 def run_components(host: Host, *phases: str) -> list[str]:
-    """Run phases of all components of image/recipe.yaml; gives the build log. Fails the test at the first failed step."""
+    """Run phases of all components of the recipe; gives the build log, and fails the test at the first failed step."""
     log: list[str] = []
     for phase in phases:
         for use in yaml.safe_load((IMAGE / "recipe.yaml").read_text())["components"]:

@@ -1,4 +1,4 @@
-"""Component documents run for real: those of image/ make an image that passes its own tests, and mistakes fail by name."""
+"""Component documents run for real: those of image/ make an image that passes its tests, and mistakes fail by name."""
 
 from pathlib import Path
 from typing import Any

@@ -72,7 +72,8 @@ def test_hosts_reach_one_another_by_name(world: World, host: Host) -> None:
 def test_an_image_brings_users_files_and_removals(world: World, host: Host) -> None:
     lines(
         host,
-        "useradd --uid 5002 --create-home bob; rm /usr/bin/getopt; rm -rf /etc/skel; mkdir /etc/skel; touch /etc/skel/only",
+    lines(host, "useradd --uid 5002 --create-home bob; rm /usr/bin/getopt")
+    lines(host, "rm -rf /etc/skel; mkdir /etc/skel; touch /etc/skel/only")
     )
     layer = world.hosts.directory / "images" / "test"
     layer.mkdir(parents=True)
@@ -88,7 +89,8 @@ def test_an_image_brings_users_files_and_removals(world: World, host: Host) -> N
 
 
 def test_enabled_units_start_at_boot_in_their_order(world: World, host: Host) -> None:
-    unit = "[Unit]\n{}\n[Service]\nType=oneshot\nExecStart=/bin/sh -c 'echo {} >>/var/order'\n[Install]\nWantedBy=multi-user.target\n"
+    service = "[Service]\nType=oneshot\nExecStart=/bin/sh -c 'echo {} >>/var/order'\n"
+    unit = f"[Unit]\n{{}}\n{service}[Install]\nWantedBy=multi-user.target\n"
     files = {"first": unit.format("Before=second.service", "first"), "second": unit.format("", "second")}
     for name, text in files.items():
         lines(host, f"cat >/etc/systemd/system/{name}.service <<'END'\n{text}END\nsystemctl enable {name}")
@@ -104,11 +106,10 @@ def test_systemctl_refuses_what_it_does_not_know(host: Host) -> None:
 
 
 def test_a_service_that_fails_is_started_again_and_one_that_is_stopped_is_gone(host: Host) -> None:
-    text = "[Service]\nExecStart=/bin/sh -c 'echo x >>/var/starts; test -e /var/stay && exec sleep 99; exit 1'\nRestart=on-failure\nRestartSec=0.1\n"
-    lines(
-        host,
-        f"cat >/etc/systemd/system/again.service <<'END'\n{text}END\nsystemctl start again; sleep 0.6; touch /var/stay; sleep 0.4",
-    )
+    command = "/bin/sh -c 'echo x >>/var/starts; test -e /var/stay && exec sleep 99; exit 1'"
+    text = f"[Service]\nExecStart={command}\nRestart=on-failure\nRestartSec=0.1\n"
+    lines(host, f"cat >/etc/systemd/system/again.service <<'END'\n{text}END\nsystemctl start again")
+    lines(host, "sleep 0.6; touch /var/stay; sleep 0.4")
     assert len(lines(host, "cat /var/starts")) > 2
     assert lines(
         host,

@@ -2,6 +2,8 @@
 is wrong.
 """
 
+import time
+
 from benchwright.models import Account
 from tests.nodes.cluster import PASSWORD, SHARED_POINT, Cluster
 from tests.nodes.conftest import WORKBENCH
@@ -119,7 +121,7 @@ def test_a_key_that_is_not_the_cluster_s_is_refused(cluster: Cluster) -> None:
     cluster.apply(first)
     cluster.world.aws.secrets[cluster.key.arn, "v1"] = "f" * 64
     error = cluster.fail_to_apply(cluster.add_node())
-    assert "the cluster is registered with another secure-cookie-key" in error or "secure cookie key" in error
+    assert "the cluster is registered with another secure-cookie-key" in error
     assert cluster.statuses() == [("10.0.1.10", "Online"), ("10.0.1.11", "Invalid secure cookie key")]
 
 
@@ -127,7 +129,7 @@ def test_without_root_access_to_the_file_system_a_home_cannot_be_made(cluster: C
     cluster.actions = frozenset({"ClientMount", "ClientWrite"})
     cluster.publish(accounts=[Account(name="anna", uid=5001, gid=5001)])
     error = cluster.fail_to_apply(cluster.add_node())
-    assert "anna" in error or "/efs/home" in error
+    assert "make the users" in error
     assert not (cluster.directory / "home" / "anna").exists()
 
 
@@ -149,8 +151,6 @@ def test_an_instance_that_waits_in_the_launch_hook_goes_on_when_it_is_configured
 
 
 def test_a_terminated_instance_stops_workbench_and_completes_its_hook(cluster: Cluster) -> None:
-    import time
-
     cluster.publish()
     node = cluster.add_node()
     cluster.apply(node)

@@ -7,7 +7,6 @@ and refusals are those of facts that were recorded from real systems; what the d
 import contextlib
 import http.server
 import os
-import pwd
 import signal
 import socket
 import socketserver
@@ -16,16 +15,13 @@ import threading
 import urllib.request
 import zlib
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import psycopg2
 
-from .workbench import cluster, configuration, licensing, log
-from .workbench.cluster import Node, Place, Refused
-from .workbench.configuration import Configuration, ConfigurationError
+from .workbench import cluster, configuration, licensing, log, state
+from .workbench.cluster import Node, Place
+from .workbench.configuration import Configuration, ConfigurationError, Refused
 
-VERSION = Path("/usr/lib/rstudio-server/VERSION")
-PID_FILE = Path("/run/rstudio-server.pid")
 HEARTBEAT_SECONDS = 2.0
 PEER_SECONDS = 3.0
 OWN_LOAD = "/load-balancer/server-status"
@@ -34,7 +30,7 @@ OWN_LOAD = "/load-balancer/server-status"
 def main(arguments: list[str]) -> int:
     """`rserver` becomes a daemon; `--check-config` only looks."""
     if {"--check-config", "--test-config"} & set(arguments):
-        return check_configuration(deprecated="--test-config" in arguments)
+        return configuration.check(deprecated="--test-config" in arguments)
     try:
         server = Server(configuration.read())
         server.join()
@@ -47,22 +43,6 @@ def main(arguments: list[str]) -> int:
         return 0
     os.setsid()
     server.serve()
-    return 0
-
-
-def check_configuration(*, deprecated: bool = False) -> int:
-    """The summary of `rserver --check-config`; the exit code is the contract."""
-    if deprecated:
-        print(
-            "Warning: --test-config is deprecated and will be removed in a future release; use --check-config instead."
-        )
-    try:
-        configuration.database(configuration.read())
-    except ConfigurationError as error:
-        print(f"[FAIL] Config file {configuration.ETC}/rserver.conf: {error}")
-        return 1
-    print(f"[PASS] Config file {configuration.ETC}/rserver.conf: no unrecognized options found")
-    print("[PASS] server-data-dir: /var/run/rstudio-server exists")
     return 0
 
 
@@ -79,7 +59,7 @@ class Server:
 
     def __init__(self, files: Configuration) -> None:
         self.files = files
-        self.version = VERSION.read_text().strip()
+        self.version = state.version()
         self.database = configuration.database(files)
         self.number = 0
         self._link: psycopg2.extensions.connection | None = None
@@ -120,7 +100,7 @@ class Server:
         """Until SIGTERM: heartbeats and requests. Then leave the cluster in order."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self._leaving.set())
-        PID_FILE.write_text(str(os.getpid()))
+        state.PID_FILE.write_text(str(os.getpid()))
         assert self._http
         threading.Thread(target=self._http.serve_forever, daemon=True).start()
         while not self._leaving.wait(HEARTBEAT_SECONDS):
@@ -130,7 +110,7 @@ class Server:
                 cluster.leave(
                     self._connected(), self.number, delete=self.files.load_balancer.get("delete-node-on-exit") == "1"
                 )
-        PID_FILE.unlink(missing_ok=True)
+        state.PID_FILE.unlink(missing_ok=True)
         log.write("INFO", "The server has stopped")
         os._exit(0)
 
@@ -150,7 +130,7 @@ class Server:
         """The body of /health-check."""
         held = licensing.read()
         lines = {
-            "active-sessions": len(sessions()),
+            "active-sessions": len(state.sessions()),
             "idle-seconds": 0,
             "cpu-percent": "0.0",
             "memory-percent": "12.5",
@@ -169,7 +149,9 @@ class Server:
             return ""
         load = ", ".join(f"{average:.2g}" for average in os.getloadavg())
         lines = [f"{own.host}:{own.port} – {own.ipv4}  Load: {load}"]
-        return "\n".join([*lines, *(f"   {process} – {user} {name}" for process, user, name in sessions())]) + "\n"
+        return (
+            "\n".join([*lines, *(f"   {process} – {user} {name}" for process, user, name in state.sessions())]) + "\n"
+        )
 
     def cluster_status(self) -> str:
         """The blocks of all nodes that are online: each is asked for its own."""
@@ -199,17 +181,6 @@ class Server:
             with contextlib.suppress(psycopg2.Error):
                 self._link.close()
         self._link = None
-
-
-def sessions() -> list[tuple[int, str, str]]:
-    """Process id, user and kind of the sessions on this host."""
-    found = []
-    for entry in sorted(Path("/proc").glob("[0-9]*"), key=lambda path: int(path.name)):
-        with contextlib.suppress(OSError, KeyError):
-            name = Path((entry / "cmdline").read_bytes().split(b"\0")[0].decode()).name
-            if name in {"rsession", "rworkspaces"}:
-                found.append((int(entry.name), pwd.getpwuid(entry.stat().st_uid).pw_name, name))
-    return found
 
 
 def _status_of(node: Node) -> str:

@@ -14,9 +14,6 @@ import sys
 import zlib
 from pathlib import Path
 
-from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
-from cryptography.hazmat.primitives.padding import PKCS7
-
 from .surroundings import complain
 
 SEQUENCE = (223, 99, 111, 160, 122, 212, 223, 105, 37, 190)
@@ -38,6 +35,9 @@ class Key:
         self._secret = bytes(byte ^ SEQUENCE[place % len(SEQUENCE)] for place, byte in enumerate(content[:16]))
 
     def encrypt(self, text: str) -> str:
+        from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+        from cryptography.hazmat.primitives.padding import PKCS7
+
         vector = os.urandom(16)
         padder = PKCS7(128).padder()
         encryptor = Cipher(algorithms.AES(self._secret), modes.CBC(vector)).encryptor()
@@ -47,6 +47,9 @@ class Key:
 
     def decrypt(self, text: str) -> str:
         """Raises KeyFileError."""
+        from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+        from cryptography.hazmat.primitives.padding import PKCS7
+
         if len(text) < SHORTEST_PAYLOAD:
             raise KeyFileError("Payload is too short to be encrypted")
         if text[:8] != text[-8:]:

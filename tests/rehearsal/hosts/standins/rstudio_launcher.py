@@ -14,7 +14,8 @@ from .workbench.configuration import ETC
 SERVER_OPTIONS = """
     address port server-user admin-group authorization-enabled thread-pool-size enable-debug-logging scratch-path
     logging-dir secure-cookie-key-file enable-ssl certificate-file certificate-key-file max-message-size
-    job-expiry-hours bootstrap-timeout-seconds enable-cgroups unprivileged rsandbox-path heartbeat-interval-seconds log-level
+    job-expiry-hours bootstrap-timeout-seconds enable-cgroups unprivileged rsandbox-path heartbeat-interval-seconds
+    log-level
 """
 LOCAL_OPTIONS = """
     scratch-path load-balancer-preference unprivileged node-connection-timeout-seconds rsandbox-path shell server-user

@@ -5,18 +5,17 @@ import os
 import signal
 import subprocess
 import sys
-import urllib.request
 from collections.abc import Callable
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from psycopg2.extensions import connection as Connection
-
-from . import rserver, rstudio_launcher, systemd
+from . import systemd
 from .rskey import Key
 from .surroundings import complain, fault
-from .workbench import cluster, configuration, licensing
-from .workbench.cluster import Refused
-from .workbench.configuration import ConfigurationError
+from .workbench import configuration, licensing, state
+from .workbench.configuration import ConfigurationError, Refused
+
+if TYPE_CHECKING:
+    from psycopg2.extensions import connection as Connection
 
 OFFLINE = configuration.STATE / "offline"
 TTY = (
@@ -50,13 +49,15 @@ def main(arguments: list[str]) -> int:
 
 
 def version(_: list[str]) -> int:
-    number = rserver.VERSION.read_text().strip()
+    number = state.version()
     print(f"{number} Workbench (Rehearsal) for Ubuntu Noble")
     return 0
 
 
 def list_nodes(_: list[str]) -> int:
     """A table of fixed columns, two spaces or more apart."""
+    from .workbench import cluster
+
     files = configuration.read()
     link = cluster.connect(configuration.database(files), "rstudio-server")
     rows = [("ID", "Host", "IPv4", "Port", "Status", "Last Seen")]
@@ -71,6 +72,8 @@ def list_nodes(_: list[str]) -> int:
 
 
 def node_status(_: list[str]) -> int:
+    import urllib.request
+
     files = configuration.read()
     print(f"Load balancing: {'enabled' if files.balanced else 'disabled'}")
     with urllib.request.urlopen(
@@ -83,18 +86,27 @@ def node_status(_: list[str]) -> int:
 def delete_node(words: list[str]) -> int:
     if len(words) != 1 or not words[0].isdecimal():
         return complain("Usage: rstudio-server delete-node <node ID>")
+    from .workbench import cluster
+
     cluster.delete_node(_connected(), int(words[0]))
     return 0
 
 
 def reset_cluster(_: list[str]) -> int:
+    from .workbench import cluster
+
     cluster.reset(_connected())
     return 0
 
 
 def verify_installation(_: list[str]) -> int:
     """Does not look for unknown options of rserver.conf (rstudio#9709), but for everything else that a start needs."""
-    if _running():
+    import urllib.request
+
+    from . import rstudio_launcher
+    from .workbench import cluster
+
+    if state.running():
         return complain("Server is running and must be stopped before running verify-installation")
     files = configuration.read(options_checked=False)
     database = configuration.database(files)
@@ -128,7 +140,7 @@ def verify_installation(_: list[str]) -> int:
 
 
 def license_manager(words: list[str]) -> int:
-    number = rserver.VERSION.read_text().strip()
+    number = state.version()
     match words:
         case ["status", *_]:
             print(licensing.report(number), end="")
@@ -149,24 +161,24 @@ def encrypt_password(_: list[str]) -> int:
 
 
 def force_suspend_all(_: list[str]) -> int:
-    for process, _user, name in rserver.sessions():
+    for process, _user, name in state.sessions():
         if name == "rsession":
             os.kill(process, signal.SIGTERM)
     return 0
 
 
 def active_sessions(_: list[str]) -> int:
-    for process, user, name in rserver.sessions():
+    for process, user, name in state.sessions():
         print(f"{process}  {user}  {name}")
     return 0
 
 
 def check_config(_: list[str]) -> int:
-    return rserver.check_configuration()
+    return configuration.check()
 
 
 def test_config(_: list[str]) -> int:
-    return rserver.check_configuration(deprecated=True)
+    return configuration.check(deprecated=True)
 
 
 def start(_: list[str]) -> int:
@@ -197,16 +209,10 @@ def online(words: list[str]) -> int:
     return restart(words)
 
 
-def _connected() -> Connection:
+def _connected() -> "Connection":
+    from .workbench import cluster
+
     return cluster.connect(configuration.database(configuration.read()), "rstudio-server")
-
-
-def _running() -> bool:
-    try:
-        number = int(rserver.PID_FILE.read_text())
-    except (OSError, ValueError):
-        return False
-    return Path(f"/proc/{number}").exists()
 
 
 COMMANDS: dict[str, Callable[[list[str]], int]] = {

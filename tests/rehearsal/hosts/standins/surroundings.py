@@ -2,8 +2,6 @@
 
 import json
 import sys
-import urllib.error
-import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +24,8 @@ def fault(word: str) -> bool:
 
 def metadata(path: str) -> str:
     """What the instance metadata service says at `path`, by version 2 of its protocol. Raises OSError."""
+    import urllib.request  # most commands do not ask, and this costs more than all else that they do
+
     lifetime = {"X-aws-ec2-metadata-token-ttl-seconds": "60"}
     request = urllib.request.Request(f"{METADATA}/api/token", method="PUT", headers=lifetime)
     with urllib.request.urlopen(request, timeout=SECONDS) as response:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import psycopg2
 from psycopg2.extensions import connection as Connection
 
-from .configuration import ConfigurationError, Database
+from .configuration import ConfigurationError, Database, Refused
 
 STALE_SECONDS = 10
 ONLINE, OFFLINE, INVALID_KEY, INVALID_PROTOCOL = "Online", "Offline", "Invalid secure cookie key", "Invalid protocol"
@@ -51,10 +51,6 @@ class Place(NamedTuple):
     host: str
     ipv4: str
     port: int
-
-
-class Refused(Exception):
-    """When this node may not join; the message is for its log."""
 
 
 def connect(database: Database, application: str) -> Connection:
@@ -117,11 +113,9 @@ def join(link: Connection, place: Place, key_hash: str, protocol: str) -> int:
         )
         number = int(cursor.fetchone()[0])
     if status == INVALID_KEY:
-        raise Refused(
-            f"The secure cookie key of this node (hash {key_hash}) is not the one of the cluster (hash {cluster[0]})"
-        )
+        raise Refused(f"Invalid secure cookie key: its hash {key_hash} does not match {cluster[0]}, the cluster's")
     if status == INVALID_PROTOCOL:
-        raise Refused(f"Invalid protocol: {protocol} does not match the cluster's {cluster[1]}")
+        raise Refused(f"Invalid protocol: {protocol} does not match {cluster[1]}, the cluster's")
     return number
 
 

@@ -45,6 +45,10 @@ class ConfigurationError(Exception):
     """When the server must not start: the message is the line of its log."""
 
 
+class Refused(Exception):
+    """When the cluster does not take this node, or does not do what is asked; the message is for the log."""
+
+
 @dataclass(frozen=True)
 class Database:
     """How the server reaches its database; `plain` when the password stands in the file as it is."""
@@ -144,6 +148,22 @@ def database(configuration: Configuration) -> Database:
     written = os.environ.get("WORKBENCH_POSTGRES_PASSWORD") or values.get("password", "")
     password, plain = _decrypted(written, configuration)
     return Database(provider, values["connection-uri"], password, plain)
+
+
+def check(*, deprecated: bool = False) -> int:
+    """The summary of `rserver --check-config`; the exit code is the contract."""
+    if deprecated:
+        print(
+            "Warning: --test-config is deprecated and will be removed in a future release; use --check-config instead."
+        )
+    try:
+        database(read())
+    except ConfigurationError as error:
+        print(f"[FAIL] Config file {ETC}/rserver.conf: {error}")
+        return 1
+    print(f"[PASS] Config file {ETC}/rserver.conf: no unrecognized options found")
+    print("[PASS] server-data-dir: /var/run/rstudio-server exists")
+    return 0
 
 
 def _decrypted(written: str, configuration: Configuration) -> tuple[str, bool]:

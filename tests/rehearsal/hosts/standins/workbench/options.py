@@ -25,7 +25,8 @@ NAMES = {
         none validate-users encrypt-password login-page-html rdp-login-page-html required-user-group minimum-user-id
         timeout-minutes stay-signed-in stay-signed-in-days revocation-list-dir sign-in-throttle-seconds
         cookies-force-secure pam-helper-path pam-require-password-prompt pam-sessions-enabled pam-sessions-profile
-        pam-sessions-use-password pam-sessions-close pam-sessions-user-permitted password-timeout-minutes openid openid-issuer openid-base-uri
+        pam-sessions-use-password pam-sessions-close pam-sessions-user-permitted
+        password-timeout-minutes openid openid-issuer openid-base-uri
         openid-scopes openid-username-claim proxy proxy-sign-in-url proxy-sign-out-url proxy-user-header
         proxy-user-header-rewrite proxy-require-hmac saml saml-metadata-url saml-metadata-path saml-attr-username
         google-accounts google-accounts-redirect-base-uri sign-in-page-html

@@ -4,6 +4,7 @@ An instance boots on the clock, runs its units and its user data, and shows its 
 know (Systems Manager, Auto Scaling) watches.
 """
 
+import base64
 import functools
 import logging
 import threading
@@ -194,7 +195,7 @@ class Machines:
         reservation = self._run_instances(image_id, count, user_data, security_group_names, **attributes)
         for instance in reservation.instances:
             instance._state.name, instance._state.code = "pending", 0
-            text = instance.user_data.decode() if instance.user_data else ""
+            text = base64.b64decode(str(instance.user_data or "")).decode()
             machine = Machine(self._aws, instance, profile.roles[0] if profile and profile.roles else None, text)
             self.by_id[instance.id] = machine
             work.start(self._aws.clock, functools.partial(self._boot, machine))

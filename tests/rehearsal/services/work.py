@@ -3,7 +3,7 @@
 The threads last as long as the process. That matters: a child process that asks to die with its parent dies with the
 *thread* that started it, and the web server has one thread for each request.
 
-A task holds the clock from its start to its end, and lets go of it with `clock.sleep()`, or with `clock.idle()` while it
+A task holds the clock from its start to its end, and lets go of it with `clock.sleep()`, or `clock.idle()` while it
 waits for another: so no time passes between two of its waits but what its real work takes.
 """
 

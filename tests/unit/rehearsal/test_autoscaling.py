@@ -1,0 +1,291 @@
+"""Auto Scaling of the local AWS: groups that keep their size, hooks that hold instances, refreshes."""
+
+import base64
+import functools
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from tests.rehearsal.aws import LocalAws
+from tests.rehearsal.services import groups, scaling
+from tests.rehearsal.services.scaling import Candidate
+from tests.unit.rehearsal.fake_hosts import instance_profile, local_aws, subnets
+
+GROUP = "workbench-nodes"
+
+
+@pytest.fixture
+def aws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalAws]:
+    monkeypatch.setattr(groups, "LAST_WORK_SECONDS", 0.01)
+    with local_aws(tmp_path) as local:
+        yield local
+
+
+@pytest.fixture
+def client(aws: LocalAws) -> Any:
+    return aws.client("autoscaling")
+
+
+@pytest.fixture
+def template(aws: LocalAws) -> str:
+    profile = instance_profile(aws)
+    ec2 = aws.client("ec2")
+    (image,) = ec2.describe_images()["Images"]
+    made = ec2.create_launch_template(
+        LaunchTemplateName="node",
+        LaunchTemplateData={
+            "ImageId": image["ImageId"],
+            "InstanceType": "m6i.large",
+            "IamInstanceProfile": {"Arn": profile},
+            "UserData": base64.b64encode(b"#!/bin/sh\necho hello > greeting\n").decode(),
+            "MetadataOptions": {"HttpTokens": "required"},
+        },
+    )
+    return str(made["LaunchTemplate"]["LaunchTemplateId"])
+
+
+def create(aws: LocalAws, template: str, count: int = 2, hooks: Any = (), **more: Any) -> None:
+    aws.client("autoscaling").create_auto_scaling_group(
+        AutoScalingGroupName=GROUP,
+        MinSize=0,
+        MaxSize=4,
+        DesiredCapacity=count,
+        VPCZoneIdentifier=",".join(subnets(aws, "ab")),
+        LaunchTemplate={"LaunchTemplateId": template, "Version": "1"},
+        HealthCheckType="EC2",
+        LifecycleHookSpecificationList=list(hooks),
+        Tags=[{"Key": "Name", "Value": "node", "PropagateAtLaunch": True}],
+        **more,
+    )
+
+
+def hook(transition: str, result: str = "CONTINUE", timeout: int = 900) -> dict[str, Any]:
+    return {
+        "LifecycleHookName": transition.lower(),
+        "LifecycleTransition": f"autoscaling:EC2_INSTANCE_{transition}",
+        "DefaultResult": result,
+        "HeartbeatTimeout": timeout,
+    }
+
+
+def instances(aws: LocalAws) -> dict[str, str]:
+    (group,) = aws.client("autoscaling").describe_auto_scaling_groups(AutoScalingGroupNames=[GROUP])[
+        "AutoScalingGroups"
+    ]
+    return {one["InstanceId"]: one["LifecycleState"] for one in group["Instances"]}
+
+
+def complete(client: Any, name: str, instance_id: str, result: str = "CONTINUE") -> None:
+    client.complete_lifecycle_action(
+        AutoScalingGroupName=GROUP, LifecycleHookName=name, InstanceId=instance_id, LifecycleActionResult=result
+    )
+
+
+def refuses(call: Any, **parameters: Any) -> str:
+    with pytest.raises(ClientError) as refused:
+        call(**parameters)
+    error = refused.value.response["Error"]
+    return f"{error['Code']}: {error['Message']}"
+
+
+def new_version(aws: LocalAws, client: Any, template: str) -> None:
+    data = aws.client("ec2").describe_launch_template_versions(LaunchTemplateId=template, Versions=["1"])
+    old = data["LaunchTemplateVersions"][0]["LaunchTemplateData"]
+    aws.client("ec2").create_launch_template_version(
+        LaunchTemplateId=template, LaunchTemplateData={**old, "InstanceType": "m6i.xlarge"}
+    )
+    client.update_auto_scaling_group(
+        AutoScalingGroupName=GROUP, LaunchTemplate={"LaunchTemplateId": template, "Version": "2"}
+    )
+
+
+def refresh(client: Any, **more: Any) -> str:
+    wanted = {"MinHealthyPercentage": 100, "MaxHealthyPercentage": 150, "SkipMatching": True, "InstanceWarmup": 60}
+    answer = client.start_instance_refresh(
+        AutoScalingGroupName=GROUP, Strategy="Rolling", Preferences={**wanted, **more}
+    )
+    return str(answer["InstanceRefreshId"])
+
+
+def refreshed(client: Any) -> dict[str, Any]:
+    return dict(client.describe_instance_refreshes(AutoScalingGroupName=GROUP)["InstanceRefreshes"][0])
+
+
+def test_a_group_fills_itself_over_its_zones(aws: LocalAws, client: Any, template: str) -> None:
+    create(aws, template)
+    aws.clock.sleep(5)
+    assert list(instances(aws).values()) == ["Pending", "Pending"]
+    aws.clock.sleep(20)
+    assert list(instances(aws).values()) == ["InService", "InService"]
+    (group,) = client.describe_auto_scaling_groups()["AutoScalingGroups"]
+    assert [one["AvailabilityZone"] for one in group["Instances"]] == ["us-east-1a", "us-east-1b"]
+    (reservation, _) = aws.client("ec2").describe_instances()["Reservations"]
+    tags = {tag["Key"]: tag["Value"] for tag in reservation["Instances"][0]["Tags"]}
+    assert (tags["Name"], tags["aws:autoscaling:groupName"], tags["aws:ec2launchtemplate:version"]) == (
+        "node",
+        GROUP,
+        "1",
+    )
+    aws.clock.sleep(60)
+    assert [(host.files / "greeting").read_text() for host in aws.hosts.booted] == ["hello\n", "hello\n"]
+    activities = client.describe_scaling_activities(AutoScalingGroupName=GROUP)["Activities"]
+    assert [one["StatusCode"] for one in activities] == ["Successful", "Successful"]
+
+
+def test_a_group_refuses_what_cannot_be(aws: LocalAws, client: Any, template: str) -> None:
+    create(aws, template)
+    resize = functools.partial(client.update_auto_scaling_group, AutoScalingGroupName=GROUP)
+    assert refuses(resize, DesiredCapacity=9) == (
+        "ValidationError: Desired capacity:9 must be between the specified min size:0 and max size:4"
+    )
+    assert refuses(resize, LaunchTemplate={"LaunchTemplateId": "lt-0123456789abcdef0", "Version": "1"}).startswith(
+        "ValidationError: You must use a valid fully-formed launch template."
+    )
+    assert refuses(client.delete_auto_scaling_group, AutoScalingGroupName=GROUP).startswith("ResourceInUse: ")
+    assert refuses(client.update_auto_scaling_group, AutoScalingGroupName="another").startswith("ValidationError: ")
+
+
+def test_an_instance_waits_in_its_hook_until_it_is_completed(aws: LocalAws, client: Any, template: str) -> None:
+    create(aws, template, 1, [hook("LAUNCHING", "ABANDON")])
+    aws.clock.sleep(100)
+    ((instance_id, state),) = instances(aws).items()
+    assert state == "Pending:Wait"
+    assert aws.machines.by_id[instance_id].lifecycle_state() == "InService"
+    assert aws.machines.by_id[instance_id].online
+    complete(client, "launching", instance_id)
+    aws.clock.sleep(5)
+    assert instances(aws) == {instance_id: "InService"}
+    assert refuses(functools.partial(complete, client), name="launching", instance_id=instance_id) == (
+        f"ValidationError: No active Lifecycle Action found with instance ID {instance_id}"
+    )
+
+
+def test_an_abandoned_launch_is_tried_again(aws: LocalAws, client: Any, template: str) -> None:
+    create(aws, template, 1, [hook("LAUNCHING", "ABANDON", 300)])
+    aws.clock.sleep(100)
+    (first,) = instances(aws)
+    aws.clock.sleep(400)
+    (second,) = instances(aws)
+    assert second != first
+    cancelled = client.describe_scaling_activities(AutoScalingGroupName=GROUP)["Activities"][-1]
+    assert cancelled["StatusCode"] == "Cancelled"
+    assert cancelled["StatusMessage"].endswith("was abandoned: Heartbeat Timeout")
+
+
+def test_a_smaller_group_ends_instances_through_their_hook(aws: LocalAws, client: Any, template: str) -> None:
+    create(aws, template, 2, [hook("TERMINATING")])
+    aws.clock.sleep(100)
+    before = set(instances(aws))
+    client.set_desired_capacity(AutoScalingGroupName=GROUP, DesiredCapacity=1)
+    aws.clock.sleep(20)
+    states = instances(aws)
+    (going,) = [instance_id for instance_id, state in states.items() if state == "Terminating:Wait"]
+    machine = aws.machines.by_id[going]
+    assert (machine.lifecycle_state(), machine.host.stopped) == ("Terminated", False)
+    complete(client, "terminating", going)
+    aws.clock.sleep(40)
+    assert instances(aws) == dict.fromkeys(before - {going}, "InService")
+    assert machine.host is None
+    assert machine.instance.state == "terminated"
+
+
+def test_an_instance_that_somebody_ends_is_replaced(aws: LocalAws, client: Any, template: str) -> None:
+    create(aws, template)
+    aws.clock.sleep(100)
+    before = set(instances(aws))
+    lost = min(before)
+    aws.client("ec2").terminate_instances(InstanceIds=[lost])
+    aws.clock.sleep(120)
+    after = instances(aws)
+    assert (len(after), lost in after, set(after.values())) == (2, False, {"InService"})
+
+
+def test_a_refresh_launches_before_it_ends_one_at_a_time(aws: LocalAws, client: Any, template: str) -> None:
+    create(aws, template, 2, [hook("TERMINATING")])
+    aws.clock.sleep(100)
+    old = set(instances(aws))
+    client.put_lifecycle_hook(AutoScalingGroupName=GROUP, **hook("LAUNCHING", "ABANDON"))
+    new_version(aws, client, template)
+    refresh(client)
+    assert refuses(functools.partial(refresh, client)).startswith("InstanceRefreshInProgress: ")
+    serving = []
+    while refreshed(client)["Status"] in ("Pending", "InProgress"):
+        states = instances(aws)
+        serving.append(sum(state == "InService" for state in states.values()))
+        assert len(states) <= 3
+        for instance_id, state in states.items():
+            if state.endswith(":Wait"):
+                complete(client, "launching" if state.startswith("Pending") else "terminating", instance_id)
+        aws.clock.sleep(5)
+    assert (refreshed(client)["Status"], refreshed(client)["PercentageComplete"], min(serving)) == (
+        "Successful",
+        100,
+        2,
+    )
+    assert not old & set(instances(aws))
+    assert [host.stopped for host in aws.hosts.booted] == [True, True, False, False]
+    refresh(client)
+    aws.clock.sleep(30)
+    assert (refreshed(client)["Status"], len(aws.hosts.booted)) == ("Successful", 4)  # all match
+
+
+def test_a_refresh_whose_launches_are_abandoned_replaces_nothing(aws: LocalAws, client: Any, template: str) -> None:
+    create(aws, template)
+    aws.clock.sleep(100)
+    old = instances(aws)
+    client.put_lifecycle_hook(AutoScalingGroupName=GROUP, **hook("LAUNCHING", "ABANDON", 1800))
+    new_version(aws, client, template)
+    refresh(client)
+    aws.clock.sleep(3700)
+    assert refreshed(client)["Status"] == "Failed"
+    assert "was abandoned: Heartbeat Timeout" in refreshed(client)["StatusReason"]
+    aws.clock.sleep(60)
+    assert instances(aws) == old
+
+
+def test_a_refresh_can_be_cancelled(aws: LocalAws, client: Any, template: str) -> None:
+    create(aws, template)
+    aws.clock.sleep(100)
+    assert refuses(client.cancel_instance_refresh, AutoScalingGroupName=GROUP).startswith(
+        "ActiveInstanceRefreshNotFound"
+    )
+    new_version(aws, client, template)
+    refresh(client)
+    aws.clock.sleep(20)
+    client.cancel_instance_refresh(AutoScalingGroupName=GROUP)
+    aws.clock.sleep(100)
+    assert refreshed(client)["Status"] == "Cancelled"
+    assert list(instances(aws).values()) == ["InService", "InService"]
+
+
+def test_an_empty_group_can_be_deleted(aws: LocalAws, client: Any, template: str) -> None:
+    create(aws, template)
+    aws.clock.sleep(100)
+    client.update_auto_scaling_group(AutoScalingGroupName=GROUP, MinSize=0, MaxSize=0, DesiredCapacity=0)
+    aws.clock.sleep(60)
+    assert instances(aws) == {}
+    client.delete_auto_scaling_group(AutoScalingGroupName=GROUP)
+    assert client.describe_auto_scaling_groups()["AutoScalingGroups"] == []
+
+
+@pytest.mark.parametrize(
+    ("candidates", "count", "chosen"),
+    [
+        ([Candidate("i-1", "a", 1, 1), Candidate("i-2", "a", 1, 2), Candidate("i-3", "b", 1, 0)], 1, ["i-1"]),
+        ([Candidate("i-1", "a", 2, 1), Candidate("i-2", "b", 1, 2)], 1, ["i-2"]),
+        ([Candidate("i-1", "a", 1, 5), Candidate("i-2", "b", 1, 4)], 2, ["i-2", "i-1"]),
+        ([Candidate("i-1", "a", 1, 1, protected=True), Candidate("i-2", "b", 2, 2)], 2, ["i-2"]),
+    ],
+)
+def test_the_default_termination_policy(candidates: list[Candidate], count: int, chosen: list[str]) -> None:
+    assert scaling.choose_to_end(candidates, count) == chosen
+
+
+@pytest.mark.parametrize(
+    ("desired", "maximum", "more"), [(2, 150, 1), (3, 150, 1), (4, 150, 2), (1, 110, 1), (2, 100, 0), (2, 200, 2)]
+)
+def test_how_many_a_refresh_launches_first(desired: int, maximum: int, more: int) -> None:
+    assert scaling.surplus(desired, maximum) == more

@@ -9,7 +9,7 @@ from . import changes, graph, templates
 from .answers import Pages, present, shown_change_set
 from .engine import Engine
 from .errors import AlreadyExists, ChangeSetNotFound, InvalidChangeSetStatus, NotRehearsed, ValidationError
-from .model import ChangeSet
+from .model import ChangeSet, Stack
 from .requests import Request, Requests, check_name, check_rules, check_token, check_updatable, only
 
 NO_CHANGES = "The submitted information didn't contain changes. Submit different information to create a change set."
@@ -30,33 +30,19 @@ class ChangeSets:
             "RoleARN Capabilities ClientToken Description OnStackFailure",
         )
         check_name(request["ChangeSetName"], "changeSetName")
+        check_name(request["StackName"], "stackName")
         type_ = request.get("ChangeSetType", "UPDATE")
         with self.engine.lock:
-            stack = self.engine.find(request["StackName"])
-            if stack is not None:
-                repeated = next((s for s in stack.change_sets if s.name == request["ChangeSetName"]), None)
-                if repeated and repeated.token and repeated.token == request.get("ClientToken"):
-                    return {"Id": repeated.id, "StackId": stack.id}
-                if repeated:
-                    raise AlreadyExists(f"ChangeSet {repeated.name} already exists")
-            if type_ == "CREATE":
-                if stack is not None and stack.status != "REVIEW_IN_PROGRESS":
-                    raise ValidationError(
-                        f"Stack [{stack.name}] already exists and cannot be created again with the changeSet "
-                        f"[{request['ChangeSetName']}]"
-                    )
-            elif type_ == "UPDATE":
-                if stack is None:
-                    raise ValidationError(f"Stack [{request['StackName']}] does not exist")
-                check_updatable(stack)
-            else:
-                raise NotRehearsed(f"The rehearsal does not implement change sets of type {type_}")
-            wanted = self.requests.wanted(request, stack if type_ == "UPDATE" else None, caller)
+            present = self.engine.find(request["StackName"])
+            repeated = [its for its in present.change_sets if its.name == request["ChangeSetName"]] if present else []
+            if repeated and repeated[0].token and repeated[0].token == request.get("ClientToken"):
+                return {"Id": repeated[0].id, "StackId": repeated[0].stack.id}
+            if repeated:
+                raise AlreadyExists(f"ChangeSet {repeated[0].name} already exists")
+            _check_type(type_, present, request)
+            wanted = self.requests.wanted(request, present if type_ == "UPDATE" else None, caller)
             templates.check_capabilities(wanted.template.processed, request.get("Capabilities", []), transforms=False)
-            if stack is None:
-                check_name(request["StackName"], "stackName")
-                stack = self.engine.new_stack(request["StackName"], "REVIEW_IN_PROGRESS")
-                self.engine.event(stack, None, "REVIEW_IN_PROGRESS", "User Initiated")
+            stack = present or self.engine.new_stack(request["StackName"], "REVIEW_IN_PROGRESS")
             change_set = ChangeSet(
                 f"arn:aws:cloudformation:{self.engine.aws.region}:{self.engine.aws.account}:changeSet/"
                 f"{request['ChangeSetName']}/{uuid.uuid4()}",
@@ -76,6 +62,8 @@ class ChangeSets:
             scope = self.requests.scope(stack, wanted)
             check_rules(scope)
             graph.dependencies(scope)
+            if present is None:
+                self.engine.add(stack, "User Initiated")
             stack.change_sets.append(change_set)
         self.engine.aws.clock.hold()
         threading.Thread(
@@ -214,6 +202,22 @@ class ChangeSets:
             ]
         page, token = self.pages.page(request, shown)
         return present({"OperationEvents": page, "NextToken": token})
+
+
+def _check_type(type_: str, stack: Stack | None, request: Request) -> None:
+    """Refuse a change set that does not fit what is there."""
+    if type_ == "CREATE":
+        if stack is not None and stack.status != "REVIEW_IN_PROGRESS":
+            raise ValidationError(
+                f"Stack [{stack.name}] already exists and cannot be created again with the changeSet "
+                f"[{request['ChangeSetName']}]"
+            )
+    elif type_ == "UPDATE":
+        if stack is None:
+            raise ValidationError(f"Stack [{request['StackName']}] does not exist")
+        check_updatable(stack)
+    else:
+        raise NotRehearsed(f"The rehearsal does not implement change sets of type {type_}")
 
 
 def _note_execution(change_set: ChangeSet) -> None:

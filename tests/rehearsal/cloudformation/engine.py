@@ -69,12 +69,16 @@ class Engine:
         return stack
 
     def new_stack(self, name: str, status: str) -> Stack:
-        """A stack without resources."""
+        """A stack without resources, which exists when it is added."""
         stack_id = f"arn:aws:cloudformation:{self.aws.region}:{self.aws.account}:stack/{name}/{uuid.uuid4()}"
-        stack = Stack(stack_id, name, self.moment(), status)
+        return Stack(stack_id, name, self.moment(), status)
+
+    def add(self, stack: Stack, reason: str | None = None) -> None:
+        """Let a new stack exist, with the event of its status when there is a reason for one."""
         with self.lock:
-            self.stacks[stack_id] = stack
-        return stack
+            self.stacks[stack.id] = stack
+            if reason:
+                self.event(stack, None, stack.status, reason)
 
     def exports(self) -> dict[str, tuple[Stack, str]]:
         """Every exported name with its stack and value."""

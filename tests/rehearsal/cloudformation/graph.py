@@ -19,7 +19,7 @@ def dependencies(scope: Scope) -> dict[str, frozenset[str]]:
     for name, definition in existing.items():
         explicit = definition.get("DependsOn", [])
         explicit = [explicit] if isinstance(explicit, str) else explicit
-        written = [*explicit, *mentioned(definition.get("Properties") or {}, every)]
+        written = [*explicit, *mentioned(definition.get("Properties") or {}, scope.parameters)]
         unknown = [other for other in written if other not in every]
         if unknown:
             raise ValidationError(

@@ -8,7 +8,7 @@ import base64
 import ipaddress
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -47,31 +47,31 @@ def references(value: Any) -> Iterator[tuple[str, str | None]]:
             yield from references(item)
 
 
-def mentioned(node: Any, resources: Mapping[str, Any]) -> Iterator[str]:
-    """The resources that an unevaluated node of a template names, in branches not taken too.
+def mentioned(node: Any, others: Container[str]) -> Iterator[str]:
+    """The resources that an unevaluated node of a template names; `others` are names of something else.
 
-    CloudFormation orders resources by what is written, so an untaken branch of Fn::If counts when its resource exists.
+    CloudFormation orders resources by what is written: an untaken branch of Fn::If counts when its resource exists.
     """
     if isinstance(node, dict):
         for key, value in node.items():
             if key == "Ref" and isinstance(value, str):
-                if value in resources:
+                if value not in others and not value.startswith("AWS::"):
                     yield value
             elif key == "Fn::GetAtt":
                 yield str(value[0] if isinstance(value, list) else value.split(".")[0])
                 if isinstance(value, list):
-                    yield from mentioned(value[1:], resources)
+                    yield from mentioned(value[1:], others)
             elif key == "Fn::Sub":
                 names, body = ({}, value) if isinstance(value, str) else (value[1], value[0])
-                for name in _PLACEHOLDER.findall(body):
-                    if name.split(".")[0] in resources and name not in names:
+                for name in map(str.strip, _PLACEHOLDER.findall(body)):
+                    if name not in names and name not in others and not name.startswith(("AWS::", "!")):
                         yield name.split(".")[0]
-                yield from mentioned(names, resources)
+                yield from mentioned(names, others)
             else:
-                yield from mentioned(value, resources)
+                yield from mentioned(value, others)
     elif isinstance(node, list):
         for item in node:
-            yield from mentioned(item, resources)
+            yield from mentioned(item, others)
 
 
 @dataclass

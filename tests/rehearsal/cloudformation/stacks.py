@@ -34,11 +34,9 @@ class Stacks:
             wanted = self.requests.wanted(request, None, caller)
             templates.check_capabilities(wanted.template.original, request.get("Capabilities", []), transforms=True)
             stack = self.engine.new_stack(request["StackName"], "CREATE_IN_PROGRESS")
-            try:
-                self.requests.check(stack, wanted)
-            except Exception:
-                del self.engine.stacks[stack.id]
-                raise
+            stack.role_arn, stack.caller_role = request.get("RoleARN"), caller
+            self.requests.check(stack, wanted)
+            self.engine.add(stack)
             self.engine.start(stack, request.get("RoleARN"), caller, request.get("ClientRequestToken"))
             stack.termination_protection = bool(request.get("EnableTerminationProtection", False))
             stack.retain_except_on_create = bool(request.get("RetainExceptOnCreate", False))

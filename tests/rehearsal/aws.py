@@ -190,21 +190,6 @@ class LocalAws:
         }
 
 
-def _count_as_tls() -> None:
-    """The local endpoint stands for TLS. moto ignores conditions, so a bucket that denies plain HTTP would deny all."""
-    from moto.iam.access_control import IAMPolicyStatement, PermissionResult
-
-    if hasattr(IAMPolicyStatement, "evaluated"):
-        return
-    IAMPolicyStatement.evaluated = permitted = IAMPolicyStatement.is_action_permitted
-
-    def is_action_permitted(self: Any, *arguments: Any, **keywords: Any) -> Any:
-        only_plain = self._statement.get("Condition", {}).get("Bool", {}).get("aws:SecureTransport") in {"false", False}
-        return PermissionResult.NEUTRAL if only_plain else permitted(self, *arguments, **keywords)
-
-    IAMPolicyStatement.is_action_permitted = is_action_permitted
-
-
 def _exists(module: str) -> bool:
     try:
         return importlib.util.find_spec(module) is not None

@@ -187,6 +187,8 @@ def make_base_image(layer: Path, authority: bytes) -> None:
     }
     for path, module in {**STANDIN_COMMANDS, **absent}.items():
         _write(layer, path, launcher(module), 0o755)
+    if not shutil.which("python3", path="/usr/bin:/bin"):
+        (layer / "usr/bin/python3").symlink_to(PYTHON)
     for target in mounts_of_the_interpreter():
         _parents(layer / target.relative_to("/"), layer)
         (layer / target.relative_to("/")).mkdir(exist_ok=True)

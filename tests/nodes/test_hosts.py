@@ -122,7 +122,9 @@ def test_a_machine_without_curl_ip_and_unzip_has_stand_ins_for_them(host: Host) 
         "-fsS --max-time 5 -X PUT -H 'X-aws-ec2-metadata-token-ttl-seconds: 60' http://169.254.169.254/latest/api/token"
     )
     ask = "http://169.254.169.254/latest/meta-data/instance-id"
-    script = f"token=$(my-curl {put}); my-curl -fsS -H \"X-aws-ec2-metadata-token: $token\" {ask}; my-curl -s -w '%{{http_code}}' {ask}"
+    script = f"""token=$(my-curl {put})
+my-curl -fsS -H "X-aws-ec2-metadata-token: $token" {ask}
+my-curl -s -w '%{{http_code}}' {ask}"""
     assert lines(host, script) == ["i-000000000000000c8401"]
     lines(host, "my-ip rule add pref 100 to 169.254.169.254/32 uidrange 1-4294967294 prohibit")
     assert "100:\tfrom all to 169.254.169.254 uidrange 1-4294967294 prohibit" in lines(host, "my-ip rule show")

@@ -22,6 +22,7 @@ from tests.rehearsal.services.images import Images
 
 logger = logging.getLogger("rehearsal")
 
+IMAGE_GIB = 8  # of the root volume of Ubuntu's images
 GROUP_TAG = "aws:autoscaling:groupName"
 # AWS seconds.
 RUNNING_SECONDS = 15
@@ -192,6 +193,9 @@ class Machines:
             attributes.get("iam_instance_profile_name") or given.get("Name"),
             attributes.get("iam_instance_profile_arn") or given.get("Arn"),
         )
+        devices = attributes.get("block_device_mappings") or data.get("BlockDeviceMappings")
+        if devices:
+            attributes["block_device_mappings"] = [_sized(device) for device in devices]
         reservation = self._run_instances(image_id, count, user_data, security_group_names, **attributes)
         for instance in reservation.instances:
             instance._state.name, instance._state.code = "pending", 0
@@ -313,3 +317,10 @@ class Machines:
         for watcher in list(self.watchers):
             watcher(machine)
         self._aws.clock.wake()
+
+
+def _sized(device: Mapping[str, Any]) -> dict[str, Any]:
+    """A device whose volume has a size: without one, that of the image's snapshot, which moto does not look up."""
+    if "Ebs" not in device:
+        return dict(device)
+    return {**device, "Ebs": {"VolumeSize": IMAGE_GIB, **device["Ebs"]}}

@@ -5,14 +5,17 @@ are on this machine: one directory for each file system, below which its access 
 import fnmatch
 import json
 import threading
+import types
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from moto.core.exceptions import JsonRESTError
+from moto.efs import models
 from moto.efs.models import efs_backends
 from moto.iam.models import iam_backends
+from moto.moto_api._internal import mock_random
 
 from tests.rehearsal.aws import LocalAws
 from tests.rehearsal.hosts.host import AccessPoint, FileSystems
@@ -182,6 +185,8 @@ INSTALLED: dict[Path, Efs] = {}
 
 def install(aws: LocalAws) -> None:
     """Add the states, the operations that moto lacks, and the directories."""
+    # moto's identifiers have 8 digits. Those of EFS have 17, and the mount helper refuses any other access point.
+    models.mock_random = types.SimpleNamespace(get_random_hex=lambda _length=17: mock_random.get_random_hex(17))
     efs = INSTALLED[aws.directory] = Efs(aws)
     lock = threading.RLock()
 

@@ -25,10 +25,13 @@ def show_execution(console: Console, execution: Execution) -> None:
     )
     body = cluster(execution.output) if good else Text(execution.cause or "No cause was given.")
     console.print(Padding(body, (0, 0, 1, 4)))
+    if good:
+        for line in connection(execution.output):
+            console.print(Text(line), soft_wrap=True)  # to be pasted: never folded
 
 
 def cluster(output: Any) -> RenderableType:
-    """The output of a successful execution: the cluster's facts, its nodes, and how to connect."""
+    """The output of a successful execution: the cluster's facts, and its nodes as Workbench lists them."""
     if not isinstance(output, Mapping) or "nodes" not in output:
         message = output.get("message") if isinstance(output, Mapping) else None
         return Text(str(message or output))
@@ -48,17 +51,22 @@ def cluster(output: Any) -> RenderableType:
             facts.add_row(name, str(value))
     for warning in output.get("warnings") or ():
         facts.add_row("warning", Text(str(warning), style="yellow"))
-    connection = output.get("connection") or {}
-    return Group(
-        facts,
-        Text(),
-        Text(str(output.get("list_nodes", "")).strip("\n"), no_wrap=True, overflow="ignore"),
-        Text(),
-        Text(f"To connect: {connection.get('url', '')}, after", style="dim"),
-        Text(f"  {connection.get('port_forwarding', '')}", overflow="fold"),
-        Text("or, in ~/.ssh/config:", style="dim"),
-        *(Text(f"  {line}", overflow="fold") for line in str(connection.get("ssh_config", "")).splitlines()),
-    )
+    nodes = Text(str(output.get("list_nodes", "")).strip("\n"), no_wrap=True, overflow="ignore")
+    return Group(facts, Text(), nodes)
+
+
+def connection(output: Any) -> list[str]:
+    """How to connect, as lines."""
+    told = output.get("connection") if isinstance(output, Mapping) else None
+    if not told:
+        return []
+    return [
+        f"    To connect: {told['url']} after",
+        f"      {told['port_forwarding']}",
+        "    or, with this in ~/.ssh/config, `ssh INSTANCE`:",
+        *(f"      {line}" for line in told["ssh_config"].splitlines()),
+        "",
+    ]
 
 
 def _checks(verification: Mapping[str, Any]) -> str:

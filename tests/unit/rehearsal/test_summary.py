@@ -7,6 +7,7 @@ from rich.console import Console
 from tests.rehearsal import summary
 from tests.rehearsal.report import Execution
 
+COMMAND = "aws ssm start-session " + "--parameters x " * 10 + "end"
 OUTPUT = {
     "cluster": "workbench",
     "nodes": [{"instance": "i-1", "ipv4": "10.0.1.5", "host": "ip-10-0-1-5", "status": "Online", "sessions": []}],
@@ -24,7 +25,7 @@ OUTPUT = {
     "verification": {"checks": [{"holds": True}, {"holds": True}]},
     "connection": {
         "url": "http://localhost:8787",
-        "port_forwarding": "aws ssm …",
+        "port_forwarding": COMMAND,
         "ssh_config": "Host i-*\n  User ubuntu",
     },
 }
@@ -55,9 +56,9 @@ def test_a_success_shows_the_cluster_its_nodes_and_how_to_connect() -> None:
         "    ID  Host         IPv4      Port  Status  Last Seen",
         "    1   ip-10-0-1-5  10.0.1.5  8787  Online  now",
         "",
-        "    To connect: http://localhost:8787, after",
-        "      aws ssm …",
-        "    or, in ~/.ssh/config:",
+        "    To connect: http://localhost:8787 after",
+        f"      {COMMAND}",
+        "    or, with this in ~/.ssh/config, `ssh INSTANCE`:",
         "      Host i-*",
         "        User ubuntu",
         "",

@@ -95,7 +95,9 @@ def decide(stack: Stack | None, change_set: ChangeSet | None, desired: Desired, 
         return "delete stack"  # it never held anything: what a failed creation made was removed with it
     if stack.status not in SETTLED:
         return "ask"
-    if stack.template == desired.template and stack.parameters == desired.parameters and stack.tags == desired.tags:
+    # CloudFormation also lists the parameters that were left to the template's defaults.
+    parameters_hold = desired.parameters.items() <= stack.parameters.items()
+    if stack.template == desired.template and parameters_hold and stack.tags == desired.tags:
         return "protect" if desired.protected and not stack.protected else "done"
     return _next_of(change_set)
 

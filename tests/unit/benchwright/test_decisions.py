@@ -77,6 +77,7 @@ def stack(status: str, **changed: Any) -> Stack:
         (stack("UPDATE_COMPLETE_CLEANUP_IN_PROGRESS"), None, True, "wait"),
         (stack("CREATE_COMPLETE"), None, True, "done"),
         (stack("CREATE_COMPLETE", protected=False), None, True, "protect"),
+        (stack("CREATE_COMPLETE", parameters={"a": "1", "left to its default": "x"}), None, False, "done"),
         (stack("CREATE_COMPLETE", template="other"), None, False, "create change set"),
         (stack("CREATE_COMPLETE", parameters={"a": "2"}), READY, False, "execute"),
         (stack("UPDATE_COMPLETE", tags={}), ChangeSet("FAILED", "UNAVAILABLE", "x"), False, "discard"),

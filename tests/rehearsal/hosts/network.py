@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from pyroute2 import IPRoute
 
 BRIDGE = "br0"
+# Given once: otherwise it is the lowest of its cables', and a node that comes or goes cuts the others off for a while.
+BRIDGE_HARDWARE_ADDRESS = "02:00:0a:ff:ff:01"
 GATEWAY = "10.255.255.1"
 METADATA_ADDRESS = "169.254.169.254"
 
@@ -47,7 +49,7 @@ class Network:
             loopback = _index(netlink, "lo")
             netlink.link("set", index=loopback, state="up")
             if not netlink.link_lookup(ifname=BRIDGE):
-                netlink.link("add", ifname=BRIDGE, kind="bridge")
+                netlink.link("add", ifname=BRIDGE, kind="bridge", address=BRIDGE_HARDWARE_ADDRESS)
             bridge = _index(netlink, BRIDGE)
             for address, prefix in ((GATEWAY, 8), (METADATA_ADDRESS, 32)):
                 if not list(netlink.get_addr(index=bridge, address=address)):

@@ -10,7 +10,7 @@ from benchwright.cluster_listing import UnreadableListing
 from benchwright.errors import VerificationFailed
 from benchwright.observability import StepEvent, step
 from benchwright.record import confirm_lock, plan_of, read, save_verified
-from benchwright.verification import failing
+from benchwright.verification import failing, unmet
 
 
 class Event(StepEvent):
@@ -68,7 +68,7 @@ def handler(event: Event) -> Result:
     if event.last:
         raise VerificationFailed(f"The cluster {event.cluster} is not what its plan says:\n{problems}")
     stale = cluster.verification.stale
-    return Result(done=False, waiting_for=problems[:500], round=event.round + 1, stale=stale)
+    return Result(done=False, waiting_for=unmet(cluster.verification)[:500], round=event.round + 1, stale=stale)
 
 
 def _ask(event: Event, document: str, instances: list[str]) -> Result:

@@ -114,7 +114,6 @@ class LocalAws:
             "AWS_DEFAULT_REGION": self.region,
         }
         self.node_endpoint = self.node_endpoint or self.endpoint
-        self.modules = tuple(name for name in self.modules if _exists(name))
         for name in self.modules:
             importlib.import_module(name).install(self)
 
@@ -188,10 +187,3 @@ class LocalAws:
             "AWS_REGION": self.region,
             **self.register(Identity(caller)).environment(),
         }
-
-
-def _exists(module: str) -> bool:
-    try:
-        return importlib.util.find_spec(module) is not None
-    except ModuleNotFoundError:
-        return False

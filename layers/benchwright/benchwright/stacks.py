@@ -186,7 +186,7 @@ def act(action: Action, desired: Desired, stack: Stack | None, change_set: Chang
         case "create change set":
             creates = stack is None or stack.status in ("DELETE_COMPLETE", "REVIEW_IN_PROGRESS")
             _create_change_set(desired, name, "CREATE" if creates else "UPDATE")
-            return f"CloudFormation: change set {name} of {desired.name}"
+            return f"CloudFormation: what would change in {desired.name}"
         case "execute" if change_set:
             if refused := refused_changes(change_set.changes):
                 cloudformation.delete_change_set(StackName=desired.name, ChangeSetName=name)

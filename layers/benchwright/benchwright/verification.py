@@ -173,6 +173,11 @@ def failing(verification: Verification) -> str:
     )
 
 
+def unmet(verification: Verification) -> str:
+    """Say in one line what does not hold yet."""
+    return "; ".join(f"{check.name}: {check.found}" for check in verification.checks if not check.holds)
+
+
 def _same(name: str, values: Mapping[str, str | None]) -> Check:
     found = sorted({value or "unknown" for value in values.values()})
     text = (

@@ -1,0 +1,187 @@
+"""An AWS account on this machine with the application installed, for tests that look at it while executions run.
+
+The parts are those of `python -m tests.rehearsal`, in this process instead of namespaces of their own.
+"""
+
+import contextlib
+import json
+import os
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Self
+
+import psycopg2
+
+from tests.rehearsal import application, launcher, run
+from tests.rehearsal.application import Application
+from tests.rehearsal.aws import LocalAws
+from tests.rehearsal.clock import Clock
+from tests.rehearsal.faults import Faults
+from tests.rehearsal.report import Execution
+
+CLUSTER: Final = "workbench"
+PATIENCE: Final = 240
+"""Wall seconds that an execution, or what a test waits for, may take."""
+
+READING: Final = ("Get", "Describe", "List", "Head", "Scan", "Query", "BatchGet")
+"""How the names of calls begin that change nothing."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of Workbench's node table, and the image of the instance that has, or last had, its address."""
+
+    ipv4: str
+    status: str
+    image: str
+
+
+class Account:
+    """One account in one region; what happens in it is asked of it, not of a report."""
+
+    def __init__(self, aws: LocalAws, installed: Application) -> None:
+        self.aws = aws
+        self.application = installed
+
+    @property
+    def nodes(self) -> dict[str, Any]:
+        """The running instances of the cluster by id; each has a `host`."""
+        return {
+            machine.id: machine
+            for machine in self.aws.machines.by_id.values()
+            if machine.host and machine.all_tags.get("benchwright:cluster") == CLUSTER
+        }
+
+    def put_secret(self, name: str, value: str) -> None:
+        """What a person does in the console: a new secret, or a new version of it."""
+        secrets = self.aws.client("secretsmanager")
+        try:
+            secrets.create_secret(Name=name, SecretString=value)
+        except secrets.exceptions.ResourceExistsException:
+            secrets.put_secret_value(SecretId=name, SecretString=value)
+
+    def start(self, kind: str, content: Any) -> str:
+        """Begin an execution of the machine `deploy` or `verify`."""
+        states = self.aws.client("stepfunctions")
+        arn = self.application.machine(kind)
+        return str(states.start_execution(stateMachineArn=arn, input=json.dumps(content))["executionArn"])
+
+    def start_schedule(self, name: str) -> str:
+        """Do what EventBridge does when the time has come: the schedule's own input, with its own role."""
+        schedule = self.aws.client("scheduler").get_schedule(Name=f"{self.application.name}-{name}")
+        target = schedule["Target"]
+        states = self.aws.client("stepfunctions", target["RoleArn"], f"schedule {name}")
+        return str(states.start_execution(stateMachineArn=target["Arn"], input=target["Input"])["executionArn"])
+
+    def end(self, execution: str) -> Execution:
+        """Wait until an execution has ended."""
+        states = self.aws.client("stepfunctions")
+        self.until(lambda: states.describe_execution(executionArn=execution)["status"] != "RUNNING", execution)
+        events = [event for page in run.pages(states, execution) for event in page]
+        crashes = run.unexpected_errors(events)
+        assert not crashes, crashes
+        described = states.describe_execution(executionArn=execution)
+        kind = execution.split(":")[6].rpartition("-")[2]
+        return Execution.read(kind, described, events, self.application.functions, self.aws.recorder.count(execution))
+
+    def deploy(self, content: Any) -> Execution:
+        """A deployment that must succeed."""
+        return self.succeed(self.start("deploy", content))
+
+    def succeed(self, execution: str) -> Execution:
+        ended = self.end(execution)
+        assert ended.status == "SUCCEEDED", ended.cause
+        return ended
+
+    def has_entered(self, execution: str, state: str) -> bool:
+        states = self.aws.client("stepfunctions")
+        events = (event for page in run.pages(states, execution) for event in page)
+        return any(event.get("stateEnteredEventDetails", {}).get("name") == state for event in events)
+
+    @staticmethod
+    def until(condition: Callable[[], bool], what: str) -> None:
+        """Wait in wall time, since what is waited for is real."""
+        deadline = time.monotonic() + PATIENCE
+        while not condition():
+            assert time.monotonic() < deadline, f"waited {PATIENCE} s for {what}"
+            time.sleep(0.1)
+
+    def changes(self, execution: str) -> set[str]:
+        """The calls of an execution that change something, beside functions being invoked and subscribers told."""
+        lines = map(json.loads, self.aws.recorder.path.read_text().splitlines())
+        return {
+            f"{line['service']}:{line['operation']}"
+            for line in lines
+            if line["execution"] == execution
+            and not line["operation"].startswith(READING)
+            and (line["service"], line["operation"]) not in {("lambda", "Invoke"), ("sns", "Publish")}
+        }
+
+    def on_every_node(self, script: str) -> set[str]:
+        """What a script prints on the nodes: one text where all agree."""
+        return {node.host.run(script, timeout=20).stdout for node in self.nodes.values()}
+
+    def rows(self) -> list[Row]:
+        """Workbench's node table as it is now; empty while there is none."""
+        images = {machine.address: machine.image_id for machine in self.aws.machines.by_id.values()}
+        (server,) = self.aws.postgres.values()
+        with contextlib.suppress(psycopg2.OperationalError, psycopg2.errors.UndefinedTable):
+            found = server.execute("select ipv4, status from node order by ipv4", database="rstudio")
+            return [Row(ipv4, status, images.get(ipv4, "")) for ipv4, status in found]
+        return []
+
+    def images(self) -> set[str]:
+        """The AMIs that were built here and still exist."""
+        return {image["ImageId"] for image in self.aws.client("ec2").describe_images(Owners=["self"])["Images"]}
+
+
+@dataclass
+class RowWatch:
+    """A context that looks at the node table over and over: `tables` holds every different state of it, in order."""
+
+    account: Account
+    tables: list[list[Row]] = field(default_factory=list)
+
+    def __enter__(self) -> Self:
+        self._over = threading.Event()
+        self._watcher = threading.Thread(target=self._watch, daemon=True)
+        self._watcher.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._watcher.join()
+
+    def _watch(self) -> None:
+        while not self._over.wait(0.1):
+            rows = self.account.rows()
+            if not self.tables or self.tables[-1] != rows:
+                self.tables.append(rows)
+
+
+@contextlib.contextmanager
+def new_account(directory: Path, speed: float) -> Iterator[Account]:
+    """The application in an account of its own, in a network of its own."""
+    application.build()
+    environment = dict(os.environ)
+    before = os.open("/proc/self/ns/net", os.O_RDONLY)
+    listener = launcher.listening("127.0.0.1")  # where this process was: it is its port that the local AWS takes
+    launcher.own_network_and_mounts()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=755", "account", str(directory)], check=True, timeout=10)
+    try:
+        aws = run.local_aws(directory, Clock(speed), Faults(), listener)
+        try:
+            yield Account(aws, application.deploy(aws.client, aws.environment("sam"), {}))
+        finally:
+            aws.stop()
+            aws.hosts.stop()
+    finally:
+        os.environ.clear()
+        os.environ.update(environment)
+        os.setns(before, os.CLONE_NEWNET)
+        os.close(before)
+        subprocess.run(["umount", "--lazy", str(directory)], check=False, timeout=10)

@@ -1,14 +1,15 @@
-"""Faults that a person orders with `--fault SPEC`: what the local AWS shall let go wrong during the first execution."""
+"""Faults that a person orders with `--fault SPEC`: what the local AWS shall let go wrong during an execution."""
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Final
 
 KINDS: Final[dict[str, str]] = {
     "image": "a component's step fails in the Image Builder build; step=NAME chooses it",
-    "stack": "CloudFormation cannot make a resource; resource=LOGICAL_ID or type=AWS::… chooses, reason=TEXT says why",
+    "stack": "CloudFormation cannot make a resource; resource=LOGICAL_ID or type=AWS::… chooses, reason=TEXT says why, "
+    "during=create or during=update tells the operations of the stack apart",
     "postgres": "PostgreSQL refuses, e.g. postgres:refuse",
     "call": "an AWS call fails: call:service=ssm,operation=SendCommand,code=ThrottlingException; code is needed",
     "node": "a node fails: node:verify-installation, or node:ssm-offline (it never appears in Systems Manager)",
@@ -19,9 +20,10 @@ DEFAULT_WORDS: Final = {"postgres": "refuse", "node": "verify-installation"}
 
 GRAMMAR: Final = "\n".join(
     [
-        "faults, for the first execution only: --fault KIND[:WORD][:KEY=VALUE[,KEY=VALUE…]]",
+        "faults, for the first execution only unless it says otherwise: --fault KIND[:WORD][:KEY=VALUE[,KEY=VALUE…]]",
         *(f"  {kind:<9} {meaning}" for kind, meaning in KINDS.items()),
         "  times=N lets it happen N times and then no more; a VALUE may hold * and ?.",
+        "  execution=N means the N-th execution: 2 is that of the first --then.",
         "  e.g. --fault image:step=Download   --fault stack:resource=DatabaseCluster,reason='No capacity'",
         "       --fault node:ssm-offline,times=1",
     ]
@@ -44,6 +46,7 @@ class Fault:
     word: str | None = None
     details: dict[str, str] = field(default_factory=dict)
     times: int | None = None
+    execution: int = 1
     taken: int = 0
 
     @classmethod
@@ -57,10 +60,10 @@ class Fault:
             key, equals, value = part.partition("=")
             if not equals:
                 fault.word = key
-            elif key == "times":
+            elif key in ("times", "execution"):
                 if not value.isdigit() or not int(value):
-                    raise FaultGrammarError(f"--fault {spec!r}: times={value!r} is not a number from 1")
-                fault.times = int(value)
+                    raise FaultGrammarError(f"--fault {spec!r}: {key}={value!r} is not a number from 1")
+                setattr(fault, key, int(value))
             elif not key:
                 raise FaultGrammarError(f"--fault {spec!r}: {part!r} has no key before its '='")
             else:
@@ -98,17 +101,21 @@ def _parts(text: str) -> Iterable[str]:
 class Faults:
     """The faults of one rehearsal. Services ask `take(kind, **facts)` at the point where something can go wrong.
 
-    Nothing goes wrong before `begin()`: the application itself is deployed in peace.
+    Nothing goes wrong outside of an execution: the application itself is deployed in peace.
     """
 
     def __init__(self, specs: Iterable[str] = ()) -> None:
         self._lock = threading.Lock()
         self._ordered = [Fault.parse(spec) for spec in specs]
+        self._execution = 0
         self._under_way = False
+        self._lifts: list[Callable[[], None]] = []
 
     def begin(self) -> None:
-        """The first execution begins: from now on things fail as ordered."""
-        self._under_way = True
+        """The next execution begins: from now on things fail as ordered for it."""
+        with self._lock:
+            self._execution += 1
+            self._under_way = True
 
     def take(self, kind: str, **facts: object) -> dict[str, str] | None:
         """The details of a fault that is to happen here and now, or None.
@@ -117,15 +124,26 @@ class Faults:
         """
         kind, _, word = kind.partition(":")
         with self._lock:
-            for fault in self._ordered if self._under_way else ():
+            for fault in self._of_now() if self._under_way else ():
                 if fault.matches(kind, word or None, facts):
                     fault.taken += 1
                     return {"word": fault.word or "", **fault.details}
         return None
 
-    def end(self) -> list[str]:
-        """End the first execution: from now on nothing fails on order. Returns the faults that never happened."""
+    def at_end(self, lift: Callable[[], None]) -> None:
+        """Have `lift` take back a fault that lasts, such as one planted on a node, when the execution ends."""
         with self._lock:
-            never = [":".join(filter(None, (fault.kind, fault.word))) for fault in self._ordered if not fault.taken]
+            self._lifts.append(lift)
+
+    def end(self) -> list[str]:
+        """The execution ends: from now on nothing fails on order. Returns those of its faults that never happened."""
+        with self._lock:
+            never = [":".join(filter(None, (fault.kind, fault.word))) for fault in self._of_now() if not fault.taken]
             self._under_way = False
+            lifts, self._lifts = self._lifts, []
+        for lift in lifts:
+            lift()
         return never
+
+    def _of_now(self) -> list[Fault]:
+        return [fault for fault in self._ordered if fault.execution == self._execution]

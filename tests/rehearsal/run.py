@@ -68,11 +68,12 @@ class Rehearsal:
             with self.progress.work("Installing the application (sam deploy)"):
                 installed = application.deploy(aws.client, aws.environment("sam"), self.wanted.parameters)
             with ArgumentWatch() if self.wanted.watch_arguments else contextlib.nullcontext() as watch:
-                faults.begin()
-                self._execute(aws, installed, self.wanted.state_machine, self.wanted.input)
-                self.report.checks += [f"the fault {fault} never happened" for fault in faults.end()]
-                for following in self.wanted.then:
-                    self._execute(aws, installed, "deploy", following)
+                orders = [(self.wanted.state_machine, self.wanted.input)]
+                orders += [("deploy", following) for following in self.wanted.then]
+                for kind, execution_input in orders:
+                    faults.begin()
+                    self._execute(aws, installed, kind, execution_input)
+                    self.report.checks += [f"the fault {fault} never happened" for fault in faults.end()]
             with self.progress.work("Looking for secrets where they must not be"):
                 self._look_for_secrets(aws, watch.places() if watch else ())
         except CommandFailedError as error:

@@ -100,13 +100,20 @@ type Operation = Callable[[Call], Mapping[str, Any] | Proceed | None]
 
 
 class Faults(Protocol):
-    """Where a rehearsal is told to fail. `take` returns what to do, once, or None."""
+    """Where a rehearsal is told to fail. `take` returns what to do, once, or None; what `at_end` is given takes back
+    a fault that lasts.
+    """
 
     def take(self, kind: str, **facts: Any) -> dict[str, Any] | None: ...
+
+    def at_end(self, lift: Callable[[], None]) -> None: ...
 
 
 class NoFaults:
     def take(self, kind: str, **facts: Any) -> dict[str, Any] | None:
+        return None
+
+    def at_end(self, lift: Callable[[], None]) -> None:
         return None
 
 

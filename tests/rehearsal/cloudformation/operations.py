@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from . import graph
 from .errors import Cancelled, ResourceFailed
@@ -24,6 +24,9 @@ _DYNAMIC = re.compile(r"\{\{resolve:(ssm|secretsmanager):([^}]+)\}\}")
 
 class Operation:
     """What creating, updating and deleting share: properties, deletion, and saying why something failed."""
+
+    called: ClassVar = "delete"
+    """What `--fault stack:during=…` calls it."""
 
     def __init__(self, engine: "Engine", stack: Stack) -> None:
         self.engine, self.stack, self.clock = engine, stack, engine.aws.clock
@@ -114,7 +117,9 @@ class Operation:
     def fail_as_ordered(self, resource: Resource, context: Context) -> None:
         """Fail, after some time, when somebody ordered it with `--fault stack:…`."""
         name = resource.logical_id
-        fault = self.engine.aws.faults.take("stack", stack=self.stack.name, resource=name, type=resource.type)
+        fault = self.engine.aws.faults.take(
+            "stack", stack=self.stack.name, resource=name, type=resource.type, during=self.called
+        )
         if fault is not None:
             context.wait(handler(resource.type).seconds)
             raise ResourceFailed(fault.get("reason") or f"The rehearsal was asked to fail {name}")
@@ -204,6 +209,8 @@ class Operation:
 
 class Creation(Operation):
     """Creating a stack."""
+
+    called: ClassVar = "create"
 
     def __init__(self, engine: "Engine", stack: Stack, wanted: Deployment) -> None:
         super().__init__(engine, stack)

@@ -3,7 +3,7 @@
 import copy
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from . import graph
 from .handler import Properties, handler
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 class Update(Operation):
     """Updating a stack, and rolling that back."""
+
+    called: ClassVar = "update"
 
     def __init__(self, engine: "Engine", stack: Stack, wanted: Deployment) -> None:
         super().__init__(engine, stack)

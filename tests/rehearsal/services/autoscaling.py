@@ -56,6 +56,7 @@ def install(aws: LocalAws) -> None:
         service.describe_auto_scaling_instances,
         service.set_desired_capacity,
         service.terminate_instance_in_auto_scaling_group,
+        service.set_instance_health,
         service.set_instance_protection,
         service.put_lifecycle_hook,
         service.delete_lifecycle_hook,
@@ -195,6 +196,16 @@ class AutoScaling:
         raise ServiceError(
             "ValidationError", f"Instance Id not found - No managed instance found for {call['InstanceId']}"
         )
+
+    def set_instance_health(self, call: Call) -> Answer:
+        if call["HealthStatus"] not in ("Healthy", "Unhealthy"):
+            raise ServiceError("ValidationError", "Valid instance health states are: [Healthy, Unhealthy].")
+        for group in self._groups.values():
+            member = group.member(call["InstanceId"])
+            if member:
+                group.judge(member, healthy=call["HealthStatus"] == "Healthy")
+                return {}
+        raise ServiceError("ValidationError", f"Instance Id not found - {call['InstanceId']}")
 
     def set_instance_protection(self, call: Call) -> Answer:
         group = self._group(call)

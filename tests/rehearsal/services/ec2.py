@@ -258,6 +258,11 @@ class Machines:
         for word in NODE_FAULTS:
             if self._aws.faults.take(f"node:{word}", instance=machine.id):
                 machine.run(f"mkdir -p {FAULTS_DIRECTORY} && touch {FAULTS_DIRECTORY}/{word}", timeout=10)
+                self._aws.faults.at_end(functools.partial(self._lift_fault, machine, word))
+
+    def _lift_fault(self, machine: Machine, word: str) -> None:
+        if machine.host:
+            machine.run(f"rm -f {FAULTS_DIRECTORY}/{word}", timeout=10)
 
     def _run_user_data(self, machine: Machine) -> None:
         """As cloud-init's last stage does, after the units: a script, once, as root, its output in a log."""

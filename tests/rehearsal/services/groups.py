@@ -173,11 +173,22 @@ class Group:
         """An instance was ended by somebody else: the EC2 health check finds it, and it is replaced."""
         self.aws.clock.sleep(HEALTH_CHECK_SECONDS)
         member.healthy = False
+        self._replace(member, "an EC2 health check indicating it has been terminated or stopped.")
+
+    def judge(self, member: Member, *, healthy: bool) -> None:
+        """SetInstanceHealth: an instance that somebody calls unhealthy is replaced."""
+        member.healthy = healthy
+        if not healthy:
+            work.start(self.aws.clock, functools.partial(self._replace_unhealthy, member))
+
+    def _replace_unhealthy(self, member: Member) -> None:
+        self.aws.clock.sleep(HEALTH_CHECK_SECONDS)
+        if not member.healthy and "ReplaceUnhealthy" not in self.suspended:
+            self._replace(member, "a user health-check.")
+
+    def _replace(self, member: Member, answer_to: str) -> None:
         moment = self.aws.clock.datetime()
-        cause = (
-            f"At {moment:%Y-%m-%dT%H:%M:%SZ} an instance was taken out of service in response to an EC2 health check "
-            "indicating it has been terminated or stopped."
-        )
+        cause = f"At {moment:%Y-%m-%dT%H:%M:%SZ} an instance was taken out of service in response to {answer_to}"
         self.end(member, cause)
         self.reconcile(cause)
 

@@ -203,6 +203,18 @@ def test_an_instance_that_somebody_ends_is_replaced(aws: LocalAws, client: Any, 
     assert (len(after), lost in after, set(after.values())) == (2, False, {"InService"})
 
 
+def test_an_instance_that_somebody_calls_unhealthy_is_replaced(aws: LocalAws, client: Any, template: str) -> None:
+    create(aws, template)
+    aws.clock.sleep(100)
+    ill = min(instances(aws))
+    wrong = functools.partial(client.set_instance_health, HealthStatus="Unhealthy")
+    assert refuses(functools.partial(wrong, InstanceId="i-0")) == "ValidationError: Instance Id not found - i-0"
+    client.set_instance_health(InstanceId=ill, HealthStatus="Unhealthy", ShouldRespectGracePeriod=False)
+    aws.clock.sleep(120)
+    after = instances(aws)
+    assert (len(after), ill in after, set(after.values())) == (2, False, {"InService"})
+
+
 def test_a_refresh_launches_before_it_ends_one_at_a_time(aws: LocalAws, client: Any, template: str) -> None:
     create(aws, template, 2, [hook("TERMINATING")])
     aws.clock.sleep(100)

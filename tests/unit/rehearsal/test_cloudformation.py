@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError
 
 from tests.rehearsal.aws import LocalAws
 from tests.rehearsal.clock import Clock
+from tests.rehearsal.server import NoFaults
 
 SECONDS = 20
 """Wall seconds within which everything here ends."""
@@ -19,7 +20,7 @@ SECONDS = 20
 GROUP = {"Type": "AWS::Logs::LogGroup"}
 
 
-class Orders:
+class Orders(NoFaults):
     """Faults by logical id, as `--fault stack:resource=…,reason=…` orders them."""
 
     def __init__(self) -> None:

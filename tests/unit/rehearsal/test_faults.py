@@ -81,5 +81,25 @@ def test_nothing_fails_before_the_first_execution() -> None:
     assert Faults(["stack"]).take("stack", resource="Table") is None
 
 
+def test_a_fault_happens_in_the_execution_that_it_names() -> None:
+    faults = begun(["image:execution=2", "postgres"])
+    assert faults.take("image") is None
+    assert faults.end() == ["postgres:refuse"]
+    faults.begin()
+    assert faults.take("postgres") is None
+    assert faults.take("image") == {"word": ""}
+    assert faults.end() == []
+
+
+def test_a_fault_that_lasts_is_taken_back_once_when_the_execution_ends() -> None:
+    lifted: list[str] = []
+    faults = begun(["node"])
+    faults.at_end(lambda: lifted.append("i-1"))
+    faults.end()
+    faults.begin()
+    faults.end()
+    assert lifted == ["i-1"]
+
+
 def test_the_help_explains_every_kind() -> None:
     assert all(f"  {kind} " in GRAMMAR for kind in KINDS)

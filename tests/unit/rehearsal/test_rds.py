@@ -10,6 +10,7 @@ import pytest
 
 from tests.rehearsal.aws import LocalAws
 from tests.rehearsal.postgres import Postgres
+from tests.rehearsal.server import NoFaults
 
 WISHES: dict[str, Any] = {
     "DBClusterIdentifier": "database",
@@ -191,7 +192,7 @@ def test_tags_come_and_go(rds: Any, available: dict[str, Any]) -> None:
     assert rds.list_tags_for_resource(ResourceName=arn)["TagList"] == [{"Key": "team", "Value": "science"}]
 
 
-class Once:
+class Once(NoFaults):
     """Orders one fault."""
 
     def __init__(self, word: str) -> None:

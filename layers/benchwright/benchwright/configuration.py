@@ -13,8 +13,8 @@ from benchwright.node_report import read_report
 from benchwright.run_command import BATCH, FAILED, Invocation
 
 NOT_ONLINE_REMEDY = (
-    "Look at its system log in the EC2 console: a node needs a route to the Systems Manager endpoints, its instance "
-    "profile, and a running SSM agent."
+    "The system log (EC2 console, also for an hour after the node has gone) tells why: a node needs a route to the "
+    "Systems Manager endpoints, its instance profile, and a running SSM agent."
 )
 
 
@@ -60,14 +60,11 @@ def decide(
 def not_online(offline: Sequence[str], replaced: Sequence[str]) -> NodesNotReady:
     """The error of nodes whose agent did not answer within the attempts."""
     outcome = (
-        f"{_listed(replaced)} never registered, so it was marked unhealthy and Auto Scaling replaces it. "
+        f"Never registered, and so marked unhealthy, which has Auto Scaling replace it: {_listed(replaced)}. "
         if replaced
         else "Terminate a node that stays away to get a new one. "
     )
-    return NodesNotReady(
-        f"Systems Manager did not hear of {_listed(offline)} in time. {outcome}{NOT_ONLINE_REMEDY} "
-        "Then start the execution again."
-    )
+    return NodesNotReady(f"Systems Manager did not hear of {_listed(offline)} in time. {outcome}{NOT_ONLINE_REMEDY}")
 
 
 def describe_failure(failed: Sequence[Invocation]) -> NodeConfigurationFailed:
@@ -81,10 +78,23 @@ def describe_failure(failed: Sequence[Invocation]) -> NodeConfigurationFailed:
             else f"the command ended {item.detail}: {item.output.strip()[-500:] or 'no output'}"
         )
         parts.append(f"{item.instance}: {reason}")
-        if report and report.log:
-            parts += ["Last lines of its log:", *(f"  {line}" for line in report.log.splitlines())]
+        lines = report.log.splitlines() if report and report.log else []
+        if lines and lines[-1] == f"FAILED: {reason}":  # the script says it to its log, too
+            lines.pop()
+        if lines:
+            parts += ["Last lines of its log:", *(f"  {line}" for line in lines)]
+    node = failed[0].instance
     return NodeConfigurationFailed(
-        "\n".join([*parts, "Mend this, then start the execution again: configured nodes stay as they are."])
+        "\n".join(
+            [
+                *parts,
+                f"To look at the node: aws ssm start-session --target {node}",
+                (
+                    "To have a new one in its place: aws autoscaling terminate-instance-in-auto-scaling-group "
+                    f"--no-should-decrement-desired-capacity --instance-id {node}"
+                ),
+            ]
+        )
     )
 
 

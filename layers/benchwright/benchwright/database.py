@@ -7,6 +7,7 @@ appear neither in the server's log nor in its statistics.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
@@ -121,6 +122,9 @@ ANSWERS: tuple[tuple[Login, tuple[str, ...]], ...] = (
         ),
     ),
 )
+
+# How libpq begins what it says of a server; our message has named it already.
+CONNECTION = re.compile(r'connection to server at "[^"]*" \([^)]*\), port \d+ failed: ')
 
 # SQLSTATE classes and codes after which the same statement may succeed: lost connections, exhausted resources, locks
 # held by others, a server that is going down or has just become a reader (25006).
@@ -332,7 +336,7 @@ def _prove(server: Server, application: Credentials) -> str:
 
 
 def _login_error(server: Server, user: str, error: psycopg2.Error) -> DatabaseFailed | TransientError:
-    reason = " ".join(str(error).split())
+    reason = CONNECTION.sub("", " ".join(str(error).split()))
     text = f'PostgreSQL at {server.endpoint}:{server.port} does not let "{user}" log in: {reason}'
     answer = login_answer(reason)
     if answer is Login.NOT_NOW:

@@ -10,21 +10,22 @@ NEXT_ACTIONS: Mapping[str, str] = {
     "InvalidInput": "Correct the input as each line says, and start the execution again. Nothing was changed.",
     "ClusterLocked": "Wait for the execution that holds the cluster, or stop it. Nothing was changed by this one.",
     "LockLost": "See in the list of executions who took the cluster over; start again when that one has ended.",
-    "ImageBuildFailed": "Read the log of the image build, mend the cause, and start again with the same input: a "
-    "new build begins.",
-    "StackFailed": "Mend what the root event names, and start again with the same input: the stack goes on from "
-    "where it is.",
+    "ImageBuildFailed": "Mend the cause, usually a component in image/ or what it downloads, and start again with the "
+    "same input: a new build begins. The foundation is kept, or goes on being made, meanwhile.",
+    "StackFailed": "Mend what this event names, often a quota, a capacity or a permission of the account, and start "
+    "again with the same input. Finished steps are kept.",
     "StackRefused": "Undo the change that would lose data, or mend the stack by hand as the message says, and "
     "start again.",
-    "DatabaseFailed": "Mend the database as the message says, and start again with the same input: nothing was "
-    "dropped.",
-    "NodesNotReady": "Look at the node that the message names; terminate it to get a new one, and start again.",
-    "NodeConfigurationFailed": "Mend the node as the message says, or terminate it to get a new one, and start again.",
+    "DatabaseFailed": "Mend the database as the message says, and start again with the same input. Nothing was "
+    "dropped; image and stacks are kept. What the server wrote: RDS console, the cluster's writer, Logs & events.",
+    "NodesNotReady": "Mend what kept the nodes away, and start again with the same input. Finished steps are kept.",
+    "NodeConfigurationFailed": "Mend the cause, or replace the node, and start again with the same input: what was "
+    "configured already stays as it is.",
     "VerificationFailed": "Follow the remedy of each failing check, and start again.",
     "DeadlineExceeded": "Look at what it waited for; start again with the same input to go on waiting.",
     "AwsCallFailed": "Mend what AWS named, usually a permission or a quota, and start again with the same input.",
-    "TransientError": "AWS kept asking for patience. Look at the AWS Health Dashboard, and start again with the "
-    "same input.",
+    "TransientError": "Six tries within minutes met the same answer. Look at what the message names and at the AWS "
+    "Health Dashboard, and start again with the same input.",
 }
 DEFAULT_ACTION = "Look at the log of the step's function, and start again with the same input: finished steps are kept."
 LONGEST = 30_000  # characters; Step Functions cuts the cause of an execution at 32,768

@@ -104,15 +104,19 @@ def describe_failure(recipe: Recipe, build: Build) -> ImageBuildFailed:
     image = client("imagebuilder").get_image(imageBuildVersionArn=build.arn)["image"]
     state = image.get("state", {})
     component = state.get("failureContext", {}).get("componentFailure", {})
-    where = f" in step {component['stepName']} ({component['phaseName']})" if component.get("stepName") else ""
+    where = ""
+    if component.get("stepName"):
+        name = component.get("componentArn", "").split("/")[1:2]
+        where = f" in step {component['stepName']} of component {''.join(name) or '?'} ({component['phaseName']})"
     reason = component.get("errorMessage") or state.get("reason") or build.reason or "no reason was given"
-    lines = last_lines(f"/aws/imagebuilder/{recipe.name}", LOG_LINES)
+    group = f"/aws/imagebuilder/{recipe.name}"
+    lines = last_lines(group, LOG_LINES)
     return ImageBuildFailed(
         "\n".join(
             [
                 f"The image build {build.arn} ended {build.status}{where}: {reason}",
-                *(["Last lines of its log:", *(f"  {line}" for line in lines)] if lines else []),
-                "Mend the component in image/ or what it downloads, then start the execution again to build anew.",
+                f"Its log is the CloudWatch log group {group}{'. The last lines:' if lines else '.'}",
+                *(f"  {line}" for line in lines),
             ]
         )
     )

@@ -7,21 +7,16 @@ from botocore.exceptions import ClientError
 from benchwright.observability import client, logger
 
 
-def last_lines(group: str, count: int, stream_prefix: str = "") -> list[str]:
+def last_lines(group: str, count: int) -> list[str]:
     """Return the last lines of the newest stream of a log group; empty when there is none or it may not be read.
 
     A failure is being explained: not to find its log must not hide it, so errors of the log are only noted.
     """
     logs = client("logs")
     try:
-        if stream_prefix:
-            streams = logs.describe_log_streams(logGroupName=group, logStreamNamePrefix=stream_prefix, limit=1)[
-                "logStreams"
-            ]
-        else:
-            streams = logs.describe_log_streams(logGroupName=group, orderBy="LastEventTime", descending=True, limit=1)[
-                "logStreams"
-            ]
+        streams = logs.describe_log_streams(logGroupName=group, orderBy="LastEventTime", descending=True, limit=1)[
+            "logStreams"
+        ]
         if not streams:
             return []
         events = logs.get_log_events(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -41,6 +42,8 @@ STATEFUL_TYPES = frozenset(
         "AWS::SecretsManager::Secret",
     }
 )
+# What CloudFormation says of the resources that it gave up because another one failed.
+CANCELLED = re.compile(r"Resource (creation|update) cancelled")
 NO_CHANGES = ("didn't contain changes", "No updates are to be performed")
 
 
@@ -226,10 +229,13 @@ def act(action: Action, desired: Desired, stack: Stack | None, change_set: Chang
 
 def describe_failure(name: str, stack: Stack) -> StackFailed:
     """Name the root event: the first failure since the last operation began, not the cancellations that it caused."""
-    return StackFailed(
-        f"The stack {name} ended {stack.status}: {root_event(name)}\n"
-        "Mend what the event names, then start the execution again: it goes on from here."
-    )
+    if stack.status in NEVER_CREATED:
+        left = "Its creation was rolled back: the next execution removes what is left of it and begins anew."
+    elif stack.status == "UPDATE_ROLLBACK_COMPLETE":
+        left = "The change was rolled back: the stack is as it was before."
+    else:
+        left = "CloudFormation gave up half-way: mend the stack in the console, as its last events say."
+    return StackFailed(f"The stack {name} ended {stack.status}: {root_event(name)}\n{left}")
 
 
 def root_event(name: str) -> str:
@@ -244,7 +250,7 @@ def root_event(name: str) -> str:
             )
             if begins and status in ("CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS", "DELETE_IN_PROGRESS"):
                 return failures[-1] if failures else "no failed event was found; look at the stack's events"
-            if status.endswith("_FAILED") and not begins and "cancelled" not in reason:
+            if status.endswith("_FAILED") and not begins and not CANCELLED.match(reason):
                 failures.append(f"{event['LogicalResourceId']} ({event['ResourceType']}) is {status}: {reason}")
     return failures[-1] if failures else "no failed event was found; look at the stack's events"
 

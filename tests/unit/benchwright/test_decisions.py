@@ -1,5 +1,6 @@
 """From what was observed to the next action: a table for each decision."""
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -218,7 +219,8 @@ def test_many_nodes_go_in_batches_of_fifty() -> None:
 
 
 def test_a_node_that_fails_is_named_with_its_reason_and_its_log() -> None:
-    output = '{"instance": "a", "error": "/efs/home is not mounted; look at mount.log", "log": "line 1\\nline 2"}'
+    error = "/efs/home is not mounted; look at mount.log"
+    output = json.dumps({"instance": "a", "error": error, "log": f"line 1\nline 2\nFAILED: {error}"})
     with pytest.raises(NodeConfigurationFailed) as caught:
         configuration.decide(["a"], {"a"}, [Invocation("a", "Failed", "Failed", output)], "hash")
     assert str(caught.value).splitlines() == [
@@ -226,7 +228,11 @@ def test_a_node_that_fails_is_named_with_its_reason_and_its_log() -> None:
         "Last lines of its log:",
         "  line 1",
         "  line 2",
-        "Mend this, then start the execution again: configured nodes stay as they are.",
+        "To look at the node: aws ssm start-session --target a",
+        (
+            "To have a new one in its place: aws autoscaling terminate-instance-in-auto-scaling-group "
+            "--no-should-decrement-desired-capacity --instance-id a"
+        ),
     ]
 
 

@@ -1,0 +1,103 @@
+"""What a failed stack, a failed image and nodes that stay away are said to have failed of."""
+
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from benchwright import configuration, image_builder, stacks
+from benchwright.image_builder import Build
+from benchwright.stacks import Stack
+
+STACK = "arn:aws:cloudformation:eu-west-1:123456789012:stack/wb/1"
+BUILD = Build("arn:aws:imagebuilder:eu-west-1:123456789012:image/wb/1.2.3/1", "FAILED")
+
+
+def event(resource: str, status: str, reason: str = "") -> dict[str, str]:
+    is_stack = resource == "wb"
+    return {
+        "StackId": STACK,
+        "LogicalResourceId": resource,
+        "PhysicalResourceId": STACK if is_stack else f"{resource}-1",
+        "ResourceType": "AWS::CloudFormation::Stack" if is_stack else "AWS::Some::Thing",
+        "ResourceStatus": status,
+        "ResourceStatusReason": reason,
+    }
+
+
+def told(monkeypatch: pytest.MonkeyPatch, status: str, events: Sequence[dict[str, str]]) -> str:
+    """What is said of a stack with these events, oldest first."""
+    pages = [{"StackEvents": [one]} for one in reversed(events)]
+    paginator = SimpleNamespace(paginate=lambda **_: pages)
+    monkeypatch.setattr(stacks, "client", lambda _: SimpleNamespace(get_paginator=lambda _: paginator))
+    return str(stacks.describe_failure("wb", Stack(status)))
+
+
+def test_the_root_event_is_the_first_failure_and_no_cancellation(monkeypatch: pytest.MonkeyPatch) -> None:
+    events = [
+        event("wb", "CREATE_IN_PROGRESS"),
+        event("Key", "CREATE_FAILED", "Resource creation cancelled"),
+        event("Database", "CREATE_FAILED", "The request was cancelled: no capacity"),
+        event("FileSystem", "CREATE_FAILED", "no quota"),
+        event("wb", "ROLLBACK_IN_PROGRESS", "The following resource(s) failed to create: [Key, Database, FileSystem]."),
+        event("wb", "ROLLBACK_COMPLETE"),
+    ]
+    assert told(monkeypatch, "ROLLBACK_COMPLETE", events).splitlines() == [
+        (
+            "The stack wb ended ROLLBACK_COMPLETE: "
+            "Database (AWS::Some::Thing) is CREATE_FAILED: The request was cancelled: no capacity"
+        ),
+        "Its creation was rolled back: the next execution removes what is left of it and begins anew.",
+    ]
+
+
+def test_failures_before_the_last_operation_are_another_story(monkeypatch: pytest.MonkeyPatch) -> None:
+    events = [
+        event("wb", "UPDATE_IN_PROGRESS"),
+        event("Old", "UPDATE_FAILED", "long ago"),
+        event("wb", "UPDATE_ROLLBACK_COMPLETE"),
+        event("wb", "UPDATE_IN_PROGRESS"),
+        event("New", "UPDATE_FAILED", "now"),
+    ]
+    text = told(monkeypatch, "UPDATE_ROLLBACK_COMPLETE", events)
+    assert text.endswith(
+        "New (AWS::Some::Thing) is UPDATE_FAILED: now\nThe change was rolled back: the stack is as it was before."
+    )
+    assert told(monkeypatch, "UPDATE_ROLLBACK_FAILED", events).endswith(
+        "mend the stack in the console, as its last events say."
+    )
+
+
+@pytest.mark.parametrize(
+    ("lines", "end"),
+    [
+        (["one", "two"], "wb. The last lines:\n  one\n  two"),
+        ([], "wb."),
+    ],
+)
+def test_a_failed_build_is_told_with_step_component_reason_and_log(
+    monkeypatch: pytest.MonkeyPatch, lines: list[str], end: str
+) -> None:
+    failure: dict[str, Any] = {
+        "componentArn": "arn:aws:imagebuilder:eu-west-1:123456789012:component/wb-r/1.0.0/1",
+        "phaseName": "build",
+        "stepName": "InstallR",
+        "errorMessage": "no such version",
+    }
+    image = {"state": {"status": "FAILED", "failureContext": {"componentFailure": failure}}}
+    monkeypatch.setattr(image_builder, "client", lambda _: SimpleNamespace(get_image=lambda **_: {"image": image}))
+    monkeypatch.setattr(image_builder, "last_lines", lambda *_: lines)
+    text = str(image_builder.describe_failure(SimpleNamespace(name="wb"), BUILD))  # type: ignore[arg-type]
+    assert text == (
+        f"The image build {BUILD.arn} ended FAILED in step InstallR of component wb-r (build): no such version\n"
+        f"Its log is the CloudWatch log group /aws/imagebuilder/{end}"
+    )
+
+
+def test_a_node_that_stays_away_is_named_with_what_becomes_of_it() -> None:
+    assert str(configuration.not_online(["i-1", "i-2"], ["i-2"])).startswith(
+        "Systems Manager did not hear of i-1, i-2 in time. Never registered, and so marked unhealthy, which has Auto "
+        "Scaling replace it: i-2. "
+    )
+    assert "Terminate a node that stays away" in str(configuration.not_online(["i-1"], []))

@@ -77,11 +77,16 @@ def _bring(event: Event, ami: str) -> Result:
 
 
 def _retire(event: Event, plan: Plan) -> Result:
-    used = image_retirement.used_images(record.ami for record in read_all().values())
+    used = image_retirement.used_images((record.ami for record in read_all().values()), settings().application)
     candidates = image_retirement.find_candidates(f"{settings().application}-{event.cluster}")
     old = image_retirement.decide(candidates, used, event.ami)
-    warnings = [*event.warnings, *(warning for candidate in old if (warning := image_retirement.retire(candidate)))]
-    return Result(done=True, ami=event.ami, retired=[candidate.ami for candidate in old], warnings=warnings)
+    outcomes = [(candidate.ami, image_retirement.retire(candidate)) for candidate in old]
+    return Result(
+        done=True,
+        ami=event.ami,
+        retired=[ami for ami, warning in outcomes if not warning],
+        warnings=[*event.warnings, *(warning for _, warning in outcomes if warning)],
+    )
 
 
 def _tags(plan: Plan) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,6 +38,8 @@ def find_candidates(recipe_name: str) -> list[Candidate]:
     versions = imagebuilder.get_paginator("list_images").paginate(owner="Self", filters=filters)
     found = []
     for version in (item for page in versions for item in page["imageVersionList"]):
+        if version["name"] != recipe_name:  # it decides what is deleted: no matter how the filter compares
+            continue
         builds = imagebuilder.get_paginator("list_image_build_versions").paginate(imageVersionArn=version["arn"])
         for summary in (item for page in builds for item in page["imageSummaryList"]):
             amis = [ami["image"] for ami in summary.get("outputResources", {}).get("amis", []) if ami.get("image")]
@@ -46,8 +48,8 @@ def find_candidates(recipe_name: str) -> list[Candidate]:
     return found
 
 
-def used_images(recorded: Iterable[str]) -> frozenset[str]:
-    """Return every AMI that an instance, the current version of a launch template, or a recorded plan uses."""
+def used_images(recorded: Iterable[str], application: str) -> frozenset[str]:
+    """Return every AMI that an instance, a launch template, or a recorded plan uses."""
     ec2 = client("ec2")
     used = {ami for ami in recorded if ami}
     for page in ec2.get_paginator("describe_instances").paginate():
@@ -55,11 +57,28 @@ def used_images(recorded: Iterable[str]) -> frozenset[str]:
             used |= {item["ImageId"] for item in reservation["Instances"] if item["State"]["Name"] != "terminated"}
     # Without a template's id the call answers for all templates of the account (DescribeLaunchTemplateVersions,
     # Versions).
-    versions = ec2.get_paginator("describe_launch_template_versions").paginate(Versions=["$Latest", "$Default"])
-    for page in versions:
-        data: list[dict[str, Any]] = [item["LaunchTemplateData"] for item in page["LaunchTemplateVersions"]]
-        used |= {item["ImageId"] for item in data if item.get("ImageId")}
-    return frozenset(used)
+    pages = ec2.get_paginator("describe_launch_template_versions").paginate(Versions=["$Latest", "$Default"])
+    versions = [item for page in pages for item in page["LaunchTemplateVersions"]]
+    return frozenset(used | template_images(versions, application))
+
+
+def template_images(versions: Iterable[Mapping[str, Any]], application: str) -> set[str]:
+    """Return the AMIs of the newest and the default version of each launch template; of our own only the newest.
+
+    CloudFormation leaves the first version the default for ever, and our groups name the newest: without this
+    difference a cluster's first image could never go. Ours have an instance profile below the application's path.
+    """
+    found = list(versions)
+    newest: dict[str, int] = {}
+    for item in found:
+        newest[item["LaunchTemplateId"]] = max(newest.get(item["LaunchTemplateId"], 0), item["VersionNumber"])
+    images = set()
+    for item in found:
+        data = item["LaunchTemplateData"]
+        is_ours = f":instance-profile/{application}/" in data.get("IamInstanceProfile", {}).get("Arn", "")
+        if data.get("ImageId") and (not is_ours or item["VersionNumber"] == newest[item["LaunchTemplateId"]]):
+            images.add(data["ImageId"])
+    return images
 
 
 def retire(candidate: Candidate) -> str:

@@ -54,6 +54,21 @@ def test_an_image_alone_stays() -> None:
     assert image_retirement.decide([Candidate("arn", "ami-1", "2026")], frozenset(), "ami-1") == []
 
 
+def test_the_default_version_of_our_own_launch_template_keeps_no_image() -> None:
+    ours = {"Arn": "arn:aws:iam::123456789012:instance-profile/benchwright/nodes"}
+    versions = [
+        {"LaunchTemplateId": name, "VersionNumber": number, "LaunchTemplateData": data}
+        for name, number, data in (
+            ("lt-ours", 1, {"ImageId": "ami-1", "IamInstanceProfile": ours}),
+            ("lt-ours", 3, {"ImageId": "ami-3", "IamInstanceProfile": ours}),
+            ("lt-of-others", 1, {"ImageId": "ami-4"}),
+            ("lt-of-others", 2, {"ImageId": "ami-5"}),
+            ("lt-without", 1, {}),
+        )
+    ]
+    assert image_retirement.template_images(versions, "benchwright") == {"ami-3", "ami-4", "ami-5"}
+
+
 # A stack
 
 DESIRED = Desired("s", "template", {"a": "1"}, {"t": "v"}, protected=True)

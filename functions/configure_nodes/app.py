@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from benchwright import configuration, node_group, run_command
 from benchwright.bucket import publish
 from benchwright.errors import DatabaseFailed
+from benchwright.instances import console_lines
 from benchwright.models import Plan
 from benchwright.observability import StepEvent, step
 from benchwright.plan import Secret
@@ -16,6 +17,9 @@ from benchwright.record import confirm_lock, plan_of, save_configuration
 from benchwright.rendering import Endpoint, make_bundle
 from benchwright.run_command import Command
 from benchwright.secrets import describe_secret
+
+# Of how many nodes that stay away the system log is shown, and how much of it.
+LOGS, LOG_LINES = 2, 15
 
 
 class Event(StepEvent):
@@ -78,7 +82,8 @@ def _apply(event: Event) -> Result:
         strangers = [instance for instance in decision.offline if instance not in agents]
         for instance in strangers:
             node_group.replace(instance)
-        raise configuration.not_online(decision.offline, strangers)
+        logs = {instance: console_lines(instance, LOG_LINES) for instance in decision.offline[:LOGS]}
+        raise configuration.not_online(decision.offline, strangers, logs)
     return Result(
         done=decision.action == "done",
         waiting_for=decision.waiting_for,

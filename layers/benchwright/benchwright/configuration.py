@@ -4,7 +4,7 @@ decision 7).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -57,14 +57,18 @@ def decide(
     return Decision("send", tuple(batch), (), f"Run Command: {_listed(batch)} is being configured")
 
 
-def not_online(offline: Sequence[str], replaced: Sequence[str]) -> NodesNotReady:
-    """The error of nodes whose agent did not answer within the attempts."""
+def not_online(offline: Sequence[str], replaced: Sequence[str], logs: Mapping[str, Sequence[str]]) -> NodesNotReady:
+    """The error of nodes whose agent did not answer within the attempts; logs: of some, the end of the system log."""
     outcome = (
         f"Never registered, and so marked unhealthy, which has Auto Scaling replace it: {_listed(replaced)}. "
         if replaced
         else "Terminate a node that stays away to get a new one. "
     )
-    return NodesNotReady(f"Systems Manager did not hear of {_listed(offline)} in time. {outcome}{NOT_ONLINE_REMEDY}")
+    told = [f"Systems Manager did not hear of {_listed(offline)} in time. {outcome}{NOT_ONLINE_REMEDY}"]
+    for instance, lines in logs.items():
+        if lines:
+            told += [f"Last lines of the system log of {instance}:", *(f"  {line}" for line in lines)]
+    return NodesNotReady("\n".join(told))
 
 
 def describe_failure(failed: Sequence[Invocation]) -> NodeConfigurationFailed:

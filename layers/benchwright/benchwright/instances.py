@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
-from benchwright.observability import client
+from botocore.exceptions import ClientError
+
+from benchwright.observability import client, logger
+
+# What terminals are told among the text: colours and the like.
+CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f]")
 
 
 def addresses_and_images(instances: Sequence[str]) -> tuple[dict[str, str], dict[str, str]]:
@@ -23,3 +29,16 @@ def addresses_and_images(instances: Sequence[str]) -> tuple[dict[str, str], dict
     ]
     addresses = {instance["InstanceId"]: instance["PrivateIpAddress"] for instance in found}
     return addresses, {instance["InstanceId"]: instance["ImageId"] for instance in found}
+
+
+def console_lines(instance: str, count: int) -> list[str]:
+    """Return the last lines of an instance's system log; empty when EC2 has none yet, or does not give it.
+
+    A failure is being explained: not to find its log must not hide it, so a refusal is only noted.
+    """
+    try:
+        text = client("ec2").get_console_output(InstanceId=instance).get("Output", "")
+    except ClientError as error:
+        logger.warning("system log not readable", instance=instance, reason=str(error))
+        return []
+    return [line for line in CONTROL.sub("", text).splitlines() if line.strip()][-count:]

@@ -16,7 +16,7 @@ from moto.iam.models import iam_backends
 
 from tests.rehearsal.aws import LocalAws
 from tests.rehearsal.hosts.host import Completed, FileSystems, Host, HostError
-from tests.rehearsal.server import ServiceError
+from tests.rehearsal.server import Call, ServiceError
 from tests.rehearsal.services import efs, work
 from tests.rehearsal.services.images import Images
 
@@ -39,6 +39,7 @@ def install(aws: LocalAws) -> None:
     """Make instances real, and leave one AMI in the account: Ubuntu."""
     aws.machines = Machines(aws)
     aws.machines.images.publish_parent()
+    aws.server.add("ec2", "GetConsoleOutput", aws.machines.get_console_output)
 
 
 def stop(aws: LocalAws) -> None:
@@ -55,6 +56,7 @@ class Machine:
         self.role_arn: str | None = role.arn if role else None
         self.role_name: str = role.name if role else ""
         self.user_data = user_data
+        self.console: list[str] = []  # lines of the system log
         self.host: Host | None = None
         self.online = False  # the agent has registered, and is reachable
         self.ending = False
@@ -172,6 +174,14 @@ class Machines:
         """Begin to end an instance; nothing happens to one that is ending already."""
         self._terminate([instance_id])
 
+    def get_console_output(self, call: Call) -> Mapping[str, Any]:
+        """The system log as it was posted after the boot."""
+        machine = self.by_id.get(call["InstanceId"])
+        if machine is None:
+            raise ServiceError("InvalidInstanceID.NotFound", f"The instance ID '{call['InstanceId']}' does not exist")
+        output = base64.b64encode("\r\n".join(machine.console).encode()).decode()
+        return {"InstanceId": machine.id, "Timestamp": self._aws.clock.datetime(), "Output": output}
+
     def drop_unused_layers(self) -> None:
         in_use = {machine.image_id for machine in self.by_id.values() if not machine.gone.is_set()}
         self.images.drop_unused(in_use)
@@ -241,8 +251,10 @@ class Machines:
         self._tell(machine)
         with clock.busy():
             self._plant_faults(machine)
+            machine.console.append(f"{machine.name} begins to boot")
             machine.host.run_boot()
             self._run_user_data(machine)
+            machine.console.append(f"{machine.name} has booted")
         if clock.sleep(begun + ONLINE_SECONDS - clock.now(), lambda: machine.ending):
             return
         if machine.role_arn is None:
@@ -272,6 +284,7 @@ class Machines:
             raise NotImplementedError(f"user data of {machine.id} is no script: {machine.user_data[:40]!r}")
         completed = machine.run(machine.user_data, timeout=USER_DATA_SECONDS)
         log = completed.stdout + completed.stderr
+        machine.console += [f"cloud-init: {line}" for line in log.splitlines()]
         machine.run(
             f"cat > /var/log/cloud-init-output.log <<'END-OF-CLOUD-INIT-OUTPUT'\n{log}\nEND-OF-CLOUD-INIT-OUTPUT\n",
             timeout=10,

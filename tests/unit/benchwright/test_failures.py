@@ -5,8 +5,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
-from benchwright import configuration, image_builder, stacks
+from benchwright import configuration, image_builder, instances, stacks
 from benchwright.image_builder import Build
 from benchwright.stacks import Stack
 
@@ -95,9 +96,27 @@ def test_a_failed_build_is_told_with_step_component_reason_and_log(
     )
 
 
-def test_a_node_that_stays_away_is_named_with_what_becomes_of_it() -> None:
-    assert str(configuration.not_online(["i-1", "i-2"], ["i-2"])).startswith(
+def test_a_node_that_stays_away_is_named_with_what_becomes_of_it_and_its_system_log() -> None:
+    text = str(configuration.not_online(["i-1", "i-2"], ["i-2"], {"i-1": [], "i-2": ["no route"]}))
+    assert text.startswith(
         "Systems Manager did not hear of i-1, i-2 in time. Never registered, and so marked unhealthy, which has Auto "
         "Scaling replace it: i-2. "
     )
-    assert "Terminate a node that stays away" in str(configuration.not_online(["i-1"], []))
+    assert text.endswith("SSM agent.\nLast lines of the system log of i-2:\n  no route")
+    assert "Terminate a node that stays away" in str(configuration.not_online(["i-1"], [], {}))
+
+
+def test_the_system_log_is_its_last_lines_without_what_is_for_terminals(monkeypatch: pytest.MonkeyPatch) -> None:
+    output = "one\r\n\n\x1b[0;32m  OK  \x1b[0m two\r\nthree\r\n"
+    monkeypatch.setattr(
+        instances, "client", lambda _: SimpleNamespace(get_console_output=lambda **_: {"Output": output})
+    )
+    assert instances.console_lines("i-1", 2) == ["  OK   two", "three"]
+
+
+def test_a_system_log_that_may_not_be_read_hides_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(**_: str) -> None:
+        raise ClientError({"Error": {"Code": "UnauthorizedOperation"}}, "GetConsoleOutput")
+
+    monkeypatch.setattr(instances, "client", lambda _: SimpleNamespace(get_console_output=refuse))
+    assert instances.console_lines("i-1", 2) == []

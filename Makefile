@@ -20,7 +20,7 @@ TYPED := $(wildcard layers/benchwright/benchwright functions tests/rehearsal)
 TEMPLATES := $(wildcard template.yaml infra/*.yaml)
 PIP_INSTALL := -m pip install --quiet --require-hashes --timeout 60 --retries 5
 
-.PHONY: help rehearse test lint lint-python lint-templates lint-security tests build format clean
+.PHONY: help rehearse bench test lint lint-python lint-templates lint-security tests build format clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,6 +47,9 @@ lint-security: $(CHECKOV)
 
 tests: $(VENV) build ## every test, without the linters
 	pytest $(ARGS)
+
+bench: $(VENV) build ## how long things take: cold starts, decisions, the rehearsal
+	PYTHONPATH=layers/benchwright python -m tests.performance
 
 build: $(VENV) ## the artifacts that `sam deploy` uploads, in .aws-sam/build
 	sam build

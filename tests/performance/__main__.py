@@ -1,0 +1,97 @@
+"""`make bench`: how long the things take for which somebody waits. Measured, never asserted."""
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from benchwright.cluster_listing import read_list_nodes
+from benchwright.models import User
+from benchwright.plan import Known, Looked, Secret, make_plan, read_input
+from benchwright.rendering import Endpoint, make_bundle
+
+ROOT = Path(__file__).parents[2]
+BUILT = ROOT / ".aws-sam" / "build"
+RUNS = 7
+DEFAULTS = {
+    "workbench": {"version": "2026.07.1+147.pro6"},
+    "r_versions": ["4.5.1"],
+    "python_versions": [],
+    "nodes": {"count": 50, "instance_type": "m6i.xlarge"},
+    "database": {"min_capacity": 0.5, "max_capacity": 4},
+}
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """The median of RUNS runs."""
+    taken = []
+    for _ in range(RUNS):
+        begin = time.perf_counter()
+        work()
+        taken.append(time.perf_counter() - begin)
+    return statistics.median(taken)
+
+
+def import_of(function: Path) -> Callable[[], object]:
+    """A cold start without Lambda's own share: a bare interpreter imports the built handler with its layers."""
+    layers = [str(path / "python") for path in BUILT.glob("*Layer") if (path / "python").is_dir()]
+    environment = {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": os.pathsep.join([str(function), *layers]),
+        "APPLICATION": "benchwright",
+        "POWERTOOLS_METRICS_NAMESPACE": "Benchwright",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }
+    command = [os.path.realpath(sys._base_executable), "-S", "-s", "-c", "import app"]  # type: ignore[attr-defined]
+    return lambda: subprocess.run(command, env=environment, check=True, timeout=60, cwd=function)
+
+
+def rehearsal() -> dict[str, float]:
+    """The wall time of the first deployment and of the same input again, as the report tells it."""
+    with tempfile.TemporaryDirectory() as directory:
+        empty = Path(directory) / "empty.json"
+        empty.write_text("{}")
+        command = [sys.executable, "-m", "tests.rehearsal", "--report", directory]
+        found = {}
+        for name, more in (("first deployment", []), ("and the same input again", ["--then", str(empty)])):
+            begin = time.perf_counter()
+            subprocess.run([*command, *more], cwd=ROOT, check=True, timeout=600, stdout=subprocess.DEVNULL)
+            whole = time.perf_counter() - begin
+            report = json.loads((Path(directory) / "report.json").read_text())
+            found |= {f"rehearsal, {name}: executions": report["wall_s"], f"rehearsal, {name}: all": whole}
+        return found
+
+
+def main() -> None:
+    request, wanted = read_input({}, {}, DEFAULTS, "benchwright")
+    users = wanted.model_copy(update={"users": {f"user{number}": User() for number in range(500)}})
+    plan, _ = make_plan(request, users, Known(), Looked({}, "ami"), defaults=DEFAULTS, execution="e")
+    header = "ID  Host             IPv4         Port  Status  Last Seen\n"
+    listing = header + "".join(f"{n:<4}ip-10-0-0-{n:<7}10.0.0.{n:<6}8787  Online  now\n" for n in range(1, 51))
+    measured = {
+        "read list-nodes of 50 nodes": seconds(lambda: read_list_nodes(listing)),
+        "bundle with 500 users": seconds(
+            lambda: make_bundle(plan, Endpoint("db", 5432), Secret("a", "1"), Secret("b", "2"))
+        ),
+    }
+    for function in sorted((ROOT / "functions").iterdir()):
+        if (function / "app.py").exists():
+            measured[f"cold import of {function.name}"] = seconds(import_of(function))
+    if os.geteuid() == 0:
+        measured |= rehearsal()
+    table = Table("what", "seconds")
+    for name, taken in measured.items():
+        table.add_row(name, f"{taken:.4f}" if taken < 0.1 else f"{taken:.2f}")
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()

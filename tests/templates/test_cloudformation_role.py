@@ -77,8 +77,13 @@ LEFT_OUT = {
     },
 }
 
-# What handlers need beyond their list, since the cluster's key is not one of AWS.
+# What handlers need beyond their list.
 ADDED = {
+    "EFS makes, changes and deletes the network interfaces of mount targets with the rights of the caller": {
+        "ec2:CreateNetworkInterface",
+        "ec2:DeleteNetworkInterface",
+        "ec2:ModifyNetworkInterfaceAttribute",
+    },
     "RDS and Secrets Manager use a key of the customer with the rights of the caller": {
         "kms:Decrypt",
         "kms:GenerateDataKey",

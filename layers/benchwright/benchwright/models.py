@@ -113,7 +113,9 @@ class Database(Part):
     """Capacity of Aurora Serverless v2, in ACU."""
 
     min_capacity: Capacity = Field(description="lowest capacity in ACU, from 0.5 to 256 in steps of 0.5")
-    max_capacity: Capacity = Field(description="highest capacity in ACU, from 0.5 to 256 in steps of 0.5")
+    max_capacity: Annotated[Capacity, Field(ge=1)] = Field(
+        description="highest capacity in ACU, from 1 to 256 in steps of 0.5"
+    )
 
     @model_validator(mode="after")
     def _ordered(self) -> Database:

@@ -59,6 +59,7 @@ def test_an_input_that_is_no_object_is_refused(raw: Any) -> None:
         ({"image": {"ami": "ami-0123456789abcdef0", "rebuild": True}}, "- image.rebuild: true is refused: it is given"),
         ({"database": {"min_capacity": 0.7}}, "- database.min_capacity: 0.7 is refused: "),
         ({"database": {"min_capacity": 8}}, "- database: "),
+        ({"database": {"max_capacity": 0.5}}, "- database.max_capacity: 0.5 is refused: "),
         ({"license": "other/secret"}, '- license: "other/secret" is refused: the nodes may not read it. '),
         ({"users": {"root": {}}}, "- users.root: {} is refused: it is an account of the system. "),
         ({"users": {"Ann": {}}}, '- users.Ann: "Ann" is refused: '),

@@ -78,7 +78,7 @@ def _nodes(event: Event, plan: Plan, stack: stacks.Stack) -> Result:
     if decision.action == "fail":
         raise node_group.describe_failure(group, decision.waiting_for)
     if decision.action == "refresh":
-        refresh = node_group.start_refresh(group)
+        refresh = node_group.start_refresh(group, plan.wanted.nodes.count)
     done = decision.action == "done"
     return Result(
         done=done,

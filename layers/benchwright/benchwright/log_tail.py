@@ -6,6 +6,10 @@ from botocore.exceptions import ClientError
 
 from benchwright.observability import client, logger
 
+LONGEST_LINE = (
+    500  # characters; an event of CloudWatch holds up to 256 KiB, the cause of an execution 32,768 characters
+)
+
 
 def last_lines(group: str, count: int) -> list[str]:
     """Return the last lines of the newest stream of a log group; empty when there is none or it may not be read.
@@ -25,4 +29,4 @@ def last_lines(group: str, count: int) -> list[str]:
     except ClientError as error:
         logger.warning("log not readable", group=group, reason=str(error))
         return []
-    return [event["message"].rstrip() for event in events]
+    return [event["message"].rstrip()[:LONGEST_LINE] for event in events]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -81,15 +82,18 @@ def newest_refresh(group: str) -> Refresh | None:
     return Refresh(found["InstanceRefreshId"], found["Status"], found.get("StatusReason", ""))
 
 
-def start_refresh(group: str) -> str:
-    """Begin to replace the nodes that do not run the group's launch template version: first launch, then terminate."""
+def start_refresh(group: str, count: int) -> str:
+    """Begin to replace the nodes that do not run the group's launch template version: first launch, then terminate.
+
+    count: of the nodes; the room above it is that of one node.
+    """
     try:
         answer = client("autoscaling").start_instance_refresh(
             AutoScalingGroupName=group,
             Strategy="Rolling",
             Preferences={
                 "MinHealthyPercentage": 100,
-                "MaxHealthyPercentage": 150,
+                "MaxHealthyPercentage": 100 + math.ceil(100 / count),
                 "InstanceWarmup": WARM_UP,
                 "SkipMatching": True,
             },

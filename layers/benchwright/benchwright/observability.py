@@ -21,6 +21,9 @@ logger = Logger()  # service name: POWERTOOLS_SERVICE_NAME, level: POWERTOOLS_LO
 tracer = Tracer()  # off where X-Ray is absent: POWERTOOLS_TRACE_DISABLED
 metrics = Metrics()  # namespace: POWERTOOLS_METRICS_NAMESPACE
 
+# Step Functions cuts a cause at 32,768 characters of JSON, and a branch of a Parallel packs it into JSON once more.
+LONGEST_MESSAGE = 8_000
+
 _clients: dict[str, Any] = {}
 
 
@@ -83,4 +86,5 @@ def step[Event: BaseModel](
 def _failed(error: BenchwrightError) -> BenchwrightError:
     metrics.add_metric(name="StepFailed", unit=MetricUnit.Count, value=1)
     logger.error("step failed", error=type(error).__name__, cause=str(error))
-    return error
+    text = str(error)
+    return error if len(text) <= LONGEST_MESSAGE else type(error)(f"{text[:LONGEST_MESSAGE]}\n(shortened; see the log)")

@@ -197,7 +197,8 @@ def act(action: Action, desired: Desired, stack: Stack | None, change_set: Chang
                     f"The change of {desired.name} was refused, because it would lose data: {'; '.join(refused)}. "
                     "Undo the change of the template or the parameter that causes it; nothing was changed."
                 )
-            cloudformation.execute_change_set(StackName=desired.name, ChangeSetName=name, ClientRequestToken=name)
+            token = hashlib.sha256(f"{name} {stack.arn if stack else ''}".encode()).hexdigest()
+            cloudformation.execute_change_set(StackName=desired.name, ChangeSetName=name, ClientRequestToken=token)
             return f"CloudFormation: {desired.name}, {len(change_set.changes)} changes"
         case "discard" if change_set:
             cloudformation.delete_change_set(StackName=desired.name, ChangeSetName=name)
@@ -290,6 +291,11 @@ def _is_missing(error: ClientError) -> bool:
 
 
 def _create_change_set(desired: Desired, name: str, kind: str) -> None:
+    """Create the change set.
+
+    Its name makes it unique. A token of our own could meet that of a deleted change set, or of a deleted stack, with
+    the same content.
+    """
     try:
         client("cloudformation").create_change_set(
             StackName=desired.name,
@@ -300,7 +306,6 @@ def _create_change_set(desired: Desired, name: str, kind: str) -> None:
             Tags=[{"Key": key, "Value": value} for key, value in desired.tags.items()],
             Capabilities=["CAPABILITY_NAMED_IAM"],
             RoleARN=settings().cloudformation_role_arn,
-            ClientToken=name,
         )
     except ClientError as error:
         if error_code(error) != "AlreadyExistsException":  # a retry of this very call

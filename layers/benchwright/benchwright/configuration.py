@@ -60,7 +60,7 @@ def decide(
 def not_online(offline: Sequence[str], replaced: Sequence[str], logs: Mapping[str, Sequence[str]]) -> NodesNotReady:
     """The error of nodes whose agent did not answer within the attempts; logs: of some, the end of the system log."""
     outcome = (
-        f"Never registered, and so marked unhealthy, which has Auto Scaling replace it: {_listed(replaced)}. "
+        f"Auto Scaling now replaces what never registered: {_listed(replaced)}. "
         if replaced
         else "Terminate a node that stays away to get a new one. "
     )

@@ -99,8 +99,7 @@ def test_a_failed_build_is_told_with_step_component_reason_and_log(
 def test_a_node_that_stays_away_is_named_with_what_becomes_of_it_and_its_system_log() -> None:
     text = str(configuration.not_online(["i-1", "i-2"], ["i-2"], {"i-1": [], "i-2": ["no route"]}))
     assert text.startswith(
-        "Systems Manager did not hear of i-1, i-2 in time. Never registered, and so marked unhealthy, which has Auto "
-        "Scaling replace it: i-2. "
+        "Systems Manager did not hear of i-1, i-2 in time. Auto Scaling now replaces what never registered: i-2. "
     )
     assert text.endswith("SSM agent.\nLast lines of the system log of i-2:\n  no route")
     assert "Terminate a node that stays away" in str(configuration.not_online(["i-1"], [], {}))

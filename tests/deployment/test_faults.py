@@ -1,0 +1,166 @@
+"""What fails ends with a named error, a cause to act on and a free lock; the same input succeeds afterwards.
+
+Each rehearsal goes on after every failure with the same input, so a later step's failure also shows that the step which
+failed before it recovered.
+"""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SPEED = "300"
+
+pytestmark = [pytest.mark.root, pytest.mark.timeout(400)]
+
+
+class Failure(NamedTuple):
+    """A fault, and what the execution says of it: `told` stands in the cause, in this order."""
+
+    fault: str
+    error: str
+    step: str
+    told: tuple[str, ...]
+
+
+FILE_SYSTEM = Failure(
+    "stack:resource=FileSystem,reason=No quota for file systems",
+    "StackFailed",
+    "Deploy foundation",
+    (
+        "The stack benchwright-workbench-foundation ended ROLLBACK_COMPLETE: ",
+        "FileSystem (AWS::EFS::FileSystem) is CREATE_FAILED: No quota for file systems\n",
+        "the next execution removes what is left of it and begins anew",
+        "Next: Mend what this event names",
+    ),
+)
+PROTECTION = Failure(
+    "stack:resource=DatabaseCluster,during=update,reason=The cluster is being backed up",
+    "StackFailed",
+    "Deploy foundation",
+    (
+        "The stack benchwright-workbench-foundation ended UPDATE_ROLLBACK_COMPLETE: ",
+        "DatabaseCluster (AWS::RDS::DBCluster) is UPDATE_FAILED: The cluster is being backed up\n",
+        "the stack is as it was before",
+        "Next: Mend what this event names",
+    ),
+)
+IMAGE = Failure(
+    "image:step=AddTheRepository,reason=The repository is not there",
+    "ImageBuildFailed",
+    "Build image",
+    (
+        "ended FAILED in step AddTheRepository of component benchwright-workbench (build): The repository is not",
+        "log group /aws/imagebuilder/benchwright-workbench. The last lines:\n",
+        "Step AddTheRepository failed: The repository is not there\n",
+        "Next: Mend the cause, usually a component in image/",
+    ),
+)
+POSTGRES = Failure(
+    "postgres:refuse",
+    "DatabaseFailed",
+    "Create database",
+    (
+        'does not let "postgres" log in: FATAL: pg_hba.conf rejects connection',
+        "Allow this user over TLS",
+        "Next: Mend the database as the message says",
+    ),
+)
+GROUP = Failure(
+    "stack:type=AWS::AutoScaling::AutoScalingGroup,reason=No instances of this type",
+    "StackFailed",
+    "Deploy nodes",
+    (
+        "The stack benchwright-workbench-nodes ended ROLLBACK_COMPLETE: ",
+        "AutoScalingGroup (AWS::AutoScaling::AutoScalingGroup) is CREATE_FAILED: No instances of this type\n",
+        "Next: Mend what this event names",
+    ),
+)
+OFFLINE = Failure(
+    "node:ssm-offline,times=1",
+    "NodesNotReady",
+    "Configure nodes",
+    (
+        "Systems Manager did not hear of i-",
+        "Auto Scaling now replaces what never registered: i-",
+        "The system log",
+        "Last lines of the system log of i-",
+        " has booted\n",
+        "Next: Mend what kept the nodes away",
+    ),
+)
+VERIFY_INSTALLATION = Failure(
+    "node:verify-installation",
+    "NodeConfigurationFailed",
+    "Configure nodes",
+    (
+        "i-",
+        ": rstudio-server verify-installation failed.",
+        "Last lines of its log:\n",
+        "  --- verify the installation\n",
+        "  ERROR system error",
+        "To look at the node: aws ssm start-session --target i-",
+        "Next: Mend the cause, or replace the node",
+    ),
+)
+
+
+@pytest.mark.parametrize(
+    "failures",
+    [(FILE_SYSTEM, PROTECTION), (IMAGE, POSTGRES), (GROUP, VERIFY_INSTALLATION), (OFFLINE,)],
+    ids=["foundation", "image and database", "nodes", "node that never appears"],
+)
+def test_a_failure_is_explained_and_the_same_input_succeeds_afterwards(
+    tmp_path: Path, failures: tuple[Failure, ...]
+) -> None:
+    *failed, last = rehearse(tmp_path, failures)
+    assert locks_given_back(tmp_path) == [execution["name"] for execution in (*failed, last)]
+    assert last["status"] == "SUCCEEDED", last["cause"]
+    assert [node["status"] for node in last["output"]["nodes"]] == ["Online", "Online"]
+    assert [(execution["status"], execution["error"]) for execution in failed] == [
+        ("FAILED", failure.error) for failure in failures
+    ]
+    for execution, failure in zip(failed, failures, strict=True):
+        cause = execution["cause"]
+        assert cause.startswith(f"{failure.error} in step '{failure.step}'\n"), cause
+        position = 0
+        for text in failure.told:
+            position = cause.find(text, position)
+            assert position >= 0, f"{text!r} is not where it should be in\n{cause}"
+        assert "cancelled" not in cause
+        states = [state["name"] for state in execution["states"]]
+        assert states[-4:] == ["Notify", "Is the cluster known?", "Give the lock back", "Deployment failed"]
+
+
+def rehearse(directory: Path, failures: tuple[Failure, ...]) -> list[dict[str, Any]]:
+    """One execution for each failure and one without, all with the same input: what the report says of them."""
+    same = directory / "input.json"
+    same.write_text("{}")
+    command = [sys.executable, "-m", "tests.rehearsal", "--report", str(directory), "--speed", SPEED]
+    command += ["--input", str(same)]
+    for number, failure in enumerate(failures, 1):
+        command += ["--fault", f"{failure.fault},execution={number}", "--then", str(same)]
+    done = subprocess.run(
+        command, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=380, check=False
+    )
+    assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-4000:]
+    report = json.loads((directory / "report.json").read_text())
+    assert report["secrets"]["found"] == 0
+    executions: list[dict[str, Any]] = report["executions"]
+    return executions
+
+
+def locks_given_back(directory: Path) -> list[str]:
+    """The executions that gave back the lock which they held, in order."""
+    calls = map(json.loads, (directory / "calls.jsonl").read_text().splitlines())
+    return [
+        call["execution"].rpartition(":")[2]
+        for call in calls
+        if call["operation"] == "UpdateItem"
+        and call["parameters"]["UpdateExpression"] == "REMOVE holder"
+        and call["outcome"] == "ok"
+    ]

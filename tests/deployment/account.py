@@ -21,6 +21,7 @@ from tests.rehearsal.application import Application
 from tests.rehearsal.aws import LocalAws
 from tests.rehearsal.clock import Clock
 from tests.rehearsal.faults import Faults
+from tests.rehearsal.hosts.standins.workbench.cluster import STALE_SECONDS
 from tests.rehearsal.report import Execution
 
 CLUSTER: Final = "workbench"
@@ -29,6 +30,12 @@ PATIENCE: Final = 240
 
 READING: Final = ("Get", "Describe", "List", "Head", "Scan", "Query", "BatchGet")
 """How the names of calls begin that change nothing."""
+
+NODE_TABLE: Final = """
+    select ipv4, case when last_seen < now() - %s * interval '1 second' then 'Offline' else status end
+    from node order by ipv4
+"""
+"""As list-nodes prints it: a node that is not heard of is Offline."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +137,7 @@ class Account:
         images = {machine.address: machine.image_id for machine in self.aws.machines.by_id.values()}
         (server,) = self.aws.postgres.values()
         with contextlib.suppress(psycopg2.OperationalError, psycopg2.errors.UndefinedTable):
-            found = server.execute("select ipv4, status from node order by ipv4", database="rstudio")
+            found = server.execute(NODE_TABLE, STALE_SECONDS, database="rstudio")
             return [Row(ipv4, status, images.get(ipv4, "")) for ipv4, status in found]
         return []
 

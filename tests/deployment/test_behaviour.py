@@ -5,9 +5,11 @@ from typing import Any
 
 import pytest
 
-from tests.deployment.account import Account, new_account
+from tests.deployment.account import Account, Row, RowWatch, new_account
+from tests.rehearsal import secrets
 
 OLD, NEW = "2026.07.0+139.pro9", "2026.07.1+147.pro6"
+ANN = "with 'quotes' $HOME & spaces"
 LICENCE = "-- a licence file --\nLicensee: Rehearsal\n"
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(600)]
@@ -73,15 +75,19 @@ def test_a_schedule_leaves_a_cluster_alone_that_was_never_made(account: Account,
 def first(account: Account) -> Any:
     """Its output; meanwhile others tried to start, too."""
     account.put_secret("benchwright/license/workbench", LICENCE)
-    account.put_secret("benchwright/users/ann", "first pass of Ann")
+    account.put_secret("benchwright/users/ann", ANN)
+    account.put_secret("benchwright/users/ben", "the first of Ben")
     execution = account.start(
         "deploy",
         {
             "workbench": {"version": OLD},
             "license": "benchwright/license/workbench",
-            "users": {"ann": {"password": "benchwright/users/ann"}, "ben": {"uid": 3001, "gid": 3001}},
+            "users": {
+                "ann": {"password": "benchwright/users/ann"},
+                "ben": {"uid": 3001, "gid": 3001, "password": "benchwright/users/ben"},
+            },
             "config": {"auth-timeout-minutes": "45"},
-            "tags": {"team": "Research & more".replace("&", "and")},
+            "tags": {"team": "Research and more"},
         },
     )
     account.until(lambda: account.has_entered(execution, "Prepare image and foundation"), "the lock")
@@ -111,7 +117,7 @@ def test_users_are_the_same_on_every_node(account: Account, first: Any) -> None:
     assert account.on_every_node("getent passwd ann ben; stat -c '%a %u %g' /efs/home/ann") == {
         "ann:x:20000:20000::/efs/home/ann:/bin/bash\nben:x:3001:3001::/efs/home/ben:/bin/bash\n700 20000 20000\n"
     }
-    assert has_password(account, "ann", "first pass of Ann")
+    assert has_password(account, "ann", ANN)
 
 
 def test_configuration_and_tags_arrive(account: Account, first: Any) -> None:
@@ -127,6 +133,161 @@ def test_the_nightly_verification_succeeds(account: Account, first: Any) -> None
     ended = account.succeed(execution)
     assert ended.output["verification"]["verified"]
     assert account.changes(execution) <= {"ssm:SendCommand"}
+
+
+# What changes in place: no node is replaced.
+
+
+@pytest.fixture(scope="module")
+def changed(account: Account, first: Any) -> Any:
+    """The output of a deployment without ann, with another password of ben, and with more for the database."""
+    account.on_every_node("su ann -c 'echo kept >~/work'")
+    account.put_secret("benchwright/users/ben", "the second of Ben")
+    return account.deploy({"users": {"ann": None}, "database": {"max_capacity": 8}}).output
+
+
+def test_nothing_is_replaced_for_what_can_be_changed_in_place(account: Account, first: Any, changed: Any) -> None:
+    assert [node["instance"] for node in changed["nodes"]] == [node["instance"] for node in first["nodes"]]
+    (cluster,) = account.aws.client("rds").describe_db_clusters()["DBClusters"]
+    assert cluster["ServerlessV2ScalingConfiguration"]["MaxCapacity"] == 8
+    assert changed["endpoints"] == first["endpoints"]
+
+
+def test_a_new_version_of_a_secret_is_the_new_password(account: Account, changed: Any) -> None:
+    assert has_password(account, "ben", "the second of Ben")
+
+
+def test_a_removed_user_is_locked_and_keeps_the_home(account: Account, changed: Any) -> None:
+    assert not has_password(account, "ann", ANN)
+    assert account.on_every_node("passwd -S ann | cut -d' ' -f2; cat /efs/home/ann/work") == {"L\nkept\n"}
+
+
+def test_an_option_that_workbench_does_not_know_is_a_clear_failure(account: Account, changed: Any) -> None:
+    ended = account.end(account.start("deploy", {"config": {"no-such-option": "1"}}))
+    assert (ended.status, ended.error) == ("FAILED", "NodeConfigurationFailed")
+    assert "no-such-option" in (ended.cause or "")
+    assert "correct config in the input" in (ended.cause or "")
+
+
+@pytest.fixture(scope="module")
+def returned(account: Account, changed: Any) -> Any:
+    """The output of a deployment that takes the unknown option back, and ann in again."""
+    back = {"config": {"no-such-option": None}, "users": {"ann": {"password": "benchwright/users/ann"}}}
+    return account.deploy(back).output
+
+
+def test_a_user_who_returns_is_unlocked_and_finds_everything(account: Account, returned: Any) -> None:
+    assert has_password(account, "ann", ANN)
+    assert account.on_every_node("id -u ann; cat /efs/home/ann/work") == {"20000\nkept\n"}
+
+
+# Nodes come and go.
+
+
+def test_verification_removes_the_row_of_a_node_that_died(account: Account, returned: Any) -> None:
+    lost = returned["nodes"][0]
+    account.aws.machines.terminate(lost["instance"])
+    account.until(lambda: row_of(account, lost["ipv4"]) == "Offline", "the node to be missed")
+    account.until(lambda: len(serving(account) - {lost["instance"]}) == 2, "Auto Scaling to replace the node")
+    assert row_of(account, lost["ipv4"]) == "Offline"
+    execution = account.start_schedule("nightly-verify")
+    ended = account.succeed(execution)
+    assert row_of(account, lost["ipv4"]) is None
+    assert {node["status"] for node in ended.output["nodes"]} == {"Online"}
+    assert account.changes(execution) == {"ssm:SendCommand", "dynamodb:UpdateItem"}  # under the lock
+    assert account.deploy({}).status == "SUCCEEDED"  # which is free again
+
+
+def test_another_instance_type_replaces_the_nodes_while_others_serve(account: Account, returned: Any) -> None:
+    before = set(account.nodes)
+    with RowWatch(account) as watch:
+        account.deploy({"nodes": {"instance_type": "m7i.2xlarge"}})
+    assert {node.instance_type for node in account.nodes.values()} == {"m7i.2xlarge"}
+    assert not before & set(account.nodes)
+    assert all(len(online(table)) >= 2 for table in watch.tables), watch.tables
+
+
+@pytest.fixture(scope="module")
+def upgraded(account: Account, returned: Any) -> Any:
+    """The output of a deployment of another Workbench with another R, and every table of nodes meanwhile."""
+    before = account.images()
+    with RowWatch(account) as watch:
+        versions = {"workbench": {"version": None}, "r_versions": ["4.4.3", "4.5.2"], "python_versions": ["3.12.12"]}
+        output = account.deploy(versions).output
+    return output, watch.tables, account.images() - before
+
+
+def test_two_versions_of_workbench_never_meet(account: Account, returned: Any, upgraded: Any) -> None:
+    output, tables, _ = upgraded
+    assert output["workbench"] == NEW
+    assert [table for table in tables if len({row.image for row in table}) > 1] == []
+    images = [image for table in tables for image in dict.fromkeys(row.image for row in table)]
+    assert list(dict.fromkeys(images)) == [returned["image"], output["image"]]
+    assert [] in tables
+
+
+def test_other_versions_of_r_and_python_are_another_image(account: Account, upgraded: Any) -> None:
+    output, _, images = upgraded
+    assert images == {output["image"]}
+    assert account.on_every_node("ls /opt/R /opt/python") == {"/opt/R:\n4.4.3\n4.5.2\n\n/opt/python:\n3.12.12\n"}
+
+
+# Images come and go.
+
+
+@pytest.fixture(scope="module")
+def rebuilt(account: Account, upgraded: Any) -> Any:
+    """The output of a rebuild; meanwhile the schedules had their time."""
+    execution = account.start("deploy", {"image": {"rebuild": True}})
+    account.until(lambda: account.has_entered(execution, "Prepare image and foundation"), "the lock")
+    for schedule in ("nightly-verify", "monthly-rebuild"):
+        ended = account.succeed(account.start_schedule(schedule))
+        assert "deployment in progress" in ended.output["message"]
+    return account.succeed(execution).output
+
+
+def test_after_a_rebuild_the_same_image_is_used(account: Account, rebuilt: Any) -> None:
+    images = account.images()
+    assert account.deploy({}).output["image"] == rebuilt["image"]
+    assert account.images() == images
+
+
+def test_the_image_in_use_and_the_one_before_are_kept(
+    account: Account, first: Any, upgraded: Any, rebuilt: Any
+) -> None:
+    assert rebuilt["retired_images"] == [first["image"]]
+    assert account.images() == {upgraded[0]["image"], rebuilt["image"]}
+
+
+def test_an_image_of_one_s_own_is_used_as_it_is(account: Account, upgraded: Any, rebuilt: Any) -> None:
+    earlier = upgraded[0]["image"]
+    ended = account.deploy({"image": {"ami": earlier}, "license": None})
+    assert {node.image_id for node in account.nodes.values()} == {earlier}
+    assert account.images() == {earlier, rebuilt["image"]}
+    assert (ended.output["license"], len(ended.output["warnings"])) == ("missing", 1)
+
+
+def test_no_secret_that_people_brought_stands_where_a_stranger_could_read_it(account: Account, changed: Any) -> None:
+    aws = account.aws
+    stored = secrets.stored(aws.client)
+    assert {ANN, LICENCE.strip(), "the first of Ben", "the second of Ben"} <= {secret.value for secret in stored}
+    logs = [*aws.directory.rglob("*.log"), aws.recorder.path]
+    assert secrets.search(stored, secrets.places(aws.client, logs)).where == []
+
+
+def row_of(account: Account, address: str) -> str | None:
+    """The status that the node table gives an address."""
+    return next((row.status for row in account.rows() if row.ipv4 == address), None)
+
+
+def serving(account: Account) -> set[str]:
+    """The instances that Auto Scaling has in service."""
+    (group,) = account.aws.client("autoscaling").describe_auto_scaling_groups()["AutoScalingGroups"]
+    return {member["InstanceId"] for member in group["Instances"] if member["LifecycleState"] == "InService"}
+
+
+def online(table: list[Row]) -> list[Row]:
+    return [row for row in table if row.status == "Online"]
 
 
 def has_password(account: Account, name: str, password: str) -> bool:

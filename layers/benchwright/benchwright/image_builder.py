@@ -131,7 +131,7 @@ def _ensure_recipe(recipe: Recipe, tags: Mapping[str, str]) -> str:
     except ClientError as error:
         if error_code(error) != "ResourceNotFoundException":
             raise
-    arns = {component: _ensure_component(component, tags) for component in recipe.components}
+    arns = {component: _ensure_component(component) for component in recipe.components}
     try:
         imagebuilder.create_image_recipe(
             name=recipe.name,
@@ -151,7 +151,7 @@ def _ensure_recipe(recipe: Recipe, tags: Mapping[str, str]) -> str:
     return recipe_arn
 
 
-def _ensure_component(component: Component, tags: Mapping[str, str]) -> str:
+def _ensure_component(component: Component) -> str:
     imagebuilder = client("imagebuilder")
     arn = _arn("component", f"{component.name}/{component.version}/1")
     try:
@@ -165,7 +165,8 @@ def _ensure_component(component: Component, tags: Mapping[str, str]) -> str:
         semanticVersion=component.version,
         platform="Linux",
         data=component.data,
-        tags=dict(tags),
+        # Clusters share a component, and its token: what one of them alone has would make the other's call another one.
+        tags={"benchwright:application": settings().application},
         clientToken=_token(arn, component.data),
     )
     return str(answer["componentBuildVersionArn"])

@@ -1,0 +1,48 @@
+"""The stand-in of Workbench refuses what the real one refuses; the node script mends most of it before it shows."""
+
+import pytest
+
+from tests.nodes.cluster import Cluster
+
+RESTART = "systemctl stop rstudio-server; {tamper}; systemctl start rstudio-server; systemctl is-active rstudio-server"
+LOG = "cat /var/log/rstudio/rstudio-server/rserver.log"
+
+
+@pytest.mark.parametrize(
+    ("tamper", "reason"),
+    [
+        ("chmod 0644 /etc/rstudio/database.conf", "it must be 0600 and belong to root:root"),
+        ("printf %064d 7 >/etc/rstudio/secure-cookie-key", "Could not decrypt the PostgreSQL password"),
+        ("echo no-such=1 >>/etc/rstudio/rserver.conf", "unrecognised option 'no-such'"),
+        ("chmod 0755 /efs/shared-storage", "it must be 1777"),
+        ("umount /efs/shared-storage; sed -i /shared-storage/d /etc/fstab", "it is not mounted"),
+        ("sed -i s/^balancer=.*/balancer=round-robin/ /etc/rstudio/load-balancer", "invalid balancer 'round-robin'"),
+    ],
+)
+def test_a_server_that_would_not_start_does_not_start(cluster: Cluster, tamper: str, reason: str) -> None:
+    cluster.publish()
+    node = cluster.add_node()
+    cluster.apply(node)
+    done = node.run(RESTART.format(tamper=tamper), timeout=60)
+    assert done.stdout.splitlines()[-1] != "active"
+    told = node.run(f"{LOG}; rstudio-server check-config 2>&1", timeout=20).stdout + done.stderr
+    assert reason in told
+
+
+def test_an_installation_is_not_verified_while_the_server_runs(cluster: Cluster) -> None:
+    cluster.publish()
+    node = cluster.add_node()
+    cluster.apply(node)
+    done = node.run("rstudio-server verify-installation", timeout=20)
+    assert done.returncode == 1
+    assert "Server is running and must be stopped" in done.stdout + done.stderr
+
+
+def test_another_protocol_than_the_cluster_s_is_refused(cluster: Cluster) -> None:
+    cluster.publish()
+    first, node = cluster.add_node(), cluster.add_node()
+    cluster.apply(first)  # while a node is Online, what defines the cluster stays
+    cluster.apply(node)
+    cluster.postgres.execute("update cluster set protocol = 'Https'", database="rstudio")
+    node.run("systemctl restart rstudio-server", timeout=30)
+    assert "Invalid protocol" in node.run(LOG, timeout=5).stdout

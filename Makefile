@@ -45,8 +45,10 @@ lint-templates: $(VENV)
 lint-security: $(CHECKOV)
 	.venv-checkov/bin/checkov --directory . --config-file .checkov.yaml
 
+# Deployments come in a process of their own: moto's state is one per process, and the account of a deployment is a whole one.
 tests: $(VENV) build ## every test, without the linters
-	pytest $(ARGS)
+	pytest --ignore tests/deployment
+	pytest tests/deployment
 
 bench: $(VENV) build ## how long things take: cold starts, decisions, the rehearsal
 	PYTHONPATH=layers/benchwright python -m tests.performance

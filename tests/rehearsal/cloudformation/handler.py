@@ -120,7 +120,7 @@ class Handler:
 
     def create(self, context: Context, properties: Properties) -> Made:
         """Make the resource; may return before it is usable."""
-        raise NotImplementedError
+        raise NotRehearsed(f"The rehearsal does not implement the creation of {self.type}")
 
     def ready(self, context: Context, physical_id: str, properties: Properties) -> dict[str, Any]:
         """Wait, on the clock, until the created or updated resource is usable; return attributes known only now."""
@@ -140,7 +140,7 @@ class Handler:
 
     def delete(self, context: Context, physical_id: str, properties: Properties) -> None:
         """Delete the resource and wait, on the clock, until it is gone."""
-        raise NotImplementedError
+        raise NotRehearsed(f"The rehearsal does not implement the deletion of {self.type}")
 
 
 HANDLERS: dict[str, Handler] = {}

@@ -281,7 +281,7 @@ class Machines:
         if not machine.user_data.strip():
             return
         if not machine.user_data.startswith("#!"):
-            raise NotImplementedError(f"user data of {machine.id} is no script: {machine.user_data[:40]!r}")
+            raise ValueError(f"user data of {machine.id} is no script: {machine.user_data[:40]!r}")
         completed = machine.run(machine.user_data, timeout=USER_DATA_SECONDS)
         log = completed.stdout + completed.stderr
         machine.console += [f"cloud-init: {line}" for line in log.splitlines()]

@@ -67,6 +67,7 @@ def _desired(event: Event, plan: Plan) -> tuple[stacks.Desired, bool]:
 
 def _nodes(event: Event, plan: Plan, stack: stacks.Stack) -> Result:
     group = stack.outputs["AutoScalingGroupName"]
+    node_group.stop_rebalancing(group)
     decision = node_group.decide(
         node_group.describe_nodes(group),
         node_group.newest_refresh(group),

@@ -128,6 +128,11 @@ def test_configuration_and_tags_arrive(account: Account, first: Any) -> None:
     assert {"Key": "team", "Value": "Research and more"} in cluster["TagList"]
 
 
+def test_no_healthy_node_is_ended_to_even_out_the_zones(account: Account, first: Any) -> None:
+    (group,) = account.aws.client("autoscaling").describe_auto_scaling_groups()["AutoScalingGroups"]
+    assert [process["ProcessName"] for process in group["SuspendedProcesses"]] == ["AZRebalance"]
+
+
 def test_the_nightly_verification_succeeds(account: Account, first: Any) -> None:
     execution = account.start_schedule("nightly-verify")
     ended = account.succeed(execution)
@@ -261,9 +266,11 @@ def test_the_image_in_use_and_the_one_before_are_kept(
 
 def test_an_image_of_one_s_own_is_used_as_it_is(account: Account, upgraded: Any, rebuilt: Any) -> None:
     earlier = upgraded[0]["image"]
-    ended = account.deploy({"image": {"ami": earlier}, "license": None})
-    assert {node.image_id for node in account.nodes.values()} == {earlier}
-    assert account.images() == {earlier, rebuilt["image"]}
+    copied = account.aws.client("ec2").copy_image(Name="golden", SourceImageId=earlier, SourceRegion=account.aws.region)
+    own = copied["ImageId"]
+    ended = account.deploy({"image": {"ami": own}, "license": None})
+    assert {node.image_id for node in account.nodes.values()} == {own}
+    assert account.images() == {earlier, own, rebuilt["image"]}
     assert (ended.output["license"], len(ended.output["warnings"])) == ("missing", 1)
 
 

@@ -15,6 +15,7 @@ from benchwright.observability import client
 # An instance that waits in the launching hook runs, and is configured like one in service.
 LIVING = frozenset({"InService", "Pending:Wait"})
 RUNNING_REFRESH = frozenset({"Pending", "InProgress", "Baking", "RollbackInProgress", "Cancelling"})
+REBALANCING = "AZRebalance"
 # Seconds after a node is in service before the next one is replaced: Workbench's peers see it come Online.
 WARM_UP = 60
 
@@ -103,6 +104,17 @@ def start_refresh(group: str, count: int) -> str:
             return ""
         raise
     return str(answer["InstanceRefreshId"])
+
+
+def stop_rebalancing(group: str) -> None:
+    """Have Auto Scaling never end a healthy node only to even out the zones: people's sessions run on it.
+
+    No property of the resource AWS::AutoScaling::AutoScalingGroup says so, so it is said to the group itself.
+    """
+    groups = client("autoscaling").describe_auto_scaling_groups(AutoScalingGroupNames=[group])["AutoScalingGroups"]
+    suspended = {process["ProcessName"] for found in groups for process in found.get("SuspendedProcesses", [])}
+    if REBALANCING not in suspended:
+        client("autoscaling").suspend_processes(AutoScalingGroupName=group, ScalingProcesses=[REBALANCING])
 
 
 def replace(instance: str) -> None:

@@ -1,6 +1,7 @@
 """AMIs of the local AWS: each is a layer of files that a host left behind, registered in moto's EC2."""
 
 import shutil
+import subprocess
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -49,6 +50,8 @@ class Images:
             self._aws.machines.drop_unused_layers()
 
         backend.deregister_image = deregister_image
+        backend.copy_image = self._copy
+        backend.create_image = _refuse_create_image
 
     def publish_parent(self) -> str:
         """A new Ubuntu image of Canonical, which the public parameter names from now on; returns its id."""
@@ -135,6 +138,17 @@ class Images:
             if layer is not None:
                 shutil.rmtree(layer, ignore_errors=True)
 
+    def _copy(self, source_image_id: str, source_region: str, name: str, description: str | None = None) -> Any:
+        """CopyImage: the same content under an id of its own. Tags stay behind, as CopyImage leaves them by default."""
+        if source_region != self._aws.region:
+            raise ServiceError("InvalidRequest", f"The rehearsal has no AMIs in {source_region}.")
+        source = self.layer(source_image_id)
+        copied = source and source.with_name(random_ami_id())
+        if source and copied:  # with owners, and with what overlays keep in attributes and devices
+            subprocess.run(["cp", "-a", str(source), str(copied)], check=True, timeout=60)
+        volume = self._backend.amis[source_image_id].root_volume
+        return self._register(copied, name=name, description=description, volume=volume)
+
     def _register(self, layer: Path | None, *, volume: Mapping[str, Any] | None = None, **attributes: Any) -> Any:
         ami = LayeredAmi(
             self._backend,
@@ -152,6 +166,10 @@ class Images:
         self._layers[ami.id] = layer
         self._backend.amis[ami.id] = ami
         return ami
+
+
+def _refuse_create_image(*_: Any, **__: Any) -> Any:
+    raise ServiceError("UnsupportedOperation", "The rehearsal makes AMIs by Image Builder and by CopyImage.")
 
 
 def _invalid_parent(why: str) -> ServiceError:

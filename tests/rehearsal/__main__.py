@@ -6,8 +6,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tests.rehearsal import launcher
-from tests.rehearsal.faults import GRAMMAR, FaultGrammarError, Faults
+from tests.rehearsal import faults, launcher, schedules
+from tests.rehearsal.faults import FaultGrammarError, Faults
+from tests.rehearsal.schedules import Order, ScheduleGrammarError
 
 EXIT_MISUSE = 2
 
@@ -17,17 +18,20 @@ def options(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="make rehearse ARGS='…'",
         description=__doc__,
-        epilog=GRAMMAR,
+        epilog=f"{schedules.GRAMMAR}\n\n{faults.GRAMMAR}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("--input", metavar="FILE", type=json_file, default={}, help="input of the first execution")
+    parser.add_argument("--input", metavar="FILE", type=json_file, help="input of the first execution ({})")
     parser.add_argument("--parameters", metavar="FILE", type=json_object, default={}, help="parameters of the stack")
     parser.add_argument("--speed", metavar="N", type=positive, default=120.0, help="AWS time per wall time (120)")
     parser.add_argument(
         "--state-machine", choices=("deploy", "verify"), default="deploy", help="of the first execution"
     )
     parser.add_argument("--then", metavar="FILE", type=json_file, action="append", default=[], help="a further deploy")
+    parser.add_argument(
+        "--schedule", metavar="SPEC", action="append", default=[], help="a schedule whose time has come, see below"
+    )
     parser.add_argument("--fault", metavar="SPEC", action="append", default=[], help="what shall go wrong, see below")
     parser.add_argument("--report", metavar="DIR", type=Path, default=Path("build/rehearsal"), help="of report.json")
     parser.add_argument(
@@ -36,8 +40,11 @@ def options(arguments: list[str]) -> argparse.Namespace:
     parsed = parser.parse_args(arguments)
     try:
         parsed.faults = Faults(parsed.fault)
-    except FaultGrammarError as error:
+        parsed.schedule = [Order.parse(spec) for spec in parsed.schedule]
+    except (FaultGrammarError, ScheduleGrammarError) as error:
         parser.error(str(error))
+    if parsed.schedule and parsed.state_machine != "deploy" and not parsed.then:
+        parser.error("--schedule means a time before, during or after a deployment: order one with --then")
     return parsed
 
 

@@ -18,6 +18,9 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 MANAGED_STACK: Final = "aws-sam-cli-managed-default"
 """What `resolve_s3` of samconfig.toml uses. SAM makes it at its first use in an account, and waits 30 s for it."""
 
+KINDS: Final = ("deploy", "verify")
+"""The state machines, as the outputs of the stack name them."""
+
 SECONDS_TO_BUILD: Final = 600
 SECONDS_TO_DEPLOY: Final = 180
 
@@ -38,6 +41,10 @@ class Application:
     def machine(self, kind: str) -> str:
         """ARN of the state machine `deploy` or `verify`."""
         return self.outputs[f"{kind.capitalize()}StateMachineArn"]
+
+    def kind(self, machine: str) -> str:
+        """The other way round."""
+        return next(kind for kind in KINDS if self.machine(kind) == machine)
 
 
 def stack_name() -> str:

@@ -23,7 +23,7 @@ GRAMMAR: Final = "\n".join(
         "faults, for the first execution only unless it says otherwise: --fault KIND[:WORD][:KEY=VALUE[,KEY=VALUE…]]",
         *(f"  {kind:<9} {meaning}" for kind, meaning in KINDS.items()),
         "  times=N lets it happen N times and then no more; a VALUE may hold * and ?.",
-        "  execution=N means the N-th execution: 2 is that of the first --then.",
+        "  execution=N means the N-th execution that is no --schedule's: 2 is that of the first --then.",
         "  e.g. --fault image:step=Download   --fault stack:resource=DatabaseCluster,reason='No capacity'",
         "       --fault node:ssm-offline,times=1",
     ]

@@ -104,9 +104,9 @@ class Progress:
             yield
 
     @contextlib.contextmanager
-    def execution(self, title: str) -> Iterator["Watched"]:
-        """The display of one execution: give its events to what this yields."""
-        self.console.print(Text(title, style="bold"))
+    def execution(self, title: str, by: str = "") -> Iterator["Watched"]:
+        """The display of one execution, and who started it: give its events to what this yields."""
+        self.console.print(Text.assemble((title, "bold"), f"  {by}" if by else ""))
         watched = Watched(self.console)
         if not self.console.is_terminal:
             yield watched
@@ -133,6 +133,10 @@ class Watched:
             line = Text.assemble((f"  {clock_face(second)}  ", "dim"), step, (f"{colon}{rest}", "dim"))
             self.console.print(line)
         self.now = now
+
+    def say(self, sentence: str) -> None:
+        """A line of something that happens beside the execution."""
+        self.console.print(Text(f"         {sentence}"))
 
     def __rich__(self) -> Group | Text:
         elapsed = max(0.0, self.now - self.steps.start) if self.steps.start else 0.0

@@ -43,6 +43,13 @@ class Execution:
     makespan_s: float
     critical_path_s: float
     name: str = ""
+    started_by: str = "rehearsal"
+
+    @property
+    def schedule(self) -> str:
+        """The name of the schedule that started it, if one did."""
+        caller, _, name = self.started_by.partition(" ")
+        return name if caller == "schedule" else ""
 
     @classmethod
     def read(
@@ -52,8 +59,12 @@ class Execution:
         events: Sequence[Event],
         functions: Mapping[str, str],
         aws_calls: Mapping[str, int],
+        *,
+        started_by: str = "rehearsal",
     ) -> "Execution":
-        """From DescribeExecution and GetExecutionHistory. `functions` maps a function's name to its logical id."""
+        """From DescribeExecution and GetExecutionHistory. `functions` maps a function's name to its logical id;
+        `started_by` is the caller of StartExecution, as calls.jsonl names callers.
+        """
         status = described["status"]
         return cls(
             state_machine=state_machine,
@@ -70,6 +81,7 @@ class Execution:
             makespan_s=makespan(events),
             critical_path_s=critical_path(events),
             name=described.get("name", ""),
+            started_by=started_by,
         )
 
 
@@ -95,7 +107,10 @@ class Report:
 
     @property
     def succeeded(self) -> bool:
-        return bool(self.executions) and self.executions[-1].status == "SUCCEEDED" and not self.checks
+        """The last execution that a person started, and what schedules started since, SUCCEEDED; every check held."""
+        persons = [number for number, execution in enumerate(self.executions) if not execution.schedule]
+        last = self.executions[persons[-1] if persons else -1 :]
+        return bool(last) and all(execution.status == "SUCCEEDED" for execution in last) and not self.checks
 
     def write(self, directory: Path) -> None:
         directory.mkdir(parents=True, exist_ok=True)

@@ -4,7 +4,6 @@ import argparse
 import ast
 import contextlib
 import itertools
-import json
 import shutil
 import socket
 import sys
@@ -14,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from botocore.exceptions import ClientError
 from rich.console import Console
 from rich.text import Text
 
@@ -27,6 +27,8 @@ from tests.rehearsal.hosts.host import Hosts
 from tests.rehearsal.hosts.network import GATEWAY
 from tests.rehearsal.progress import Progress
 from tests.rehearsal.report import Event, Execution, Report
+from tests.rehearsal.schedules import NoSuchScheduleError, Schedules
+from tests.rehearsal.starts import Start, in_order
 
 LOOK_SECONDS: Final = 0.1
 """Wall seconds between two looks at a running execution."""
@@ -68,15 +70,15 @@ class Rehearsal:
             with self.progress.work("Installing the application (sam deploy)"):
                 installed = application.deploy(aws.client, aws.environment("sam"), self.wanted.parameters)
             with ArgumentWatch() if self.wanted.watch_arguments else contextlib.nullcontext() as watch:
-                orders = [(self.wanted.state_machine, self.wanted.input)]
-                orders += [("deploy", following) for following in self.wanted.then]
-                for kind, execution_input in orders:
-                    faults.begin()
-                    self._execute(aws, installed, kind, execution_input)
-                    self.report.checks += [f"the fault {fault} never happened" for fault in faults.end()]
+                for start in in_order(self.wanted, installed, Schedules(aws.client, installed.name)):
+                    if start.ordered:
+                        faults.begin()
+                    self._execute(aws, installed, start)
+                    if start.ordered:
+                        self.report.checks += [f"the fault {fault} never happened" for fault in faults.end()]
             with self.progress.work("Looking for secrets where they must not be"):
                 self._look_for_secrets(aws, watch.places() if watch else ())
-        except CommandFailedError as error:
+        except (CommandFailedError, NoSuchScheduleError) as error:
             self.report.checks.append(str(error).partition("\n")[0])
             self.progress.console.print(Text(str(error)))
         finally:
@@ -91,25 +93,58 @@ class Rehearsal:
         summary.show(self.progress.console, self.report, directory)
         return 0 if self.report.succeeded else 1
 
-    def _execute(self, aws: LocalAws, installed: Application, kind: str, execution_input: Any) -> None:
-        """Start one execution, show it until it ends, and add it to the report."""
+    def _execute(self, aws: LocalAws, installed: Application, start: Start) -> None:
+        """Start one execution, and those of schedules while it runs; show each, and add each to the report."""
+        arn = self._begin(aws, start)
+        begun = [(start, arn)] if arn else []
+        for each, execution in begun:  # which grows
+            began = time.monotonic()
+            begun += self._watch(aws, installed, each, execution)
+            self.report.wall_s = round(self.report.wall_s + time.monotonic() - began, 3)
+            self._report(aws, installed, each, execution)
+
+    def _begin(self, aws: LocalAws, start: Start) -> str | None:
+        """The ARN of the execution; None where the schedule was refused, which does not hold then."""
+        if start.schedule is None:
+            states = aws.client("stepfunctions")
+            return str(states.start_execution(stateMachineArn=start.machine, input=start.input)["executionArn"])
+        try:
+            return start.schedule.start(aws.client)
+        except ClientError as error:
+            self.report.checks.append(f"the schedule {start.schedule.name} could not start its execution: {error}")
+            return None
+
+    def _watch(self, aws: LocalAws, installed: Application, start: Start, arn: str) -> list[tuple[Start, str]]:
+        """Show an execution until it ends; returns those that its `during` began as soon as it waited."""
         states = aws.client("stepfunctions")
-        text = json.dumps(execution_input)
-        began = time.monotonic()
-        arn = states.start_execution(stateMachineArn=installed.machine(kind), input=text)["executionArn"]
-        with self.progress.execution(f"{kind} {text}") as watched:
+        begun: list[tuple[Start, str]] = []
+        to_come = list(start.during)
+        with self.progress.execution(f"{installed.kind(start.machine)} {start.input}", start.by) as watched:
             history = live_history(arn)
             while True:
                 ended = states.describe_execution(executionArn=arn)["status"] != "RUNNING"
-                watched.read(history(), aws.clock.now())
+                events = history()
+                watched.read(events, aws.clock.now())
                 if ended:
                     break
+                if any(event["type"] == "WaitStateEntered" for event in events):
+                    while to_come:
+                        scheduled = to_come.pop(0)
+                        watched.say(f"starts {scheduled.by}")
+                        execution = self._begin(aws, scheduled)
+                        begun += [(scheduled, execution)] if execution else []
                 time.sleep(LOOK_SECONDS)
-        self.report.wall_s = round(self.report.wall_s + time.monotonic() - began, 3)
+        self.report.checks += [f"{missed.by} never started: the deployment waited for nothing" for missed in to_come]
+        return begun
+
+    def _report(self, aws: LocalAws, installed: Application, start: Start, arn: str) -> None:
+        """Add an execution that has ended to the report, and show how it ended."""
+        states = aws.client("stepfunctions")
         events = [event for page in pages(states, arn) for event in page]
         described = states.describe_execution(executionArn=arn)
-        calls = aws.recorder.count(arn)
-        execution = Execution.read(kind, described, events, installed.functions, calls)
+        kind, calls = installed.kind(start.machine), aws.recorder.count(arn)
+        started_by = start.schedule.caller if start.schedule else "rehearsal"
+        execution = Execution.read(kind, described, events, installed.functions, calls, started_by=started_by)
         self.report.executions.append(execution)
         self.report.checks += unexpected_errors(events)
         summary.show_execution(self.progress.console, execution)

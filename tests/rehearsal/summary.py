@@ -21,6 +21,7 @@ def show_execution(console: Console, execution: Execution) -> None:
             (f"  {execution.status}", "bold green" if good else "bold red"),
             (f" {execution.error}" if execution.error else "", "bold red"),
             f" after {clock_face(execution.makespan_s).strip()} of AWS time, {execution.transitions} transitions",
+            (f"  {execution.schedule}, by its schedule" if execution.schedule else "", "dim"),
         )
     )
     body = cluster(execution.output) if good else Text(execution.cause or "No cause was given.")

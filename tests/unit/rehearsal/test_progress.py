@@ -37,12 +37,15 @@ def test_a_loop_is_one_step_that_waits_and_ends_when_another_begins() -> None:
 
 def test_without_a_terminal_each_change_is_a_plain_line() -> None:
     text = io.StringIO()
-    with Progress(Console(file=text, width=100)).execution("deploy {}") as watched:
-        watched.read(EVENTS, 0)
+    with Progress(Console(file=text, width=100)).execution("deploy {}", "monthly, by its schedule") as watched:
+        watched.read(EVENTS[:6], 0)
+        watched.say("starts nightly, by its schedule")
+        watched.read(EVENTS[6:], 0)
     assert text.getvalue().splitlines() == [
-        "deploy {}",
+        "deploy {}  monthly, by its schedule",
         "   1:00  Build image",
         "   2:00  Build image: waits for the build",
+        "         starts nightly, by its schedule",
         "   9:00  Verify cluster",
     ]
 

@@ -98,8 +98,10 @@ def test_the_critical_path_goes_through_the_slower_branch(deployment: Sequence[r
     assert (report.makespan(deployment), report.critical_path(deployment)) == (73.0, 2 + 60 + 10)
 
 
-def execution(status: str = "SUCCEEDED", payload: int = 100) -> Execution:
-    return Execution("deploy", status, {}, {}, None, None, [], 0, {}, {}, payload, 0.0, 0.0)
+def execution(status: str = "SUCCEEDED", payload: int = 100, started_by: str = "rehearsal") -> Execution:
+    return Execution(
+        "deploy", status, {}, {}, None, None, [], 0, {}, {}, payload, 0.0, 0.0, "", started_by
+    )  # fmt: skip
 
 
 def test_a_rehearsal_succeeds_only_if_the_last_execution_did_and_every_check_held() -> None:
@@ -115,6 +117,18 @@ def test_a_rehearsal_succeeds_only_if_the_last_execution_did_and_every_check_hel
     assert not succeeded([execution(payload=262_145)], Findings(3, 0))
 
 
+def test_what_a_schedule_starts_hides_no_failure_and_must_succeed_itself() -> None:
+    def nightly(status: str) -> Execution:
+        return execution(status, started_by="schedule nightly-verify")
+
+    assert nightly("FAILED").schedule == "nightly-verify"
+    assert not Report([execution("FAILED"), nightly("SUCCEEDED")]).succeeded
+    assert not Report([execution(), nightly("FAILED"), nightly("SUCCEEDED")]).succeeded
+    assert Report([nightly("FAILED"), execution(), nightly("SUCCEEDED")]).succeeded
+    assert Report([nightly("SUCCEEDED")]).succeeded
+    assert not Report([nightly("FAILED")]).succeeded
+
+
 def test_report_json_has_the_keys_of_the_contract(tmp_path: Path) -> None:
     Report([execution()], 1.0, Findings(3, 0)).write(tmp_path)
     written = json.loads((tmp_path / "report.json").read_text())
@@ -122,5 +136,5 @@ def test_report_json_has_the_keys_of_the_contract(tmp_path: Path) -> None:
     assert set(written["secrets"]) >= {"checked", "found", "where"}
     assert set(written["executions"][0]) >= {
         "state_machine", "status", "output", "error", "cause", "states", "transitions", "lambda_invocations",
-        "aws_calls", "max_payload_bytes", "makespan_s", "critical_path_s",
+        "aws_calls", "max_payload_bytes", "makespan_s", "critical_path_s", "started_by",
     }  # fmt: skip

@@ -31,9 +31,17 @@ OUTPUT = {
 }
 
 
-def shown(status: str, output: object = None, error: str | None = None, cause: str | None = None) -> list[str]:
+def shown(
+    status: str,
+    output: object = None,
+    error: str | None = None,
+    cause: str | None = None,
+    started_by: str = "rehearsal",
+) -> list[str]:
     text = io.StringIO()
-    execution = Execution("deploy", status, {}, output, error, cause, [], 31, {}, {}, 0, 754.0, 700.0)
+    execution = Execution(
+        "deploy", status, {}, output, error, cause, [], 31, {}, {}, 0, 754.0, 700.0, "", started_by
+    )  # fmt: skip
     summary.show_execution(Console(file=text, width=100), execution)
     return [line.rstrip() for line in text.getvalue().splitlines()]
 
@@ -76,3 +84,9 @@ def test_a_failure_shows_the_error_and_its_cause_with_its_line_breaks() -> None:
 
 def test_an_execution_that_had_nothing_to_do_says_so() -> None:
     assert shown("SUCCEEDED", {"cluster": "workbench", "message": "Not deployed."})[1] == "    Not deployed."
+
+
+def test_what_a_schedule_started_says_so() -> None:
+    assert shown("SUCCEEDED", {"message": "Not deployed."}, started_by="schedule nightly-verify")[0] == (
+        "  SUCCEEDED after 12:34 of AWS time, 31 transitions  nightly-verify, by its schedule"
+    )

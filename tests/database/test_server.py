@@ -11,12 +11,12 @@ from pathlib import Path
 import psycopg2
 import pytest
 
-from tests.rehearsal.postgres import Postgres
+from tests.rehearsal.postgres import FORWARDED, Postgres
 
 STARTER = """
 import sys, time
 from pathlib import Path
-from tests.rehearsal.postgres import Postgres
+from tests.rehearsal.postgres import FORWARDED, Postgres
 postgres = Postgres(Path(sys.argv[1]))
 postgres.start()
 print(postgres.port, flush=True)
@@ -56,3 +56,10 @@ def test_the_server_ends_with_a_process_that_is_killed(tmp_path: Path) -> None:
     while listens(port) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not listens(port)
+
+
+@pytest.mark.parametrize("name", FORWARDED)
+def test_its_certificate_holds_for_who_comes_through_a_forwarder(postgres: Postgres, name: str) -> None:
+    connection = postgres.connect(postgres.master, postgres.master_password, host=name, sslmode="verify-full")
+    with closing(connection):
+        assert connection.info.ssl_in_use

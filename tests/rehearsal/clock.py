@@ -69,6 +69,15 @@ class Clock:
         """The end of what `hold()` began."""
         self._count(-1)
 
+    @contextlib.contextmanager
+    def at_speed(self, speed: float) -> Iterator[None]:
+        """Another speed for a while: of what a person is made to wait for before anything can be looked at."""
+        before = self._change_speed(speed)
+        try:
+            yield
+        finally:
+            self._change_speed(before)
+
     def wait(self, seconds: float, stop: Callable[[], bool] = lambda: False) -> bool:
         """Waits AWS seconds; returns True if `stop()` ended it early (it is asked after every `wake()`)."""
         with self._changed:
@@ -95,6 +104,13 @@ class Clock:
         self._aws += (wall - self._wall) * speed
         self._wall = wall
         return self._aws
+
+    def _change_speed(self, speed: float) -> float:
+        with self._changed:
+            self._tick()
+            before, self.speed = self.speed, speed
+            self._changed.notify_all()
+            return before
 
     def _count(self, change: int) -> None:
         with self._changed:

@@ -25,6 +25,12 @@ from psycopg2.extensions import connection as Connection
 ADMINISTRATOR = "rdsadmin"
 """The superuser that Amazon keeps for itself; only the rehearsal logs in as it."""
 
+DOCKER_HOST = "host.docker.internal"
+"""What Docker calls the machine when it is seen from a container."""
+
+FORWARDED = ("localhost", DOCKER_HOST)
+"""Names under which people and containers reach a server that a forwarder stands before."""
+
 Refusal = Literal["stopped", "rejected", "busy"]
 """Nobody listens; `pg_hba.conf` rejects the master; the connections of the master are used up."""
 
@@ -82,8 +88,9 @@ def installations() -> dict[str, Path]:
 class Postgres:
     """One server with its data, certificates and log below `directory`.
 
-    `names` are the DNS names in its certificate; whoever connects resolves them to one of `addresses`. `ca` is the
-    file to give as `sslrootcert`, `log` holds every statement, `master_password` is what RDS would keep in its secret.
+    `names` are the DNS names in its certificate, beside those of FORWARDED; whoever connects resolves them to one of
+    `addresses`. `ca` is the file to give as `sslrootcert`, `log` holds every statement, `master_password` is what RDS
+    would keep in its secret.
     Servers that share an `authority` are trusted through the same `ca`.
     """
 
@@ -100,7 +107,7 @@ class Postgres:
         programs: Path | None = None,
     ) -> None:
         self.directory = directory
-        self.names = tuple(dict.fromkeys(("localhost", *names)))
+        self.names = tuple(dict.fromkeys((*FORWARDED, *names)))
         self.addresses = tuple(addresses)
         self.port = port or _free_port(self.addresses)
         self.master = master
@@ -219,6 +226,11 @@ class Postgres:
         initdb = [str(self.programs / "initdb"), "-D", str(self.data), "-U", ADMINISTRATOR, f"--pwfile={password}"]
         _run([*initdb, "-A", "scram-sha-256", "-E", "UTF8", "--locale=C", "--no-sync"])
         password.unlink()
+        self._identify()
+        self._write_access(reload=False)
+
+    def _identify(self) -> None:
+        """Certificate, addresses and port: what tells this server from another with the same data."""
         certificate = self.authority.issue_cert(*self.names, *self.addresses)
         key = self.data / "server.key"
         key.touch(mode=0o600)
@@ -227,7 +239,6 @@ class Postgres:
             part.write_to_path(str(self.data / "server.pem"), append=index > 0)
         with (self.data / "postgresql.conf").open("a") as configuration:
             configuration.write(CONFIGURATION.format(addresses=",".join(self.addresses), port=self.port))
-        self._write_access(reload=False)
 
     def _make_master(self) -> None:
         """The roles as they are on RDS: the master may create roles and databases, and is no superuser."""

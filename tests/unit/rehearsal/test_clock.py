@@ -67,6 +67,18 @@ def test_with_infinite_speed_everybody_wakes_at_the_right_time_and_in_order() ->
     assert woken == [(30, 30), (50, 50), (60, 30), (90, 30), (100, 50), (120, 30)]
 
 
+def test_the_speed_can_be_another_for_a_while() -> None:
+    clock = Clock(1)
+    began, wall = clock.now(), time.monotonic()
+    with clock.at_speed(1000):
+        clock.wait(300)
+    assert 300 <= elapsed(clock, began) < 600
+    assert time.monotonic() - wall < 2
+    hurried = clock.now()
+    clock.wait(0.1)
+    assert 0.1 <= elapsed(clock, hurried) < 5
+
+
 def test_a_waiter_can_be_stopped() -> None:
     clock = Clock(1)
     stop = threading.Event()

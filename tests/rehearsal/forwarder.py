@@ -1,0 +1,54 @@
+"""Carries connections from a socket of the machine to a server inside the rehearsal's network."""
+
+import contextlib
+import socket
+import threading
+from collections.abc import Callable
+from typing import Final
+
+CONNECT_SECONDS: Final = 5
+PIECE: Final = 65_536
+
+
+class Forwarder:
+    """Whoever connects to `listener` speaks with what `find()` names at that moment; with None, nobody answers.
+
+    `listener` was opened where the callers are; the connections begin in the network of the thread that made this.
+    """
+
+    def __init__(self, listener: socket.socket, find: Callable[[], tuple[str, int] | None]) -> None:
+        self._listener, self._find = listener, find
+        threading.Thread(target=self._accept, name="forwarder", daemon=True).start()
+
+    def stop(self) -> None:
+        """Take no further connection; those that are open go on."""
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):  # stopped
+            while True:
+                caller, _ = self._listener.accept()
+                threading.Thread(target=self._carry, args=(caller,), daemon=True).start()
+
+    def _carry(self, caller: socket.socket) -> None:
+        with caller, contextlib.suppress(OSError):
+            target = self._find()
+            if target is None:
+                return
+            with socket.create_connection(target, CONNECT_SECONDS) as server:
+                server.settimeout(None)
+                back = threading.Thread(target=_pump, args=(server, caller), daemon=True)
+                back.start()
+                _pump(caller, server)
+                back.join()
+
+
+def _pump(source: socket.socket, sink: socket.socket) -> None:
+    """Pass on what comes until it ends, and that it has ended."""
+    with contextlib.suppress(OSError):
+        while piece := source.recv(PIECE):
+            sink.sendall(piece)
+    with contextlib.suppress(OSError):
+        sink.shutdown(socket.SHUT_WR)

@@ -25,7 +25,8 @@ from moto.s3.models import FakeBucket
 
 from tests.rehearsal import clock as aws_time
 from tests.rehearsal.clock import Clock
-from tests.rehearsal.recorder import Identity, Recorder, role_policies
+from tests.rehearsal.policies.named import Names
+from tests.rehearsal.recorder import Identity, Recorder, resource_policies, role_policies
 from tests.rehearsal.server import Faults, NoFaults, Server
 
 ACCOUNT = "123456789012"
@@ -86,7 +87,7 @@ class LocalAws:
     def __post_init__(self) -> None:
         self.directory.mkdir(parents=True, exist_ok=True)
         self.recorder = Recorder(self.directory / "calls.jsonl", self.clock.now)
-        self.server = Server(self.recorder, self.faults, self.identity_of)
+        self.server = Server(self.recorder, self.faults, self.identity_of, Names(self.account, self.region).of)
         self.identities: dict[str, Identity] = {}
         self.administrator = self.register(Identity("rehearsal", recorded=False))
         self._clients: dict[tuple[str, str | None, str, str | None, int], Any] = {}
@@ -119,13 +120,18 @@ class LocalAws:
 
     def stop(self) -> None:
         """Ends the functions' processes and the server; writes policies.json."""
-        (self.directory / "policies.json").write_text(json.dumps(role_policies(self.account), indent=1, default=str))
+        self.write_policies()
         for name in reversed(self.modules):
             stop = getattr(importlib.import_module(name), "stop", None)
             if stop is not None:
                 stop(self)
         self.server.stop()
         self.recorder.close()
+
+    def write_policies(self) -> None:
+        """policies.json, as everything is deployed now."""
+        policies = role_policies(self.account) | resource_policies(self.account, self.region)
+        (self.directory / "policies.json").write_text(json.dumps(policies, indent=1, default=str))
 
     def client(
         self,

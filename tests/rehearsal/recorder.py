@@ -1,4 +1,5 @@
-"""Who called what: `calls.jsonl`, one line for each AWS call, and `policies.json`, the policies of each role.
+"""Who called what: `calls.jsonl`, one line for each AWS call, and `policies.json`, the policies of each role, and of
+each resource that has one of its own.
 
 Calls of the rehearsal's own administrator are not recorded: in an account nobody would make them.
 """
@@ -34,7 +35,7 @@ class Identity:
 
 @dataclass(frozen=True)
 class Entry:
-    """One AWS call as it stands in calls.jsonl."""
+    """One AWS call as it stands in calls.jsonl; `named` is what it names, as that was before it (policies/named.py)."""
 
     time: str
     execution: str | None
@@ -44,6 +45,7 @@ class Entry:
     operation: str
     parameters: Mapping[str, Any]
     outcome: str
+    named: Mapping[str, Any]
 
     def line(self) -> str:
         return json.dumps(vars(self), default=str, separators=(",", ":"))
@@ -65,7 +67,14 @@ class Recorder:
             self.secrets.add(value)
 
     def record(
-        self, identity: Identity, service: str, operation: str, parameters: Mapping[str, Any], outcome: str
+        self,
+        identity: Identity,
+        service: str,
+        operation: str,
+        parameters: Mapping[str, Any],
+        outcome: str,
+        *,
+        named: Mapping[str, Any] | None = None,
     ) -> None:
         if not identity.recorded:
             return
@@ -78,6 +87,7 @@ class Recorder:
             operation=operation,
             parameters=self._struck_out(parameters),
             outcome=outcome,
+            named=named or {},
         )
         with self._lock:
             if self._file is None:
@@ -144,6 +154,40 @@ def role_policies(account: str) -> dict[str, dict[str, Any]]:
     }
 
 
+def resource_policies(account: str, region: str) -> dict[str, dict[str, Any]]:
+    """The policies that resources have of their own, by the resource's ARN: of keys, of buckets, of topics with their
+    key, and of file systems with their cluster and access points.
+    """
+    from moto.efs.models import efs_backends
+    from moto.kms.models import kms_backends
+    from moto.s3.models import s3_backends
+    from moto.sns.models import sns_backends
+
+    efs = efs_backends[account][region]
+    found = {
+        **{key.arn: {"resource": key.policy} for key in kms_backends[account][region].keys.values()},
+        **{
+            f"arn:aws:s3:::{each.name}": {"resource": each.policy}
+            for each in s3_backends[account]["aws"].buckets.values()
+        },
+        **{
+            topic.arn: {"resource": topic.policy, "key": topic.kms_master_key_id}
+            for topic in sns_backends[account][region].topics.values()
+        },
+        **{
+            each.file_system_arn: {
+                "resource": each.file_system_policy,
+                "cluster": {tag["Key"]: tag["Value"] for tag in each.info_json()["Tags"]}.get("benchwright:cluster"),
+                "access_points": [p.access_point_arn for p in efs.access_points.values() if p.file_system_id == name],
+            }
+            for name, each in efs.file_systems_by_id.items()
+        },
+    }
+    return {
+        arn: known | {"resource": _document(known["resource"])} for arn, known in found.items() if known["resource"]
+    }
+
+
 def _managed(iam: Any, arn: str) -> Any:
     policy = iam.managed_policies.get(arn)
     if policy is None:  # one of Amazon's own, whose documents moto has only on demand
@@ -152,6 +196,8 @@ def _managed(iam: Any, arn: str) -> Any:
 
 
 def _document(document: Any) -> Any:
+    if isinstance(document, bytes):
+        document = document.decode()
     if not isinstance(document, str):
         return document
     return json.loads(document if document.lstrip().startswith("{") else urllib.parse.unquote(document))

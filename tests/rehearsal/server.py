@@ -119,11 +119,15 @@ class NoFaults:
 
 @dataclass
 class Server:
-    """Answers on every socket given to `listen`. Operations added here come before moto's."""
+    """Answers on every socket given to `listen`. Operations added here come before moto's.
+
+    `names` tells what the parameters of a role's call name, before it is answered: it is recorded with the call.
+    """
 
     recorder: Recorder
     faults: Faults = field(default_factory=NoFaults)
     identify: Callable[[str], Identity | None] = lambda _access_key: None
+    names: Callable[[Mapping[str, Any]], Mapping[str, Any]] = lambda _parameters: {}
     _operations: dict[tuple[str, str], Operation] = field(default_factory=dict)
     _listeners: list[BaseWSGIServer] = field(default_factory=list)
 
@@ -180,16 +184,17 @@ class Server:
             return self._moto(environ, start_response)
         call, model = reading
         call = dataclasses.replace(call, identity=self._identity(environ))
+        named = self.names(call.parameters) if call.identity.role_arn else {}
         answer = self._answer(call, model)
         if answer is None:
             try:
-                return self._proceed(call, environ, start_response)
+                return self._proceed(call, named, environ, start_response)
             except Exception as error:
                 logging.getLogger(__name__).exception("moto failed in %s:%s", call.service, call.operation)
                 missing = f"The rehearsal has no answer to {call.service}:{call.operation}: {error!r}"
                 answer = _error_answer(call, model, ServiceError("InternalFailure", missing, 501))
         start_response(f"{answer.status} {answer.outcome}", list(answer.headers.items()))
-        self.recorder.record(call.identity, call.service, call.operation, call.parameters, answer.outcome)
+        self.recorder.record(call.identity, call.service, call.operation, call.parameters, answer.outcome, named=named)
         return [answer.content]
 
     def _answer(self, call: Call, model: Any) -> Answer | None:
@@ -213,7 +218,9 @@ class Server:
             failure = ServiceError("InternalFailure", f"The rehearsal failed: {error!r}", 501)
             return _error_answer(call, model, failure)
 
-    def _proceed(self, call: Call, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+    def _proceed(
+        self, call: Call, named: Mapping[str, Any], environ: dict[str, Any], start_response: Callable[..., Any]
+    ) -> Iterable[bytes]:
         answered: dict[str, Any] = {}
 
         def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
@@ -231,7 +238,7 @@ class Server:
             content = b"".join(chunks)
             chunks = [content]
             outcome = _error_code(answered["status"], answered["headers"], content)
-        self.recorder.record(call.identity, call.service, call.operation, call.parameters, outcome)
+        self.recorder.record(call.identity, call.service, call.operation, call.parameters, outcome, named=named)
         return chunks
 
     def _identity(self, environ: Mapping[str, Any]) -> Identity:

@@ -13,7 +13,14 @@ def recorder(path: Path) -> Recorder:
 
 def test_a_call_is_one_line_with_caller_role_and_outcome(tmp_path: Path) -> None:
     calls = recorder(tmp_path)
-    calls.record(FUNCTION, "dynamodb", "PutItem", {"TableName": "clusters"}, "ConditionalCheckFailedException")
+    calls.record(
+        FUNCTION,
+        "dynamodb",
+        "PutItem",
+        {"TableName": "clusters"},
+        "ConditionalCheckFailedException",
+        named={"clusters": {"arn": "arn:of:table"}},
+    )
     assert list(calls.entries()) == [
         {
             "time": "2027-01-15T08:00:00.250+00:00",
@@ -24,6 +31,7 @@ def test_a_call_is_one_line_with_caller_role_and_outcome(tmp_path: Path) -> None
             "operation": "PutItem",
             "parameters": {"TableName": "clusters"},
             "outcome": "ConditionalCheckFailedException",
+            "named": {"clusters": {"arn": "arn:of:table"}},
         }
     ]
 

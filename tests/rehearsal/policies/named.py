@@ -1,0 +1,148 @@
+"""What a call names, as it is before the call: of each resource that the parameters give by name or id the ARN, the
+tags, the key, and whom it works for.
+
+IAM judges a call by all of this, and afterwards it may be gone: a deregistered image, a deleted role.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from moto.awslambda.exceptions import UnknownFunctionException
+from moto.awslambda.models import lambda_backends
+from moto.dynamodb.models import dynamodb_backends
+from moto.ec2.models import ec2_backends
+from moto.efs.models import efs_backends
+from moto.iam.models import iam_backends
+from moto.kms.models import kms_backends
+from moto.logs.models import logs_backends
+from moto.secretsmanager.models import secretsmanager_backends
+from moto.sns.models import sns_backends
+
+type Facts = dict[str, Any]
+
+EC2_ID = re.compile(r"(ami|i|lt|sg|snap|subnet|vpc)-[0-9a-f]{8,17}")
+
+
+class Names:
+    """Looks up names and ids in one account and region. Nothing here changes anything or is recorded."""
+
+    def __init__(self, account: str, region: str) -> None:
+        self._account = account
+        self._region = region
+        self._lookups: Mapping[str, Callable[[str], Facts | None]] = {
+            "AccessPointId": self._access_point,
+            "FunctionName": self._function,
+            "InstanceProfileName": self._profile,
+            "KeyId": self._key,
+            "KmsKeyId": self._key,
+            "MasterUserSecretKmsKeyId": self._key,
+            "MountTargetId": self._mount_target,
+            "RoleName": self._role,
+            "SecretId": self._secret,
+            "TableName": self._table,
+            "TopicArn": self._topic,
+        }
+
+    def of(self, parameters: Mapping[str, Any]) -> dict[str, Facts]:
+        """What is known of each name and id in the parameters, by the name or id; what does not exist is left out."""
+        found: dict[str, Facts] = {}
+        for name, value in _strings(parameters):
+            lookup = self._ec2 if EC2_ID.fullmatch(value) else self._lookups.get(name)
+            facts = lookup(value) if lookup and value not in found else None
+            if facts is not None:
+                found[value] = facts
+        return found
+
+    def _ec2(self, identifier: str) -> Facts:
+        backend = ec2_backends[self._account][self._region]
+        facts: Facts = {"tags": dict(backend.tags.get(identifier, {}))}
+        template = backend.launch_templates.get(identifier)
+        if template is not None:
+            facts["versions"] = {str(version.number): self._launch(version.data) for version in template.versions}
+        return facts
+
+    def _launch(self, data: Mapping[str, Any]) -> Facts:
+        """What a launch template launches, and the roles of its instance profile."""
+        profile = (data.get("IamInstanceProfile") or {}).get("Arn")
+        profiles = list(iam_backends[self._account]["aws"].instance_profiles.values())
+        return {
+            "image": data.get("ImageId"),
+            "groups": [group for each in data.get("NetworkInterfaces") or [] for group in each.get("Groups") or []],
+            "roles": [role.arn for each in profiles if each.arn == profile for role in each.roles],
+        }
+
+    def _function(self, name: str) -> Facts | None:
+        try:
+            function = lambda_backends[self._account][self._region].get_function(name)
+        except UnknownFunctionException:
+            return None
+        return {
+            "arn": function.function_arn,
+            "role": function.role,
+            "log_group": function.logs_group_name,
+            "log_key": self._log_key(function.logs_group_name),
+            "in_vpc": bool((function.vpc_config or {}).get("SubnetIds")),
+        }
+
+    def _log_key(self, name: str) -> Facts | None:
+        group = logs_backends[self._account][self._region].groups.get(name)
+        return self._key((group.kms_key_id if group else None) or "")
+
+    def _key(self, identifier: str) -> Facts | None:
+        """A key of the customer; to a key of AWS the account needs no right of its own."""
+        backend = kms_backends[self._account][self._region]
+        key = backend.keys.get(identifier.rpartition("/")[2])
+        if key is None:
+            return None
+        tags = backend.list_resource_tags(key.id)["Tags"]
+        return {"arn": key.arn, "tags": {tag["TagKey"]: tag["TagValue"] for tag in tags}}
+
+    def _secret(self, identifier: str) -> Facts | None:
+        secret = secretsmanager_backends[self._account][self._region].secrets.get(identifier)
+        if secret is None:
+            return None
+        tags = {tag["Key"]: tag["Value"] for tag in secret.tags or []}
+        return {"arn": secret.arn, "tags": tags, "key": self._key(secret.kms_key_id or "")}
+
+    def _table(self, name: str) -> Facts | None:
+        table = dynamodb_backends[self._account][self._region].tables.get(name.rpartition("/")[2])
+        if table is None:
+            return None
+        return {"arn": table.table_arn, "key": self._key((table.sse_specification or {}).get("KMSMasterKeyId", ""))}
+
+    def _topic(self, arn: str) -> Facts | None:
+        topic = sns_backends[self._account][self._region].topics.get(arn)
+        return None if topic is None else {"arn": topic.arn, "key": self._key(topic.kms_master_key_id)}
+
+    def _role(self, name: str) -> Facts | None:
+        roles = list(iam_backends[self._account]["aws"].roles.values())
+        return next(
+            ({"arn": role.arn, "boundary": role.permissions_boundary_arn} for role in roles if role.name == name), None
+        )
+
+    def _profile(self, name: str) -> Facts | None:
+        profiles = list(iam_backends[self._account]["aws"].instance_profiles.values())
+        return next(({"arn": profile.arn} for profile in profiles if profile.name == name), None)
+
+    def _mount_target(self, identifier: str) -> Facts | None:
+        target = efs_backends[self._account][self._region].mount_targets_by_id.get(identifier)
+        if target is None:
+            return None
+        return {"file_system": target.file_system_id, "network_interface": target.network_interface_id}
+
+    def _access_point(self, identifier: str) -> Facts | None:
+        point = efs_backends[self._account][self._region].access_points.get(identifier)
+        return None if point is None else {"file_system": point.file_system_id}
+
+
+def _strings(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
+    """Every text in the parameters, with the name of the parameter that it stands in."""
+    if isinstance(value, Mapping):
+        for key, member in value.items():
+            yield from _strings(member, str(key))
+    elif isinstance(value, list | tuple):
+        for member in value:
+            yield from _strings(member, name)
+    elif isinstance(value, str):
+        yield name, value

@@ -1,7 +1,8 @@
 """The input of an execution, and the plan that Benchwright makes of it.
 
 An input says what to change (RFC 7396 merge patch on the recorded input). `Wanted` is the whole that results: every
-effective value, each with its bounds. The descriptions are what a person reads in an error and in docs/input.md.
+effective value, each with its bounds. The descriptions are what a person reads in an error, in docs/input.md and, with
+the examples, in an editor that knows docs/input.schema.json.
 """
 
 from __future__ import annotations
@@ -70,8 +71,8 @@ def _free_tag(key: str) -> str:
     return key
 
 
+ClusterName = Annotated[str, StringConstraints(pattern=CLUSTER_NAME)]
 Version = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,2}\.[0-9]{1,2}\.[0-9]{1,2}$")]
-Capacity = Annotated[float, Field(ge=0.5, le=256, strict=False), AfterValidator(_half_step)]
 UserId = Annotated[int, Field(ge=LOWEST_ID, le=HIGHEST_ID)]
 ConfigKey = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,99}$")]
 # One line of printable text: what an INI file can hold without an escape.
@@ -89,32 +90,43 @@ class Workbench(Part):
         str,
         StringConstraints(pattern=r"^20[0-9]{2}\.[0-9]{2}\.[0-9]+\+[0-9]+\.pro[0-9]+$"),
         AfterValidator(_recent_enough),
-    ] = Field(description='a full Posit Workbench version such as "2026.07.1+147.pro6", 2023.12 or newer')
+    ] = Field(
+        description='a full Posit Workbench version such as "2026.07.1+147.pro6", 2023.12 or newer',
+        examples=["2026.07.1+147.pro6"],
+    )
 
 
 class Image(Part):
     """Where the AMI of the nodes comes from."""
 
     ami: Annotated[str, StringConstraints(pattern=r"^ami-[0-9a-f]{8,17}$")] | None = Field(
-        default=None, description="id of an AMI of your own, made from the components in image/; null builds one"
+        default=None,
+        description="id of an AMI of your own, made from the components in image/; null builds one",
+        examples=["ami-0123456789abcdef0"],
     )
 
 
 class Nodes(Part):
     """How many nodes, and how large."""
 
-    count: Annotated[int, Field(ge=1, le=50)] = Field(description="number of nodes, from 1 to 50")
+    count: Annotated[int, Field(ge=1, le=50)] = Field(description="number of nodes, from 1 to 50", examples=[3])
     instance_type: Annotated[
         str, StringConstraints(pattern=r"^[a-z][a-z0-9-]*\.[a-z0-9-]+$"), AfterValidator(_one_architecture)
-    ] = Field(description='an x86_64 EC2 instance type such as "m6i.xlarge"')
+    ] = Field(description='an x86_64 EC2 instance type such as "m6i.xlarge"', examples=["m7i.2xlarge"])
 
 
 class Database(Part):
     """Capacity of Aurora Serverless v2, in ACU."""
 
-    min_capacity: Capacity = Field(description="lowest capacity in ACU, from 0.5 to 256 in steps of 0.5")
-    max_capacity: Annotated[Capacity, Field(ge=1)] = Field(
-        description="highest capacity in ACU, from 1 to 256 in steps of 0.5"
+    min_capacity: Annotated[float, Field(ge=0.5, le=256, strict=False), AfterValidator(_half_step)] = Field(
+        description="lowest capacity in ACU, from 0.5 to 256 in steps of 0.5",
+        examples=[1],
+        json_schema_extra={"multipleOf": 0.5},
+    )
+    max_capacity: Annotated[float, Field(ge=1, le=256, strict=False), AfterValidator(_half_step)] = Field(
+        description="highest capacity in ACU, from 1 to 256 in steps of 0.5",
+        examples=[16],
+        json_schema_extra={"multipleOf": 0.5},
     )
 
     @model_validator(mode="after")
@@ -128,11 +140,17 @@ class User(Part):
     """One account, the same on every node."""
 
     uid: UserId | None = Field(
-        default=None, description=f"user id from {LOWEST_ID} to {HIGHEST_ID}; allocated when left out"
+        default=None,
+        description=f"user id from {LOWEST_ID} to {HIGHEST_ID}; allocated when left out",
+        examples=[3001],
     )
-    gid: UserId | None = Field(default=None, description="id of the user's own group; the uid when left out")
+    gid: UserId | None = Field(
+        default=None, description="id of the user's own group; the uid when left out", examples=[3001]
+    )
     password: SecretName | None = Field(
-        default=None, description="name of a secret below <application>/users/ that holds the password as plain text"
+        default=None,
+        description="name of a secret below <application>/users/ that holds the password as plain text",
+        examples=["benchwright/users/ann"],
     )
 
 
@@ -141,33 +159,48 @@ class Wanted(Part):
 
     workbench: Workbench = Field(description="the version of Posit Workbench")
     r_versions: Annotated[list[Version], Field(min_length=1, max_length=8), AfterValidator(_unique)] = Field(
-        description='1 to 8 R versions such as ["4.5.1"]'
+        description='1 to 8 R versions such as ["4.5.1"]',
+        examples=[["4.4.3", "4.5.2"]],
+        json_schema_extra={"uniqueItems": True},
     )
     python_versions: Annotated[list[Version], Field(max_length=8), AfterValidator(_unique)] = Field(
-        description='up to 8 Python versions such as ["3.13.1"]'
+        description='up to 8 Python versions such as ["3.13.1"]',
+        examples=[["3.13.9"]],
+        json_schema_extra={"uniqueItems": True},
     )
     image: Image = Field(default=Image(), description="the AMI of the nodes")
     nodes: Nodes = Field(description="number and size of the nodes")
     database: Database = Field(description="capacity of the database")
     license: SecretName | None = Field(
-        default=None, description="name of a secret below <application>/license/ that holds a licence file"
+        default=None,
+        description="name of a secret below <application>/license/ that holds a licence file",
+        examples=["benchwright/license/workbench"],
     )
     users: dict[UserName, User] = Field(
-        default={}, description="accounts by name: lower-case letters, digits, - and _, at most 32 characters"
+        default={},
+        description="accounts by name: lower-case letters, digits, - and _, at most 32 characters",
+        examples=[{"ann": {"password": "benchwright/users/ann"}, "ben": None}],
     )
     config: dict[ConfigKey, ConfigValue] = Field(
-        default={}, description="further keys of rserver.conf, each value one line of text"
+        default={},
+        description="further keys of rserver.conf, each value one line of text",
+        examples=[{"auth-timeout-minutes": "120"}],
     )
     tags: Annotated[dict[TagKey, TagValue], Field(max_length=40)] = Field(
-        default={}, description="tags of all that is made: letters, digits and _.:/=+@- ; not aws: or benchwright:"
+        default={},
+        description="tags of all that is made: letters, digits and _.:/=+@- ; not aws: or benchwright:",
+        examples=[{"cost-centre": "4711"}],
     )
 
 
 class Once(Part):
     """What an input asks for this execution alone; never recorded (design decision 12)."""
 
-    rebuild: bool = False
-    only_if_deployed: bool = False
+    rebuild: bool = Field(default=False, description="true to resolve the parent image anew and build")
+    only_if_deployed: bool = Field(
+        default=False,
+        description="true to do nothing, successfully, unless the cluster was deployed before and is free",
+    )
 
 
 class Account(Part):
@@ -198,7 +231,10 @@ class ImagePlan(Part):
 class Plan(Part):
     """What one execution shall make true; recorded with the cluster, read by every step."""
 
-    cluster: str
+    cluster: ClusterName = Field(
+        description="name of the cluster: lower-case letters, digits and -, a letter first, at most 20",
+        examples=["team-blue"],
+    )
     wanted: Wanted
     image: ImagePlan
     license: License | None

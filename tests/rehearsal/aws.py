@@ -4,7 +4,9 @@ Functions, state machines, stacks and nodes each call it with keys of their own 
 names its caller and its role, as CloudTrail would.
 """
 
+import copy
 import dataclasses
+import functools
 import importlib
 import importlib.util
 import json
@@ -18,9 +20,10 @@ from typing import Any
 
 import boto3
 from botocore.config import Config
-from moto.core.base_backend import BackendDict
-from moto.core.config import default_user_config
 from moto.iam.access_control import PermissionResult
+from moto.iam.aws_managed_policies import aws_managed_policies_data
+from moto.iam.models import AWSManagedPolicy, IAMBackend
+from moto.moto_api._internal.models import moto_api_backend
 from moto.s3.models import FakeBucket
 
 from tests.rehearsal import clock as aws_time
@@ -103,17 +106,18 @@ class LocalAws:
         aws_time.install(self.clock)
         # moto judges bucket policies without their Conditions, so every Deny of calls without TLS would hold.
         FakeBucket.get_permission = lambda *_: PermissionResult.NEUTRAL
-        default_user_config["iam"] = {"load_aws_managed_policies": True}  # roles attach them, policies.json shows them
-        BackendDict.reset()
+        IAMBackend._init_aws_policies = _amazons_policies  # roles attach them, policies.json shows them
         self.port = self.server.listen(("127.0.0.1", self.port))
         for listener in self.listeners:
             self.server.listen(listener)
         # moto's own calls to itself (and botocore's clients inside it) go by these.
         os.environ |= {
             "MOTO_PORT": str(self.port),
+            "MOTO_EC2_LOAD_DEFAULT_AMIS": "false",  # samples without content
             "AWS_ENDPOINT_URL": self.endpoint,
             "AWS_DEFAULT_REGION": self.region,
         }
+        moto_api_backend.reset()
         self.node_endpoint = self.node_endpoint or self.endpoint
         for name in self.modules:
             importlib.import_module(name).install(self)
@@ -146,7 +150,7 @@ class LocalAws:
         with self._lock:
             if key not in self._clients:
                 keys = self.assume(role_arn, caller, execution) if role_arn else self.administrator
-                create: Any = boto3.session.Session().client
+                create: Any = _session().client
                 self._clients[key] = create(
                     service,
                     region_name=self.region,
@@ -193,3 +197,23 @@ class LocalAws:
             "AWS_REGION": self.region,
             **self.register(Identity(caller)).environment(),
         }
+
+
+@functools.cache
+def _session() -> boto3.session.Session:
+    """One for all clients: it keeps the models of services, which are long to read."""
+    return boto3.session.Session()
+
+
+@functools.cache
+def _policies_of_amazon(account: str, partition: str) -> list[Any]:
+    policies = json.loads(aws_managed_policies_data).items()
+    return [AWSManagedPolicy.from_data(name, account, partition, policy) for name, policy in policies]
+
+
+def _amazons_policies(iam: Any) -> list[Any]:
+    """The managed policies of Amazon, where roles are: moto looks each key up in the partitions of China, too.
+
+    Fifteen hundred, so they are read once; a copy counts the roles that it is attached to.
+    """
+    return [copy.copy(policy) for policy in _policies_of_amazon(iam.account_id, "aws") if iam.region_name == "aws"]

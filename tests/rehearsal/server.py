@@ -155,7 +155,8 @@ class Server:
         server = make_server(host, port, self._application, threaded=True, request_handler=_Handler, fd=file_descriptor)
         server.daemon_threads = True
         self._listeners.append(server)
-        threading.Thread(target=server.serve_forever, name=f"aws-{host}:{server.port}", daemon=True).start()
+        name, pause = f"aws-{host}:{server.port}", 0.02  # seconds after which it notices that it shall stop
+        threading.Thread(target=server.serve_forever, args=(pause,), name=name, daemon=True).start()
         return server.port
 
     def stop(self) -> None:

@@ -39,8 +39,6 @@ class Images:
         self._unused: set[str] = set()
         self._lock = threading.Lock()
         self._builds = 0
-        for known in list(backend.amis):  # moto's samples have no content
-            backend.amis.pop(known)
         deregister = backend.deregister_image
 
         def deregister_image(ami_id: str) -> None:

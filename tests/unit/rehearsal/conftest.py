@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from moto.moto_api._internal.models import moto_api_backend
 
 from tests.rehearsal.aws import LocalAws
 from tests.rehearsal.clock import Clock
@@ -17,7 +16,6 @@ SERVICES = tuple(f"tests.rehearsal.services.{name}" for name in ("secretsmanager
 @pytest.fixture
 def aws(tmp_path: Path) -> Iterator[LocalAws]:
     environment = dict(os.environ)
-    moto_api_backend.reset()
     local = LocalAws(clock=Clock(math.inf), directory=tmp_path, modules=SERVICES)
     local.start()
     try:

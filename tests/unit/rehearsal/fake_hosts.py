@@ -10,8 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from moto.moto_api._internal.models import moto_api_backend
-
 from tests.rehearsal.aws import LocalAws
 from tests.rehearsal.clock import Clock
 from tests.rehearsal.faults import Faults
@@ -85,7 +83,6 @@ class FakeHosts:
 def local_aws(directory: Path, *faults: str) -> Iterator[LocalAws]:
     """An empty account with instances on fake hosts. Time passes only where a test lets it: `aws.clock.sleep`."""
     environment = dict(os.environ)
-    moto_api_backend.reset()
     ordered = Faults(faults)
     ordered.begin()
     aws = LocalAws(

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from moto.moto_api._internal.models import moto_api_backend
 
 from tests.rehearsal import secrets
 from tests.rehearsal.aws import LocalAws
@@ -27,7 +26,6 @@ MODULES = ("interpreter", "services.secretsmanager", "services.ec2", "services.s
 def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAws]:
     """An account with one secret, and nothing else."""
     environment = dict(os.environ)
-    moto_api_backend.reset()
     modules = tuple(f"tests.rehearsal.{name}" for name in MODULES)
     local = LocalAws(clock=Clock(math.inf), directory=tmp_path_factory.mktemp("aws"), modules=modules)
     local.start()

@@ -1,8 +1,10 @@
 """AWS time: how long things would have taken in an account, while nothing here waits that long.
 
-The clock runs `speed` times faster than the wall as long as nobody works. While something real is at work (a function,
-a node's script, the interpreter between two states) it runs at the speed of the wall, so that real work is never
-counted many times over. With an infinite speed it jumps to the next moment somebody waits for: waiting costs nothing.
+The clock runs `speed` times faster than the wall as long as somebody waits and nobody works. While something real is at
+work (a function, a node's script, the interpreter between two states) it runs at the speed of the wall, so that real
+work is never counted many times over. So it does while nobody waits for anything: a local AWS that is left alone over
+night is a night older, not a season. With an infinite speed it jumps to the next moment somebody waits for: waiting
+costs nothing.
 
 Rules for who uses it: real work runs inside `busy()`, every AWS duration is a `wait()`, or a `sleep()` inside `busy()`.
 """
@@ -100,7 +102,7 @@ class Clock:
 
     def _tick(self) -> float:
         wall = time.monotonic()
-        speed = 1 if self._workers > 0 else 0 if math.isinf(self.speed) else self.speed
+        speed = 1 if self._workers > 0 or not self._deadlines else 0 if math.isinf(self.speed) else self.speed
         self._aws += (wall - self._wall) * speed
         self._wall = wall
         return self._aws
@@ -129,6 +131,7 @@ class Clock:
                     break
                 self._changed.wait(self._until_next_look(left))
         finally:
+            self._tick()
             self._deadlines.remove(deadline)
         and_then()
         return stopped

@@ -26,11 +26,11 @@ class NotAllowedError(Exception):
     """This process may not make namespaces; the message is one sentence with the remedy."""
 
 
-def require_namespaces() -> None:
-    """Try once, in a child, all that `isolated` needs; raises NotAllowedError."""
+def require_namespaces(target: str = "rehearse") -> None:
+    """Try once, in a child, all that `isolated` needs; raises NotAllowedError, which names the target of make."""
     if os.geteuid() != 0:
         raise NotAllowedError(
-            "The rehearsal needs root, because its nodes are namespaces of Linux: start it as `sudo make rehearse`."
+            f"The rehearsal needs root, because its nodes are namespaces of Linux: start it as `sudo make {target}`."
         )
     child = os.fork()
     if child == 0:
@@ -56,23 +56,26 @@ def listening(address: str, port: int = 0) -> socket.socket:
     return listener
 
 
-def isolated(work: Callable[[Path], int]) -> int:
+def isolated(work: Callable[[Path], int], *, session: bool = False) -> int:
     """Run `work(scratch)` in namespaces of its own and return its exit code.
 
     `scratch` is a directory in memory that only those inside see. This process ends up in the new mount and network
     namespaces too: call it last. An init of ours is PID 1: it collects orphans and, dying with this process, ends all.
+    SIGINT, SIGTERM and SIGHUP are a KeyboardInterrupt in `work`. With a `session` of its own it gets SIGINT from here
+    only, and what it started gets none: so it can end that in order.
     """
     _unshare()
     sys.stdout.flush()
     sys.stderr.flush()
     init = os.fork()
     if init == 0:
-        _init(work)
+        _init(work, session)
 
     def end(number: int, _frame: FrameType | None) -> None:
-        os.kill(init, number)
+        os.kill(init, signal.SIGTERM if number == signal.SIGINT else number)
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal sends it to the worker as well, who ends in order
+    # Without a session the terminal sends it to the worker as well, who ends in order.
+    signal.signal(signal.SIGINT, end if session else signal.SIG_IGN)
     signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGHUP, end)
     code = os.waitstatus_to_exitcode(os.waitpid(init, 0)[1])
@@ -93,7 +96,7 @@ def _unshare() -> None:
     os.unshare(os.CLONE_NEWPID)  # last: the next child, whoever it is, is PID 1 of the new namespace
 
 
-def _init(work: Callable[[Path], int]) -> NoReturn:
+def _init(work: Callable[[Path], int], session: bool) -> NoReturn:
     """PID 1: mounts, starts the worker, passes signals on, collects orphans, and ends with the worker's exit code."""
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     code = 1
@@ -101,6 +104,8 @@ def _init(work: Callable[[Path], int]) -> NoReturn:
         scratch = _mount()
         worker = os.fork()
         if worker == 0:
+            if session:
+                os.setsid()
             _work(work, scratch)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         for number in (signal.SIGTERM, signal.SIGHUP):
@@ -118,6 +123,7 @@ def _init(work: Callable[[Path], int]) -> NoReturn:
 
 def _work(work: Callable[[Path], int], scratch: Path) -> NoReturn:
     signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGHUP, _interrupt)
     code = 1
     try:
         code = work(scratch)

@@ -21,6 +21,14 @@ def test_waiting_is_faster_than_the_wall_by_the_speed() -> None:
     assert time.monotonic() - wall < 1
 
 
+def test_time_that_nobody_waits_for_passes_as_on_the_wall() -> None:
+    clock = Clock(1000)
+    clock.wait(60)
+    began, wall = clock.now(), time.monotonic()
+    time.sleep(0.2)
+    assert elapsed(clock, began) == pytest.approx(time.monotonic() - wall, abs=0.05)
+
+
 def test_work_is_counted_once_whatever_the_speed() -> None:
     clock = Clock(600)
     began = clock.now()

@@ -9,21 +9,22 @@ PYTHON ?= python3.13
 ARGS ?=
 
 # sam build looks for python3.13 in PATH: the virtualenv's comes first.
-export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/.tools/bin:$(PATH)
 export SAM_CLI_TELEMETRY := 0
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 VENV := .venv/.installed
 CHECKOV := .venv-checkov/.installed
-TYPED := $(wildcard layers/benchwright/benchwright functions tests/rehearsal)
+TOOLS := .tools/.installed
+TYPED := $(wildcard layers/benchwright/benchwright functions tests/documentation tests/rehearsal)
 # infra/ is handed to CloudFormation by the workflow; template.yaml by SAM.
 TEMPLATES := $(wildcard template.yaml infra/*.yaml)
 PIP_INSTALL := -m pip install --quiet --require-hashes --timeout 60 --retries 5
 
-.PHONY: help rehearse bench test lint lint-python lint-templates lint-security tests build format clean
+.PHONY: help rehearse bench test lint lint-python lint-templates lint-security tests judges tools build docs docs-recording format clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 rehearse: $(VENV) ## one deployment from nothing, offline, as root; options in ARGS="…" (ARGS=--help lists them)
 	@python -m tests.rehearsal $(ARGS)
@@ -46,9 +47,12 @@ lint-security: $(CHECKOV)
 	.venv-checkov/bin/checkov --directory . --config-file .checkov.yaml
 
 # Deployments come in a process of their own: moto's state is one per process, and the account of a deployment is a whole one.
-tests: $(VENV) build ## every test, without the linters
+tests: $(VENV) $(TOOLS) build ## every test, without the linters
 	pytest --ignore tests/deployment
 	pytest tests/deployment
+
+judges: lint-templates lint-security $(TOOLS) ## only what others judge: their tools, their models, recordings of real clusters
+	pytest -m judge --ignore tests/deployment
 
 bench: $(VENV) build ## how long things take: cold starts, decisions, the rehearsal
 	PYTHONPATH=layers/benchwright python -m tests.performance
@@ -56,12 +60,20 @@ bench: $(VENV) build ## how long things take: cold starts, decisions, the rehear
 build: $(VENV) ## the artifacts that `sam deploy` uploads, in .aws-sam/build
 	sam build
 
+tools: $(TOOLS) ## judges written in JavaScript, and node to run them, in .tools
+
+docs: $(VENV) ## what is generated in README.md and docs/, written anew
+	PYTHONPATH=layers/benchwright python -m tests.documentation
+
+docs-recording: $(VENV) ## the terminal picture and the failure of README.md, recorded anew from two rehearsals, as root
+	PYTHONPATH=layers/benchwright python -m tests.documentation.recording
+
 format: $(VENV) ## let ruff put the Python in order
 	ruff check --fix
 	ruff format
 
 clean: ## remove what was built, and the virtualenvs
-	rm -rf .aws-sam build .mypy_cache .pytest_cache .ruff_cache .hypothesis .venv .venv-checkov
+	rm -rf .aws-sam build .mypy_cache .pytest_cache .ruff_cache .hypothesis .venv .venv-checkov .tools
 
 $(VENV): tests/requirements.txt
 	@echo "Installing what tests/requirements.txt pins into .venv (once)"
@@ -73,4 +85,12 @@ $(CHECKOV): tests/requirements-checkov.txt
 	@echo "Installing checkov into .venv-checkov (once)"
 	@$(PYTHON) -m venv .venv-checkov
 	@timeout 1200 .venv-checkov/bin/python $(PIP_INSTALL) --requirement $<
+	@touch $@
+
+$(TOOLS): tests/requirements-tools.txt tests/package.json tests/package-lock.json
+	@echo "Installing node and the tools of tests/package.json into .tools (once)"
+	@$(PYTHON) -m venv .tools
+	@timeout 1200 .tools/bin/python $(PIP_INSTALL) --requirement $<
+	@cp tests/package.json tests/package-lock.json .tools/
+	@timeout 300 .tools/bin/npm ci --prefix .tools --ignore-scripts --no-audit --no-fund --silent --fetch-timeout 60000 --fetch-retries 5
 	@touch $@

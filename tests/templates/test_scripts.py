@@ -85,6 +85,7 @@ def scripts_of_components() -> Iterator[Script]:
 SCRIPTS = [*scripts_of_templates(), *scripts_of_components()]
 
 
+@pytest.mark.judge
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.where)
 def test_scripts_pass_shellcheck_and_stop_at_the_first_failure(script: Script) -> None:
     assert script.text.startswith("#!/bin/bash\n"), "the agent's default shell is sh"

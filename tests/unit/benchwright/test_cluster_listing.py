@@ -1,5 +1,7 @@
 """The readers of what Workbench prints, on what was recorded from real clusters."""
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,43 +16,13 @@ from benchwright.cluster_listing import (
     table,
 )
 
-# Recorded: Posit blog, 2021-09-21, "RStudio Workbench Load Balancing Changes".
-RECORDED_2021 = """\
-Cluster
--------
-Protocol
-Http
-
-Nodes
------
-ID  Host           IPv4           Port  Status                     Last Seen
-1   rsw-primary    172.98.8.241   80    Online                     2021-Sep-20 17:08:53
-2   rsw-secondary  172.98.14.255  80    Invalid secure cookie key  2021-Sep-20 17:10:25
-3   rsw-tertiary   172.98.6.205   80    Offline                    2021-Sep-20 17:10:34
-"""
-# Recorded: a two-node cluster on AWS, January 2024, with a terminal attached.
-RECORDED_2024 = """\
-TTY detected. Printing informational message about logging configuration. Logging configuration loaded from '/etc/x'.
-Cluster
--------
-Protocol
-Http
-
-Nodes
------
-ID  Host            IPv4        Port  Status  Last Seen
-1   ip-10-2-1-113   10.2.1.113  8787  Online  2024-Jan-05 16:49:17
-2   ip-10-2-2-105   10.2.2.105  8787  Online  2024-Jan-05 16:50:58
-"""
-STATUS = """\
-ip-10-2-2-105:8787 \u2013 10.2.2.105  Load: 0.072, 0.024, 0.0034
-   1553 \u2013 user1 rworkspaces
-   1568 \u2013 user1 rsession
-
-ip-10-2-1-113:8787 - 10.2.1.113  Load: 0, 0, 0
-"""
+RECORDINGS = Path(__file__).parents[2] / "recordings"
+RECORDED_2021 = (RECORDINGS / "list-nodes-2021.txt").read_text()
+RECORDED_2024 = (RECORDINGS / "list-nodes-2024.txt").read_text()
+RECORDED_STATUS = (RECORDINGS / "load-balancer-status-2024.txt").read_text()
 
 
+@pytest.mark.judge
 def test_the_recording_of_2021() -> None:
     assert read_list_nodes(RECORDED_2021) == [
         ListedNode(
@@ -70,13 +42,19 @@ def test_the_recording_of_2021() -> None:
     ]
 
 
+@pytest.mark.judge
 def test_the_recording_of_2024_with_a_terminal() -> None:
-    assert [(node.ipv4, node.status) for node in read_list_nodes(RECORDED_2024)] == [
-        ("10.2.1.113", "Online"),
-        ("10.2.2.105", "Online"),
+    assert read_list_nodes(RECORDED_2024) == [
+        ListedNode(
+            id=1, host="ip-10-2-1-113", ipv4="10.2.1.113", port=8787, status="Online", last_seen="2024-Jan-05 16:49:17"
+        ),
+        ListedNode(
+            id=2, host="ip-10-2-2-105", ipv4="10.2.2.105", port=8787, status="Online", last_seen="2024-Jan-05 16:50:58"
+        ),
     ]
 
 
+@pytest.mark.judge
 def test_a_table_is_printed_as_it_was_read() -> None:
     assert table(read_list_nodes(RECORDED_2021)).splitlines() == RECORDED_2021.splitlines()[7:]
 
@@ -106,16 +84,25 @@ def test_another_form_is_refused(text: str) -> None:
         read_list_nodes(text)
 
 
-def test_the_status_page() -> None:
-    assert read_load_balancer_status(STATUS) == [
+@pytest.mark.judge
+def test_the_recording_of_the_status_page() -> None:
+    assert read_load_balancer_status(RECORDED_STATUS) == [
         BalancedNode(
             host="ip-10-2-2-105",
             ipv4="10.2.2.105",
             load=[0.072, 0.024, 0.0034],
-            sessions=["user1 rworkspaces", "user1 rsession"],
+            sessions=["user1 rworkspaces", "user1 rsession", "user1 rsession"],
         ),
-        BalancedNode(host="ip-10-2-1-113", ipv4="10.2.1.113", load=[0, 0, 0], sessions=[]),
+        BalancedNode(
+            host="ip-10-2-1-113", ipv4="10.2.1.113", load=[0, 0, 0], sessions=["user1 rsession", "user1 rsession"]
+        ),
     ]
+
+
+def test_a_status_page_with_plain_dashes() -> None:
+    assert read_load_balancer_status(RECORDED_STATUS.replace("\u2013", "-")) == read_load_balancer_status(
+        RECORDED_STATUS
+    )
 
 
 @pytest.mark.parametrize(

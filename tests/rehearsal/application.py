@@ -1,6 +1,8 @@
 """The application as its users install it: the real `sam build` and the real `sam deploy`, against the local AWS."""
 
 import contextlib
+import fcntl
+import hashlib
 import itertools
 import json
 import os
@@ -20,6 +22,12 @@ MANAGED_STACK: Final = "aws-sam-cli-managed-default"
 
 KINDS: Final = ("deploy", "verify")
 """The state machines, as the outputs of the stack name them."""
+
+SOURCES: Final = ("template.yaml", "samconfig.toml", "functions", "layers", "image", "infra", "statemachine")
+"""What `sam build` reads."""
+
+BUILT: Final = ROOT / ".aws-sam/build"
+"""What it makes."""
 
 SECONDS_TO_BUILD: Final = 600
 SECONDS_TO_DEPLOY: Final = 180
@@ -58,8 +66,29 @@ def stack_name() -> str:
 
 
 def build() -> None:
-    """`sam build`, cached. Needs the network the first time, so it happens before the network is taken away."""
-    _sam(["build"], {}, SECONDS_TO_BUILD)
+    """`sam build`, cached, and only when something to build has changed since: others may be deploying what is there.
+
+    Needs the network the first time, so it happens before the network is taken away.
+    """
+    BUILT.parent.mkdir(exist_ok=True)
+    mark = BUILT / "rehearsal.sha256"  # inside, so every other `sam build` takes it away
+    with (BUILT.parent / "rehearsal.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        sources = _digest_of_sources()
+        if not mark.exists() or mark.read_text() != sources:
+            _sam(["build"], {}, SECONDS_TO_BUILD)
+            mark.write_text(sources)
+
+
+def _digest_of_sources() -> str:
+    digest = hashlib.sha256(sys.version.encode())
+    for source in SOURCES:
+        files = [ROOT / source, *sorted((ROOT / source).rglob("*"))]
+        for file in files:
+            if file.is_file() and "__pycache__" not in file.parts:
+                digest.update(f"{file.relative_to(ROOT)} {file.stat().st_mode} {file.stat().st_size}\n".encode())
+                digest.update(file.read_bytes())
+    return digest.hexdigest()
 
 
 def deploy(client: Callable[[str], Any], environment: Mapping[str, str], parameters: Mapping[str, Any]) -> Application:

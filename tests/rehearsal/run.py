@@ -4,6 +4,7 @@ import argparse
 import ast
 import contextlib
 import itertools
+import json
 import shutil
 import socket
 import sys
@@ -22,11 +23,13 @@ from tests.rehearsal.application import Application, CommandFailedError
 from tests.rehearsal.arguments import ArgumentWatch
 from tests.rehearsal.aws import LocalAws
 from tests.rehearsal.clock import Clock
+from tests.rehearsal.diagram import outline
 from tests.rehearsal.faults import Faults
+from tests.rehearsal.history import Event
 from tests.rehearsal.hosts.host import Hosts
 from tests.rehearsal.hosts.network import GATEWAY
 from tests.rehearsal.progress import Progress
-from tests.rehearsal.report import Event, Execution, Report
+from tests.rehearsal.report import Execution, Report
 from tests.rehearsal.schedules import NoSuchScheduleError, Schedules
 from tests.rehearsal.starts import Start, in_order
 
@@ -63,6 +66,7 @@ class Rehearsal:
     def run(self) -> int:
         directory: Path = self.wanted.report.absolute()
         directory.mkdir(parents=True, exist_ok=True)
+        self.report.speed = self.wanted.speed
         faults: Faults = self.wanted.faults
         with self.progress.work("Starting the local AWS"):
             aws = local_aws(self.scratch, Clock(self.wanted.speed), faults, self.listener)
@@ -146,6 +150,8 @@ class Rehearsal:
         started_by = start.schedule.caller if start.schedule else "rehearsal"
         execution = Execution.read(kind, described, events, installed.functions, calls, started_by=started_by)
         self.report.executions.append(execution)
+        machine = states.describe_state_machine(stateMachineArn=start.machine)
+        self.report.machines[kind] = outline(json.loads(machine["definition"]))
         self.report.checks += unexpected_errors(events)
         summary.show_execution(self.progress.console, execution)
 

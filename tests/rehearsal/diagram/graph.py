@@ -40,6 +40,20 @@ class Scope:
     failure: "Scope | None" = None
 
 
+def outline(definition: Mapping[str, Any]) -> dict[str, Any]:
+    """A definition without arguments, outputs and retries: as much as makes its picture."""
+    states = {}
+    for name, state in definition["States"].items():
+        kept = {key: state[key] for key in ("Type", "Comment", "Next", "Default") if key in state}
+        for key, inner in (("Catch", ("Next",)), ("Choices", ("Condition", "Next"))):
+            if key in state:
+                kept[key] = [{word: rule[word] for word in inner} for rule in state[key]]
+        if "Branches" in state:
+            kept["Branches"] = [outline(branch) for branch in state["Branches"]]
+        states[name] = kept
+    return {"StartAt": definition["StartAt"], "States": states}
+
+
 def scope(definition: Mapping[str, Any]) -> Scope:
     """The scope of a machine's definition, or of a branch: what has `StartAt` and `States`."""
     states: Mapping[str, Mapping[str, Any]] = definition["States"]

@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 import pytest
 import yaml
 
-from tests.rehearsal.diagram import svg
+from tests.rehearsal.diagram import outline, svg
 from tests.rehearsal.diagram.geometry import Node
 from tests.rehearsal.diagram.graph import answers, scope
 from tests.rehearsal.diagram.layout import layout
@@ -152,3 +152,11 @@ def test_visited_states_are_coloured_and_marked() -> None:
     assert states["Look"] == ("state task failed", 1)
     assert states["Explain"] == ("state task succeeded", 1)
     assert states["Wait"] == ("state wait never", 0)
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_an_outline_makes_the_same_picture(machine: str) -> None:
+    whole = definition(machine)
+    short = outline(whole)
+    assert svg(short, machine) == svg(whole, machine)
+    assert "Arguments" not in str(short)

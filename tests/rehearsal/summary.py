@@ -83,7 +83,12 @@ def show(console: Console, report: Report, directory: Path) -> None:
     found = report.secrets
     if found.checked:
         console.print(f"  {found.checked} secrets looked for in {found.places} places, found {found.found}")
+    if report.policies.judged:
+        denied = len(report.policies.denied)
+        console.print(f"  {report.policies.judged} calls judged by the policies of their roles, {denied} denied")
+    if report.policies.not_judged:
+        console.print(Text(f"  calls were not judged by policies: {report.policies.not_judged}", style="yellow"))
     if report.executions:
         plural = "executions" if len(report.executions) > 1 else "execution"
         console.print(f"  {len(report.executions)} {plural} in {report.wall_s:.1f} s of this machine's time")
-    console.print(f"  report: {directory / 'report.json'}")
+    console.print(f"  report: {directory / 'report.html'}")

@@ -60,9 +60,9 @@ def _targets(scope: Scope, name: str) -> list[str]:
 
 
 def _rows(scope: Scope, cells: dict[str, Cell], name: str) -> list[int]:
-    """The rows of the states on the main path that lead to a state, from the top."""
+    """The rows of the states that lead to a state and have their place, from the top."""
     sources = {edge.source for edge in scope.edges if edge.target == name}
-    return sorted(cells[source][1] for source in sources if source in scope.spine)
+    return sorted(cells[source][1] for source in sources if source in cells)
 
 
 def _take(cells: dict[str, Cell], names: Sequence[str], rows: Iterable[int], columns: Sequence[int]) -> None:

@@ -13,6 +13,12 @@ MOST_TICKS: Final = 7
 Visit = Mapping[str, Any]
 """A state of report.json's `states`."""
 
+Lane = tuple[str, int]
+"""A branch: the name of the Parallel state, and the number of the branch."""
+
+MAIN: Final = ("", 0)
+"""The lane of what stands in no branch."""
+
 
 @dataclass(frozen=True)
 class Stretch:
@@ -92,55 +98,58 @@ class _Reader:
 
     def __init__(self, execution: Mapping[str, Any], machine: Mapping[str, Any]) -> None:
         self.visits: Sequence[Visit] = execution["states"]
-        self.start = moment(execution["started"]) if self.visits else 0.0
+        self.start = moment(execution["started"])
         self.end = float(execution["makespan_s"])
         self.lane_of = _lanes(machine)
+        self.rows: dict[Lane, list[Row]] = {lane: [] for lane in (MAIN, *self.lane_of.values())}
+        self.current: dict[Lane, Row] = {}
+        self.closed: dict[str, float] = {}
 
     def items(self) -> list[Row | Group]:
         items: list[Row | Group] = []
-        lanes: dict[tuple[str, int], list[Row]] = {}
-        current: dict[tuple[str, int], Row] = {}
-        closes = self.end
         for visit in self.visits:
-            lane = self.lane_of.get(visit["name"], ("", 0))
-            if visit["kind"] in ("Parallel", "Map"):
-                closes = self._stretch(visit, self.end).end
-                group = Group(visit["name"], visit["critical"], [])
-                items.append(group)
-                for key in sorted({key for key in self.lane_of.values() if key[0] == visit["name"]}):
-                    group.lanes.append(lanes.setdefault(key, []))
-            elif visit["kind"] in ("Task", "Wait"):
-                stretch = self._stretch(visit, closes if lane[0] else self.end)
-                rows = lanes.setdefault(lane, [])
-                row = current.get(lane)
-                if visit["kind"] == "Task" or row is None:
-                    again = next((each for each in rows if each.name == visit["name"]), None)
-                    if again is None:
-                        again = Row(visit["name"], critical=visit["critical"])
-                        rows.append(again)
-                        if not lane[0]:
-                            items.append(again)
-                    if again is not row:
-                        again.loops.append(stretch)
-                    row = current[lane] = again
-                self._add(row, visit, stretch)
+            lane = self.lane_of.get(visit["name"], MAIN)
+            if visit["kind"] == "Parallel":
+                self.closed[visit["name"]] = self._stretch(visit, self.end).end
+                lanes = [rows for (name, _), rows in self.rows.items() if name == visit["name"]]
+                items.append(Group(visit["name"], visit["critical"], lanes))
+            elif visit["kind"] == "Task" or (visit["kind"] == "Wait" and lane in self.current):
+                known = len(self.rows[MAIN])
+                self._add(visit, lane)
+                items += self.rows[MAIN][known:]
         return items
 
-    def _add(self, row: Row, visit: Visit, stretch: Stretch) -> None:
-        row.loops[-1] = Stretch(row.loops[-1].begin, max(row.loops[-1].end, stretch.end))
+    def _add(self, visit: Visit, lane: Lane) -> None:
+        """Add a visit to the row of its step, which a task begins and a Wait prolongs."""
+        stretch = self._stretch(visit, self.closed.get(lane[0], self.end))
+        before = self.current.get(lane)
+        row = self._row(visit, lane) if visit["kind"] == "Task" else self.current[lane]
+        if row is before:
+            row.loops[-1] = Stretch(row.loops[-1].begin, stretch.end)
+        else:
+            row.loops.append(stretch)
+        self.current[lane] = row
         row.outcome = "failed" if visit["error"] else "succeeded" if visit["exited"] else "running"
         if visit["kind"] == "Task":
             row.calls.append(stretch)
             if visit["waiting_for"] and (not row.waits or row.waits[-1][1] != visit["waiting_for"]):
                 row.waits.append((stretch.end, visit["waiting_for"]))
 
+    def _row(self, visit: Visit, lane: Lane) -> Row:
+        """The row of a task, a new one at its first visit."""
+        row = next((row for row in self.rows[lane] if row.name == visit["name"]), None)
+        if row is None:
+            row = Row(visit["name"], critical=visit["critical"])
+            self.rows[lane].append(row)
+        return row
+
     def _stretch(self, visit: Visit, end: float) -> Stretch:
         left = moment(visit["exited"]) - self.start if visit["exited"] else end
         return Stretch(max(0.0, moment(visit["entered"]) - self.start), left)
 
 
-def _lanes(machine: Mapping[str, Any]) -> dict[str, tuple[str, int]]:
-    """Of each state in a branch: the Parallel state and the number of the branch."""
+def _lanes(machine: Mapping[str, Any]) -> dict[str, Lane]:
+    """Of each state in a branch, its lane."""
     return {
         inner: (name, number)
         for name, state in machine["States"].items()

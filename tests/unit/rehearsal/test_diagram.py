@@ -92,9 +92,26 @@ def test_every_state_is_drawn_once_with_its_whole_name(machine: str) -> None:
     assert [" ".join(node.lines) for node in drawn] == [node.state.name for node in drawn]
 
 
-@pytest.mark.parametrize("machine", MACHINES)
-def test_no_box_hides_another_and_no_line_runs_through_one(machine: str) -> None:
-    picture = layout(scope(definition(machine)))
+REFUSAL: dict[str, Any] = {
+    "StartAt": "Look",
+    "States": {
+        "Look": {"Type": "Task", "Next": "Allowed?"},
+        "Allowed?": {
+            "Type": "Choice",
+            "Choices": [{"Condition": "{% $states.input.allowed %}", "Next": "Do"}],
+            "Default": "Say why",
+        },
+        "Do": {"Type": "Task", "Next": "End"},
+        "End": {"Type": "Succeed"},
+        "Say why": {"Type": "Task", "Next": "Refused"},
+        "Refused": {"Type": "Succeed"},
+    },
+}
+
+
+@pytest.mark.parametrize("machine", [*map(definition, MACHINES), LOOP, REFUSAL], ids=[*MACHINES, "loop", "refusal"])
+def test_no_box_hides_another_and_no_line_runs_through_one(machine: dict[str, Any]) -> None:
+    picture = layout(scope(machine))
     plain = [node for node in picture.parts.nodes if not node.state.branches]
     assert [(a.state.name, b.state.name) for a, b in combinations(plain, 2) if _overlap(a, b)] == []
     assert [

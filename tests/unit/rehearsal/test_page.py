@@ -299,3 +299,13 @@ def test_a_secret_in_the_open_is_told_first() -> None:
     read = Page(page.html(report(execution(SUCCEEDED), succeeded=False, checks=checks, secrets=found)))
     assert "What does not hold a secret stands where it must not: database (plain) in a log" in read.text
     assert read.text.index("FAILED") < read.text.index("What does not hold") < read.text.index("Timeline")
+
+
+def test_a_step_that_is_taken_up_again_has_one_row_with_a_gap() -> None:
+    machine = {"StartAt": "Verify", "States": {name: {"Type": "Task", "End": True} for name in ("Verify", "Lock")}}
+    visits = [visit("Verify", "Task", 0, 1), visit("Lock", "Task", 1, 5), visit("Verify", "Task", 5, 8)]
+    first, second = timeline(execution(visits), machine).items
+    assert isinstance(first, Row)
+    assert (first.name, first.loops, first.lasted) == ("Verify", [Stretch(0, 1), Stretch(5, 8)], 4)
+    assert isinstance(second, Row)
+    assert second.name == "Lock"

@@ -45,8 +45,9 @@ def _detours(scope: Scope) -> list[list[str]]:
 
 
 def _without_end(scope: Scope, chain: list[str]) -> Iterable[list[str]]:
-    """An end that a loop may come to stands by itself: it belongs to all that lead to it."""
-    if len(chain) > 1 and not _targets(scope, chain[-1]):
+    """An end that others lead to as well stands by itself, between all that do."""
+    sources = {edge.source for edge in scope.edges if edge.target == chain[-1]}
+    if len(chain) > 1 and len(sources) > 1 and not _targets(scope, chain[-1]):
         return [chain[:-1], chain[-1:]]
     return [chain]
 

@@ -164,14 +164,18 @@ def resource_policies(account: str, region: str) -> dict[str, dict[str, Any]]:
     from moto.sns.models import sns_backends
 
     efs = efs_backends[account][region]
+    keys = kms_backends[account][region].keys
     found = {
-        **{key.arn: {"resource": key.policy} for key in kms_backends[account][region].keys.values()},
+        **{key.arn: {"resource": key.policy} for key in keys.values()},
         **{
             f"arn:aws:s3:::{each.name}": {"resource": each.policy}
             for each in s3_backends[account]["aws"].buckets.values()
         },
         **{
-            topic.arn: {"resource": topic.policy, "key": topic.kms_master_key_id}
+            topic.arn: {
+                "resource": topic.policy,
+                "key": key.arn if (key := keys.get(topic.kms_master_key_id)) else None,
+            }
             for topic in sns_backends[account][region].topics.values()
         },
         **{

@@ -8,6 +8,7 @@ from typing import Any
 
 from tests.rehearsal import history, page
 from tests.rehearsal.history import LARGEST_PAYLOAD, LONGEST_HISTORY, Event, State
+from tests.rehearsal.policies.verdict import Verdict
 from tests.rehearsal.secrets import Findings
 
 
@@ -86,6 +87,7 @@ class Report:
     executions: list[Execution] = field(default_factory=list)
     wall_s: float = 0.0
     secrets: Findings = field(default_factory=Findings)
+    policies: Verdict = field(default_factory=Verdict)
     checks: list[str] = field(default_factory=list)
     speed: float = 1.0
     machines: dict[str, Any] = field(default_factory=dict)
@@ -94,6 +96,7 @@ class Report:
         """Fill `checks` with what does not hold, beside the status of the last execution."""
         if self.secrets.found:
             self.checks.extend(f"a secret stands where it must not: {where}" for where in self.secrets.where)
+        self.checks.extend(f"a call would be denied: {denied}" for denied in self.policies.denied)
         for execution in self.executions:
             if execution.max_payload_bytes > LARGEST_PAYLOAD:
                 self.checks.append(

@@ -28,6 +28,7 @@ from tests.rehearsal.faults import Faults
 from tests.rehearsal.history import Event
 from tests.rehearsal.hosts.host import Hosts
 from tests.rehearsal.hosts.network import GATEWAY
+from tests.rehearsal.policies import verdict
 from tests.rehearsal.progress import Progress
 from tests.rehearsal.report import Execution, Report
 from tests.rehearsal.schedules import NoSuchScheduleError, Schedules
@@ -82,6 +83,9 @@ class Rehearsal:
                         self.report.checks += [f"the fault {fault} never happened" for fault in faults.end()]
             with self.progress.work("Looking for secrets where they must not be"):
                 self._look_for_secrets(aws, watch.places() if watch else ())
+            with self.progress.work("Asking the rules of IAM about every call"):
+                aws.write_policies()
+                self.report.policies = verdict.judge([aws.directory])
         except (CommandFailedError, NoSuchScheduleError) as error:
             self.report.checks.append(str(error).partition("\n")[0])
             self.progress.console.print(Text(str(error)))

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from tests.rehearsal.policies.verdict import Verdict
 from tests.rehearsal.report import Execution, Report
 from tests.rehearsal.secrets import Findings
 
@@ -49,10 +50,17 @@ def test_a_history_too_long_for_step_functions_does_not_hold() -> None:
     assert report.checks == ["the history of deploy has 25001 events; Step Functions ends an execution at 25000"]
 
 
+def test_a_call_that_iam_would_deny_does_not_hold() -> None:
+    report = Report([execution()], policies=Verdict(2, ["X may not s3:GetObject on one"]))
+    report.judge()
+    assert report.checks == ["a call would be denied: X may not s3:GetObject on one"]
+
+
 def test_report_json_has_the_keys_of_the_contract(tmp_path: Path) -> None:
     Report([execution()], 1.0, Findings(3, 0), machines=MACHINES).write(tmp_path)
     written = json.loads((tmp_path / "report.json").read_text())
-    assert set(written) >= {"executions", "wall_s", "secrets"}
+    assert set(written) >= {"executions", "wall_s", "secrets", "policies"}
+    assert set(written["policies"]) >= {"judged", "denied", "unused"}
     assert set(written["secrets"]) >= {"checked", "found", "where"}
     assert set(written["executions"][0]) >= {
         "state_machine", "status", "output", "error", "cause", "states", "transitions", "lambda_invocations",

@@ -1,11 +1,14 @@
 """What a person reads at the end of an execution."""
 
 import io
+from pathlib import Path
 
+import pytest
 from rich.console import Console
 
 from tests.rehearsal import summary
-from tests.rehearsal.report import Execution
+from tests.rehearsal.policies.verdict import Verdict
+from tests.rehearsal.report import Execution, Report
 
 COMMAND = "aws ssm start-session " + "--parameters x " * 10 + "end"
 OUTPUT = {
@@ -90,3 +93,16 @@ def test_what_a_schedule_started_says_so() -> None:
     assert shown("SUCCEEDED", {"message": "Not deployed."}, started_by="schedule nightly-verify")[0] == (
         "  SUCCEEDED after 12:34 of AWS time, 31 transitions  nightly-verify, by its schedule"
     )
+
+
+@pytest.mark.parametrize(
+    ("verdict", "told"),
+    [
+        (Verdict(7, []), "  7 calls judged by the policies of their roles, 0 denied"),
+        (Verdict(not_judged="no simulator"), "  calls were not judged by policies: no simulator"),
+    ],
+)
+def test_the_end_says_whether_policies_were_judged(verdict: Verdict, told: str) -> None:
+    text = io.StringIO()
+    summary.show(Console(file=text, width=100), Report(policies=verdict), Path("/nowhere"))
+    assert told in text.getvalue().splitlines()

@@ -11,13 +11,18 @@ PIECE: Final = 65_536
 
 
 class Forwarder:
-    """Whoever connects to `listener` speaks with what `find()` names at that moment; with None, nobody answers.
+    """Whoever connects to `listener` speaks with what `find()` names at that moment; with None, `refuse()` answers.
 
     `listener` was opened where the callers are; the connections begin in the network of the thread that made this.
     """
 
-    def __init__(self, listener: socket.socket, find: Callable[[], tuple[str, int] | None]) -> None:
-        self._listener, self._find = listener, find
+    def __init__(
+        self,
+        listener: socket.socket,
+        find: Callable[[], tuple[str, int] | None],
+        refuse: Callable[[socket.socket], None] = lambda _caller: None,
+    ) -> None:
+        self._listener, self._find, self._refuse = listener, find, refuse
         threading.Thread(target=self._accept, name="forwarder", daemon=True).start()
 
     def stop(self) -> None:
@@ -36,6 +41,7 @@ class Forwarder:
         with caller, contextlib.suppress(OSError):
             target = self._find()
             if target is None:
+                self._refuse(caller)
                 return
             with socket.create_connection(target, CONNECT_SECONDS) as server:
                 server.settimeout(None)

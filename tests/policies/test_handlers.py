@@ -58,7 +58,7 @@ ON_ROLES = ("AttachRolePolicy", "CreateRole", "DeleteRolePolicy", "DetachRolePol
 CONTEXT = {
     "iam:CreateServiceLinkedRole": {"iam:AWSServiceName": "rds.amazonaws.com"},
     "iam:PassRole": {"iam:PassedToService": "ec2.amazonaws.com"},
-    **{f"iam:{action}": BOUNDED for action in (*ON_ROLES, "PutRolePolicy")},
+    **{f"iam:{action}": BOUNDED for action in (*ON_ROLES, "PutRolePolicy", "UpdateAssumeRolePolicy")},
     **{
         f"kms:{action}": VIA
         for action in ("CreateGrant", "Decrypt", "GenerateDataKey", "GenerateDataKeyWithoutPlaintext")

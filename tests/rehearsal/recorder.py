@@ -156,8 +156,9 @@ def role_policies(account: str) -> dict[str, dict[str, Any]]:
 
 def resource_policies(account: str, region: str) -> dict[str, dict[str, Any]]:
     """The policies that resources have of their own, by the resource's ARN: of keys, of buckets, of topics with their
-    key, and of file systems with their cluster and access points.
+    key and the alarms that tell them, and of file systems with their cluster and access points.
     """
+    from moto.cloudwatch.models import cloudwatch_backends
     from moto.efs.models import efs_backends
     from moto.kms.models import kms_backends
     from moto.s3.models import s3_backends
@@ -165,6 +166,7 @@ def resource_policies(account: str, region: str) -> dict[str, dict[str, Any]]:
 
     efs = efs_backends[account][region]
     keys = kms_backends[account][region].keys
+    alarms = cloudwatch_backends[account][region].alarms.values()
     found = {
         **{key.arn: {"resource": key.policy} for key in keys.values()},
         **{
@@ -175,6 +177,7 @@ def resource_policies(account: str, region: str) -> dict[str, dict[str, Any]]:
             topic.arn: {
                 "resource": topic.policy,
                 "key": key.arn if (key := keys.get(topic.kms_master_key_id)) else None,
+                "alarms": [a.alarm_arn for a in alarms if topic.arn in (*a.alarm_actions, *a.ok_actions)],
             }
             for topic in sns_backends[account][region].topics.values()
         },

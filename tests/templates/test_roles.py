@@ -173,6 +173,7 @@ def test_with_a_boundary_cloudformation_makes_no_role_without_it() -> None:
                 "iam:DeleteRolePolicy",
                 "iam:AttachRolePolicy",
                 "iam:DetachRolePolicy",
+                "iam:UpdateAssumeRolePolicy",
             },
             {"StringEquals": {"iam:PermissionsBoundary": "PermissionsBoundary"}},
         )

@@ -15,6 +15,7 @@ NETWORK_INTERFACES = (
     "ec2:DescribeSubnets",
     "ec2:UnassignPrivateIpAddresses",
 )
+EVENTS, ALARMS = "events.amazonaws.com", "cloudwatch.amazonaws.com"
 MOUNTING = ("ClientMount", "ClientWrite", "ClientRootAccess")
 
 
@@ -81,11 +82,15 @@ def _node(call: Call, policies: Mapping[str, Any]) -> Iterator[Authorization]:
 
 
 def standing(policies: Mapping[str, Any], region: str) -> Iterator[Authorization]:
-    """What must be allowed whoever calls: EventBridge tells a topic of executions that were stopped."""
-    for arn, known in policies.items():
-        if ":sns:" in arn:
-            events = "events.amazonaws.com"
-            yield Authorization(events, "sns:Publish", arn, policy=arn)
+    """What must be allowed whoever calls: EventBridge tells a topic of stopped executions, and alarms tell it, too."""
+    for topic, known in policies.items():
+        if ":sns:" not in topic:
+            continue
+        yield Authorization(EVENTS, "sns:Publish", topic, policy=topic)
+        for alarm in known["alarms"]:
+            source = {"aws:SourceArn": alarm, "aws:SourceAccount": topic.split(":")[4]}
+            yield Authorization(ALARMS, "sns:Publish", topic, policy=topic).knowing(source)
+        for service in (EVENTS, ALARMS) if known["alarms"] else (EVENTS,):
             for action in ("Decrypt", "GenerateDataKey") if known["key"] else ():
                 via = {"kms:ViaService": f"sns.{region}.amazonaws.com"}
-                yield Authorization(events, f"kms:{action}", known["key"], policy=known["key"]).knowing(via)
+                yield Authorization(service, f"kms:{action}", known["key"], policy=known["key"]).knowing(via)

@@ -21,7 +21,7 @@ ELSEWHERE: Final = frozenset({"CloudFormationRole", "BuildInstanceRole"})
 """Roles whose unused grants are judged by tests/templates/test_cloudformation_role.py, or are policies of AWS."""
 
 FILLED: Final = re.compile(
-    r"aws:(PrincipalAccount|PrincipalArn|RequestedRegion|SecureTransport|SourceAccount|TagKeys)"
+    r"aws:(PrincipalAccount|PrincipalArn|RequestedRegion|SecureTransport|Source(Account|Arn)|TagKeys)"
     r"|aws:(RequestTag|ResourceTag)/.+|ec2:CreateAction|elasticfilesystem:Access(PointArn|edViaMountTarget)"
     r"|iam:(AWSServiceName|PassedToService|PermissionsBoundary)|kms:(CallerAccount|ViaService)"
     r"|kms:EncryptionContext:aws:logs:arn|ssm:resourceTag/.+"
@@ -133,7 +133,7 @@ def _asked(
         if call.role not in policies:
             problems[f"{why} with a role that policies.json does not know: {call.role}"] = None
     for authorization in implied.standing(policies, region):
-        asked[authorization].add("EventBridge tells of a stopped execution")
+        asked[authorization].add(f"{authorization.principal} tells of what happened")
     return dict(asked), list(problems)
 
 

@@ -16,18 +16,21 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 VENV := .venv/.installed
 CHECKOV := .venv-checkov/.installed
 TOOLS := .tools/.installed
-TYPED := $(wildcard layers/benchwright/benchwright functions tests/documentation tests/rehearsal)
+TYPED := $(wildcard layers/benchwright/benchwright functions tests/documentation tests/faults tests/rehearsal)
 # infra/ is handed to CloudFormation by the workflow; template.yaml by SAM.
 TEMPLATES := $(wildcard template.yaml infra/*.yaml)
 PIP_INSTALL := -m pip install --quiet --require-hashes --timeout 60 --retries 5
 
-.PHONY: help rehearse bench test lint lint-python lint-templates lint-security tests judges tools build docs docs-recording format clean
+.PHONY: help rehearse faults bench test lint lint-python lint-templates lint-security tests judges tools build docs docs-recording format clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 rehearse: $(VENV) ## one deployment from nothing, offline, as root; options in ARGS="…" (ARGS=--help lists them)
 	@python -m tests.rehearsal $(ARGS)
+
+faults: $(VENV) ## every fault at every place of a deployment, as root; ARGS="--sample N" for some of them
+	@python -m tests.faults $(ARGS)
 
 test: lint tests ## linters, types and every test
 

@@ -80,6 +80,7 @@ class Functions:
     directory: Path
     _pools: dict[str, "Pool"] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
+    _digests: dict[bytes, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._background = ThreadPoolExecutor(1, "functions")
@@ -178,7 +179,9 @@ class Functions:
             )
 
     def _once(self, kind: str, content: bytes, make: Callable[[bytes, Path], None]) -> Path:
-        target = self.directory / f"{kind}-{hashlib.sha256(content).hexdigest()[:16]}"
+        if content not in self._digests:  # a layer has 20 MB, and every invocation asks
+            self._digests[content] = hashlib.sha256(content).hexdigest()[:16]
+        target = self.directory / f"{kind}-{self._digests[content]}"
         if not target.exists():
             unfinished = target.with_suffix(".unfinished")
             make(content, unfinished)

@@ -5,6 +5,7 @@ and return plain dictionaries, for every service and protocol alike, and limits 
 are refused here as AWS refuses them, whoever answers.
 """
 
+import contextlib
 import dataclasses
 import functools
 import io
@@ -16,9 +17,9 @@ import uuid
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, NoReturn, Protocol
 
-from moto.core.exceptions import ServiceException
+from moto.core.exceptions import JsonRESTError, ServiceException
 from moto.core.parse import PROTOCOL_PARSERS
 from moto.core.request import Request, determine_request_protocol
 from moto.core.routing import get_service_router
@@ -102,6 +103,9 @@ type Operation = Callable[[Call], Mapping[str, Any] | Proceed | None]
 class Faults(Protocol):
     """Where a rehearsal is told to fail. `take` returns what to do, once, or None; what `at_end` is given takes back
     a fault that lasts.
+
+    Of a "call" it returns the error to answer with (`code`, and perhaps `message` and `status`), or `lost`: the
+    connection breaks before the call takes effect ("request") or after it ("answer"); `with_it` then ends the caller.
     """
 
     def take(self, kind: str, **facts: Any) -> dict[str, Any] | None: ...
@@ -185,8 +189,24 @@ class Server:
             return self._moto(environ, start_response)
         call, model = reading
         call = dataclasses.replace(call, identity=self._identity(environ))
+        fault = self.faults.take("call", **_facts(call)) or {}
+        if fault.get("lost") == "request":
+            _hang_up(environ, fault)
+        if fault.get("lost") == "answer":
+            list(self._perform(call, model, {}, environ, lambda *_: lambda _: None))
+            _hang_up(environ, fault)
+        return self._perform(call, model, fault, environ, start_response)
+
+    def _perform(
+        self,
+        call: Call,
+        model: Any,
+        fault: Mapping[str, Any],
+        environ: dict[str, Any],
+        start_response: Callable[..., Any],
+    ) -> Iterable[bytes]:
         named = self.names(call.parameters) if call.identity.role_arn else {}
-        answer = self._answer(call, model)
+        answer = self._answer(call, model, fault)
         if answer is None:
             try:
                 return self._proceed(call, named, environ, start_response)
@@ -198,13 +218,10 @@ class Server:
         self.recorder.record(call.identity, call.service, call.operation, call.parameters, answer.outcome, named=named)
         return [answer.content]
 
-    def _answer(self, call: Call, model: Any) -> Answer | None:
+    def _answer(self, call: Call, model: Any, fault: Mapping[str, Any]) -> Answer | None:
         """The answer of a fault, a violated constraint or an added operation; None lets moto answer."""
         handler = self._operations.get((call.service, call.operation))
         try:
-            fault = self.faults.take(
-                "call", service=call.service, operation=call.operation, caller=call.identity.caller
-            )
             if fault:
                 message = fault.get("message", "A fault of the rehearsal.")
                 return _error_answer(call, model, ServiceError(fault["code"], message, fault.get("status")))
@@ -214,6 +231,8 @@ class Server:
             return None if isinstance(result, Proceed) else Answer("ok", *_serialize(call, model, result or {}))
         except ServiceException as error:
             return _error_answer(call, model, error)
+        except JsonRESTError as error:  # moto's own, out of an added operation
+            return _error_answer(call, model, ServiceError(error.error_type, error.message, error.code))
         except Exception as error:
             logging.getLogger(__name__).exception("%s:%s failed", call.service, call.operation)
             failure = ServiceError("InternalFailure", f"The rehearsal failed: {error!r}", 501)
@@ -247,6 +266,24 @@ class Server:
             r"Credential=([^/]+)/", f"{environ.get('HTTP_AUTHORIZATION', '')} {environ.get('QUERY_STRING', '')}"
         )
         return (key and self.identify(key[1])) or UNKNOWN
+
+
+def _facts(call: Call) -> dict[str, Any]:
+    """What a fault of a call is chosen by."""
+    return {
+        "service": call.service,
+        "operation": call.operation,
+        "caller": call.identity.caller,
+        "call": call,
+    }
+
+
+def _hang_up(environ: Mapping[str, Any], fault: Mapping[str, Any]) -> NoReturn:
+    """Break the connection without an answer."""
+    fault.get("with_it", lambda: None)()
+    with contextlib.suppress(OSError, KeyError):  # a call without a socket breaks by the error alone
+        environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
+    raise ConnectionResetError("a fault of the rehearsal")
 
 
 class _Handler(MotoRequestHandler):

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, ConnectionClosedError
+from moto.stepfunctions.parser.models import stepfunctions_parser_backends
 
 from tests.rehearsal.aws import LocalAws
 from tests.rehearsal.clock import Clock
@@ -171,3 +172,42 @@ def test_policies_are_written_with_their_documents(tmp_path: Path) -> None:
         "inline": {"read": document},
         "managed": {managed: document},
     }
+
+
+class Lost(NoFaults):
+    """Every PutParameter is lost, with whoever made it."""
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+        self.ended: list[str] = []
+
+    def take(self, kind: str, **facts: Any) -> dict[str, Any] | None:
+        if kind != "call" or facts["operation"] != "PutParameter":
+            return None
+        return {"lost": self.what, "with_it": lambda: self.ended.append(facts["caller"])}
+
+
+@pytest.mark.parametrize(("lost", "parameters"), [("request", []), ("answer", ["/lost/answer"])])
+def test_a_connection_breaks_before_or_after_the_call_takes_effect(
+    aws: LocalAws, role: str, lost: str, parameters: list[str]
+) -> None:
+    faults = Lost(lost)
+    before, aws.server.faults = aws.server.faults, faults
+    client = aws.client("ssm", role, "BuildImage", "the execution", attempts=1)
+    with pytest.raises(ConnectionClosedError):
+        client.put_parameter(Name=f"/lost/{lost}", Value="x", Type="String")
+    aws.server.faults = before
+    found = client.get_parameters(Names=[f"/lost/{lost}"])["Parameters"]
+    assert ([parameter["Name"] for parameter in found], faults.ended) == (parameters, ["BuildImage"])
+
+
+def test_a_refusal_of_moto_out_of_an_added_operation_keeps_its_name(aws: LocalAws, role: str) -> None:
+    def describe(call: Call) -> dict[str, Any]:
+        backend = stepfunctions_parser_backends[aws.account][aws.region]
+        return {"execution": backend.describe_execution(call["executionArn"])}
+
+    aws.server.add("stepfunctions", "DescribeExecution", describe)
+    unknown = "arn:aws:states:us-east-1:123456789012:execution:machine:unknown"
+    with pytest.raises(ClientError) as refused:
+        aws.client("stepfunctions", role, "ResolvePlan").describe_execution(executionArn=unknown)
+    assert refused.value.response["Error"]["Code"] == "ExecutionDoesNotExist"

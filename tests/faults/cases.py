@@ -1,0 +1,51 @@
+"""Which faults there are: every kind at the first and the last call of everybody, and a stop in every state."""
+
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from tests.faults.deployment import LOCKED
+from tests.faults.injection import OF_CLOUDFORMATION, OF_FUNCTIONS, OF_MACHINE, OF_NODES, Case, Kind, Place
+
+
+def all_cases(
+    counts: Mapping[tuple[str, str], int], states: Iterable[tuple[str, bool]], functions: Iterable[str], machine: str
+) -> list[Case]:
+    """From one clean deployment: how often who called what, and the states that it entered, tasks or not."""
+    kinds = {"cloudformation": OF_CLOUDFORMATION, "node": OF_NODES, machine: OF_MACHINE}
+    kinds |= dict.fromkeys(functions, OF_FUNCTIONS)
+    cases = [
+        Case(kind, place)
+        for (caller, operation), count in sorted(counts.items())
+        for kind in kinds.get(caller, ())
+        for place in _first_and_last(caller, operation, count, kind)
+    ]
+    entered = dict(states)
+    tasks = [state for state, is_task in entered.items() if is_task]
+    locked = tasks[tasks.index(LOCKED) :]
+    cases += [Case("aborted", Place(machine, state)) for state in entered]
+    cases += [Case("lock lost", Place(machine, state)) for state in locked]
+    return [*cases, Case("two at once", Place(machine, "start"))]
+
+
+def _first_and_last(caller: str, operation: str, count: int, kind: Kind) -> Iterator[Place]:
+    yield Place(caller, operation)
+    # What CloudFormation asks many times it asks of many resources: one of them is as good as another.
+    if count > 1 and kind != "outage" and caller != "cloudformation":
+        yield Place(caller, operation, count)
+
+
+def kind_of(case: Case) -> Kind:
+    return case.kind
+
+
+def spread(cases: Sequence[Case], number: int) -> list[Case]:
+    """So many of the cases, the same each time: of every kind, and within a kind from everywhere."""
+    by_kind = [list(group) for _, group in itertools.groupby(sorted(cases, key=kind_of), kind_of)]
+    total = min(number, len(cases))
+    shares = [max(1, round(total * len(group) / len(cases))) for group in by_kind]
+    chosen = [
+        group[index * len(group) // share]
+        for group, share in zip(by_kind, shares, strict=True)
+        for index in range(share)
+    ]
+    return list(dict.fromkeys(chosen))[:number]

@@ -1,0 +1,198 @@
+"""Deployments of one case: with a fault, then again without, and what became of them."""
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from tests.faults import world
+from tests.faults.account import Account
+from tests.faults.injection import Case, Injection, OnEntering, kill_in
+from tests.faults.world import World
+from tests.rehearsal.run import live_history, named_errors
+
+PATIENCE: Final = 150
+"""Wall seconds that one execution may take."""
+SETTLING_SECONDS: Final = 120
+"""AWS seconds in which what goes on in the background comes to its end: nodes that leave, associations that run."""
+THIEF: Final = "arn:aws:states:us-east-1:123456789012:execution:benchwright-deploy:another"
+LOCKED: Final = "Resolve plan"
+"""The first state that needs the lock."""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How an execution ended."""
+
+    status: str
+    error: str = ""
+    cause: str = ""
+
+
+@dataclass
+class Outcome:
+    """What one case showed. `problems` is empty where every deployment ended as it should."""
+
+    case: Case | None
+    first: Ended
+    second: Ended | None = None
+    happened: bool = True
+    counts: dict[tuple[str, str], int] = field(default_factory=dict)
+    states: list[tuple[str, bool]] = field(default_factory=list)
+    """Each state that the first execution entered, and whether it is a task."""
+    before: World | None = None
+    """The account after the first execution."""
+    world: World | None = None
+    expected: World | None = None
+    """What the world should be, where that is not the one of a clean deployment."""
+    problems: list[str] = field(default_factory=list)
+    seconds: float = 0
+
+    @property
+    def last(self) -> Ended:
+        return self.second or self.first
+
+    @property
+    def regenerated(self) -> list[str]:
+        """Secrets of a foundation that was complete, and that are not what they were then."""
+        if self.before is None or self.world is None or not self.before.has_foundation:
+            return []
+        now = self.world.secrets
+        return sorted(f"{arn} was made anew" for arn, version in self.before.secrets.items() if now.get(arn) != version)
+
+
+def run(account: Account, case: Case | None, clean: World | None) -> Outcome:
+    """Deploy with the fault of a case; where that fails or is stopped, deploy again with the same input."""
+    began = time.monotonic()
+    functions = frozenset(account.application.functions.values())
+    injection = Injection(case, functions, kill_in(account.aws.functions))
+    account.aws.server.faults = account.aws.faults = injection
+    outcome = _two_at_once(account, clean) if case and clean and case.kind == "two at once" else None
+    outcome = outcome or _with_fault(account, case, injection)
+    account.aws.clock.wait(SETTLING_SECONDS)
+    outcome.case = case
+    outcome.world = world.look(account)
+    outcome.problems += _problems(outcome)
+    outcome.seconds = round(time.monotonic() - began, 2)
+    return outcome
+
+
+def _with_fault(account: Account, case: Case | None, injection: Injection) -> Outcome:
+    started: list[str] = []
+    hook = None
+    if case and case.kind == "aborted":
+        hook = OnEntering(case.place.operation, lambda: _stop(account, started))
+    if case and case.kind == "lock lost":
+        hook = OnEntering(case.place.operation, lambda: _steal(account, injection))
+    injection.begin()
+    first = deploy(account, {}, started)
+    injection.end()
+    outcome = Outcome(case, first, happened=hook.happened if hook else injection.happened or case is None)
+    outcome.counts, outcome.states = dict(injection.counts), _states(started[0])
+    outcome.before = world.look(account)
+    if injection.changes:
+        outcome.problems.append(f"changed without the lock: {', '.join(injection.changes)}")
+    if case and case.kind == "lock lost" and outcome.before.held != (THIEF,):
+        outcome.problems.append(f"the lock was taken from who held it: {outcome.before.held}")
+    if first.status != "SUCCEEDED" or (case and case.kind == "lock lost"):
+        outcome.second = deploy(account, {}, started)
+    return outcome
+
+
+def _two_at_once(account: Account, clean: World) -> Outcome:
+    """Two clusters in one account, at the same time."""
+    base = world.look(account)
+    ended: dict[str, Ended] = {}
+
+    def one(cluster: str) -> None:
+        ended[cluster] = deploy(account, {"cluster": cluster}, [])
+
+    threads = [threading.Thread(target=one, args=(cluster,)) for cluster in ("one", "two")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    outcome = Outcome(None, ended["one"], ended["two"])
+    outcome.expected = base.with_clusters(clean, "workbench", ["one", "two"])
+    return outcome
+
+
+def deploy(account: Account, content: Any, started: list[str]) -> Ended:
+    """One execution from its start to its end; its ARN is added to `started` at once."""
+    states = account.aws.client("stepfunctions")
+    machine = account.application.machine("deploy")
+    arn = states.start_execution(stateMachineArn=machine, input=json.dumps(content))["executionArn"]
+    started.append(arn)
+    execution, deadline = _execution(arn), time.monotonic() + PATIENCE
+    while execution.status == "RUNNING":
+        if time.monotonic() > deadline:
+            return Ended("HANGS", cause=f"after {PATIENCE} s still in {_states(arn)[-3:]}")
+        time.sleep(0.02)
+    return Ended(execution.status, execution.error or "", execution.cause or "")
+
+
+def _execution(arn: str) -> Any:
+    """moto's own object: asking over the API again and again would cost more than the deployment."""
+    from moto.stepfunctions.parser.models import stepfunctions_parser_backends
+
+    region, account = arn.split(":")[3:5]
+    return stepfunctions_parser_backends[account][region].describe_execution(arn)
+
+
+def _stop(account: Account, started: list[str]) -> None:
+    """What a person does in the console. A thread of its own, since this one is the execution's."""
+    while not started:
+        time.sleep(0.001)
+    moment = account.aws.clock.datetime()
+    stopper = threading.Thread(target=lambda: _execution(started[0]).stop(moment, error="Stopped", cause="by a person"))
+    stopper.start()
+    stopper.join(2)
+
+
+def _steal(account: Account, injection: Injection) -> None:
+    """Another execution takes over, at a moment when no function is at work: one that is has confirmed the lock."""
+    while any(pool._running for pool in list(account.aws.functions._pools.values())):
+        time.sleep(0.001)
+    injection.changes = []
+    account.aws.client("dynamodb").update_item(
+        TableName=account.table,
+        Key={"cluster": {"S": "workbench"}},
+        UpdateExpression="SET holder = :thief",
+        ExpressionAttributeValues={":thief": {"S": THIEF}},
+    )
+
+
+def _states(execution: str) -> list[tuple[str, bool]]:
+    return [
+        (event["stateEnteredEventDetails"]["name"], str(event["type"]).endswith("TaskStateEntered"))
+        for event in live_history(execution)()
+        if event.get("stateEnteredEventDetails")
+    ]
+
+
+def _problems(outcome: Outcome) -> Iterator[str]:
+    """Why the deployments of a case are not what they should be; what the world lacks or has too much is told apart."""
+    kind = outcome.case.kind if outcome.case else ""
+    if not outcome.happened:
+        yield "the fault never happened"
+    if outcome.first.status not in ("SUCCEEDED", "FAILED", *(("ABORTED",) if kind == "aborted" else ())):
+        yield f"the deployment with the fault ended {outcome.first.status}: {outcome.first.cause}"
+    if outcome.first.status == "FAILED" and outcome.first.error not in named_errors():
+        yield f"the deployment failed with {outcome.first.error or 'no name'}: {outcome.first.cause[:600]}"
+    if kind == "lock lost" and outcome.first.status == "FAILED" and outcome.first.error != "LockLost":
+        yield f"the deployment that lost its lock failed with {outcome.first.error}: {outcome.first.cause[:600]}"
+    if outcome.last.status != "SUCCEEDED":
+        yield f"the last deployment ended {outcome.last.status} {outcome.last.error}: {outcome.last.cause[:600]}"
+
+
+def compare(outcome: Outcome, clean: World) -> dict[str, list[str]]:
+    """What a case lost, what it leaked (a lock that is held, a secret made anew), and what it left behind."""
+    expected = outcome.expected or clean
+    assert outcome.world
+    return {
+        "lost": outcome.world.lost(expected),
+        "leaked": [*(f"lock held by {holder}" for holder in outcome.world.held), *outcome.regenerated],
+        "orphans": outcome.world.orphans(expected),
+    }

@@ -1,0 +1,285 @@
+"""Nodes without namespaces: what real ones answered, and the AWS calls that they make meanwhile.
+
+Scripts of builds and of user data succeed and print nothing. The node script answers in its three modes as
+infra/nodes.yaml does: the report was recorded on a real node, and what belongs to one node or one configuration is
+filled in. A node calls AWS in the order of the script, with the keys of its role, and fails with its sentences.
+"""
+
+import io
+import json
+import tarfile
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import trustme
+from botocore.exceptions import BotoCoreError, ClientError
+
+from tests.rehearsal.aws import LocalAws
+from tests.rehearsal.hosts.host import Completed, FileSystems
+from tests.rehearsal.hosts.mirror import REAL_CHECKSUMS
+
+RECORDED: Final = json.loads(Path(__file__).with_name("node_report.json").read_text())
+MOUNTS: Final = ["/efs/home", "/efs/shared-storage"]
+LOOK_SECONDS: Final = 0.02
+"""Wall seconds between two looks of a node whether its group takes it away."""
+
+SECRETS: Final = ("DATABASE_SECRET", "SECURE_COOKIE_KEY_SECRET", "LICENSE_SECRET")
+
+
+class NodeFailure(Exception):
+    """The script fails with this sentence."""
+
+
+@dataclass
+class Row:
+    """A row of Workbench's node table."""
+
+    id: int
+    host: str
+    ipv4: str
+
+
+@dataclass
+class Node:
+    """One host."""
+
+    hosts: "Hosts"
+    name: str
+    address: str
+    metadata: Any
+    file_systems: FileSystems
+    configuration: str | None = None
+    secrets: dict[str, str] = field(default_factory=dict)
+    launched: bool = False
+    terminating: bool = False
+    image: Path | None = None
+
+    def __post_init__(self) -> None:
+        self._lock = threading.Lock()
+        self._stopped = threading.Event()
+
+    @property
+    def mirror(self) -> "Mirror":
+        return self.hosts.mirror
+
+    def run_boot(self) -> None:
+        """Start what watches for the end (image/components/node.yaml, LifecycleWatcher)."""
+        threading.Thread(target=self._watch, daemon=True, name=f"lifecycle of {self.name}").start()
+
+    def capture(self, target: Path) -> None:
+        """An image without files: nobody looks at them."""
+
+    def stop(self) -> None:
+        self._stopped.set()
+        self.hosts.running.pop(self.name, None)
+
+    def run(
+        self, script: str, *, environment: Mapping[str, str] | None = None, timeout: float, user: str = "root"
+    ) -> Completed:
+        """The node script, or one that succeeds."""
+        if self._stopped.is_set():
+            return Completed(255, "", f"{self.name} is not running\n")
+        mode = (environment or {}).get("SSM_Mode")
+        if mode is None:
+            return Completed(0, "", "")
+        try:
+            if mode == "apply":
+                self._apply()
+            elif mode == "cluster":
+                return Completed(0, self._cluster((environment or {}).get("SSM_StaleNodes", "")), "")
+        except NodeFailure as failure:
+            return Completed(1, self._report(mode, str(failure)), f"FAILED: {failure}\n")
+        return Completed(0, self._report(mode, None), "")
+
+    def _apply(self) -> None:
+        with self._lock:
+            if self.terminating:
+                raise NodeFailure("This instance is being terminated, so it is not configured; deploy again.")
+            if not all(self.file_systems.access_points.values()):
+                raise NodeFailure("/efs/home cannot be mounted.")
+            configuration, values = self._fetch_bundle()
+            read = {}
+            for secret in SECRETS:
+                arn, version = values.get(f"{secret}_ARN", ""), values.get(f"{secret}_VERSION", "")
+                # The database's secret is read each time, to compare; others only where their version is not in place.
+                if arn and (secret == "DATABASE_SECRET" or self.secrets.get(secret) != version):
+                    self._call(
+                        f"The node cannot read version {version} of the secret {arn}", self._read_secret, arn, version
+                    )
+                read[secret] = version
+            self.secrets = read
+            self.configuration = configuration
+            self.hosts.join(self)
+            if not self.launched:
+                self._complete_launch()
+                self.launched = True
+
+    def _fetch_bundle(self) -> tuple[str, dict[str, str]]:
+        s3, bucket = self._client("s3"), self._bucket
+        folder = f"clusters/{self.cluster}/configuration"
+
+        def read(key: str) -> bytes:
+            return bytes(s3.get_object(Bucket=bucket, Key=key)["Body"].read())
+
+        configuration = self._call(f"The node cannot read {folder}/current", read, f"{folder}/current").decode()
+        archive = self._call("The node cannot read the bundle", read, f"{folder}/{configuration}.tar.gz")
+        with tarfile.open(fileobj=io.BytesIO(archive)) as bundle:
+            member = bundle.extractfile("env")
+            assert member
+            lines = member.read().decode().splitlines()
+        values = dict(line.split("=", 1) for line in lines)
+        if values["CONFIGURATION"] != configuration:
+            raise NodeFailure(f"The bundle says that it is configuration {values['CONFIGURATION']!r}; deploy again.")
+        return configuration, values
+
+    def _read_secret(self, arn: str, version: str) -> None:
+        self._client("secretsmanager").get_secret_value(SecretId=arn, VersionId=version)
+
+    def _complete_launch(self) -> None:
+        group = self._tag("aws:autoscaling:groupName")
+        try:
+            self._client("autoscaling").complete_lifecycle_action(
+                AutoScalingGroupName=group,
+                LifecycleHookName="configured",
+                InstanceId=self.metadata.id,
+                LifecycleActionResult="CONTINUE",
+            )
+        except (ClientError, BotoCoreError) as error:
+            if "No active Lifecycle Action found" not in str(error):
+                raise NodeFailure(
+                    f"The group {group} cannot be told that {self.metadata.id} is configured: {error}"
+                ) from error
+
+    def _watch(self) -> None:
+        """Until the group takes the node away: then stop Workbench, whose row goes, and tell the group."""
+        while not self._stopped.wait(LOOK_SECONDS):
+            if self.metadata.lifecycle_state() == "Terminated":
+                break
+        if self._stopped.is_set():
+            return
+        self.terminating = True
+        with self._lock:
+            self.hosts.leave(self)
+        for _ in range(10):
+            try:
+                self._client("autoscaling").complete_lifecycle_action(
+                    AutoScalingGroupName=self._tag("aws:autoscaling:groupName"),
+                    LifecycleHookName="stop-services",
+                    InstanceId=self.metadata.id,
+                    LifecycleActionResult="CONTINUE",
+                )
+                return
+            except (ClientError, BotoCoreError):
+                time.sleep(LOOK_SECONDS)
+
+    def _cluster(self, stale: str) -> str:
+        table = self.hosts.table(self)
+        table[:] = [row for row in table if str(row.id) not in stale.split()]
+        lines = [("ID", "Host", "IPv4", "Port", "Status", "Last Seen")]
+        for row in table:
+            status = "Online" if self.hosts.is_online(row) else "Offline"
+            lines.append((str(row.id), row.ipv4, row.ipv4, "8787", status, "2026-Nov-22 12:00:00"))
+        widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
+        listed = "\n".join(
+            "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in lines
+        )
+        online = [row.ipv4 for row in table if self.hosts.is_online(row)]
+        balanced = "".join(f"{ipv4}:8787 \N{EN DASH} {ipv4}  Load: 4.6, 2.5, 2\n" for ipv4 in online)
+        return f"Cluster\n-------\nProtocol\nHttp\n\nNodes\n-----\n{listed}\n\n=== load-balancer status ===\n{balanced}"
+
+    def _report(self, mode: str, error: str | None) -> str:
+        active = "active" if self.configuration else "inactive"
+        return json.dumps(
+            {
+                **RECORDED,
+                "mode": mode,
+                "instance": self.metadata.id,
+                "ami": self.metadata.image_id,
+                "host": self.name,
+                "ipv4": self.address,
+                "configuration": self.configuration,
+                "services": {"rstudio-server": active, "rstudio-launcher": active},
+                "health": "ok" if self.configuration else "no answer",
+                "error": error,
+            },
+            separators=(",", ":"),
+        )
+
+    def _call(self, complaint: str, call: Callable[..., Any], *arguments: Any) -> Any:
+        try:
+            return call(*arguments)
+        except (ClientError, BotoCoreError) as error:
+            raise NodeFailure(f"{complaint}: {error}. Check that the node role may.") from error
+
+    def _client(self, service: str) -> Any:
+        return self.hosts.aws.client(service, self.metadata.role_arn, self.metadata.id, attempts=5)
+
+    @property
+    def cluster(self) -> str:
+        return self._tag("benchwright:cluster")
+
+    def _tag(self, key: str) -> str:
+        return str(self.metadata.all_tags[key])
+
+    @property
+    def _bucket(self) -> str:
+        line = next(line for line in self.metadata.user_data.splitlines() if line.startswith("BUCKET="))
+        return str(line).partition("=")[2].strip("'")
+
+
+class Mirror:
+    """Downloads are as they were pinned."""
+
+    def __init__(self) -> None:
+        self.authority = trustme.CA(organization_name="Rehearsal", organization_unit_name="RDS Root CA")
+
+    def checksum(self, url: str, algorithm: str) -> str | None:
+        known, value = REAL_CHECKSUMS[url]
+        return value if known == algorithm else None
+
+
+@dataclass
+class Hosts:
+    """All nodes of the account, and the node tables of their clusters."""
+
+    directory: Path
+    aws: LocalAws = field(init=False)
+    mirror: Mirror = field(default_factory=Mirror)
+    running: dict[str, Node] = field(default_factory=dict)
+    tables: dict[str, list[Row]] = field(default_factory=dict)
+    _rows: int = 0
+    _addresses: int = 0
+
+    def boot(self, name: str, address: str, *, image: Path | None, metadata: Any, file_systems: FileSystems) -> Node:
+        node = self.running[name] = Node(self, name, address, metadata, file_systems)
+        return node
+
+    def add_name(self, name: str, address: str | None = None) -> str:
+        """The address of a service: one of the loopback's own for each."""
+        if address is None:
+            self._addresses += 1
+            address = f"127.0.1.{self._addresses}"
+        return address
+
+    def stop(self) -> None:
+        for node in list(self.running.values()):
+            node.stop()
+
+    def table(self, node: Node) -> list[Row]:
+        return self.tables.setdefault(node.cluster, [])
+
+    def join(self, node: Node) -> None:
+        if not any(row.ipv4 == node.address for row in self.table(node)):
+            self._rows += 1
+            self.table(node).append(Row(self._rows, node.name, node.address))
+
+    def leave(self, node: Node) -> None:
+        table = self.table(node)
+        table[:] = [row for row in table if row.ipv4 != node.address]
+
+    def is_online(self, row: Row) -> bool:
+        return row.host in self.running

@@ -1,0 +1,123 @@
+"""What all cases together showed: a table by kind, and `report.json`."""
+
+import dataclasses
+import json
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from tests.faults.deployment import Outcome, compare
+from tests.faults.injection import KINDS
+
+
+@dataclass
+class Row:
+    """One case as the report tells it."""
+
+    case: str
+    kind: str
+    first: str
+    second: str
+    converged: bool
+    lost: list[str]
+    leaked: list[str]
+    orphans: list[str]
+    problems: list[str]
+    seconds: float
+
+    @classmethod
+    def of(cls, outcome: Outcome, clean: Outcome) -> "Row":
+        assert outcome.case and clean.world
+        found = compare(outcome, clean.world) if outcome.world else {"lost": [], "leaked": [], "orphans": []}
+        return cls(
+            case=str(outcome.case),
+            kind=outcome.case.kind,
+            first=outcome.first.error or outcome.first.status,
+            second=outcome.second.error or outcome.second.status if outcome.second else "",
+            converged=not outcome.problems and not any(found.values()),
+            problems=outcome.problems,
+            seconds=outcome.seconds,
+            **found,
+        )
+
+
+@dataclass
+class Report:
+    """All rows, and the agreement of the sample with the full rehearsal."""
+
+    rows: list[Row]
+    wall_s: float
+    full_sample: int = 0
+    disagreements: list[str] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, outcomes: Iterable[Outcome], clean: Outcome, wall: float) -> "Report":
+        return cls([Row.of(outcome, clean) for outcome in outcomes], round(wall, 1))
+
+    @property
+    def good(self) -> bool:
+        return all(row.converged for row in self.rows) and not self.disagreements
+
+    def write(self, directory: Path) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        summary: dict[str, Any] = {
+            "cases": len(self.rows),
+            "converged": sum(row.converged for row in self.rows),
+            **{name: sum(bool(getattr(row, name)) for row in self.rows) for name in ("lost", "leaked", "orphans")},
+            "full_sample": self.full_sample,
+            "disagreements": len(self.disagreements),
+            "wall_s": self.wall_s,
+            "disagreed": self.disagreements,
+            "each": [dataclasses.asdict(row) for row in self.rows],
+        }
+        (directory / "report.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
+
+    def show(self, console: Console, directory: Path) -> None:
+        table = Table(
+            "fault", "cases", "absorbed", "failed, then recovered", "lost", "leaked", "orphans", "not converged"
+        )
+        for kind, meaning in KINDS.items():
+            rows = [row for row in self.rows if row.kind == kind]
+            if rows:
+                table.add_row(f"{kind}: {meaning}", *_counted(rows))
+        table.add_section()
+        table.add_row("all", *_counted(self.rows))
+        console.print(table)
+        for row in self.rows:
+            if not row.converged:
+                told = [
+                    *row.problems,
+                    *(f"{what}: {line}" for what in ("lost", "leaked", "orphans") for line in getattr(row, what)),
+                ]
+                console.print(Text(f"{row.case}\n  " + "\n  ".join(told)))
+        errors = Counter(row.first for row in self.rows if row.second)
+        console.print(f"failed first with: {', '.join(f'{error} {count}' for error, count in errors.most_common())}")
+        console.print(f"{self.wall_s:.0f} s; report: {directory / 'report.json'}")
+
+
+def _counted(rows: list[Row]) -> list[str]:
+    return [
+        str(count)
+        for count in (
+            len(rows),
+            sum(row.converged and not row.second for row in rows),
+            sum(row.converged and bool(row.second) for row in rows),
+            sum(bool(row.lost) for row in rows),
+            sum(bool(row.leaked) for row in rows),
+            sum(bool(row.orphans) for row in rows),
+            sum(not row.converged for row in rows),
+        )
+    ]
+
+
+def show_progress(console: Console, outcome: Outcome, clean: Outcome, number: int, total: int) -> None:
+    row = Row.of(outcome, clean)
+    sign = "ok" if row.converged else "NOT CONVERGED"
+    ends = " -> ".join(filter(None, (row.first, row.second)))
+    console.print(Text(f"{number}/{total} {sign}  {row.case}  {ends}  {row.seconds:.1f} s"))

@@ -1,0 +1,28 @@
+"""How long AWS takes: nearly nothing, so that each loop of the state machine looks a few times and not fifty."""
+
+import importlib
+from typing import Final
+
+SECONDS: Final = {
+    "tests.rehearsal.services.rds": {"CLUSTER_SECONDS": 8, "INSTANCE_SECONDS": 8},
+    "tests.rehearsal.services.efs": {"MOUNT_TARGET_SECONDS": 4},
+    "tests.rehearsal.services.ec2": {"RUNNING_SECONDS": 2, "ONLINE_SECONDS": 4},
+    "tests.rehearsal.services.image_build": {
+        "PENDING_SECONDS": 1,
+        "CREATING_SECONDS": 1,
+        "BUILDING_SECONDS": 10,
+        "FAILING_SECONDS": 10,
+        "TESTING_SECONDS": 10,
+        "DISTRIBUTING_SECONDS": 5,
+    },
+}
+"""AWS seconds, by the constants of the local AWS. None is zero: what begins is never done at once."""
+
+
+def shorten() -> None:
+    for name, constants in SECONDS.items():
+        module = importlib.import_module(name)
+        for constant, seconds in constants.items():
+            if not hasattr(module, constant):
+                raise AttributeError(f"{name} has no {constant}")
+            setattr(module, constant, seconds)

@@ -1,0 +1,221 @@
+"""What an account holds after a deployment, told without identifiers that are made anew each time.
+
+Each thing is one line of text, so two worlds differ by lines that only one of them has.
+"""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.faults.account import Account
+
+# What AWS makes up: ids of EC2 and EFS, UUIDs, hashes, the suffixes of CloudFormation and of secrets.
+MADE_UP = re.compile(
+    r"\b(i|ami|sg|sgr|lt|fs|fsap|fsmt|subnet|snap|vol|eni|key)-[0-9a-f]{8,17}\b"
+    r"|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
+    r"|\b[0-9a-f]{40,64}\b|-[A-Z0-9]{12}\b|-[a-z0-9]{12}\b|\b1\.\d{6,}\.\d{6,}\b|\.[a-z0-9]{12}\.us-east-1\.rds"
+    r"|(?<=[a-z])-[A-Za-z0-9]{6}$|\d{4}-\d\d-\d\dT[\d:.-]+Z?"
+)
+
+
+SHARED = ("component ", "log group /aws/lambda/", "log group /aws/vendedlogs/", "key Enabled Default")
+"""What clusters of one application have in common."""
+
+
+@dataclass(frozen=True)
+class World:
+    """`things`: what is there. `secrets`: the version of each secret, by ARN. `held`: the holder of each lock."""
+
+    things: Counter[str]
+    secrets: dict[str, str] = field(default_factory=dict)
+    held: tuple[str, ...] = ()
+
+    @property
+    def has_foundation(self) -> bool:
+        """Whether the foundation of a cluster is complete: from then on its secrets stay as they are."""
+        complete = re.compile(r"stack \S+-foundation (CREATE|UPDATE)\S* ")
+        return any(complete.match(thing) and "CREATE_IN_PROGRESS" not in thing for thing in self.things)
+
+    def with_clusters(self, clean: "World", cluster: str, names: list[str]) -> "World":
+        """This world, and for each name what a clean deployment of `cluster` adds to it."""
+        added = clean.things - self.things
+        shared = {thing for thing in added if thing.startswith(SHARED)}
+        things = self.things + Counter({thing: added[thing] for thing in shared})
+        named = re.compile(rf'{cluster}(?!": {{|\.version)')  # not the key of the plan that has the same name
+        for name in names:
+            things += Counter({named.sub(name, thing): added[thing] for thing in added if thing not in shared})
+        return World(things)
+
+    def lost(self, clean: "World") -> list[str]:
+        """What the clean world has and this one lacks."""
+        return sorted((clean.things - self.things).elements())
+
+    def orphans(self, clean: "World") -> list[str]:
+        """What this world has beyond the clean one."""
+        return sorted((self.things - clean.things).elements())
+
+
+def look(account: Account) -> World:
+    """Ask the account for everything that a deployment makes."""
+    things = Counter(MADE_UP.sub("*", line) for line in _things(account))
+    client = account.aws.client
+    versions: dict[str, str] = {}
+    for page in client("secretsmanager").get_paginator("list_secrets").paginate(IncludePlannedDeletion=True):
+        for secret in page["SecretList"]:
+            stages = secret.get("SecretVersionsToStages", {})
+            versions[secret["ARN"]] = ",".join(sorted(stages))
+    items = _items(account)
+    held = tuple(sorted(item["holder"]["S"] for item in items if "holder" in item))
+    return World(things, versions, held)
+
+
+def _things(account: Account) -> Iterator[str]:
+    for part in (_images, _stacks, _roles, _nodes, _databases, _secrets, _storage, _systems_manager, _records):
+        yield from part(account)
+
+
+def _images(account: Account) -> Iterator[str]:
+    client = account.aws.client
+    builder = client("imagebuilder")
+    for version in builder.list_images(owner="Self")["imageVersionList"]:
+        for build in builder.list_image_build_versions(imageVersionArn=version["arn"])["imageSummaryList"]:
+            yield f"image build {version['name']} {build['state']['status']}"
+    for recipe in builder.list_image_recipes(owner="Self")["imageRecipeSummaryList"]:
+        yield f"image recipe {recipe['name']}"
+    for component in builder.list_components(owner="Self", maxResults=25)["componentVersionList"]:
+        yield f"component {component['name']} {component['version']}"
+    for image in client("ec2").describe_images(Owners=["self"])["Images"]:
+        yield f"AMI {image['Name']} {image['State']}"
+
+
+def _stacks(account: Account) -> Iterator[str]:
+    stacks = account.aws.client("cloudformation")
+    for stack in stacks.describe_stacks()["Stacks"]:
+        name = stack["StackName"]
+        if stack["StackStatus"] == "DELETE_COMPLETE":
+            continue
+        yield f"stack {name} {stack['StackStatus']} protected={stack.get('EnableTerminationProtection')}"
+        if not name.startswith(f"{account.application.name}-"):
+            continue  # the application itself
+        for resource in stacks.describe_stack_resources(StackName=name)["StackResources"]:
+            yield f"resource {name} {resource['LogicalResourceId']} {resource['ResourceStatus'].split('_')[-1]}"
+        for change_set in stacks.list_change_sets(StackName=name)["Summaries"]:
+            yield f"change set of {name} {change_set['Status']} {change_set['ExecutionStatus']}"
+
+
+def _roles(account: Account) -> Iterator[str]:
+    iam, kms = account.aws.client("iam"), account.aws.client("kms")
+    for role in iam.get_paginator("list_roles").paginate().build_full_result()["Roles"]:
+        yield f"role {role['Path']}{role['RoleName']}"
+    for profile in iam.list_instance_profiles()["InstanceProfiles"]:
+        yield f"instance profile {profile['Path']}{profile['InstanceProfileName']} {len(profile['Roles'])} role"
+    for key in kms.list_keys()["Keys"]:
+        metadata = kms.describe_key(KeyId=key["KeyId"])["KeyMetadata"]
+        if metadata["KeyState"] != "PendingDeletion":  # keys go by themselves, a month later
+            yield f"key {metadata['KeyState']} {metadata.get('Description', '')}"
+
+
+def _nodes(account: Account) -> Iterator[str]:
+    ec2, groups = account.aws.client("ec2"), account.aws.client("autoscaling")
+    for group in groups.describe_auto_scaling_groups()["AutoScalingGroups"]:
+        name = group["AutoScalingGroupName"]
+        suspended = [process["ProcessName"] for process in group.get("SuspendedProcesses", [])]
+        yield f"group {name} {group['MinSize']}-{group['MaxSize']} wants {group['DesiredCapacity']} {suspended}"
+        for instance in group["Instances"]:
+            yield f"member of {name} {instance['LifecycleState']} {instance['HealthStatus']}"
+        for hook in groups.describe_lifecycle_hooks(AutoScalingGroupName=name)["LifecycleHooks"]:
+            yield f"hook of {name} {hook['LifecycleHookName']}"
+    for reservation in ec2.describe_instances()["Reservations"]:
+        for instance in reservation["Instances"]:
+            if instance["State"]["Name"] not in ("terminated", "shutting-down"):
+                tags = {tag["Key"]: tag["Value"] for tag in instance.get("Tags", [])}
+                yield f"instance {tags.get('Name')} {instance['State']['Name']}"
+    for template in ec2.describe_launch_templates()["LaunchTemplates"]:
+        yield f"launch template {template['LatestVersionNumber']}"
+    for group in ec2.describe_security_groups()["SecurityGroups"]:
+        rules = len(group["IpPermissions"]), len(group["IpPermissionsEgress"])
+        yield f"security group {group['GroupName']} {rules}"
+    configured = {json.dumps(item.get("configuration", {}).get("S")) for item in _items(account)}
+    for node in account.aws.hosts.running.values():
+        fits = json.dumps(node.configuration) in configured
+        yield f"files on a node of {node.cluster}: {'the recorded configuration' if fits else node.configuration}"
+    for cluster, table in account.aws.hosts.tables.items():
+        for row in table:
+            yield f"row of {cluster} {'Online' if account.aws.hosts.is_online(row) else 'Offline'}"
+
+
+def _databases(account: Account) -> Iterator[str]:
+    rds = account.aws.client("rds")
+    for cluster in rds.describe_db_clusters()["DBClusters"]:
+        name = cluster["DBClusterIdentifier"]
+        yield f"database cluster {name} {cluster['Status']} protected={cluster['DeletionProtection']}"
+        server = account.aws.postgres[name]
+        for (role,) in server.execute("SELECT rolname FROM pg_roles WHERE rolcanlogin"):
+            yield f"role {role} in {name}"
+        for database, owner in server.execute("SELECT datname, pg_get_userbyid(datdba) FROM pg_database"):
+            yield f"database {database} of {owner} in {name}"
+    for instance in rds.describe_db_instances()["DBInstances"]:
+        yield f"database instance {instance['DBInstanceIdentifier']} {instance['DBInstanceStatus']}"
+    for group in rds.describe_db_subnet_groups()["DBSubnetGroups"]:
+        yield f"subnet group {group['DBSubnetGroupName']}"
+    for group in rds.describe_db_cluster_parameter_groups()["DBClusterParameterGroups"]:
+        yield f"parameter group {group['DBClusterParameterGroupName']}"
+
+
+def _secrets(account: Account) -> Iterator[str]:
+    manager = account.aws.client("secretsmanager")
+    for page in manager.get_paginator("list_secrets").paginate(IncludePlannedDeletion=True):
+        for secret in page["SecretList"]:
+            versions = len(secret.get("SecretVersionsToStages", {}))
+            yield f"secret {secret['Name']} {versions} version{' deleted' if 'DeletedDate' in secret else ''}"
+
+
+def _storage(account: Account) -> Iterator[str]:
+    efs, s3, logs = (account.aws.client(service) for service in ("efs", "s3", "logs"))
+    for system in efs.describe_file_systems()["FileSystems"]:
+        yield f"file system {system['LifeCycleState']}"
+        for point in efs.describe_access_points(FileSystemId=system["FileSystemId"])["AccessPoints"]:
+            yield f"access point {point['RootDirectory']['Path']} {point['LifeCycleState']}"
+        for target in efs.describe_mount_targets(FileSystemId=system["FileSystemId"])["MountTargets"]:
+            yield f"mount target {target['LifeCycleState']}"
+    for bucket in s3.list_buckets()["Buckets"]:
+        for item in s3.list_objects_v2(Bucket=bucket["Name"]).get("Contents", []):
+            if item["Key"].startswith("clusters/"):
+                yield f"object {item['Key']}"
+    for group in logs.describe_log_groups()["logGroups"]:
+        if not group["logGroupName"].startswith("/aws/lambda/benchwright-explain"):  # made with its first failure
+            yield f"log group {group['logGroupName']}"
+
+
+def _systems_manager(account: Account) -> Iterator[str]:
+    ssm = account.aws.client("ssm")
+    for parameter in ssm.describe_parameters()["Parameters"]:
+        yield f"parameter {parameter['Name']}"
+    for document in ssm.list_documents(Filters=[{"Key": "Owner", "Values": ["Self"]}])["DocumentIdentifiers"]:
+        yield f"document {document['Name']} {document['DocumentVersion']}"
+    for association in ssm.list_associations()["Associations"]:
+        yield f"association {association['AssociationName']}"
+
+
+def _records(account: Account) -> Iterator[str]:
+    for item in _items(account):
+        plan = json.loads(item.get("plan", {}).get("S", "{}"))
+        known = {
+            key: value
+            for key, value in item.items()
+            if key not in ("holder", "ami", "configuration", "plan", "rebuilt_by")
+        }
+        yield f"record {json.dumps(known, sort_keys=True)} {json.dumps(plan, sort_keys=True)}"
+
+
+def _items(account: Account) -> list[dict[str, Any]]:
+    dynamodb = account.aws.client("dynamodb")
+    return [
+        item
+        for table in dynamodb.list_tables()["TableNames"]
+        for item in dynamodb.scan(TableName=table, ConsistentRead=True)["Items"]
+        if "cluster" in item
+    ]

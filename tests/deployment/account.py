@@ -23,6 +23,7 @@ from tests.rehearsal.clock import Clock
 from tests.rehearsal.faults import Faults
 from tests.rehearsal.hosts.standins.workbench.cluster import STALE_SECONDS
 from tests.rehearsal.report import Execution
+from tests.rehearsal.schedules import Schedules
 
 CLUSTER: Final = "workbench"
 PATIENCE: Final = 240
@@ -78,11 +79,8 @@ class Account:
         return str(states.start_execution(stateMachineArn=arn, input=json.dumps(content))["executionArn"])
 
     def start_schedule(self, name: str) -> str:
-        """Do what EventBridge does when the time has come: the schedule's own input, with its own role."""
-        schedule = self.aws.client("scheduler").get_schedule(Name=f"{self.application.name}-{name}")
-        target = schedule["Target"]
-        states = self.aws.client("stepfunctions", target["RoleArn"], f"schedule {name}")
-        return str(states.start_execution(stateMachineArn=target["Arn"], input=target["Input"])["executionArn"])
+        """Do what EventBridge Scheduler does when the time has come."""
+        return Schedules(self.aws.client, self.application.name).named(name).start(self.aws.client)
 
     def end(self, execution: str) -> Execution:
         """Wait until an execution has ended."""

@@ -242,26 +242,41 @@ def test_other_versions_of_r_and_python_are_another_image(account: Account, upgr
 
 @pytest.fixture(scope="module")
 def rebuilt(account: Account, upgraded: Any) -> Any:
-    """The output of a rebuild; meanwhile the schedules had their time."""
-    execution = account.start("deploy", {"image": {"rebuild": True}})
-    account.until(lambda: account.has_entered(execution, "Prepare image and foundation"), "the lock")
-    for schedule in ("nightly-verify", "monthly-rebuild"):
-        ended = account.succeed(account.start_schedule(schedule))
-        assert "deployment in progress" in ended.output["message"]
-    return account.succeed(execution).output
+    """The output of the monthly rebuild, every table of nodes meanwhile, and the new images; the schedules have their
+    time again before it has ended.
+    """
+    before = account.images()
+    with RowWatch(account) as watch:
+        execution = account.start_schedule("monthly-rebuild")
+        account.until(lambda: account.has_entered(execution, "Prepare image and foundation"), "the lock")
+        for schedule in ("nightly-verify", "monthly-rebuild"):
+            ended = account.succeed(account.start_schedule(schedule))
+            assert "deployment in progress" in ended.output["message"]
+        output = account.succeed(execution).output
+    return output, watch.tables, account.images() - before
+
+
+def test_the_monthly_rebuild_makes_one_image_and_replaces_the_nodes_one_at_a_time(
+    account: Account, upgraded: Any, rebuilt: Any
+) -> None:
+    output, tables, images = rebuilt
+    assert images == {output["image"]}
+    assert {node.image_id for node in account.nodes.values()} == {output["image"]}
+    assert output["workbench"] == upgraded[0]["workbench"]
+    assert {len(online(table)) for table in tables} == {2, 3}  # one comes before one goes
 
 
 def test_after_a_rebuild_the_same_image_is_used(account: Account, rebuilt: Any) -> None:
     images = account.images()
-    assert account.deploy({}).output["image"] == rebuilt["image"]
+    assert account.deploy({}).output["image"] == rebuilt[0]["image"]
     assert account.images() == images
 
 
 def test_the_image_in_use_and_the_one_before_are_kept(
     account: Account, first: Any, upgraded: Any, rebuilt: Any
 ) -> None:
-    assert rebuilt["retired_images"] == [first["image"]]
-    assert account.images() == {upgraded[0]["image"], rebuilt["image"]}
+    assert rebuilt[0]["retired_images"] == [first["image"]]
+    assert account.images() == {upgraded[0]["image"], rebuilt[0]["image"]}
 
 
 def test_an_image_of_one_s_own_is_used_as_it_is(account: Account, upgraded: Any, rebuilt: Any) -> None:
@@ -270,7 +285,7 @@ def test_an_image_of_one_s_own_is_used_as_it_is(account: Account, upgraded: Any,
     own = copied["ImageId"]
     ended = account.deploy({"image": {"ami": own}, "license": None})
     assert {node.image_id for node in account.nodes.values()} == {own}
-    assert account.images() == {earlier, own, rebuilt["image"]}
+    assert account.images() == {own, rebuilt[0]["image"]}  # of what was built, the one before is kept
     assert (ended.output["license"], len(ended.output["warnings"])) == ("missing", 1)
 
 

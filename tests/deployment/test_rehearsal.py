@@ -1,6 +1,7 @@
 """The whole: `python -m tests.rehearsal` takes the application through deployments, and its report says how."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,9 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parents[2]
+SCHEDULES = ("monthly-rebuild:before", "nightly-verify:during", "monthly-rebuild:during", "nightly-verify:after")
+NIGHTLY: Any = {"cluster": "workbench"}
+MONTHLY: Any = {"cluster": "workbench", "image": {"rebuild": True}, "only_if_deployed": True}
 INPUTS: list[Any] = [{}, {}, {"nodes": {"count": 3}}, {}, {"nodes": {"count": None}}]
 CHANGING = ("Create", "ExecuteChangeSet", "Delete", "Put", "StartInstanceRefresh")
 
@@ -16,14 +20,21 @@ pytestmark = [pytest.mark.root, pytest.mark.timeout(600)]
 
 
 @pytest.fixture(scope="module")
-def report(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """One local AWS, INPUTS one after another, the arguments of every process watched."""
-    directory = tmp_path_factory.mktemp("rehearsal")
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("rehearsal")
+
+
+@pytest.fixture(scope="module")
+def report(directory: Path) -> dict[str, Any]:
+    """One local AWS: a verification, INPUTS one by one, SCHEDULES around the first; every process is watched."""
     command = [sys.executable, "-m", "tests.rehearsal", "--report", str(directory), "--watch-arguments"]
+    command += ["--state-machine", "verify"]
+    for schedule in SCHEDULES:
+        command += ["--schedule", schedule]
     for number, content in enumerate(INPUTS):
         file = directory / f"input-{number}.json"
         file.write_text(json.dumps(content))
-        command += ["--then" if number else "--input", str(file)]
+        command += ["--then", str(file)]
     done = subprocess.run(
         command, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=580, check=False
     )
@@ -32,30 +43,64 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return written
 
 
-def test_every_execution_ends_with_the_nodes_that_were_asked_for(report: dict[str, Any]) -> None:
-    assert [(e["status"], len(e["output"]["nodes"])) for e in report["executions"]] == [
+@pytest.fixture(scope="module")
+def deployments(report: dict[str, Any]) -> list[dict[str, Any]]:
+    """The executions with INPUTS."""
+    return [execution for execution in report["executions"] if execution["started_by"] == "rehearsal"]
+
+
+def test_schedules_start_executions_with_their_input_under_their_role(directory: Path, report: dict[str, Any]) -> None:
+    started = [(e["started_by"], e["state_machine"], e["input"], e["status"]) for e in report["executions"]]
+    assert started[:6] == [
+        ("schedule nightly-verify", "verify", NIGHTLY, "SUCCEEDED"),
+        ("schedule monthly-rebuild", "deploy", MONTHLY, "SUCCEEDED"),
+        ("rehearsal", "deploy", {}, "SUCCEEDED"),
+        ("schedule nightly-verify", "verify", NIGHTLY, "SUCCEEDED"),
+        ("schedule monthly-rebuild", "deploy", MONTHLY, "SUCCEEDED"),
+        ("schedule nightly-verify", "verify", NIGHTLY, "SUCCEEDED"),
+    ]
+    assert [starter for starter, *_ in started[6:]] == ["rehearsal"] * 4
+    calls = map(json.loads, (directory / "calls.jsonl").read_text().splitlines())
+    roles = {
+        (call["caller"], re.sub("-[A-Z0-9]+$", "", call["role"]))
+        for call in calls
+        if call["operation"] == "StartExecution"
+    }
+    assert roles == {
+        ("schedule nightly-verify", "arn:aws:iam::123456789012:role/benchwright/benchwright-VerifyScheduleRole"),
+        ("schedule monthly-rebuild", "arn:aws:iam::123456789012:role/benchwright/benchwright-RebuildScheduleRole"),
+    }
+
+
+def test_schedules_leave_alone_what_is_not_deployed_yet_and_verify_what_is(report: dict[str, Any]) -> None:
+    *early, verified = [execution for execution in report["executions"] if execution["started_by"] != "rehearsal"]
+    assert [(execution["output"]["message"], changes(execution)) for execution in early] == [
+        ("workbench is not deployed: nothing to verify", set()),
+        ("workbench is not deployed: nothing to do", set()),
+    ] * 2
+    assert (verified["output"]["verification"]["verified"], changes(verified)) == (True, set())
+
+
+def test_every_deployment_ends_with_the_nodes_that_were_asked_for(deployments: list[dict[str, Any]]) -> None:
+    assert [(e["status"], len(e["output"]["nodes"])) for e in deployments] == [
         ("SUCCEEDED", 2),
         ("SUCCEEDED", 2),
         ("SUCCEEDED", 3),
         ("SUCCEEDED", 3),
         ("SUCCEEDED", 2),
     ]
-    assert all(
-        {node["status"] for node in execution["output"]["nodes"]} == {"Online"} for execution in report["executions"]
-    )
+    assert all({node["status"] for node in execution["output"]["nodes"]} == {"Online"} for execution in deployments)
 
 
-def test_a_missing_licence_is_a_warning(report: dict[str, Any]) -> None:
-    output = report["executions"][0]["output"]
+def test_a_missing_licence_is_a_warning(deployments: list[dict[str, Any]]) -> None:
+    output = deployments[0]["output"]
     assert (output["license"], len(output["warnings"])) == ("missing", 1)
 
 
-def test_the_same_input_again_changes_nothing(report: dict[str, Any]) -> None:
-    again = report["executions"][1]
-    assert again["transitions"] <= 40
-    changes = {call for call in again["aws_calls"] if call.partition(":")[2].startswith(CHANGING)}
+def test_the_same_input_again_changes_nothing(deployments: list[dict[str, Any]]) -> None:
+    assert deployments[1]["transitions"] <= 40
     # A change set without changes is how CloudFormation tells that there are none.
-    assert changes <= {"cloudformation:CreateChangeSet", "cloudformation:DeleteChangeSet"}
+    assert changes(deployments[1]) <= {"cloudformation:CreateChangeSet", "cloudformation:DeleteChangeSet"}
 
 
 def test_no_secret_stands_where_a_stranger_could_read_it(report: dict[str, Any]) -> None:
@@ -63,6 +108,11 @@ def test_no_secret_stands_where_a_stranger_could_read_it(report: dict[str, Any])
     assert report["secrets"]["places"] > 100  # arguments of processes among them
 
 
-def test_the_timeline_is_the_critical_path(report: dict[str, Any]) -> None:
-    first = report["executions"][0]
+def test_the_timeline_is_the_critical_path(deployments: list[dict[str, Any]]) -> None:
+    first = deployments[0]
     assert 1320 <= first["critical_path_s"] <= first["makespan_s"] <= 2400  # the image alone takes 1,320 s
+
+
+def changes(execution: dict[str, Any]) -> set[str]:
+    """Its calls that make, change or remove something beside records and commands."""
+    return {call for call in execution["aws_calls"] if call.partition(":")[2].startswith(CHANGING)}

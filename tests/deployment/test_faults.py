@@ -109,10 +109,19 @@ VERIFY_INSTALLATION = Failure(
 )
 
 
+def rehearsal_of(name: str, *failures: Failure) -> Any:
+    """A case that has nothing in common with the others, so another process may run it."""
+    return pytest.param(failures, id=name, marks=pytest.mark.xdist_group(name))
+
+
 @pytest.mark.parametrize(
     "failures",
-    [(FILE_SYSTEM, PROTECTION), (IMAGE, POSTGRES), (GROUP, VERIFY_INSTALLATION), (OFFLINE,)],
-    ids=["foundation", "image and database", "nodes", "node that never appears"],
+    [
+        rehearsal_of("foundation", FILE_SYSTEM, PROTECTION),
+        rehearsal_of("image and database", IMAGE, POSTGRES),
+        rehearsal_of("nodes", GROUP, VERIFY_INSTALLATION),
+        rehearsal_of("node that never appears", OFFLINE),
+    ],
 )
 def test_a_failure_is_explained_and_the_same_input_succeeds_afterwards(
     tmp_path: Path, failures: tuple[Failure, ...]

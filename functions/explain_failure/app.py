@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pydantic import BaseModel
 
-from benchwright.explanation import explain, unwrap
-from benchwright.observability import StepEvent, step
+from benchwright.explanation import SAYS_NOTHING_OF_THE_CLUSTER, explain, unwrap
+from benchwright.observability import StepEvent, step, tell_verdict
 
 
 class Event(StepEvent):
@@ -32,5 +32,7 @@ def handler(event: Event) -> Result:
     """Explain."""
     where, _ = unwrap(event.step, event.cause)
     text = explain(event.step, event.error, event.cause, event.execution)
+    if event.cluster and event.error not in SAYS_NOTHING_OF_THE_CLUSTER:
+        tell_verdict(event.cluster, verified=False, step=where, error=event.error)
     subject = f"Benchwright: {event.cluster or 'cluster'}: {event.error} in {where}"
     return Result(error=event.error, subject=subject[:100], text=text)

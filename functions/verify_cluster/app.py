@@ -8,7 +8,7 @@ from benchwright import cluster_check, node_group
 from benchwright.cluster_check import Cluster, Questions
 from benchwright.cluster_listing import UnreadableListing
 from benchwright.errors import VerificationFailed
-from benchwright.observability import StepEvent, step
+from benchwright.observability import StepEvent, step, tell_verdict
 from benchwright.record import confirm_lock, plan_of, read, save_verified
 from benchwright.verification import failing, unmet
 
@@ -61,6 +61,7 @@ def handler(event: Event) -> Result:
     if cluster.verification.verified:
         if event.locked:
             save_verified(event.cluster, event.execution)
+        tell_verdict(event.cluster, verified=True)
         return Result(done=True, round=event.round, summary=cluster)
     problems = failing(cluster.verification)
     if cluster.verification.stale and not event.locked:

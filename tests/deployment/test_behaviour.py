@@ -1,5 +1,7 @@
 """How a cluster behaves over its life, from before there is one: each test goes on where the one before it ended."""
 
+import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -49,7 +51,7 @@ def test_a_wrong_input_fails_in_the_first_state_with_every_problem(
     assert [state.name for state in ended.states] == [
         "Validate input",
         "Explain failure",
-        "Notify",
+        "Notify subscribers",
         "Is the cluster known?",
         "Deployment failed",
     ]
@@ -138,6 +140,24 @@ def test_the_nightly_verification_succeeds(account: Account, first: Any) -> None
     ended = account.succeed(execution)
     assert ended.output["verification"]["verified"]
     assert account.changes(execution) <= {"ssm:SendCommand"}
+
+
+def test_the_dashboard_shows_what_is_there_and_the_verdicts(account: Account, first: Any) -> None:
+    watch, logs = account.aws.client("cloudwatch"), account.aws.client("logs")
+    body = json.loads(watch.get_dashboard(DashboardName="benchwright")["DashboardBody"])
+    shown = [widget["properties"] for widget in body["widgets"]]
+    read = {group for each in shown for group in re.findall(r"SOURCE '([^']+)'", each.get("query", ""))}
+    groups = [group for page in logs.get_paginator("describe_log_groups").paginate() for group in page["logGroups"]]
+    assert read - {group["logGroupName"] for group in groups} == set()
+    alarms = {alarm["AlarmArn"] for alarm in watch.describe_alarms()["MetricAlarms"]}
+    assert {arn for each in shown for arn in each.get("alarms", [])} == alarms
+    events = logs.filter_log_events(logGroupName="/aws/lambda/benchwright-verify-cluster")["events"]
+    verdicts = [json.loads(event["message"]) for event in events if '"_aws"' in event["message"]]
+    assert {
+        (verdict["service"], verdict["cluster"], *verdict["ClusterVerified"])
+        for verdict in verdicts
+        if "ClusterVerified" in verdict
+    } == {("benchwright", "workbench", 1.0)}
 
 
 # What changes in place: no node is replaced.

@@ -142,7 +142,7 @@ def test_a_failure_is_explained_and_the_same_input_succeeds_afterwards(
             assert position >= 0, f"{text!r} is not where it should be in\n{cause}"
         assert "cancelled" not in cause
         states = [state["name"] for state in execution["states"]]
-        assert states[-4:] == ["Notify", "Is the cluster known?", "Give the lock back", "Deployment failed"]
+        assert states[-4:] == ["Notify subscribers", "Is the cluster known?", "Give the lock back", "Deployment failed"]
 
 
 def rehearse(directory: Path, failures: tuple[Failure, ...]) -> list[dict[str, Any]]:

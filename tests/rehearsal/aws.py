@@ -46,6 +46,7 @@ MODULES = (
     "tests.rehearsal.services.imagebuilder",
     "tests.rehearsal.services.autoscaling",
     "tests.rehearsal.services.ssm",
+    "tests.rehearsal.services.cloudwatch",
     "tests.rehearsal.cloudformation",
 )
 CLIENT_SETTINGS = Config(connect_timeout=5, read_timeout=900, max_pool_connections=50)

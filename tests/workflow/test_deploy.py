@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from benchwright.explanation import NEXT_ACTIONS, explain
+from tests.workflow import workflow as workflow_module
 from tests.workflow.workflow import Workflow
 
 OUTPUTS = {
@@ -163,6 +165,27 @@ def test_a_failing_branch_carries_error_and_step_out_of_the_parallel(workflow: W
     assert not cluster.held
 
 
+def test_the_cause_of_a_failure_is_lines_for_people(workflow: Workflow) -> None:
+    Cluster(workflow, fails={"BuildImage build": ImageBuildFailed('InstallR said:\n  no "R" 9.9')})
+
+    def explain_failure(event: dict[str, Any]) -> Any:
+        text = explain(event["step"], event["error"], event["cause"], event["execution"])
+        return {"error": event["error"], "subject": "failed", "text": text}
+
+    workflow.functions["ExplainFailure"] = explain_failure
+    report = workflow.run("deploy", {"Comment": "Insert your JSON here"})
+    assert report.cause.splitlines() == [
+        "ImageBuildFailed in step 'Build image'",
+        "",
+        "InstallR said:",
+        '  no "R" 9.9',
+        "",
+        f"Next: {NEXT_ACTIONS['ImageBuildFailed']}",
+        f"Execution: {report.arn}",
+    ]
+    assert workflow.published[0]["Message"] == report.cause
+
+
 def test_bad_input_fails_in_the_first_state_and_touches_no_lock(workflow: Workflow) -> None:
     cluster = Cluster(workflow, fails={"ResolvePlan validate": InvalidInput("nodes.count: 0 is refused")})
     report = workflow.run("deploy", [])
@@ -171,10 +194,14 @@ def test_bad_input_fails_in_the_first_state_and_touches_no_lock(workflow: Workfl
     assert set(cluster.seen) == {"ResolvePlan validate", "ExplainFailure"}
 
 
-def refuse(*_: Any, **__: Any) -> None:
+def refusal(operation: str, code: str) -> ClientError:
     metadata = {"HTTPStatusCode": 403, "RequestId": "1"}
-    error = {"Code": "AuthorizationError", "Message": "no"}
-    raise ClientError({"Error": error, "ResponseMetadata": metadata}, "Publish")  # type: ignore[typeddict-item]
+    answer = {"Error": {"Code": code, "Message": "no"}, "ResponseMetadata": metadata}
+    return ClientError(answer, operation)  # type: ignore[arg-type]
+
+
+def refuse(*_: Any, **__: Any) -> None:
+    raise refusal("Publish", "AuthorizationError")
 
 
 @pytest.mark.parametrize("what", ["explain", "notify", "both"])
@@ -207,6 +234,31 @@ def test_a_transient_error_is_tried_again(workflow: Workflow) -> None:
     workflow.functions["VerifyCluster"] = once
     assert workflow.run("deploy", {}).status == "SUCCEEDED"
     assert len(calls) == 2
+
+
+def test_a_cause_too_long_to_explain_still_ends_the_execution_with_its_error(workflow: Workflow) -> None:
+    Cluster(workflow, fails={"DeployStack nodes": ImageBuildFailed("x" * 31_000), "ExplainFailure": RuntimeError()})
+    report = workflow.run("deploy", {})
+    assert (report.status, report.error) == ("FAILED", "ImageBuildFailed")
+    assert len(report.cause) == len("Step Deploy nodes: ") + 30_000
+
+
+@pytest.mark.parametrize("code", ["ResourceNotReadyException", "ENINotReadyException", "ResourceConflictException"])
+def test_a_function_of_the_network_that_was_put_to_rest_is_waited_for(
+    workflow: Workflow, code: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster = Cluster(workflow)
+    invoke, refused = workflow_module._Lambda.invoke, []
+
+    def rest(client: Any, FunctionName: str, Payload: bytes) -> Any:
+        if FunctionName.endswith(":CreateDatabase") and len(refused) < 9:
+            refused.append(code)
+            raise refusal("Invoke", code)
+        return invoke(client, FunctionName, Payload)
+
+    monkeypatch.setattr(workflow_module._Lambda, "invoke", rest)
+    assert workflow.run("deploy", {}).status == "SUCCEEDED"
+    assert (len(refused), cluster.seen["CreateDatabase"]) == (9, 1)
 
 
 @pytest.mark.parametrize(

@@ -57,6 +57,17 @@ def test_every_target_exists_and_every_state_is_reachable(machine: str) -> None:
 
 
 @pytest.mark.parametrize("machine", MACHINES)
+def test_the_console_says_how_to_start_it_and_what_each_state_is_for(machine: str) -> None:
+    assert "Start it with {}" in definition_of(machine)["Comment"]
+    plain = {"Wait", "Succeed"}  # a wait is named for what it waits for; inside a branch, the end for what is there
+    for name, state in states(machine):
+        assert re.fullmatch(r"[A-Z][a-z]+( [a-z]+)+\??", name), name
+        assert (state["Type"] == "Choice") == name.endswith("?"), name
+        comment = state.get("Comment", "")
+        assert comment.endswith((".", "?")) or (not comment and state["Type"] in plain), name
+
+
+@pytest.mark.parametrize("machine", MACHINES)
 def test_every_state_goes_on_or_ends(machine: str) -> None:
     for name, state in states(machine):
         ends = state["Type"] in ("Succeed", "Fail") or state.get("End") is True
@@ -139,6 +150,7 @@ def test_errors_of_the_machine_are_errors_of_the_code(machine: str) -> None:
     assert "TransientError" in ours
 
 
+@pytest.mark.judge
 def test_wrapped_in_a_plain_template_the_machines_pass_cfn_lint(tmp_path: Path) -> None:
     """cfn-lint looks into ASL only in the plain resource type; no false alarm is known for what we write."""
     from cfnlint.api import lint_file

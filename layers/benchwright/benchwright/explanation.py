@@ -28,6 +28,8 @@ NEXT_ACTIONS: Mapping[str, str] = {
     "Health Dashboard, and start again with the same input.",
 }
 DEFAULT_ACTION = "Look at the log of the step's function, and start again with the same input: finished steps are kept."
+# After any other error the cluster may not be what its record says.
+SAYS_NOTHING_OF_THE_CLUSTER = frozenset({"InvalidInput", "ClusterLocked", "LockLost"})
 LONGEST = 30_000  # characters; Step Functions cuts the cause of an execution at 32,768
 
 

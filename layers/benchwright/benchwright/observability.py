@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import boto3
 from aws_lambda_powertools import Logger, Metrics, Tracer
-from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.metrics import MetricUnit, single_metric
 from aws_lambda_powertools.utilities.parser import parse
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.config import Config
@@ -16,6 +16,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import BaseModel
 
 from benchwright.errors import BenchwrightError, from_client_error, from_connection_error
+from benchwright.settings import settings
 
 logger = Logger()  # service name: POWERTOOLS_SERVICE_NAME, level: POWERTOOLS_LOG_LEVEL
 tracer = Tracer()  # off where X-Ray is absent: POWERTOOLS_TRACE_DISABLED
@@ -33,6 +34,18 @@ def client(service: str) -> Any:
         config = Config(connect_timeout=5, read_timeout=30, retries={"mode": "standard", "max_attempts": 4})
         _clients[service] = boto3.client(service, config=config)  # type: ignore[call-overload]
     return _clients[service]
+
+
+def tell_verdict(cluster: str, verified: bool, **reason: str) -> None:
+    """Tell the dashboard and its alarm: as the metric `ClusterVerified` of the cluster, 1 or 0, and in the log.
+
+    Powertools gives every metric the dimension `service`, the function's name unless it has a value: the application
+    stands there, so that both functions that tell speak of one metric.
+    """
+    with single_metric(name="ClusterVerified", unit=MetricUnit.Count, value=int(verified)) as metric:
+        metric.add_dimension("service", settings().application)
+        metric.add_dimension("cluster", cluster)
+    logger.info("cluster is verified" if verified else "cluster is not verified", extra=reason)
 
 
 class StepEvent(BaseModel):

@@ -107,7 +107,8 @@ class Cloud:
 
 @pytest.fixture(scope="module")
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
-    modules = ("tests.rehearsal.services.secretsmanager", "tests.rehearsal.cloudformation")
+    services = ("secretsmanager", "cloudwatch")
+    modules = (*(f"tests.rehearsal.services.{name}" for name in services), "tests.rehearsal.cloudformation")
     aws = LocalAws(Clock(math.inf), tmp_path_factory.mktemp("aws"), faults=Orders(), modules=modules)
     aws.start()
     yield Cloud(aws)
@@ -627,6 +628,68 @@ def test_a_nested_stack_is_waited_for_and_its_failure_is_the_parents(cloud: Clou
     assert cloud.deploy("parent", wanted("nested-three")) == "ROLLBACK_COMPLETE"
     (reason,) = [event[2] for event in cloud.events("parent") if event[:2] == ("Child", "CREATE_FAILED")]
     assert reason.endswith("was not successfully created: The following resource(s) failed to create: [Inner].")
+
+
+def test_what_watches_an_application_is_made_changed_retagged_and_deleted(cloud: Cloud) -> None:
+    role = "arn:aws:iam::123456789012:role/schedule"
+    machine = "arn:aws:states:us-east-1:123456789012:stateMachine:machine"
+
+    def wanted(title: str, threshold: int) -> dict[str, Any]:
+        alarm = {
+            "AlarmName": "watched-alarm",
+            "Namespace": "Benchwright",
+            "MetricName": "Verdict",
+            "Statistic": "Minimum",
+            "Period": 60,
+            "EvaluationPeriods": 1,
+            "Threshold": threshold,
+            "ComparisonOperator": "LessThanThreshold",
+        }
+        schedule = {
+            "Name": "watched-schedule",
+            "GroupName": {"Ref": "Group"},
+            "ScheduleExpression": "rate(1 day)",
+            "FlexibleTimeWindow": {"Mode": "OFF"},
+            "Target": {"Arn": machine, "RoleArn": role, "Input": "{}"},
+        }
+        markdown = f"{title} ${{Alarm.Arn}} ${{!Label}}"
+        body = {"Fn::Sub": json.dumps({"widgets": [{"type": "text", "properties": {"markdown": markdown}}]})}
+        return template(
+            Alarm={"Type": "AWS::CloudWatch::Alarm", "Properties": alarm},
+            Dashboard={
+                "Type": "AWS::CloudWatch::Dashboard",
+                "Properties": {"DashboardName": "watched", "DashboardBody": body},
+            },
+            Group={"Type": "AWS::Scheduler::ScheduleGroup", "Properties": {"Name": "watched-group"}},
+            Schedule={"Type": "AWS::Scheduler::Schedule", "Properties": schedule},
+        )
+
+    watch, scheduler = cloud.aws.client("cloudwatch"), cloud.aws.client("scheduler")
+
+    def state() -> Any:
+        (alarm,) = watch.describe_alarms(AlarmNames=["watched-alarm"])["MetricAlarms"]
+        body = json.loads(watch.get_dashboard(DashboardName="watched")["DashboardBody"])
+        tags = {tag["Key"]: tag["Value"] for tag in watch.list_tags_for_resource(ResourceARN=alarm["AlarmArn"])["Tags"]}
+        (widget,) = body["widgets"]
+        return (
+            alarm["Threshold"],
+            widget["properties"]["markdown"],
+            {key: value for key, value in tags.items() if not key.startswith("aws:")},
+        )
+
+    arn = "arn:aws:cloudwatch:us-east-1:123456789012:alarm:watched-alarm"
+    assert cloud.deploy("watched", wanted("a", 1), Tags=[{"Key": "team", "Value": "a"}]) == "CREATE_COMPLETE"
+    assert state() == (1, f"a {arn} ${{Label}}", {"team": "a"})
+    listed = scheduler.list_schedules(GroupName="watched-group")["Schedules"]
+    assert [schedule["Name"] for schedule in listed] == ["watched-schedule"]
+    changed = cloud.deploy("watched", wanted("b", 2), "second", Tags=[{"Key": "cost", "Value": "b"}])
+    assert changed == "UPDATE_COMPLETE"
+    assert state() == (2, f"b {arn} ${{Label}}", {"cost": "b"})
+    assert cloud.delete("watched") == "DELETE_COMPLETE"
+    assert watch.describe_alarms(AlarmNames=["watched-alarm"])["MetricAlarms"] == []
+    assert watch.list_dashboards(DashboardNamePrefix="watched").get("DashboardEntries", []) == []
+    groups = [group["Name"] for group in scheduler.list_schedule_groups()["ScheduleGroups"]]
+    assert "watched-group" not in groups
 
 
 def test_an_operation_that_is_missing_says_so(cloud: Cloud) -> None:

@@ -63,3 +63,25 @@ class Schedule(Handler):
     def delete(self, context: Context, physical_id: str, properties: Properties) -> None:
         group = properties.get("GroupName", "default")
         context.client("scheduler").delete_schedule(Name=physical_id, GroupName=group)
+
+
+class ScheduleGroup(Handler):
+    """Deleting one deletes its schedules; CloudFormation has deleted those of the template before."""
+
+    type = "AWS::Scheduler::ScheduleGroup"
+    seconds = 2
+
+    def create(self, context: Context, properties: Properties) -> Made:
+        name = properties.get("Name") or context.name(64)
+        answer = call(context.client("scheduler"), "CreateScheduleGroup", properties, Name=name)
+        return Made(name, {"Arn": answer["ScheduleGroupArn"]})
+
+    def retag(self, context: Context, physical_id: str, new: dict[str, str], removed: list[str]) -> None:
+        scheduler, arn = context.client("scheduler"), context.arn("scheduler", f"schedule-group/{physical_id}")
+        if new:
+            call(scheduler, "TagResource", ResourceArn=arn, Tags=new)
+        if removed:
+            scheduler.untag_resource(ResourceArn=arn, TagKeys=removed)
+
+    def delete(self, context: Context, physical_id: str, properties: Properties) -> None:
+        context.client("scheduler").delete_schedule_group(Name=physical_id)

@@ -301,6 +301,12 @@ def test_a_secret_in_the_open_is_told_first() -> None:
     assert read.text.index("FAILED") < read.text.index("What does not hold") < read.text.index("Timeline")
 
 
+def test_where_nobody_looked_no_secret_was_found_is_not_said() -> None:
+    read = Page(page.html(report(secrets={"checked": 0, "found": 0, "where": [], "places": 0}, succeeded=False)))
+    assert "Secrets found in the open – not looked for" in read.text
+    assert "They were not looked for: the rehearsal ended before." in read.text
+
+
 def test_a_step_that_is_taken_up_again_has_one_row_with_a_gap() -> None:
     machine = {"StartAt": "Verify", "States": {name: {"Type": "Task", "End": True} for name in ("Verify", "Lock")}}
     visits = [visit("Verify", "Task", 0, 1), visit("Lock", "Task", 1, 5), visit("Verify", "Task", 5, 8)]

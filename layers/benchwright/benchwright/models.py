@@ -179,7 +179,7 @@ class Wanted(Part):
     users: dict[UserName, User] = Field(
         default={},
         description="accounts by name: lower-case letters, digits, - and _, at most 32 characters",
-        examples=[{"ann": {"password": "benchwright/users/ann"}, "ben": None}],
+        examples=[{"ann": {"uid": 3001}, "ben": None}],
     )
     config: dict[ConfigKey, ConfigValue] = Field(
         default={},

@@ -1,0 +1,148 @@
+"""What Benchwright costs, reckoned from the templates' own quantities and list prices.
+
+Prices are those of us-east-1 in US dollars, without taxes, discounts and free tiers, as AWS's pricing pages listed them
+in 2025: of EC2, EBS, VPC, Aurora, KMS, Secrets Manager, CloudWatch, Step Functions and Lambda.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import yaml
+
+from tests.documentation.pages import ROOT, table
+from tests.templates.templates import APPLICATION, FOUNDATION, NETWORK, resources
+
+HOURS = 730  # of a month
+INSTANCE_HOUR = {"m7i.large": 0.1008, "m7i.xlarge": 0.2016}
+GP3_GB_MONTH = 0.08
+ACU_HOUR = 0.12
+NAT_HOUR = 0.045
+ADDRESS_HOUR = 0.005
+KEY_MONTH = 1.00
+SECRET_MONTH = 0.40
+ALARM_METRIC_MONTH = 0.10
+DASHBOARD_MONTH = 3.00
+TRANSITION = 0.025 / 1000
+LAMBDA_GB_SECOND = 0.0000166667
+LAMBDA_REQUEST = 0.20 / 1_000_000
+
+BUILD_MINUTES = 22  # as long as the rehearsal lets a build take
+SECOND_PER_INVOCATION = 1  # more than `make bench` measures, cold starts included
+
+
+class Run(NamedTuple):
+    """What a kind of execution takes, as rehearsals report it."""
+
+    name: str
+    transitions: int
+    invocations: int
+    builds: int
+
+
+RUNS = (
+    Run("a first deployment", 302, 105, 1),
+    Run("the same input again", 32, 15, 0),
+    Run("one node more", 50, 21, 0),
+    Run("a verification", 9, 3, 0),
+)
+
+
+class Line(NamedTuple):
+    """A line of the monthly bill."""
+
+    what: str
+    arithmetic: str
+    dollars: float
+
+
+def standing() -> list[Line]:
+    """What a cluster with all defaults costs in a month in which nobody works."""
+    parameters = {name: item["Default"] for name, item in APPLICATION["Parameters"].items()}
+    nodes, kind = int(parameters["NodeCount"]), str(parameters["InstanceType"])
+    zones = int(parameters["AvailabilityZoneCount"])
+    least = float(parameters["DatabaseMinCapacity"])
+    readers_and_writer = len(resources(FOUNDATION, "AWS::RDS::DBInstance"))
+    gateways = [
+        name
+        for name, item in resources(NETWORK, "AWS::EC2::NatGateway").items()
+        if zones == 3 or "Condition" not in item
+    ]
+    keys = len(resources(APPLICATION, "AWS::KMS::Key")) + len(resources(FOUNDATION, "AWS::KMS::Key"))
+    secrets = len(resources(FOUNDATION, "AWS::SecretsManager::Secret")) + 1  # and the master's, which RDS makes
+    alarms = resources(APPLICATION, "AWS::CloudWatch::Alarm").values()
+    watched = sum(
+        sum("MetricStat" in metric for metric in alarm["Properties"].get("Metrics", [])) or 1 for alarm in alarms
+    )
+    gigabytes = yaml.safe_load((ROOT / "image" / "recipe.yaml").read_text())["block_devices"][0]["ebs"]["volumeSize"]
+    return [
+        _line(f"{nodes} nodes, {kind}", (nodes, INSTANCE_HOUR[kind], HOURS)),
+        _line(f"their disks, {gigabytes} GB gp3 each", (nodes, gigabytes, GP3_GB_MONTH)),
+        _line(f"Aurora, {readers_and_writer} instances of {least} ACU", (readers_and_writer, least, ACU_HOUR, HOURS)),
+        _line(f"{len(gateways)} NAT gateways", (len(gateways), NAT_HOUR, HOURS)),
+        _line("their public addresses", (len(gateways), ADDRESS_HOUR, HOURS)),
+        _line(f"{keys} keys in KMS", (keys, KEY_MONTH)),
+        _line(f"{secrets} secrets", (secrets, SECRET_MONTH)),
+        _line(f"{len(alarms)} alarms on {watched} metrics", (watched, ALARM_METRIC_MONTH)),
+        _line("the dashboard", (len(resources(APPLICATION, "AWS::CloudWatch::Dashboard")), DASHBOARD_MONTH)),
+    ]
+
+
+def standing_table() -> str:
+    lines = standing()
+    total = sum(line.dollars for line in lines)
+    rows = [[line.what, line.arithmetic, f"{line.dollars:,.2f}"] for line in lines]
+    return table(["what", "arithmetic", "USD a month"], [*rows, ["**together**", "", f"**{total:,.2f}**"]])
+
+
+def brief() -> str:
+    """What README.md says."""
+    total = sum(line.dollars for line in standing())
+    first, again, *_ = (_of_run(run) for run in RUNS)
+    return "\n".join(
+        [
+            standing_table(),
+            "",
+            f"That is about {total / HOURS:.2f} an hour in which nobody works. Executions cost next to nothing:",
+            "",
+            f"- a first deployment {100 * sum(first):.0f} cents, most of it the instance that builds the image;",
+            f"- the same input again {100 * sum(again):.1f} cents.",
+        ]
+    )
+
+
+def _of_run(run: Run) -> tuple[float, float, float]:
+    """Dollars of a run: state transitions, functions, image."""
+    memory = int(APPLICATION["Globals"]["Function"]["MemorySize"]) / 1024
+    seconds = run.invocations * SECOND_PER_INVOCATION
+    functions = seconds * memory * LAMBDA_GB_SECOND + run.invocations * LAMBDA_REQUEST
+    return run.transitions * TRANSITION, functions, run.builds * BUILD_MINUTES / 60 * INSTANCE_HOUR["m7i.large"]
+
+
+def runs_table() -> str:
+    """The cost of executions. A build also takes an instance for its time."""
+    memory = int(APPLICATION["Globals"]["Function"]["MemorySize"]) / 1024
+    rows = []
+    for run in RUNS:
+        machine, functions, build = _of_run(run)
+        rows.append(
+            [
+                run.name,
+                f"{run.transitions} × 0.000025 = {_small(machine)}",
+                f"{run.invocations} × {SECOND_PER_INVOCATION} s × {memory} GB = {_small(functions)}",
+                f"{BUILD_MINUTES} min of m7i.large = {_small(build)}" if run.builds else "",
+                _small(machine + functions + build),
+            ]
+        )
+    return table(["execution", "state transitions", "functions", "image", "USD"], rows)
+
+
+def _line(what: str, factors: tuple[float, ...]) -> Line:
+    product = 1.0
+    for factor in factors:
+        product *= factor
+    return Line(what, " × ".join(f"{factor:g}" for factor in factors), product)
+
+
+def _small(dollars: float) -> str:
+    return f"{dollars:.4f}" if dollars >= 0.0001 else "less than 0.0001"

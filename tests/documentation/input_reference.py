@@ -1,0 +1,347 @@
+"""What an execution may be given: the JSON Schema of the input, and the tables of it, from the product's own models.
+
+An input is a merge patch, so in the schema no key is required, and every recorded key may be null. What a schema cannot
+say (a secret's name begins with the application's, two users share no id) the first state of an execution says.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from copy import deepcopy
+from typing import Any, NamedTuple
+
+from benchwright.errors import InvalidInput
+from benchwright.models import OWNED_KEYS, RESERVED_USERS, Once, Plan, Wanted
+from benchwright.plan import DEFAULT_CLUSTER, read_input
+from benchwright.settings import Settings
+from tests.documentation.pages import table
+from tests.templates.templates import APPLICATION
+
+type Schema = dict[str, Any]
+
+
+class Effect(NamedTuple):
+    """What changing a key does to a cluster that runs: in a few words, and in sentences."""
+
+    brief: str
+    full: str
+
+
+NEW_IMAGE = "A new image is built, about 20 minutes, while the nodes serve. "
+ONE_BY_ONE = (
+    "Nodes are replaced one at a time: a new one joins before an old one leaves. RStudio sessions on a leaving node "
+    "are suspended and reopen on another one; other sessions on it end."
+)
+IN_PLACE = "No node is replaced or restarted."
+RESTART = (
+    "Every node restarts its Workbench server, one node first, then the others at the same time. Sessions go on; pages "
+    "reconnect after some seconds. No node is replaced."
+)
+
+# A test: every key of the input has an entry.
+EFFECTS: Mapping[str, Effect] = {
+    "cluster": Effect(
+        "another cluster",
+        "Another name is another cluster beside the first: database, files, keys and nodes of its own.",
+    ),
+    "workbench.version": Effect(
+        "all nodes offline for the change",
+        f"{NEW_IMAGE}Then all nodes are taken offline before the first new one starts, since nodes of different "
+        "versions must not meet in one cluster. RStudio sessions are suspended and reopen afterwards; other sessions "
+        "end. [How long it takes](operations.md#another-version-of-workbench).",
+    ),
+    "r_versions": Effect("a new image, nodes replaced one at a time", NEW_IMAGE + ONE_BY_ONE),
+    "python_versions": Effect("a new image, nodes replaced one at a time", NEW_IMAGE + ONE_BY_ONE),
+    "image.ami": Effect(
+        "nodes replaced one at a time",
+        f"Nothing is built. {ONE_BY_ONE} The AMI must hold `workbench.version`; else the first node refuses it.",
+    ),
+    "image.rebuild": Effect(
+        "a new image, nodes replaced one at a time",
+        f"The newest Ubuntu 24.04 becomes the parent. {NEW_IMAGE}{ONE_BY_ONE}",
+    ),
+    "nodes.count": Effect(
+        "nodes come or go, the others stay",
+        "Nodes are added or removed; the others are not touched. Auto Scaling chooses which nodes leave; RStudio "
+        "sessions on them are suspended and reopen elsewhere, other sessions on them end.",
+    ),
+    "nodes.instance_type": Effect("nodes replaced one at a time", f"Nothing is built. {ONE_BY_ONE}"),
+    "database.min_capacity": Effect("in place", f"Aurora takes the new bound while it runs. {IN_PLACE}"),
+    "database.max_capacity": Effect(
+        "in place",
+        f"Aurora takes the new bound while it runs. {IN_PLACE} PostgreSQL's `max_connections`, which follows from this "
+        "bound, changes when a database instance next restarts.",
+    ),
+    "license": Effect(
+        "Workbench restarts, sessions go on",
+        f"{RESTART} A new version of the same secret does the same at the next deployment.",
+    ),
+    "users": Effect(
+        "in place", f"Accounts are made or locked on every node; who is removed keeps the home. {IN_PLACE}"
+    ),
+    "users.NAME.uid": Effect(
+        "never changes", "An id is given once and for ever: another one for a known user is refused."
+    ),
+    "users.NAME.gid": Effect("never changes", "As for `uid`."),
+    "users.NAME.password": Effect(
+        "in place",
+        "The password is set on every node. A new version of the secret is the new password at the next deployment.",
+    ),
+    "config": Effect("Workbench restarts, sessions go on", RESTART),
+    "tags": Effect(
+        "in place",
+        f"Stacks and what they made are tagged. {IN_PLACE} Instances that run keep the tags that they were launched "
+        "with.",
+    ),
+    "only_if_deployed": Effect("none", "It decides whether anything is done at all; schedules give it."),
+}
+ACTS_ONCE = {"only_if_deployed": "only_if_deployed", "image.rebuild": "rebuild"}
+
+
+def schema() -> Schema:
+    """The JSON Schema (draft 2020-12) of the input of `deploy`."""
+    recorded = Wanted.model_json_schema()
+    parts = {name: _patched(part) for name, part in recorded["$defs"].items()}
+    once = Once.model_json_schema()["properties"]
+    parts["Image"]["properties"]["rebuild"] = once["rebuild"] | {"examples": [True]}
+    properties: Schema = {
+        "Comment": {
+            "description": "free text; the console of Step Functions fills it in, and Benchwright ignores it",
+            "title": "Comment",
+        },
+        "cluster": Plan.model_json_schema()["properties"]["cluster"] | {"default": DEFAULT_CLUSTER},
+        **_patched(recorded)["properties"],
+        "only_if_deployed": once["only_if_deployed"] | {"examples": [True]},
+    }
+    properties["users"]["propertyNames"] |= {"not": {"enum": sorted(RESERVED_USERS)}}
+    properties["config"]["propertyNames"] |= {"not": {"enum": sorted(OWNED_KEYS)}}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Input of a Benchwright deployment",
+        "description": "What to change: a JSON merge patch on what was recorded. null returns a key to its default.",
+        "type": "object",
+        "additionalProperties": False,
+        "properties": properties,
+        "$defs": parts,
+    }
+
+
+def schema_text() -> str:
+    return json.dumps(schema(), indent=2, ensure_ascii=False) + "\n"
+
+
+def refusal() -> str:
+    """What the first state says of an input with two mistakes."""
+    wrong = {"node": {"count": 3}, "nodes": {"count": "three"}}
+    try:
+        read_input(wrong, {}, defaults(), "benchwright")
+    except InvalidInput as error:
+        return f"```text\n{json.dumps(wrong)}\n\n{error}\n```"
+    raise AssertionError(f"{wrong} is accepted")
+
+
+def defaults() -> dict[str, Any]:
+    """What holds in a stack that was deployed with all defaults, in the shape of an input."""
+    named = {
+        name: str(APPLICATION["Parameters"][parameter]["Default"]) for name, parameter in _default_settings().items()
+    }
+    return Settings.model_validate({"application": "benchwright", **named}).defaults
+
+
+def parameter_table() -> str:
+    """The parameters of the stack, in the order in which `sam deploy --guided` asks for them."""
+    rows = [
+        [f"`{name}`", escaped(item["Description"]), f"`{item['Default']}`" if item["Default"] != "" else "empty"]
+        for name, item in APPLICATION["Parameters"].items()
+    ]
+    return table(["parameter", "what it is", "default"], rows)
+
+
+class Key(NamedTuple):
+    """A leaf of the input, by its path."""
+
+    path: str
+    schema: Schema
+
+    @property
+    def description(self) -> str:
+        return str(self.schema["description"])
+
+    @property
+    def example(self) -> str:
+        """An input that gives this key, and nothing more, a value."""
+        value = self.schema["examples"][0]
+        for name in reversed(self.path.replace("NAME", "ann").split(".")):
+            value = {name: value}
+        return json.dumps(value)
+
+
+def keys() -> list[Key]:
+    """Every key, in the order of the models."""
+    whole = schema()
+    found = list(_leaves(whole, whole, ""))
+    return [key for key in found if key.path != "Comment"]
+
+
+def brief_table() -> str:
+    """The table of README.md."""
+    rows = [
+        [f"`{key.path}`", escaped(key.description), default_of(key), EFFECTS[key.path].brief]
+        for key in keys()
+        if ".NAME." not in key.path
+    ]
+    return table(["key", "what it is", "default", "on a running cluster"], rows)
+
+
+def reference() -> str:
+    """The sections of docs/input.md, one for each key."""
+    parts = []
+    for key in keys():
+        rows = [
+            ["type", kind_of(key.schema)],
+            *([["limits", limits]] if (limits := limits_of(key.schema)) else []),
+            ["default", default_of(key)],
+            ["null", "refused" if key.path in (*ACTS_ONCE, "cluster") else "back to the default"],
+            ["on a running cluster", EFFECTS[key.path].full],
+            ["example", f"`{key.example}`"],
+        ]
+        parts += [f"### `{key.path}`", "", _sentence(escaped(key.description)), "", table(["", ""], rows), ""]
+    return "\n".join(parts)
+
+
+def default_of(key: Key) -> str:
+    """What holds where neither the input nor the record says anything."""
+    if parameter := parameters().get(key.path):
+        return f"`{APPLICATION['Parameters'][parameter]['Default']}` (parameter `{parameter}`)"
+    default = key.schema.get("default")
+    if default in (None, {}):
+        return {
+            "users.NAME.uid": "allocated from 20000",
+            "users.NAME.gid": "the uid",
+            "image.ami": "an image is built",
+        }.get(key.path, "none")
+    return f"`{json.dumps(default).strip('"')}`"
+
+
+def parameters() -> dict[str, str]:
+    """The stack's parameter behind each key: what Settings makes of the variables that template.yaml fills with it."""
+    named: dict[str, Any] = _default_settings()
+    flat: dict[str, str] = {}
+    for key, value in Settings.model_construct(None, **named).defaults.items():
+        flat |= (
+            {f"{key}.{inner}": name for inner, name in value.items()} if isinstance(value, dict) else {key: value[0]}
+        )
+    return flat
+
+
+def _default_settings() -> dict[str, str]:
+    """The parameter that fills each variable of the functions whose name begins with DEFAULT_."""
+    variables = APPLICATION["Globals"]["Function"]["Environment"]["Variables"]
+    return {name.lower(): _parameter(value) for name, value in variables.items() if name.startswith("DEFAULT_")}
+
+
+def kind_of(part: Schema) -> str:
+    """The JSON type of a key."""
+    part = _not_null(part)
+    if part["type"] == "array":
+        return f"list of {_not_null(part['items'])['type']}s"
+    kind = str(part["type"])
+    return {"string": "text", "boolean": "`true` or `false`"}.get(kind, kind)
+
+
+def limits_of(part: Schema) -> str:
+    """The limits of a key, in words."""
+    part = _not_null(part)
+    texts = []
+    if "minimum" in part:
+        texts.append(f"{part['minimum']} to {part['maximum']}")
+    if "multipleOf" in part:
+        texts.append(f"in steps of {part['multipleOf']}")
+    if "maxItems" in part:
+        texts.append(f"{part.get('minItems', 0)} to {part['maxItems']} items, each once")
+    if "maxProperties" in part:
+        texts.append(f"at most {part['maxProperties']}")
+    for what, where in (("", part), ("each ", part.get("items", {})), ("names ", part.get("propertyNames", {}))):
+        if "pattern" in where:
+            texts.append(f"{what}`{where['pattern']}`")
+    if isinstance(part.get("additionalProperties"), dict) and "pattern" in (
+        value := _not_null(part["additionalProperties"])
+    ):
+        texts.append(f"values `{value['pattern']}`")
+    return ", ".join(texts)
+
+
+def _patched(part: Schema) -> Schema:
+    """A part of the input as a patch of it: nothing is required, null is a value, keys of maps are checked."""
+    patched = deepcopy(part)
+    patched.pop("required", None)
+    patched["properties"] = {name: _nullable(_map(value)) for name, value in patched["properties"].items()}
+    for value in patched["properties"].values():
+        if value.get("default") == {"ami": None}:
+            del value["default"]
+    return patched
+
+
+def _map(value: Schema) -> Schema:
+    """A map by pattern, as pydantic writes it, accepts every other key: here the pattern is a rule for the names."""
+    patterns = value.pop("patternProperties", None)
+    if patterns:
+        ((pattern, item),) = patterns.items()
+        value |= {"propertyNames": {"pattern": pattern}, "additionalProperties": _nullable(item)}
+    return value
+
+
+def _nullable(value: Schema) -> Schema:
+    """Accept null, too."""
+    if "anyOf" in value:  # of an optional field: it has null already
+        return value
+    about = {name: value.pop(name) for name in ("title", "description", "default", "examples") if name in value}
+    if set(value) == {"$ref"}:
+        return about | {"anyOf": [value, {"type": "null"}]}
+    return about | value | {"type": [value["type"], "null"]}
+
+
+def _not_null(part: Schema) -> Schema:
+    """The schema of a value that is there."""
+    if "anyOf" in part:
+        part = part | part["anyOf"][0]
+    if isinstance(part.get("type"), list):
+        part = part | {"type": part["type"][0]}
+    return part
+
+
+def _leaves(part: Schema, whole: Schema, prefix: str) -> Iterator[Key]:
+    for name, value in part["properties"].items():
+        path = f"{prefix}{name}"
+        inner = _referred(value, whole)
+        if inner:
+            yield from _leaves(inner, whole, f"{path}.")
+            continue
+        yield Key(path, value)
+        item = _referred(value.get("additionalProperties"), whole)
+        if item:
+            yield from _leaves(item, whole, f"{path}.NAME.")
+
+
+def _referred(value: Any, whole: Schema) -> Schema | None:
+    if isinstance(value, dict):
+        for choice in value.get("anyOf", []):
+            if "$ref" in choice:
+                found: Schema = whole["$defs"][choice["$ref"].rpartition("/")[2]]
+                return found
+    return None
+
+
+def _parameter(value: Any) -> str:
+    """The parameter in `!Ref X` or `!Join [",", !Ref X]`."""
+    return str(value["Ref"] if "Ref" in value else value["Fn::Join"][1]["Ref"])
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}."
+
+
+def escaped(text: str) -> str:
+    """Markdown would take <application> for a tag."""
+    return text.replace("<", "&lt;").replace(">", "&gt;")

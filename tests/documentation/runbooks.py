@@ -1,0 +1,63 @@
+"""The generated parts of docs/operations.md: the checks of a verification, and how long each loop waits."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import yaml
+
+from benchwright import errors
+from benchwright.verification import REMEDIES
+from tests.documentation.input_reference import escaped
+from tests.documentation.pages import ROOT, table
+
+State = Mapping[str, Any]
+ATTEMPTS = re.compile(r"\$states\.input\.attempt >= (\d+)")
+
+
+def named_errors() -> set[str]:
+    """The names with which an execution can fail."""
+    return {
+        name
+        for name, value in vars(errors).items()
+        if isinstance(value, type)
+        and issubclass(value, errors.BenchwrightError)
+        and value is not errors.BenchwrightError
+    }
+
+
+def checks() -> str:
+    return table(["check", "remedy"], [[name, escaped(remedy)] for name, remedy in REMEDIES.items()])
+
+
+def loops() -> str:
+    """Each loop of `deploy`: what it repeats, how often it looks, and after how much waiting it gives up."""
+    definition = yaml.safe_load((ROOT / "statemachine" / "deploy.asl.yaml").read_text(encoding="utf-8"))
+    rows = []
+    for states in _scopes(definition):
+        for state in states.values():
+            looks = next((int(found[1]) for choice in state.get("Choices", []) if (found := _attempts(choice))), 0)
+            if looks:
+                wait = states[state["Default"]]
+                rows.append(
+                    [f"`{wait['Next']}`", str(looks), f"{wait['Seconds']} s", _duration(looks * wait["Seconds"])]
+                )
+    return table(["step", "looks", "every", "gives up after"], rows)
+
+
+def _attempts(choice: Mapping[str, Any]) -> re.Match[str] | None:
+    return ATTEMPTS.search(choice["Condition"])
+
+
+def _scopes(machine: Mapping[str, Any]) -> Iterator[Mapping[str, State]]:
+    """The states of each branch in a machine, then its own."""
+    for state in machine["States"].values():
+        for branch in state.get("Branches", []):
+            yield from _scopes(branch)
+    yield machine["States"]
+
+
+def _duration(seconds: int) -> str:
+    return f"{seconds // 3600} h" if seconds % 3600 == 0 else f"{seconds // 60} min"

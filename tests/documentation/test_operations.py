@@ -1,0 +1,91 @@
+"""docs/operations.md: one runbook for each error, and commands that the AWS command line knows."""
+
+import itertools
+import re
+import shlex
+from collections.abc import Iterator
+
+import botocore.session
+import pytest
+from botocore import xform_name
+
+from tests.documentation.pages import PAGES, ROOT, blocks, inline_code
+from tests.documentation.runbooks import checks, loops, named_errors
+
+TEXT = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+RUNBOOKS = TEXT.partition("## When an execution failed")[2].partition("\n## ")[0]
+PARTS = ("**You see**", "**Why.**", "**Look at**", "**Do", "**Safe.**")
+
+# What the command line has beside the API's operations and their members.
+GLOBAL_OPTIONS = {"--query", "--output", "--region"}
+OWN_COMMANDS = {"s3 rm", "logs tail", "cloudformation wait", "rds wait"}
+
+
+def sections() -> dict[str, str]:
+    """The runbooks by the name of their error."""
+    return {part.split("\n", 1)[0]: part for part in RUNBOOKS.split("\n### ")[1:]}
+
+
+def test_every_error_has_a_runbook_and_every_runbook_an_error() -> None:
+    assert set(sections()) - {"Another name"} == named_errors()
+
+
+@pytest.mark.parametrize("name", sorted(named_errors()))
+def test_a_runbook_says_what_one_sees_why_where_to_look_what_to_do_and_what_is_safe(name: str) -> None:
+    places = [sections()[name].find(f"- {part}") for part in PARTS]
+    assert places == sorted(places)
+    assert places[0] > 0
+
+
+def test_the_table_of_errors_names_each_once() -> None:
+    rows = re.findall(r"^\| \[(\w+)]\(#(\w+)\) \|", RUNBOOKS, re.MULTILINE)
+    assert sorted(name for name, _ in rows) == sorted(named_errors())
+    assert all(anchor == name.lower() for name, anchor in rows)
+
+
+def test_every_loop_that_gives_up_is_named() -> None:
+    steps = re.findall(r"^\| `([^`]+)` \| \d+ \| \d+ s \| \d+ (?:h|min) \|$", loops(), re.MULTILINE)
+    assert steps == ["Build image", "Deploy foundation", "Deploy nodes", "Configure nodes", "Verify cluster"]
+
+
+def test_each_check_has_a_remedy() -> None:
+    rows = checks().splitlines()[2:]
+    assert len(rows) == 16
+    assert all(re.fullmatch(r"\| [a-z ]+ \| .+\. \|", row) for row in rows), rows
+
+
+def commands() -> list[list[str]]:
+    """The words of every command of the AWS command line in the documents."""
+    found = []
+    for path in PAGES:
+        text = path.read_text(encoding="utf-8")
+        script = "\n".join(blocks(text, "sh")).replace("\\\n", " ")
+        for line in (*script.splitlines(), *(code for code in inline_code(text) if code.startswith("aws "))):
+            found += [words for words in split(line) if words[0] == "aws"]
+    return found
+
+
+def split(line: str) -> Iterator[list[str]]:
+    """The words of each simple command in a line of the shell."""
+    lexer = shlex.shlex(line, posix=True, punctuation_chars="();<>|&")
+    lexer.whitespace_split = True
+    for ends, words in itertools.groupby(lexer, key=lambda word: set(word) <= set("();<>|&")):
+        if not ends:
+            command = list(words)
+            yield command[command.index("aws") :] if "aws" in command else command
+
+
+@pytest.mark.parametrize("words", commands(), ids=lambda words: "-".join(words[1:3]))
+def test_the_aws_command_line_knows_the_command(words: list[str]) -> None:
+    _, service, operation, *rest = words
+    if f"{service} {operation}" in OWN_COMMANDS:
+        return
+    model = botocore.session.get_session().get_service_model(service)
+    operations = {xform_name(name, "-"): name for name in model.operation_names}
+    shape = model.operation_model(operations[operation]).input_shape
+    members = {f"--{xform_name(name, '-')}": member for name, member in shape.members.items()} if shape else {}
+    booleans = {f"--no-{name[2:]}" for name, member in members.items() if member.type_name == "boolean"}
+    options = {word for word in rest if word.startswith("--")}
+    assert options <= members.keys() | booleans | GLOBAL_OPTIONS
+    required = {f"--{xform_name(name, '-')}" for name in (shape.required_members if shape else [])}
+    assert required - {"--client-request-token"} <= options | {option.replace("--no-", "--") for option in options}

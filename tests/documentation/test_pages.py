@@ -1,0 +1,65 @@
+"""What the documents point to exists: pages, anchors, files, targets of make, options of the rehearsal."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from tests.documentation.pages import PAGES, ROOT, anchors, blocks, inline_code, links
+from tests.rehearsal.__main__ import options
+
+MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
+TARGETS = set(re.findall(r"^([a-z-]+):", MAKEFILE, re.MULTILINE))
+PATHS = re.compile(
+    r"(?:docs|events|functions|image|infra|layers|statemachine|tests)/[\w./-]*|[\w-]+\.(?:md|ya?ml|toml)"
+)
+# Named as examples, or made by what the page tells to run.
+NOT_IN_THE_TREE = {"workbench.lic", "build/rehearsal"}
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_lead_somewhere(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    broken = []
+    for link in links(text):
+        if re.match(r"https?://", link):
+            continue
+        name, _, anchor = link.partition("#")
+        target = (path.parent / name).resolve() if name else path
+        if not target.exists() or (anchor and anchor not in anchors(target.read_text(encoding="utf-8"))):
+            broken.append(link)
+    assert broken == []
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_files_that_are_named_exist(path: Path) -> None:
+    named = {code for code in inline_code(path.read_text(encoding="utf-8")) if PATHS.fullmatch(code)}
+    missing = {
+        name for name in named if not any((folder / name).exists() for folder in (ROOT, path.parent, ROOT / "infra"))
+    }
+    assert missing - NOT_IN_THE_TREE == set()
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_targets_of_make_exist_and_their_options_are_understood(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    written = [*blocks(text, "sh"), *(code for code in inline_code(text) if code.startswith("make "))]
+    for line in (line for block in written for line in block.splitlines() if line.startswith("make ")):
+        words = shlex.split(line, comments=True)
+        targets = [word for word in words[1:] if "=" not in word]
+        assert set(targets) <= TARGETS, line
+        for word in words:
+            if word.startswith("ARGS=") and targets == ["rehearse"] and word != "ARGS=--help":
+                options(shlex.split(word.removeprefix("ARGS=")))
+
+
+def test_make_help_lists_every_target_that_the_readme_names() -> None:
+    listed = set(re.findall(r"^([a-z-]+):.*## ", MAKEFILE, re.MULTILINE))
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"\bmake ([a-z-]+)", "\n".join([*blocks(text, "sh"), *inline_code(text)]))) <= listed
+
+
+def test_anchors_are_those_of_github() -> None:
+    page = "# The `a.b` key, and more\n## Twice\n## Twice\n```sh\n# no heading\n```\n### [Link](x.md): é\n"
+    assert anchors(page) == {"the-ab-key-and-more", "twice", "twice-1", "link-é"}

@@ -1,0 +1,45 @@
+"""Every permission has a reason, and every reason a permission."""
+
+from tests.documentation.permissions import REASONS, grants, resource_statements, roles
+from tests.templates.templates import TEMPLATES, resources
+
+
+def test_every_permission_has_a_reason() -> None:
+    assert [grant for grant in grants() if not grant.why] == []
+
+
+def test_no_reason_is_left_of_a_permission_that_has_gone() -> None:
+    given = {
+        (policy, statement, action)
+        for policy, statements in REASONS.items()
+        if policy != "resources"
+        for statement, actions in statements.items()
+        for action in actions
+    }
+    granted = {(grant.policy, grant.statement, grant.action) for grant in grants()}
+    assert given == {item for item in granted if not item[0].startswith("CloudFormation")}
+
+
+def test_every_statement_of_a_resource_has_a_reason_and_no_other_has() -> None:
+    given = {(where, statement) for where, reasons in REASONS["resources"].items() for statement in reasons}
+    assert given == {(where, statement["Sid"]) for where, statement in resource_statements()}
+
+
+def test_every_action_of_every_policy_stands_in_the_tables() -> None:
+    written = roles()
+    sections = {part.split("\n", 1)[0]: part for part in written.split("### ")[1:]}
+    wanted = {role for template in TEMPLATES.values() for role in resources(template, "AWS::IAM::Role")}
+    assert wanted <= set(sections)
+    missing = [
+        grant
+        for grant in grants()
+        if f"`{grant.action}`" not in sections[_section(grant.policy)]
+        or grant.why not in sections[_section(grant.policy)]
+    ]
+    assert missing == []
+
+
+def _section(policy: str) -> str:
+    if policy.startswith("CloudFormation"):
+        return "CloudFormationRole"
+    return {"NodePolicy": "NodeRole"}.get(policy, policy)

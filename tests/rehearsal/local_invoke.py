@@ -6,21 +6,19 @@ no deployment of another cluster disturbs it, and a deployment of this one takes
 """
 
 import json
+import re
 import shutil
-import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from pyroute2 import IPRoute
+import botocore.session
+from botocore.utils import hyphenize_service_id
 from samcli.yamlhelper import yaml_dump, yaml_parse
 
-from tests.rehearsal import launcher
 from tests.rehearsal.application import BUILT, ROOT, Application
 from tests.rehearsal.aws import LocalAws
-from tests.rehearsal.forwarder import Forwarder
-from tests.rehearsal.hosts.network import GATEWAY
 from tests.rehearsal.postgres import DOCKER_HOST
 
 EVENTS: Final = ROOT / "events"
@@ -35,21 +33,17 @@ COMMAND: Final = (
 ABSENT: Final = ("LoggingConfig", "Role", "VpcConfig")
 """Properties of functions that mean nothing in a container, and name resources that local.yaml does not hold."""
 
+CLIENT: Final = re.compile(r'\bclient\("([a-z0-9-]+)"\)')
+"""How functions and their layer ask for the client of a service."""
+
 HURRY: Final = 1000
 """AWS time per wall time while the world is made: a database takes eleven minutes."""
 
 WAIT: Final = {"Delay": 0.1, "MaxAttempts": 600}
 
 
-DOCKER_BRIDGE: Final = "docker0"
-
-
 class PreparationFailedError(Exception):
     """When a function refused what the world is made by; the message is the function's answer."""
-
-
-class NoContainersError(Exception):
-    """When containers cannot reach this machine; the message is one sentence with the reason."""
 
 
 def event_of(name: str) -> dict[str, Any]:
@@ -63,51 +57,11 @@ def database_port() -> int:
     return int(event_of("CreateDatabase")["database"]["port"])
 
 
-@dataclass(frozen=True)
-class Bridge:
-    """The sockets on Docker's bridge at which containers reach the local AWS and the database of the events."""
-
-    aws: socket.socket
-    database: socket.socket
-
-    @classmethod
-    def open(cls, port: int) -> "Bridge":
-        """Open them where Docker's network is, before the process leaves it; `port` is that of the local AWS.
-
-        Raises NoContainersError.
-        """
-        address = _address_of(DOCKER_BRIDGE)
-        if address is None:
-            raise NoContainersError("`sam local invoke` needs Docker: start its engine, then this again.")
-        sockets = []
-        for wanted in (port, database_port()):
-            try:
-                sockets.append(launcher.listening(address, wanted))
-            except OSError as error:
-                reason = f"`sam local invoke` needs port {wanted} of {address}: {error.strerror}."
-                raise NoContainersError(reason) from error
-        return cls(*sockets)
-
-    def serve(self, aws: LocalAws, database: tuple[str, int]) -> None:
-        """Let containers in, to the local AWS and to the database of the events."""
-        aws.server.listen(self.aws)
-        Forwarder(self.database, lambda: database)
-
-
-def _address_of(interface: str) -> str | None:
-    with IPRoute() as netlink:
-        for index in netlink.link_lookup(ifname=interface):
-            for address in netlink.get_addr(index=index, family=socket.AF_INET):
-                return str(address.get_attr("IFA_ADDRESS"))
-    return None
-
-
 def prepare(aws: LocalAws, installed: Application) -> tuple[str, int]:
     """Make the cluster of the events, as far as one was deployed that has no nodes yet; needs some seconds of the wall.
 
-    Returns address and port of its database. Functions inside the rehearsal reach it as containers do, so that
-    `aws lambda invoke` takes the same events. Lock, plan and foundation are made by the functions themselves.
-    Raises PreparationFailedError.
+    Returns address and port of its database, to which `database_port()` shall lead. Lock, plan and foundation are made
+    by the functions themselves. Raises PreparationFailedError.
     """
     world = _World(aws, {logical: name for name, logical in installed.functions.items()})
     with aws.clock.at_speed(HURRY):
@@ -115,10 +69,7 @@ def prepare(aws: LocalAws, installed: Application) -> tuple[str, int]:
         foundation = world.deploy_foundation()
         world.deploy_nodes(foundation)
     world.name_master_secret(foundation)
-    database = aws.names[foundation["DatabaseEndpoint"]], int(foundation["DatabasePort"])
-    Forwarder(launcher.listening(GATEWAY, database_port()), lambda: database)
-    aws.names[DOCKER_HOST] = GATEWAY
-    return database
+    return aws.names[foundation["DatabaseEndpoint"]], int(foundation["DatabasePort"])
 
 
 @dataclass(frozen=True)
@@ -212,6 +163,7 @@ def write_template(aws: LocalAws, installed: Application, target: Path = TEMPLAT
     Variables have the values as deployed, since `sam local` cannot know what a !Ref of another resource is. What the
     rehearsal binds over a file of a layer (the certificates of Amazon RDS) stands in a copy of that layer.
     """
+    ours = endpoints(f"http://{DOCKER_HOST}:{aws.port}") | {"AWS_REGION": aws.region, "AWS_DEFAULT_REGION": aws.region}
     built = yaml_parse((BUILT / "template.yaml").read_text(encoding="utf-8"))
     built["Globals"]["Function"].pop("Environment")
     functions = {logical: name for name, logical in installed.functions.items()}
@@ -222,9 +174,7 @@ def write_template(aws: LocalAws, installed: Application, target: Path = TEMPLAT
             variables = environment(aws.client, functions[logical])
             properties = {key: value for key, value in properties.items() if key not in ABSENT}
             properties["CodeUri"] = str((BUILT / properties["CodeUri"]).resolve())
-            properties["Environment"] = {
-                "Variables": {**variables, "AWS_ENDPOINT_URL": f"http://{DOCKER_HOST}:{aws.port}"}
-            }
+            properties["Environment"] = {"Variables": variables | ours}
         elif resource["Type"] == "AWS::Serverless::LayerVersion":
             layer = (BUILT / properties["ContentUri"]).resolve()
             properties = {**properties, "ContentUri": str(_bound(layer, aws.binds, target.with_suffix("") / logical))}
@@ -233,6 +183,19 @@ def write_template(aws: LocalAws, installed: Application, target: Path = TEMPLAT
         resources[logical] = {"Type": resource["Type"], "Properties": properties}
     kept = {key: built[key] for key in ("AWSTemplateFormatVersion", "Transform", "Globals")}
     target.write_text(yaml_dump({**kept, "Resources": resources}), encoding="utf-8")
+
+
+def endpoints(endpoint: str) -> dict[str, str]:
+    """The variables by which functions find the local AWS.
+
+    A variable of the shell from which `sam local invoke` is started counts more than the template's of the same name,
+    and build/serve.env sets AWS_ENDPOINT_URL. What counts more than that is the address of a single service.
+    """
+    sources = [source for folder in ("functions", "layers/benchwright") for source in (ROOT / folder).rglob("*.py")]
+    services = {name for source in sources for name in CLIENT.findall(source.read_text(encoding="utf-8"))}
+    models = map(botocore.session.get_session().get_service_model, sorted(services))
+    ids = [hyphenize_service_id(model.service_id).replace("-", "_").upper() for model in models]
+    return {"AWS_ENDPOINT_URL": endpoint, **{f"AWS_ENDPOINT_URL_{name}": endpoint for name in ids}}
 
 
 def _bound(layer: Path, binds: list[tuple[Path, str]], copy: Path) -> Path:

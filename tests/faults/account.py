@@ -7,14 +7,15 @@ import threading
 import time
 import types
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import botocore.endpoint
 import moto.backends
 
-from tests.faults import databases, environments, nodes, times, transport
+from tests.faults import databases, environments, nodes, real_nodes, times, transport
 from tests.rehearsal import application, launcher
 from tests.rehearsal.application import Application
 from tests.rehearsal.aws import LocalAws
@@ -24,6 +25,18 @@ from tests.rehearsal.services import work
 
 PORT: Final = 4566
 """Of the local AWS. Every case has a network of its own, so all of them have this one."""
+FULL_SPEED: Final = 300
+"""How many times faster AWS time runs beside real nodes, whose daemons nobody waits for."""
+
+
+class Hosts(Protocol):
+    """The instances, real or recorded."""
+
+    def wake(self, aws: Any) -> None:
+        """In a fork, in a network of its own: be ready for instances."""
+
+    def described(self, cluster: str, configuration: str) -> Iterator[str]:
+        """The files on each node of a cluster, told by whether they are its recorded configuration, and its rows."""
 
 
 @dataclass
@@ -32,7 +45,7 @@ class Account:
 
     aws: Any  # a LocalAws, with what its modules add to it
     application: Application
-    directory: Path
+    hosts: Hosts
 
     @property
     def table(self) -> str:
@@ -45,48 +58,53 @@ class Account:
         self.aws.server.stop()
         self.aws.recorder.close()
         self.aws._clients.clear()
+        self.aws.recorder.record = lambda *_, **__: None  # who called what is counted by the faults
+        self.aws.server.names = lambda _parameters: {}
 
     def wake(self) -> None:
         """In a fork: go on in a network of its own, and let what is written be its own."""
         launcher.own_network_and_mounts()
-        private = self.directory.with_name("case")
+        private = self.aws.directory.with_name("case")
         _mount("-t", "tmpfs", "-o", "mode=755", "case", str(private))
         for part in ("upper", "work"):
             (private / part).mkdir()
-        layers = f"lowerdir={self.directory},upperdir={private / 'upper'},workdir={private / 'work'}"
-        _mount("-t", "overlay", "-o", layers, "case", str(self.directory))
-        hosts = self.aws.directory / "functions/hosts"
-        hosts.write_text("127.0.0.1 localhost\n")
-        _mount("--bind", str(hosts), "/etc/hosts")
+        layers = f"lowerdir={self.aws.directory},upperdir={private / 'upper'},workdir={private / 'work'}"
+        _mount("-t", "overlay", "-o", layers, "case", str(self.aws.directory))
         work._threads.clear()
         self.aws.clock._changed = threading.Condition()
         self.aws.functions.traces = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.aws.functions.traces.bind(("127.0.0.1", 0))
-        self.aws.recorder.path = private / "calls.jsonl"
-        self.aws.recorder.record = lambda *_, **__: None  # who called what is counted by the faults
-        self.aws.server.names = lambda _parameters: {}
-        transport.install(self.aws)
-        vars(botocore.endpoint)["time"] = types.SimpleNamespace(**{**vars(time), "sleep": lambda _seconds: None})
-        modules = list(moto.backends.list_of_moto_modules())
-        moto.backends.list_of_moto_modules = lambda: modules  # moto lists its directory at each request
         self.aws.server.listen(("127.0.0.1", PORT))
+        self.hosts.wake(self.aws)
 
 
-def install(directory: Path) -> Account:
-    """Deploy the application, once, in this process, which has namespaces of its own already."""
+def install(directory: Path, *, full: bool) -> Account:
+    """Deploy the application, once, in this process, which has namespaces of its own already.
+
+    `full` is the rehearsal as it is; else functions are forks, nodes are recorded, and AWS takes next to no time.
+    """
     warnings.filterwarnings("ignore", "This process .* is multi-threaded, use of fork", DeprecationWarning)
     (directory / "case").mkdir()
-    databases.install(directory)
-    hosts = nodes.Hosts(directory / "aws/hosts")
-    aws: Any = LocalAws(clock=Clock(math.inf), directory=directory / "aws", port=PORT, faults=NoFaults(), hosts=hosts)
-    hosts.aws = aws
+    hosts: Any = (real_nodes if full else nodes).Hosts(directory / "aws/hosts")
+    clock = Clock(FULL_SPEED if full else math.inf)
+    aws: Any = LocalAws(clock=clock, directory=directory / "aws", port=PORT, faults=NoFaults(), hosts=hosts)
     aws.start()
-    aws.functions.prepare = lambda _function: None
-    account = Account(aws, application.deploy(aws.client, aws.environment("sam"), {}), directory / "aws")
-    environments.install(aws, directory)
-    times.shorten()
+    aws.functions.prepare = lambda _function: None  # its processes would not survive a fork
+    account = Account(aws, application.deploy(aws.client, aws.environment("sam"), {}), hosts)
     account.rest()
+    if not full:
+        _quicken(aws, directory)
     return account
+
+
+def _quicken(aws: Any, directory: Path) -> None:
+    databases.install(directory)
+    environments.install(aws, directory)
+    transport.install(aws)
+    times.shorten()
+    vars(botocore.endpoint)["time"] = types.SimpleNamespace(**{**vars(time), "sleep": lambda _seconds: None})
+    modules = list(moto.backends.list_of_moto_modules())
+    moto.backends.list_of_moto_modules = lambda: modules  # moto lists its directory at each request
 
 
 def _mount(*arguments: str) -> None:

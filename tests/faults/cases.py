@@ -34,18 +34,26 @@ def _first_and_last(caller: str, operation: str, count: int, kind: Kind) -> Iter
         yield Place(caller, operation, count)
 
 
+def at_its_last(case: Case, counts: Mapping[tuple[str, str], int]) -> Case:
+    """The same case where loops look more, or less, often: a last call stays the last one."""
+    place = case.place
+    last = counts.get((place.caller, place.operation), place.occurrence)
+    return case if place.occurrence == 1 else Case(case.kind, Place(place.caller, place.operation, last))
+
+
 def kind_of(case: Case) -> Kind:
     return case.kind
 
 
 def spread(cases: Sequence[Case], number: int) -> list[Case]:
-    """So many of the cases, the same each time: of every kind, and within a kind from everywhere."""
-    by_kind = [list(group) for _, group in itertools.groupby(sorted(cases, key=kind_of), kind_of)]
-    total = min(number, len(cases))
-    shares = [max(1, round(total * len(group) / len(cases))) for group in by_kind]
-    chosen = [
-        group[index * len(group) // share]
-        for group, share in zip(by_kind, shares, strict=True)
+    """So many of the cases, the same each time: at least one of every kind, and of each kind from everywhere."""
+    kinds = [list(group) for _, group in itertools.groupby(sorted(cases, key=kind_of), kind_of)]
+    shares = [1] * len(kinds)
+    while sum(shares) < min(number, len(cases)):  # one more of the kind of which the smallest part is chosen
+        parts = [share / len(kind) for share, kind in zip(shares, kinds, strict=True)]
+        shares[parts.index(min(parts))] += 1
+    return [
+        kind[int((index + (rank + 0.5) / len(kinds)) * len(kind) / share)]  # each kind begins elsewhere
+        for rank, (kind, share) in enumerate(zip(kinds, shares, strict=True))
         for index in range(share)
     ]
-    return list(dict.fromkeys(chosen))[:number]

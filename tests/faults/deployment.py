@@ -91,7 +91,7 @@ def _with_fault(account: Account, case: Case | None, injection: Injection) -> Ou
     injection.end()
     outcome = Outcome(case, first, happened=hook.happened if hook else injection.happened or case is None)
     outcome.counts, outcome.states = dict(injection.counts), _states(started[0])
-    outcome.before = world.look(account)
+    outcome.before = world.glance(account)
     if injection.changes:
         outcome.problems.append(f"changed without the lock: {', '.join(injection.changes)}")
     if case and case.kind == "lock lost" and outcome.before.held != (THIEF,):

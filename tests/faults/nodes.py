@@ -7,10 +7,11 @@ filled in. A node calls AWS in the order of the script, with the keys of its rol
 
 import io
 import json
+import subprocess
 import tarfile
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -253,6 +254,20 @@ class Hosts:
     tables: dict[str, list[Row]] = field(default_factory=dict)
     _rows: int = 0
     _addresses: int = 0
+
+    def wake(self, aws: LocalAws) -> None:
+        self.aws = aws
+        names = aws.directory / "functions/hosts"
+        names.write_text("127.0.0.1 localhost\n")
+        subprocess.run(["mount", "--bind", str(names), "/etc/hosts"], check=True, timeout=10)
+
+    def described(self, cluster: str, configuration: str) -> Iterator[str]:
+        for node in self.running.values():
+            if node.cluster == cluster:
+                found = "the recorded configuration" if node.configuration == configuration else node.configuration
+                yield f"files on a node of {cluster}: {found}"
+        for row in self.tables.get(cluster, []):
+            yield f"row of {cluster} {'Online' if self.is_online(row) else 'Offline'}"
 
     def boot(self, name: str, address: str, *, image: Path | None, metadata: Any, file_systems: FileSystems) -> Node:
         node = self.running[name] = Node(self, name, address, metadata, file_systems)

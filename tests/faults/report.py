@@ -31,6 +31,17 @@ class Row:
     problems: list[str]
     seconds: float
 
+    @property
+    def place(self) -> str:
+        """The case without the number of a last call, which differs with how often loops look."""
+        name, number = self.case.rsplit(" #", 1)
+        return f"{name} {'first' if number == '1' else 'last'}"
+
+    @property
+    def verdict(self) -> tuple[str, str, bool]:
+        """What the full rehearsal must agree on: how both executions ended, and whether all is well."""
+        return self.first, self.second, self.converged
+
     @classmethod
     def of(cls, outcome: Outcome, clean: Outcome) -> "Row":
         assert outcome.case and clean.world
@@ -52,13 +63,22 @@ class Report:
     """All rows, and the agreement of the sample with the full rehearsal."""
 
     rows: list[Row]
-    wall_s: float
+    wall_s: float = 0
     full_sample: int = 0
     disagreements: list[str] = field(default_factory=list)
 
     @classmethod
-    def of(cls, outcomes: Iterable[Outcome], clean: Outcome, wall: float) -> "Report":
-        return cls([Row.of(outcome, clean) for outcome in outcomes], round(wall, 1))
+    def of(cls, outcomes: Iterable[Outcome], clean: Outcome) -> "Report":
+        return cls([Row.of(outcome, clean) for outcome in outcomes])
+
+    def compare_with(self, full: "Report") -> None:
+        """Put beside it what the full rehearsal showed of some of the cases."""
+        quick = {row.place: row for row in self.rows}
+        self.full_sample = len(full.rows)
+        for row in full.rows:
+            told, here = row.verdict, quick[row.place].verdict
+            if told != here:
+                self.disagreements.append(f"{row.case}: {told} on the full rehearsal, {here} here; {row.problems}")
 
     @property
     def good(self) -> bool:

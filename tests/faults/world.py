@@ -6,7 +6,7 @@ Each thing is one line of text, so two worlds differ by lines that only one of t
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -60,21 +60,21 @@ class World:
 
 def look(account: Account) -> World:
     """Ask the account for everything that a deployment makes."""
-    things = Counter(MADE_UP.sub("*", line) for line in _things(account))
-    client = account.aws.client
+    parts = (_images, _stacks, _roles, _nodes, _databases, _secrets, _storage, _systems_manager, _records)
+    return _seen(account, parts)
+
+
+def glance(account: Account) -> World:
+    """Ask for locks, secrets and stacks alone, while other things are being made."""
+    return _seen(account, (_stacks, _secrets))
+
+
+def _seen(account: Account, parts: Iterable[Callable[[Account], Iterator[str]]]) -> World:
     versions: dict[str, str] = {}
-    for page in client("secretsmanager").get_paginator("list_secrets").paginate(IncludePlannedDeletion=True):
-        for secret in page["SecretList"]:
-            stages = secret.get("SecretVersionsToStages", {})
-            versions[secret["ARN"]] = ",".join(sorted(stages))
-    items = _items(account)
-    held = tuple(sorted(item["holder"]["S"] for item in items if "holder" in item))
-    return World(things, versions, held)
-
-
-def _things(account: Account) -> Iterator[str]:
-    for part in (_images, _stacks, _roles, _nodes, _databases, _secrets, _storage, _systems_manager, _records):
-        yield from part(account)
+    for secret in _all_secrets(account):
+        versions[secret["ARN"]] = ",".join(sorted(secret.get("SecretVersionsToStages", {})))
+    held = tuple(sorted(item["holder"]["S"] for item in _items(account) if "holder" in item))
+    return World(Counter(MADE_UP.sub("*", line) for part in parts for line in part(account)), versions, held)
 
 
 def _images(account: Account) -> Iterator[str]:
@@ -138,13 +138,8 @@ def _nodes(account: Account) -> Iterator[str]:
     for group in ec2.describe_security_groups()["SecurityGroups"]:
         rules = len(group["IpPermissions"]), len(group["IpPermissionsEgress"])
         yield f"security group {group['GroupName']} {rules}"
-    configured = {json.dumps(item.get("configuration", {}).get("S")) for item in _items(account)}
-    for node in account.aws.hosts.running.values():
-        fits = json.dumps(node.configuration) in configured
-        yield f"files on a node of {node.cluster}: {'the recorded configuration' if fits else node.configuration}"
-    for cluster, table in account.aws.hosts.tables.items():
-        for row in table:
-            yield f"row of {cluster} {'Online' if account.aws.hosts.is_online(row) else 'Offline'}"
+    for item in _items(account):
+        yield from account.hosts.described(item["cluster"]["S"], item.get("configuration", {}).get("S", ""))
 
 
 def _databases(account: Account) -> Iterator[str]:
@@ -166,11 +161,15 @@ def _databases(account: Account) -> Iterator[str]:
 
 
 def _secrets(account: Account) -> Iterator[str]:
-    manager = account.aws.client("secretsmanager")
-    for page in manager.get_paginator("list_secrets").paginate(IncludePlannedDeletion=True):
-        for secret in page["SecretList"]:
-            versions = len(secret.get("SecretVersionsToStages", {}))
-            yield f"secret {secret['Name']} {versions} version{' deleted' if 'DeletedDate' in secret else ''}"
+    for secret in _all_secrets(account):
+        versions = len(secret.get("SecretVersionsToStages", {}))
+        yield f"secret {secret['Name']} {versions} version{' deleted' if 'DeletedDate' in secret else ''}"
+
+
+def _all_secrets(account: Account) -> Iterator[dict[str, Any]]:
+    pages = account.aws.client("secretsmanager").get_paginator("list_secrets").paginate(IncludePlannedDeletion=True)
+    for page in pages:
+        yield from page["SecretList"]
 
 
 def _storage(account: Account) -> Iterator[str]:

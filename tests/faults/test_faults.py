@@ -1,0 +1,51 @@
+"""A sample of the faults, of every kind and from everywhere, and two clusters that are deployed at the same time."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.faults.cases import all_cases, spread
+from tests.faults.injection import KINDS, OF_FUNCTIONS, Case, Place
+
+ROOT = Path(__file__).parents[2]
+MACHINE = "benchwright-deploy"
+
+
+@pytest.mark.root
+@pytest.mark.timeout(400)
+def test_every_kind_of_fault_is_absorbed_or_named_and_leaves_what_a_clean_deployment_leaves(
+    tmp_path: Path,
+) -> None:
+    command = [sys.executable, "-m", "tests.faults", "--sample", "14", "--full", "0", "--report", str(tmp_path)]
+    done = subprocess.run(
+        command, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=380, check=False
+    )
+    assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-4000:]
+    report: dict[str, Any] = json.loads((tmp_path / "report.json").read_text())
+    assert {row["kind"] for row in report["each"]} == set(KINDS)
+    summary = {name: report[name] for name in ("lost", "leaked", "orphans", "disagreements")}
+    assert (report["converged"], summary) == (report["cases"], dict.fromkeys(summary, 0))
+
+
+def test_a_function_meets_every_kind_at_its_first_and_its_last_call_and_a_state_is_stopped() -> None:
+    states = [("Validate input", True), ("Resolve plan", True), ("Done", False)]
+    found = all_cases({("Build", "s3:GetObject"): 3, ("rehearsal", "s3:GetObject"): 9}, states, ["Build"], MACHINE)
+    calls = [Case(kind, Place("Build", "s3:GetObject", count)) for kind in OF_FUNCTIONS for count in (1, 3)]
+    calls.remove(Case("outage", Place("Build", "s3:GetObject", 3)))
+    assert found == [
+        *calls,
+        *(Case("aborted", Place(MACHINE, state)) for state in ("Validate input", "Resolve plan", "Done")),
+        Case("lock lost", Place(MACHINE, "Resolve plan")),
+        Case("two at once", Place(MACHINE, "start")),
+    ]
+
+
+def test_a_sample_is_the_same_each_time_and_has_every_kind() -> None:
+    cases = [Case(kind, Place(f"caller {number}", "s3:GetObject")) for number in range(40) for kind in OF_FUNCTIONS]
+    sample = spread(cases, 20)
+    assert sample == spread(cases, 20)
+    assert (len(sample), {case.kind for case in sample}) == (20, set(OF_FUNCTIONS))

@@ -279,6 +279,10 @@ def _patch_start(parser_backend: Any) -> None:
             )
         if name is not None and not re.fullmatch(r"""[^\s<>{}\[\]?*"#%\\^|~`$&,;:/\x00-\x1f\x7f-\x9f]{1,80}""", name):
             raise ServiceError("InvalidName", f"Invalid Name: '{name}'")
+        try:
+            json.loads(text)
+        except ValueError as error:
+            raise ServiceError("InvalidExecutionInput", f"Invalid State Machine Execution Input: '{error}'") from error
         return original(self, state_machine_arn, name or str(uuid.uuid4()), text, *rest)
 
     parser_backend.start_execution = start_execution

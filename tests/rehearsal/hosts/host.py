@@ -115,13 +115,19 @@ class Host:
         return self._pid
 
     def run(
-        self, script: str, *, environment: Mapping[str, str] | None = None, timeout: float, user: str = "root"
+        self,
+        script: str,
+        *,
+        environment: Mapping[str, str] | None = None,
+        timeout: float,
+        user: str = "root",
+        directory: str = "",
     ) -> Completed:
         """Run a script as the SSM agent and cloud-init do: from a file, whose first line may name the interpreter (`sh`
         otherwise).
 
-        The environment is a fresh one plus `environment`; `timeout` is in seconds of the wall clock, and ends the
-        script with all its children, except what became a daemon.
+        It runs in `directory`, or in the root. The environment is a fresh one plus `environment`; `timeout` is in
+        seconds of the wall clock, and ends the script with all its children, except what became a daemon.
         """
         if not self._pid:
             return Completed(255, "", f"{self.name} is not running\n")
@@ -133,7 +139,7 @@ class Host:
             script_file = Path(file.name)
             script_file.chmod(0o700)
             seen = REHEARSAL / "host" / script_file.name
-            command = ["/bin/sh", "-c", str(seen)]
+            command = [*(["env", "-C", directory] if directory else []), "/bin/sh", "-c", str(seen)]
             if user != "root":
                 script_file.chmod(0o755)
                 command = ["runuser", "-u", user, "--", *command]

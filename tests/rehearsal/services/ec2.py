@@ -115,13 +115,15 @@ class Machine:
             }
         return self._credentials or {}
 
-    def run(self, script: str, *, environment: Mapping[str, str] | None = None, timeout: float) -> Completed:
+    def run(
+        self, script: str, *, environment: Mapping[str, str] | None = None, timeout: float, directory: str = ""
+    ) -> Completed:
         """Run a script on the host, as root; a host that is no more answers with exit status 255."""
         host = self.host
         if host is None:
             return Completed(255, "", f"{self.id} is not running\n")
         with self._aws.clock.busy():
-            return host.run(script, environment=environment or {}, timeout=timeout)
+            return host.run(script, environment=environment or {}, timeout=timeout, directory=directory)
 
 
 class Machines:

@@ -373,6 +373,7 @@ def run_steps(
                 "AWS_SSM_EXECUTION_ID": execution,
             },
             timeout=run.step.timeout,
+            directory=run.step.directory,
         )
         run.ended = aws.clock.datetime()
         run.stdout, run.stderr = completed.stdout, completed.stderr

@@ -30,6 +30,7 @@ def install(aws: LocalAws) -> None:
         manager.create_document,
         manager.update_document,
         manager.describe_instance_information,
+        manager.start_session,
         manager.add_tags_to_resource,
         manager.remove_tags_from_resource,
         manager.list_tags_for_resource,
@@ -141,6 +142,11 @@ class SystemsManager:
             else:
                 raise ServiceError("InvalidInstanceInformationFilterValue", f"The rehearsal knows no filter {key}.")
         return page(call, "InstanceInformationList", [self._shown(machine) for machine in machines])
+
+    def start_session(self, call: Call) -> dict[str, Any]:
+        """As for a node whose agent reaches no Session Manager: there is none here."""
+        message = f"{call['Target']} is not connected. The rehearsal runs commands on nodes, and has no sessions."
+        raise ServiceError("TargetNotConnected", message)
 
     def _shown(self, machine: Machine) -> dict[str, Any]:
         return {

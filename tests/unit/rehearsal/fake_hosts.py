@@ -32,7 +32,13 @@ class FakeHost:
     stopped: bool = False
 
     def run(
-        self, script: str, *, environment: Mapping[str, str] | None = None, timeout: float, user: str = "root"
+        self,
+        script: str,
+        *,
+        environment: Mapping[str, str] | None = None,
+        timeout: float,
+        user: str = "root",
+        directory: str = "",
     ) -> Completed:
         assert user == "root"
         path = self.files / ".script"
@@ -42,7 +48,7 @@ class FakeHost:
         try:
             done = subprocess.run(
                 ["/bin/sh", "-c", str(path)],
-                cwd=self.files,
+                cwd=directory or self.files,
                 env={**search, **(environment or {})},
                 capture_output=True,
                 text=True,

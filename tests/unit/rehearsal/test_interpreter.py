@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.rehearsal.interpreter import check_definition
+from tests.rehearsal.server import ServiceError
 from tests.workflow.workflow import Function, Workflow, workflows
 
 
@@ -140,6 +141,16 @@ def test_a_result_above_256_kib_cannot_be_caught_by_states_all(workflow: Workflo
 def test_an_input_above_256_kib_is_refused(workflow: Workflow) -> None:
     with pytest.raises(Exception, match="less than or equal to 262144"):
         workflow.run(machine({"End": {"Type": "Succeed"}}), "x" * 262_143)
+
+
+def test_an_input_that_is_no_json_is_refused(workflow: Workflow) -> None:
+    from tests.rehearsal import interpreter
+
+    arn = workflow.start(machine({"End": {"Type": "Succeed"}}), {}).state_machine_arn
+    region, account = arn.split(":")[3:5]
+    with pytest.raises(ServiceError, match="Invalid State Machine Execution Input: 'Expecting value") as refused:
+        interpreter.backend(account, region).start_execution(arn, None, "not json")
+    assert refused.value.code == "InvalidExecutionInput"
 
 
 def test_stopping_keeps_error_and_cause_and_ends_a_wait_at_once(workflow: Workflow) -> None:

@@ -156,6 +156,17 @@ def test_a_script_without_shebang_runs_in_sh(aws: LocalAws, client: Any, node: s
     assert invocation["CommandPlugins"][0]["Output"] == "none\n"
 
 
+def test_amazons_document_runs_commands_in_the_directory_that_is_wished(aws: LocalAws, client: Any, node: str) -> None:
+    wished = {"commands": ["pwd", "echo two"], "workingDirectory": ["/usr"]}
+    invocation = run(aws, "AWS-RunShellScript", node, Parameters=wished)[node]
+    assert invocation["CommandPlugins"][0]["Output"] == "/usr\ntwo\n"
+
+
+def test_there_are_no_sessions(client: Any, node: str) -> None:
+    with pytest.raises(client.exceptions.TargetNotConnected, match=f"{node} is not connected"):
+        client.start_session(Target=node)
+
+
 def test_failures_and_time_outs_are_told_apart(aws: LocalAws, client: Any, node: str) -> None:
     failed = run(aws, document(client, "echo no >&2; exit 3", "failing"), node)[node]
     assert (failed["Status"], failed["StatusDetails"], failed["CommandPlugins"][0]["ResponseCode"]) == (

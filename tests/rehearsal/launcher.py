@@ -18,6 +18,9 @@ PR_SET_PDEATHSIG: Final = 1
 SIOCSIFFLAGS: Final = 0x8914
 IFF_UP: Final = 0x1
 
+INTERRUPTED: Final = 128 + signal.SIGINT
+"""Exit code of work that ended with a KeyboardInterrupt."""
+
 SCRATCH_CANDIDATES: Final = ("/media", "/srv")
 """Neither /mnt nor /opt: processes of functions have mounts of their own there."""
 
@@ -128,7 +131,7 @@ def _work(work: Callable[[Path], int], scratch: Path) -> NoReturn:
     try:
         code = work(scratch)
     except KeyboardInterrupt:
-        code = 130
+        code = INTERRUPTED
     except SystemExit as ended:
         code = ended.code if isinstance(ended.code, int) else 1
     except BaseException:

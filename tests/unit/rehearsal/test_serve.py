@@ -1,0 +1,112 @@
+"""`make serve` before it starts anything: one at a time, on a port that is free, for those who may."""
+
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.rehearsal import invitation, launcher, serve
+
+ROOT = Path(__file__).resolve().parents[3]
+HOLDER = """
+import os, pathlib, sys, time
+from tests.rehearsal import serve
+serve.BUILD, serve.LOCK, serve.ENVIRONMENT = (pathlib.Path(name) for name in sys.argv[1:])
+with serve.only_instance():
+    serve.write_environment({"A": "1"})
+    if os.fork() == 0:
+        time.sleep(1.5)
+        os._exit(0)
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.fixture
+def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name, path in (("BUILD", ""), ("LOCK", "serve.lock"), ("ENVIRONMENT", "serve.env")):
+        monkeypatch.setattr(serve, name, tmp_path / path)
+    return tmp_path
+
+
+@pytest.fixture
+def holder(build: Path) -> subprocess.Popen[str]:
+    """Another instance, with a process of its own that outlives it by a second and a half."""
+    command = [sys.executable, "-c", HOLDER, build, serve.LOCK, serve.ENVIRONMENT]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "held\n"
+    return process
+
+
+def test_a_second_instance_is_refused_and_the_first_is_named(holder: subprocess.Popen[str]) -> None:
+    began = time.monotonic()
+    sentence = f"`make serve` already runs here, as process {holder.pid}: `kill {holder.pid}` ends it."
+    with pytest.raises(serve.NotServedError) as refused, serve.only_instance():
+        pass
+    assert str(refused.value) == sentence
+    assert time.monotonic() - began < 1
+    assert serve.ENVIRONMENT.exists()
+    holder.kill()
+    holder.communicate()
+
+
+def test_after_a_kill_the_next_waits_for_the_last_process_and_clears_away(holder: subprocess.Popen[str]) -> None:
+    holder.send_signal(signal.SIGKILL)
+    holder.wait()
+    assert serve.ENVIRONMENT.exists()
+    with serve.only_instance():
+        assert serve.LOCK.read_text() == str(os.getpid())
+        assert not serve.ENVIRONMENT.exists()
+    holder.communicate()
+
+
+def test_a_port_that_is_taken_is_refused_in_one_sentence() -> None:
+    with launcher.listening("127.0.0.1") as other:
+        taken = other.getsockname()[1]
+        with pytest.raises(serve.NotServedError) as refused:
+            serve.Sockets.open(taken)
+    assert str(refused.value) == f"Port {taken} of 127.0.0.1 is in use by another program."
+
+
+def test_what_a_shell_sources_is_what_was_written(build: Path) -> None:
+    values = {"PGSSLROOTCERT": "/a folder/ca.pem", "AWS_ENDPOINT_URL": "http://localhost:1", "QUOTE": "it's $HOME"}
+    serve.write_environment(values)
+    shown = f"source {shlex.quote(str(serve.ENVIRONMENT))}; exec env -0"
+    done = subprocess.run(["bash", "-c", shown], env={}, capture_output=True, text=True, timeout=10, check=True)
+    variables = dict(line.partition("=")[::2] for line in done.stdout.strip("\0").split("\0"))
+    assert {name: variables.get(name) for name in values} == values
+    assert [path.name for path in build.iterdir()] == ["serve.env"]
+
+
+@pytest.mark.parametrize("wanted", ["--port 0", "--port 65536", "--port x", "--speed 0", "--parameters nowhere.json"])
+def test_misuse_is_refused(wanted: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        serve.options(wanted.split())
+    assert ended.value.code == serve.EXIT_MISUSE
+    assert f"error: argument {wanted.split(maxsplit=1)[0]}: " in capsys.readouterr().err
+
+
+def test_without_root_one_sentence_names_the_remedy(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    handlers = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)]
+    assert serve.main([]) == serve.EXIT_MISUSE
+    for number, handler in zip((signal.SIGTERM, signal.SIGHUP), handlers, strict=True):
+        signal.signal(number, handler)
+    told = capsys.readouterr().err
+    assert (told.count("\n"), "sudo make serve" in told) == (1, True)
+
+
+def test_what_to_type_begins_with_the_environment_and_an_execution() -> None:
+    first, *_ = invitation.chapters("benchwright", "build/serve.env").values()
+    assert first == [
+        "source build/serve.env",
+        "aws stepfunctions start-execution --state-machine-arn $DEPLOY_STATE_MACHINE_ARN",
+    ]

@@ -21,13 +21,16 @@ TYPED := $(wildcard layers/benchwright/benchwright functions tests/documentation
 TEMPLATES := $(wildcard template.yaml infra/*.yaml)
 PIP_INSTALL := -m pip install --quiet --require-hashes --timeout 60 --retries 5
 
-.PHONY: help rehearse faults bench test lint lint-python lint-templates lint-security tests judges tools build docs docs-recording format clean
+.PHONY: help rehearse serve faults bench test lint lint-python lint-templates lint-security tests judges tools build docs docs-recording format clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 rehearse: $(VENV) ## one deployment from nothing, offline, as root; options in ARGS="…" (ARGS=--help lists them)
 	@python -m tests.rehearsal $(ARGS)
+
+serve: $(VENV) ## the same local AWS, kept up for the AWS CLI and psql of other terminals; options in ARGS="…", too
+	@exec python -m tests.rehearsal.serve $(ARGS)
 
 faults: $(VENV) ## every fault at every place of a deployment, as root; ARGS="--sample N" for some of them
 	@python -m tests.faults $(ARGS)

@@ -14,16 +14,16 @@ from typing import Final
 from rich.console import Console
 
 from tests.faults import account, cases, forks, report
-from tests.faults.deployment import Outcome
-from tests.faults.injection import Case
+from tests.faults.deployment import BEFORE, Outcome
+from tests.faults.injection import Case, Place
 from tests.rehearsal import application, launcher
 
 FULL_SAMPLE: Final = 20
 WIDTH: Final = 160
 """Columns where there is no terminal to ask."""
 
-type Results = tuple[Outcome, list[Outcome]]
-"""The deployment without a fault, and the cases."""
+type Results = tuple[report.Clean, list[Outcome]]
+"""The deployments without a fault, and the cases."""
 
 
 def main() -> int:
@@ -47,7 +47,7 @@ def main() -> int:
     clean, outcomes = in_namespaces(None)
     result = report.Report.of(outcomes, clean)
     result.wall_s = round(time.monotonic() - began, 1)
-    chosen = cases.spread([outcome.case for outcome in outcomes if outcome.case], wanted.full)
+    chosen = cases.spread([outcome.case for outcome in outcomes], wanted.full)
     if chosen:
         console.print(f"{len(chosen)} of them again, on the full rehearsal")
         clean, outcomes = in_namespaces(chosen)
@@ -74,17 +74,20 @@ def run_part(wanted: argparse.Namespace, scratch: Path, console: Console) -> int
     given: list[Case] | None = pickle.loads(wanted.part.read_bytes())
     with console.status("Installing the application"):
         installed = account.install(scratch, full=given is not None)
-    (clean,) = forks.run(installed, [None], 1, None)
-    console.print(f"The deployment without a fault took {clean.seconds:.1f} s")
-    if clean.problems:
-        console.print(*clean.problems, sep="\n")
+    deployments = [case.place.deployment for case in given] if given else list(BEFORE)
+    unharmed = [Case("none", Place("", "", deployment=deployment)) for deployment in dict.fromkeys(deployments)]
+    clean = {outcome.case.place.deployment: outcome for outcome in forks.run(installed, unharmed, 1, {})}
+    for deployment, outcome in clean.items():
+        console.print(f"{deployment}, without a fault: {outcome.seconds:.1f} s", *outcome.problems)
+    if any(outcome.problems for outcome in clean.values()):
         return 1
-    chosen = (
-        [cases.at_its_last(case, clean.counts) for case in given] if given else wanted_cases(wanted, installed, clean)
-    )
-    workers = 1 if given else wanted.workers
+    worlds = {deployment: outcome.world for deployment, outcome in clean.items() if outcome.world}
+    if given:
+        chosen, workers = [cases.at_its_last(case, clean[case.place.deployment].counts) for case in given], 1
+    else:
+        chosen, workers = wanted_cases(wanted, installed, clean), wanted.workers
     outcomes: list[Outcome] = []
-    for outcome in forks.run(installed, chosen, workers, clean.world):
+    for outcome in forks.run(installed, chosen, workers, worlds):
         outcomes.append(outcome)
         report.show_progress(console, outcome, clean, len(outcomes), len(chosen))
     results: Results = clean, outcomes
@@ -92,9 +95,10 @@ def run_part(wanted: argparse.Namespace, scratch: Path, console: Console) -> int
     return 0
 
 
-def wanted_cases(wanted: argparse.Namespace, installed: account.Account, clean: Outcome) -> list[Case]:
+def wanted_cases(wanted: argparse.Namespace, installed: account.Account, clean: report.Clean) -> list[Case]:
     machine = installed.application.machine("deploy").rpartition(":")[2]
-    chosen = cases.all_cases(clean.counts, clean.states, installed.application.functions.values(), machine)
+    first, functions = clean["first"], installed.application.functions.values()
+    chosen = cases.all_cases(first.counts, first.states, functions, machine, clean["change"].counts)
     chosen = [case for case in chosen if wanted.place in str(case) and (not wanted.kind or case.kind in wanted.kind)]
     return cases.spread(chosen, wanted.sample) if wanted.sample else chosen
 

@@ -1,23 +1,41 @@
 """Which faults there are: every kind at the first and the last call of everybody, and a stop in every state."""
 
+import dataclasses
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from tests.faults.deployment import LOCKED
-from tests.faults.injection import OF_CLOUDFORMATION, OF_FUNCTIONS, OF_MACHINE, OF_NODES, Case, Kind, Place
+from tests.faults.injection import (
+    OF_CLOUDFORMATION,
+    OF_FUNCTIONS,
+    OF_MACHINE,
+    OF_NODES,
+    Case,
+    Deployment,
+    Kind,
+    Place,
+)
+
+type Counts = Mapping[tuple[str, str], int]
 
 
 def all_cases(
-    counts: Mapping[tuple[str, str], int], states: Iterable[tuple[str, bool]], functions: Iterable[str], machine: str
+    counts: Counts, states: Iterable[tuple[str, bool]], functions: Iterable[str], machine: str, change: Counts
 ) -> list[Case]:
-    """From one clean deployment: how often who called what, and the states that it entered, tasks or not."""
+    """From a clean first deployment: how often who called what, and the states that it entered, tasks or not. Of a
+    change that comes after it only what a first deployment never calls.
+    """
     kinds = {"cloudformation": OF_CLOUDFORMATION, "node": OF_NODES, machine: OF_MACHINE}
     kinds |= dict.fromkeys(functions, OF_FUNCTIONS)
+    calls: list[tuple[Deployment, tuple[str, str], int]] = [
+        *(("first", call, count) for call, count in sorted(counts.items())),
+        *(("change", call, count) for call, count in sorted(change.items()) if call not in counts),
+    ]
     cases = [
-        Case(kind, place)
-        for (caller, operation), count in sorted(counts.items())
+        Case(kind, Place(caller, operation, occurrence, deployment))
+        for deployment, (caller, operation), count in calls
         for kind in kinds.get(caller, ())
-        for place in _first_and_last(caller, operation, count, kind)
+        for occurrence in _first_and_last(caller, count, kind)
     ]
     entered = dict(states)
     tasks = [state for state, is_task in entered.items() if is_task]
@@ -27,18 +45,18 @@ def all_cases(
     return [*cases, Case("two at once", Place(machine, "start"))]
 
 
-def _first_and_last(caller: str, operation: str, count: int, kind: Kind) -> Iterator[Place]:
-    yield Place(caller, operation)
+def _first_and_last(caller: str, count: int, kind: Kind) -> Iterator[int]:
+    yield 1
     # What CloudFormation asks many times it asks of many resources: one of them is as good as another.
     if count > 1 and kind != "outage" and caller != "cloudformation":
-        yield Place(caller, operation, count)
+        yield count
 
 
-def at_its_last(case: Case, counts: Mapping[tuple[str, str], int]) -> Case:
+def at_its_last(case: Case, counts: Counts) -> Case:
     """The same case where loops look more, or less, often: a last call stays the last one."""
     place = case.place
     last = counts.get((place.caller, place.operation), place.occurrence)
-    return case if place.occurrence == 1 else Case(case.kind, Place(place.caller, place.operation, last))
+    return case if place.occurrence == 1 else Case(case.kind, dataclasses.replace(place, occurrence=last))
 
 
 def kind_of(case: Case) -> Kind:

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from tests.faults import world
 from tests.faults.account import Account
-from tests.faults.injection import Case, Injection, OnEntering, kill_in
+from tests.faults.injection import Case, Deployment, Injection, OnEntering, kill_in
 from tests.faults.world import World
 from tests.rehearsal.run import live_history, named_errors
 
@@ -18,6 +18,13 @@ PATIENCE: Final = 150
 SETTLING_SECONDS: Final = 120
 """AWS seconds in which what goes on in the background comes to its end: nodes that leave, associations that run."""
 THIEF: Final = "arn:aws:states:us-east-1:123456789012:execution:benchwright-deploy:another"
+BEFORE: Final[dict[Deployment, tuple[Any, ...]]] = {"first": (), "change": ({}, {"r_versions": ["4.5.1"]})}
+"""The inputs of the deployments that come before the one with the fault."""
+INPUT: Final[dict[Deployment, Any]] = {
+    "first": {},
+    "change": {"r_versions": ["4.4.3"], "database": {"max_capacity": 9}},
+}
+PUT_OFF: Final = "The next deployment tries again."
 LOCKED: Final = "Resolve plan"
 """The first state that needs the lock."""
 
@@ -29,13 +36,15 @@ class Ended:
     status: str
     error: str = ""
     cause: str = ""
+    put_off: bool = False
+    """Whether it says that something remains for the next deployment: an old image that could not be retired."""
 
 
 @dataclass
 class Outcome:
     """What one case showed. `problems` is empty where every deployment ended as it should."""
 
-    case: Case | None
+    case: Case
     first: Ended
     second: Ended | None = None
     happened: bool = True
@@ -63,45 +72,48 @@ class Outcome:
         return sorted(f"{arn} was made anew" for arn, version in self.before.secrets.items() if now.get(arn) != version)
 
 
-def run(account: Account, case: Case | None, clean: World | None) -> Outcome:
-    """Deploy with the fault of a case; where that fails or is stopped, deploy again with the same input."""
+def run(account: Account, case: Case, clean: World | None) -> Outcome:
+    """Deploy with the fault of a case; where that fails, is stopped or puts something off, deploy again likewise."""
     began = time.monotonic()
     functions = frozenset(account.application.functions.values())
     injection = Injection(case, functions, kill_in(account.aws.functions))
     account.aws.server.faults = account.aws.faults = injection
-    outcome = _two_at_once(account, clean) if case and clean and case.kind == "two at once" else None
-    outcome = outcome or _with_fault(account, case, injection)
+    if case.kind == "two at once" and clean:
+        outcome = _two_at_once(account, case, clean)
+    else:
+        outcome = _with_fault(account, case, injection)
     account.aws.clock.wait(SETTLING_SECONDS)
-    outcome.case = case
     outcome.world = world.look(account)
     outcome.problems += _problems(outcome)
     outcome.seconds = round(time.monotonic() - began, 2)
     return outcome
 
 
-def _with_fault(account: Account, case: Case | None, injection: Injection) -> Outcome:
-    started: list[str] = []
+def _with_fault(account: Account, case: Case, injection: Injection) -> Outcome:
+    for content in BEFORE[case.place.deployment]:
+        deploy(account, content, [])
+    content, started = INPUT[case.place.deployment], list[str]()
     hook = None
-    if case and case.kind == "aborted":
+    if case.kind == "aborted":
         hook = OnEntering(case.place.operation, lambda: _stop(account, started))
-    if case and case.kind == "lock lost":
+    if case.kind == "lock lost":
         hook = OnEntering(case.place.operation, lambda: _steal(account, injection))
     injection.begin()
-    first = deploy(account, {}, started)
+    first = deploy(account, content, started)
     injection.end()
-    outcome = Outcome(case, first, happened=hook.happened if hook else injection.happened or case is None)
+    outcome = Outcome(case, first, happened=hook.happened if hook else injection.happened or case.kind == "none")
     outcome.counts, outcome.states = dict(injection.counts), _states(started[0])
     outcome.before = world.glance(account)
     if injection.changes:
         outcome.problems.append(f"changed without the lock: {', '.join(injection.changes)}")
-    if case and case.kind == "lock lost" and outcome.before.held != (THIEF,):
+    if case.kind == "lock lost" and outcome.before.held != (THIEF,):
         outcome.problems.append(f"the lock was taken from who held it: {outcome.before.held}")
-    if first.status != "SUCCEEDED" or (case and case.kind == "lock lost"):
-        outcome.second = deploy(account, {}, started)
+    if first.status != "SUCCEEDED" or first.put_off or case.kind == "lock lost":
+        outcome.second = deploy(account, content, started)
     return outcome
 
 
-def _two_at_once(account: Account, clean: World) -> Outcome:
+def _two_at_once(account: Account, case: Case, clean: World) -> Outcome:
     """Two clusters in one account, at the same time."""
     base = world.look(account)
     ended: dict[str, Ended] = {}
@@ -114,7 +126,7 @@ def _two_at_once(account: Account, clean: World) -> Outcome:
         thread.start()
     for thread in threads:
         thread.join()
-    outcome = Outcome(None, ended["one"], ended["two"])
+    outcome = Outcome(case, ended["one"], ended["two"])
     outcome.expected = base.with_clusters(clean, "workbench", ["one", "two"])
     return outcome
 
@@ -130,7 +142,8 @@ def deploy(account: Account, content: Any, started: list[str]) -> Ended:
         if time.monotonic() > deadline:
             return Ended("HANGS", cause=f"after {PATIENCE} s still in {_states(arn)[-3:]}")
         time.sleep(0.02)
-    return Ended(execution.status, execution.error or "", execution.cause or "")
+    put_off = any(PUT_OFF in warning for warning in (execution.output or {}).get("warnings", []))
+    return Ended(execution.status, execution.error or "", execution.cause or "", put_off)
 
 
 def _execution(arn: str) -> Any:
@@ -174,7 +187,7 @@ def _states(execution: str) -> list[tuple[str, bool]]:
 
 def _problems(outcome: Outcome) -> Iterator[str]:
     """Why the deployments of a case are not what they should be; what the world lacks or has too much is told apart."""
-    kind = outcome.case.kind if outcome.case else ""
+    kind = outcome.case.kind
     if not outcome.happened:
         yield "the fault never happened"
     if outcome.first.status not in ("SUCCEEDED", "FAILED", *(("ABORTED",) if kind == "aborted" else ())):

@@ -1,20 +1,23 @@
 """Cases in forks of the process in which the application is installed: so many at once, each on its own."""
 
+import dataclasses
 import os
 import pickle
 import select
 import signal
 import time
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from tests.faults import deployment
 from tests.faults.account import Account
 from tests.faults.deployment import Outcome
-from tests.faults.injection import Case, Place
+from tests.faults.injection import Case, Deployment
 from tests.faults.world import World
+
+type Worlds = Mapping[Deployment, World]
 
 PATIENCE: Final = 600
 """Wall seconds that one case may take."""
@@ -22,8 +25,8 @@ TRIES: Final = 3
 """How often a case is tried whose place the deployment did not come to: how often a loop looks may differ."""
 
 
-def run(account: Account, cases: Sequence[Case | None], workers: int, clean: World | None) -> Iterator[Outcome]:
-    """The outcomes, as the cases end. None is the case without a fault."""
+def run(account: Account, cases: Sequence[Case], workers: int, clean: Worlds) -> Iterator[Outcome]:
+    """The outcomes, as the cases end; `clean` are the worlds that clean deployments left."""
     waiting = [(case, 1) for case in reversed(cases)]
     running: dict[int, Running] = {}
     while waiting or running:
@@ -50,7 +53,7 @@ def run(account: Account, cases: Sequence[Case | None], workers: int, clean: Wor
 class Running:
     """A case in its own process."""
 
-    case: Case | None
+    case: Case
     attempt: int
     process: int
     output: int
@@ -58,7 +61,7 @@ class Running:
     received: bytearray = field(default_factory=bytearray)
 
     @classmethod
-    def start(cls, account: Account, case: Case | None, attempt: int, clean: World | None) -> "Running":
+    def start(cls, account: Account, case: Case, attempt: int, clean: Worlds) -> "Running":
         reading, writing = os.pipe()
         process = os.fork()
         if process == 0:
@@ -88,19 +91,19 @@ class Running:
 
     def again(self, outcome: Outcome) -> Case | None:
         """The same case at the last call that this deployment made, where it did not come to the one that was meant."""
-        if outcome.happened or self.case is None or self.attempt == TRIES:
+        if outcome.happened or self.attempt == TRIES:
             return None
         place = self.case.place
         count = outcome.counts.get((place.caller, place.operation), 0)
-        return Case(self.case.kind, Place(place.caller, place.operation, count)) if count else None
+        return Case(self.case.kind, dataclasses.replace(place, occurrence=count)) if count else None
 
 
-def _run(account: Account, case: Case | None, clean: World | None, writing: int) -> None:
+def _run(account: Account, case: Case, clean: Worlds, writing: int) -> None:
     """In the fork: the case, and the end of the fork."""
     code = 1
     try:
         account.wake()
-        outcome = deployment.run(account, case, clean)
+        outcome = deployment.run(account, case, clean.get(case.place.deployment))
         with os.fdopen(writing, "wb") as pipe:
             pickle.dump(outcome, pipe)
         code = 0

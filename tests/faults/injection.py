@@ -22,7 +22,11 @@ type Kind = Literal[
     "aborted",
     "lock lost",
     "two at once",
+    "none",
 ]
+
+type Deployment = Literal["first", "change"]
+"""From nothing; or of another configuration to a cluster that was changed before, so that an image is retired."""
 
 KINDS: Final[dict[Kind, str]] = {
     "throttled": "a call is throttled until the SDK gives up",
@@ -76,9 +80,11 @@ class Place:
     caller: str
     operation: str
     occurrence: int = 1
+    deployment: Deployment = "first"
 
     def __str__(self) -> str:
-        return f"{self.caller} {self.operation} #{self.occurrence}"
+        where = "" if self.deployment == "first" else f" of a {self.deployment}"
+        return f"{self.caller} {self.operation}{where} #{self.occurrence}"
 
 
 @dataclass(frozen=True)

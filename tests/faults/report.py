@@ -3,7 +3,7 @@
 import dataclasses
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,10 @@ from rich.table import Table
 from rich.text import Text
 
 from tests.faults.deployment import Outcome, compare
-from tests.faults.injection import KINDS
+from tests.faults.injection import KINDS, Deployment
+
+type Clean = Mapping[Deployment, Outcome]
+"""The deployments without a fault."""
 
 
 @dataclass
@@ -43,9 +46,9 @@ class Row:
         return self.first, self.second, self.converged
 
     @classmethod
-    def of(cls, outcome: Outcome, clean: Outcome) -> "Row":
-        assert outcome.case and clean.world
-        found = compare(outcome, clean.world) if outcome.world else {"lost": [], "leaked": [], "orphans": []}
+    def of(cls, outcome: Outcome, clean: Clean) -> "Row":
+        world = clean[outcome.case.place.deployment].world
+        found = compare(outcome, world) if outcome.world and world else {"lost": [], "leaked": [], "orphans": []}
         return cls(
             case=str(outcome.case),
             kind=outcome.case.kind,
@@ -68,7 +71,7 @@ class Report:
     disagreements: list[str] = field(default_factory=list)
 
     @classmethod
-    def of(cls, outcomes: Iterable[Outcome], clean: Outcome) -> "Report":
+    def of(cls, outcomes: Iterable[Outcome], clean: Clean) -> "Report":
         return cls([Row.of(outcome, clean) for outcome in outcomes])
 
     def compare_with(self, full: "Report") -> None:
@@ -136,7 +139,7 @@ def _counted(rows: list[Row]) -> list[str]:
     ]
 
 
-def show_progress(console: Console, outcome: Outcome, clean: Outcome, number: int, total: int) -> None:
+def show_progress(console: Console, outcome: Outcome, clean: Clean, number: int, total: int) -> None:
     row = Row.of(outcome, clean)
     sign = "ok" if row.converged else "NOT CONVERGED"
     ends = " -> ".join(filter(None, (row.first, row.second)))

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.faults.cases import all_cases, spread
-from tests.faults.injection import KINDS, OF_FUNCTIONS, Case, Place
+from tests.faults.injection import KINDS, OF_FUNCTIONS, OF_NODES, Case, Place
 
 ROOT = Path(__file__).parents[2]
 MACHINE = "benchwright-deploy"
@@ -33,11 +33,13 @@ def test_every_kind_of_fault_is_absorbed_or_named_and_leaves_what_a_clean_deploy
 
 def test_a_function_meets_every_kind_at_its_first_and_its_last_call_and_a_state_is_stopped() -> None:
     states = [("Validate input", True), ("Resolve plan", True), ("Done", False)]
-    found = all_cases({("Build", "s3:GetObject"): 3, ("rehearsal", "s3:GetObject"): 9}, states, ["Build"], MACHINE)
+    counts = {("Build", "s3:GetObject"): 3, ("rehearsal", "s3:GetObject"): 9}
+    found = all_cases(counts, states, ["Build"], MACHINE, counts | {("node", "s3:PutObject"): 1})
     calls = [Case(kind, Place("Build", "s3:GetObject", count)) for kind in OF_FUNCTIONS for count in (1, 3)]
     calls.remove(Case("outage", Place("Build", "s3:GetObject", 3)))
     assert found == [
         *calls,
+        *(Case(kind, Place("node", "s3:PutObject", 1, "change")) for kind in OF_NODES),
         *(Case("aborted", Place(MACHINE, state)) for state in ("Validate input", "Resolve plan", "Done")),
         Case("lock lost", Place(MACHINE, "Resolve plan")),
         Case("two at once", Place(MACHINE, "start")),

@@ -89,6 +89,8 @@ def _images(account: Account) -> Iterator[str]:
         yield f"component {component['name']} {component['version']}"
     for image in client("ec2").describe_images(Owners=["self"])["Images"]:
         yield f"AMI {image['Name']} {image['State']}"
+    for snapshot in client("ec2").describe_snapshots(OwnerIds=[account.aws.account])["Snapshots"]:
+        yield f"snapshot {snapshot['State']}"
 
 
 def _stacks(account: Account) -> Iterator[str]:

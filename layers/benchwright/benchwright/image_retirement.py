@@ -8,10 +8,13 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from benchwright.errors import error_code
 from benchwright.observability import client, logger
 
 # The image in use and the one before it: a bad new image can be answered with image.ami of the old one.
 KEPT = 2
+# Of DeregisterImage, DeleteSnapshotResults: what leaves nothing behind that is ours to remove.
+DELETED = frozenset({"success", "skipped"})
 
 
 @dataclass(frozen=True)
@@ -82,24 +85,39 @@ def template_images(versions: Iterable[Mapping[str, Any]], application: str) -> 
 
 
 def retire(candidate: Candidate) -> str:
-    """Remove an image: the AMI, then its snapshots, then Image Builder's record. Returns a warning, or an empty text.
+    """Remove an image: the AMI with its snapshots, then Image Builder's record. Returns a warning, or an empty text.
 
-    Snapshots can only go after the AMI that uses them. Failing here is no reason to fail a verified deployment.
+    The record goes last: whatever ends this half-way, the next deployment finds the image by it and goes on. For the
+    same reason AMI and snapshots go in one call: nobody could tell the snapshots of an AMI that is gone.
+    Failing here is no reason to fail a verified deployment.
     """
-    ec2 = client("ec2")
     try:
-        images = ec2.describe_images(ImageIds=[candidate.ami])["Images"]
-        snapshots = [
-            mapping["Ebs"]["SnapshotId"]
-            for image in images
-            for mapping in image.get("BlockDeviceMappings", [])
-            if mapping.get("Ebs", {}).get("SnapshotId")
-        ]
-        ec2.deregister_image(ImageId=candidate.ami)
-        for snapshot in snapshots:
-            ec2.delete_snapshot(SnapshotId=snapshot)
-        client("imagebuilder").delete_image(imageBuildVersionArn=candidate.arn)
+        kept = _deregister(candidate.ami)
+        _forget(candidate.arn)
     except (ClientError, BotoCoreError) as error:
         logger.warning("image not retired", ami=candidate.ami, reason=str(error))
-        return f"The old image {candidate.ami} could not be retired: {error}. Remove it by hand: it costs storage."
+        return f"The old image {candidate.ami} could not be retired: {error}. The next deployment tries again."
+    if kept:
+        return f"Of the old image {candidate.ami} stays {', '.join(kept)}. Remove it by hand: it costs storage."
     return ""
+
+
+def _deregister(ami: str) -> list[str]:
+    """Remove an AMI that may be gone already; return those of its snapshots that EC2 did not delete, each with why."""
+    try:
+        answer = client("ec2").deregister_image(ImageId=ami, DeleteAssociatedSnapshots=True)
+    except ClientError as error:
+        if error_code(error) in ("InvalidAMIID.NotFound", "InvalidAMIID.Unavailable"):
+            return []
+        raise
+    results = answer.get("DeleteSnapshotResults", [])
+    # `skipped` is a snapshot that another AMI uses, such as a copy that somebody made.
+    return [f"{item['SnapshotId']} ({item['ReturnCode']})" for item in results if item["ReturnCode"] not in DELETED]
+
+
+def _forget(build: str) -> None:
+    try:
+        client("imagebuilder").delete_image(imageBuildVersionArn=build)
+    except ClientError as error:
+        if error_code(error) != "ResourceNotFoundException":
+            raise

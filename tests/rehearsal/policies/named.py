@@ -57,6 +57,10 @@ class Names:
     def _ec2(self, identifier: str) -> Facts:
         backend = ec2_backends[self._account][self._region]
         facts: Facts = {"tags": dict(backend.tags.get(identifier, {}))}
+        image = backend.amis.get(identifier)
+        if image is not None:
+            snapshot = image.ebs_snapshot.id
+            facts["snapshots"] = {snapshot: dict(backend.tags.get(snapshot, {}))}
         template = backend.launch_templates.get(identifier)
         if template is not None:
             facts["versions"] = {str(version.number): self._launch(version.data) for version in template.versions}

@@ -11,7 +11,7 @@ from moto.ec2.models.amis import Ami
 from moto.ec2.utils import random_ami_id
 from moto.ssm.models import Parameter, ssm_backends
 
-from tests.rehearsal.server import ServiceError
+from tests.rehearsal.server import Call, ServiceError
 
 PARENT_PARAMETER = "/aws/service/canonical/ubuntu/server/24.04/stable/current/amd64/hvm/ebs-gp3/ami-id"
 CANONICAL = "099720109477"
@@ -39,6 +39,7 @@ class Images:
         self._unused: set[str] = set()
         self._lock = threading.Lock()
         self._builds = 0
+        aws.server.add("ec2", "DeregisterImage", self.deregister_image)
         deregister = backend.deregister_image
 
         def deregister_image(ami_id: str) -> None:
@@ -122,6 +123,18 @@ class Images:
             raise _invalid_parent(f"The AMI '{reference}' does not exist.")
         return reference
 
+    def deregister_image(self, call: Call) -> dict[str, Any]:
+        """DeregisterImage: the AMI, and where that is wanted its snapshots, but for those that another AMI uses."""
+        ami = self._backend.amis.get(call["ImageId"])
+        self._backend.deregister_image(call["ImageId"])  # refuses an AMI that is not there
+        if not call.get("DeleteAssociatedSnapshots"):
+            return {"Return": True}
+        snapshot = ami.ebs_snapshot.id
+        if any(other.ebs_snapshot.id == snapshot for other in self._backend.amis.values()):
+            return {"Return": True, "DeleteSnapshotResults": [{"SnapshotId": snapshot, "ReturnCode": "skipped"}]}
+        self._backend.delete_snapshot(snapshot)
+        return {"Return": True, "DeleteSnapshotResults": [{"SnapshotId": snapshot, "ReturnCode": "success"}]}
+
     def deregister(self, ami_id: str) -> None:
         if ami_id in self._backend.amis:
             self._backend.deregister_image(ami_id)
@@ -161,6 +174,8 @@ class Images:
             **attributes,
         )
         ami.root_volume = volume or {}
+        if attributes.get("tags"):
+            self._backend.create_tags([ami.ebs_snapshot.id], attributes["tags"])
         self._layers[ami.id] = layer
         self._backend.amis[ami.id] = ami
         return ami

@@ -316,14 +316,20 @@ def test_a_build_can_be_cancelled(aws: LocalAws, client: Any) -> None:
     assert aws.client("ec2").describe_images(Owners=["self"])["Images"] == []
 
 
-def test_a_deregistered_ami_is_gone_with_its_files(aws: LocalAws, client: Any) -> None:
+@pytest.mark.parametrize(("with_snapshots", "left"), [(True, 0), (False, 1)])
+def test_a_deregistered_ami_is_gone_with_its_files_and_where_that_is_wanted_with_its_snapshots(
+    aws: LocalAws, client: Any, with_snapshots: bool, left: int
+) -> None:
     arn = build(aws, recipe(client))
     aws.clock.sleep(1500)
     image = client.get_image(imageBuildVersionArn=arn)["image"]
     ami = image["outputResources"]["amis"][0]["image"]
     layer = aws.machines.images.layer(ami)
     assert layer.exists()
-    aws.client("ec2").deregister_image(ImageId=ami)
+    ec2, of_image = aws.client("ec2"), [{"Name": "tag:Ec2ImageBuilderArn", "Values": [arn]}]
+    answer = ec2.deregister_image(ImageId=ami, DeleteAssociatedSnapshots=with_snapshots)
+    assert [each["ReturnCode"] for each in answer.get("DeleteSnapshotResults", [])] == ["success"] * (1 - left)
     client.delete_image(imageBuildVersionArn=arn)
     assert not layer.exists()
+    assert len(ec2.describe_snapshots(Filters=of_image)["Snapshots"]) == left
     assert code(client.get_image, imageBuildVersionArn=arn)[0] == "ResourceNotFoundException"

@@ -20,11 +20,9 @@ def console(call: Call) -> Iterator[Authorization]:
 @on("ec2", "DeregisterImage")
 def old_image(call: Call) -> Iterator[Authorization]:
     yield _ec2(call, "DeregisterImage", "image", call["ImageId"])
-
-
-@on("ec2", "DeleteSnapshot")
-def snapshot(call: Call) -> Iterator[Authorization]:
-    yield _ec2(call, "DeleteSnapshot", "snapshot", call["SnapshotId"])
+    if call.get("DeleteAssociatedSnapshots"):
+        for snapshot, tags in call.known(call["ImageId"]).get("snapshots", {}).items():
+            yield call.ask("ec2:DeleteSnapshot", _arn(call, "snapshot", snapshot)).on_tagged(tags)
 
 
 @on("ec2", "CreateSecurityGroup")
@@ -74,10 +72,12 @@ def tags(call: Call) -> Iterator[Authorization]:
 
 def _ec2(call: Call, action: str, kind: str, identifier: str = "") -> Authorization:
     """`identifier` is empty for what is only about to be. AMIs and snapshots have no account in their ARN."""
-    resource = f"{kind}/{identifier or f'{kind}-{UNKNOWN_ID}'}"
-    owned = call.arn("ec2", resource)
-    arn = owned.replace(f":{call.account}:", "::") if kind in ("image", "snapshot") else owned
-    return call.ask(f"ec2:{action}", arn).on_tagged(call.known(identifier).get("tags", {}))
+    return call.ask(f"ec2:{action}", _arn(call, kind, identifier)).on_tagged(call.known(identifier).get("tags", {}))
+
+
+def _arn(call: Call, kind: str, identifier: str) -> str:
+    owned = call.arn("ec2", f"{kind}/{identifier or f'{kind}-{UNKNOWN_ID}'}")
+    return owned.replace(f":{call.account}:", "::") if kind in ("image", "snapshot") else owned
 
 
 def _tagging(call: Call, kind: str) -> Iterator[Authorization]:

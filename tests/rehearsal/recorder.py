@@ -146,12 +146,20 @@ def role_policies(account: str) -> dict[str, dict[str, Any]]:
         role.arn: {
             "name": role.name,
             "trust": _document(role.assume_role_policy_document),
-            "boundary": _managed(iam, role.permissions_boundary_arn) if role.permissions_boundary_arn else None,
+            "boundary": _boundary(iam, role.permissions_boundary_arn) if role.permissions_boundary_arn else None,
             "inline": {name: _document(document) for name, document in role.policies.items()},
             "managed": {arn: _managed(iam, arn) for arn in role.managed_policies},
         }
         for role in iam.roles.values()
     }
+
+
+def _boundary(iam: Any, arn: str) -> Any:
+    """A boundary that does not exist would allow nothing in AWS; it is none that could be left out here."""
+    document = _managed(iam, arn)
+    if document is None:
+        raise KeyError(f"the permissions boundary {arn} does not exist")
+    return document
 
 
 def resource_policies(account: str, region: str) -> dict[str, dict[str, Any]]:

@@ -1,4 +1,7 @@
-"""`python -m tests.rehearsal.policies DIRECTORY…`: the verdict on recorded rehearsals, and on what they never used."""
+"""`python -m tests.rehearsal.policies FOLDER`: the verdict on all rehearsals that are recorded below a folder together.
+
+What one of them does not use another may: only of all of them is a right that none uses one too many.
+"""
 
 import sys
 from pathlib import Path
@@ -6,14 +9,16 @@ from pathlib import Path
 from tests.rehearsal.policies.verdict import complaints, judge
 
 
-def main(directories: list[str]) -> int:
-    """Print the verdict; 1 where something was denied or not judged. What is unused is told: others may use it."""
-    verdict = judge(map(Path, directories))
-    told = [verdict.not_judged] if verdict.not_judged else verdict.denied
-    print(*told, f"{verdict.judged} calls judged, {len(verdict.denied)} denied", sep="\n")
-    print(*complaints(verdict.unused), sep="\n")
-    return 1 if told else 0
+def main(folder: Path) -> int:
+    """Print the verdict; 1 where a call was denied or not judged, or a right is granted in vain."""
+    recorded = [file.parent for file in folder.rglob("calls.jsonl") if file.with_name("policies.json").exists()]
+    verdict = judge(recorded)
+    found = [verdict.not_judged] if verdict.not_judged else verdict.denied + complaints(verdict.unused)
+    print(
+        *found, f"{verdict.judged} calls of {len(recorded)} rehearsals judged by the policies of their roles", sep="\n"
+    )
+    return 1 if found else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main(Path(sys.argv[1])))

@@ -64,7 +64,8 @@ EFFECTS: Mapping[str, Effect] = {
     "nodes.count": Effect(
         "nodes come or go, the others stay",
         "Nodes are added or removed; the others are not touched. Auto Scaling chooses which nodes leave; RStudio "
-        "sessions on them are suspended and reopen elsewhere, other sessions on them end.",
+        "sessions on them are suspended and reopen elsewhere, other sessions on them end. More than two nodes need an "
+        "Advanced licence of Workbench.",
     ),
     "nodes.instance_type": Effect("nodes replaced one at a time", f"Nothing is built. {ONE_BY_ONE}"),
     "database.min_capacity": Effect("in place", f"Aurora takes the new bound while it runs. {IN_PLACE}"),

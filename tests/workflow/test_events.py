@@ -8,7 +8,7 @@ from typing import Any
 import jsonata
 import pytest
 from pydantic import BaseModel
-from samcli.yamlhelper import yaml_parse
+from samtranslator.yaml_helper import yaml_parse
 
 from benchwright.plan import read_input, read_verify_input
 from tests.rehearsal.application import ROOT, stack_name

@@ -4,6 +4,7 @@ import contextlib
 import os
 import queue
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -37,11 +38,17 @@ def another_network() -> Iterator[None]:
         os.close(before)
 
 
-def test_a_task_that_fails_ends_no_thread(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_task_that_fails_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     work.start(Clock(), lambda: 1 // 0)
-    thread, _ = done()
-    assert thread in {each.native_id for each in threading.enumerate()}
+    deadline = time.monotonic() + SECONDS
+    while "ZeroDivisionError" not in caplog.text and time.monotonic() < deadline:
+        time.sleep(0.01)
     assert "ZeroDivisionError" in caplog.text
+
+
+def test_a_thread_outlives_its_tasks() -> None:
+    thread, _ = done()
+    assert done() and thread in {each.native_id for each in threading.enumerate()}
 
 
 @pytest.mark.root

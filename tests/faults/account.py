@@ -1,5 +1,6 @@
 """An account with the application installed, at rest in one process; each case goes on in a fork of it."""
 
+import gc
 import math
 import socket
 import subprocess
@@ -94,6 +95,8 @@ def install(directory: Path, *, full: bool) -> Account:
     account.rest()
     if not full:
         _quicken(aws, directory)
+    gc.collect()
+    gc.freeze()  # what is here stays: no fork needs to look at it again, which would copy it
     return account
 
 

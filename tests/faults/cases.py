@@ -66,6 +66,8 @@ def kind_of(case: Case) -> Kind:
 def spread(cases: Sequence[Case], number: int) -> list[Case]:
     """So many of the cases, the same each time: at least one of every kind, and of each kind from everywhere."""
     kinds = [list(group) for _, group in itertools.groupby(sorted(cases, key=kind_of), kind_of)]
+    if not number:
+        return []
     shares = [1] * len(kinds)
     while sum(shares) < min(number, len(cases)):  # one more of the kind of which the smallest part is chosen
         parts = [share / len(kind) for share, kind in zip(shares, kinds, strict=True)]

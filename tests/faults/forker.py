@@ -9,6 +9,7 @@ namespace. Answers: a line with the process id, and at its end a line with its r
 import array
 import contextlib
 import ctypes
+import gc
 import importlib
 import json
 import os
@@ -60,6 +61,8 @@ def preload() -> None:
     for service in SERVICES:
         create: Any = boto3.client
         create(service, aws_access_key_id="none", aws_secret_access_key="none")
+    gc.collect()
+    gc.freeze()
 
 
 def serve(listener: socket.socket) -> None:

@@ -79,7 +79,13 @@ class Node:
         self.hosts.running.pop(self.name, None)
 
     def run(
-        self, script: str, *, environment: Mapping[str, str] | None = None, timeout: float, user: str = "root"
+        self,
+        script: str,
+        *,
+        environment: Mapping[str, str] | None = None,
+        timeout: float,
+        user: str = "root",
+        directory: str = "",
     ) -> Completed:
         """The node script, or one that succeeds."""
         if self._stopped.is_set():

@@ -135,8 +135,8 @@ def _nodes(account: Account) -> Iterator[str]:
             if instance["State"]["Name"] not in ("terminated", "shutting-down"):
                 tags = {tag["Key"]: tag["Value"] for tag in instance.get("Tags", [])}
                 yield f"instance {tags.get('Name')} {instance['State']['Name']}"
-    for template in ec2.describe_launch_templates()["LaunchTemplates"]:
-        yield f"launch template {template['LatestVersionNumber']}"
+    for _ in ec2.describe_launch_templates()["LaunchTemplates"]:  # a rolled back change leaves a version behind
+        yield "launch template"
     for group in ec2.describe_security_groups()["SecurityGroups"]:
         rules = len(group["IpPermissions"]), len(group["IpPermissionsEgress"])
         yield f"security group {group['GroupName']} {rules}"

@@ -19,6 +19,8 @@ TOOLS := .tools/.installed
 TYPED := $(wildcard layers/benchwright/benchwright functions tests/documentation tests/faults tests/rehearsal)
 # infra/ is handed to CloudFormation by the workflow; template.yaml by SAM.
 TEMPLATES := $(wildcard template.yaml infra/*.yaml)
+# Two processes, each in a network of its own, take the files in turn.
+SHARED := --numprocesses 2 --dist loadgroup --no-loadscope-reorder
 PIP_INSTALL := -m pip install --quiet --require-hashes --timeout 60 --retries 5
 
 .PHONY: help rehearse serve faults bench test lint lint-python lint-templates lint-security tests judges tools build docs docs-recording format clean
@@ -52,10 +54,10 @@ lint-templates: $(VENV)
 lint-security: $(CHECKOV)
 	.venv-checkov/bin/checkov --directory . --config-file .checkov.yaml
 
-# Deployments come in a process of their own: moto's state is one per process, and the account of a deployment is a whole one.
+# Deployments come last: they take the longest, and what others find is found sooner.
 tests: $(VENV) $(TOOLS) build ## every test, without the linters
-	pytest --ignore tests/deployment
-	pytest tests/deployment
+	pytest $(SHARED) --ignore tests/deployment
+	pytest $(SHARED) tests/deployment
 
 judges: lint-templates lint-security $(TOOLS) ## only what others judge: their tools, their models, recordings of real clusters
 	pytest -m judge --ignore tests/deployment

@@ -105,7 +105,8 @@ def _stacks(account: Account) -> Iterator[str]:
         for resource in stacks.describe_stack_resources(StackName=name)["StackResources"]:
             yield f"resource {name} {resource['LogicalResourceId']} {resource['ResourceStatus'].split('_')[-1]}"
         for change_set in stacks.list_change_sets(StackName=name)["Summaries"]:
-            yield f"change set of {name} {change_set['Status']} {change_set['ExecutionStatus']}"
+            if not change_set["ExecutionStatus"].startswith("EXECUTE_"):  # what was executed is history
+                yield f"change set of {name} {change_set['Status']} {change_set['ExecutionStatus']}"
 
 
 def _roles(account: Account) -> Iterator[str]:

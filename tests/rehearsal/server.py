@@ -2,7 +2,8 @@
 
 Each request is read with botocore's own models before anybody answers it, so added operations receive parsed parameters
 and return plain dictionaries, for every service and protocol alike, and limits of the models (length, pattern, enum)
-are refused here as AWS refuses them, whoever answers.
+are refused here as AWS refuses them, whoever answers. Each answer is read with them too: one that is not in the form of
+its model is none.
 """
 
 import contextlib
@@ -29,7 +30,7 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoReque
 from werkzeug.exceptions import HTTPException
 from werkzeug.serving import BaseWSGIServer, make_server
 
-from tests.rehearsal import clock
+from tests.rehearsal import answers, clock
 from tests.rehearsal.recorder import Identity, Recorder
 
 EXECUTION_HEADER = (
@@ -209,7 +210,9 @@ class Server:
         answer = self._answer(call, model, fault)
         if answer is None:
             try:
-                return self._proceed(call, named, environ, start_response)
+                return self._proceed(call, model, named, environ, start_response)
+            except ServiceError as error:
+                answer = _error_answer(call, model, error)
             except Exception as error:
                 logging.getLogger(__name__).exception("moto failed in %s:%s", call.service, call.operation)
                 missing = f"The rehearsal has no answer to {call.service}:{call.operation}: {error!r}"
@@ -228,7 +231,11 @@ class Server:
             if call.service not in UNCHECKED:
                 refuse_violations(call, model.input_shape)
             result = handler(call) if handler is not None else PROCEED
-            return None if isinstance(result, Proceed) else Answer("ok", *_serialize(call, model, result or {}))
+            if isinstance(result, Proceed):
+                return None
+            answer = Answer("ok", *_serialize(call, model, result or {}))
+            _refuse_answer(call, model, answer.status, answer.headers, answer.content)
+            return answer
         except ServiceException as error:
             return _error_answer(call, model, error)
         except JsonRESTError as error:  # moto's own, out of an added operation
@@ -239,25 +246,25 @@ class Server:
             return _error_answer(call, model, failure)
 
     def _proceed(
-        self, call: Call, named: Mapping[str, Any], environ: dict[str, Any], start_response: Callable[..., Any]
+        self,
+        call: Call,
+        model: Any,
+        named: Mapping[str, Any],
+        environ: dict[str, Any],
+        start_response: Callable[..., Any],
     ) -> Iterable[bytes]:
-        answered: dict[str, Any] = {}
-
-        def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
-            answered["status"], answered["headers"] = (
-                int(status.split(maxsplit=1)[0]),
-                {name.lower(): value for name, value in headers},
-            )
-            if "x-amzn-requestid" not in answered["headers"]:
-                headers = [*headers, ("x-amzn-RequestId", str(uuid.uuid4()))]
-            return start_response(status, headers, exc_info)
-
-        chunks = self._moto(environ, start)
-        outcome = "ok"
-        if answered["status"] >= 400:
+        begun: list[tuple[str, list[tuple[str, str]]]] = []
+        chunks = self._moto(environ, lambda status, headers, _exc_info=None: begun.append((status, headers)))
+        (line, headers), outcome = begun[-1], "ok"
+        status, named_headers = int(line.split(maxsplit=1)[0]), {name.lower(): value for name, value in headers}
+        if status >= 400 or not model.has_streaming_output:
             content = b"".join(chunks)
             chunks = [content]
-            outcome = _error_code(answered["status"], answered["headers"], content)
+            _refuse_answer(call, model, status, named_headers, content)
+            outcome = _error_code(status, named_headers, content) if status >= 400 else "ok"
+        if "x-amzn-requestid" not in named_headers:
+            headers = [*headers, ("x-amzn-RequestId", str(uuid.uuid4()))]
+        start_response(line, headers)
         self.recorder.record(call.identity, call.service, call.operation, call.parameters, outcome, named=named)
         return chunks
 
@@ -302,6 +309,17 @@ def refuse_violations(call: Call, shape: Any) -> None:
     if len(found) == 1:
         raise ServiceError(code, f"1 validation error detected: {found[0]}")
     raise ServiceError(code, f"{len(found)} validation errors detected: {'; '.join(found)}")
+
+
+def _refuse_answer(call: Call, model: Any, status: int, headers: Mapping[str, str], content: bytes) -> None:
+    """Raises when a successful answer is not in the form of its model."""
+    if status >= 300 or model.output_shape is None or model.has_streaming_output:
+        return
+    protocol = determine_request_protocol(model.service_model, call.headers.get("Content-Type", ""))
+    named = {name.lower(): value for name, value in headers.items()}
+    if found := answers.problems(model, protocol, status, named, content):
+        message = f"What the rehearsal answers to {call.service}:{call.operation} AWS would not: {'; '.join(found)}"
+        raise ServiceError("InternalFailure", message, 501)
 
 
 def _violations(shape: Any, value: Any, path: str) -> Iterator[str]:

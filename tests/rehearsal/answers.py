@@ -1,0 +1,85 @@
+"""Answers before the judge: botocore's parser and the model of the operation, whoever answered, moto or we.
+
+An answer that AWS would not give leads a function astray, or lets it pass where AWS would not.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any, Final
+
+from botocore.model import OperationModel
+from botocore.parsers import ResponseParserError, create_parser
+
+# What botocore's parsers make of each type of a model.
+PYTHON: Final[dict[str, Any]] = {
+    "blob": (bytes,),
+    "boolean": (bool,),
+    "double": (float, int),
+    "float": (float, int),
+    "integer": (int,),
+    "list": (list,),
+    "long": (int,),
+    "map": (dict,),
+    "string": (str,),
+    "structure": (dict,),
+    "timestamp": (datetime,),
+}
+# Lengths and patterns are no matter of answers: AWS itself answers '' where a model wants three characters. What else
+# may differ, by operation and path, and the values that may stand there; None: it may be missing.
+ALLOWED: Final[dict[str, str]] = {
+    # AWS gives stacks among the resources of their events, with statuses of stacks.
+    "cloudformation:DescribeStackEvents StackEvents[].ResourceStatus": r"\w+_(CLEANUP_)?IN_PROGRESS",
+    # EC2 writes these states in lower case, whatever its model says.
+    "ec2:CreateVpcEndpoint VpcEndpoint.State": "available",
+    "ec2:DescribeVpcEndpoints VpcEndpoints[].State": "available",
+    # moto does not know for which systems a document is, nor when a machine was changed; nobody asks.
+    "ssm:CreateDocument DocumentDescription.PlatformTypes[]": r"Not Implemented \(moto\)",
+    "ssm:DescribeDocument Document.PlatformTypes[]": r"Not Implemented \(moto\)",
+    "ssm:ListDocuments DocumentIdentifiers[].PlatformTypes[]": r"Not Implemented \(moto\)",
+    "ssm:UpdateDocument DocumentDescription.PlatformTypes[]": r"Not Implemented \(moto\)",
+    "stepfunctions:DescribeStateMachineForExecution updateDate": "None",
+}
+
+
+def problems(
+    model: OperationModel, protocol: str, status: int, headers: Mapping[str, str], content: bytes
+) -> list[str]:
+    """Say what of a successful answer is not as the model of its operation has it, each with its path.
+
+    The operation answers something, and no stream; `headers` are in lower case.
+    """
+    shape: Any = model.output_shape
+    response = {"status_code": status, "headers": headers, "body": content}
+    try:
+        parsed = create_parser(protocol).parse(response, shape)
+    except ResponseParserError as error:
+        return [f"it cannot be parsed: {error}"]
+    del parsed["ResponseMetadata"]
+    operation = f"{model.service_model.service_name}:{model.name}"
+    return [
+        problem
+        for path, value, problem in _found(shape, parsed, "")
+        if not re.fullmatch(ALLOWED.get(f"{operation} {path}", "(?!)"), str(value))
+    ]
+
+
+def _found(shape: Any, value: Any, path: str) -> Iterator[tuple[str, Any, str]]:
+    """Path, value and problem of all that is missing, of another type, or none of the enumerated values."""
+    if not isinstance(value, PYTHON[shape.type_name]) or (isinstance(value, bool) and shape.type_name != "boolean"):
+        yield path, value, f"{path}: {value!r} is no {shape.type_name}"
+    elif shape.type_name == "structure":
+        for name, member in shape.members.items():
+            below = f"{path}.{name}".removeprefix(".")
+            if value.get(name) is not None:
+                yield from _found(member, value[name], below)
+            elif name in shape.required_members:
+                yield below, None, f"{below}: it is missing"
+    elif shape.type_name == "list":
+        for item in value:
+            yield from _found(shape.member, item, f"{path}[]")
+    elif shape.type_name == "map":
+        for item in value.values():
+            yield from _found(shape.value, item, f"{path}{{}}")
+    elif shape.type_name == "string" and shape.enum and value not in shape.enum:
+        yield path, value, f"{path}: {value!r} is none of {', '.join(shape.enum)}"

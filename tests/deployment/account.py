@@ -6,6 +6,7 @@ The parts are those of `python -m tests.rehearsal`, in this process instead of n
 import contextlib
 import json
 import os
+import shutil
 import subprocess
 import threading
 import time
@@ -169,8 +170,8 @@ class RowWatch:
 
 
 @contextlib.contextmanager
-def new_account(directory: Path, speed: float) -> Iterator[Account]:
-    """The application in an account of its own, in a network of its own."""
+def new_account(directory: Path, speed: float, recorded: Path | None = None) -> Iterator[Account]:
+    """The application in an account of its own, in a network of its own; what it did stays in the folder `recorded`."""
     application.build()
     environment = dict(os.environ)
     before = os.open("/proc/self/ns/net", os.O_RDONLY)
@@ -184,6 +185,9 @@ def new_account(directory: Path, speed: float) -> Iterator[Account]:
         finally:
             aws.stop()
             aws.hosts.stop()
+            if recorded:
+                for name in ("calls.jsonl", "policies.json"):
+                    shutil.copyfile(aws.directory / name, recorded / name)
     finally:
         os.environ.clear()
         os.environ.update(environment)

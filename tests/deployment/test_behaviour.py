@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.root, pytest.mark.timeout(600)]
 
 @pytest.fixture(scope="module")
 def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
-    with new_account(tmp_path_factory.mktemp("account"), speed=300) as made:
+    with new_account(tmp_path_factory.mktemp("account"), 300, tmp_path_factory.mktemp("recorded")) as made:
         yield made
 
 

@@ -2,18 +2,23 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.rehearsal.policies.verdict import judge
 
 ROOT = Path(__file__).parents[2]
 SCHEDULES = ("monthly-rebuild:before", "nightly-verify:during", "monthly-rebuild:during", "nightly-verify:after")
 NIGHTLY: Any = {"cluster": "workbench"}
 MONTHLY: Any = {"cluster": "workbench", "image": {"rebuild": True}, "only_if_deployed": True}
 INPUTS: list[Any] = [{}, {}, {"nodes": {"count": 3}}, {}, {"nodes": {"count": None}}]
+BOUNDARY = "arn:aws:iam::aws:policy/AdministratorAccess"
 CHANGING = ("Create", "ExecuteChangeSet", "Delete", "Put", "StartInstanceRefresh")
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(600)]
@@ -26,8 +31,14 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def report(directory: Path) -> dict[str, Any]:
-    """One local AWS: a verification, INPUTS one by one, SCHEDULES around the first; every process is watched."""
+    """One local AWS with a permissions boundary: a verification, INPUTS one by one, SCHEDULES around the first.
+
+    Every process is watched.
+    """
+    parameters = directory / "parameters.json"
+    parameters.write_text(json.dumps({"PermissionsBoundary": BOUNDARY}))
     command = [sys.executable, "-m", "tests.rehearsal", "--report", str(directory), "--watch-arguments"]
+    command += ["--parameters", str(parameters)]
     command += ["--state-machine", "verify"]
     for schedule in SCHEDULES:
         command += ["--schedule", schedule]
@@ -111,6 +122,33 @@ def test_no_secret_stands_where_a_stranger_could_read_it(report: dict[str, Any])
 def test_the_timeline_is_the_critical_path(deployments: list[dict[str, Any]]) -> None:
     first = deployments[0]
     assert 1320 <= first["critical_path_s"] <= first["makespan_s"] <= 2400  # the image alone takes 1,320 s
+
+
+def test_every_call_was_judged_by_the_policies_and_none_denied(report: dict[str, Any]) -> None:
+    policies = report["policies"]
+    assert (policies["not_judged"], policies["denied"]) == ("", [])
+    assert policies["judged"] > 1000
+
+
+def test_the_boundary_reaches_every_role_also_that_of_the_nodes(report: dict[str, Any], directory: Path) -> None:
+    policies = json.loads((directory / "policies.json").read_text())
+    bounded = {each["name"]: each["boundary"] is not None for each in policies.values() if "trust" in each}
+    assert any("NodeRole" in name for name in bounded)
+    assert [name for name, has_boundary in bounded.items() if not has_boundary] == []
+
+
+def test_a_role_that_lost_a_statement_is_caught(report: dict[str, Any], directory: Path) -> None:
+    """Without the right to run the script on nodes of this application, the very same calls are denied."""
+    lost = "OnNodesOfThisApplication"
+    policies = json.loads((directory / "policies.json").read_text())
+    for arn in policies:
+        for document in policies[arn]["inline"].values() if "VerifyClusterRole" in arn else ():
+            document["Statement"] = [each for each in document["Statement"] if each["Sid"] != lost]
+    with tempfile.TemporaryDirectory() as folder:  # not where make looks for what was recorded
+        shutil.copyfile(directory / "calls.jsonl", Path(folder, "calls.jsonl"))
+        Path(folder, "policies.json").write_text(json.dumps(policies))
+        denied = judge([Path(folder)]).denied
+    assert {told.partition(" on ")[0] for told in denied} == {"VerifyClusterRole may not ssm:SendCommand"}
 
 
 def changes(execution: dict[str, Any]) -> set[str]:

@@ -103,9 +103,16 @@ def retire(candidate: Candidate) -> str:
 
 
 def _deregister(ami: str) -> list[str]:
-    """Remove an AMI that may be gone already; return those of its snapshots that EC2 did not delete, each with why."""
+    """Remove an AMI that may be gone already; return those of its snapshots that EC2 did not delete, each with why.
+
+    It is looked for first: one that is gone has no tag any more for which our role might deregister it, and EC2 says
+    just that.
+    """
+    ec2 = client("ec2")
+    if not ec2.describe_images(Filters=[{"Name": "image-id", "Values": [ami]}])["Images"]:
+        return []
     try:
-        answer = client("ec2").deregister_image(ImageId=ami, DeleteAssociatedSnapshots=True)
+        answer = ec2.deregister_image(ImageId=ami, DeleteAssociatedSnapshots=True)
     except ClientError as error:
         if error_code(error) in ("InvalidAMIID.NotFound", "InvalidAMIID.Unavailable"):
             return []

@@ -54,10 +54,12 @@ class Names:
                 found[value] = facts
         return found
 
-    def _ec2(self, identifier: str) -> Facts:
+    def _ec2(self, identifier: str) -> Facts | None:
         backend = ec2_backends[self._account][self._region]
         facts: Facts = {"tags": dict(backend.tags.get(identifier, {}))}
         image = backend.amis.get(identifier)
+        if image is None and identifier.startswith("ami-"):
+            return None  # moto keeps the tags of an image that is gone
         if image is not None:
             snapshot = image.ebs_snapshot.id
             facts["snapshots"] = {snapshot: dict(backend.tags.get(snapshot, {}))}

@@ -163,3 +163,12 @@ def test_verify_cluster_finds_that_no_node_is_there_yet(invoked: Invoked) -> Non
         "questions": None,
         "summary": None,
     }
+
+
+def test_what_is_there_already_is_kept_when_the_cluster_is_made_again(invoked: Invoked) -> None:
+    stacks = invoked.account.aws.client("cloudformation").describe_stacks()["Stacks"]
+    (server,) = invoked.account.aws.postgres.values()
+    made = local_invoke.prepare(invoked.account.aws, invoked.account.application)
+    assert made == (server.addresses[0], server.port)
+    again = invoked.account.aws.client("cloudformation").describe_stacks()["Stacks"]
+    assert [stack["StackId"] for stack in again] == [stack["StackId"] for stack in stacks]

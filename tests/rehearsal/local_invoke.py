@@ -5,6 +5,7 @@ So the events have a cluster of their own, which `prepare` makes. Its lock is he
 no deployment of another cluster disturbs it, and a deployment of this one takes it over.
 """
 
+import contextlib
 import json
 import re
 import shutil
@@ -61,7 +62,7 @@ def prepare(aws: LocalAws, installed: Application) -> tuple[str, int]:
     """Make the cluster of the events, as far as one was deployed that has no nodes yet; needs some seconds of the wall.
 
     Returns address and port of its database, to which `database_port()` shall lead. Lock, plan and foundation are made
-    by the functions themselves. Raises PreparationFailedError.
+    by the functions themselves; what is there already is kept. Raises PreparationFailedError.
     """
     world = _World(aws, {logical: name for name, logical in installed.functions.items()})
     with aws.clock.at_speed(HURRY):
@@ -89,7 +90,7 @@ class _World:
 
     def deploy_foundation(self) -> dict[str, str]:
         """The outputs of the foundation. What is left for the event is the change set that protects the database."""
-        while not self._invoke("DeployStack", event_of("DeployStack"))["change_set"]:
+        while not (answer := self._invoke("DeployStack", event_of("DeployStack")))["change_set"] and not answer["done"]:
             self.aws.clock.wait(5)
         return self._finished(self._stack_name("foundation"))
 
@@ -111,16 +112,17 @@ class _World:
             "PrivateSubnetIds": settings["PRIVATE_SUBNET_IDS"],
             "WorkbenchVersion": settings["DEFAULT_WORKBENCH_VERSION"],
         }
-        name = self._stack_name("nodes")
-        self.aws.client("cloudformation").create_stack(
-            StackName=name,
-            TemplateBody=template,
-            Parameters=[
-                {"ParameterKey": key, "ParameterValue": values[key]} for key in yaml_parse(template)["Parameters"]
-            ],
-            Capabilities=["CAPABILITY_NAMED_IAM"],
-            RoleARN=settings["CLOUDFORMATION_ROLE_ARN"],
-        )
+        name, stacks = self._stack_name("nodes"), self.aws.client("cloudformation")
+        with contextlib.suppress(stacks.exceptions.AlreadyExistsException):
+            stacks.create_stack(
+                StackName=name,
+                TemplateBody=template,
+                Parameters=[
+                    {"ParameterKey": key, "ParameterValue": values[key]} for key in yaml_parse(template)["Parameters"]
+                ],
+                Capabilities=["CAPABILITY_NAMED_IAM"],
+                RoleARN=settings["CLOUDFORMATION_ROLE_ARN"],
+            )
         self._finished(name)
 
     def name_master_secret(self, foundation: Mapping[str, str]) -> None:
@@ -128,7 +130,8 @@ class _World:
         secrets = self.aws.client("secretsmanager")
         master = secrets.get_secret_value(SecretId=foundation["DatabaseMasterSecretArn"])["SecretString"]
         arn = event_of("CreateDatabase")["database"]["master_secret_arn"]
-        secrets.create_secret(Name=arn.rpartition(":")[2], SecretString=master)
+        with contextlib.suppress(secrets.exceptions.ResourceExistsException):
+            secrets.create_secret(Name=arn.rpartition(":")[2], SecretString=master)
 
     def _invoke(self, function: str, event: Mapping[str, Any]) -> dict[str, Any]:
         answer = self.aws.client("lambda").invoke(FunctionName=self.functions[function], Payload=json.dumps(event))

@@ -51,6 +51,7 @@ LOOK_SECONDS: Final = 0.5
 ENDING_SECONDS: Final = 10
 """Wall seconds that the kernel may take to end what a killed predecessor has left."""
 
+NO_DOCKER: Final = "# needs Docker: start its engine, then this again"
 NO_DATABASE: Final = "no cluster has a database yet: start an execution of the state machine that deploys one"
 
 
@@ -203,8 +204,7 @@ class Serving:
             self._open_database(aws)
             write_environment(self._environment(aws, installed))
             chapters = invitation.chapters(installed.name, str(ENVIRONMENT.relative_to(application.ROOT)))
-            if self.sockets.containers:
-                chapters["One function in a container"] = [local_invoke.COMMAND]
+            chapters["One function in a container"] = [local_invoke.COMMAND if self.sockets.containers else NO_DOCKER]
             invitation.show(self.progress.console, aws, chapters, time.monotonic() - began)
             self._watch(aws)
         except KeyboardInterrupt:

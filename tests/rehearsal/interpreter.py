@@ -386,7 +386,10 @@ def _patch_error_names() -> None:
 
 
 def _patch_endings() -> None:
-    """An aborted execution keeps the error and cause it was stopped with."""
+    """An execution that has ended stays as it ended; an aborted one keeps the error and cause it was stopped with."""
+    environment = _module("moto.stepfunctions.parser.asl.eval.environment").Environment
+    for name in ("set_error", "set_timed_out"):
+        setattr(environment, name, _while_it_runs(getattr(environment, name)))
     communication = _module("moto.stepfunctions.parser.backend.execution").BaseExecutionWorkerCommunication
     original = communication._reflect_execution_status
 
@@ -397,6 +400,15 @@ def _patch_endings() -> None:
             self.execution.error, self.execution.cause = state.error or None, state.cause or None
 
     communication._reflect_execution_status = reflect
+
+
+def _while_it_runs(method: Any) -> Any:
+    @functools.wraps(method)
+    def change(self: Any, *arguments: Any, **keywords: Any) -> None:
+        if self.is_running():
+            method(self, *arguments, **keywords)
+
+    return change
 
 
 # --- A definition, checked as CreateStateMachine checks it -----------------------------------------------------------

@@ -166,6 +166,21 @@ def test_stopping_keeps_error_and_cause_and_ends_a_wait_at_once(workflow: Workfl
     assert (report.status, report.error, report.cause) == ("ABORTED", "Stopped", "by the test")
 
 
+def test_what_fails_in_the_moment_of_a_stop_does_not_undo_it(workflow: Workflow) -> None:
+    from tests.rehearsal import interpreter
+
+    def stop_and_fail(_event: object) -> object:
+        execution.stop(None, error="Stopped", cause="by the test")
+        execution.exec_worker.env.set_error({"error": "States.Runtime", "cause": "no choice was made"})
+        return {}
+
+    workflow.functions["Look"] = stop_and_fail
+    waiting = {"Type": "Wait", "Seconds": 1, "Next": "Look"}
+    execution = workflow.start(machine({"Sleep": waiting, "Look": task("Look", End=True)}), {})
+    report = interpreter.wait_for(execution, timeout=5)
+    assert (report.status, report.error, report.cause) == ("ABORTED", "Stopped", "by the test")
+
+
 def test_the_machines_own_timeout_is_aws_time(workflow: Workflow) -> None:
     states = {"Sleep": {"Type": "Wait", "Seconds": 1000, "End": True}}
     report = workflow.run(machine(states, TimeoutSeconds=120), {})

@@ -24,6 +24,9 @@ def options(arguments: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("--input", metavar="FILE", type=json_file, help="input of the first execution ({})")
     parser.add_argument("--parameters", metavar="FILE", type=json_object, default={}, help="parameters of the stack")
+    parser.add_argument(
+        "--secret", metavar="NAME=FILE", type=secret, action="append", default=[], help="a secret that is there before"
+    )
     parser.add_argument("--speed", metavar="N", type=positive, default=120.0, help="AWS time per wall time (120)")
     parser.add_argument(
         "--state-machine", choices=("deploy", "verify"), default="deploy", help="of the first execution"
@@ -63,6 +66,17 @@ def json_object(name: str) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise argparse.ArgumentTypeError(f'{name} must hold an object such as {{"NodeCount": 3}}')
     return content
+
+
+def secret(text: str) -> tuple[str, str]:
+    """Name and value of a secret: what the file holds, without the line break at its end."""
+    name, equals, file = text.partition("=")
+    if not (name and equals and file):
+        raise argparse.ArgumentTypeError(f"{text} is not NAME=FILE, such as benchwright/users/ann=password.txt")
+    try:
+        return name, Path(file).read_text(encoding="utf-8").removesuffix("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise argparse.ArgumentTypeError(f"{file} cannot be read: {error}") from error
 
 
 def positive(text: str) -> float:

@@ -74,6 +74,8 @@ class Rehearsal:
         try:
             with self.progress.work("Installing the application (sam deploy)"):
                 installed = application.deploy(aws.client, aws.environment("sam"), self.wanted.parameters)
+            for name, value in self.wanted.secret:
+                aws.client("secretsmanager").create_secret(Name=name, SecretString=value)
             with ArgumentWatch() if self.wanted.watch_arguments else contextlib.nullcontext() as watch:
                 for start in in_order(self.wanted, installed, Schedules(aws.client, installed.name)):
                     if start.ordered:

@@ -126,9 +126,9 @@ def only_instance() -> Iterator[None]:
         if Path(f"/proc/{holder or 'nobody'}").exists() or time.monotonic() > deadline:
             raise NotServedError(f"`make serve` already runs here, as process {holder}: `kill {holder}` ends it.")
         time.sleep(0.05)
+    ENVIRONMENT.unlink(missing_ok=True)
     os.ftruncate(lock, 0)
     os.pwrite(lock, str(os.getpid()).encode(), 0)
-    ENVIRONMENT.unlink(missing_ok=True)
     try:
         yield
     finally:

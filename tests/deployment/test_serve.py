@@ -1,0 +1,292 @@
+"""`make serve` as its users have it: commands typed into other shells, with nothing but build/serve.env.
+
+The AWS CLI is the public one; its exit codes and its output are what is judged. Runs `python -m tests.rehearsal.serve`
+three times: two instances are killed, in the last one a cluster is deployed and looked at.
+"""
+
+import contextlib
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO, Any, Final
+
+import psycopg2
+import pytest
+from pyroute2 import IPRoute
+
+from tests.rehearsal import local_invoke
+from tests.rehearsal.application import ROOT
+from tests.rehearsal.containers import BRIDGE
+
+ENVIRONMENT: Final = ROOT / "build/serve.env"
+LOCK: Final = ROOT / "build/serve.lock"
+KEPT: Final = ROOT / "build/serve"
+BINARIES: Final = Path(sys.executable).parent
+SHELL: Final = {"PATH": f"{BINARIES}:{os.environ['PATH']}", "HOME": "/nonexistent", "LANG": "C.UTF-8", "AWS_PAGER": ""}
+"""A fresh shell of a person without an AWS account."""
+
+READY_SECONDS: Final = 120
+STOP_SECONDS: Final = 30
+DEPLOY_SECONDS: Final = 150
+MACHINE: Final = "--state-machine-arn $DEPLOY_STATE_MACHINE_ARN"
+LIST_NODES: Final = "--document-name AWS-RunShellScript --parameters commands='rstudio-server list-nodes'"
+NO_EXECUTION: Final = "arn:aws:states:us-east-1:123456789012:execution:benchwright-deploy:none"
+CONNECT: Final = "import psycopg2; psycopg2.connect('connect_timeout=10 user=rstudio dbname=rstudio')"
+"""What psql does: everything else comes from the environment."""
+
+pytestmark = [pytest.mark.root, pytest.mark.timeout(300)]
+
+
+class Served:
+    """An instance of `make serve`, and the shells that were opened beside it."""
+
+    def __init__(self, directory: Path, *options: str) -> None:
+        self.output = directory / "output"
+        with self.output.open("w") as output:
+            self.process = start(*options, stdout=output)
+        until(lambda: self.ready or self.process.poll() is not None, READY_SECONDS)
+        assert self.process.poll() is None, self.output.read_text()
+
+    @property
+    def ready(self) -> bool:
+        """A file that a killed predecessor has left is cleared away before the lock names its successor."""
+        return LOCK.exists() and LOCK.read_text() == str(self.process.pid) and ENVIRONMENT.exists()
+
+    def type(self, command: str) -> subprocess.CompletedProcess[str]:
+        """Type a line into a fresh shell."""
+        line = f"source {ENVIRONMENT.relative_to(ROOT)}; {command}"
+        return subprocess.run(
+            ["bash", "-c", line], cwd=ROOT, env=SHELL, capture_output=True, text=True, timeout=60, check=False
+        )
+
+    def aws(self, command: str) -> Any:
+        """What the AWS CLI answers, as JSON; it must succeed."""
+        done = self.type(f"aws {command} --output json")
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout or "null")
+
+    def end(self, execution: str) -> dict[str, Any]:
+        """The description of an execution when it has ended."""
+        described: dict[str, Any] = {}
+
+        def ended() -> bool:
+            described.update(self.aws(f"stepfunctions describe-execution --execution-arn {execution}"))
+            return described["status"] != "RUNNING"
+
+        until(ended, DEPLOY_SECONDS, pause=2)  # the CLI takes more of a processor than what it asks about
+        return described
+
+    def variables(self) -> dict[str, str]:
+        return dict(re.findall(r"^export (\w+)=(.*)$", ENVIRONMENT.read_text(), re.MULTILINE))
+
+    def stop(self, number: signal.Signals) -> int:
+        self.process.send_signal(number)
+        return self.process.wait(STOP_SECONDS)
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.wait(STOP_SECONDS)
+
+
+def start(*options: str, stdout: IO[str] | int = subprocess.PIPE) -> subprocess.Popen[str]:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "MAKE"))}
+    command = [sys.executable, "-m", "tests.rehearsal.serve", *options]
+    return subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=stdout, stderr=subprocess.STDOUT, text=True, start_new_session=True
+    )
+
+
+def until(condition: Callable[[], bool], seconds: float, pause: float = 0.1) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"waited {seconds} s"
+        time.sleep(pause)
+
+
+def answers(port: int) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 2):
+        return True
+    return False
+
+
+def descendants(process: int) -> set[Path]:
+    """The directories in /proc of all that a process has started: namespaces live as long as they do."""
+    found: set[Path] = set()
+    for children in Path(f"/proc/{process}/task").glob("*/children"):
+        for child in children.read_text().split():
+            found |= {Path(f"/proc/{child}"), *descendants(int(child))}
+    return found
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with contextlib.closing(Served(tmp_path_factory.mktemp("serve"))) as instance:
+        yield instance
+
+
+@pytest.fixture
+def docker() -> Iterator[str]:
+    """A bridge as Docker makes one, in the network of this test run; its address."""
+    address = "172.17.0.1"
+    with IPRoute() as netlink:
+        netlink.link("add", ifname=BRIDGE, kind="bridge")
+        (bridge,) = netlink.link_lookup(ifname=BRIDGE)
+        netlink.addr("add", index=bridge, address=address, prefixlen=16)
+        netlink.link("set", index=bridge, state="up")
+        yield address
+        netlink.link("del", index=bridge)
+
+
+@pytest.fixture(scope="module")
+def deployed(served: Served) -> dict[str, Any]:
+    """A deployment that the AWS CLI started, without an input."""
+    refused = served.type(f'{sys.executable} -c "{CONNECT}"')
+    assert "FATAL:  no cluster has a database yet: start an execution" in refused.stderr
+    execution = served.aws(f"stepfunctions start-execution {MACHINE}")["executionArn"]
+    return served.end(execution)
+
+
+def test_after_a_kill_nothing_is_left_and_the_next_start_works(tmp_path: Path, docker: str) -> None:
+    mounts = Path("/proc/self/mounts").read_text()
+    with contextlib.closing(Served(tmp_path)) as killed:
+        started = descendants(killed.process.pid)
+        assert len(started) > 5
+    assert ENVIRONMENT.exists()
+    with contextlib.closing(Served(tmp_path)) as following:
+        assert not any(process.exists() for process in started)
+        listed = following.aws("stepfunctions list-executions --state-machine-arn $VERIFY_STATE_MACHINE_ARN")
+        assert listed == {"executions": []}
+        with pytest.raises(psycopg2.OperationalError, match="authentication failed"):
+            port = local_invoke.database_port()
+            psycopg2.connect(host=docker, port=port, user="rstudio", dbname="postgres", password="wrong")
+        containers = following.variables()["AWS_ENDPOINT_URL"].replace("localhost", docker)
+        stacks = following.aws(f"--endpoint-url {containers} cloudformation list-stacks")["StackSummaries"]
+        assert {"benchwright-local-foundation", "benchwright-local-nodes"} <= {stack["StackName"] for stack in stacks}
+        (init,) = Path(f"/proc/{following.process.pid}/task/{following.process.pid}/children").read_text().split()
+        os.kill(int(init), signal.SIGKILL)
+        assert following.process.wait(STOP_SECONDS) == 128 + signal.SIGKILL
+        assert following.output.read_text().endswith("The local AWS was ended by SIGKILL.\n")
+    assert not ENVIRONMENT.exists()
+    assert Path("/proc/self/mounts").read_text() == mounts
+
+
+def test_a_deployment_started_by_the_cli_succeeds(served: Served, deployed: dict[str, Any]) -> None:
+    assert (deployed["status"], deployed["input"]) == ("SUCCEEDED", "{}")
+    assert len(json.loads(deployed["output"])["nodes"]) == 2
+    listed = served.aws(f"stepfunctions list-executions {MACHINE}")["executions"]
+    assert [(each["executionArn"], each["status"]) for each in listed] == [(deployed["executionArn"], "SUCCEEDED")]
+    history = served.aws(
+        f"stepfunctions get-execution-history --reverse-order --max-items 1 --execution-arn {deployed['executionArn']}"
+    )
+    assert [event["type"] for event in history["events"]] == ["ExecutionSucceeded"]
+
+
+def test_stacks_events_images_and_secrets_are_listed(served: Served, deployed: dict[str, Any]) -> None:
+    stacks = served.aws("cloudformation describe-stacks --query 'Stacks[].[StackName,StackStatus]'")
+    assert {name: status for name, status in stacks if name.startswith("benchwright-workbench-")} == {
+        "benchwright-workbench-foundation": "UPDATE_COMPLETE",
+        "benchwright-workbench-nodes": "CREATE_COMPLETE",
+    }
+    events = served.aws("cloudformation describe-stack-events --stack-name benchwright-workbench-nodes")["StackEvents"]
+    assert (events[0]["ResourceType"], events[0]["ResourceStatus"]) == ("AWS::CloudFormation::Stack", "CREATE_COMPLETE")
+    images = served.aws("imagebuilder list-images")["imageVersionList"]
+    assert [image["name"] for image in images] == ["benchwright-workbench"]
+    secrets = served.aws("secretsmanager list-secrets --query 'SecretList[].Name'")
+    assert {"benchwright/workbench/database", "benchwright/workbench/secure-cookie-key"} <= set(secrets)
+
+
+def test_logs_of_a_function_are_read(served: Served, deployed: dict[str, Any]) -> None:
+    """With the call that `aws logs tail` is made of: the package on PyPI is version 1 of the CLI, which has no tail."""
+    group = "/aws/lambda/benchwright-create-database"
+    found = served.aws(f"logs filter-log-events --interleaved --log-group-name {group}")["events"]
+    kinds = [event["message"].split(" ", 1)[0] for event in found if not event["message"].startswith("{")]
+    assert kinds[0] == "START"
+    assert kinds[-1].startswith("REPORT")
+
+
+def test_commands_run_on_nodes(served: Served, deployed: dict[str, Any]) -> None:
+    command = served.aws(
+        f"ssm send-command {LIST_NODES} --targets Key=tag:benchwright:cluster,Values=workbench"
+    )["Command"]["CommandId"]  # fmt: skip
+    outputs: list[str] = []
+
+    def answered() -> bool:
+        listed = served.aws(f"ssm list-command-invocations --details --command-id {command}")["CommandInvocations"]
+        outputs[:] = [plugin["Output"] for each in listed for plugin in each["CommandPlugins"]]
+        return {each["Status"] for each in listed} == {"Success"}
+
+    until(answered, 30)
+    assert [output.count("Online") for output in outputs] == [2, 2]
+
+
+@pytest.mark.parametrize(
+    ("command", "error"),
+    [
+        ("ssm start-session --target i-0123456789abcdef0", "TargetNotConnected"),
+        (f"stepfunctions start-execution {MACHINE} --input nonsense", "InvalidExecutionInput"),
+        (f"stepfunctions describe-execution --execution-arn {NO_EXECUTION}", "ExecutionDoesNotExist"),
+        ("lambda invoke --function-name nobody /dev/null", "ResourceNotFoundException"),
+        ("cloudformation describe-stacks --stack-name nothing", "ValidationError"),
+    ],
+)
+def test_mistakes_are_answered_as_aws_answers_them(served: Served, command: str, error: str) -> None:
+    refused = served.type(f"aws {command}")
+    assert f"An error occurred ({error}) when calling the " in refused.stderr
+
+
+def test_the_database_answers_over_tls(served: Served, deployed: dict[str, Any]) -> None:
+    secret = json.loads(
+        served.aws("secretsmanager get-secret-value --secret-id benchwright/workbench/database")["SecretString"]
+    )
+    ask = (
+        "import psycopg2; cursor = psycopg2.connect('user=rstudio dbname=rstudio').cursor();"
+        "cursor.execute('select ssl, (select count(*) from node) from pg_stat_ssl where pid = pg_backend_pid()');"
+        "print(*cursor.fetchone())"
+    )
+    done = served.type(f'PGPASSWORD={secret["password"]} {sys.executable} -c "{ask}"')
+    assert (done.stdout, done.stderr) == ("True 2\n", "")
+    plain = served.type(f'PGPASSWORD={secret["password"]} PGSSLMODE=disable {sys.executable} -c "{ask}"')
+    assert "no encryption" in plain.stderr
+
+
+def test_an_execution_that_was_stopped_leaves_a_lock_that_the_next_one_takes(
+    served: Served, deployed: dict[str, Any]
+) -> None:
+    begun = served.aws(f"stepfunctions start-execution {MACHINE} --input '{{}}'")["executionArn"]
+    served.aws(f"stepfunctions stop-execution --execution-arn {begun} --error ByHand --cause 'not now'")
+    stopped = served.end(begun)
+    assert (stopped["status"], stopped["error"], stopped["cause"]) == ("ABORTED", "ByHand", "not now")
+    assert served.end(served.aws(f"stepfunctions start-execution {MACHINE}")["executionArn"])["status"] == "SUCCEEDED"
+
+
+def test_a_second_instance_is_refused(served: Served) -> None:
+    with start() as second:
+        output, _ = second.communicate(timeout=30)
+    sentence = (
+        f"`make serve` already runs here, as process {served.process.pid}: `kill {served.process.pid}` ends it.\n"
+    )
+    assert (second.returncode, output) == (2, sentence)
+    assert ENVIRONMENT.exists()
+
+
+def test_ctrl_c_ends_it_in_order(served: Served, deployed: dict[str, Any]) -> None:
+    ports = [int(served.variables()["PGPORT"]), int(served.variables()["AWS_ENDPOINT_URL"].rpartition(":")[2])]
+    started = descendants(served.process.pid)
+    assert all(map(answers, ports))
+    assert len(started) > 10
+    told = served.output.read_text()
+    assert served.stop(signal.SIGINT) == 0
+    assert served.output.read_text().removeprefix(told) == "Stopped. Every call is in build/serve/calls.jsonl.\n"
+    assert not any(map(answers, ports))
+    assert not any(process.exists() for process in started)
+    assert not ENVIRONMENT.exists()
+    calls = [json.loads(line) for line in (KEPT / "calls.jsonl").read_text().splitlines()]
+    assert {"cli", "DeployStack", "ConfigureNodes"} <= {call["caller"] for call in calls}
+    assert json.loads((KEPT / "policies.json").read_text())

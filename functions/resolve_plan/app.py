@@ -10,7 +10,7 @@ from benchwright import record
 from benchwright.errors import ClusterLocked
 from benchwright.lookup import look_up
 from benchwright.observability import step
-from benchwright.plan import cluster_of, make_plan, read_input, read_verify_input
+from benchwright.plan import Reading, cluster_of, make_plan, read_as_far_as_possible, read_verify_input
 from benchwright.settings import settings
 
 
@@ -56,13 +56,18 @@ def handler(event: Event) -> Result:
 
 def _validate(event: Event) -> Result:
     known = record.read(cluster_of(event.input))
-    request, wanted = read_input(event.input, known.known.input, settings().defaults, settings().application)
-    if request.once.only_if_deployed and not known.verified:
+    reading = _read(event, known)
+    request = reading.request
+    if request.once.only_if_deployed and not known.verified and not reading.problems:
         return Result(
             cluster=request.cluster, proceed=False, message=f"{request.cluster} is not deployed: nothing to do"
         )
-    look_up(wanted)
+    look_up(reading)
     return Result(cluster=request.cluster, quiet=request.once.only_if_deployed)
+
+
+def _read(event: Event, found: record.Record) -> Reading:
+    return read_as_far_as_possible(event.input, found.known.input, settings().defaults, settings().application)
 
 
 def _inspect(event: Event) -> Result:
@@ -89,8 +94,10 @@ def _lock(event: Event) -> Result:
 
 def _plan(event: Event) -> Result:
     found = record.confirm_lock(event.cluster, event.execution)
+    reading = _read(event, found)
+    looked = look_up(reading)
+    request, wanted = reading.whole()
     defaults = settings().defaults
-    request, wanted = read_input(event.input, found.known.input, defaults, settings().application)
-    plan, known = make_plan(request, wanted, found.known, look_up(wanted), defaults=defaults, execution=event.execution)
+    plan, known = make_plan(request, wanted, found.known, looked, defaults=defaults, execution=event.execution)
     record.save_plan(event.cluster, event.execution, plan, known)
     return Result(cluster=event.cluster, plan=plan.model_dump(mode="json", exclude={"accounts"}))

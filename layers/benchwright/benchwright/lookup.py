@@ -4,35 +4,35 @@ today.
 
 from __future__ import annotations
 
-from typing import Any
-
 from benchwright.image_builder import existing_images
-from benchwright.models import Wanted
 from benchwright.observability import client
-from benchwright.plan import Looked, named_secrets, refuse
+from benchwright.plan import Looked, Problem, Reading
 from benchwright.secrets import describe_secret
 from benchwright.settings import settings
 
 
-def look_up(wanted: Wanted) -> Looked:
-    """Look everything up, changing nothing; raises InvalidInput that lists all that does not exist."""
-    found = {name: describe_secret(name) for name in named_secrets(wanted)}
-    problems: list[tuple[str, Any, str, str]] = [
+def look_up(reading: Reading) -> Looked:
+    """Look up all that an input names, changing nothing.
+
+    Raises InvalidInput that lists what does not exist together with all else that is wrong with the input.
+    """
+    named = reading.named
+    found = {name: describe_secret(name) for name in sorted(set(named.secrets.values()))}
+    problems: list[Problem] = [
         (path, name, "there is no such secret, or it has no current value", "the name of a secret that exists")
-        for name, path in named_secrets(wanted).items()
+        for path, name in named.secrets.items()
         if found[name] is None
     ]
-    ami = wanted.image.ami
-    if ami and not existing_images([ami]):
+    if named.ami and not existing_images([named.ami]):
         problems.append(
             (
                 "image.ami",
-                ami,
+                named.ami,
                 "there is no such image here, or it is not available",
                 "an AMI of this account and region",
             )
         )
-    refuse(problems)
+    reading.whole(problems)
     return Looked({name: secret for name, secret in found.items() if secret}, _parent_image())
 
 

@@ -1,17 +1,18 @@
 """From an execution's input to a plan: pure decisions, no conversation with AWS.
 
-`read_input` lists every problem at once (`InvalidInput`); `make_plan` adds what was recorded and looked up.
+`read_as_far_as_possible` finds every problem at once, and what the input names that only AWS can tell to exist;
+`make_plan` adds what was recorded and looked up.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args, get_origin
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from benchwright.errors import InvalidInput
 from benchwright.models import (
@@ -21,16 +22,19 @@ from benchwright.models import (
     OWNED_KEYS,
     RESERVED_USERS,
     Account,
+    Image,
     ImagePlan,
     License,
     Once,
     Plan,
+    SecretName,
     Wanted,
     merge_patch,
 )
 
 DEFAULT_CLUSTER = "workbench"
 Source = Literal["input", "recorded", "parameter", "default"]
+Problem = tuple[str, Any, str, str]  # path, value, what is wrong, what to give
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,34 @@ class Request:
     cluster: str
     once: Once
     patch: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Named:
+    """What an input names and only AWS can tell to exist: secrets by the path of the key that names them, and an AMI.
+
+    Each is right in itself, whatever else is wrong with the input.
+    """
+
+    secrets: Mapping[str, str]
+    ami: str | None
+
+
+@dataclass(frozen=True)
+class Reading:
+    """An input as far as it can be read. wanted: None where a problem keeps it from being read as a whole."""
+
+    request: Request
+    wanted: Wanted | None
+    named: Named
+    problems: tuple[str, ...]
+
+    def whole(self, more: Iterable[Problem] = ()) -> tuple[Request, Wanted]:
+        """Return the request and every effective value; raises InvalidInput that lists all problems, and `more`."""
+        problems = [*self.problems, *(_problem(*problem) for problem in more)]
+        if problems or self.wanted is None:
+            raise InvalidInput(_bulleted(problems))
+        return self.request, self.wanted
 
 
 @dataclass(frozen=True)
@@ -69,10 +101,10 @@ class Known:
     rebuilt_by: str = ""  # the execution that began this generation: a retry of the same step does not begin another
 
 
-def read_input(
+def read_as_far_as_possible(
     raw: Any, known: Mapping[str, Any], defaults: Mapping[str, Any], application: str
-) -> tuple[Request, Wanted]:
-    """Return the request and every effective value; raises InvalidInput that lists all problems at once.
+) -> Reading:
+    """Read an input and find every problem that it has in itself; raises InvalidInput where it is no object at all.
 
     known: the recorded input of the cluster; defaults: the stack's parameters in the shape of an input.
     """
@@ -86,9 +118,14 @@ def read_input(
         seen = {problem.split(":")[0] for problem in problems}
         problems += [text for text in _explained(error) if text.split(":")[0] not in seen]
     problems += _contradictions(merged, application)
-    if problems or wanted is None:
-        raise InvalidInput(_bulleted(problems))
-    return request, wanted
+    return Reading(request, wanted, _named(merged, application), tuple(problems))
+
+
+def read_input(
+    raw: Any, known: Mapping[str, Any], defaults: Mapping[str, Any], application: str
+) -> tuple[Request, Wanted]:
+    """Return the request and every effective value; raises InvalidInput that lists all problems at once."""
+    return read_as_far_as_possible(raw, known, defaults, application).whole()
 
 
 def cluster_of(raw: Any) -> str:
@@ -237,18 +274,40 @@ def allocate_ids(wanted: Wanted, known: Mapping[str, tuple[int, int]]) -> dict[s
     return ids
 
 
-def named_secrets(wanted: Wanted) -> dict[str, str]:
-    """Return the secrets that an input names, each with the path of the key that names it."""
-    named = {user.password: f"users.{name}.password" for name, user in sorted(wanted.users.items()) if user.password}
-    if wanted.license:
-        named[wanted.license] = "license"
-    return named
+def _named(merged: Mapping[str, Any], application: str) -> Named:
+    """Find what is named and right in itself."""
+    secret_name = TypeAdapter(SecretName)
+    image = {"ami": _object(merged, "image").get("ami")}
+    return Named(
+        secrets={
+            path: name
+            for path, name in _secret_keys(merged).items()
+            if _is_valid(secret_name, name) and name.startswith(_secret_prefix(path, application))
+        },
+        ami=image["ami"] if _is_valid(TypeAdapter(Image), image) else None,
+    )
 
 
-def refuse(problems: list[tuple[str, Any, str, str]]) -> None:
-    """Raise InvalidInput for problems that only AWS could tell: (path, value, what is wrong, what to give)."""
-    if problems:
-        raise InvalidInput(_bulleted([_problem(*problem) for problem in problems]))
+def _is_valid(kind: TypeAdapter[Any], value: Any) -> bool:
+    try:
+        kind.validate_python(value)
+    except ValidationError:
+        return False
+    return True
+
+
+def _secret_keys(merged: Mapping[str, Any]) -> dict[str, Any]:
+    """What the keys that name secrets hold, by path."""
+    users = {name: user for name, user in _object(merged, "users").items() if isinstance(user, dict)}
+    named = {"license": merged.get("license")} | {
+        f"users.{name}.password": user.get("password") for name, user in users.items()
+    }
+    return dict(sorted(named.items()))
+
+
+def _secret_prefix(path: str, application: str) -> str:
+    """How the names of secrets begin that nodes may read for a key."""
+    return f"{application}/{'license' if path == 'license' else 'users'}/"
 
 
 def _contradictions(merged: Mapping[str, Any], application: str) -> list[str]:
@@ -273,11 +332,8 @@ def _contradictions(merged: Mapping[str, Any], application: str) -> list[str]:
         _problem(f"config.{key}", config[key], "Benchwright writes this key itself", "other keys of rserver.conf")
         for key in sorted(OWNED_KEYS & set(config))
     ]
-    named = {"license": merged.get("license")} | {
-        f"users.{name}.password": user.get("password") for name, user in users.items()
-    }
-    for path, secret in sorted(named.items()):
-        prefix = f"{application}/{'license' if path == 'license' else 'users'}/"
+    for path, secret in _secret_keys(merged).items():
+        prefix = _secret_prefix(path, application)
         if isinstance(secret, str) and not secret.startswith(prefix):
             problems.append(
                 _problem(path, secret, "the nodes may not read it", f"a secret whose name begins with {prefix}")

@@ -1,0 +1,111 @@
+"""What only AWS can tell of an input is told together with what is wrong with the input in itself."""
+
+from typing import Any
+
+import pytest
+
+from benchwright import lookup
+from benchwright.errors import InvalidInput
+from benchwright.plan import Looked, Named, Secret, read_as_far_as_possible
+from tests.unit.benchwright.test_plan import DEFAULTS
+
+SECRETS = {"benchwright/users/ann": Secret("arn:ann", "v1"), "benchwright/license/l": Secret("arn:l", "v2")}
+AMI = "ami-0123456789abcdef0"
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """All that AWS was asked for, in order; SECRETS and AMI exist."""
+    names: list[str] = []
+
+    def describe_secret(name: str) -> Secret | None:
+        names.append(name)
+        return SECRETS.get(name)
+
+    def existing_images(amis: list[str]) -> dict[str, Any]:
+        names.extend(amis)
+        return {ami: {} for ami in amis if ami == AMI}
+
+    monkeypatch.setattr(lookup, "describe_secret", describe_secret)
+    monkeypatch.setattr(lookup, "existing_images", existing_images)
+    monkeypatch.setattr(lookup, "_parent_image", lambda: "ami-parent")
+    return names
+
+
+def look_up(raw: dict[str, Any]) -> Looked:
+    return lookup.look_up(read_as_far_as_possible(raw, {}, DEFAULTS, "benchwright"))
+
+
+def test_what_does_not_exist_is_told_with_all_else_that_is_wrong(asked: list[str]) -> None:
+    raw = {
+        "nodes": {"count": 0},
+        "colour": "blue",
+        "image": {"ami": "ami-00000000000000000"},
+        "license": "benchwright/license/gone",
+        "users": {"ann": {"password": "benchwright/users/ann"}, "ben": {"uid": 1, "password": "benchwright/users/ben"}},
+    }
+    with pytest.raises(InvalidInput) as caught:
+        look_up(raw)
+    heading, *lines = str(caught.value).splitlines()
+    assert heading == "The input has 6 problems; nothing was changed."
+    assert [line.split(" is refused: ")[0] for line in lines] == [
+        '- colour: "blue"',
+        "- nodes.count: 0",
+        "- users.ben.uid: 1",
+        '- license: "benchwright/license/gone"',
+        '- users.ben.password: "benchwright/users/ben"',
+        '- image.ami: "ami-00000000000000000"',
+    ]
+    assert asked == [
+        "benchwright/license/gone",
+        "benchwright/users/ann",
+        "benchwright/users/ben",
+        "ami-00000000000000000",
+    ]
+
+
+def test_a_value_that_is_itself_wrong_is_never_looked_up(asked: list[str]) -> None:
+    raw = {
+        "image": {"ami": "ami-1; reboot"},
+        "license": "somebody-else/license/l",
+        "users": {
+            "ann": {"password": "benchwright/users/ann?x=*"},
+            "ben": {"password": ["benchwright/users/ann"]},
+            "eve": {"password": "benchwright/license/l"},
+        },
+    }
+    with pytest.raises(InvalidInput) as caught:
+        look_up(raw)
+    assert [line.split(": ")[0] for line in str(caught.value).splitlines()[1:]] == [
+        "- image.ami",
+        "- users.ann.password",
+        "- users.ben.password",
+        "- license",
+        "- users.eve.password",
+    ]
+    assert asked == []
+
+
+def test_a_secret_that_is_gone_is_told_for_each_key_that_names_it(asked: list[str]) -> None:
+    raw = {"users": {name: {"password": "benchwright/users/gone"} for name in ("ann", "ben")}}
+    with pytest.raises(InvalidInput) as caught:
+        look_up(raw)
+    assert str(caught.value).splitlines()[1:] == [
+        f'- users.{name}.password: "benchwright/users/gone" is refused: there is no such secret, or it has no current '
+        "value. Give the name of a secret that exists."
+        for name in ("ann", "ben")
+    ]
+    assert asked == ["benchwright/users/gone"]
+
+
+def test_what_exists_is_found(asked: list[str]) -> None:
+    raw = {
+        "image": {"ami": AMI},
+        "license": "benchwright/license/l",
+        "users": {"ann": {"password": "benchwright/users/ann"}, "ben": {}},
+    }
+    reading = read_as_far_as_possible(raw, {}, DEFAULTS, "benchwright")
+    secrets = {"license": "benchwright/license/l", "users.ann.password": "benchwright/users/ann"}
+    assert reading.named == Named(secrets, AMI)
+    assert lookup.look_up(reading) == Looked(SECRETS, "ami-parent")
+    assert sorted(asked) == [AMI, "benchwright/license/l", "benchwright/users/ann"]

@@ -55,12 +55,11 @@ lint-security: $(CHECKOV)
 	.venv-checkov/bin/checkov --directory . --config-file .checkov.yaml
 
 # Deployments come last: they take the longest, and what others find is found sooner.
-# make serve is tested apart (pytest tests/deployment/test_serve.py) until that has been seen to hold on a busy machine, too.
 # What all of them recorded is judged together: no call denied, no right granted in vain.
 tests: $(VENV) $(TOOLS) build ## every test, without the linters
 	pytest $(SHARED) --ignore tests/deployment
 	@mkdir -p build
-	pytest $(SHARED) tests/deployment --basetemp build/deployments --ignore tests/deployment/test_serve.py
+	pytest $(SHARED) tests/deployment --basetemp build/deployments
 	python -m tests.rehearsal.policies build/deployments
 
 judges: lint-templates lint-security $(TOOLS) ## only what others judge: their tools, their models, recordings of real clusters
@@ -88,19 +87,19 @@ clean: ## remove what was built, and the virtualenvs
 	rm -rf .aws-sam build .mypy_cache .pytest_cache .ruff_cache .hypothesis .venv .venv-checkov .tools
 
 $(VENV): tests/requirements.txt
-	@echo "Installing what tests/requirements.txt pins into .venv (once)"
+	@echo "Installing what tests/requirements.txt pins into .venv: once, a minute or two, 0.8 GB"
 	@$(PYTHON) -m venv .venv
 	@timeout 1200 .venv/bin/python $(PIP_INSTALL) --requirement $<
 	@touch $@
 
 $(CHECKOV): tests/requirements-checkov.txt
-	@echo "Installing checkov into .venv-checkov (once)"
+	@echo "Installing checkov into .venv-checkov: once, half a minute, 0.3 GB"
 	@$(PYTHON) -m venv .venv-checkov
 	@timeout 1200 .venv-checkov/bin/python $(PIP_INSTALL) --requirement $<
 	@touch $@
 
 $(TOOLS): tests/requirements-tools.txt tests/package.json tests/package-lock.json
-	@echo "Installing node and the tools of tests/package.json into .tools (once)"
+	@echo "Installing node and the tools of tests/package.json into .tools: once, half a minute, 0.3 GB"
 	@$(PYTHON) -m venv .tools
 	@timeout 1200 .tools/bin/python $(PIP_INSTALL) --requirement $<
 	@cp tests/package.json tests/package-lock.json .tools/

@@ -9,8 +9,9 @@ from pydantic import BaseModel
 from benchwright import record
 from benchwright.errors import ClusterLocked
 from benchwright.lookup import look_up
+from benchwright.models import Plan
 from benchwright.observability import step
-from benchwright.plan import Reading, cluster_of, make_plan, read_as_far_as_possible, read_verify_input
+from benchwright.plan import Known, Reading, cluster_of, make_plan, read_as_far_as_possible, read_verify_input
 from benchwright.settings import settings
 
 
@@ -62,7 +63,7 @@ def _validate(event: Event) -> Result:
         return Result(
             cluster=request.cluster, proceed=False, message=f"{request.cluster} is not deployed: nothing to do"
         )
-    look_up(reading)
+    _planned(event, known, reading)  # what only the whole can tell: ids that contradict each other, and the length
     return Result(cluster=request.cluster, quiet=request.once.only_if_deployed)
 
 
@@ -94,10 +95,13 @@ def _lock(event: Event) -> Result:
 
 def _plan(event: Event) -> Result:
     found = record.confirm_lock(event.cluster, event.execution)
-    reading = _read(event, found)
+    plan, known = _planned(event, found, _read(event, found))
+    record.save_plan(event.cluster, event.execution, plan, known)
+    return Result(cluster=event.cluster, plan=plan.model_dump(mode="json", exclude={"accounts"}))
+
+
+def _planned(event: Event, found: record.Record, reading: Reading) -> tuple[Plan, Known]:
     looked = look_up(reading)
     request, wanted = reading.whole()
     defaults = settings().defaults
-    plan, known = make_plan(request, wanted, found.known, looked, defaults=defaults, execution=event.execution)
-    record.save_plan(event.cluster, event.execution, plan, known)
-    return Result(cluster=event.cluster, plan=plan.model_dump(mode="json", exclude={"accounts"}))
+    return make_plan(request, wanted, found.known, looked, defaults=defaults, execution=event.execution)

@@ -7,13 +7,18 @@ refuse the rest: any text gives a value or UnreadableListing, never a wrong "all
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Address
+from itertools import takewhile
 
 from pydantic import BaseModel
 
 STATUS_SEPARATOR = "=== load-balancer status ==="
 COLUMNS = ("ID", "Host", "IPv4", "Port", "Status", "Last Seen")
+HEADER = re.compile(r"ID {2,}Host {2,}")
+ROW = re.compile(r"[0-9]+ {2,}\S+ {2,}[0-9]+(?:\.[0-9]+){3}\s")
+NODE_LINE = re.compile(r"(\S+?)(?::[0-9]+)? [-\u2013\u2014] (\S+) +Load: ([0-9.e+-]+(?:, [0-9.e+-]+)*) *")
+SESSION_LINE = re.compile(r" +[0-9]+ [-\u2013\u2014] (.*\S) *")
 
 
 class UnreadableListing(ValueError):
@@ -47,25 +52,25 @@ def read_list_nodes(text: str) -> list[ListedNode]:
     further columns are ignored.
     """
     lines = text.splitlines()
-    start = next((number for number, line in enumerate(lines) if re.match(r"ID\s{2,}Host\s{2,}", line)), None)
-    if start is None:
-        if re.search(r"^Nodes\s*$", text, re.MULTILINE) and not re.search(r"^\d+\s{2,}", text, re.MULTILINE):
+    headers = [number for number, line in enumerate(lines) if HEADER.match(line)]
+    if not headers:
+        if any(line.rstrip() == "Nodes" for line in lines) and not any(re.match(r"[0-9]+\s", line) for line in lines):
             return []
         raise UnreadableListing(
             f"list-nodes printed no table with the header {'  '.join(COLUMNS)}: {text.strip()[:200]!r}"
         )
-    header = lines[start]
-    names = [(match.group(), match.start()) for match in re.finditer(r"\S+(?: \S+)*", header)]
-    if missing := [name for name in COLUMNS if name not in dict(names)]:
-        raise UnreadableListing(f"list-nodes has no column {', '.join(missing)}: {header!r}")
-    ends = [*(offset for _, offset in names[1:]), None]
-    rows = []
-    for line in lines[start + 1 :]:
-        if not line.strip():
-            break
-        cells = {name: line[offset:end].strip() for (name, offset), end in zip(names, ends, strict=True)}
-        rows.append(_row(cells, line))
-    return rows
+    header = lines[headers[0]]
+    columns = [(match.group(), match.start()) for match in re.finditer(r"\S+(?: \S+)*", header)]
+    names = [name for name, _ in columns]
+    if missing := [name for name in COLUMNS if names.count(name) != 1]:
+        raise UnreadableListing(f"list-nodes has no column {', '.join(missing)}, or has it twice: {header[:200]!r}")
+    rows = list(takewhile(str.strip, lines[headers[0] + 1 :]))
+    if further := [line for line in lines[headers[0] + 1 + len(rows) :] if HEADER.match(line) or ROW.match(line)]:
+        raise UnreadableListing(f"list-nodes printed a row after the end of its table: {further[0][:200]!r}")
+    nodes = [_row(_cells(line, columns), line) for line in rows]
+    if len({node.id for node in nodes}) < len(nodes):
+        raise UnreadableListing(f"list-nodes printed an id twice: {rows!r:.200}")
+    return nodes
 
 
 def read_load_balancer_status(text: str) -> list[BalancedNode]:
@@ -74,11 +79,11 @@ def read_load_balancer_status(text: str) -> list[BalancedNode]:
     for line in text.splitlines():
         if not line.strip():
             continue
-        if node := re.fullmatch(r"(\S+?)(?::\d+)? [-\u2013\u2014] (\S+)\s+Load: ([\d.e+-]+(?:, [\d.e+-]+)*)\s*", line):
+        if node := NODE_LINE.fullmatch(line):
             nodes.append(
                 BalancedNode(host=node[1], ipv4=_address(node[2], line), load=_numbers(node[3], line), sessions=[])
             )
-        elif (session := re.fullmatch(r"\s+\d+ [-\u2013\u2014] (.+?)\s*", line)) and nodes:
+        elif (session := SESSION_LINE.fullmatch(line)) and nodes:
             nodes[-1].sessions.append(session[1])
         else:
             raise UnreadableListing(f"/load-balancer/status printed a line of unknown form: {line[:200]!r}")
@@ -105,28 +110,45 @@ def table(nodes: Sequence[ListedNode]) -> str:
     )
 
 
-def _row(cells: dict[str, str], line: str) -> ListedNode:
-    if not (cells["ID"].isascii() and cells["ID"].isdigit() and cells["Port"].isascii() and cells["Port"].isdigit()):
-        raise UnreadableListing(f"list-nodes printed a row of unknown form: {line[:200]!r}")
+def _cells(line: str, columns: Sequence[tuple[str, int]]) -> dict[str, str]:
+    """Cut a row where its header's columns begin.
+
+    A row that does not stand below its header is refused, or part of one cell could be taken for another.
+    """
+    ends = [*(offset for _, offset in columns[1:]), None]
+    cells = {name: line[offset:end].strip() for (name, offset), end in zip(columns, ends, strict=True)}
+    straddles = any(line[offset - 2 : offset].strip() for _, offset in columns[1:])
+    if straddles or any("  " in cell for cell in cells.values()):
+        raise UnreadableListing(f"list-nodes printed a row that does not fit its header: {line[:200]!r}")
+    return cells
+
+
+def _row(cells: Mapping[str, str], line: str) -> ListedNode:
     return ListedNode(
-        id=int(cells["ID"]),
+        id=_number(cells["ID"], line),
         host=cells["Host"],
         ipv4=_address(cells["IPv4"], line),
-        port=int(cells["Port"]),
+        port=_number(cells["Port"], line),
         status=cells["Status"],
         last_seen=cells["Last Seen"],
     )
+
+
+def _number(text: str, line: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,10}", text):
+        raise UnreadableListing(f"list-nodes printed a row of unknown form: {line[:200]!r}")
+    return int(text)
 
 
 def _address(text: str, line: str) -> str:
     try:
         return str(IPv4Address(text))
     except ValueError:
-        raise UnreadableListing(f"{text!r} is no IPv4 address in the line {line[:200]!r}") from None
+        raise UnreadableListing(f"{text[:50]!r} is no IPv4 address in the line {line[:200]!r}") from None
 
 
 def _numbers(text: str, line: str) -> list[float]:
     try:
         return [float(number) for number in text.split(", ")]
     except ValueError:
-        raise UnreadableListing(f"{text!r} are no load averages in the line {line[:200]!r}") from None
+        raise UnreadableListing(f"{text[:50]!r} are no load averages in the line {line[:200]!r}") from None

@@ -6,6 +6,8 @@ The class name is the error name that Step Functions sees, so the state machines
 
 from __future__ import annotations
 
+import json
+import re
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import NoCredentialsError, ParamValidationError
@@ -79,6 +81,30 @@ class AwsCallFailed(BenchwrightError):
 
 class TransientError(BenchwrightError):
     """AWS or the network asked for patience; the state machine tries the same step again."""
+
+
+# What a message may hold of foreign text: no control character but line break and tab, nothing that turns the direction
+# of writing, and no lone surrogate, which has no form in UTF-8 and would end the function that tells it.
+UNTELLABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+# Step Functions cuts a cause at 32,768 characters of JSON, and a branch of a Parallel packs it into JSON once more. The
+# rest is for the stack trace.
+LONGEST_MESSAGE, LONGEST_PACKED = 8_000, 24_000
+SHORTENED = "\n(shortened; see the log)"
+
+
+def printable(text: str) -> str:
+    """Return a text in characters that every channel takes."""
+    return UNTELLABLE.sub("\ufffd", text)
+
+
+def tellable(message: str) -> str:
+    """Return a message as it reaches the state machine whole: printable, and not too long."""
+    text = printable(message)
+    short = text[:LONGEST_MESSAGE]
+    while len(json.dumps(json.dumps(short, ensure_ascii=False), ensure_ascii=False)) > LONGEST_PACKED:
+        short = short[: len(short) * 3 // 4]
+    return text if short == text else f"{short}{SHORTENED}"
 
 
 # Codes that mean "try again". Sources: the retry modes of the AWS SDKs, IAM's eventual consistency

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from benchwright.observability import client, logger
 
@@ -26,7 +26,7 @@ def last_lines(group: str, count: int) -> list[str]:
         events = logs.get_log_events(
             logGroupName=group, logStreamName=streams[0]["logStreamName"], limit=count, startFromHead=False
         )["events"]
-    except ClientError as error:
+    except (BotoCoreError, ClientError) as error:
         logger.warning("log not readable", group=group, reason=str(error))
         return []
     return [event["message"].rstrip()[:LONGEST_LINE] for event in events]

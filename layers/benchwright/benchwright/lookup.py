@@ -4,11 +4,17 @@ today.
 
 from __future__ import annotations
 
+import re
+
 from benchwright.image_builder import existing_images
 from benchwright.observability import client
 from benchwright.plan import Looked, Problem, Reading
 from benchwright.secrets import describe_secret
 from benchwright.settings import settings
+
+# Who writes a version of a secret may choose its id (PutSecretValue, ClientRequestToken), which goes to nodes and there
+# into a command.
+VERSION_ID = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
 
 
 def look_up(reading: Reading) -> Looked:
@@ -22,6 +28,16 @@ def look_up(reading: Reading) -> Looked:
         (path, name, "there is no such secret, or it has no current value", "the name of a secret that exists")
         for path, name in named.secrets.items()
         if found[name] is None
+    ]
+    problems += [
+        (
+            path,
+            name,
+            "the id of its current version is not of letters, digits, dots and hyphens alone",
+            "it a new version without a ClientRequestToken of your own",
+        )
+        for path, name in named.secrets.items()
+        if (secret := found[name]) and not re.fullmatch(VERSION_ID, secret.version)
     ]
     if named.ami and not existing_images([named.ami]):
         problems.append(

@@ -15,11 +15,19 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 CLUSTER_NAME = r"^[a-z][a-z0-9-]{0,19}$"
 # A node's own accounts end below 2,000 (Ubuntu's first user is 1000); allocated ids begin at 20,000.
 LOWEST_ID, FIRST_ALLOCATED_ID, HIGHEST_ID = 2_000, 20_000, 59_999
+# A user has a group of the same name, so the groups of Ubuntu 24.04 are taken, too: of the group `admin`, which is not
+# even there, /etc/sudoers makes each member root.
 RESERVED_USERS = frozenset(
     {
         *("root", "daemon", "bin", "sys", "sync", "games", "man", "lp", "mail", "news", "uucp", "proxy", "www-data"),
         *("backup", "list", "irc", "nobody", "ubuntu", "ec2-user", "ssm-user", "postgres", "sshd", "syslog"),
         *("rstudio-server", "systemd-network", "systemd-resolve", "messagebus", "_apt", "_chrony"),
+        *("systemd-timesync", "systemd-journal", "dhcpcd", "polkitd", "uuidd", "tss", "tcpdump", "landscape"),
+        *("fwupd-refresh", "usbmux", "pollinate", "ec2-instance-connect", "_rpc", "statd", "rtkit", "dnsmasq"),
+        *("gnats", "stunnel4", "admin", "sudo", "adm", "wheel", "docker", "lxd", "disk", "shadow", "tty", "kmem"),
+        *("staff", "users", "nogroup", "dialout", "fax", "voice", "cdrom", "floppy", "tape", "audio", "dip"),
+        *("operator", "src", "utmp", "video", "sasl", "plugdev", "input", "sgx", "kvm", "render", "crontab"),
+        *("netdev", "rdma", "_ssh", "ssl-cert"),
     }
 )
 # Keys of rserver.conf that Benchwright writes itself: two owners of one value would undo each other.
@@ -52,6 +60,17 @@ def _recent_enough(version: str) -> str:
     return version
 
 
+def _as_workbench_reads_it(value: str) -> str:
+    """Refuse what Workbench would change: the Boost library, which reads rserver.conf, cuts a line at its first # and
+    trims it (Boost.Program_options, src/config_file.cpp).
+    """
+    if "#" in value:
+        raise ValueError("Workbench takes everything from a # on for a comment")
+    if value != value.strip(" "):
+        raise ValueError("Workbench takes spaces at the ends away")
+    return value
+
+
 def _half_step(capacity: float) -> float:
     if capacity * 2 != int(capacity * 2):
         raise ValueError("Aurora capacity comes in steps of 0.5")
@@ -68,7 +87,21 @@ def _one_architecture(instance_type: str) -> str:
 def _free_tag(key: str) -> str:
     if key.lower().startswith(("aws:", "benchwright:")):
         raise ValueError("the prefixes aws: and benchwright: are taken")
-    return key
+    return _trimmed(key)
+
+
+def _trimmed(text: str) -> str:
+    if text != text.strip(" "):
+        raise ValueError("it begins or ends with a space, which some services take away")
+    return text
+
+
+def _one_case(tags: dict[str, str]) -> dict[str, str]:
+    """Refuse keys that differ in case alone: IAM takes them for one, and CloudFormation tags a role (IAM user guide,
+    "Rules for tagging").
+    """
+    _unique([key.lower() for key in tags])
+    return tags
 
 
 ClusterName = Annotated[str, StringConstraints(pattern=CLUSTER_NAME)]
@@ -76,9 +109,13 @@ Version = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,2}\.[0-9]{1,2}\.[0
 UserId = Annotated[int, Field(ge=LOWEST_ID, le=HIGHEST_ID)]
 ConfigKey = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,99}$")]
 # One line of printable text: what an INI file can hold without an escape.
-ConfigValue = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f\u0085\u2028\u2029]{0,1000}$")]
+ConfigValue = Annotated[
+    str,
+    StringConstraints(pattern=r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]{0,1000}$"),
+    AfterValidator(_as_workbench_reads_it),
+]
 TagKey = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9 _.:/=+@-]{1,128}$"), AfterValidator(_free_tag)]
-TagValue = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9 _.:/=+@-]{1,256}$")]
+TagValue = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9 _.:/=+@-]{1,256}$"), AfterValidator(_trimmed)]
 UserName = Annotated[str, StringConstraints(pattern=r"^[a-z_][a-z0-9_-]{0,31}$")]
 SecretName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9/_+=.@-]{1,400}$")]
 
@@ -88,7 +125,7 @@ class Workbench(Part):
 
     version: Annotated[
         str,
-        StringConstraints(pattern=r"^20[0-9]{2}\.[0-9]{2}\.[0-9]+\+[0-9]+\.pro[0-9]+$"),
+        StringConstraints(pattern=r"^20[2-9][0-9]\.[01][0-9]\.[0-9]{1,2}\+[0-9]{1,4}\.pro[0-9]{1,3}$"),
         AfterValidator(_recent_enough),
     ] = Field(
         description='a full Posit Workbench version such as "2026.07.1+147.pro6", 2023.12 or newer',
@@ -111,19 +148,21 @@ class Nodes(Part):
 
     count: Annotated[int, Field(ge=1, le=50)] = Field(description="number of nodes, from 1 to 50", examples=[3])
     instance_type: Annotated[
-        str, StringConstraints(pattern=r"^[a-z][a-z0-9-]*\.[a-z0-9-]+$"), AfterValidator(_one_architecture)
+        str,
+        StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,19}\.[a-z0-9-]{1,20}$"),
+        AfterValidator(_one_architecture),
     ] = Field(description='an x86_64 EC2 instance type such as "m6i.xlarge"', examples=["m7i.2xlarge"])
 
 
 class Database(Part):
     """Capacity of Aurora Serverless v2, in ACU."""
 
-    min_capacity: Annotated[float, Field(ge=0.5, le=256, strict=False), AfterValidator(_half_step)] = Field(
+    min_capacity: Annotated[float, Field(ge=0.5, le=256), AfterValidator(_half_step)] = Field(
         description="lowest capacity in ACU, from 0.5 to 256 in steps of 0.5",
         examples=[1],
         json_schema_extra={"multipleOf": 0.5},
     )
-    max_capacity: Annotated[float, Field(ge=1, le=256, strict=False), AfterValidator(_half_step)] = Field(
+    max_capacity: Annotated[float, Field(ge=1, le=256), AfterValidator(_half_step)] = Field(
         description="highest capacity in ACU, from 1 to 256 in steps of 0.5",
         examples=[16],
         json_schema_extra={"multipleOf": 0.5},
@@ -176,17 +215,17 @@ class Wanted(Part):
         description="name of a secret below <application>/license/ that holds a licence file",
         examples=["benchwright/license/workbench"],
     )
-    users: dict[UserName, User] = Field(
+    users: Annotated[dict[UserName, User], Field(max_length=500)] = Field(
         default={},
-        description="accounts by name: lower-case letters, digits, - and _, at most 32 characters",
+        description="up to 500 accounts by name: lower-case letters, digits, - and _, at most 32 characters",
         examples=[{"ann": {"uid": 3001}, "ben": None}],
     )
-    config: dict[ConfigKey, ConfigValue] = Field(
+    config: Annotated[dict[ConfigKey, ConfigValue], Field(max_length=200)] = Field(
         default={},
-        description="further keys of rserver.conf, each value one line of text",
+        description="up to 200 further keys of rserver.conf, each value one line of text without #",
         examples=[{"auth-timeout-minutes": "120"}],
     )
-    tags: Annotated[dict[TagKey, TagValue], Field(max_length=40)] = Field(
+    tags: Annotated[dict[TagKey, TagValue], Field(max_length=40), AfterValidator(_one_case)] = Field(
         default={},
         description="tags of all that is made: letters, digits and _.:/=+@- ; not aws: or benchwright:",
         examples=[{"cost-centre": "4711"}],

@@ -15,7 +15,7 @@ class Users(BaseModel):
 class NodeReport(BaseModel):
     """What a node says of itself; fields that a failing script could not find out are None."""
 
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="ignore", strict=True)
 
     instance: str
     ami: str | None = None

@@ -15,15 +15,12 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import BaseModel
 
-from benchwright.errors import BenchwrightError, from_client_error, from_connection_error
+from benchwright.errors import BenchwrightError, from_client_error, from_connection_error, printable, tellable
 from benchwright.settings import settings
 
 logger = Logger()  # service name: POWERTOOLS_SERVICE_NAME, level: POWERTOOLS_LOG_LEVEL
 tracer = Tracer()  # off where X-Ray is absent: POWERTOOLS_TRACE_DISABLED
 metrics = Metrics()  # namespace: POWERTOOLS_METRICS_NAMESPACE
-
-# Step Functions cuts a cause at 32,768 characters of JSON, and a branch of a Parallel packs it into JSON once more.
-LONGEST_MESSAGE = 8_000
 
 _clients: dict[str, Any] = {}
 
@@ -98,6 +95,6 @@ def step[Event: BaseModel](
 
 def _failed(error: BenchwrightError) -> BenchwrightError:
     metrics.add_metric(name="StepFailed", unit=MetricUnit.Count, value=1)
-    logger.error("step failed", error=type(error).__name__, cause=str(error))
-    text = str(error)
-    return error if len(text) <= LONGEST_MESSAGE else type(error)(f"{text[:LONGEST_MESSAGE]}\n(shortened; see the log)")
+    message = tellable(str(error))
+    logger.error("step failed", error=type(error).__name__, cause=printable(str(error)))
+    return error if message == str(error) else type(error)(message)

@@ -33,6 +33,17 @@ from benchwright.models import (
 )
 
 DEFAULT_CLUSTER = "workbench"
+# The parameter Application of infra/foundation.yaml.
+APPLICATION_NAME = r"[a-z][a-z0-9-]{0,39}"
+# Levels of an input: users, a name, its keys, and room for what is wrong. Python's own readers end at about 1,000.
+DEEPEST = 8
+# Bytes of JSON. A plan is a state's result and, beside the report on up to 50 nodes, part of an execution's output:
+# these may have 262,144, and more ends an execution so that no state can catch it (Step Functions developer guide,
+# "States.DataLimitExceeded"). With input and accounts it is one item of DynamoDB, which may have 409,600.
+LONGEST_PLAN, LONGEST_RECORD = 160_000, 390_000
+# How much of an input a refusal repeats: characters of a value and of a path, and problems.
+LONGEST_SHOWN, LONGEST_PATH, MOST_PROBLEMS = 80, 120, 20
+KINDS = {str: "a text", list: "a list", bool: "true or false", int: "a number", float: "a number", type(None): "null"}
 Source = Literal["input", "recorded", "parameter", "default"]
 Problem = tuple[str, Any, str, str]  # path, value, what is wrong, what to give
 
@@ -64,13 +75,13 @@ class Reading:
     request: Request
     wanted: Wanted | None
     named: Named
-    problems: tuple[str, ...]
+    problems: tuple[Problem, ...]
 
     def whole(self, more: Iterable[Problem] = ()) -> tuple[Request, Wanted]:
         """Return the request and every effective value; raises InvalidInput that lists all problems, and `more`."""
-        problems = [*self.problems, *(_problem(*problem) for problem in more)]
+        problems = [*self.problems, *more]
         if problems or self.wanted is None:
-            raise InvalidInput(_bulleted(problems))
+            raise _refusal(problems)
         return self.request, self.wanted
 
 
@@ -109,14 +120,23 @@ def read_as_far_as_possible(
     known: the recorded input of the cluster; defaults: the stack's parameters in the shape of an input.
     """
     request, problems = _taken_apart(raw)
+    if not re.fullmatch(APPLICATION_NAME, application):
+        problems.append(
+            (
+                "the application's name",
+                application,
+                "the names of what it makes begin with it",
+                "the stack another name: lower-case letters, digits and -, at most 40, a letter first",
+            )
+        )
     wanted = None
     patch = {key: value for key, value in request.patch.items() if key in Wanted.model_fields}
     merged = _with_defaults(merge_patch(merge_patch(dict(defaults), dict(known)), patch), defaults)
     try:
         wanted = Wanted.model_validate(merged)
     except ValidationError as error:
-        seen = {problem.split(":")[0] for problem in problems}
-        problems += [text for text in _explained(error) if text.split(":")[0] not in seen]
+        seen = {path for path, *_ in problems}
+        problems += [problem for problem in _explained(error) if problem[0] not in seen]
     problems += _contradictions(merged, application)
     return Reading(request, wanted, _named(merged, application), tuple(problems))
 
@@ -139,25 +159,26 @@ def read_verify_input(raw: Any) -> str:
     """
     request, problems = _taken_apart(raw)
     problems += [
-        _problem(key, value, "a verification changes nothing", "cluster alone") for key, value in request.patch.items()
+        (key, value, "a verification changes nothing", "cluster alone") for key, value in request.patch.items()
     ]
     if problems:
-        raise InvalidInput(_bulleted(list(dict.fromkeys(problems))))
+        raise _refusal(problems)
     return request.cluster
 
 
-def _taken_apart(raw: Any) -> tuple[Request, list[str]]:
+def _taken_apart(raw: Any) -> tuple[Request, list[Problem]]:
     """Separate the cluster's name and the keys that act once from the patch; list what is wrong with them."""
     if not isinstance(raw, dict):
-        raise InvalidInput(f"The input must be a JSON object such as {{}}, not {_shown(raw)}.")
+        raise InvalidInput(f"The input must be a JSON object such as {{}}, not {KINDS.get(type(raw), 'this')}.")
     patch = {key: value for key, value in raw.items() if key != "Comment"}  # the console fills in a Comment
-    problems = []
+    problems: list[Problem] = []
+    for key in [key for key, value in patch.items() if _is_deeper(value, DEEPEST)]:
+        patch.pop(key)
+        problems.append((key, "...", f"it is nested more than {DEEPEST} levels deep", "a value as in docs/input.md"))
     cluster = patch.pop("cluster", DEFAULT_CLUSTER)
     if not isinstance(cluster, str) or not re.fullmatch(CLUSTER_NAME, cluster):
         problems.append(
-            _problem(
-                "cluster", cluster, "not a cluster name", "lower-case letters, digits and -, at most 20, a letter first"
-            )
+            ("cluster", cluster, "not a cluster name", "lower-case letters, digits and -, at most 20, a letter first")
         )
         cluster = DEFAULT_CLUSTER
     only_if_deployed, rebuild = patch.pop("only_if_deployed", False), False
@@ -165,15 +186,24 @@ def _taken_apart(raw: Any) -> tuple[Request, list[str]]:
         patch["image"] = image = dict(image)
         rebuild = image.pop("rebuild", False)
         if rebuild is True and image.get("ami"):
-            problems.append(_problem("image.rebuild", rebuild, "it is given together with image.ami", "one of the two"))
+            problems.append(("image.rebuild", rebuild, "it is given together with image.ami", "one of the two"))
         if not image:
             patch.pop("image")
     for path, value in (("only_if_deployed", only_if_deployed), ("image.rebuild", rebuild)):
         if not isinstance(value, bool):
-            problems.append(_problem(path, value, "it is neither true nor false", "true or false"))
+            problems.append((path, value, "it is neither true nor false", "true or false"))
     problems += _unknown_keys(patch, Wanted, "")
     once = Once(rebuild=rebuild is True, only_if_deployed=only_if_deployed is True)
     return Request(cluster, once, patch), problems
+
+
+def _is_deeper(value: Any, levels: int) -> bool:
+    """Tell whether a value has more levels, without a call for each of them."""
+    layer = [value]
+    for _ in range(levels):
+        parts = (item.values() if isinstance(item, dict) else item for item in layer if isinstance(item, dict | list))
+        layer = [item for part in parts for item in part]
+    return bool(layer)
 
 
 def sources_of(patch: Mapping[str, Any], known: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Source]:
@@ -193,7 +223,10 @@ def sources_of(patch: Mapping[str, Any], known: Mapping[str, Any], defaults: Map
 def make_plan(
     request: Request, wanted: Wanted, known: Known, looked: Looked, *, defaults: Mapping[str, Any], execution: str
 ) -> tuple[Plan, Known]:
-    """Decide what this execution shall make true, and what to record of it."""
+    """Decide what this execution shall make true, and what to record of it.
+
+    Raises InvalidInput where ids contradict each other, and where it would be too long for a state or the record.
+    """
     begins_generation = not known.generation or (request.once.rebuild and known.rebuilt_by != execution)
     image = ImagePlan(
         ami=wanted.image.ami,
@@ -227,7 +260,21 @@ def make_plan(
         sources=sources_of(request.patch, known.input, defaults),
     )
     rebuilt_by = execution if request.once.rebuild else known.rebuilt_by
-    return plan, Known(merge_patch(known.input, request.patch), ids, image.parent_image, image.generation, rebuilt_by)
+    record = Known(merge_patch(known.input, request.patch), ids, image.parent_image, image.generation, rebuilt_by)
+    _check_length(plan, record)
+    return plan, record
+
+
+def _check_length(plan: Plan, record: Known) -> None:
+    told = len(json.dumps(plan.model_dump(mode="json", exclude={"accounts"})))
+    recorded = len(plan.model_dump_json().encode()) + len(json.dumps([record.input, record.accounts]))
+    for length, most, where in (
+        (told, LONGEST_PLAN, "a state of Step Functions"),
+        (recorded, LONGEST_RECORD, "the cluster's item in DynamoDB"),
+    ):
+        if length > most:
+            wrong = f"it would have more than the {most:,} bytes that Benchwright puts into {where}"
+            raise _refusal([("the plan", length, wrong, "fewer users, config keys or tags, or shorter values")])
 
 
 def allocate_ids(wanted: Wanted, known: Mapping[str, tuple[int, int]]) -> dict[str, tuple[int, int]]:
@@ -236,7 +283,7 @@ def allocate_ids(wanted: Wanted, known: Mapping[str, tuple[int, int]]) -> dict[s
     An id is never used again, not even after its user was removed: files keep their owner's number.
     """
     ids = dict(known)
-    problems = []
+    problems: list[Problem] = []
     for name, user in sorted(wanted.users.items()):
         if user.uid is None:
             continue
@@ -244,7 +291,7 @@ def allocate_ids(wanted: Wanted, known: Mapping[str, tuple[int, int]]) -> dict[s
         if name in known and known[name] != pair:
             uid, gid = known[name]
             problems.append(
-                _problem(
+                (
                     f"users.{name}.uid",
                     pair[0],
                     f"the user has uid {uid} and gid {gid} since an earlier execution",
@@ -254,7 +301,7 @@ def allocate_ids(wanted: Wanted, known: Mapping[str, tuple[int, int]]) -> dict[s
         owner = next((other for other, (uid, _) in ids.items() if uid == pair[0] and other != name), None)
         if owner:
             problems.append(
-                _problem(f"users.{name}.uid", pair[0], f"the uid belongs to {owner}", "another uid, or leave it out")
+                (f"users.{name}.uid", pair[0], f"the uid belongs to {owner}", "another uid, or leave it out")
             )
         ids[name] = pair
     taken = {number for pair in ids.values() for number in pair}
@@ -265,12 +312,12 @@ def allocate_ids(wanted: Wanted, known: Mapping[str, tuple[int, int]]) -> dict[s
         while following in taken:
             following += 1
         if following > HIGHEST_ID:
-            problems.append(_problem(f"users.{name}", name, "no free uid is left", "an explicit uid"))
+            problems.append((f"users.{name}", name, "no free uid is left", "an explicit uid"))
             break
         ids[name] = (following, user.gid if user.gid is not None else following)
         taken.add(following)
     if problems:
-        raise InvalidInput(_bulleted(problems))
+        raise _refusal(problems)
     return ids
 
 
@@ -310,15 +357,15 @@ def _secret_prefix(path: str, application: str) -> str:
     return f"{application}/{'license' if path == 'license' else 'users'}/"
 
 
-def _contradictions(merged: Mapping[str, Any], application: str) -> list[str]:
+def _contradictions(merged: Mapping[str, Any], application: str) -> list[Problem]:
     """Find what no single field can tell.
 
     Works on an input that may be wrong in other ways too, so that everything is told at once.
     """
-    problems = []
+    problems: list[Problem] = []
     users = {name: user for name, user in _object(merged, "users").items() if isinstance(user, dict)}
     problems += [
-        _problem(f"users.{name}", users[name], "it is an account of the system", "another name")
+        (f"users.{name}", users[name], "it is an account of the system, or a group of it", "another name")
         for name in sorted(RESERVED_USERS & set(users))
     ]
     for kind in ("uid", "gid"):
@@ -326,18 +373,16 @@ def _contradictions(merged: Mapping[str, Any], application: str) -> list[str]:
         for name, user in sorted(users.items()):
             number = user.get(kind)
             if isinstance(number, int) and (first := owners.setdefault(number, name)) != name:
-                problems.append(_problem(f"users.{name}.{kind}", number, f"users.{first} has it", "each user its own"))
+                problems.append((f"users.{name}.{kind}", number, f"users.{first} has it", "each user its own"))
     config = _object(merged, "config")
     problems += [
-        _problem(f"config.{key}", config[key], "Benchwright writes this key itself", "other keys of rserver.conf")
+        (f"config.{key}", config[key], "Benchwright writes this key itself", "other keys of rserver.conf")
         for key in sorted(OWNED_KEYS & set(config))
     ]
     for path, secret in _secret_keys(merged).items():
         prefix = _secret_prefix(path, application)
         if isinstance(secret, str) and not secret.startswith(prefix):
-            problems.append(
-                _problem(path, secret, "the nodes may not read it", f"a secret whose name begins with {prefix}")
-            )
+            problems.append((path, secret, "the nodes may not read it", f"a secret whose name begins with {prefix}"))
     return problems
 
 
@@ -357,16 +402,16 @@ def _with_defaults(merged: dict[str, Any], defaults: Mapping[str, Any]) -> dict[
     return whole
 
 
-def _unknown_keys(patch: Mapping[str, Any], model: type[BaseModel], prefix: str) -> list[str]:
+def _unknown_keys(patch: Mapping[str, Any], model: type[BaseModel], prefix: str) -> list[Problem]:
     """Find unknown keys even where their value is null, which a merge would swallow."""
-    problems = []
+    problems: list[Problem] = []
     for key, value in patch.items():
         path = f"{prefix}{key}"
         if key not in model.model_fields:
             known = ", ".join(
                 sorted({*model.model_fields, *({"cluster", "only_if_deployed"} if not prefix else set())})
             )
-            problems.append(_problem(path, value, "an unknown key", f"one of {known}"))
+            problems.append((path, value, "an unknown key", f"one of {known}"))
         elif isinstance(value, dict) and (part := _part_of(annotation := model.model_fields[key].annotation)):
             for name, item in value.items() if get_origin(annotation) is dict else [("", value)]:
                 if isinstance(item, dict):
@@ -380,18 +425,13 @@ def _part_of(annotation: Any) -> type[BaseModel] | None:
     return next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), None)
 
 
-def _explained(error: ValidationError) -> list[str]:
-    """One line per problem: path, value, what is wrong, what to give."""
-    lines: list[str] = []
+def _explained(error: ValidationError) -> list[Problem]:
+    problems: list[Problem] = []
     for detail in error.errors():
         parts = [str(part) for part in detail["loc"] if part != "[key]"]
         message = detail["msg"].removeprefix("Value error, ")
-        if not parts:  # a rule over the whole input, which names its keys itself
-            lines += message.split("; ")
-            continue
-        path = ".".join(parts)
-        lines.append(_problem(path, detail["input"], message, _described(parts)))
-    return list(dict.fromkeys(lines))
+        problems.append((".".join(parts), detail["input"], message, _described(parts)))
+    return problems
 
 
 def _described(parts: list[str]) -> str:
@@ -406,18 +446,41 @@ def _described(parts: list[str]) -> str:
     return described
 
 
-def _problem(path: str, value: Any, wrong: str, give: str) -> str:
-    return f"{path}: {_shown(value)} is refused: {wrong}. Give {give}."
+def _refusal(problems: Iterable[Problem]) -> InvalidInput:
+    """Tell every problem in a line of its own, as far as a person reads."""
+    lines = list(dict.fromkeys(_told(*problem) for problem in problems))
+    count = "1 problem" if len(lines) == 1 else f"{len(lines)} problems"
+    more = [f"- and {len(lines) - MOST_PROBLEMS} more"] if len(lines) > MOST_PROBLEMS else []
+    shown = [f"- {line}" for line in lines[:MOST_PROBLEMS]]
+    return InvalidInput("\n".join([f"The input has {count}; nothing was changed.", *shown, *more]))
 
 
-def _shown(value: Any) -> str:
-    text = json.dumps(value, default=str)
-    return text if len(text) <= 80 else f"{text[:77]}..."
+def _told(path: str, value: Any, wrong: str, give: str) -> str:
+    told = _cut(json.dumps(path)[1:-1], LONGEST_PATH)  # a key may hold anything, also line breaks
+    shown = _cut(json.dumps(_hidden(path, value), default=str), LONGEST_SHOWN)
+    return f"{told}: {shown} is refused: {wrong}. Give {give}."
 
 
-def _bulleted(problems: list[str]) -> str:
-    count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-    return "\n".join([f"The input has {count}; nothing was changed.", *(f"- {problem}" for problem in problems)])
+def _hidden(path: str, value: Any) -> Any:
+    """Return a value as it may be told.
+
+    Who writes a password or a licence where the name of its secret belongs shall not find it in mails and logs: below
+    these keys a text is told only if it looks like the name of a secret, or is the key itself.
+    """
+    if path.split(".", maxsplit=1)[0] not in ("users", "license"):
+        return value
+    if isinstance(value, dict):
+        return {key: _hidden(path, item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_hidden(path, item) for item in value]
+    folders = ("/",) if path == "license" else ("/license/", "/users/")
+    is_name = isinstance(value, str) and len(value) <= 400 and re.fullmatch(r"[A-Za-z0-9/_+=.@-]+", value)
+    is_told = (is_name and any(folder in value for folder in folders)) or path.endswith(f".{value}")
+    return value if is_told or not isinstance(value, str) else "***"
+
+
+def _cut(text: str, longest: int) -> str:
+    return text if len(text) <= longest else f"{text[: longest - 3]}..."
 
 
 def _model_defaults() -> dict[str, Any]:

@@ -10,11 +10,13 @@ from __future__ import annotations
 import gzip
 import hashlib
 import io
+import re
 import tarfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from urllib.parse import quote
 
+from benchwright.errors import NodeConfigurationFailed
 from benchwright.models import Plan
 from benchwright.plan import Secret
 
@@ -68,7 +70,7 @@ def render_files(plan: Plan, endpoint: Endpoint) -> list[Entry]:
     }
     # Without the password: a URI's password is not percent-decoded and must stay out of it.
     uri = (
-        f"postgresql://{DATABASE_USER}@{endpoint.host}:{endpoint.port}/{DATABASE_NAME}"
+        f"postgresql://{DATABASE_USER}@{_word(endpoint.host)}:{endpoint.port}/{DATABASE_NAME}"
         f"?sslmode=verify-full&sslrootcert={quote(DATABASE_CA, safe='/')}"
     )
     return [
@@ -107,7 +109,11 @@ def make_bundle(plan: Plan, endpoint: Endpoint, database: Secret, secure_cookie_
     entries = render_files(plan, endpoint)
     users = [
         " ".join(
-            [account.name, str(account.uid), str(account.gid), account.secret_arn or "-", account.secret_version or "-"]
+            _word(text)
+            for text in (
+                *(account.name, str(account.uid), str(account.gid)),
+                *(account.secret_arn or "-", account.secret_version or "-"),
+            )
         )
         for account in plan.accounts
     ]
@@ -124,7 +130,7 @@ def make_bundle(plan: Plan, endpoint: Endpoint, database: Secret, secure_cookie_
         "manifest": _lines(f"{entry.mode} {entry.owner} {entry.group} {entry.path}" for entry in entries),
         "users": _lines(users),
         "locked": _lines(plan.locked_accounts),
-        "env": _lines(f"{name}={value}" for name, value in values.items()),
+        "env": _lines(f"{name}={_word(value)}" for name, value in values.items()),
         **{f"files{entry.path}": entry.content for entry in entries},
     }
     configuration = hashlib.sha256(_packed(contents)).hexdigest()
@@ -148,6 +154,19 @@ def _ini(values: Mapping[str, str]) -> str:
 
 def _lines(lines: Iterable[str]) -> str:
     return "".join(f"{line}\n" for line in lines)
+
+
+def _word(text: str) -> str:
+    """Return what AWS told as it stands in a line of the bundle, where a space or a line break would begin something
+    else; raises NodeConfigurationFailed where it is no word.
+    """
+    if re.fullmatch(r"[!-~]*", text):
+        return text
+    raise NodeConfigurationFailed(
+        f"{text[:200]!r} cannot be written into the configuration of the nodes: it is more than one word of ASCII. "
+        "If it is the version of a secret, give the secret a new one without a ClientRequestToken of your own; then "
+        "start again."
+    )
 
 
 def _packed(contents: Mapping[str, str]) -> bytes:

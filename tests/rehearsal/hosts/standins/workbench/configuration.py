@@ -39,6 +39,7 @@ DATABASE_KEYS = {
     "auto-create",
 }
 SHORTEST_KEY = 32
+BLANK = " \t\r\n"
 
 
 class ConfigurationError(Exception):
@@ -89,13 +90,15 @@ class Configuration:
 
 
 def settings(path: Path) -> dict[str, str]:
-    """The `key=value` lines of a file; none when it is not there."""
+    """The `key=value` lines of a file, as Boost reads them: what follows a # is a comment, wherever it stands, and
+    quotes are part of a value; none when the file is not there.
+    """
     pairs = {}
-    for line in path.read_text().splitlines() if path.exists() else []:
-        text = line.strip()
-        if text and not text.startswith(("#", "[")):
+    for line in path.read_bytes().decode().split("\n") if path.exists() else []:
+        text = line.partition("#")[0].strip(BLANK)
+        if text and not text.startswith("["):
             name, _, value = text.partition("=")
-            pairs[name.strip()] = value.strip().strip('"')
+            pairs[name.strip(BLANK)] = value.strip(BLANK)
     return pairs
 
 

@@ -1,0 +1,424 @@
+"""Whatever an input holds: either it is refused with its key, its value and a remedy, or it arrives byte for byte."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import subprocess
+import tarfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from awslambdaric.lambda_runtime_marshaller import to_json
+from hypothesis import given
+from hypothesis import strategies as st
+
+from benchwright import cluster_stacks, lookup, record
+from benchwright.errors import InvalidInput, NodeConfigurationFailed, tellable
+from benchwright.image_recipe import load_recipe
+from benchwright.models import RESERVED_USERS, Plan
+from benchwright.plan import Known, Looked, Secret, make_plan, read_as_far_as_possible, read_input
+from benchwright.rendering import Endpoint, make_bundle
+from benchwright.settings import Settings
+from functions.resolve_plan import app as resolve_plan
+from tests.nodes.templates import _Loader as Template
+from tests.unit.benchwright.hostile import examples, near, texts
+from tests.unit.benchwright.test_plan import DEFAULTS
+from tests.unit.benchwright.test_rendering import DATABASE, ENDPOINT, KEY
+
+ROOT = Path(__file__).parents[3]
+LARGEST_PAYLOAD, LARGEST_ITEM, LONGEST_CAUSE = 262_144, 409_600, 32_768
+ARN = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:"
+WORKBENCH = "2026.07.1+147.pro6"
+
+
+class AnySecret(dict[str, Secret]):
+    """Whatever is named exists."""
+
+    def __missing__(self, name: str) -> Secret:
+        return Secret(f"{ARN}{name}-AbCdEf", "0f3c9a52-7f0e-4b5e-9f0a-3f1d2c4b5a69")
+
+
+def planned(raw: Any, known: Known | None = None) -> tuple[Plan, Known]:
+    """What the first state makes of an input."""
+    known = known or Known()
+    request, wanted = read_input(raw, known.input, DEFAULTS, "benchwright")
+    return make_plan(request, wanted, known, Looked(AnySecret(), "ami-p"), defaults=DEFAULTS, execution="e")
+
+
+def told(error: InvalidInput) -> str:
+    """The message as the state machine gets it, which Lambda must be able to send."""
+    message = tellable(str(error))
+    sent = to_json({"errorMessage": message, "errorType": "InvalidInput"})
+    assert len(json.dumps(sent).encode()) < LONGEST_CAUSE
+    assert re.fullmatch(r"[\n -~]*", message)
+    heading, *lines = message.splitlines()
+    assert re.fullmatch(r"The input has \d+ problems?; nothing was changed.", heading)
+    assert all(line.startswith("- ") for line in lines)
+    return message
+
+
+def contents(plan: Plan) -> dict[str, str]:
+    """What is in a plan's bundle, by name."""
+    with tarfile.open(fileobj=io.BytesIO(make_bundle(plan, ENDPOINT, DATABASE, KEY).archive)) as archive:
+        return {name: archive.extractfile(name).read().decode() for name in archive.getnames()}  # type: ignore[union-attr]
+
+
+def environment(plan: Plan) -> dict[str, str]:
+    """The bundle's `env`, as the script on a node splits its lines."""
+    return dict(line.split("=", maxsplit=1) for line in contents(plan)["env"].removesuffix("\n").split("\n"))
+
+
+def users(plan: Plan) -> list[list[str]]:
+    """The bundle's `users`, as the script on a node splits its lines."""
+    return [line.split(" ") for line in contents(plan)["users"].removesuffix("\n").split("\n")]
+
+
+def named(arn: str) -> str:
+    """The name in a secret's ARN."""
+    return arn.removeprefix(ARN).removesuffix("-AbCdEf")
+
+
+def as_boost_reads(text: str) -> dict[str, str]:
+    """The pairs of an INI file by the rules of Boost.Program_options, which reads Workbench's."""
+    pairs = {}
+    for line in text.encode().split(b"\n"):
+        name, found, value = line.split(b"#")[0].strip(b" \t\r\n").partition(b"=")
+        if found:
+            pairs[name.strip(b" \t\r\n").decode()] = value.strip(b" \t\r\n").decode()
+    return pairs
+
+
+def parameters(plan: Plan) -> dict[str, str]:
+    """The parameters of the nodes stack, each as its template allows it."""
+    outputs = dict.fromkeys(
+        (
+            *("NodeSecurityGroupId", "NodeInstanceProfileArn", "FileSystemId", "HomeAccessPointId"),
+            "SharedStorageAccessPointId",
+        ),
+        "",
+    )
+    application = Settings(application="benchwright", bucket_name="bucket", node_log_group="/benchwright/nodes")
+    desired = cluster_stacks.nodes(application, plan, "ami-1", outputs, directory=ROOT / "infra")
+    for name, parameter in NODES["Parameters"].items():
+        if "AllowedPattern" in parameter and desired.parameters[name]:
+            assert re.fullmatch(parameter["AllowedPattern"], desired.parameters[name])
+    return dict(desired.parameters)
+
+
+def tags(plan: Plan) -> dict[str, str]:
+    settings = Settings(application="benchwright")
+    return dict(cluster_stacks.foundation(settings, plan, None, directory=ROOT / "infra").tags)
+
+
+NODES = yaml.load((ROOT / "infra" / "nodes.yaml").read_text(), Template)
+
+
+def baked(plan: Plan, name: str) -> str:
+    """A parameter of the components as the agent puts it into their scripts, in single quotes, and bash reads it."""
+    uses = load_recipe("benchwright", plan, ROOT / "image").uses
+    values = {value for use in uses for parameter, value in use.parameters if parameter == name}
+    assert len(values) == 1
+    script = "versions='{{ X }}'; for version in $versions; do printf %s \"$version\"; done"
+    done = subprocess.run(
+        ["bash", "-c", script.replace("{{ X }}", values.pop())], capture_output=True, timeout=10, check=True
+    )
+    return done.stdout.decode()
+
+
+@dataclass(frozen=True)
+class Place:
+    """A place of the input that takes text: how to put it there, texts that it takes, and how to read them back from
+    every file, parameter and line that they were written into.
+    """
+
+    filled: Callable[[str], dict[str, Any]]
+    valid: tuple[str, ...]
+    arrived: Callable[[Plan], list[str]]
+
+
+# By the path that a refusal names, as far as it is the same for every text.
+PLACES = {
+    "cluster": Place(
+        lambda text: {"cluster": text},
+        ("workbench", "a", "team-blue"),
+        lambda plan: [plan.cluster, parameters(plan)["Cluster"], tags(plan)["benchwright:cluster"]],
+    ),
+    "workbench.version": Place(
+        lambda text: {"workbench": {"version": text}},
+        (WORKBENCH, "2024.12.0+467.pro1"),
+        lambda plan: [
+            parameters(plan)["WorkbenchVersion"],
+            environment(plan)["WORKBENCH_VERSION"],
+            baked(plan, "WorkbenchVersion"),
+        ],
+    ),
+    "r_versions.0": Place(
+        lambda text: {"r_versions": [text]}, ("4.5.2", "4.4.3"), lambda plan: [baked(plan, "RVersions")]
+    ),
+    "python_versions.0": Place(
+        lambda text: {"python_versions": [text]}, ("3.13.9",), lambda plan: [baked(plan, "PythonVersions")]
+    ),
+    "image.ami": Place(
+        lambda text: {"image": {"ami": text}}, ("ami-0123456789abcdef0",), lambda plan: [str(plan.image.ami)]
+    ),
+    "nodes.instance_type": Place(
+        lambda text: {"nodes": {"instance_type": text}},
+        ("m7i.xlarge", "u-6tb1.112xlarge"),
+        lambda plan: [parameters(plan)["InstanceType"]],
+    ),
+    "license": Place(
+        lambda text: {"license": text},
+        ("benchwright/license/workbench",),
+        lambda plan: [named(environment(plan)["LICENSE_SECRET_ARN"])],
+    ),
+    "users.": Place(
+        lambda text: {"users": {text: {}}},
+        ("ann", "a-b_c", "_x"),
+        lambda plan: [users(plan)[0][0], *(account.name for account in plan.accounts)],
+    ),
+    "users.ann.password": Place(
+        lambda text: {"users": {"ann": {"password": text}}},
+        ("benchwright/users/ann", "benchwright/users/ann+ben@example.com"),
+        lambda plan: [named(users(plan)[0][3])],
+    ),
+    "config.": Place(
+        lambda text: {"config": {text: "x"}},
+        ("auth-timeout-minutes", "admin-group"),
+        lambda plan: [list(as_boost_reads(contents(plan)["files/etc/rstudio/rserver.conf"]))[-1]],
+    ),
+    "config.www-root-path": Place(
+        lambda text: {"config": {"www-root-path": text}},
+        ("/a", "a b", "x=y", '"q"', "", "密 é"),
+        lambda plan: [as_boost_reads(contents(plan)["files/etc/rstudio/rserver.conf"])["www-root-path"]],
+    ),
+    "tags.": Place(lambda text: {"tags": {text: "x"}}, ("cost-centre", "a:b/c"), lambda plan: [next(iter(tags(plan)))]),
+    "tags.cost-centre": Place(
+        lambda text: {"tags": {"cost-centre": text}}, ("4711", "a b"), lambda plan: [tags(plan)["cost-centre"]]
+    ),
+}
+
+
+@pytest.mark.parametrize("path", PLACES)
+def test_a_text_is_refused_by_name_or_arrives(path: str) -> None:
+    place = PLACES[path]
+    arrived, refused = set(), set()
+
+    @examples(150)
+    @given(near(*place.valid))
+    def is_refused_or_arrives(text: str) -> None:
+        try:
+            plan, _ = planned(place.filled(text))
+        except InvalidInput as error:
+            problem = rf"^- {re.escape(path)}.*: .* is refused: .+\. Give .+\.$"
+            assert re.search(problem, told(error), re.MULTILINE)
+            refused.add(text)
+        else:
+            assert place.arrived(plan) == [text] * len(place.arrived(plan))
+            arrived.add(text)
+
+    is_refused_or_arrives()
+    assert arrived >= set(place.valid)
+    assert len(refused) > 30
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | texts,
+    lambda children: st.lists(children, max_size=3) | st.dictionaries(texts, children, max_size=3),
+    max_leaves=8,
+)
+top_keys = st.sampled_from([*DEFAULTS, "cluster", "image", "license", "users", "config", "tags", "only_if_deployed"])
+
+
+@examples(300)
+@given(st.dictionaries(top_keys | texts, json_values, max_size=4) | json_values)
+def test_any_json_becomes_a_plan_or_a_short_refusal(raw: Any) -> None:
+    try:
+        plan, known = planned(raw)
+    except InvalidInput as error:
+        if isinstance(raw, dict):
+            told(error)
+        assert len(str(error)) < 20_000
+    else:
+        assert_fits(plan, known)
+
+
+def assert_fits(plan: Plan, known: Known) -> None:
+    """A plan fits into a state's result and, with what is recorded beside it, into an item."""
+    told = resolve_plan.Result(cluster=plan.cluster, plan=plan.model_dump(mode="json", exclude={"accounts"}))
+    assert len(to_json(told.model_dump(mode="json")).encode()) < LARGEST_PAYLOAD - 80_000  # the report is beside it
+    item = [plan.model_dump_json(), json.dumps(known.input), json.dumps(known.accounts)]
+    assert sum(len(text.encode()) for text in item) < LARGEST_ITEM - 4_096
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        {"users": {f"u{number}": {"password": f"benchwright/users/{'x' * 380}"} for number in range(500)}},
+        {"config": {f"k{number}": "密" * 1_000 for number in range(200)}},
+    ],
+    ids=["users", "config"],
+)
+def test_what_would_not_fit_into_a_state_is_refused_before_anything_is_touched(raw: Any) -> None:
+    with pytest.raises(InvalidInput, match=r"- the plan: \d+ is refused: .* Give fewer users, config keys or tags"):
+        planned(raw)
+
+
+def test_as_many_users_as_there_may_be_fit() -> None:
+    plan, known = planned({"users": {f"user-{number}": {} for number in range(500)}})
+    assert_fits(plan, known)
+    with pytest.raises(InvalidInput, match=r"- users: .* at most 500 items"):
+        planned({"users": {f"user-{number}": {} for number in range(501)}})
+
+
+@pytest.mark.parametrize("key", ["config", "users", "cluster", "nodes", "new"])
+@pytest.mark.parametrize("levels", [20, 5_000, 100_000])
+def test_an_input_that_is_nested_too_deep_is_refused_by_name(key: str, levels: int) -> None:
+    value: Any = {}
+    for _ in range(levels):
+        value = {"a": value} if levels % 2 else [value]
+    with pytest.raises(InvalidInput) as caught:
+        planned({key: value})
+    shown = "***" if key == "users" else "..."
+    assert told(caught.value).splitlines()[1:] == [
+        f'- {key}: "{shown}" is refused: it is nested more than 8 levels deep. Give a value as in docs/input.md.'
+    ]
+
+
+def test_many_problems_are_counted_and_the_first_are_told() -> None:
+    with pytest.raises(InvalidInput) as caught:
+        planned({f"key-{number}": number for number in range(3_000)})
+    heading, *lines, last = told(caught.value).splitlines()
+    assert (heading, len(lines), last) == ("The input has 3000 problems; nothing was changed.", 20, "- and 2980 more")
+
+
+@pytest.mark.parametrize(
+    ("raw", "line"),
+    [
+        ({"x\n- nodes.count: 3": 1}, r"- x\\n- nodes.count: 3: 1 is refused: an unknown key. "),
+        ({"\ud800\u202e": 1}, r"- \\ud800\\u202e: 1 is refused: an unknown key. "),
+        ({"k" * 100_000: "v" * 100_000}, rf'- {"k" * 117}\.\.\.: "{"v" * 76}\.\.\. is refused: an unknown key. '),
+        ({"config": {"a": "b # c"}}, r'- config.a: "b # c" is refused: Workbench takes everything from a # on'),
+        ({"config": {"a": "b "}}, r'- config.a: "b " is refused: Workbench takes spaces at the ends away'),
+        ({"tags": {"a": " "}}, r'- tags.a: " " is refused: it begins or ends with a space'),
+        ({"tags": {"Team": "x", "team": "y"}}, r"- tags: .* is refused: named twice: team"),
+        ({"users": {"admin": {}}}, r"- users.admin: {} is refused: it is an account of the system, or a group of it"),
+        ({"database": {"max_capacity": "16"}}, r'- database.max_capacity: "16" is refused: '),
+        ({"database": {"max_capacity": True}}, r"- database.max_capacity: true is refused: "),
+        (
+            {"workbench": {"version": f"2026.07.{'9' * 3000}+1.pro1"}},
+            r'- workbench.version: "2026.07.9+\.\.\. is refused',
+        ),
+    ],
+)
+def test_what_was_once_let_through_or_badly_told(raw: Any, line: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        planned(raw)
+    assert re.match(line, told(caught.value).splitlines()[1])
+
+
+def test_a_key_that_looks_like_another_one_hides_no_problem_of_it() -> None:
+    with pytest.raises(InvalidInput) as caught:
+        planned({"nodes: x": 1, "nodes": 3})
+    assert [line.split(" is refused")[0] for line in str(caught.value).splitlines()[1:]] == [
+        "- nodes: x: 1",
+        "- nodes: 3",
+    ]
+
+
+@examples(200)
+@given(
+    st.text(st.characters(codec="ascii", exclude_categories=["Cc"]), min_size=6, max_size=40),
+    st.sampled_from(
+        [
+            lambda text: {"users": {"ann": {"password": text}}},
+            lambda text: {"users": {"ann": {"passwd": text}}},
+            lambda text: {"users": {"root": {"password": text}}},
+            lambda text: {"users": {"ann": text}},
+            lambda text: {"users": [text]},
+            lambda text: {"users": f"ann:{text}"},
+            lambda text: {"users": {"ann": {"password": {"value": [text]}}}},
+            lambda text: {"license": f"{text}\n{text}"},
+            lambda text: {"license": text.replace("/", "-")},
+        ]
+    ),
+)
+def test_a_secret_in_place_of_its_name_is_not_told(text: str, place: Any) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        planned(place(f"\t{text}"))
+    assert text not in str(caught.value)
+    assert json.dumps(text)[1:-1] not in str(caught.value)
+
+
+def test_no_name_of_a_user_is_that_of_an_account_or_group_of_this_system() -> None:
+    lines = [*Path("/etc/passwd").read_text().splitlines(), *Path("/etc/group").read_text().splitlines()]
+    assert {line.split(":")[0] for line in lines if int(line.split(":")[2]) < 100} - RESERVED_USERS == set()
+
+
+@pytest.mark.parametrize("version", ["v 1", "v1\nmallory 1001 27 - -", "file:///etc/shadow", "-v", "é" * 32, ""])
+def test_a_version_of_a_secret_that_would_be_more_than_one_word_on_a_node_is_refused(
+    version: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lookup, "describe_secret", lambda name: Secret(f"{ARN}{name}", version))
+    reading = read_as_far_as_possible(
+        {"users": {"ann": {"password": "benchwright/users/a"}}}, {}, DEFAULTS, "benchwright"
+    )
+    with pytest.raises(InvalidInput, match=r'- users.ann.password: "benchwright/users/a" is refused: the id of its'):
+        lookup.look_up(reading)
+
+
+@examples(200)
+@given(st.sampled_from(["database", "key", "host"]), near("v1", "db.example.com"))
+def test_what_aws_tells_stays_one_word_of_its_line_or_is_refused(place: str, text: str) -> None:
+    plan, _ = planned({})
+    database = Secret("arn:database", text if place == "database" else "v1")
+    key = Secret("arn:key", text if place == "key" else "v2")
+    endpoint = Endpoint(text if place == "host" else "db", 5432)
+    try:
+        bundle = make_bundle(plan, endpoint, database, key)
+    except NodeConfigurationFailed:
+        assert not re.fullmatch(r"[!-~]*", text)
+        return
+    with tarfile.open(fileobj=io.BytesIO(bundle.archive)) as archive:
+        env = archive.extractfile("env").read().decode()  # type: ignore[union-attr]
+        conf = archive.extractfile("files/etc/rstudio/database.conf").read().decode()  # type: ignore[union-attr]
+    assert (env.count("\n"), conf.count("\n")) == (8, 2)
+    assert text in (conf if place == "host" else env)
+
+
+@pytest.mark.parametrize("application", ["Benchwright", "b" * 41, "1b", "b_c", "b\n"])
+def test_a_stack_whose_name_no_cluster_could_bear_is_refused(application: str) -> None:
+    with pytest.raises(InvalidInput, match=r"- the application's name: .* Give the stack another name"):
+        read_input({}, {}, DEFAULTS, application)
+
+
+def test_ids_that_contradict_recorded_ones_are_refused_in_the_first_state(monkeypatch: pytest.MonkeyPatch) -> None:
+    recorded = record.Record(known=Known(accounts={"ann": (20_000, 20_000)}))
+    monkeypatch.setattr(record, "read", lambda _: recorded)
+    monkeypatch.setattr(resolve_plan, "look_up", lambda _: Looked({}, "ami-p"))
+    parameters = Settings(
+        application="benchwright",
+        default_workbench_version=WORKBENCH,
+        default_r_versions="4.5.2",
+        default_instance_type="m7i.xlarge",
+    )
+    monkeypatch.setattr(resolve_plan, "settings", lambda: parameters)
+    event = resolve_plan.Event(action="validate", execution="e", input={"users": {"ann": {"uid": 6_000}}})
+    with pytest.raises(InvalidInput, match=r"- users.ann.uid: 6000 is refused: the user has uid 20000"):
+        resolve_plan._validate(event)
+
+
+@examples(300)
+@given(near("PostgreSQL refused: ", '{"a": "b"}'))
+def test_any_message_is_tellable(text: str) -> None:
+    message = tellable(text * 3)
+    cause = json.dumps({"errorMessage": message, "errorType": "X", "stackTrace": ["x" * 3_000]}, ensure_ascii=False)
+    packed = json.dumps({"step": "Build image", "cause": cause}, ensure_ascii=False)
+    assert len(packed) < LONGEST_CAUSE
+    assert to_json(message).encode()
+    assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u202e]", message)

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import re
+from datetime import datetime
+
 from pydantic import BaseModel
 
+from benchwright.evidence import Failure, evidence
 from benchwright.explanation import SAYS_NOTHING_OF_THE_CLUSTER, explain, unwrap
 from benchwright.observability import StepEvent, step, tell_verdict
+from benchwright.settings import settings
 
 
 class Event(StepEvent):
-    """What the state machine caught, and in which step."""
+    """What the state machine caught, and in which step. began: when the execution began."""
 
     step: str
     error: str
     cause: str
+    began: datetime | None = None
 
 
 class Result(BaseModel):
-    """error: the name to fail with. text: the cause to fail with. subject: at most 100 characters, for the
-    notification.
+    """error: the name to fail with. text: the cause to fail with. subject: for the notification, in the characters and
+    the length (less than 100) that SNS allows.
     """
 
     done: bool = True
@@ -30,9 +36,12 @@ class Result(BaseModel):
 @step(Event)
 def handler(event: Event) -> Result:
     """Explain."""
-    where, _ = unwrap(event.step, event.cause)
-    text = explain(event.step, event.error, event.cause, event.execution)
+    where, message = unwrap(event.step, event.cause)
+    failure = Failure(
+        where, event.error, message, event.execution, settings().application, event.cluster, began=event.began
+    )
+    text = explain(event.step, event.error, event.cause, event.execution, evidence(failure))
     if event.cluster and event.error not in SAYS_NOTHING_OF_THE_CLUSTER:
         tell_verdict(event.cluster, verified=False, step=where, error=event.error)
     subject = f"Benchwright: {event.cluster or 'cluster'}: {event.error} in {where}"
-    return Result(error=event.error, subject=subject[:100], text=text)
+    return Result(error=event.error, subject=re.sub(r"[^ -~]", "?", subject)[:99], text=text)

@@ -14,6 +14,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 SPEED = "300"
+CONSOLE = "https://us-east-1.console.aws.amazon.com"
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(400)]
 
@@ -35,6 +36,10 @@ FILE_SYSTEM = Failure(
         "The stack benchwright-workbench-foundation ended ROLLBACK_COMPLETE: ",
         "FileSystem (AWS::EFS::FileSystem) is CREATE_FAILED: No quota for file systems\n",
         "the next execution removes what is left of it and begins anew",
+        "Evidence:\n",
+        f"- events of the stack benchwright-workbench-foundation: {CONSOLE}/cloudformation/home?",
+        f"- log of the step: {CONSOLE}/cloudwatch/home?",
+        f"- the execution: {CONSOLE}/states/home?",
         "Next: Mend what this event names",
     ),
 )
@@ -57,6 +62,7 @@ IMAGE = Failure(
         "ended FAILED in step AddTheRepository of component benchwright-workbench (build): The repository is not",
         "log group /aws/imagebuilder/benchwright-workbench. The last lines:\n",
         "Step AddTheRepository failed: The repository is not there\n",
+        "- log of the build benchwright-workbench/",
         "Next: Mend the cause, usually a component in image/",
     ),
 )
@@ -90,6 +96,8 @@ OFFLINE = Failure(
         "The system log",
         "Last lines of the system log of i-",
         " has booted\n",
+        "- activities of the Auto Scaling group benchwright-workbench-nodes-group: ",
+        "- node i-",
         "Next: Mend what kept the nodes away",
     ),
 )
@@ -103,7 +111,11 @@ VERIFY_INSTALLATION = Failure(
         "Last lines of its log:\n",
         "  --- verify the installation\n",
         "  ERROR system error",
+        "Its command in Run Command: ",
         "To look at the node: aws ssm start-session --target i-",
+        "- command ",
+        "- node i-",
+        "- what the node reported: ",
         "Next: Mend the cause, or replace the node",
     ),
 )

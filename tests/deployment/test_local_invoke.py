@@ -140,6 +140,7 @@ def test_explain_failure_writes_text_for_people(invoked: Invoked) -> None:
     assert answer["subject"] == f"Benchwright: {CLUSTER}: ImageBuildFailed in Build image"
     assert answer["text"].startswith("ImageBuildFailed in step 'Build image'\n\nThe image build arn:aws:imagebuilder:")
     assert answer["text"].endswith(f"\nExecution: {local_invoke.event_of('ExplainFailure')['execution']}")
+    assert "\nEvidence:\n- log of the build benchwright-local/1.409733403.81569085/1: https://" in answer["text"]
 
 
 def test_resolve_plan_records_what_the_event_changes(invoked: Invoked) -> None:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -184,6 +185,8 @@ def test_the_cause_of_a_failure_is_lines_for_people(workflow: Workflow) -> None:
         f"Execution: {report.arn}",
     ]
     assert workflow.published[0]["Message"] == report.cause
+    (explained,) = [event for name, event in workflow.invocations if name == "ExplainFailure"]
+    assert datetime.fromisoformat(explained["began"]).tzinfo is not None
 
 
 def test_bad_input_fails_in_the_first_state_and_touches_no_lock(workflow: Workflow) -> None:

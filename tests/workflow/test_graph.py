@@ -10,6 +10,8 @@ import pytest
 import yaml
 
 from benchwright import errors
+from benchwright.evidence import FUNCTIONS
+from tests.templates.templates import APPLICATION, resources
 from tests.workflow.workflow import STATEMACHINE, definition_of
 
 MACHINES = sorted(path.name.removesuffix(".asl.yaml") for path in STATEMACHINE.glob("*.asl.yaml"))
@@ -181,3 +183,20 @@ def _loader() -> type[yaml.SafeLoader]:
 
     Loader.add_multi_constructor("!", plain)
     return Loader
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_the_log_of_every_step_that_may_fail_is_known(machine: str) -> None:
+    """The names of log groups are those of template.yaml."""
+    groups = {
+        name.removesuffix("LogGroup"): resource["Properties"]["LogGroupName"]["Fn::Sub"]
+        for name, resource in resources(APPLICATION, "AWS::Logs::LogGroup").items()
+    }
+    told = set(re.findall(r"'step': '([A-Z][a-z ]+)'", str(definition_of(machine))))
+    logs = {
+        name: groups[state["Arguments"]["FunctionName"].rpartition(":")[2]]
+        for name, state in states(machine)
+        if name in told and state["Type"] == "Task"
+    }
+    assert logs.keys() == told - {"Prepare image and foundation"}
+    assert {name: f"/aws/lambda/${{AWS::StackName}}-{FUNCTIONS.get(name)}" for name in logs} == logs

@@ -87,6 +87,7 @@ def describe_failure(failed: Sequence[Invocation]) -> NodeConfigurationFailed:
             lines.pop()
         if lines:
             parts += ["Last lines of its log:", *(f"  {line}" for line in lines)]
+        parts.append(f"Its command in Run Command: {item.command}")
     node = failed[0].instance
     return NodeConfigurationFailed(
         "\n".join(

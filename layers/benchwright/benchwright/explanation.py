@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 # What a person does about each error; the error's own message has the particulars. A test: every error has an entry.
 NEXT_ACTIONS: Mapping[str, str] = {
@@ -31,6 +31,7 @@ DEFAULT_ACTION = "Look at the log of the step's function, and start again with t
 # After any other error the cluster may not be what its record says.
 SAYS_NOTHING_OF_THE_CLUSTER = frozenset({"InvalidInput", "ClusterLocked", "LockLost"})
 LONGEST = 30_000  # characters; Step Functions cuts the cause of an execution at 32,768
+SHORTENED = "\n… (shortened)"
 
 
 def unwrap(step: str, cause: str) -> tuple[str, str]:
@@ -50,17 +51,20 @@ def unwrap(step: str, cause: str) -> tuple[str, str]:
     return step, cause
 
 
-def explain(step: str, error: str, cause: str, execution: str, evidence: str = "") -> str:
-    """Write the explanation; ends with the next action."""
+def explain(step: str, error: str, cause: str, execution: str, evidence: Sequence[str] = ()) -> str:
+    """Write the explanation; ends with the next action. evidence: a line for each place that tells more.
+
+    A message that is too long is shortened: what to do next, and where to look, never is.
+    """
     step, message = unwrap(step, cause)
-    parts = [
-        f"{error} in step {step!r}",
-        "",
-        message.strip() or "No cause was given.",
-        *(["", evidence] if evidence else []),
+    before = [f"{error} in step {step!r}", ""]
+    after = [
+        *(["", "Evidence:", *evidence] if evidence else []),
         "",
         f"Next: {NEXT_ACTIONS.get(error, DEFAULT_ACTION)}",
         f"Execution: {execution}",
     ]
-    text = "\n".join(parts)
-    return text if len(text) <= LONGEST else f"{text[: LONGEST - 20]}\n… (shortened)"
+    room = LONGEST - len("\n".join([*before, "", *after]))
+    told = message.strip() or "No cause was given."
+    shown = told if len(told) <= room else f"{told[: room - len(SHORTENED)]}{SHORTENED}"
+    return "\n".join([*before, shown, *after])

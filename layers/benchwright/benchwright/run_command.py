@@ -29,13 +29,14 @@ class Command(BaseModel):
 @dataclass(frozen=True)
 class Invocation:
     """A command on one instance. `output` is what the document printed, as far as ListCommandInvocations keeps it
-    (2,500).
+    (2,500). `command` is its id.
     """
 
     instance: str
     status: str
     detail: str
     output: str
+    command: str
 
 
 def online(agents: Mapping[str, str]) -> set[str]:
@@ -81,7 +82,8 @@ def invocations(commands: Iterable[Command]) -> list[Invocation]:
         pages = client("ssm").get_paginator("list_command_invocations").paginate(CommandId=command.id, Details=True)
         listed = {item["InstanceId"]: _invocation(item) for page in pages for item in page["CommandInvocations"]}
         found += [
-            listed.get(instance, Invocation(instance, "Pending", "Pending", "")) for instance in command.instances
+            listed.get(instance, Invocation(instance, "Pending", "Pending", "", command.id))
+            for instance in command.instances
         ]
     return found
 
@@ -102,4 +104,6 @@ def _find(document: str, comment: str) -> str:
 
 def _invocation(item: Mapping[str, Any]) -> Invocation:
     output = "\n".join(plugin.get("Output", "") for plugin in item.get("CommandPlugins", []))
-    return Invocation(item["InstanceId"], item["Status"], item.get("StatusDetails", item["Status"]), output)
+    return Invocation(
+        item["InstanceId"], item["Status"], item.get("StatusDetails", item["Status"]), output, item["CommandId"]
+    )

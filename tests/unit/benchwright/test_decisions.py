@@ -203,8 +203,11 @@ def test_nodes(group: Sequence[Node], refresh: Refresh | None, started: str, act
     assert node_group.decide(group, refresh, 2, "2", started).action == action
 
 
+COMMAND = "4d1ff1ac-4f2a-4c09-bd8b-6c1b5a6b1c2d"
+
+
 def ran(instance: str, status: str = "Success", applied: str = "hash") -> Invocation:
-    return Invocation(instance, status, status, f'{{"instance": "{instance}", "configuration": "{applied}"}}')
+    return Invocation(instance, status, status, f'{{"instance": "{instance}", "configuration": "{applied}"}}', "c")
 
 
 @pytest.mark.parametrize(
@@ -237,12 +240,13 @@ def test_a_node_that_fails_is_named_with_its_reason_and_its_log() -> None:
     error = "/efs/home is not mounted; look at mount.log"
     output = json.dumps({"instance": "a", "error": error, "log": f"line 1\nline 2\nFAILED: {error}"})
     with pytest.raises(NodeConfigurationFailed) as caught:
-        configuration.decide(["a"], {"a"}, [Invocation("a", "Failed", "Failed", output)], "hash")
+        configuration.decide(["a"], {"a"}, [Invocation("a", "Failed", "Failed", output, COMMAND)], "hash")
     assert str(caught.value).splitlines() == [
         "a: /efs/home is not mounted; look at mount.log",
         "Last lines of its log:",
         "  line 1",
         "  line 2",
+        f"Its command in Run Command: {COMMAND}",
         "To look at the node: aws ssm start-session --target a",
         (
             "To have a new one in its place: aws autoscaling terminate-instance-in-auto-scaling-group "
@@ -253,7 +257,7 @@ def test_a_node_that_fails_is_named_with_its_reason_and_its_log() -> None:
 
 def test_a_node_that_says_nothing_is_explained_by_run_command() -> None:
     with pytest.raises(NodeConfigurationFailed, match="a: the command ended Delivery Timed Out: no output"):
-        configuration.decide(["a"], {"a"}, [Invocation("a", "TimedOut", "Delivery Timed Out", "")], "hash")
+        configuration.decide(["a"], {"a"}, [Invocation("a", "TimedOut", "Delivery Timed Out", "", COMMAND)], "hash")
 
 
 def test_a_node_with_another_configuration_is_not_taken_for_configured() -> None:

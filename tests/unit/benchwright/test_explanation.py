@@ -3,7 +3,7 @@
 import json
 
 from benchwright import errors
-from benchwright.explanation import NEXT_ACTIONS, explain
+from benchwright.explanation import LONGEST, NEXT_ACTIONS, explain
 
 OURS = {
     name
@@ -40,5 +40,18 @@ def test_a_cause_that_is_no_json_is_told_as_it_is() -> None:
     assert "No cause was given." in explain("Verify cluster", "States.Timeout", "", "arn")
 
 
-def test_a_long_cause_fits_in_the_cause_of_an_execution() -> None:
-    assert len(explain("s", "StackFailed", "x" * 100_000, "arn")) <= 32_768
+def test_evidence_stands_before_the_next_action() -> None:
+    assert explain(
+        "Deploy nodes", "StackFailed", "no quota", "arn", ["- the stack: https://s", "- log: https://l"]
+    ) == (
+        "StackFailed in step 'Deploy nodes'\n\nno quota\n\nEvidence:\n- the stack: https://s\n- log: https://l\n\n"
+        f"Next: {NEXT_ACTIONS['StackFailed']}\nExecution: arn"
+    )
+
+
+def test_a_long_cause_fits_in_the_cause_of_an_execution_and_still_says_what_to_do() -> None:
+    text = explain("s", "StackFailed", "x" * 100_000, "arn", ["- log: https://l"])
+    assert len(text) == LONGEST
+    assert text.endswith(
+        f"xxx\n… (shortened)\n\nEvidence:\n- log: https://l\n\nNext: {NEXT_ACTIONS['StackFailed']}\nExecution: arn"
+    )

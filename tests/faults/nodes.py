@@ -20,6 +20,7 @@ import trustme
 from botocore.exceptions import BotoCoreError, ClientError
 
 from tests.rehearsal.aws import LocalAws
+from tests.rehearsal.clock import Clock
 from tests.rehearsal.hosts.host import Completed, FileSystems
 from tests.rehearsal.hosts.mirror import REAL_CHECKSUMS
 
@@ -86,6 +87,7 @@ class Node:
         timeout: float,
         user: str = "root",
         directory: str = "",
+        clock: Clock | None = None,
     ) -> Completed:
         """The node script, or one that succeeds."""
         if self._stopped.is_set():

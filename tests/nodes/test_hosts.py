@@ -1,10 +1,13 @@
 """A host is isolated like a machine of its own, and an AMI is what was changed on one."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from tests.nodes.conftest import World
+from tests.rehearsal.clock import Clock
 from tests.rehearsal.hosts.base_image import launcher
 from tests.rehearsal.hosts.host import Host, HostError
 
@@ -133,3 +136,36 @@ my-curl -s -w '%{{http_code}}' {ask}"""
     zipped = "https://awscli.amazonaws.com/awscli-exe-linux-x86_64-2.36.40.zip"
     lines(host, f"my-curl -fsS -o /var/x.zip {zipped}; my-unzip -q -o /var/x.zip -d /var/x")
     assert lines(host, "stat -c %a /var/x/aws/install") == ["755"]
+
+
+def test_what_a_script_sleeps_takes_the_time_of_its_clock_and_so_does_its_time_out(host: Host) -> None:
+    clock, began = Clock(1000), time.monotonic()
+    with clock.busy():
+        slept = host.run("#!/bin/bash\nsleep 600; date", timeout=900, clock=clock)
+        hung = host.run("#!/bin/bash\nsleep infinity | cat", timeout=900, clock=clock)
+    assert (slept.returncode, hung.returncode, hung.timed_out) == (0, -9, True)
+    assert time.monotonic() - began < 20
+    assert lines(host, SLEEPERS) == ["0"]
+
+
+def test_many_scripts_run_at_once(host: Host) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        done = list(pool.map(lambda number: host.run(f"#!/bin/bash\necho {number}", timeout=20), range(64)))
+    assert [(each.returncode, each.stdout) for each in done] == [(0, f"{number}\n") for number in range(64)]
+
+
+def test_a_full_disk_takes_nothing_until_there_is_room_again(host: Host) -> None:
+    write = "head -c 100000 /dev/zero >/var/tmp/more && df --output=avail / | tail -n 1"
+    host.fill_disk()
+    refused = host.run(write, timeout=5)
+    assert (refused.returncode, "No space left on device" in refused.stderr) == (1, True)
+    host.empty_disk()
+    assert int(host.run(write, timeout=5).stdout) > 1_000_000
+
+
+def test_without_its_cable_a_host_reaches_nobody(world: World, host: Host) -> None:
+    ask = "curl -sS -o /dev/null --max-time 5 http://169.254.169.254/"
+    host.connect(connected=False)
+    assert host.run(ask, timeout=10).returncode == 7
+    host.connect(connected=True)
+    assert host.run(ask, timeout=10).returncode == 0

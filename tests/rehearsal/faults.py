@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Final
 
@@ -12,9 +12,25 @@ KINDS: Final[dict[str, str]] = {
     "during=create or during=update tells the operations of the stack apart",
     "postgres": "PostgreSQL refuses, e.g. postgres:refuse",
     "call": "an AWS call fails: call:service=ssm,operation=SendCommand,code=ThrottlingException; code is needed",
-    "node": "a node fails: node:verify-installation, or node:ssm-offline (it never appears in Systems Manager)",
+    "node": "a node misbehaves: node:WORD; node=N chooses the N-th by its instance id, instance=ID says it itself",
 }
 """The kinds that the services ask for, each with the sentence that `--help` shows."""
+
+NODES: Final[dict[str, str]] = {
+    "verify-installation": "rstudio-server verify-installation fails",
+    "ssm-offline": "a new node never appears in Systems Manager",
+    "hang": "rstudio-server does not end, in verify-installation or asked for the licence",
+    "network": "its cable is pulled out, while its script is in the middle of its work",
+    "terminated": "somebody terminates it, while its script is in the middle of its work",
+    "disk": "its root volume is full",
+    "clock": "its clock is 5 minutes slow, or seconds=N fast, though its time source answers",
+    "time-source": "its clock is 5 minutes slow, or seconds=N fast, and its time source does not answer",
+    "key": "somebody has put another secure-cookie-key in place, and restarted Workbench",
+    "workbench": "somebody has installed another version of Workbench, version=V",
+    "mounts": "the file systems do not answer when it boots, or boots again; seconds=N: for so long after",
+}
+"""The words of a node, each with what happens on it: when it boots, or when the first command of an execution reaches
+it."""
 
 DEFAULT_WORDS: Final = {"postgres": "refuse", "node": "verify-installation"}
 
@@ -22,10 +38,11 @@ GRAMMAR: Final = "\n".join(
     [
         "faults, for the first execution only unless it says otherwise: --fault KIND[:WORD][:KEY=VALUE[,KEY=VALUE…]]",
         *(f"  {kind:<9} {meaning}" for kind, meaning in KINDS.items()),
+        *(f"            {word:<20} {meaning}" for word, meaning in NODES.items()),
         "  times=N lets it happen N times and then no more; a VALUE may hold * and ?.",
         "  execution=N means the N-th execution that is no --schedule's: 2 is that of the first --then.",
         "  e.g. --fault image:step=Download   --fault stack:resource=DatabaseCluster,reason='No capacity'",
-        "       --fault node:ssm-offline,times=1",
+        "       --fault node:ssm-offline,times=1   --fault node:hang,node=2",
     ]
 )
 
@@ -68,6 +85,8 @@ class Fault:
                 raise FaultGrammarError(f"--fault {spec!r}: {part!r} has no key before its '='")
             else:
                 fault.details[key] = value
+        if kind == "node" and fault.word not in NODES:
+            raise FaultGrammarError(f"--fault {spec!r}: a node has no {fault.word!r}; it has {', '.join(NODES)}")
         if kind == "call" and "code" not in fault.details:
             raise FaultGrammarError(f"--fault {spec!r}: a call fails with a code, such as code=ThrottlingException")
         return fault
@@ -110,6 +129,11 @@ class Faults:
         self._execution = 0
         self._under_way = False
         self._lifts: list[Callable[[], None]] = []
+
+    def order(self, spec: str) -> None:
+        """Have the next execution meet a fault, whichever execution the spec names."""
+        with self._lock:
+            self._ordered.append(replace(Fault.parse(spec), execution=self._execution + 1))
 
     def begin(self) -> None:
         """The next execution begins: from now on things fail as ordered for it."""

@@ -8,6 +8,7 @@ its model is none.
 
 import contextlib
 import dataclasses
+import datetime
 import functools
 import io
 import logging
@@ -37,6 +38,7 @@ EXECUTION_HEADER = (
     "X-Rehearsal-Execution"  # which execution a call of a state machine belongs to; AWS needs no such hint
 )
 UNKNOWN = Identity(caller="unknown")
+SIGNED_AT = "%Y%m%dT%H%M%SZ"
 
 # Signing names (what stands in the credential scope) that are not botocore's name of the service.
 SERVICE_OF_SIGNING_NAME = {
@@ -228,6 +230,7 @@ class Server:
             if fault:
                 message = fault.get("message", "A fault of the rehearsal.")
                 return _error_answer(call, model, ServiceError(fault["code"], message, fault.get("status")))
+            _refuse_skew(call)
             if call.service not in UNCHECKED:
                 refuse_violations(call, model.input_shape)
             result = handler(call) if handler is not None else PROCEED
@@ -283,6 +286,34 @@ def _facts(call: Call) -> dict[str, Any]:
         "caller": call.identity.caller,
         "call": call,
     }
+
+
+def _refuse_skew(call: Call) -> None:
+    """Raises when a request was signed too far from now. Who signs knows the time of the wall only.
+
+    docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-troubleshooting.html, and the error responses of Amazon S3
+    """
+    signed = call.headers.get("X-Amz-Date")
+    if not signed:
+        return
+    moment = datetime.datetime.strptime(signed, SIGNED_AT).replace(tzinfo=datetime.UTC)
+    now = datetime.datetime.now(datetime.UTC)
+    minutes = 15 if call.service == "s3" else 5
+    if abs(now - moment) <= datetime.timedelta(minutes=minutes):
+        return
+    if call.service == "s3":
+        message = "The difference between the request time and the current time is too large."
+        raise ServiceError("RequestTimeTooSkewed", message, 403)
+    expired = moment < now
+    limit = now + datetime.timedelta(minutes=-minutes if expired else minutes)
+    code = "SignatureDoesNotMatch" if call.headers.get("X-Amz-Target") is None else "InvalidSignatureException"
+    raise ServiceError(
+        code,
+        f"Signature {'expired' if expired else 'not yet current'}: {signed} is "
+        f"{'now earlier' if expired else 'still later'} than {limit.strftime(SIGNED_AT)} "
+        f"({now.strftime(SIGNED_AT)} {'-' if expired else '+'} {minutes} min.)",
+        403,
+    )
 
 
 def _hang_up(environ: Mapping[str, Any], fault: Mapping[str, Any]) -> NoReturn:

@@ -13,6 +13,8 @@ import sys
 import sysconfig
 from pathlib import Path
 
+from tests.rehearsal.hosts import naps
+
 REHEARSAL = Path("/opt/rehearsal")
 """Where a node finds the interpreter, the stand-ins and what its host tells it."""
 
@@ -192,6 +194,9 @@ def make_base_image(layer: Path, authority: bytes) -> None:
     for target in mounts_of_the_interpreter():
         _parents(layer / target.relative_to("/"), layer)
         (layer / target.relative_to("/")).mkdir(exist_ok=True)
+    _write(layer, str(REHEARSAL.relative_to("/") / "boot"), launcher("boot"), 0o755)
+    for name, script in naps.COMMANDS.items():
+        _write(layer, str(naps.FOLDER.relative_to("/") / name), script, 0o755)
     for directory in ("host", "efs"):
         (layer / REHEARSAL.relative_to("/") / directory).mkdir(parents=True, mode=0o755)
 

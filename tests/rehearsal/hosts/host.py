@@ -7,6 +7,7 @@ its first process: whatever dies, the kernel ends it. Needs root, or CAP_SYS_ADM
 """
 
 import compileall
+import itertools
 import json
 import os
 import shutil
@@ -20,7 +21,9 @@ from pathlib import Path
 
 import trustme
 
-from tests.rehearsal.hosts.base_image import REHEARSAL, STANDINS, launcher, make_base_image, mounts_of_the_interpreter
+from tests.rehearsal.clock import Clock
+from tests.rehearsal.hosts import naps
+from tests.rehearsal.hosts.base_image import REHEARSAL, STANDINS, make_base_image, mounts_of_the_interpreter
 from tests.rehearsal.hosts.exports import export, withdraw
 from tests.rehearsal.hosts.metadata import InstanceMetadata, MetadataService
 from tests.rehearsal.hosts.mirror import HOSTS as MIRRORED
@@ -30,6 +33,7 @@ from tests.rehearsal.hosts.network import Network
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 READY_SECONDS = 30
 BOOT_SECONDS = 120
+DISK_BYTES = 8 << 30  # as Ubuntu's images have; of memory only what is written is taken
 
 NEW_NAMESPACES = [
     "unshare",
@@ -58,6 +62,11 @@ hostname "$name"
 exec chroot . /bin/bash -c 'exec 3<&0; trap "exit 0" TERM; echo ready; exec >/dev/null 2>&1; cat <&3 & wait $!'
 """
 """Pid 1 waits for the end of its standard input, which is the end of whoever started it, and reaps orphans."""
+
+PLACE_AND_RUN = 'cat >"$0" && chmod "$1" "$0" && shift && exec "$@" </dev/null'
+"""The host itself writes the script. Were it this process, every child that another thread makes at that moment would
+have the file open for writing until it executes, and the kernel runs no such file (ETXTBSY).
+"""
 
 
 class HostError(Exception):
@@ -108,6 +117,7 @@ class Host:
         self._hosts = hosts
         self._keeper: subprocess.Popen[str] | None = None
         self._pid = 0
+        self._runs = itertools.count(1)
 
     @property
     def pid(self) -> int:
@@ -122,40 +132,45 @@ class Host:
         timeout: float,
         user: str = "root",
         directory: str = "",
+        clock: Clock | None = None,
     ) -> Completed:
         """Run a script as the SSM agent and cloud-init do: from a file, whose first line may name the interpreter (`sh`
         otherwise).
 
         It runs in `directory`, or in the root. The environment is a fresh one plus `environment`; `timeout` is in
-        seconds of the wall clock, and ends the script with all its children, except what became a daemon.
+        seconds of the wall clock, and ends the script with all its children, except what became a daemon. With a
+        `clock`, which the caller holds, both `timeout` and what the script sleeps are in seconds of that clock.
         """
         if not self._pid:
             return Completed(255, "", f"{self.name} is not running\n")
-        with tempfile.NamedTemporaryFile(
-            "w", dir=self._directory / "host", prefix="script-", delete_on_close=False
-        ) as file:
-            file.write(script)
-            file.close()
-            script_file = Path(file.name)
-            script_file.chmod(0o700)
-            seen = REHEARSAL / "host" / script_file.name
-            command = [*(["env", "-C", directory] if directory else []), "/bin/sh", "-c", str(seen)]
-            if user != "root":
-                script_file.chmod(0o755)
-                command = ["runuser", "-u", user, "--", *command]
-            return self._enter(
-                command, {"HOME": "/root" if user == "root" else "/", "USER": user, **(environment or {})}, timeout
-            )
+        name = f"script-{next(self._runs)}"
+        file, seen = self._directory / "host" / name, REHEARSAL / "host" / name
+        command = [*(["env", "-C", directory] if directory else []), "/bin/sh", "-c", str(seen)]
+        if user != "root":
+            command = ["runuser", "-u", user, "--", *command]
+        mode = "0700" if user == "root" else "0755"
+        command = ["/bin/sh", "-c", PLACE_AND_RUN, str(seen), mode, *command]
+        variables = {"HOME": "/root" if user == "root" else "/", "USER": user, **(environment or {})}
+        sleeps = None
+        if clock:
+            sleeps = naps.Naps(file.with_suffix(".naps"), Path(f"/proc/{self._pid}/root/proc"), clock)
+            variables |= naps.variables(REHEARSAL / "host" / f"{name}.naps", PATH)
+        try:
+            return self._enter(command, variables, timeout, script=script, sleeps=sleeps)
+        finally:
+            file.unlink(missing_ok=True)
+            if sleeps:
+                sleeps.forget()
 
     def run_boot(self) -> None:
         """Start what starts with the machine: the mounts of fstab and the enabled units, in their order."""
-        completed = self._enter([str(REHEARSAL / "host/boot")], {}, BOOT_SECONDS)
+        completed = self._enter([str(REHEARSAL / "boot")], {}, BOOT_SECONDS)
         if completed.returncode:
             raise HostError(f"{self.name} did not boot: {completed.stderr[-2000:]}")
 
     def reboot(self) -> None:
         """Stop the units and boot again; what is in memory file systems stays."""
-        completed = self._enter([str(REHEARSAL / "host/boot"), "--again"], {}, BOOT_SECONDS)
+        completed = self._enter([str(REHEARSAL / "boot"), "--again"], {}, BOOT_SECONDS)
         if completed.returncode:
             raise HostError(f"{self.name} did not boot again: {completed.stderr[-2000:]}")
 
@@ -165,7 +180,7 @@ class Host:
             raise HostError(
                 f"{self.name} was booted from {self.image}: an image is made of a host booted from the parent image"
             )
-        subprocess.run(["cp", "-a", f"{self._directory / 'upper'}/.", str(target)], check=True, timeout=60)
+        subprocess.run(["cp", "-a", f"{self._disk / 'upper'}/.", str(target)], check=True, timeout=60)
         for leftover in ("var/lib/dbus/machine-id", "var/lib/rehearsal/units"):
             shutil.rmtree(target / leftover, ignore_errors=True)
 
@@ -177,7 +192,24 @@ class Host:
             self._keeper = None
         self._pid = 0
         self._hosts.forget(self)
+        subprocess.run(["umount", "--lazy", str(self._disk)], capture_output=True, check=False, timeout=10)
         shutil.rmtree(self._directory, ignore_errors=True)
+
+    def fill_disk(self) -> None:
+        """Leave no room on the root volume: it becomes as small as what is on it."""
+        told = os.statvfs(self._disk)
+        self._resize_disk(max((told.f_blocks - told.f_bfree) * told.f_frsize, told.f_frsize))  # 0 would be no limit
+
+    def empty_disk(self) -> None:
+        """Take `fill_disk` back."""
+        self._resize_disk(DISK_BYTES)
+
+    def _resize_disk(self, size: int) -> None:
+        subprocess.run(["mount", "-o", f"remount,size={size}", str(self._disk)], check=True, timeout=10)
+
+    def connect(self, *, connected: bool) -> None:
+        """Plug the cable to the network in, or out."""
+        self._hosts.network.plug(self._pid, connected=connected)
 
     @property
     def mirror(self) -> Mirror:
@@ -187,7 +219,11 @@ class Host:
     def start(self, mounts: Mapping[Path, Path]) -> None:
         """Raise the namespaces; `mounts` is source by target."""
         lower = ":".join(str(layer) for layer in (self.image, self._hosts.base, "/") if layer)
-        root, upper, work = (self._directory / part for part in ("root", "upper", "work"))
+        size = f"mode=755,size={DISK_BYTES}"
+        subprocess.run(["mount", "-t", "tmpfs", "-o", size, "disk", str(self._disk)], check=True, timeout=10)
+        root, upper, work = self._directory / "root", self._disk / "upper", self._disk / "work"
+        for part in (upper, work):
+            part.mkdir()
         pairs = [str(part) for target, source in mounts.items() for part in (source, target)]
         self._keeper = subprocess.Popen(
             [
@@ -225,28 +261,41 @@ class Host:
         lines = [f"{address} {name}" for name, address in names.items()]
         (self._directory / "etc-hosts").write_text("\n".join(["127.0.0.1 localhost", *lines, ""]))
 
-    def tell(self, name: str, text: str, mode: int = 0o644) -> None:
+    def tell(self, name: str, text: str) -> None:
         """Put a file where the host's stand-ins look for what their surroundings are."""
-        path = self._directory / "host" / name
-        path.write_text(text)
-        path.chmod(mode)
+        (self._directory / "host" / name).write_text(text)
 
-    def _enter(self, command: list[str], environment: Mapping[str, str], timeout: float) -> Completed:
+    @property
+    def _disk(self) -> Path:
+        return self._directory / "disk"
+
+    def _enter(
+        self,
+        command: list[str],
+        environment: Mapping[str, str],
+        timeout: float,
+        *,
+        script: str = "",
+        sleeps: naps.Naps | None = None,
+    ) -> Completed:
         entry = f"nsenter --target={self._pid} --mount --uts --ipc --net --pid --root --wd".split()
-        with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
+        with (
+            tempfile.TemporaryFile() as given,
+            tempfile.TemporaryFile() as output,
+            tempfile.TemporaryFile() as errors,
+        ):
+            given.write(script.encode())
+            given.seek(0)
             process = subprocess.Popen(
                 [*entry, *command],
-                stdin=subprocess.DEVNULL,
+                stdin=given,
                 stdout=output,
                 stderr=errors,
                 env={"PATH": PATH, "LANG": "C.UTF-8", **environment},
                 start_new_session=True,
             )
-            timed_out = False
-            try:
-                process.wait(timeout)
-            except subprocess.TimeoutExpired:
-                timed_out = True
+            timed_out = not (sleeps.wait(process, timeout) if sleeps else _ends(process, timeout))
+            if timed_out:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait(10)
             texts = []
@@ -254,6 +303,14 @@ class Host:
                 stream.seek(0)
                 texts.append(stream.read().decode(errors="replace"))
         return Completed(process.returncode, texts[0], texts[1], timed_out)
+
+
+def _ends(process: subprocess.Popen[bytes], seconds: float) -> bool:
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
 
 
 class Hosts:
@@ -316,11 +373,10 @@ class Hosts:
         Its units are not started yet (`run_boot`). Raises HostError when the kernel refuses.
         """
         directory = self.directory / "running" / name
-        for part in ("root", "upper", "work", "host", "efs"):
+        for part in ("root", "disk", "host", "efs"):
             (directory / part).mkdir(parents=True)
         host = Host(name, address, directory, self, image)
         host.tell("instance.json", json.dumps(self._surroundings(metadata, file_systems)))
-        host.tell("boot", launcher("boot"), 0o755)
         with self._lock:
             self.running[name] = host
             self.metadata.instances[address] = metadata

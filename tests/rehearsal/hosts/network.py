@@ -66,8 +66,14 @@ class Network:
             netlink.link("set", index=_index(netlink, "lo"), state="up")
             eth0 = _index(netlink, "eth0")
             netlink.addr("add", index=eth0, address=address, prefixlen=8)
-            netlink.link("set", index=eth0, state="up")
-            netlink.route("add", dst="default", gateway=GATEWAY)
+        self.plug(pid, connected=True)
+
+    def plug(self, pid: int, *, connected: bool) -> None:
+        """Raise the `eth0` of process `pid`, or take it down: then what it sends gets nowhere."""
+        with network_of(pid), IPRoute() as netlink:
+            netlink.link("set", index=_index(netlink, "eth0"), state="up" if connected else "down")
+            if connected:
+                netlink.route("add", dst="default", gateway=GATEWAY)
 
     def service_address(self, name: str) -> str:
         """An address of its own on the bridge for the service `name` (a database endpoint, say), which nodes then

@@ -17,7 +17,7 @@ from moto.iam.models import iam_backends
 from tests.rehearsal.aws import LocalAws
 from tests.rehearsal.hosts.host import Completed, FileSystems, Host, HostError
 from tests.rehearsal.server import Call, ServiceError
-from tests.rehearsal.services import efs, work
+from tests.rehearsal.services import efs, node_faults, work
 from tests.rehearsal.services.images import Images
 
 logger = logging.getLogger("rehearsal")
@@ -27,12 +27,10 @@ GROUP_TAG = "aws:autoscaling:groupName"
 # AWS seconds.
 RUNNING_SECONDS = 15
 ONLINE_SECONDS = 75
+CONNECTION_LOST_SECONDS = 300  # an agent says that it lives every five minutes
 TERMINATING_SECONDS = 20
-# Wall seconds: cloud-init waits for ever, a rehearsal does not.
-USER_DATA_SECONDS = 300
-# Words of `--fault node:WORD` that the stand-ins on a node look for, each as a file of that name.
-NODE_FAULTS = ("verify-installation",)
-FAULTS_DIRECTORY = "/run/rehearsal-faults"
+# Cloud-init waits for ever, a rehearsal does not.
+USER_DATA_SECONDS = 3600
 
 
 def install(aws: LocalAws) -> None:
@@ -58,8 +56,10 @@ class Machine:
         self.user_data = user_data
         self.console: list[str] = []  # lines of the system log
         self.host: Host | None = None
-        self.online = False  # the agent has registered, and is reachable
+        self.online = False  # the agent has registered, and Systems Manager has heard of it lately
+        self.connected = True  # the instance reaches the network
         self.ending = False
+        self.faults: set[str] = set()  # words of faults that have begun on it
         self.gone = threading.Event()
         self.lifecycle_state: Callable[[], str] = lambda: ""  # Auto Scaling knows it
         self._credentials: dict[str, str] | None = None
@@ -101,6 +101,11 @@ class Machine:
         return self.all_tags
 
     @property
+    def group(self) -> str | None:
+        """The Auto Scaling group that launched it."""
+        return self.all_tags.get(GROUP_TAG)
+
+    @property
     def all_tags(self) -> dict[str, str]:
         return {tag["key"]: tag["value"] for tag in self.instance.get_tags()}
 
@@ -118,12 +123,14 @@ class Machine:
     def run(
         self, script: str, *, environment: Mapping[str, str] | None = None, timeout: float, directory: str = ""
     ) -> Completed:
-        """Run a script on the host, as root; a host that is no more answers with exit status 255."""
+        """Run a script on the host, as root, for at most `timeout` AWS seconds, of which none pass while it works: the
+        caller holds the clock, as background work does. A host that is no more answers with exit status 255.
+        """
         host = self.host
         if host is None:
             return Completed(255, "", f"{self.id} is not running\n")
-        with self._aws.clock.busy():
-            return host.run(script, environment=environment or {}, timeout=timeout, directory=directory)
+        clock = self._aws.clock
+        return host.run(script, environment=environment or {}, timeout=timeout, directory=directory, clock=clock)
 
 
 class Machines:
@@ -171,6 +178,25 @@ class Machines:
         if profile:
             self._backend.associate_iam_instance_profile(instance_id=machine.id, **{named: profile})
         return machine
+
+    def disconnect(self, machine: Machine) -> None:
+        """Pull the network cable of an instance out; after a while Systems Manager misses its agent."""
+        if machine.host and machine.connected:
+            machine.connected = False
+            machine.host.connect(connected=False)
+            work.start(self._aws.clock, functools.partial(self._miss, machine))
+
+    def reconnect(self, machine: Machine) -> None:
+        """Plug the cable in again: the agent tells at once what it could not tell."""
+        if machine.host and not machine.connected:
+            machine.host.connect(connected=True)
+            machine.connected = machine.online = True
+            self._tell(machine)
+
+    def _miss(self, machine: Machine) -> None:
+        if not self._aws.clock.sleep(CONNECTION_LOST_SECONDS, lambda: machine.connected or machine.ending):
+            machine.online = False
+            self._tell(machine)
 
     def terminate(self, instance_id: str) -> None:
         """Begin to end an instance; nothing happens to one that is ending already."""
@@ -252,31 +278,22 @@ class Machines:
         machine.instance._state.name, machine.instance._state.code = "running", 16
         self._tell(machine)
         with clock.busy():
-            self._plant_faults(machine)
+            node_faults.begin(self._aws, machine, "boot")
             machine.console.append(f"{machine.name} begins to boot")
             machine.host.run_boot()
-            self._run_user_data(machine)
-            machine.console.append(f"{machine.name} has booted")
+        work.start(clock, functools.partial(self._end_boot, machine))  # the agent does not wait for its end
         if clock.sleep(begun + ONLINE_SECONDS - clock.now(), lambda: machine.ending):
             return
         if machine.role_arn is None:
             return  # an agent without credentials does not register
-        if GROUP_TAG in machine.all_tags and self._aws.faults.take("node:ssm-offline", instance=machine.id):
+        if node_faults.take(self._aws, machine, "ssm-offline"):
             return
         machine.online = True
         self._tell(machine)
 
-    def _plant_faults(self, machine: Machine) -> None:
-        if GROUP_TAG not in machine.all_tags:
-            return
-        for word in NODE_FAULTS:
-            if self._aws.faults.take(f"node:{word}", instance=machine.id):
-                machine.run(f"mkdir -p {FAULTS_DIRECTORY} && touch {FAULTS_DIRECTORY}/{word}", timeout=10)
-                self._aws.faults.at_end(functools.partial(self._lift_fault, machine, word))
-
-    def _lift_fault(self, machine: Machine, word: str) -> None:
-        if machine.host:
-            machine.run(f"rm -f {FAULTS_DIRECTORY}/{word}", timeout=10)
+    def _end_boot(self, machine: Machine) -> None:
+        self._run_user_data(machine)
+        machine.console.append(f"{machine.name} has booted")
 
     def _run_user_data(self, machine: Machine) -> None:
         """As cloud-init's last stage does, after the units: a script, once, as root, its output in a log."""

@@ -14,7 +14,7 @@ from typing import Any
 
 from tests.rehearsal.aws import LocalAws
 from tests.rehearsal.server import Call, ServiceError
-from tests.rehearsal.services import work
+from tests.rehearsal.services import node_faults, work
 from tests.rehearsal.services.documents import Step
 from tests.rehearsal.services.ec2 import Machine
 
@@ -176,13 +176,27 @@ class RunCommand:
             self._deliver(command, invocation, machine)
 
     def _deliver(self, command: Command, invocation: Invocation, machine: Machine) -> None:
-        patience = command.call.get("TimeoutSeconds") or DEFAULT_DELIVERY_SECONDS
-        if not machine.online and not self._aws.clock.sleep(patience, lambda: machine.online or machine.ending):
+        clock, patience = self._aws.clock, command.call.get("TimeoutSeconds") or DEFAULT_DELIVERY_SECONDS
+        total = clock.now() + patience + sum(run.step.timeout for run in invocation.runs)
+
+        def reachable() -> bool:
+            return machine.online and machine.connected
+
+        if not reachable() and not clock.sleep(patience, lambda: reachable() or machine.ending):
             return invocation.end("TimedOut", "Delivery Timed Out")
         if machine.ending:
             return invocation.end("TimedOut", "Undeliverable")
+        node_faults.begin(self._aws, machine, "command")
         invocation.status = invocation.detail = "InProgress"
-        run_steps(self._aws, machine, invocation.runs, command.id, stopped=lambda: command.cancelled)
+        invocation.runs[0].status = invocation.runs[0].detail = "InProgress"
+        runs = [StepRun(run.step) for run in invocation.runs]
+        run_steps(self._aws, machine, runs, command.id, stopped=lambda: command.cancelled)
+        # What an agent cannot tell Systems Manager is not known there until the time of the command is over.
+        if not reachable() or machine.ending:
+            clock.sleep(total - clock.now(), lambda: reachable() and not machine.ending)
+            if not reachable() or machine.ending:
+                return invocation.end("TimedOut", "Execution Timed Out")
+        invocation.runs = runs
         self._publish(command, invocation, machine)
         self._aws.clock.sleep(REPORT_SECONDS)
         last = next((run for run in invocation.runs if run.status != "Success"), invocation.runs[-1])

@@ -39,6 +39,7 @@ class FakeHost:
         timeout: float,
         user: str = "root",
         directory: str = "",
+        clock: Clock | None = None,
     ) -> Completed:
         assert user == "root"
         path = self.files / ".script"

@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.rehearsal.faults import GRAMMAR, KINDS, Fault, FaultGrammarError, Faults
+from tests.rehearsal.faults import GRAMMAR, KINDS, NODES, Fault, FaultGrammarError, Faults
+from tests.rehearsal.services.node_faults import AT_COMMAND
 
 
 @pytest.mark.parametrize(
@@ -32,6 +33,11 @@ def test_a_spec_reads_as_its_fault(spec: str, fault: Fault) -> None:
         ("disk", "--fault 'disk': there is no kind 'disk'; there are image, stack, postgres, call, node"),
         ("image:times=0", "--fault 'image:times=0': times='0' is not a number from 1"),
         ("call:service=ssm", "--fault 'call:service=ssm': a call fails with a code, such as code=ThrottlingException"),
+        (
+            "node:sleepy",
+            "--fault 'node:sleepy': a node has no 'sleepy'; it has verify-installation, ssm-offline, hang, network, "
+            "terminated, disk, clock, time-source, key, workbench, mounts",
+        ),
         ("image:=Download", "--fault 'image:=Download': '=Download' has no key before its '='"),
     ],
 )
@@ -101,5 +107,20 @@ def test_a_fault_that_lasts_is_taken_back_once_when_the_execution_ends() -> None
     assert lifted == ["i-1"]
 
 
-def test_the_help_explains_every_kind() -> None:
+def test_a_fault_that_is_ordered_later_meets_the_next_execution() -> None:
+    faults = begun([])
+    faults.order("node:hang,node=2")
+    assert faults.take("node:hang", node=2) is None
+    faults.end()
+    faults.begin()
+    assert faults.take("node:hang", node=1) is None
+    assert faults.take("node:hang", node=2) == {"word": "hang", "node": "2"}
+
+
+def test_the_help_explains_every_kind_and_every_word_of_a_node() -> None:
     assert all(f"  {kind} " in GRAMMAR for kind in KINDS)
+    assert all(f"  {word} " in GRAMMAR for word in NODES)
+
+
+def test_every_word_of_a_node_begins_somewhere() -> None:
+    assert {*AT_COMMAND, "ssm-offline"} == set(NODES)

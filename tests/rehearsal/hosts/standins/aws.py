@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, urlencode, urlsplit
 
-from .surroundings import complain, metadata, surroundings
+from .surroundings import clock_offset, complain, metadata, surroundings
 
 SERVICE_ERROR, USAGE_ERROR, CREDENTIALS_ERROR = 254, 252, 253
 SECONDS = 30
@@ -92,7 +92,7 @@ class Caller:
 
     def _signed(self, service: str, method: str, path: str, body: bytes, headers: dict[str, str]) -> dict[str, str]:
         """Signature version 4 (docs.aws.amazon.com/IAM/latest/UserGuide/create-signed-request.html)."""
-        moment = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+        moment = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(time.time() + clock_offset()))
         digest = hashlib.sha256(body).hexdigest()
         own = {**headers, "X-Amz-Date": moment, "X-Amz-Content-Sha256": digest, "X-Amz-Security-Token": self.token}
         named = {name.lower(): value for name, value in sorted(own.items(), key=lambda pair: pair[0].lower()) if value}

@@ -7,7 +7,7 @@ import re
 import subprocess
 from pathlib import Path
 
-from .surroundings import complain, metadata, surroundings
+from .surroundings import complain, fault, metadata, surroundings
 
 LOG = Path("/var/log/amazon/efs/mount.log")
 VERSION = Path("/etc/amazon/efs/VERSION")
@@ -42,7 +42,7 @@ def _problem_with(file_system: str, path: str, options: dict[str, str]) -> str |
     if "accesspoint" in options and path != "/":
         return f"{path} cannot be mounted: an access point has its own root directory"
     told = surroundings()
-    if file_system not in told["access_points"]:
+    if file_system not in told["access_points"] or fault("mounts"):
         name = f"{file_system}.efs.{told['region']}.amazonaws.com"
         return f'Failed to resolve "{name}" - check that your file system ID is correct.'
     denied = "mount.nfs4: access denied by server while mounting 127.0.0.1:/"

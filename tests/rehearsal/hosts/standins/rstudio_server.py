@@ -31,6 +31,7 @@ RELEASE = {
     "07": "Bachelor's Button",
 }
 LAUNCHER_SECONDS = 5
+SLOW_SECONDS = 60
 
 
 def main(arguments: list[str]) -> int:
@@ -106,6 +107,10 @@ def verify_installation(_: list[str]) -> int:
     from . import rstudio_launcher
     from .workbench import cluster
 
+    if fault("slow"):
+        _sleep(str(SLOW_SECONDS))
+    if fault("hang"):
+        _sleep("infinity")
     if state.running():
         return complain("Server is running and must be stopped before running verify-installation")
     files = configuration.read(options_checked=False)
@@ -141,6 +146,8 @@ def verify_installation(_: list[str]) -> int:
 
 def license_manager(words: list[str]) -> int:
     number = state.version()
+    if fault("hang"):
+        _sleep("infinity")
     match words:
         case ["status", *_]:
             print(licensing.report(number), end="")
@@ -207,6 +214,11 @@ def offline(words: list[str]) -> int:
 def online(words: list[str]) -> int:
     OFFLINE.unlink(missing_ok=True)
     return restart(words)
+
+
+def _sleep(seconds: str) -> None:
+    """As a script of the node does, in whose time it is."""
+    subprocess.run(["sleep", seconds], check=True, timeout=None)
 
 
 def _connected() -> "Connection":

@@ -1,0 +1,95 @@
+"""Scripts that only wait on a host wait in AWS time: what sleeps does not work.
+
+The `sleep` that such a script finds leaves the seconds in a file of its own and ends when the file is gone. Whoever
+runs the script lets the time pass, and takes the file away; a script that never ends costs no more than its time-out.
+"""
+
+import contextlib
+import os
+import select
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+from tests.rehearsal.clock import Clock
+
+FOLDER: Final = Path("/opt/rehearsal/naps")
+"""Where a host has the commands that wait in AWS time."""
+
+COMMANDS: Final[Mapping[str, str]] = {
+    "sleep": """#!/bin/sh
+case $1 in infinity) ;; *[!0-9.]*) exec /usr/bin/sleep "$@" ;; esac
+nap=$REHEARSAL_NAPS/$$
+echo "$1" >"$nap.new"
+mv "$nap.new" "$nap"
+while [ -e "$nap" ]; do /usr/bin/sleep 0.01; done
+""",
+    # flock -w SECONDS DESCRIPTOR
+    "flock": """#!/bin/sh
+if [ "$1" != -w ]; then exec /usr/bin/flock "$@"; fi
+looks=$(($2 * 2))
+until /usr/bin/flock -n "$3"; do
+  [ "$looks" -gt 0 ] || exit 1
+  looks=$((looks - 1))
+  sleep 0.5
+done
+""",
+}
+LOOK_SECONDS: Final = 0.02
+"""Wall seconds between two looks whether a script sleeps."""
+
+
+def variables(folder: Path, path: str) -> dict[str, str]:
+    """The environment of a script whose naps are in `folder`, as the host sees it."""
+    return {"PATH": f"{FOLDER}:{path}", "REHEARSAL_NAPS": str(folder)}
+
+
+class Naps:
+    """The naps of one script. `folder` is as this process sees it, and so is `processes`, the host's /proc."""
+
+    def __init__(self, folder: Path, processes: Path, clock: Clock) -> None:
+        self._folder = folder
+        self._processes = processes
+        self._clock = clock
+        folder.mkdir()
+
+    def wait(self, process: subprocess.Popen[bytes], seconds: float) -> bool:
+        """Wait until the script ends: False when AWS `seconds` are over before. The caller holds the clock."""
+        deadline = self._clock.now() + seconds
+        with self._ending(process) as ended:
+            while (left := deadline - self._clock.now()) > 0:
+                nap = self._nap()
+                if nap:
+                    file, length = nap
+                    self._clock.sleep(min(length, left), lambda: ended(0))
+                    file.unlink(missing_ok=True)
+                if ended(0 if nap else LOOK_SECONDS):
+                    process.wait()
+                    return True
+        return False
+
+    def forget(self) -> None:
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _nap(self) -> tuple[Path, float] | None:
+        """The file of a command that sleeps, and has not been killed; and how long it sleeps."""
+        with contextlib.suppress(FileNotFoundError):  # the host has ended
+            for file in self._folder.iterdir():
+                if not file.name.isdecimal():
+                    continue
+                if (self._processes / file.name).exists():
+                    return file, float(file.read_text())
+                file.unlink()
+        return None
+
+    @staticmethod
+    @contextlib.contextmanager
+    def _ending(process: subprocess.Popen[bytes]) -> Iterator[Callable[[float], bool]]:
+        """A function that waits some wall seconds for the end of a process, and tells whether it came."""
+        descriptor = os.pidfd_open(process.pid)
+        try:
+            yield lambda seconds: bool(select.select([descriptor], [], [], seconds)[0])
+        finally:
+            os.close(descriptor)

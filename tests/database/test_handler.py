@@ -13,8 +13,10 @@ from moto import mock_aws
 
 from benchwright import observability
 from benchwright.database import Credentials
-from benchwright.errors import LockLost
+from benchwright.errors import LockLost, TransientError
 from benchwright.settings import settings
+from tests.database.step import NEWEST
+from tests.database.wire import Harm, Wire, strike_once
 from tests.rehearsal.postgres import Postgres
 
 APP = Path(__file__).parents[2] / "functions/create_database/app.py"
@@ -80,6 +82,7 @@ def event(postgres: Postgres, application: Credentials, execution: str = EXECUTI
     }
 
 
+@NEWEST
 def test_the_first_call_creates_and_the_second_leaves_alone(
     handler: Any, postgres: Postgres, application: Credentials, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -103,7 +106,41 @@ def test_the_first_call_creates_and_the_second_leaves_alone(
     assert postgres.master_password not in logged
 
 
+@NEWEST
 def test_without_the_lock_nothing_is_created(handler: Any, postgres: Postgres, application: Credentials) -> None:
     with pytest.raises(LockLost):
         handler(event(postgres, application, "arn:another"), CONTEXT)
     assert postgres.execute("SELECT count(*) FROM pg_roles WHERE rolname = 'rstudio'") == [(0,)]
+
+
+@NEWEST
+def test_a_call_that_is_cut_off_may_be_repeated(
+    handler: Any, postgres: Postgres, application: Credentials, wire: Wire
+) -> None:
+    call = event(postgres, application)
+    call["database"]["port"] = wire.port
+    strike_once(wire, "2 CREATE DATABASE", lambda: Harm.UNANSWERED)
+    with pytest.raises(TransientError):  # tests/database/step.py reads from the state machine that it retries this
+        handler(call, CONTEXT)
+    answer = handler(call, CONTEXT)
+    assert (answer["role"], answer["database"]) == ("unchanged", "unchanged")
+    postgres.connect(*application, "rstudio").close()
+
+
+@NEWEST
+def test_a_master_secret_that_is_rotated_after_it_was_read_is_read_anew(
+    handler: Any, postgres: Postgres, application: Credentials, wire: Wire
+) -> None:
+    call = event(postgres, application)
+    call["database"]["port"] = wire.port
+
+    def rotate() -> None:
+        postgres.change_master_password("rotated-meanwhile")
+        document = json.dumps(Credentials(postgres.master, postgres.master_password)._asdict())
+        arn = call["database"]["master_secret_arn"]
+        boto3.client("secretsmanager").put_secret_value(SecretId=arn, SecretString=document)
+
+    strike_once(wire, "2 startup", rotate)
+    answer = handler(call, CONTEXT)
+    assert (answer["role"], answer["database"]) == ("created", "created")
+    assert [message.connection for message in wire.messages if message.type == "S"] == [1, 2, 3, 4]

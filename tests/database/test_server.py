@@ -11,6 +11,7 @@ from pathlib import Path
 import psycopg2
 import pytest
 
+from tests.database.step import NEWEST
 from tests.rehearsal.postgres import FORWARDED, Postgres
 
 STARTER = """
@@ -29,12 +30,14 @@ def listens(port: int) -> bool:
         return client.connect_ex(("127.0.0.1", port)) == 0
 
 
+@NEWEST
 def test_a_password_in_a_statement_would_stand_in_the_log(postgres: Postgres) -> None:
     with closing(postgres.connect(postgres.master, postgres.master_password)) as connection:
         connection.cursor().execute("CREATE ROLE alice PASSWORD 'planted-in-the-log'")
     assert "planted-in-the-log" in postgres.log.read_text()
 
 
+@NEWEST
 def test_data_survive_a_restart_and_connections_do_not(postgres: Postgres) -> None:
     with closing(postgres.connect(postgres.master, postgres.master_password)) as connection:
         connection.cursor().execute("CREATE ROLE alice")
@@ -58,6 +61,7 @@ def test_the_server_ends_with_a_process_that_is_killed(tmp_path: Path) -> None:
     assert not listens(port)
 
 
+@NEWEST
 @pytest.mark.parametrize("name", FORWARDED)
 def test_its_certificate_holds_for_who_comes_through_a_forwarder(postgres: Postgres, name: str) -> None:
     connection = postgres.connect(postgres.master, postgres.master_password, host=name, sslmode="verify-full")

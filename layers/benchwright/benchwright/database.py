@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from enum import Enum
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import psycopg2
 from psycopg2 import sql
@@ -36,6 +37,25 @@ LOCK = 0x62656E6368777274
 
 LOCK_TIMEOUT = "25s"
 """How long one run waits for another before it asks the state machine for patience."""
+
+IDLE_TIMEOUT = "60s"
+"""After which the server ends a session of ours that says nothing more: a function that is killed says no farewell, and
+without this its locks would stay until the server's TCP gives up, which takes longer than all retries.
+"""
+
+ROTATION_PAUSES = (0.0, 5.0, 15.0, 40.0)
+"""Seconds before each further reading of the master secret whose password is refused. A rotation by RDS changes the
+server first; for up to a minute, typically, the secret still holds the password before:
+https://docs.aws.amazon.com/secretsmanager/latest/userguide/rotate-secrets_managed.html
+"""
+
+KEEPALIVE: dict[str, Any] = {
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 25_000,
+}
+"""How soon libpq gives up on a server that is gone without a word, as a failed writer is: 25 s (the last is in ms)."""
 
 
 class Credentials(NamedTuple):
@@ -69,6 +89,7 @@ class Login(Enum):
     WRONG_CREDENTIALS = "wrong credentials"
     NO_DATABASE = "no such database"
     NO_ACCESS = "no access to the database"
+    NO_ROOM = "no connection left for the role or the database"
     NOT_NOW = "not now"
     REFUSED = "refused"
 
@@ -82,32 +103,72 @@ class Action(Enum):
     CREATE_DATABASE = "create database"
 
 
+class Barrier(Enum):
+    """What somebody put before the role or its database: what it is, and the statement that lifts it."""
+
+    NO_LOGIN = ('The role "{role}" exists but may not log in', 'ALTER ROLE "{role}" LOGIN')
+    EXPIRED = (
+        'The password of the role "{role}" has expired by its VALID UNTIL',
+        "ALTER ROLE \"{role}\" VALID UNTIL 'infinity'",
+    )
+    ROLE_LIMIT = (
+        'The role "{role}" may hold no connection by its CONNECTION LIMIT',
+        'ALTER ROLE "{role}" CONNECTION LIMIT -1',
+    )
+    DATABASE_LIMIT = (
+        'The database "{database}" takes no connection by its CONNECTION LIMIT',
+        'ALTER DATABASE "{database}" CONNECTION LIMIT -1',
+    )
+    DATABASE_CLOSED = (
+        'The database "{database}" takes no connection by its ALLOW_CONNECTIONS',
+        'ALTER DATABASE "{database}" ALLOW_CONNECTIONS true',
+    )
+    DATABASE_INVALID = (
+        'The database "{database}" is what an interrupted DROP DATABASE left, and holds nothing that could be read',
+        'DROP DATABASE "{database}"',
+    )
+
+
 @dataclass(frozen=True)
 class Observed:
     """What is there.
 
-    `role_may_login` is None where the role is missing, `database_owner` where the database is; `master_may_act` tells
-    whether the master may act for the role.
+    `database_owner` is None where the database is missing; `master_may_act` tells whether the master may act for the
+    role.
     """
 
-    role_may_login: bool | None
+    role_exists: bool
     password_fits: bool
     database_owner: str | None
     master_may_act: bool
+    barriers: tuple[Barrier, ...] = ()
 
 
 # A refused login has no SQLSTATE on the client's side, only text; the server writes it in English on Aurora.
 ANSWERS: tuple[tuple[Login, tuple[str, ...]], ...] = (
     (Login.WRONG_CREDENTIALS, ("password authentication failed", "is not permitted to log in")),
-    (Login.NO_ACCESS, ("permission denied for database",)),
+    (
+        Login.NO_ACCESS,
+        (
+            "permission denied for database",
+            "is not currently accepting connections",
+            "cannot connect to invalid database",
+        ),
+    ),
+    (Login.NO_ROOM, ("too many connections for",)),
     (
         Login.NOT_NOW,
         (
             "connection refused",
             "connection reset",
             "connection timed out",
+            "broken pipe",
+            "unexpected eof",
             "timeout expired",
-            "too many connections",
+            "due to timeout",
+            "terminating connection",
+            "could not fork",
+            "out of memory",
             "too many clients",
             "remaining connection slots",
             "database system is",
@@ -126,9 +187,10 @@ ANSWERS: tuple[tuple[Login, tuple[str, ...]], ...] = (
 # How libpq begins what it says of a server; our message has named it already.
 CONNECTION = re.compile(r'connection to server at "[^"]*" \([^)]*\), port \d+ failed: ')
 
-# SQLSTATE classes and codes after which the same statement may succeed: lost connections, exhausted resources, locks
-# held by others, a server that is going down or has just become a reader (25006).
-TRANSIENT_STATES = ("08", "53", "40", "57P", "55P03", "55006", "25006")
+# SQLSTATE classes and codes after which another look may find it possible: lost connections, exhausted resources, locks
+# held by others, a statement that was cancelled, a server that is going down or has just become a reader (25006), and
+# what somebody else, who does not take our lock, made after we had looked (23505, 42710, 42P04).
+TRANSIENT_STATES = ("08", "53", "40", "57", "55P03", "55006", "25006", "23505", "42710", "42P04")
 
 REMEDIES: tuple[tuple[str, str], ...] = (
     (
@@ -142,7 +204,17 @@ REMEDIES: tuple[tuple[str, str], ...] = (
         "pg_hba.conf",
         "Allow this user over TLS: look at the cluster's parameter group and at what stands before the cluster",
     ),
+    ("PAM authentication failed", "Take rds_iam from this role: AWS lets its members in by IAM alone, by no password"),
 )
+
+# What the master lacks where PostgreSQL does not let it act, and what gives it that.
+GRANTS: dict[Action, str] = {
+    Action.CREATE_ROLE: 'ALTER ROLE "{master}" CREATEROLE',
+    Action.SET_PASSWORD: 'GRANT "{role}" TO "{master}" WITH ADMIN OPTION',
+    Action.JOIN_ROLE: 'GRANT "{role}" TO "{master}" WITH ADMIN OPTION',
+    Action.CREATE_DATABASE: 'ALTER ROLE "{master}" CREATEDB',
+}
+ORDINARY = 'ALTER ROLE "{role}" NOSUPERUSER NOREPLICATION'
 
 
 def parse_credentials(secret: str, arn: str) -> Credentials:
@@ -179,10 +251,12 @@ def decide(observed: Observed, role: str, database: str = DATABASE) -> tuple[Act
 
     Raises DatabaseFailed where that would take over what somebody else made.
     """
-    if observed.role_may_login is False:
+    if observed.barriers:
+        found, lifted = zip(*(barrier.value for barrier in observed.barriers), strict=True)
         raise DatabaseFailed(
-            f'The role "{role}" exists but may not log in, so it serves another purpose or was locked on purpose. '
-            f'Run ALTER ROLE "{role}" LOGIN, or rename it, then start again.'
+            f"{'; '.join(found)}. Unless somebody means it so, run {'; '.join(lifted)}; then start again.".format(
+                role=role, database=database
+            )
         )
     if observed.database_owner not in (None, role):
         raise DatabaseFailed(
@@ -191,7 +265,7 @@ def decide(observed: Observed, role: str, database: str = DATABASE) -> tuple[Act
             f'if it is meant for Workbench, or ALTER DATABASE "{database}" RENAME TO another name, then start again.'
         )
     actions = []
-    if observed.role_may_login is None:
+    if not observed.role_exists:
         actions.append(Action.CREATE_ROLE)
     elif not observed.password_fits:
         actions.append(Action.SET_PASSWORD)
@@ -207,18 +281,17 @@ def decide(observed: Observed, role: str, database: str = DATABASE) -> tuple[Act
 def ensure(server: Server, application: Credentials, read_master: Callable[[], Credentials]) -> Outcome:
     """Bring role and database of the application about, and prove them by logging in as the application.
 
-    `read_master` returns the current master credentials; it is called only when something is missing, and once more
-    when they were rotated meanwhile. Raises DatabaseFailed when PostgreSQL refuses, and TransientError when it asks
+    `read_master` returns the current master credentials; it is called only when something is missing, and again when
+    they were rotated meanwhile. Raises DatabaseFailed when PostgreSQL refuses, and TransientError when it asks
     for patience.
     """
     if _probe(server, application) is Login.ACCEPTED:
         return Outcome("unchanged", "unchanged", _prove(server, application))
     master, connection = _connect_as_master(server, read_master)
     with closing(connection), _translated(), connection.cursor() as cursor:
-        cursor.execute("SELECT set_config('lock_timeout', %s, false)", (LOCK_TIMEOUT,))
         cursor.execute("SELECT pg_advisory_lock(%s)", (LOCK,))  # held until the connection closes
         observed = _observe(cursor, application.username)
-        if observed.role_may_login:
+        if observed.role_exists and not observed.barriers:
             answer = _probe(server, application)
             observed = replace(observed, password_fits=answer is not Login.WRONG_CREDENTIALS)
         actions = decide(observed, application.username)
@@ -243,6 +316,10 @@ def _connect(server: Server, who: Credentials, database: str) -> Connection:
         sslrootcert=server.root_certificate,
         connect_timeout=CONNECT_TIMEOUT,
         application_name="benchwright",
+        # The proof waits and idles in a transaction, the master outside of one.
+        options=f"-c lock_timeout={LOCK_TIMEOUT} -c idle_session_timeout={IDLE_TIMEOUT}"
+        f" -c idle_in_transaction_session_timeout={IDLE_TIMEOUT}",
+        **KEEPALIVE,
     )
     connection.autocommit = True  # CREATE DATABASE refuses to run inside a transaction
     return connection
@@ -252,7 +329,7 @@ def _probe(server: Server, application: Credentials) -> Login:
     """Log in as the application and tell the server's answer; raises when it says nothing about the role."""
     try:
         _connect(server, application, DATABASE).close()
-    except psycopg2.OperationalError as error:
+    except psycopg2.Error as error:
         answer = login_answer(str(error))
         if answer in (Login.NOT_NOW, Login.REFUSED):
             raise _login_error(server, application.username, error) from error
@@ -261,31 +338,39 @@ def _probe(server: Server, application: Credentials) -> Login:
 
 
 def _connect_as_master(server: Server, read_master: Callable[[], Credentials]) -> tuple[str, Connection]:
-    """Log in as the master; a password that does not fit is read once more, since RDS rotates it on its own."""
-    master = read_master()
-    try:
-        return master.username, _connect(server, master, MAINTENANCE_DATABASE)
-    except psycopg2.OperationalError as error:
-        if login_answer(str(error)) is not Login.WRONG_CREDENTIALS:
-            raise _login_error(server, master.username, error) from error
-    master = read_master()
-    try:
-        return master.username, _connect(server, master, MAINTENANCE_DATABASE)
-    except psycopg2.OperationalError as error:
-        raise _login_error(server, master.username, error) from error
+    """Log in as the master; a password that does not fit is read anew, since RDS rotates it on its own."""
+    pauses = list(ROTATION_PAUSES)
+    while True:
+        master = read_master()
+        try:
+            return master.username, _connect(server, master, MAINTENANCE_DATABASE)
+        except psycopg2.Error as error:
+            if not pauses or login_answer(str(error)) is not Login.WRONG_CREDENTIALS:
+                raise _login_error(server, master.username, error) from error
+        time.sleep(pauses.pop(0))
 
 
 def _observe(cursor: Cursor, role: str) -> Observed:
-    cursor.execute("SELECT rolcanlogin FROM pg_roles WHERE rolname = %s", (role,))
+    cursor.execute(
+        "SELECT NOT rolcanlogin, coalesce(rolvaliduntil <= now(), false), rolconnlimit = 0 "
+        "FROM pg_roles WHERE rolname = %s",
+        (role,),
+    )
     found = cursor.fetchone()
-    cursor.execute("SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = %s", (DATABASE,))
-    owner = cursor.fetchone()
+    cursor.execute(
+        "SELECT datconnlimit = 0, NOT datallowconn, datconnlimit = -2, pg_get_userbyid(datdba) "
+        "FROM pg_database WHERE datname = %s",
+        (DATABASE,),
+    )
+    database = cursor.fetchone()
     privilege = "SET" if cursor.connection.server_version >= 160000 else "MEMBER"
     may_act = False
     if found:
         cursor.execute("SELECT pg_has_role(CURRENT_USER, %s::name, %s)", (role, privilege))
         may_act = bool(cursor.fetchone() == (True,))
-    return Observed(found[0] if found else None, False, owner[0] if owner else None, may_act)
+    signs = (*(found or (False,) * 3), *(database[:3] if database else (False,) * 3))
+    barriers = tuple(barrier for barrier, is_there in zip(Barrier, signs, strict=True) if is_there)
+    return Observed(bool(found), False, database[3] if database else None, may_act, barriers)
 
 
 def _act(action: Action, cursor: Cursor, application: Credentials, master: str) -> None:
@@ -293,19 +378,22 @@ def _act(action: Action, cursor: Cursor, application: Credentials, master: str) 
     password = sql.Literal(
         encrypt_password(application.password, application.username, cursor.connection, "scram-sha-256")
     )
+    # Since PostgreSQL 16 a membership may be there without this right, and a plain GRANT would leave it so.
+    rights = sql.SQL(" WITH SET TRUE" if cursor.connection.server_version >= 160000 else "")
     statement = {
         Action.CREATE_ROLE: sql.SQL("CREATE ROLE {role} LOGIN PASSWORD {password}"),
         Action.SET_PASSWORD: sql.SQL("ALTER ROLE {role} PASSWORD {password}"),
-        Action.JOIN_ROLE: sql.SQL("GRANT {role} TO CURRENT_USER"),
+        Action.JOIN_ROLE: sql.SQL("GRANT {role} TO CURRENT_USER{rights}"),
         Action.CREATE_DATABASE: sql.SQL("CREATE DATABASE {database} OWNER {role} TEMPLATE template0 ENCODING 'UTF8'"),
-    }[action].format(role=role, database=database, password=password)
+    }[action].format(role=role, database=database, password=password, rights=rights)
     try:
         cursor.execute(statement)
     except psycopg2.errors.InsufficientPrivilege as error:
+        reason = f"{error.diag.message_primary}. {error.diag.message_detail or ''}".strip()
+        remedy = ORDINARY if "superuser" in reason.lower() else GRANTS[action]
         raise DatabaseFailed(
-            f'PostgreSQL does not let "{master}" {action.value} "{application.username}": '
-            f"{error.diag.message_primary}. "
-            f'As a role that may, run GRANT "{application.username}" TO "{master}" WITH ADMIN OPTION, then start again.'
+            f'PostgreSQL does not let "{master}" {action.value} "{application.username}": {reason} '
+            f"As a role that may, run {remedy.format(role=application.username, master=master)}; then start again."
         ) from error
 
 
@@ -313,8 +401,12 @@ def _prove(server: Server, application: Credentials) -> str:
     """Log in as the application, make a table as Workbench would, leave no trace, and return the server's version."""
     try:
         connection = _connect(server, application, DATABASE)
-    except psycopg2.OperationalError as error:
-        raise _login_error(server, application.username, error) from error
+    except psycopg2.Error as error:
+        refused = _login_error(server, application.username, error)
+        if login_answer(str(error)) in (Login.WRONG_CREDENTIALS, Login.NO_DATABASE):
+            # It was right a moment ago, so somebody changes it at this very time: look at it all again.
+            raise TransientError(str(refused)) from error
+        raise refused from error
     with closing(connection), _translated(), connection.cursor() as cursor:
         cursor.execute("SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = current_database()")
         owner = cursor.fetchone()
@@ -328,8 +420,12 @@ def _prove(server: Server, application: Credentials) -> str:
                 f'"{application.username}" may not create tables in the schema public of "{DATABASE}". Run '
                 f'ALTER SCHEMA public OWNER TO "{application.username}" there, then start again.'
             ) from error
-        finally:
-            connection.rollback()
+        except psycopg2.errors.InvalidSchemaName as error:
+            raise DatabaseFailed(
+                f'The database "{DATABASE}" has no schema public, in which Workbench keeps its tables. Run '
+                f'CREATE SCHEMA public AUTHORIZATION "{application.username}" there, then start again.'
+            ) from error
+        connection.rollback()
         cursor.execute("SELECT current_setting('server_version')")
         version = cursor.fetchone()
     return str(version[0] if version else "").split()[0]
@@ -339,7 +435,7 @@ def _login_error(server: Server, user: str, error: psycopg2.Error) -> DatabaseFa
     reason = CONNECTION.sub("", " ".join(str(error).split()))
     text = f'PostgreSQL at {server.endpoint}:{server.port} does not let "{user}" log in: {reason}'
     answer = login_answer(reason)
-    if answer is Login.NOT_NOW:
+    if answer in (Login.NOT_NOW, Login.NO_ROOM):
         return TransientError(text)
     if answer is Login.WRONG_CREDENTIALS:
         remedy = "The secret holds another password than PostgreSQL: rotate the secret, then start again"

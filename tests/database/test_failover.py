@@ -1,0 +1,171 @@
+"""A writer that fails: its standby takes over at another address, and the endpoint's name follows a moment later.
+
+Two real servers, one a synchronous standby of the other, as near as PostgreSQL comes to the shared storage of Aurora.
+"""
+
+import secrets
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from pyroute2 import IPRoute
+
+from benchwright.database import Credentials, Server, ensure
+from benchwright.errors import TransientError
+from tests.database.place import in_memory, is_ours, mounted
+from tests.database.step import Step
+from tests.database.wire import Harm, Wire, strike_once
+from tests.database.world import World, world
+from tests.rehearsal.postgres import ADMINISTRATOR, Postgres
+
+pytestmark = pytest.mark.root
+
+ENDPOINT = "cluster-1.cluster-abc.us-east-1.rds.amazonaws.com"
+WRITER, STANDBY, BEFORE_WRITER = "127.0.1.1", "127.0.1.2", "127.0.1.3"
+REPLICATION = f"hostssl replication {ADMINISTRATOR} samehost scram-sha-256\n"
+
+
+class Name:
+    """What the endpoint resolves to, for this process and its children."""
+
+    def __init__(self, hosts: Path) -> None:
+        self.hosts = hosts
+
+    def point_to(self, address: str) -> None:
+        self.hosts.write_text(f"127.0.0.1 localhost\n{address} {ENDPOINT}\n")
+
+
+@pytest.fixture(scope="module")
+def name(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Name]:
+    assert is_ours(), "tests/conftest.py could make no namespaces"
+    name = Name(tmp_path_factory.mktemp("name") / "hosts")
+    name.point_to(WRITER)
+    with mounted("--bind", name.hosts, "/etc/hosts"):
+        yield name
+
+
+class Pair:
+    """A writer, and a standby that has each transaction before the writer's client is told of it."""
+
+    def __init__(self, directory: Path, name: Name) -> None:
+        self.name = name
+        self.writer = Postgres(directory / "writer", names=[ENDPOINT], addresses=[WRITER])
+        self.writer.start()
+        self.writer._write_access(f"hostssl replication {ADMINISTRATOR} samehost scram-sha-256\n")
+        self.writer.stop()
+        self.standby = Postgres(
+            directory / "standby",
+            names=[ENDPOINT],
+            addresses=[STANDBY],
+            port=self.writer.port,
+            master_password=self.writer.master_password,
+            authority=self.writer.authority,
+        )
+        self._copy()
+        self.writer.start()
+        self.standby.start()
+        self.writer.execute("ALTER SYSTEM SET synchronous_standby_names = '*'")
+        self.writer.execute("ALTER SYSTEM SET synchronous_commit = 'remote_apply'")
+        self.writer.execute("SELECT pg_reload_conf()")
+        server = Server(ENDPOINT, self.writer.port, str(self.writer.ca))
+        master = Credentials(self.writer.master, self.writer.master_password)
+        self.step = Step(self.standby, server, Credentials("rstudio", secrets.token_urlsafe(24)), lambda: master)
+        """Its `postgres` is the standby, since it is there that all has to be in the end."""
+        name.point_to(WRITER)
+
+    def _copy(self) -> None:
+        shutil.copytree(self.writer.data, self.standby.data, symlinks=True)
+        self.standby._administrator_password = self.writer._administrator_password
+        self.standby.authority.cert_pem.write_to_path(str(self.standby.ca))
+        self.standby._identify()
+        (self.standby.data / "standby.signal").touch()
+        source = f"host={WRITER} port={self.writer.port} user={ADMINISTRATOR} sslmode=require"
+        with (self.standby.data / "postgresql.conf").open("a") as configuration:
+            configuration.write(f"primary_conninfo = '{source} password={self.writer._administrator_password}'\n")
+
+    def fail_over(self) -> None:
+        self.writer.stop()
+        self.standby.execute("SELECT pg_promote()")
+        self.name.point_to(STANDBY)
+
+
+@pytest.fixture
+def pair(tmp_path: Path, name: Name) -> Iterator[Pair]:
+    with in_memory(tmp_path) as place:
+        pair = Pair(place, name)
+        try:
+            yield pair
+        finally:
+            pair.standby.stop()
+            pair.writer.stop()
+
+
+@pytest.fixture(scope="module")
+def clean(tmp_path_factory: pytest.TempPathFactory) -> World:
+    """The world after a run that nothing disturbs."""
+    with Postgres(tmp_path_factory.mktemp("clean")) as postgres:
+        master = Credentials(postgres.master, postgres.master_password)
+        ensure(Server("localhost", postgres.port, str(postgres.ca)), Credentials("rstudio", "any"), lambda: master)
+        return world(postgres)
+
+
+def test_the_writer_fails_between_reading_the_master_and_its_login(pair: Pair, clean: World) -> None:
+    def read() -> Credentials:
+        pair.fail_over()
+        return pair.step.read_master()
+
+    assert replace(pair.step, read_master=read).call()[:2] == ("created", "created")
+    assert world(pair.standby) == clean
+
+
+@pytest.mark.parametrize("at", ["2 CREATE ROLE", "2 CREATE DATABASE", "3 CREATE TABLE"])
+def test_the_writer_fails_at_a_statement(pair: Pair, clean: World, at: str) -> None:
+    def fail() -> Harm:
+        pair.fail_over()
+        return Harm.LOST
+
+    with Wire(pair.writer, BEFORE_WRITER, pair.writer.port) as wire:
+        pair.name.point_to(BEFORE_WRITER)
+        strike_once(wire, at, fail)
+        assert pair.step.until_done().patience
+    assert world(pair.standby) == clean
+    pair.step.log_in()
+
+
+@pytest.mark.parametrize("there", [False, True], ids=["nothing there", "all there"])
+def test_the_name_still_points_to_a_reader(pair: Pair, clean: World, there: bool) -> None:
+    if there:
+        pair.step.call()
+    pair.name.point_to(STANDBY)
+    with pytest.raises(TransientError, match="read-only transaction"):
+        pair.step.call()
+    pair.fail_over()
+    outcome = pair.step.until_done().outcome
+    assert outcome[:2] == (("unchanged", "unchanged") if there else ("created", "created"))
+    assert world(pair.standby) == clean
+
+
+def test_the_writer_is_gone_without_a_word(pair: Pair, clean: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No packet comes back any more, as from a host that lost its power."""
+    soon = {"keepalives_idle": 1, "keepalives_interval": 1, "keepalives_count": 2, "tcp_user_timeout": 2_000}
+    monkeypatch.setattr("benchwright.database.KEEPALIVE", soon)
+    address = "10.255.254.1"
+    with IPRoute() as network:
+        loopback = network.link_lookup(ifname="lo")[0]
+        network.addr("add", index=loopback, address=address, prefixlen=32)
+
+        def fail() -> Harm:
+            network.addr("del", index=loopback, address=address, prefixlen=32)
+            pair.fail_over()
+            return Harm.LOST
+
+        with Wire(pair.writer, address, pair.writer.port) as wire:
+            pair.name.point_to(address)
+            strike_once(wire, "2 CREATE DATABASE", fail)
+            begun = time.monotonic()
+            assert len(pair.step.until_done().patience) == 1
+    assert time.monotonic() - begun < 10
+    assert world(pair.standby) == clean

@@ -46,7 +46,7 @@ class Result(BaseModel):
 def handler(event: Event) -> Result:
     """Publish the bundle, or look at the nodes and do the next thing."""
     plan = plan_of(confirm_lock(event.cluster, event.execution), event.cluster)
-    return _publish(event, plan) if event.action == "publish" else _apply(event)
+    return _publish(event, plan) if event.action == "publish" else _apply(event, plan.wanted.nodes.count)
 
 
 def _publish(event: Event, plan: Plan) -> Result:
@@ -67,13 +67,14 @@ def _required(arn: str) -> Secret:
     )
 
 
-def _apply(event: Event) -> Result:
+def _apply(event: Event, wanted: int) -> Result:
     nodes = node_group.describe_nodes(event.nodes["AutoScalingGroupName"])
     instances = [node.instance for node in nodes if node.state in node_group.LIVING]
     commands = event.commands
     known = [item for item in run_command.invocations(commands) if item.instance in instances]
     agents = run_command.ping_status(instances)
-    decision = configuration.decide(instances, run_command.online(agents), known, event.configuration)
+    online = run_command.online(agents)
+    decision = configuration.decide(instances, online, known, event.configuration, wanted, last=event.last)
     if decision.action == "send":
         document, token = event.nodes["DocumentName"], (event.execution, event.configuration, *decision.send)
         commands = [*commands, run_command.send(document, decision.send, {"Mode": "apply"}, token)]

@@ -7,6 +7,7 @@ from pydantic import BaseModel
 from benchwright import cluster_check, node_group
 from benchwright.cluster_check import Cluster, Questions
 from benchwright.cluster_listing import UnreadableListing
+from benchwright.configuration import replacement
 from benchwright.errors import VerificationFailed
 from benchwright.observability import StepEvent, step, tell_verdict
 from benchwright.record import confirm_lock, plan_of, read, save_verified
@@ -49,14 +50,19 @@ def handler(event: Event) -> Result:
     instances = [node.instance for node in group if node.state == "InService"]
     if event.questions is None:
         return _ask(event, nodes["DocumentName"], instances)
-    if not cluster_check.is_answered(event.questions):
-        waiting_for = "Run Command: the nodes report"
+    silent = cluster_check.unanswered(event.questions)
+    if silent and not event.last:
+        waiting_for = f"Run Command: {', '.join(silent[:5])} to report"
         return Result(done=False, waiting_for=waiting_for, round=event.round, questions=event.questions)
     try:
         cluster = cluster_check.judge(plan, record, instances, event.questions)
     except UnreadableListing as error:  # a node that is just starting prints no table yet
         if event.last:
-            raise VerificationFailed(f"What Workbench printed of its cluster cannot be read: {error}") from error
+            asked = event.questions.listing.instances[0]
+            raise VerificationFailed(
+                f"What Workbench on {asked} printed of its cluster cannot be read: {error}\n"
+                f"Look at the node, or replace it: {replacement(asked)}"
+            ) from error
         return Result(done=False, waiting_for=str(error)[:500], round=event.round + 1)
     if cluster.verification.verified:
         if event.locked:
@@ -74,7 +80,7 @@ def handler(event: Event) -> Result:
 
 def _ask(event: Event, document: str, instances: list[str]) -> Result:
     token = (event.execution, "verify", str(event.round))
-    questions = cluster_check.ask(document, instances, token, event.stale if event.locked else [])
+    questions = cluster_check.ask(document, instances, token, event.stale if event.locked else [], event.round)
     if questions:
         return Result(done=False, waiting_for="Run Command: the nodes report", round=event.round, questions=questions)
     if event.last:

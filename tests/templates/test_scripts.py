@@ -143,13 +143,16 @@ def test_the_document_says_which_parameters_it_takes_and_the_script_reads_them_a
     document = cfn_yaml.load(str(NODES))["Resources"]["ConfigurationDocument"]["Properties"]["Content"]
     script = "\n".join(substituted(part) for part in document["mainSteps"][0]["inputs"]["runCommand"])
     assert plain(document["parameters"]["Mode"]["allowedValues"]) == ["apply", "report", "cluster"]
-    for name, parameter in document["parameters"].items():
+    of_the_agent = {"ExecutionTimeout"}
+    assert plain(document["mainSteps"][0]["inputs"]["timeoutSeconds"]) == "{{ ExecutionTimeout }}"
+    parameters = {name: value for name, value in document["parameters"].items() if name not in of_the_agent}
+    for name, parameter in parameters.items():
         assert parameter["interpolationType"] == "ENV_VAR"
         assert f"SSM_{name}='{{{{ {name} }}}}'" in script, "agents before 3.3.2746.0 put the text in place"
         assert "allowedValues" in parameter or "allowedPattern" in parameter, (
             "what replaces text in a script must be harmless"
         )
-    assert set(re.findall(r"\{\{ *(\w+) *\}\}", script)) == set(document["parameters"])
+    assert set(re.findall(r"\{\{ *(\w+) *\}\}", script)) == set(parameters)
 
 
 # What AWSTOE takes as the inputs of the actions that are used here; True: required.

@@ -27,7 +27,8 @@ from benchwright.settings import settings
 from benchwright.stacks import outputs
 from benchwright.verification import Observed, Verification, verify
 
-UNFINISHED = frozenset({"Pending", "InProgress", "Delayed"})
+# Of a question that a node answers; one that hangs must not use up the looks that a verification has.
+ANSWER_SECONDS = "120"
 
 
 class Questions(BaseModel):
@@ -69,27 +70,32 @@ def node_outputs(plan: Plan) -> dict[str, str]:
     return found
 
 
-def ask(document: str, instances: Sequence[str], token: Sequence[str], stale: Sequence[int]) -> Questions | None:
-    """Send the questions of one round; None when no node answers Systems Manager.
+def ask(
+    document: str, instances: Sequence[str], token: Sequence[str], stale: Sequence[int], number: int
+) -> Questions | None:
+    """Send the questions of the round of this number; None when no node answers Systems Manager.
 
-    The rows `stale` are deleted by the node that lists the cluster, before it does.
+    The rows `stale` are deleted by the node that lists the cluster, before it does: in each round another one, so that
+    a node that does not answer does not keep the others' answer away.
     """
     online = sorted(run_command.online(run_command.ping_status(instances)))
     if not online:
         return None
     batches = [online[start : start + run_command.BATCH] for start in range(0, len(online), run_command.BATCH)]
-    reports = [run_command.send(document, batch, {"Mode": "report"}, (*token, *batch)) for batch in batches]
+    asked = {"Mode": "report", "ExecutionTimeout": ANSWER_SECONDS}
+    reports = [run_command.send(document, batch, asked, (*token, *batch)) for batch in batches]
     rows = " ".join(map(str, stale))
-    parameters = {"Mode": "cluster", "StaleNodes": rows}
+    parameters = {"Mode": "cluster", "StaleNodes": rows, "ExecutionTimeout": ANSWER_SECONDS}
+    lister = online[number % len(online)]
     return Questions(
-        reports=reports, listing=run_command.send(document, online[:1], parameters, (*token, "cluster", rows))
+        reports=reports, listing=run_command.send(document, [lister], parameters, (*token, "cluster", rows))
     )
 
 
-def is_answered(questions: Questions) -> bool:
-    """Tell whether every question of the round has been answered, well or badly."""
+def unanswered(questions: Questions) -> list[str]:
+    """Return the nodes that have not answered, well or badly."""
     answers = run_command.invocations([*questions.reports, questions.listing])
-    return not any(answer.status in UNFINISHED for answer in answers)
+    return sorted({answer.instance for answer in answers if answer.status not in run_command.ENDED})
 
 
 def judge(plan: Plan, record: Record, instances: Sequence[str], questions: Questions) -> Cluster:

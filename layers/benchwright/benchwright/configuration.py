@@ -18,6 +18,15 @@ NOT_ONLINE_REMEDY = (
 )
 
 
+# What a state of an invocation means where the script said nothing of its own
+# (docs.aws.amazon.com/systems-manager/latest/userguide/monitor-commands.html).
+MEANINGS: Mapping[str, str] = {
+    "Delivery Timed Out": "the agent did not take it: the node has lost its network, or its agent hangs",
+    "Execution Timed Out": "the script hangs, or the node has lost its network meanwhile",
+    "Undeliverable": "the node is gone, or does not answer",
+}
+
+
 @dataclass(frozen=True)
 class Decision:
     """send: instances that get the command now. offline: instances whose agent is waited for."""
@@ -29,15 +38,28 @@ class Decision:
 
 
 def decide(
-    nodes: Sequence[str], online: Collection[str], invocations: Sequence[Invocation], configuration: str
+    nodes: Sequence[str],
+    online: Collection[str],
+    invocations: Sequence[Invocation],
+    configuration: str,
+    wanted: int,
+    *,
+    last: bool = False,
 ) -> Decision:
     """Decide from the nodes, those whose agent answers, and what became of the commands of this execution so far.
 
-    Raises NodeConfigurationFailed with every node that failed.
+    wanted: how many nodes there shall be. A node that fails ends nothing as long as others are being configured, so
+    that these are not left half done, unless this is the last look. Raises NodeConfigurationFailed with every node that
+    failed, or has not ended then.
     """
-    if failed := [item for item in invocations if item.status in FAILED]:
-        raise describe_failure(failed)
     succeeded = {item.instance for item in invocations if item.status == "Success"}
+    failed = [item for item in invocations if item.status in FAILED]
+    running = [item for item in invocations if item.status not in FAILED and item.instance not in succeeded]
+    if running and not last:
+        names = sorted(item.instance for item in running)
+        return Decision("wait", waiting_for=f"Run Command: {_listed(names)} is being configured")
+    if failed or running:
+        raise describe_failure([*failed, *running])
     foreign = [item for item in invocations if item.status == "Success" and _configuration(item) != configuration]
     if foreign:
         raise NodeConfigurationFailed(
@@ -45,12 +67,11 @@ def decide(
             f"{configuration[:12]}: somebody moved "
             "the object `current` in the bucket. Start the execution again: it publishes and applies the recorded one."
         )
-    running = {item.instance for item in invocations} - succeeded
-    if running:
-        return Decision("wait", waiting_for=f"Run Command: {_listed(sorted(running))} is being configured")
     if offline := [node for node in nodes if node not in online and node not in succeeded]:
         return Decision("wait", (), tuple(offline), f"Systems Manager: {_listed(offline)} to come online")
     missing = [node for node in nodes if node not in succeeded]
+    if not missing and len(nodes) < wanted:
+        return Decision("wait", waiting_for=f"Auto Scaling: {len(nodes)} of {wanted} nodes are there")
     if not missing:
         return Decision("done")
     batch = missing[:BATCH] if succeeded else missing[:1]
@@ -62,7 +83,7 @@ def not_online(offline: Sequence[str], replaced: Sequence[str], logs: Mapping[st
     outcome = (
         f"Auto Scaling now replaces what never registered: {_listed(replaced)}. "
         if replaced
-        else "Terminate a node that stays away to get a new one. "
+        else f"To have a new one in the place of one that stays away: {replacement(offline[0])} . "
     )
     told = [f"Systems Manager did not hear of {_listed(offline)} in time. {outcome}{NOT_ONLINE_REMEDY}"]
     for instance, lines in logs.items():
@@ -76,11 +97,7 @@ def describe_failure(failed: Sequence[Invocation]) -> NodeConfigurationFailed:
     parts = []
     for item in failed:
         report = read_report(item.output)
-        reason = (
-            report.error
-            if report and report.error
-            else f"the command ended {item.detail}: {item.output.strip()[-500:] or 'no output'}"
-        )
+        reason = report.error if report and report.error else _unreported(item)
         parts.append(f"{item.instance}: {reason}")
         lines = report.log.splitlines() if report and report.log else []
         if lines and lines[-1] == f"FAILED: {reason}":  # the script says it to its log, too
@@ -94,13 +111,25 @@ def describe_failure(failed: Sequence[Invocation]) -> NodeConfigurationFailed:
             [
                 *parts,
                 f"To look at the node: aws ssm start-session --target {node}",
-                (
-                    "To have a new one in its place: aws autoscaling terminate-instance-in-auto-scaling-group "
-                    f"--no-should-decrement-desired-capacity --instance-id {node}"
-                ),
+                f"To have a new one in its place: {replacement(node)}",
             ]
         )
     )
+
+
+def replacement(instance: str) -> str:
+    """The command that has a new node take the place of this one."""
+    return (
+        "aws autoscaling terminate-instance-in-auto-scaling-group --no-should-decrement-desired-capacity "
+        f"--instance-id {instance}"
+    )
+
+
+def _unreported(item: Invocation) -> str:
+    """What Run Command knows of a node whose script did not come to its end."""
+    meaning = MEANINGS.get(item.detail, "")
+    ended = f"the command ended {item.detail}" if item.status in FAILED else "the command has not ended"
+    return f"{ended}{meaning and f', so {meaning}'}. It said last: {item.output.strip()[-500:] or 'nothing'}"
 
 
 def _configuration(item: Invocation) -> str:

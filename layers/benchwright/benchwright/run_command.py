@@ -9,14 +9,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from botocore.exceptions import ClientError
 from pydantic import BaseModel
 
+from benchwright.errors import TransientError, error_code, error_message
 from benchwright.observability import client
 from benchwright.settings import settings
 
 BATCH = 50  # SendCommand, InstanceIds: at most 50
 DELIVERY_SECONDS = 120  # SendCommand, TimeoutSeconds: how long an instance may take to accept the command
 FAILED = frozenset({"Failed", "TimedOut", "Cancelled", "Cancelling"})
+ENDED = FAILED | {"Success"}
 
 
 class Command(BaseModel):
@@ -61,17 +64,23 @@ def send(document: str, instances: Sequence[str], parameters: Mapping[str, str],
     comment = f"benchwright {hashlib.sha256(chr(10).join(token).encode()).hexdigest()[:40]}"
     if found := _find(document, comment):
         return Command(id=found, instances=list(instances))
-    answer = client("ssm").send_command(
-        InstanceIds=list(instances),
-        DocumentName=document,
-        DocumentVersion="$LATEST",
-        Parameters={name: [value] for name, value in parameters.items()},
-        Comment=comment,
-        TimeoutSeconds=DELIVERY_SECONDS,
-        MaxConcurrency=str(BATCH),
-        MaxErrors="0",
-        CloudWatchOutputConfig={"CloudWatchOutputEnabled": True, "CloudWatchLogGroupName": settings().node_log_group},
-    )
+    output = {"CloudWatchOutputEnabled": True, "CloudWatchLogGroupName": settings().node_log_group}
+    try:
+        answer = client("ssm").send_command(
+            InstanceIds=list(instances),
+            DocumentName=document,
+            DocumentVersion="$LATEST",
+            Parameters={name: [value] for name, value in parameters.items()},
+            Comment=comment,
+            TimeoutSeconds=DELIVERY_SECONDS,
+            MaxConcurrency=str(BATCH),
+            MaxErrors="0",
+            CloudWatchOutputConfig=output,
+        )
+    except ClientError as error:
+        if error_code(error) == "InvalidInstanceId":  # a node went between the look at the agents and this call
+            raise TransientError(f"Systems Manager has lost a node: {error_message(error)}") from error
+        raise
     return Command(id=answer["Command"]["CommandId"], instances=list(instances))
 
 

@@ -44,4 +44,5 @@ def handler(event: Event) -> Result:
 
 def credentials(arn: str) -> Credentials:
     """Return the current version of a secret that holds a user name and a password."""
-    return parse_credentials(client("secretsmanager").get_secret_value(SecretId=arn)["SecretString"], arn)
+    found = client("secretsmanager").get_secret_value(SecretId=arn)
+    return parse_credentials(found.get("SecretString", ""), arn)  # one that was stored as binary has no text

@@ -217,16 +217,20 @@ GRANTS: dict[Action, str] = {
 ORDINARY = 'ALTER ROLE "{role}" NOSUPERUSER NOREPLICATION'
 
 
+# What a node takes, too (read_secret in infra/nodes.yaml): NUL, a line break or half a character would end a value.
+PRINTABLE = re.compile(r"[^\0-\x1f\x7f-\x9f\ud800-\udfff]+")
+
+
 def parse_credentials(secret: str, arn: str) -> Credentials:
     """Read the JSON that RDS and Secrets Manager write; raises DatabaseFailed, without a word of the secret."""
     try:
         values = json.loads(secret)
         found = Credentials(values["username"], values["password"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         found = None
-    if not found or not all(isinstance(value, str) and value and "\0" not in value for value in found):
+    if not found or not all(isinstance(value, str) and PRINTABLE.fullmatch(value) for value in found):
         raise DatabaseFailed(
-            f'The secret {arn} is not JSON of the form {{"username": "…", "password": "…"}}. '
+            f'The secret {arn} is not JSON of the form {{"username": "…", "password": "…"}}, or not of printable text. '
             "Give it a new version of this form, then start again."
         )
     return found

@@ -1,4 +1,6 @@
-"""Text as an accident, an attacker or another alphabet writes it: strategies for every place that takes text."""
+"""Text as an accident, an attacker or another alphabet writes it: strategies for every place that takes text, and how
+Workbench reads it back.
+"""
 
 from __future__ import annotations
 
@@ -93,3 +95,13 @@ def near(*valid: str) -> st.SearchStrategy[str]:
 def examples(number: int) -> settings:
     """So many examples, the same in every run."""
     return settings(max_examples=number, derandomize=True, deadline=None, database=None)
+
+
+def as_boost_reads(text: str) -> dict[str, str]:
+    """The pairs of an INI file by the rules of Boost.Program_options, which reads Workbench's."""
+    pairs = {}
+    for line in text.encode().split(b"\n"):
+        name, found, value = line.split(b"#")[0].strip(b" \t\r\n").partition(b"=")
+        if found:
+            pairs[name.strip(b" \t\r\n").decode()] = value.strip(b" \t\r\n").decode()
+    return pairs

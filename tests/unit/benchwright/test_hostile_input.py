@@ -27,7 +27,7 @@ from benchwright.rendering import Endpoint, make_bundle
 from benchwright.settings import Settings
 from functions.resolve_plan import app as resolve_plan
 from tests.nodes.templates import _Loader as Template
-from tests.unit.benchwright.hostile import examples, near, texts
+from tests.unit.benchwright.hostile import as_boost_reads, examples, near, texts
 from tests.unit.benchwright.test_plan import DEFAULTS
 from tests.unit.benchwright.test_rendering import DATABASE, ENDPOINT, KEY
 
@@ -82,16 +82,6 @@ def users(plan: Plan) -> list[list[str]]:
 def named(arn: str) -> str:
     """The name in a secret's ARN."""
     return arn.removeprefix(ARN).removesuffix("-AbCdEf")
-
-
-def as_boost_reads(text: str) -> dict[str, str]:
-    """The pairs of an INI file by the rules of Boost.Program_options, which reads Workbench's."""
-    pairs = {}
-    for line in text.encode().split(b"\n"):
-        name, found, value = line.split(b"#")[0].strip(b" \t\r\n").partition(b"=")
-        if found:
-            pairs[name.strip(b" \t\r\n").decode()] = value.strip(b" \t\r\n").decode()
-    return pairs
 
 
 def parameters(plan: Plan) -> dict[str, str]:

@@ -293,3 +293,4 @@ def test_ctrl_c_ends_it_in_order(served: Served, deployed: dict[str, Any]) -> No
     calls = [json.loads(line) for line in (KEPT / "calls.jsonl").read_text().splitlines()]
     assert {"cli", "DeployStack", "ConfigureNodes"} <= {call["caller"] for call in calls}
     assert json.loads((KEPT / "policies.json").read_text())
+    assert sorted(path.name for path in KEPT.iterdir()) == ["calls.jsonl", "policies.json", "serve.log"]

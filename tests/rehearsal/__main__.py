@@ -11,6 +11,7 @@ from tests.rehearsal.faults import FaultGrammarError, Faults
 from tests.rehearsal.schedules import Order, ScheduleGrammarError
 
 EXIT_MISUSE = 2
+BOTH_WAYS = "Give an object itself, which begins with {, or the name of a file that holds JSON"
 
 
 def options(arguments: list[str]) -> argparse.Namespace:
@@ -22,21 +23,36 @@ def options(arguments: list[str]) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("--input", metavar="FILE", type=json_file, help="input of the first execution ({})")
-    parser.add_argument("--parameters", metavar="FILE", type=json_object, default={}, help="parameters of the stack")
+    parser.add_argument(
+        "--input", metavar="JSON|FILE", type=json_given, help="input of the first execution, itself or in a file ({})"
+    )
+    parser.add_argument(
+        "--parameters", metavar="JSON|FILE", type=json_object, default={}, help="parameters of the stack ({})"
+    )
     parser.add_argument(
         "--secret", metavar="NAME=FILE", type=secret, action="append", default=[], help="a secret that is there before"
     )
     parser.add_argument("--speed", metavar="N", type=positive, default=120.0, help="AWS time per wall time (120)")
     parser.add_argument(
-        "--state-machine", choices=("deploy", "verify"), default="deploy", help="of the first execution"
+        "--state-machine",
+        choices=("deploy", "verify"),
+        default="deploy",
+        help="what the first execution is of (deploy)",
     )
-    parser.add_argument("--then", metavar="FILE", type=json_file, action="append", default=[], help="a further deploy")
+    parser.add_argument(
+        "--then", metavar="JSON|FILE", type=json_given, action="append", default=[], help="input of a further deploy"
+    )
     parser.add_argument(
         "--schedule", metavar="SPEC", action="append", default=[], help="a schedule whose time has come, see below"
     )
     parser.add_argument("--fault", metavar="SPEC", action="append", default=[], help="what shall go wrong, see below")
-    parser.add_argument("--report", metavar="DIR", type=Path, default=Path("build/rehearsal"), help="of report.json")
+    parser.add_argument(
+        "--report",
+        metavar="DIR",
+        type=Path,
+        default=Path("build/rehearsal"),
+        help="where report.html, report.json and logs are written (build/rehearsal)",
+    )
     parser.add_argument(
         "--watch-arguments", action="store_true", help="look for secrets in the arguments of every process, too"
     )
@@ -51,20 +67,24 @@ def options(arguments: list[str]) -> argparse.Namespace:
     return parsed
 
 
-def json_file(name: str) -> Any:
-    """What a JSON file holds, whatever it is: a wrong input is the state machine's to refuse."""
+def json_given(text: str) -> Any:
+    """JSON itself where the text begins as an object does, else what the file of this name holds.
+
+    Whatever it is: a wrong input is the state machine's to refuse.
+    """
+    inline = text.lstrip().startswith("{")
     try:
-        return json.loads(Path(name).read_text())
+        return json.loads(text if inline else Path(text).read_text(encoding="utf-8"))
     except OSError as error:
-        raise argparse.ArgumentTypeError(f"{name} cannot be read: {error.strerror}") from error
+        raise argparse.ArgumentTypeError(f"{text} cannot be read: {error.strerror}. {BOTH_WAYS}") from error
     except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{name} is not JSON: {error}") from error
+        raise argparse.ArgumentTypeError(f"{text} is not JSON: {error}. {BOTH_WAYS}") from error
 
 
-def json_object(name: str) -> dict[str, Any]:
-    content = json_file(name)
+def json_object(text: str) -> dict[str, Any]:
+    content = json_given(text)
     if not isinstance(content, dict):
-        raise argparse.ArgumentTypeError(f'{name} must hold an object such as {{"NodeCount": 3}}')
+        raise argparse.ArgumentTypeError(f'{text} must hold an object such as {{"NodeCount": 3}}')
     return content
 
 

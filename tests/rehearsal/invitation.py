@@ -13,13 +13,14 @@ CLUSTER: Final = "workbench"
 
 MACHINE: Final = "--state-machine-arn $DEPLOY_STATE_MACHINE_ARN"
 ON_NODES: Final = "--document-name AWS-RunShellScript --parameters commands='rstudio-server list-nodes'"
-PASSWORD: Final = "--query SecretString --output text | jq -r .password"
+FIELD: Final = """python3 -c 'import json, sys; print(json.load(sys.stdin)["password"])'"""
 
 
 def show(console: Console, aws: LocalAws, chapters: Mapping[str, Sequence[str]], seconds: float) -> None:
     """Print it; what is to be pasted is never folded. `seconds` it took to start."""
     where = f"{aws.endpoint}, account {aws.account}, {aws.region}"
-    console.print(Text.assemble(("The application is deployed", "bold green"), f" at {where} ({seconds:.0f} s)."))
+    deployed = Text.assemble(("The application is deployed", "bold green"), f" at {where} ({seconds:.0f} s).")
+    console.print(deployed, soft_wrap=True)
     for heading, commands in chapters.items():
         console.print(f"\n  [bold]{heading}[/bold]")
         for command in commands:
@@ -50,7 +51,7 @@ def chapters(application: str, environment: str) -> dict[str, list[str]]:
         "When there is a cluster": [
             f"aws ssm send-command {ON_NODES} --targets Key=tag:benchwright:cluster,Values={CLUSTER}",
             "aws ssm list-command-invocations --details",
-            f"export PGPASSWORD=$({secret} {PASSWORD})",
+            f"export PGPASSWORD=$({secret} --query SecretString --output text | {FIELD})",
             "psql -U rstudio -c 'table node'",
         ],
     }

@@ -88,7 +88,10 @@ def clock_face(seconds: float) -> str:
 
 
 class Progress:
-    """Shows work on a terminal as living lines; elsewhere as one plain line for each change."""
+    """Shows work on a terminal as living lines; elsewhere as one plain line for each change.
+
+    A line that stays is never folded or filled with blanks: it may be pasted, or searched in a file.
+    """
 
     def __init__(self, console: Console) -> None:
         self.console = console
@@ -100,13 +103,13 @@ class Progress:
             with self.console.status(sentence):
                 yield
         else:
-            self.console.print(sentence, highlight=False)
+            self.console.print(sentence, highlight=False, soft_wrap=True)
             yield
 
     @contextlib.contextmanager
     def execution(self, title: str, by: str = "") -> Iterator["Watched"]:
         """The display of one execution, and who started it: give its events to what this yields."""
-        self.console.print(Text.assemble((title, "bold"), f"  {by}" if by else ""))
+        self.console.print(Text.assemble((title, "bold"), f"  {by}" if by else ""), soft_wrap=True)
         watched = Watched(self.console)
         if not self.console.is_terminal:
             yield watched
@@ -131,12 +134,12 @@ class Watched:
             if self.console.is_terminal and rest.startswith("waits for"):
                 continue  # the living line shows it
             line = Text.assemble((f"  {clock_face(second)}  ", "dim"), step, (f"{colon}{rest}", "dim"))
-            self.console.print(line)
+            self.console.print(line, soft_wrap=True)
         self.now = now
 
     def say(self, sentence: str) -> None:
         """A line of something that happens beside the execution."""
-        self.console.print(Text(f"         {sentence}"))
+        self.console.print(Text(f"         {sentence}"), soft_wrap=True)
 
     def __rich__(self) -> Group | Text:
         elapsed = max(0.0, self.now - self.steps.start) if self.steps.start else 0.0

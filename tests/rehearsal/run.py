@@ -7,7 +7,6 @@ import itertools
 import json
 import shutil
 import socket
-import sys
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -37,18 +36,15 @@ from tests.rehearsal.starts import Start, in_order
 LOOK_SECONDS: Final = 0.1
 """Wall seconds between two looks at a running execution."""
 
-PLAIN_WIDTH: Final = 160
-"""Columns where there is no terminal to ask."""
-
 
 def rehearse(wanted: argparse.Namespace) -> int:
     """The exit code of `make rehearse`: 0 only when the last execution SUCCEEDED and every check held."""
-    progress = Progress(Console(highlight=False, width=None if sys.stdout.isatty() else PLAIN_WIDTH))
+    progress = Progress(Console(highlight=False))
     try:
         with progress.work("Building the application (sam build)"):
             application.build()
     except CommandFailedError as error:
-        progress.console.print(Text(str(error)))
+        progress.console.print(Text(str(error)), soft_wrap=True)
         return 1
     listener = launcher.listening("127.0.0.1")
     return launcher.isolated(lambda scratch: Rehearsal(wanted, scratch, progress, listener).run())
@@ -90,7 +86,7 @@ class Rehearsal:
                 self.report.policies = verdict.judge([aws.directory])
         except (CommandFailedError, NoSuchScheduleError) as error:
             self.report.checks.append(str(error).partition("\n")[0])
-            self.progress.console.print(Text(str(error)))
+            self.progress.console.print(Text(str(error)), soft_wrap=True)
         finally:
             self.report.judge()
             self.report.write(directory)

@@ -34,15 +34,18 @@ from tests.rehearsal.containers import Containers
 from tests.rehearsal.executions import Executions
 from tests.rehearsal.faults import Faults
 from tests.rehearsal.forwarder import Forwarder
-from tests.rehearsal.postgres import FORWARDED
+from tests.rehearsal.postgres import FORWARDED, installations
 from tests.rehearsal.progress import Progress
 from tests.rehearsal.refusal import Refusal
 
 BUILD: Final = application.ROOT / "build"
 ENVIRONMENT: Final = BUILD / "serve.env"
 LOCK: Final = BUILD / "serve.lock"
+"""Stays when all has ended: were it removed, two could each hold one of this name."""
+
 KEPT: Final = BUILD / "serve"
-"""The certificates of the database, what went wrong inside, and when all is over calls.jsonl and policies.json."""
+"""What is kept when all is over: calls.jsonl and policies.json, and what went wrong inside. Each start begins anew."""
+AUTHORITY: Final = KEPT / "rds-ca.pem"
 
 HOST: Final = "localhost"
 LOOK_SECONDS: Final = 0.5
@@ -61,7 +64,9 @@ class NotServedError(Exception):
 
 def options(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make serve ARGS='…'", description=__doc__, allow_abbrev=False)
-    parser.add_argument("--parameters", metavar="FILE", type=json_object, default={}, help="parameters of the stack")
+    parser.add_argument(
+        "--parameters", metavar="JSON|FILE", type=json_object, default={}, help="parameters of the stack ({})"
+    )
     parser.add_argument("--speed", metavar="N", type=positive, default=120.0, help="AWS time per wall time (120)")
     parser.add_argument("--port", metavar="N", type=port, default=0, help="of the local AWS (any that is free)")
     return parser.parse_args(arguments)
@@ -93,7 +98,7 @@ def main(arguments: list[str]) -> int:
 def serve(wanted: argparse.Namespace) -> int:
     """Build, isolate and serve until somebody ends it; whatever ends it, serve.env goes."""
     sockets = Sockets.open(wanted.port)
-    progress = Progress(Console(highlight=False, width=None if sys.stdout.isatty() else run.PLAIN_WIDTH))
+    progress = Progress(Console(highlight=False))
     starter = os.pidfd_open(os.getppid()) if "MAKELEVEL" in os.environ else None
     try:
         with progress.work("Building the application (sam build)"):
@@ -106,7 +111,7 @@ def serve(wanted: argparse.Namespace) -> int:
             print(f"The local AWS was ended by {signal.Signals(code - 128).name}.", file=sys.stderr)
         return code
     except CommandFailedError as error:
-        progress.console.print(Text(str(error)))
+        progress.console.print(Text(str(error)), soft_wrap=True)
         return 1
     finally:
         ENVIRONMENT.unlink(missing_ok=True)
@@ -202,7 +207,7 @@ class Serving:
             if self.sockets.containers:
                 self._containers = Containers(aws, installed, *self.sockets.containers)
             self._open_database(aws)
-            write_environment(self._environment(aws, installed))
+            write_environment(self._environment(aws, installed), next(iter(installations().values())))
             chapters = invitation.chapters(installed.name, str(ENVIRONMENT.relative_to(application.ROOT)))
             chapters["One function in a container"] = [local_invoke.COMMAND if self.sockets.containers else NO_DOCKER]
             invitation.show(self.progress.console, aws, chapters, time.monotonic() - began)
@@ -210,7 +215,7 @@ class Serving:
         except KeyboardInterrupt:
             self._ignore_signals()
         except CommandFailedError as error:
-            self.progress.console.print(Text(str(error)))
+            self.progress.console.print(Text(str(error)), soft_wrap=True)
             return 1
         finally:
             self._stop(aws)
@@ -229,7 +234,7 @@ class Serving:
             return servers[-1] if servers else None
 
         Forwarder(self.sockets.database, find, refusal.answer)
-        aws.hosts.mirror.authority.cert_pem.write_to_path(str(KEPT / "rds-ca.pem"))
+        aws.hosts.mirror.authority.cert_pem.write_to_path(str(AUTHORITY))
 
     def _environment(self, aws: LocalAws, installed: Application) -> dict[str, str]:
         machines = {f"{kind.upper()}_STATE_MACHINE_ARN": installed.machine(kind) for kind in application.KINDS}
@@ -239,7 +244,7 @@ class Serving:
             "PGHOST": HOST,
             "PGPORT": str(self.sockets.database.getsockname()[1]),
             "PGSSLMODE": "verify-full",
-            "PGSSLROOTCERT": str(KEPT / "rds-ca.pem"),
+            "PGSSLROOTCERT": str(AUTHORITY),
         }
 
     def _watch(self, aws: LocalAws) -> None:
@@ -254,7 +259,8 @@ class Serving:
             signal.signal(number, signal.SIG_IGN)
 
     def _stop(self, aws: LocalAws) -> None:
-        ENVIRONMENT.unlink(missing_ok=True)
+        for path in (ENVIRONMENT, AUTHORITY):
+            path.unlink(missing_ok=True)
         aws.stop()
         aws.hosts.stop()
         for name in ("calls.jsonl", "policies.json"):
@@ -262,10 +268,15 @@ class Serving:
                 shutil.copyfile(aws.directory / name, KEPT / name)
 
 
-def write_environment(values: dict[str, str]) -> None:
-    """Make build/serve.env appear at once, as lines that a shell sources and programs can read."""
+def write_environment(values: dict[str, str], programs: Path) -> None:
+    """Make build/serve.env appear at once, as lines that a shell sources and programs can read.
+
+    `programs`, of which psql is one, come last in PATH: what the machine has itself is found before.
+    """
     unfinished = ENVIRONMENT.with_suffix(".unfinished")
-    unfinished.write_text("".join(f"export {name}={shlex.quote(value)}\n" for name, value in values.items()))
+    lines = [f"export {name}={shlex.quote(value)}" for name, value in values.items()]
+    lines.append(f'export PATH="$PATH":{shlex.quote(str(programs))}')
+    unfinished.write_text("\n".join(lines) + "\n")
     unfinished.rename(ENVIRONMENT)
 
 

@@ -1,59 +1,82 @@
 """What a person reads at the end: the cluster and how to connect, or what failed and why."""
 
-from collections.abc import Mapping
+import textwrap
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from rich.console import Console, Group, RenderableType
-from rich.padding import Padding
-from rich.table import Table
+from rich.console import Console
 from rich.text import Text
 
 from tests.rehearsal.progress import clock_face
 from tests.rehearsal.report import Execution, Report
 
+INDENT: Final = "    "
+
 
 def show_execution(console: Console, execution: Execution) -> None:
     """The end of one execution: how it ended, and what it says."""
     good = execution.status == "SUCCEEDED"
-    console.print(
+    _show(
+        console,
         Text.assemble(
             (f"  {execution.status}", "bold green" if good else "bold red"),
             (f" {execution.error}" if execution.error else "", "bold red"),
             f" after {clock_face(execution.makespan_s).strip()} of AWS time, {execution.transitions} transitions",
             (f"  {execution.schedule}, by its schedule" if execution.schedule else "", "dim"),
-        )
+        ),
     )
-    body = cluster(execution.output) if good else Text(execution.cause or "No cause was given.")
-    console.print(Padding(body, (0, 0, 1, 4)))
+    cause = (Text(line) for line in (execution.cause or "No cause was given.").splitlines())
+    for line in cluster(execution.output, console.width if console.is_terminal else None) if good else cause:
+        _show(console, Text.assemble(INDENT if line else "", line))
+    _show(console, Text())
     if good:
-        for line in connection(execution.output):
-            console.print(Text(line), soft_wrap=True)  # to be pasted: never folded
+        for told in connection(execution.output):
+            _show(console, Text(told))
 
 
-def cluster(output: Any) -> RenderableType:
-    """The output of a successful execution: the cluster's facts, and its nodes as Workbench lists them."""
+def cluster(output: Any, width: int | None = None) -> Iterator[Text]:
+    """The output of a successful execution as lines: the cluster's facts, and its nodes as Workbench lists them.
+
+    width: columns at which a sentence is folded, none where there is no terminal.
+    """
     if not isinstance(output, Mapping) or "nodes" not in output:
         message = output.get("message") if isinstance(output, Mapping) else None
-        return Text(str(message or output))
-    facts = Table.grid(padding=(0, 2))
-    facts.add_column(style="dim")
-    facts.add_column(overflow="fold")
-    for name, value in {
-        "cluster": output.get("cluster"),
-        "workbench": output.get("workbench"),
-        "image": output.get("image"),
-        "configuration": str(output.get("configuration", ""))[:12],
-        "licence": output.get("license"),
-        "checks": _checks(output.get("verification") or {}),
-        **(output.get("endpoints") or {}),
-    }.items():
+        yield Text(str(message or output))
+        return
+    facts = [
+        ("cluster", output.get("cluster")),
+        ("workbench", output.get("workbench")),
+        ("image", output.get("image")),
+        ("configuration", str(output.get("configuration", ""))[:12]),
+        ("licence", output.get("license")),
+        ("checks", _checks(output.get("verification") or {})),
+        *(output.get("endpoints") or {}).items(),
+        *(("warning", warning) for warning in output.get("warnings") or ()),
+    ]
+    column = max(len(name) for name, value in facts if value) + 2
+    for name, value in facts:
         if value:
-            facts.add_row(name, str(value))
-    for warning in output.get("warnings") or ():
-        facts.add_row("warning", Text(str(warning), style="yellow"))
-    nodes = Text(str(output.get("list_nodes", "")).strip("\n"), no_wrap=True, overflow="ignore")
-    return Group(facts, Text(), nodes)
+            told = _folded(str(value), width and width - column - len(INDENT))
+            for number, line in enumerate(told):
+                style = "yellow" if name == "warning" else ""
+                yield Text.assemble((f"{'' if number else name:<{column}}", "dim"), (line, style))
+    yield Text()
+    for listed in str(output.get("list_nodes", "")).strip("\n").splitlines():
+        yield Text(listed)
+
+
+def _folded(text: str, width: int | None) -> list[str]:
+    """Lines of a text, folded between words alone: names, addresses and commands stay whole."""
+    if width is None:
+        return [text]
+    return textwrap.wrap(text, max(width, 1), break_long_words=False, break_on_hyphens=False)
+
+
+def _show(console: Console, line: Text) -> None:
+    """A line that is neither folded nor filled with blanks: it may be pasted, or searched in a file."""
+    line.rstrip()
+    console.print(line, soft_wrap=True)
 
 
 def connection(output: Any) -> list[str]:
@@ -78,17 +101,22 @@ def _checks(verification: Mapping[str, Any]) -> str:
 
 def show(console: Console, report: Report, directory: Path) -> None:
     """The end of the rehearsal: what does not hold, and where the report is."""
+    for line in _ending(report, directory):
+        _show(console, line)
+
+
+def _ending(report: Report, directory: Path) -> Iterator[Text]:
     for check in report.checks:
-        console.print(Text(f"  does not hold: {check}", style="red"))
+        yield Text(f"  does not hold: {check}", style="red")
     found = report.secrets
     if found.checked:
-        console.print(f"  {found.checked} secrets looked for in {found.places} places, found {found.found}")
+        yield Text(f"  {found.checked} secrets looked for in {found.places} places, found {found.found}")
     if report.policies.judged:
         denied = len(report.policies.denied)
-        console.print(f"  {report.policies.judged} calls judged by the policies of their roles, {denied} denied")
+        yield Text(f"  {report.policies.judged} calls judged by the policies of their roles, {denied} denied")
     if report.policies.not_judged:
-        console.print(Text(f"  calls were not judged by policies: {report.policies.not_judged}", style="yellow"))
+        yield Text("  after `make tools`, once, a rehearsal also tells whether IAM would allow each call", style="dim")
     if report.executions:
         plural = "executions" if len(report.executions) > 1 else "execution"
-        console.print(f"  {len(report.executions)} {plural} in {report.wall_s:.1f} s of this machine's time")
-    console.print(f"  report: {directory / 'report.html'}")
+        yield Text(f"  {len(report.executions)} {plural} in {report.wall_s:.1f} s of this machine's time")
+    yield Text(f"  report: {directory / 'report.html'}")

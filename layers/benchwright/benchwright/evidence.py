@@ -40,7 +40,7 @@ STEPS_OF_NODES = frozenset({"Deploy nodes", "Configure nodes"})
 MOST_INSTANCES = 3
 
 EXECUTION = re.compile(r"arn:aws[a-z-]*:states:([a-z0-9-]+):\d{12}:execution:[A-Za-z0-9_-]+:[A-Za-z0-9_-]+")
-IMAGE = re.compile(r"\bimage/([A-Za-z0-9-]+)/(\d+\.\d+\.\d+/\d+)\b")
+IMAGE = re.compile(r"(?:\bimage/|\bImage Builder: )([A-Za-z0-9-]+)/(\d+\.\d+\.\d+/\d+)\b")
 INSTANCE = re.compile(r"\bi-[0-9a-f]{8,17}\b")
 COMMAND = re.compile(r"\bRun Command: ([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\b")
 SECRET = re.compile(r"arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:\d{12}:secret:([A-Za-z0-9/_+=.@!-]+)-[A-Za-z0-9]{6}\b")

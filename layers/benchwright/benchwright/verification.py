@@ -20,28 +20,30 @@ CLOCK_TOLERANCE = 1.0  # seconds by which a node's clock may be off
 
 REMEDIES: Mapping[str, str] = {
     "instances": "Start a deployment with {}: it brings the Auto Scaling group to the planned number and image.",
-    "reports": "Look at the node's log /var/log/benchwright/configure.log; terminate a node that stays silent to "
-    "get a new one.",
-    "online": "On a node that is not Online look at /var/log/rstudio/rstudio-server/rserver.log. After a change "
-    "of key or protocol "
-    "stop all nodes, run `rstudio-server reset-cluster` on one, and start a deployment with {}.",
-    "stale rows": "Rows of instances that no longer exist are deleted (`rstudio-server delete-node ID`).",
+    "reports": "Look at /var/log/benchwright/configure.log on the node. Terminate a node that stays silent: a new one "
+    "comes in its place.",
+    "online": "Look at /var/log/rstudio/rstudio-server/rserver.log on the node that is not Online. After a change of "
+    "key or protocol, stop Workbench on all nodes, run `rstudio-server reset-cluster` on one of them, and start a "
+    "deployment with {}.",
+    "stale rows": "Delete the rows by hand with `rstudio-server delete-node ID` on any node: their instances no longer "
+    "exist, and the verification could not delete them itself.",
     "image": "Start a deployment with {}: it replaces nodes of another image one at a time.",
-    "workbench version": "Start a deployment with {}: nodes of another version are replaced, all at once.",
+    "workbench version": "Start a deployment with {}: it replaces nodes of another version, all at once.",
     "configuration": "Start a deployment with {}: it applies the recorded configuration to every node.",
-    "service user": "A node's rstudio-server account differs: terminate the node to get a new one from the image.",
-    "users": "Start a deployment with {}: it creates missing accounts. An account with another uid was made by "
-    "hand: remove it on that node.",
-    "clocks": "Check chrony on the node (`chronyc tracking`): it needs 169.254.169.123 or another time source.",
-    "services": "On the node: `systemctl status rstudio-server rstudio-launcher`; start a deployment with {} to "
-    "configure it again.",
-    "health": "On the node: `curl http://localhost:8787/health-check`, then rserver.log; start a deployment with {}.",
-    "load balancer": "A node that its peers do not name is not reached by them: check www-host-name in "
-    "/etc/rstudio/load-balancer and "
-    "that ports 8787 and 5559 are open between the nodes.",
-    "mounts": "On the node: `findmnt /efs/home /efs/shared-storage`, then /var/log/amazon/efs/mount.log.",
-    "instance metadata": "On the node: `systemctl status benchwright-metadata-guard`. Until it works every user "
-    "of Workbench can take the node's role.",
+    "service user": "Terminate a node whose account rstudio-server differs: a new one comes from the image.",
+    "users": "Start a deployment with {}: it creates missing accounts. Remove an account with another uid on its node: "
+    "somebody made it by hand.",
+    "clocks": "Look at `chronyc tracking` on the node, and give it a time source: 169.254.169.123 or another.",
+    "services": "Look at `systemctl status rstudio-server rstudio-launcher` on the node, and start a deployment with "
+    "{} to configure it again.",
+    "health": "Look at `curl http://localhost:8787/health-check` and at rserver.log on the node, and start a "
+    "deployment with {}.",
+    "load balancer": "Look at www-host-name in /etc/rstudio/load-balancer on a node that the others do not name, and "
+    "open the ports 8787 and 5559 between the nodes: they do not reach it.",
+    "mounts": "Look at `findmnt /efs/home /efs/shared-storage` and at /var/log/amazon/efs/mount.log on the node, and "
+    "mend what they name, or terminate the node.",
+    "instance metadata": "Run `systemctl restart benchwright-metadata-guard` on the node, or terminate the node: until "
+    "the guard works, every user of Workbench can take the node's role.",
     "license": "Put a valid licence file into a secret below <application>/license/ and deploy with its name as "
     "`license`.",
 }

@@ -270,6 +270,12 @@ def test_where_the_console_is_not_known_no_address_is_made_up(execution: str) ->
     assert evidence(failure(execution=execution)) == []
 
 
+def test_a_build_that_was_still_waited_for_is_evidence() -> None:
+    """As build_image tells it, and the state machine repeats it when it gives up."""
+    waited = failure("Gave up: still waiting for Image Builder: wb-blue/1.2.3/4 is BUILDING", error="DeadlineExceeded")
+    assert evidence(waited)[0] == f"- log of the build wb-blue/1.2.3/4: {BUILD_LOG}"
+
+
 def test_names_that_only_begin_alike_are_not_evidence() -> None:
     lines = evidence(failure("wb-blue-foundation-two and wb-bluer-nodes and ami-0123456789abcdef0 failed"))
     assert [line.split(": ")[0] for line in lines] == ["- log of the step", "- the execution"]

@@ -130,3 +130,10 @@ def test_a_report_is_the_last_line_that_is_one() -> None:
     assert read_report(output) == NodeReport(instance="i-1", license="missing")
     assert read_report("no report") is None
     assert read_report('{"other": 1}') is None
+
+
+@pytest.mark.parametrize(("check", "remedy"), REMEDIES.items())
+def test_a_remedy_is_an_instruction(check: str, remedy: str) -> None:
+    first, *_ = remedy.split()
+    assert first in {"Delete", "Look", "Put", "Run", "Start", "Terminate"}, check
+    assert remedy.endswith("."), check

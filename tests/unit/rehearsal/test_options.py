@@ -26,3 +26,45 @@ def test_a_secret_that_is_none_is_a_misuse(given: str, sentence: str, capsys: py
         options(["--secret", given])
     assert ended.value.code == 2
     assert sentence in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--input", "--then", "--parameters"])
+def test_json_is_given_itself_or_in_a_file(option: str, tmp_path: Path) -> None:
+    (tmp_path / "given.json").write_text('{"NodeCount": 3}')
+    name = option.removeprefix("--")
+    for given in ('{"NodeCount": 3}', ' {"NodeCount": 3}', f"{tmp_path}/given.json"):
+        found = getattr(options([option, given]), name)
+        assert found == ([{"NodeCount": 3}] if option == "--then" else {"NodeCount": 3})
+
+
+def test_an_input_of_another_kind_comes_from_a_file_and_is_the_machines_to_refuse(tmp_path: Path) -> None:
+    (tmp_path / "given.json").write_text("[1]")
+    assert options(["--input", f"{tmp_path}/given.json"]).input == [1]
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ("{nodes: 3}", "{nodes: 3} is not JSON: Expecting property name enclosed in double quotes"),
+        ("/no/such/file", "/no/such/file cannot be read: No such file or directory."),
+        ("/proc/version", "/proc/version is not JSON: Expecting value"),
+    ],
+)
+def test_an_input_that_is_none_is_a_misuse_that_names_both_ways(
+    given: str, sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        options(["--input", given])
+    assert ended.value.code == 2
+    told = capsys.readouterr().err
+    assert sentence in told
+    assert "Give an object itself, which begins with {, or the name of a file that holds JSON" in told
+
+
+def test_the_help_says_of_each_option_what_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        options(["--help"])
+    assert ended.value.code == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "--input JSON|FILE input of the first execution, itself or in a file ({})" in told
+    assert "--report DIR where report.html, report.json and logs are written (build/rehearsal)" in told

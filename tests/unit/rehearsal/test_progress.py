@@ -52,3 +52,12 @@ def test_without_a_terminal_each_change_is_a_plain_line() -> None:
 
 def test_elapsed_time_reads_as_a_clock() -> None:
     assert [clock_face(seconds) for seconds in (4.9, 754.2, 3725)] == [" 0:04", "12:34", "1:02:05"]
+
+
+def test_a_plain_line_is_never_folded_nor_filled_with_blanks() -> None:
+    text = io.StringIO()
+    progress = Progress(Console(file=text, width=20))
+    long = "arn:aws:states:us-east-1:123456789012:execution:benchwright-deploy:one two"
+    with progress.work(long), progress.execution(long) as watched:
+        watched.say(long)
+    assert text.getvalue().splitlines() == [long, long, f"         {long}"]

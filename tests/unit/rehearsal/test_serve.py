@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.rehearsal import invitation, launcher, serve
+from tests.rehearsal.postgres import installations
 
 ROOT = Path(__file__).resolve().parents[3]
 HOLDER = """
@@ -18,7 +19,7 @@ import os, pathlib, sys, time
 from tests.rehearsal import serve
 serve.BUILD, serve.LOCK, serve.ENVIRONMENT = (pathlib.Path(name) for name in sys.argv[1:])
 with serve.only_instance():
-    serve.write_environment({"A": "1"})
+    serve.write_environment({"A": "1"}, pathlib.Path("/programs"))
     if os.fork() == 0:
         time.sleep(1.5)
         os._exit(0)
@@ -76,11 +77,13 @@ def test_a_port_that_is_taken_is_refused_in_one_sentence() -> None:
 
 def test_what_a_shell_sources_is_what_was_written(build: Path) -> None:
     values = {"PGSSLROOTCERT": "/a folder/ca.pem", "AWS_ENDPOINT_URL": "http://localhost:1", "QUOTE": "it's $HOME"}
-    serve.write_environment(values)
+    serve.write_environment(values, Path("/their programs/bin"))
     shown = f"source {shlex.quote(str(serve.ENVIRONMENT))}; exec env -0"
-    done = subprocess.run(["bash", "-c", shown], env={}, capture_output=True, text=True, timeout=10, check=True)
+    own = {"PATH": "/usr/bin:/bin"}
+    done = subprocess.run(["bash", "-c", shown], env=own, capture_output=True, text=True, timeout=10, check=True)
     variables = dict(line.partition("=")[::2] for line in done.stdout.strip("\0").split("\0"))
-    assert {name: variables.get(name) for name in values} == values
+    wanted = values | {"PATH": "/usr/bin:/bin:/their programs/bin"}
+    assert {name: variables.get(name) for name in wanted} == wanted
     assert [path.name for path in build.iterdir()] == ["serve.env"]
 
 
@@ -110,3 +113,14 @@ def test_what_to_type_begins_with_the_environment_and_an_execution() -> None:
         "source build/serve.env",
         "aws stepfunctions start-execution --state-machine-arn $DEPLOY_STATE_MACHINE_ARN",
     ]
+
+
+def test_the_password_and_psql_come_from_what_every_machine_has() -> None:
+    """A shell with nothing but build/serve.env, where `aws` answers with the secret as Secrets Manager keeps it."""
+    export, ask = invitation.chapters("benchwright", "build/serve.env")["When there is a cluster"][-2:]
+    aws = """aws() { printf '%s\\n' '{"username": "rstudio", "password": "a \\"b\\" $HOME"}'; }"""
+    programs = next(iter(installations().values()))
+    path = {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin:{programs}"}
+    typed = f"{aws}; {export}; printf '%s' \"$PGPASSWORD\"; {ask.partition(' ')[0]} --version"
+    done = subprocess.run(["bash", "-ec", typed], env=path, capture_output=True, text=True, timeout=10, check=True)
+    assert done.stdout.startswith('a "b" $HOMEpsql (PostgreSQL) ')

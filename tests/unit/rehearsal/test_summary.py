@@ -37,16 +37,19 @@ OUTPUT = {
 def shown(
     status: str,
     output: object = None,
+    *,
     error: str | None = None,
     cause: str | None = None,
     started_by: str = "rehearsal",
+    width: int = 100,
+    terminal: bool = False,
 ) -> list[str]:
     text = io.StringIO()
     execution = Execution(
         "deploy", status, {}, output, error, cause, [], 31, {}, {}, 0, 754.0, 700.0, "", started_by
     )  # fmt: skip
-    summary.show_execution(Console(file=text, width=100), execution)
-    return [line.rstrip() for line in text.getvalue().splitlines()]
+    summary.show_execution(Console(file=text, width=width, force_terminal=terminal, color_system=None), execution)
+    return text.getvalue().splitlines()
 
 
 def test_a_success_shows_the_cluster_its_nodes_and_how_to_connect() -> None:
@@ -85,6 +88,31 @@ def test_a_failure_shows_the_error_and_its_cause_with_its_line_breaks() -> None:
     ]
 
 
+ADDRESS = "https://us-east-1.console.aws.amazon.com/cloudwatch/home?region=us-east-1#" + "x" * 200
+WARNING = "No licence. " * 12 + "Put one into the secret benchwright/license/workbench."
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_what_may_be_pasted_is_never_folded_nor_filled_with_blanks(terminal: bool) -> None:
+    lines = shown("FAILED", error="StackFailed", cause=f"Why.\n\n- log: {ADDRESS}", terminal=terminal)
+    assert lines[1:] == ["    Why.", "", f"    - log: {ADDRESS}", ""]
+    output = OUTPUT | {"image": ADDRESS, "warnings": [WARNING]}
+    lines = shown("SUCCEEDED", output, terminal=terminal)
+    assert f"    image          {ADDRESS}" in lines
+    assert f"      {COMMAND}" in lines
+    assert [line for line in lines if line != line.rstrip()] == []
+
+
+def test_a_sentence_is_folded_on_a_terminal_alone() -> None:
+    output = OUTPUT | {"warnings": [WARNING]}
+    assert f"    warning        {WARNING}" in shown("SUCCEEDED", output)
+    lines = shown("SUCCEEDED", output, terminal=True, width=80)
+    first = next(number for number, line in enumerate(lines) if line.startswith("    warning"))
+    folded = lines[first : first + 4]
+    assert [len(line) <= 80 for line in folded] == [True] * 4
+    assert " ".join(" ".join(folded).split()).removeprefix("warning ") == WARNING
+
+
 def test_an_execution_that_had_nothing_to_do_says_so() -> None:
     assert shown("SUCCEEDED", {"cluster": "workbench", "message": "Not deployed."})[1] == "    Not deployed."
 
@@ -99,7 +127,10 @@ def test_what_a_schedule_started_says_so() -> None:
     ("verdict", "told"),
     [
         (Verdict(7, []), "  7 calls judged by the policies of their roles, 0 denied"),
-        (Verdict(not_judged="no simulator"), "  calls were not judged by policies: no simulator"),
+        (
+            Verdict(not_judged="no simulator"),
+            "  after `make tools`, once, a rehearsal also tells whether IAM would allow each call",
+        ),
     ],
 )
 def test_the_end_says_whether_policies_were_judged(verdict: Verdict, told: str) -> None:

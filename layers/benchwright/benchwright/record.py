@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from botocore.exceptions import ClientError
+from pydantic import ValidationError
 
 from benchwright.errors import ClusterLocked, LockLost, error_code
 from benchwright.models import Plan
@@ -181,12 +182,22 @@ def _record(item: Mapping[str, Any]) -> Record:
         generation=int(item.get("generation", {}).get("N", 0)),
         rebuilt_by=text("rebuilt_by"),
     )
-    plan = Plan.model_validate_json(text("plan")) if text("plan") else None
     return Record(
         holder=text("holder"),
         known=known,
-        plan=plan,
+        plan=_plan(text("plan")),
         ami=text("ami"),
         configuration=text("configuration"),
         verified=bool(item.get("verified", {}).get("BOOL", False)),
     )
+
+
+def _plan(text: str) -> Plan | None:
+    """Return the recorded plan; None where an earlier release of Benchwright recorded what this one refuses.
+
+    The next deployment records another, or says what of the recorded input it refuses.
+    """
+    try:
+        return Plan.model_validate_json(text) if text else None
+    except ValidationError:
+        return None

@@ -10,6 +10,7 @@ import tarfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -401,6 +402,22 @@ def test_ids_that_contradict_recorded_ones_are_refused_in_the_first_state(monkey
     event = resolve_plan.Event(action="validate", execution="e", input={"users": {"ann": {"uid": 6_000}}})
     with pytest.raises(InvalidInput, match=r"- users.ann.uid: 6000 is refused: the user has uid 20000"):
         resolve_plan._validate(event)
+
+
+def test_a_plan_that_an_earlier_release_recorded_and_this_one_refuses_locks_nobody_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    plan, _ = planned({"config": {"www-root-path": "/a"}})
+    recorded = json.dumps({"config": {"www-root-path": "/a#b"}})
+    texts = {"plan": plan.model_dump_json().replace("/a", "/a#b"), "input": recorded, "holder": "e"}
+    item = {name: {"S": text} for name, text in texts.items()}
+    monkeypatch.setattr(record, "client", lambda _: SimpleNamespace(get_item=lambda **_: {"Item": item}))
+    monkeypatch.setattr(record, "settings", lambda: Settings(application="benchwright", table_name="table"))
+    found = record.read("workbench")
+    assert (found.holder, found.plan) == ("e", None)
+    with pytest.raises(InvalidInput, match=r'- config.www-root-path: "/a#b" is refused: Workbench takes everything'):
+        planned({}, found.known)
+    planned({"config": {"www-root-path": None}}, found.known)
 
 
 @examples(300)

@@ -29,6 +29,7 @@ from benchwright.verification import Observed, Verification, verify
 
 # Of a question that a node answers; one that hangs must not use up the looks that a verification has.
 ANSWER_SECONDS = "120"
+LONGEST_ROWS = 200  # characters of StaleNodes: infra/nodes.yaml, its allowed pattern
 
 
 class Questions(BaseModel):
@@ -84,12 +85,18 @@ def ask(
     batches = [online[start : start + run_command.BATCH] for start in range(0, len(online), run_command.BATCH)]
     asked = {"Mode": "report", "ExecutionTimeout": ANSWER_SECONDS}
     reports = [run_command.send(document, batch, asked, (*token, *batch)) for batch in batches]
-    rows = " ".join(map(str, stale))
+    rows = _joined(stale)
     parameters = {"Mode": "cluster", "StaleNodes": rows, "ExecutionTimeout": ANSWER_SECONDS}
     lister = online[number % len(online)]
     return Questions(
         reports=reports, listing=run_command.send(document, [lister], parameters, (*token, "cluster", rows))
     )
+
+
+def _joined(rows: Sequence[int]) -> str:
+    """Return as many rows as the document takes; the others are found stale again in the next round."""
+    text = " ".join(map(str, rows))
+    return text if len(text) <= LONGEST_ROWS else text[:LONGEST_ROWS].rpartition(" ")[0]
 
 
 def unanswered(questions: Questions) -> list[str]:
@@ -101,7 +108,12 @@ def unanswered(questions: Questions) -> list[str]:
 def judge(plan: Plan, record: Record, instances: Sequence[str], questions: Questions) -> Cluster:
     """Put the answers together and verify them; raises UnreadableListing where Workbench printed an unknown form."""
     answers = run_command.invocations(questions.reports)
-    reports = {answer.instance: report for answer in answers if (report := read_report(answer.output))}
+    reports = {
+        answer.instance: report
+        for answer in answers
+        # Of a command that did not end well only what it says of its failure counts.
+        if (report := read_report(answer.output)) and (answer.status == "Success" or report.error)
+    }
     addresses, images = addresses_and_images(instances)
     listed, balanced = _listing(questions.listing)
     known = {instance: report for instance, report in reports.items() if instance in addresses}

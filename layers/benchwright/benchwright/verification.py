@@ -6,7 +6,7 @@ REMEDIES is data: one entry per check that can fail. A test holds both sides tog
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pydantic import BaseModel
@@ -81,7 +81,8 @@ class Observed:
 
 def verify(plan: Plan, ami: str, configuration: str, observed: Observed) -> Verification:
     """Check everything; whatever could not be observed counts as not right."""
-    reports = list(observed.reports.values())
+    # What a node calls itself is one more thing that can be wrong: its report counts as that of the instance asked.
+    reports = observed.reports
     addresses = set(observed.in_service.values())
     rows = Counter(node.ipv4 for node in observed.listed)
     online = Counter(node.ipv4 for node in observed.listed if node.status == "Online")
@@ -96,13 +97,23 @@ def verify(plan: Plan, ami: str, configuration: str, observed: Observed) -> Veri
     wanted = plan.wanted
     silent = sorted(set(observed.in_service) - set(observed.reports))
     balanced = {node.ipv4 for node in observed.balanced}
-    failed = {report.instance: report.error for report in reports if report.error}
+    failed = {
+        instance: report.error or f"its report is that of {report.instance[:40]}"
+        for instance, report in reports.items()
+        if report.error or report.instance != instance
+    }
     digest = accounts_digest(plan)
-    licences = sorted({report.license or "unknown" for report in reports})
+    licences = sorted({report.license or "unknown" for report in reports.values()})
 
     def each(name: str, wrong: Mapping[str, object], right: str) -> Check:
         found = "; ".join(f"{instance}: {value}" for instance, value in sorted(wrong.items())) or right
         return Check(name=name, holds=not wrong, found=found)
+
+    def of_each[Told](told: Callable[[NodeReport], Told]) -> dict[str, Told]:
+        return {instance: told(report) for instance, report in reports.items()}
+
+    def unless(right: Callable[[NodeReport], bool], told: Callable[[NodeReport], object]) -> dict[str, object]:
+        return {instance: told(report) for instance, report in reports.items() if not right(report)}
 
     def by_node(name: str, values: Mapping[str, object], expected: object) -> Check:
         wrong = {
@@ -115,7 +126,7 @@ def verify(plan: Plan, ami: str, configuration: str, observed: Observed) -> Veri
     checks = [
         Check(
             name="instances",
-            holds=len(observed.in_service) == wanted.nodes.count,
+            holds=len(observed.in_service) == len(addresses) == wanted.nodes.count,
             found=f"{len(observed.in_service)} in service, {wanted.nodes.count} planned",
         ),
         each("reports", {**dict.fromkeys(silent, "no report"), **failed}, f"{len(reports)} nodes"),
@@ -131,24 +142,20 @@ def verify(plan: Plan, ami: str, configuration: str, observed: Observed) -> Veri
         ),
         Check(name="stale rows", holds=not stale, found=f"rows {', '.join(map(str, stale))}" if stale else "none"),
         by_node("image", observed.images, ami),
-        by_node(
-            "workbench version", {report.instance: report.workbench for report in reports}, wanted.workbench.version
-        ),
-        by_node("configuration", {report.instance: report.configuration for report in reports}, configuration),
-        _same("service user", {report.instance: report.rstudio_server for report in reports}),
-        by_node(
-            "users", {report.instance: report.users.digest if report.users else None for report in reports}, digest
-        ),
-        each("clocks", {report.instance: _offset(report) for report in reports if not _in_time(report)}, "within 1 s"),
-        each("services", {report.instance: report.services for report in reports if not _served(report)}, "active"),
-        each("health", {report.instance: report.health for report in reports if report.health != "ok"}, "ok"),
+        by_node("workbench version", of_each(lambda report: report.workbench), wanted.workbench.version),
+        by_node("configuration", of_each(lambda report: report.configuration), configuration),
+        _same("service user", of_each(lambda report: report.rstudio_server)),
+        by_node("users", of_each(lambda report: report.users.digest if report.users else None), digest),
+        each("clocks", unless(_in_time, _offset), "within 1 s"),
+        each("services", unless(_served, lambda report: report.services), "active"),
+        each("health", unless(lambda report: report.health == "ok", lambda report: report.health), "ok"),
         Check(
             name="load balancer",
             holds=balanced == addresses,
             found=f"names {', '.join(sorted(balanced)) or 'nobody'}",
         ),
-        each("mounts", {report.instance: report.mounts for report in reports if not _mounted(report)}, "mounted"),
-        by_node("instance metadata", {report.instance: report.metadata for report in reports}, "refused"),
+        each("mounts", unless(_mounted, lambda report: report.mounts), "mounted"),
+        by_node("instance metadata", of_each(lambda report: report.metadata), "refused"),
         Check(name="license", holds=licences in (["Activated"], ["missing"]), found=", ".join(licences) or "unknown"),
     ]
     if wanted.license and licences != ["Activated"]:

@@ -72,6 +72,11 @@ class Key:
             raise KeyFileError("Decryption failed") from error
 
 
+def _lines(text: str) -> list[str]:
+    """As Go's bufio.ScanLines splits them: at line feeds alone, and a carriage return before one goes with it."""
+    return [line.removesuffix("\r") for line in text.removesuffix("\n").split("\n")] if text else []
+
+
 def main(arguments: list[str]) -> int:
     """`rskey encrypt|decrypt|fingerprint --mode=workbench -f KEYFILE`; text comes line by line from a pipe, not from a
     file.
@@ -95,7 +100,7 @@ def main(arguments: list[str]) -> int:
             return 0
         if not stat.S_ISFIFO(os.fstat(0).st_mode):
             return complain("Error: inappropriate ioctl for device")
-        for line in sys.stdin.read().splitlines():
+        for line in _lines(sys.stdin.buffer.read().decode()):
             print(key.encrypt(line) if words[0] == "encrypt" else key.decrypt(line))
     except OSError as error:
         return complain(f"Error: open {file}: {os.strerror(error.errno or 0).lower()}")

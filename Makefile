@@ -15,15 +15,16 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 VENV := .venv/.installed
 CHECKOV := .venv-checkov/.installed
+AUDIT := .venv-audit/.installed
 TOOLS := .tools/.installed
-TYPED := $(wildcard layers/benchwright/benchwright functions tests/documentation tests/faults tests/rehearsal)
+TYPED := $(wildcard layers/benchwright/benchwright functions tests/documentation tests/faults tests/rehearsal tests/supply_chain)
 # infra/ is handed to CloudFormation by the workflow; template.yaml by SAM.
 TEMPLATES := $(wildcard template.yaml infra/*.yaml)
 # Two processes, each in a network of its own, take the files in turn.
 SHARED := --numprocesses 2 --dist loadgroup --no-loadscope-reorder
 PIP_INSTALL := -m pip install --quiet --require-hashes --timeout 60 --retries 5
 
-.PHONY: help rehearse serve faults bench test lint lint-python lint-templates lint-security tests judges tools build docs docs-recording format clean
+.PHONY: help rehearse serve faults bench test lint lint-python lint-templates lint-security tests judges audit sbom tools build docs docs-recording format clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -56,7 +57,7 @@ lint-security: $(CHECKOV)
 
 # Deployments come last: they take the longest, and what others find is found sooner.
 # What all of them recorded is judged together: no call denied, no right granted in vain.
-tests: $(VENV) $(TOOLS) build ## every test, without the linters
+tests: $(VENV) $(AUDIT) $(TOOLS) build ## every test, without the linters
 	pytest $(SHARED) --ignore tests/deployment
 	@mkdir -p build
 	pytest $(SHARED) tests/deployment --basetemp build/deployments
@@ -64,6 +65,12 @@ tests: $(VENV) $(TOOLS) build ## every test, without the linters
 
 judges: lint-templates lint-security $(TOOLS) ## only what others judge: their tools, their models, recordings of real clusters
 	pytest -m judge --ignore tests/deployment
+
+audit: $(VENV) $(AUDIT) $(TOOLS) ## known vulnerabilities of all that is pinned, from public databases (needs the internet)
+	@timeout 1800 python -m tests.supply_chain.audit
+
+sbom: $(VENV) build ## what the built layers hold, as CycloneDX, in build/sbom
+	@python -m tests.supply_chain.sbom
 
 bench: $(VENV) build ## how long things take: cold starts, decisions, the rehearsal
 	PYTHONPATH=layers/benchwright python -m tests.performance
@@ -84,7 +91,7 @@ format: $(VENV) ## let ruff put the Python in order
 	ruff format
 
 clean: ## remove what was built, and the virtualenvs
-	rm -rf .aws-sam build .mypy_cache .pytest_cache .ruff_cache .hypothesis .venv .venv-checkov .tools
+	rm -rf .aws-sam build .mypy_cache .pytest_cache .ruff_cache .hypothesis .venv .venv-audit .venv-checkov .tools
 
 $(VENV): tests/requirements.txt
 	@echo "Installing what tests/requirements.txt pins into .venv: once, a minute or two, 0.8 GB"
@@ -96,6 +103,12 @@ $(CHECKOV): tests/requirements-checkov.txt
 	@echo "Installing checkov into .venv-checkov: once, half a minute, 0.3 GB"
 	@$(PYTHON) -m venv .venv-checkov
 	@timeout 1200 .venv-checkov/bin/python $(PIP_INSTALL) --requirement $<
+	@touch $@
+
+$(AUDIT): tests/requirements-audit.txt
+	@echo "Installing pip-audit into .venv-audit: once, some seconds, 50 MB"
+	@$(PYTHON) -m venv .venv-audit
+	@timeout 1200 .venv-audit/bin/python $(PIP_INSTALL) --requirement $<
 	@touch $@
 
 $(TOOLS): tests/requirements-tools.txt tests/package.json tests/package-lock.json

@@ -1,0 +1,163 @@
+"""Whatever is fetched is fixed beforehand: versions with hashes, and no place to fetch them from but the public one."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from tests.supply_chain.requirements import FILES, ROOT, NotPinnedError, pins
+
+OUTSIDE = {
+    ".git",
+    ".venv",
+    ".venv-audit",
+    ".venv-checkov",
+    ".tools",
+    ".aws-sam",
+    "build",
+    "node_modules",
+    "__pycache__",
+}
+CACHES = {".hypothesis", ".mypy_cache", ".pytest_cache", ".ruff_cache"}
+# An index, a registry or a mirror by its address: whoever has one configures it for the own machine.
+PLACE = re.compile(
+    r"--(extra-)?index-url\b|--find-links\b|--trusted-host\b|https?://[^\s\"'<>)]*/simple\b|\"resolved\":|\bGOPROXY\b"
+    r"|registry\s*=\s*[\"']?https?:|(?i:pip|uv|npm_config)_(INDEX_URL|DEFAULT_INDEX|registry)\s*[=:]\s*[\"']?https?:"
+)
+ADDRESS = re.compile(r"https?://(?:\{\{ \w+ \}\}|[^\s\"'])+")
+MODULE = re.compile(r"go install (\S+)@")
+
+# How what the image is made of is known to be what was meant. For the last three TLS alone: SECURITY.md names them.
+VERIFIED = {
+    "https://awscli.amazonaws.com/awscli-exe-linux-x86_64-{{ Version }}.zip": "checksum",
+    "https://github.com/aws/efs-utils.git": "commit",
+    "github.com/rstudio/rskey": "checksum database of Go",
+    "https://dl.posit.co/public/pro/gpg.51C0B5BB19F92D60.key": "fingerprint",
+    "https://dl.posit.co/public/pro/deb/ubuntu": "signature",
+    "https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem": "TLS",
+    "https://cdn.posit.co/r/ubuntu-2404/pkgs/r-${version}_1_amd64.deb": "TLS",
+    "https://cdn.rstudio.com/python/ubuntu-2404/pkgs/python-${version}_1_amd64.deb": "TLS",
+}
+MARKS = {
+    "checksum": r"source: {address}\n\s+destination: \S+\n\s+checksum: [0-9a-f]{{64}}\n\s+algorithm: SHA256\n",
+    "commit": r"fetch -q --depth 1 {address} {{{{ Commit }}}}\n(.*\n)*.*rev-parse HEAD\)\" = '{{{{ Commit }}}}'",
+    "checksum database of Go": r"go install {address}@{{{{ Version }}}}\n",
+    "fingerprint": r"source: {address}\n(.*\n)*.*'\^fpr:+{{{{ KeyFingerprint }}}}:'",
+    "signature": r"signed-by=\S+\] {address} ",
+    "TLS": r"{address}",
+}
+
+
+def own_files() -> Iterator[Path]:
+    """Every file of the project that is text."""
+    for path in sorted(ROOT.rglob("*")):
+        parts = set(path.relative_to(ROOT).parts)
+        if path.is_file() and not parts & (OUTSIDE | CACHES) and path != Path(__file__):
+            yield path
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_each_line_of_requirements_is_an_exact_version_with_hashes(path: Path) -> None:
+    found = [pin.name for pin in pins(path)]
+    assert len(found) == len(set(found))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_what_is_asked_for_is_pinned(path: Path) -> None:
+    def asked(source: Path) -> Iterator[str]:
+        for line in source.read_text(encoding="utf-8").splitlines():
+            if line.startswith("-r "):
+                yield from asked(source.parent / line.removeprefix("-r "))
+            elif line and not line.startswith("#"):
+                yield canonicalize_name(Requirement(line).name)
+
+    assert set(asked(path.with_suffix(".in"))) <= {pin.name for pin in pins(path)}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "left>=1.0 --hash=sha256:" + "0" * 64,
+        "left==1.0",
+        "left==1.0 --hash=md5:" + "0" * 32,
+        "left==1.* --hash=sha256:" + "0" * 64,
+        "left @ https://example.org/left.whl --hash=sha256:" + "0" * 64,
+        "--extra-index-url https://example.org/simple",
+        "-r others.txt",
+        "",
+    ],
+)
+def test_a_line_that_pins_nothing_is_refused(line: str, tmp_path: Path) -> None:
+    path = tmp_path / "requirements.txt"
+    path.write_text(f"{line}\n")
+    with pytest.raises(NotPinnedError):
+        pins(path)
+
+
+def test_the_tools_of_npm_are_fixed_by_version_and_hash() -> None:
+    wanted = json.loads((ROOT / "tests" / "package.json").read_text())["dependencies"]
+    assert [name for name, version in wanted.items() if not re.fullmatch(r"(npm:\S+@)?\d+\.\d+\.\d+\S*", version)] == []
+    lock = json.loads((ROOT / "tests" / "package-lock.json").read_text())
+    packages: dict[str, Any] = {path: package for path, package in lock["packages"].items() if path}
+    assert lock["packages"][""]["dependencies"] == wanted
+    assert [
+        path
+        for path, package in packages.items()
+        if not package.get("version") or not re.fullmatch(r"sha512-[A-Za-z0-9+/]{86}==", package.get("integrity", ""))
+    ] == []
+
+
+def test_no_file_names_a_place_to_fetch_from_but_the_public_one() -> None:
+    named = [
+        f"{path.relative_to(ROOT)}: {found[0]}"
+        for path in own_files()
+        if (found := PLACE.search(path.read_text(encoding="utf-8", errors="replace")))
+    ]
+    assert named == []
+
+
+def test_the_makefile_installs_only_what_is_pinned() -> None:
+    text = (ROOT / "Makefile").read_text()
+    assert "PIP_INSTALL := -m pip install --quiet --require-hashes " in text
+    recipes = text.replace("$(PIP_INSTALL)", "pip install")
+    installs = re.findall(r"^\t(?!@echo).*\b(?:pip|npm|uv|pipx)\b.*$", recipes, re.MULTILINE)
+    assert len(installs) == 5
+    assert [
+        line for line in installs if not re.search(r"pip install --requirement \$<|npm ci .*--ignore-scripts", line)
+    ] == []
+
+
+def test_whatever_the_image_is_made_of_is_verified_or_named_in_security_md() -> None:
+    components = {path: path.read_text() for path in sorted((ROOT / "image" / "components").glob("*.yaml"))}
+    found: dict[str, Path] = {}
+    for path, text in components.items():
+        shell = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#"))
+        found |= dict.fromkeys((*ADDRESS.findall(shell), *MODULE.findall(shell)), path)
+    found = {
+        address: path
+        for address, path in found.items()
+        if "169.254.169.254" not in address and "localhost" not in address
+    }
+    assert set(found) == set(VERIFIED)
+    for address, how in VERIFIED.items():
+        assert re.search(MARKS[how].format(address=re.escape(address)), components[found[address]]), (address, how)
+    told = (ROOT / "SECURITY.md").read_text()
+    hosts = [address.split("/")[2] for address, how in VERIFIED.items() if how == "TLS"]
+    assert [host for host in hosts if f"`{host}`" not in told] == []
+
+
+def test_parent_image_and_versions_of_components_are_fixed() -> None:
+    """The parent is Canonical's newest image when a generation begins, and recorded with the cluster."""
+    for path in (ROOT / "image" / "components").glob("*.yaml"):
+        constants = {
+            name: told["value"]
+            for one in yaml.safe_load(path.read_text()).get("constants", [])
+            for name, told in one.items()
+        }
+        assert [value for value in constants.values() if re.search(r"latest|stable|\*", value)] == [], path.name

@@ -22,6 +22,7 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str]
 
         @cache
         def server(version: str) -> Postgres:
+            assert version in installations(), f"PostgreSQL {version} is not installed: make tools"
             programs = installations()[version]
             postgres = running.enter_context(Postgres(place / version, programs=programs))
             postgres.execute(f"ALTER SYSTEM SET log_line_prefix = '{PREFIX}'")

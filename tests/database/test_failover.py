@@ -148,6 +148,38 @@ def test_the_name_still_points_to_a_reader(pair: Pair, clean: World, there: bool
     assert world(pair.standby) == clean
 
 
+def test_the_name_resolves_to_nothing(pair: Pair, clean: World) -> None:
+    resolved = pair.name.hosts.read_text()
+    pair.name.hosts.write_text("127.0.0.1 localhost\n")
+    with pytest.raises(TransientError, match="could not translate host name"):
+        pair.step.call()
+    pair.name.hosts.write_text(resolved)
+    pair.step.call()
+    assert world(pair.standby) == clean
+
+
+def test_the_new_writer_is_still_starting(pair: Pair, clean: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A standby that lets nobody read says what a writer says that has not recovered yet."""
+    pair.standby.stop()
+    with (pair.standby.data / "postgresql.conf").open("a") as configuration:
+        configuration.write("hot_standby = off\n")
+    with monkeypatch.context() as patched:
+        patched.setattr(Postgres, "_wait", lambda _: None)  # it lets nobody in, so there is no telling when it is up
+        pair.standby.start()
+    pair.name.point_to(STANDBY)
+    answers: set[str] = set()
+    while not any("the database system is not accepting connections" in answer for answer in answers):
+        with pytest.raises(TransientError) as asked:
+            pair.step.call()
+        answers.add(str(asked.value))
+    pair.standby.stop()
+    pair.writer.stop()
+    (pair.standby.data / "standby.signal").unlink()
+    pair.standby.start()
+    pair.step.until_done()
+    assert world(pair.standby) == clean
+
+
 def test_the_writer_is_gone_without_a_word(pair: Pair, clean: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """No packet comes back any more, as from a host that lost its power."""
     soon = {"keepalives_idle": 1, "keepalives_interval": 1, "keepalives_count": 2, "tcp_user_timeout": 2_000}

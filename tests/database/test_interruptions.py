@@ -28,7 +28,7 @@ FROM_NOTHING = (
     *(f"2 {part}" for part in LOGIN),
     "2 SELECT pg_advisory_lock",
     "2 SELECT NOT",
-    "2 SELECT datconnlimit",
+    "2 SELECT pg_get_userbyid",
     "2 CREATE ROLE",
     "2 GRANT",
     "2 CREATE DATABASE",

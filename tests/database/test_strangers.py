@@ -98,6 +98,12 @@ STRANGERS = {
         ("unchanged", "created"),
         versions=("16", "17"),
     ),
+    "a role that only reads": Stranger(
+        (*MINE, "ALTER ROLE rstudio SET default_transaction_read_only = on"), "may only read"
+    ),
+    "a database that is only read": Stranger(
+        (*MINE, "ALTER DATABASE rstudio SET default_transaction_read_only = on"), "may only read", versions=("14", "17")
+    ),
     "a database of another": Stranger(
         (f"CREATE ROLE rstudio {FITTING}", "CREATE ROLE alice", "CREATE DATABASE rstudio OWNER alice"),
         'belongs to "alice"',

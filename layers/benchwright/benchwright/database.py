@@ -127,6 +127,10 @@ class Barrier(Enum):
         'The database "{database}" is what an interrupted DROP DATABASE left, and holds nothing that could be read',
         'DROP DATABASE "{database}"',
     )
+    READ_ONLY = (
+        'The role "{role}" may only read in "{database}" by default_transaction_read_only',
+        'ALTER ROLE "{role}" IN DATABASE "{database}" SET default_transaction_read_only = off',
+    )
 
 
 @dataclass(frozen=True)
@@ -362,7 +366,7 @@ def _observe(cursor: Cursor, role: str) -> Observed:
     )
     found = cursor.fetchone()
     cursor.execute(
-        "SELECT datconnlimit = 0, NOT datallowconn, datconnlimit = -2, pg_get_userbyid(datdba) "
+        "SELECT pg_get_userbyid(datdba), datconnlimit = 0, NOT datallowconn, datconnlimit = -2 "
         "FROM pg_database WHERE datname = %s",
         (DATABASE,),
     )
@@ -372,9 +376,16 @@ def _observe(cursor: Cursor, role: str) -> Observed:
     if found:
         cursor.execute("SELECT pg_has_role(CURRENT_USER, %s::name, %s)", (role, privilege))
         may_act = bool(cursor.fetchone() == (True,))
-    signs = (*(found or (False,) * 3), *(database[:3] if database else (False,) * 3))
-    barriers = tuple(barrier for barrier, is_there in zip(Barrier, signs, strict=True) if is_there)
-    return Observed(bool(found), False, database[3] if database else None, may_act, barriers)
+    signs = {
+        Barrier.NO_LOGIN: found and found[0],
+        Barrier.EXPIRED: found and found[1],
+        Barrier.ROLE_LIMIT: found and found[2],
+        Barrier.DATABASE_LIMIT: database and database[1],
+        Barrier.DATABASE_CLOSED: database and database[2],
+        Barrier.DATABASE_INVALID: database and database[3],
+    }
+    barriers = tuple(barrier for barrier, stands in signs.items() if stands)
+    return Observed(bool(found), False, database[0] if database else None, may_act, barriers)
 
 
 def _act(action: Action, cursor: Cursor, application: Credentials, master: str) -> None:
@@ -412,10 +423,14 @@ def _prove(server: Server, application: Credentials) -> str:
             raise TransientError(str(refused)) from error
         raise refused from error
     with closing(connection), _translated(), connection.cursor() as cursor:
-        cursor.execute("SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = current_database()")
-        owner = cursor.fetchone()
-        # Refuses where the database is another's; nothing else is decided here.
-        decide(Observed(True, True, owner[0] if owner else None, True), application.username)
+        cursor.execute(
+            "SELECT pg_get_userbyid(datdba), current_setting('default_transaction_read_only')::bool "
+            "AND NOT pg_is_in_recovery() FROM pg_database WHERE datname = current_database()"
+        )
+        owner, read_only = cursor.fetchone() or (None, False)
+        # Refuses where the database is another's, or for reading only; a reader (in recovery) is a case for patience.
+        barriers = (Barrier.READ_ONLY,) if read_only else ()
+        decide(Observed(True, True, owner, True, barriers), application.username)
         connection.autocommit = False
         try:
             cursor.execute("CREATE TABLE public.benchwright_proof ()")

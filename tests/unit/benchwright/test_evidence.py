@@ -193,9 +193,8 @@ def event_of(error: str, case: Case) -> dict[str, Any]:
     }
 
 
-@pytest.fixture(scope="module")
-def answers() -> dict[str, dict[str, Any]]:
-    """What the handler answers to each case, in a process of its own as Lambda starts it; by error."""
+def handled(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What the handler answers, in a process of its own as Lambda starts it."""
     settings = {
         "PATH": os.environ["PATH"],
         "PYTHONPATH": str(ROOT / "layers" / "benchwright"),
@@ -209,13 +208,20 @@ def answers() -> dict[str, dict[str, Any]]:
         [sys.executable, "-c", HANDLE],
         cwd=ROOT / "functions" / "explain_failure",
         env=settings,
-        input=json.dumps([event_of(error, case) for error, case in CASES.items()]),
+        input=json.dumps(events),
         capture_output=True,
         text=True,
         timeout=60,
         check=True,
     )
-    return dict(zip(CASES, json.loads(run.stdout.splitlines()[-1]), strict=True))
+    answers: list[dict[str, Any]] = json.loads(run.stdout.splitlines()[-1])
+    return answers
+
+
+@pytest.fixture(scope="module")
+def answers() -> dict[str, dict[str, Any]]:
+    """What is answered to each case, by error."""
+    return dict(zip(CASES, handled([event_of(*item) for item in CASES.items()]), strict=True))
 
 
 def test_every_named_error_is_tried() -> None:
@@ -247,6 +253,13 @@ def test_an_error_is_told_with_step_cause_evidence_and_next_action(
             ]
         ),
     }
+
+
+def test_a_subject_is_what_sns_takes() -> None:
+    """ASCII without line breaks, less than 100 characters (docs.aws.amazon.com/sns/latest/api/API_Publish.html)."""
+    (answer,) = handled([event_of("Grün\n" * 40, Case("Verify cluster", "why", ()))])
+    assert answer["subject"] == f"Benchwright: blue: {'Gr?n?' * 16}"
+    assert len(answer["subject"]) == 99
 
 
 def failure(message: str = "", execution: str = EXECUTION, error: str = "StackFailed") -> Failure:

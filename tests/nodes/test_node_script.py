@@ -5,7 +5,7 @@ is wrong.
 import time
 
 from benchwright.models import Account
-from tests.nodes.cluster import PASSWORD, SHARED_POINT, Cluster
+from tests.nodes.cluster import PASSWORD, SHARED_POINT, Cluster, report
 from tests.nodes.conftest import WORKBENCH
 
 
@@ -161,3 +161,48 @@ def test_a_terminated_instance_stops_workbench_and_completes_its_hook(cluster: C
         time.sleep(0.2)
     assert cluster.world.aws.waiting == set()
     assert cluster.statuses() == []
+
+
+def test_a_full_disk_is_told_whatever_is_asked_and_keeps_the_node_as_it_is(cluster: Cluster) -> None:
+    cluster.publish()
+    node = cluster.add_node()
+    cluster.apply(node)
+    files = "find /etc/rstudio /var/lib/benchwright -type f | sort | xargs sha256sum"
+    before = node.run(files, timeout=5).stdout
+    cluster.publish(config={"auth-timeout-minutes": "45"})
+    node.fill_disk()
+    told = "The disk of this node is full: 0 MB of the root volume are free, and 100 MB are needed. "
+    assert cluster.fail_to_apply(node).startswith(told)
+    assert str(report(cluster.run(node, "report"))["error"]).startswith(told)
+    assert (node.run(files, timeout=5).stdout, cluster.statuses()) == (before, [("10.0.1.10", "Online")])
+    node.empty_disk()
+    assert "etc/rstudio/rserver.conf" in cluster.apply(node)["changed"]
+
+
+def test_a_clock_that_is_off_is_set(cluster: Cluster) -> None:
+    cluster.publish()
+    node = cluster.add_node()
+    node.run("mkdir /run/rehearsal-faults && echo -300 >/run/rehearsal-faults/clock", timeout=5)
+    assert report(cluster.run(node, "report"))["clock_offset"] == -300
+    assert abs(cluster.apply(node)["clock_offset"]) < 1
+
+
+def test_the_steps_are_told_as_they_begin(cluster: Cluster) -> None:
+    cluster.publish()
+    done = cluster.run(cluster.add_node(), "apply")
+    assert [line for line in done.stderr.splitlines() if line.startswith("--- ")] == [
+        "--- wait for other runs on this node",
+        "--- look for room on the disk",
+        "--- compare the clock",
+        "--- mount the shared file systems",
+        "--- fetch the configuration",
+        "--- compare the version of Workbench",
+        "--- prepare the files of this node",
+        "--- make the users",
+        "--- stop Workbench",
+        "--- place the files",
+        "--- verify the installation",
+        "--- start Workbench",
+        "--- wait until Workbench answers",
+        "--- tell the Auto Scaling group that this node is configured",
+    ]

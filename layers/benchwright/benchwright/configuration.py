@@ -83,9 +83,10 @@ def not_online(offline: Sequence[str], replaced: Sequence[str], logs: Mapping[st
     outcome = (
         f"Auto Scaling now replaces what never registered: {_listed(replaced)}. "
         if replaced
-        else f"To have a new one in the place of one that stays away: {replacement(offline[0])} . "
+        else "Terminate a node that stays away to get a new one. "
     )
     told = [f"Systems Manager did not hear of {_listed(offline)} in time. {outcome}{NOT_ONLINE_REMEDY}"]
+    told += [f"To have a new one in its place: {replacement(node)}" for node in offline[:1] if not replaced]
     for instance, lines in logs.items():
         if lines:
             told += [f"Last lines of the system log of {instance}:", *(f"  {line}" for line in lines)]

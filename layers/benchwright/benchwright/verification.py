@@ -28,12 +28,14 @@ REMEDIES: Mapping[str, str] = {
     "stale rows": "Delete the rows by hand with `rstudio-server delete-node ID` on any node: their instances no longer "
     "exist, and the verification could not delete them itself.",
     "image": "Start a deployment with {}: it replaces nodes of another image one at a time.",
-    "workbench version": "Start a deployment with {}: it replaces nodes of another version, all at once.",
+    "workbench version": "Start a deployment with {}: it replaces nodes of an image with another version, all at once. "
+    "Terminate a node on which somebody installed another one.",
     "configuration": "Start a deployment with {}: it applies the recorded configuration to every node.",
     "service user": "Terminate a node whose account rstudio-server differs: a new one comes from the image.",
     "users": "Start a deployment with {}: it creates missing accounts. Remove an account with another uid on its node: "
     "somebody made it by hand.",
-    "clocks": "Look at `chronyc tracking` on the node, and give it a time source: 169.254.169.123 or another.",
+    "clocks": "Start a deployment with {}: it sets a clock that is off. Where it cannot, look at `chronyc sources` on "
+    "the node, and give it a time source: 169.254.169.123 or another.",
     "services": "Look at `systemctl status rstudio-server rstudio-launcher` on the node, and start a deployment with "
     "{} to configure it again.",
     "health": "Look at `curl http://localhost:8787/health-check` and at rserver.log on the node, and start a "
@@ -89,8 +91,9 @@ def verify(plan: Plan, ami: str, configuration: str, observed: Observed) -> Veri
     # A row is stale only if no instance has its address and Workbench itself does not call it Online.
     stale = sorted(node.id for node in observed.listed if node.ipv4 not in addresses and node.status != "Online")
     doubled = sorted(address for address, count in rows.items() if count > 1 and address in addresses)
+    names = {address: f"{instance} ({address})" for instance, address in observed.in_service.items()}
     not_online = {
-        node.ipv4: node.status for node in observed.listed if node.ipv4 in addresses and node.status != "Online"
+        names[node.ipv4]: node.status for node in observed.listed if node.ipv4 in addresses and node.status != "Online"
     }
     foreign = sorted(set(online) - addresses)
     missing = sorted(addresses - set(rows))
@@ -134,9 +137,9 @@ def verify(plan: Plan, ami: str, configuration: str, observed: Observed) -> Veri
             "online",
             {
                 **not_online,
-                **dict.fromkeys(missing, "not in the node table"),
+                **dict.fromkeys([names[address] for address in missing], "not in the node table"),
                 **dict.fromkeys(foreign, "Online, but no node of this cluster"),
-                **dict.fromkeys(doubled, "listed twice"),
+                **dict.fromkeys([names[address] for address in doubled], "listed twice"),
             },
             f"{len(online)} nodes Online",
         ),
@@ -152,7 +155,8 @@ def verify(plan: Plan, ami: str, configuration: str, observed: Observed) -> Veri
         Check(
             name="load balancer",
             holds=balanced == addresses,
-            found=f"names {', '.join(sorted(balanced)) or 'nobody'}",
+            found=f"names {', '.join(sorted(balanced)) or 'nobody'}"
+            + "".join(f"; not {names[address]}" for address in sorted(addresses - balanced)),
         ),
         each("mounts", unless(_mounted, lambda report: report.mounts), "mounted"),
         by_node("instance metadata", of_each(lambda report: report.metadata), "refused"),

@@ -102,7 +102,9 @@ def test_a_node_that_stays_away_is_named_with_what_becomes_of_it_and_its_system_
         "Systems Manager did not hear of i-1, i-2 in time. Auto Scaling now replaces what never registered: i-2. "
     )
     assert text.endswith("SSM agent.\nLast lines of the system log of i-2:\n  no route")
-    assert "Terminate a node that stays away" in str(configuration.not_online(["i-1"], [], {}))
+    alone = str(configuration.not_online(["i-1"], [], {}))
+    assert "Terminate a node that stays away" in alone
+    assert alone.endswith("--no-should-decrement-desired-capacity --instance-id i-1")
 
 
 def test_the_system_log_is_its_last_lines_without_what_is_for_terminals(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -137,3 +137,17 @@ def test_a_remedy_is_an_instruction(check: str, remedy: str) -> None:
     first, *_ = remedy.split()
     assert first in {"Delete", "Look", "Put", "Run", "Start", "Terminate"}, check
     assert remedy.endswith("."), check
+
+
+def test_a_node_is_called_by_its_instance_wherever_only_its_address_was_seen() -> None:
+    (first, *rest) = observed().in_service.items()
+    seen = observed(
+        listed=[node for node in observed().listed if node.ipv4 != first[1]],
+        balanced=[node for node in observed().balanced if node.ipv4 != first[1]],
+    )
+    checks = {check.name: check.found for check in verify(PLAN, "ami-1", "hash", seen).checks if not check.holds}
+    named = f"{first[0]} ({first[1]})"
+    assert checks == {
+        "online": f"{named}: not in the node table",
+        "load balancer": f"names {', '.join(address for _, address in rest)}; not {named}",
+    }

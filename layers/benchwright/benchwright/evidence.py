@@ -39,7 +39,8 @@ NEED_NO_LOG = frozenset({"InvalidInput", "ClusterLocked", "LockLost"})
 STEPS_OF_NODES = frozenset({"Deploy nodes", "Configure nodes"})
 MOST_INSTANCES = 3
 
-EXECUTION = re.compile(r"arn:aws[a-z-]*:states:([a-z0-9-]+):\d{12}:execution:[A-Za-z0-9_-]+:[A-Za-z0-9_-]+")
+# A person may give an execution any name; in a text it ends before the punctuation of its sentence.
+EXECUTION = re.compile(r"arn:aws[a-z-]*:states:[a-z0-9-]+:\d{12}:execution:[\w-]+:[\w.@=+!-]*[\w@=+-]")
 IMAGE = re.compile(r"(?:\bimage/|\bImage Builder: )([A-Za-z0-9-]+)/(\d+\.\d+\.\d+/\d+)\b")
 INSTANCE = re.compile(r"\bi-[0-9a-f]{8,17}\b")
 COMMAND = re.compile(r"\bRun Command: ([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\b")
@@ -83,7 +84,7 @@ class Console:
         return f"https://{self.region}.{self.host}/{service}/home?region={self.region}#{place}"
 
     def execution(self, arn: str) -> str:
-        return self.page("states", f"/v2/executions/details/{arn}")
+        return self.page("states", f"/v2/executions/details/{quote(arn, safe=':')}")
 
     def log_group(self, name: str) -> str:
         return self.page("cloudwatch", f"logsV2:log-groups/log-group/{_twice(name)}")
@@ -127,11 +128,11 @@ def evidence(failure: Failure) -> list[str]:
 
     Empty where the execution's ARN is none, or in a partition whose console nobody knows.
     """
-    found = EXECUTION.fullmatch(failure.execution)
-    host = HOSTS.get(failure.execution.split(":")[1]) if found else None
-    if not found or not host:
-        return []
-    return [f"- {what}: {address}" for what, address in _places(failure, Console(host, found[1]))]
+    match failure.execution.split(":"):
+        case ["arn", partition, "states", region, _, "execution", _, _] if partition in HOSTS:
+            console = Console(HOSTS[partition], region)
+            return [f"- {what}: {address}" for what, address in _places(failure, console)]
+    return []
 
 
 def _places(failure: Failure, console: Console) -> Iterator[tuple[str, str]]:

@@ -283,6 +283,16 @@ def test_where_the_console_is_not_known_no_address_is_made_up(execution: str) ->
     assert evidence(failure(execution=execution)) == []
 
 
+def test_an_execution_may_have_any_name() -> None:
+    own, other = f"{EXECUTION}.größer!", f"{OTHER}.2+3@home"
+    lines = evidence(failure(f"The cluster is locked by {other}. Wait until it ends.", own, "ClusterLocked"))
+    details = f"{CONSOLE}/states/{HOME}/v2/executions/details"
+    assert lines == [
+        f"- the other execution: {details}/{OTHER}.2%2B3%40home",
+        f"- the execution: {details}/{EXECUTION}.gr%C3%B6%C3%9Fer%21",
+    ]
+
+
 def test_a_build_that_was_still_waited_for_is_evidence() -> None:
     """As build_image tells it, and the state machine repeats it when it gives up."""
     waited = failure("Gave up: still waiting for Image Builder: wb-blue/1.2.3/4 is BUILDING", error="DeadlineExceeded")

@@ -2,8 +2,10 @@
 
 import io
 import json
+import time
 from typing import Any
 
+import pyte
 from rich.console import Console
 
 from tests.rehearsal.progress import Progress, Steps, clock_face
@@ -61,3 +63,25 @@ def test_a_plain_line_is_never_folded_nor_filled_with_blanks() -> None:
     with progress.work(long), progress.execution(long) as watched:
         watched.say(long)
     assert text.getvalue().splitlines() == [long, long, f"         {long}"]
+
+
+def test_on_a_terminal_a_long_wait_leaves_no_traces_of_the_living_lines() -> None:
+    """A narrow terminal, emulated: what is left are the steps, each once."""
+    text = io.StringIO()
+    waits = [dict(event) for event in EVENTS[:3]]
+    waits[2] |= {"taskSucceededEventDetails": {"output": json.dumps({"Payload": {"waiting_for": "a stack " * 12}})}}
+    with Progress(Console(file=text, width=40, force_terminal=True)).execution("deploy {}") as watched:
+        watched.read(waits, 0)
+        for _ in range(3):
+            time.sleep(0.15)  # a frame of the living lines
+            watched.say("beside it")
+        watched.read(EVENTS[3:], 0)
+    screen = pyte.Screen(40, 60)
+    screen.set_mode(pyte.modes.LNM)
+    pyte.Stream(screen).feed(text.getvalue())
+    assert [line.rstrip() for line in screen.display if line.strip()] == [
+        "deploy {}",
+        "   1:00  Build image",
+        *["         beside it"] * 3,
+        "   9:00  Verify cluster",
+    ]

@@ -188,7 +188,8 @@ class User(Part):
     )
     password: SecretName | None = Field(
         default=None,
-        description="name of a secret below <application>/users/ that holds the password as plain text",
+        description="name of a secret below <application>/users/ that holds the password as plain text, in one line of "
+        "at most 128 bytes",
         examples=["benchwright/users/ann"],
     )
 

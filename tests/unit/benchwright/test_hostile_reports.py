@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-import os
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -32,9 +30,8 @@ from benchwright.node_report import NodeReport, read_report
 from benchwright.record import Record
 from benchwright.run_command import Command, Invocation
 from benchwright.verification import Verification
-from tests.nodes import templates
-from tests.nodes.cluster import NAMES
 from tests.unit.benchwright.hostile import examples, near, texts
+from tests.unit.benchwright.node_script import bash, function
 from tests.unit.benchwright.test_cluster_listing import RECORDED_2021, RECORDED_2024, RECORDED_STATUS
 from tests.unit.benchwright.test_verification import PLAN, report
 
@@ -423,29 +420,6 @@ def test_a_log_that_cannot_be_read_hides_no_failure(error: Exception, monkeypatc
     assert log_tail.last_lines("group", 5) == []
 
 
-SCRIPT = templates.node_script(NAMES)
-
-
-def function(name: str) -> str:
-    """A function of the node script, as it stands there."""
-    _, _, rest = SCRIPT.partition(f"\n{name}() {{")
-    return f"{name}() {{{rest.partition('\n}\n')[0]}\n}}\n"
-
-
-def bash(script: str, *arguments: str | bytes, folder: Path | None = None) -> str:
-    environment = {"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"}
-    words = [os.fsencode(argument) for argument in arguments]
-    done = subprocess.run(
-        [b"bash", b"-euo", b"pipefail", b"-c", script.encode(), b"bash", *words],
-        env=environment,
-        cwd=folder,
-        capture_output=True,
-        timeout=20,
-        check=True,
-    )
-    return done.stdout.decode()
-
-
 def test_any_text_that_a_node_reports_is_json(tmp_path: Path) -> None:
     found: list[str] = []
 
@@ -459,7 +433,8 @@ def test_any_text_that_a_node_reports_is_json(tmp_path: Path) -> None:
     for number, text in enumerate(found):
         files.append(tmp_path / f"{number:04}")
         files[-1].write_bytes(text.encode(errors="surrogatepass"))
-    printed = bash(f'{function("json")}\nfor file; do json "$(<"$file")"; echo; done', *map(str, files))
+    script = f'{function("json")}\nfor file; do json "$(<"$file")"; echo; done'
+    printed = bash(script, *map(str, files), folder=tmp_path)
     kept = ["".join(letter for letter in text if letter in "\n\t" or " " <= letter <= "~") for text in found]
     assert [json.loads(line) for line in printed.splitlines()] == [
         text.rstrip("\n").replace("\t", " ") for text in kept

@@ -1,0 +1,40 @@
+"""Functions of the script that configures nodes, each run by itself in a real bash."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+from tests.nodes import templates
+from tests.nodes.cluster import NAMES
+
+SCRIPT = templates.node_script(NAMES)
+
+
+def function(name: str) -> str:
+    """A function of the script, as it stands there."""
+    _, found, rest = SCRIPT.partition(f"\n{name}() {{")
+    assert found
+    return f"{name}() {{{rest.partition('\n}\n')[0]}\n}}\n"
+
+
+def constant(name: str) -> str:
+    """A constant of the script that is quoted over several lines, as it stands there."""
+    found = re.search(rf"^readonly {name}='[^']*'$", SCRIPT, re.MULTILINE)
+    assert found
+    return found[0]
+
+
+def bash(script: str, *arguments: str, folder: Path) -> str:
+    """What a script prints that is run in a folder, by the options of the whole script."""
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", script, "bash", *arguments],
+        env={"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"},
+        cwd=folder,
+        capture_output=True,
+        timeout=20,
+        check=True,
+    )
+    return done.stdout.decode()

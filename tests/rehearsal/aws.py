@@ -47,6 +47,7 @@ MODULES = (
     "tests.rehearsal.services.autoscaling",
     "tests.rehearsal.services.ssm",
     "tests.rehearsal.services.cloudwatch",
+    "tests.rehearsal.services.logs",
     "tests.rehearsal.cloudformation",
 )
 CLIENT_SETTINGS = Config(connect_timeout=5, read_timeout=900, max_pool_connections=50)

@@ -191,3 +191,14 @@ def test_outputs_lead_to_the_console_of_the_partition(partition: str, host: str)
 def test_the_template_is_plain_ascii() -> None:
     """CloudFormation shows other characters of descriptions as question marks."""
     assert PATHS["application"].read_text().isascii()
+
+
+def test_a_saved_query_asks_all_functions_about_one_execution() -> None:
+    """As operations.md writes it, but for the ARN."""
+    properties = APPLICATION["Resources"]["OneExecution"]["Properties"]
+    assert substituted(properties["Name"]) == "wb/one execution"
+    assert [group["Ref"] for group in properties["LogGroupNames"]] == [f"{name}LogGroup" for name in FUNCTIONS]
+    described = (ROOT / "docs" / "operations.md").read_text()
+    assert (
+        re.sub(r'"arn:aws:states:[^"]+"', '"the ARN of the execution"', described).count(properties["QueryString"]) == 1
+    )

@@ -107,7 +107,7 @@ class Cloud:
 
 @pytest.fixture(scope="module")
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
-    services = ("secretsmanager", "cloudwatch")
+    services = ("secretsmanager", "cloudwatch", "logs")
     modules = (*(f"tests.rehearsal.services.{name}" for name in services), "tests.rehearsal.cloudformation")
     aws = LocalAws(Clock(math.inf), tmp_path_factory.mktemp("aws"), faults=Orders(), modules=modules)
     aws.start()
@@ -695,3 +695,24 @@ def test_what_watches_an_application_is_made_changed_retagged_and_deleted(cloud:
 def test_an_operation_that_is_missing_says_so(cloud: Cloud) -> None:
     with pytest.raises(ClientError, match="does not implement CloudFormation's operation detect_stack_drift"):
         cloud.api.detect_stack_drift(StackName="any")
+
+
+def test_a_saved_query_is_made_changed_and_deleted(cloud: Cloud) -> None:
+    def saved(text: str) -> dict[str, Any]:
+        properties = {"Name": "wb/one", "QueryString": text, "LogGroupNames": [{"Ref": "Group"}]}
+        query = {"Type": "AWS::Logs::QueryDefinition", "Properties": properties}
+        return template(Group=group(LogGroupName="queried"), Query=query)
+
+    def found() -> list[dict[str, Any]]:
+        return list(
+            cloud.aws.client("logs").describe_query_definitions(queryDefinitionNamePrefix="wb/")["queryDefinitions"]
+        )
+
+    assert cloud.deploy("queries", saved("limit 1")) == "CREATE_COMPLETE"
+    (made,) = found()
+    assert (made["name"], made["queryString"], made["logGroupNames"]) == ("wb/one", "limit 1", ["queried"])
+    assert cloud.deploy("queries", saved("limit 2"), "second") == "UPDATE_COMPLETE"
+    (changed,) = found()
+    assert (changed["queryDefinitionId"], changed["queryString"]) == (made["queryDefinitionId"], "limit 2")
+    assert cloud.delete("queries") == "DELETE_COMPLETE"
+    assert found() == []

@@ -6,6 +6,21 @@ from ..calls import call
 from ..handler import Context, Handler, Made, Properties
 
 
+class QueryDefinition(Handler):
+    type = "AWS::Logs::QueryDefinition"
+
+    def create(self, context: Context, properties: Properties) -> Made:
+        made = call(context.client("logs"), "PutQueryDefinition", properties)["queryDefinitionId"]
+        return Made(made, {"QueryDefinitionId": made})
+
+    def update(self, context: Context, physical_id: str, old: Properties, new: Properties) -> dict[str, Any]:
+        call(context.client("logs"), "PutQueryDefinition", new, queryDefinitionId=physical_id)
+        return {}
+
+    def delete(self, context: Context, physical_id: str, properties: Properties) -> None:
+        context.client("logs").delete_query_definition(queryDefinitionId=physical_id)
+
+
 class LogGroup(Handler):
     type = "AWS::Logs::LogGroup"
 

@@ -66,6 +66,9 @@ class FakeHost:
     def capture(self, target: Path) -> None:
         shutil.copytree(self.files, target, dirs_exist_ok=True)
 
+    def connect(self, *, connected: bool) -> None:
+        """Its scripts need no network."""
+
     def stop(self) -> None:
         self.stopped = True
 

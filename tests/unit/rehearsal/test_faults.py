@@ -35,10 +35,7 @@ def test_a_spec_reads_as_its_fault(spec: str, fault: Fault) -> None:
         ("call:service=ssm", "--fault 'call:service=ssm': a call fails with a code, such as code=ThrottlingException"),
         (
             "node:sleepy",
-            (
-                "--fault 'node:sleepy': a node has no 'sleepy'; it has verify-installation, ssm-offline, hang, network, "
-                "terminated, disk, clock, time-source, key, workbench, mounts"
-            ),
+            f"--fault 'node:sleepy': a node has no 'sleepy'; it has {', '.join(NODES)}",
         ),
         ("image:=Download", "--fault 'image:=Download': '=Download' has no key before its '='"),
     ],

@@ -1,5 +1,6 @@
 """The local endpoint: operations that moto lacks, limits that moto does not check, and the record of who called."""
 
+import datetime
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -211,3 +212,32 @@ def test_a_refusal_of_moto_out_of_an_added_operation_keeps_its_name(aws: LocalAw
     with pytest.raises(ClientError) as refused:
         aws.client("stepfunctions", role, "ResolvePlan").describe_execution(executionArn=unknown)
     assert refused.value.response["Error"]["Code"] == "ExecutionDoesNotExist"
+
+
+@pytest.mark.parametrize(
+    ("call", "minutes", "refusal"),
+    [
+        ("secretsmanager:list_secrets", -6, "InvalidSignatureException: Signature expired: "),
+        ("secretsmanager:list_secrets", 6, "InvalidSignatureException: Signature not yet current: "),
+        ("sns:list_topics", -6, "SignatureDoesNotMatch: Signature expired: "),
+        ("s3:list_buckets", -16, "RequestTimeTooSkewed: The difference between the request time and "),
+        ("secretsmanager:list_secrets", -4, ""),
+        ("s3:list_buckets", -6, ""),
+    ],
+)
+def test_who_signs_at_another_time_is_refused(aws: LocalAws, role: str, call: str, minutes: int, refusal: str) -> None:
+    moment = datetime.datetime.now(datetime.UTC) + datetime.timedelta(minutes=minutes)
+    service, operation = call.split(":")
+    client = aws.client(service, role, f"a clock {minutes} minutes off")
+
+    def sign(request: Any, **_: Any) -> None:
+        request.headers["X-Amz-Date"] = moment.strftime("%Y%m%dT%H%M%SZ")
+
+    client.meta.events.register("before-send", sign)
+    try:
+        getattr(client, operation)()
+        told = ""
+    except ClientError as error:
+        told = f"{error.response['Error']['Code']}: {error.response['Error']['Message']}"
+    assert told.startswith(refusal)
+    assert bool(told) == bool(refusal)

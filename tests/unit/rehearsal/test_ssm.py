@@ -316,3 +316,46 @@ def test_an_association_that_is_deleted_runs_no_more(aws: LocalAws, client: Any,
     aws.clock.sleep(100)
     assert runs(aws) == [0]
     assert code(client.describe_association, AssociationId=association) == "AssociationDoesNotExist"
+
+
+def state_of(client: Any, command: str) -> tuple[str, str]:
+    (invocation,) = client.list_command_invocations(CommandId=command)["CommandInvocations"]
+    return invocation["Status"], invocation["StatusDetails"]
+
+
+def test_an_agent_without_network_takes_no_command_and_is_missed_after_a_while(
+    aws: LocalAws, client: Any, node: str
+) -> None:
+    machine = aws.machines.by_id[node]
+    aws.machines.disconnect(machine)
+    sent = client.send_command(DocumentName=document(client), InstanceIds=[node], TimeoutSeconds=30)
+    aws.clock.sleep(20)
+    assert state_of(client, sent["Command"]["CommandId"]) == ("Pending", "Pending")
+    aws.clock.sleep(20)
+    assert state_of(client, sent["Command"]["CommandId"]) == ("TimedOut", "Delivery Timed Out")
+    aws.clock.sleep(300)
+    assert client.describe_instance_information()["InstanceInformationList"][0]["PingStatus"] == "ConnectionLost"
+    assert code(client.send_command, DocumentName="configuration", InstanceIds=[node]) == "InvalidInstanceId"
+    aws.machines.reconnect(machine)
+    assert client.describe_instance_information()["InstanceInformationList"][0]["PingStatus"] == "Online"
+
+
+@pytest.mark.parametrize(
+    ("back", "state"), [(True, ("Success", "Success")), (False, ("TimedOut", "Execution Timed Out"))]
+)
+def test_what_an_agent_cannot_tell_is_known_when_it_is_back_or_never(
+    aws: LocalAws, client: Any, node: str, back: bool, state: tuple[str, str]
+) -> None:
+    machine = aws.machines.by_id[node]
+    name = document(client, "#!/bin/bash\ntouch begun; /bin/sleep 0.3")
+    sent = client.send_command(DocumentName=name, InstanceIds=[node], TimeoutSeconds=30)["Command"]["CommandId"]
+    (host,) = aws.hosts.booted
+    while not (host.files / "begun").exists():
+        aws.clock.sleep(0.1)
+    aws.machines.disconnect(machine)
+    aws.clock.sleep(10)
+    assert state_of(client, sent) == ("InProgress", "InProgress")
+    if back:
+        aws.machines.reconnect(machine)
+    aws.clock.sleep(40)
+    assert state_of(client, sent) == state

@@ -50,6 +50,10 @@ def cluster(output: Any, width: int | None = None) -> Iterator[Text]:
         ("image", output.get("image")),
         ("configuration", str(output.get("configuration", ""))[:12]),
         ("licence", output.get("license")),
+        (
+            "users",
+            ", ".join(f"{user['name']} ({user['uid']})" for user in (output.get("plan") or {}).get("accounts") or ()),
+        ),
         ("checks", _checks(output.get("verification") or {})),
         *(output.get("endpoints") or {}).items(),
         *(("warning", warning) for warning in output.get("warnings") or ()),

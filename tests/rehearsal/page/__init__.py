@@ -54,6 +54,7 @@ def _execution(number: int, execution: Mapping[str, Any], report: Mapping[str, A
         "message": output.get("message"),
         "deployed": deployed,
         "warnings": output.get("warnings") or [],
+        "warned": {warning.partition(":")[0] for warning in output.get("warnings") or ()},
         "plan": list(_plan(deployed.get("plan") or {})),
         "timeline": timeline(execution, machine),
         "machine": Markup(svg(machine, kind, visited(execution, machine))),

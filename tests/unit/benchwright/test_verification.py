@@ -117,7 +117,15 @@ def test_a_missing_licence_is_a_warning_when_none_was_planned() -> None:
     found = verify(PLAN, "ami-1", "hash", observed(**unlicensed))
     assert found.verified
     assert found.license == "missing"
-    assert found.warnings[0].startswith("license: missing. ")
+    assert [warning.partition(". ")[0] for warning in found.warnings] == ["license: missing"]
+
+
+def test_a_cluster_that_nobody_can_log_in_to_says_so() -> None:
+    alone = a_plan({})
+    nobody = {"count": 0, "digest": accounts_digest(alone)}
+    found = verify(alone, "ami-1", "hash", observed(reports={i: report(i, users=nobody) for i in ("i-1", "i-2")}))
+    assert found.verified
+    assert [warning.partition(". ")[0] for warning in found.warnings] == ["users: none"]
 
 
 def test_only_rows_that_nobody_owns_and_nobody_calls_online_are_stale() -> None:

@@ -293,6 +293,16 @@ def test_what_a_person_reads(sentence: str) -> None:
     assert sentence in Page(page.html(report(execution(SUCCEEDED, output=OUTPUT)))).text
 
 
+def test_a_check_of_which_a_warning_speaks_is_not_marked_as_good() -> None:
+    checks = [
+        {"name": name, "holds": name != "online", "found": "", "remedy": ""} for name in ("online", "license", "health")
+    ]
+    output = OUTPUT | {"verification": {"checks": checks}}
+    read = Page(page.html(report(execution(SUCCEEDED, output=output))))
+    marks = [attributes["class"] for tag, attributes in read.elements if tag == "li" and "class" in attributes]
+    assert [mark for mark in marks if mark in ("good", "warn", "bad")] == ["bad", "warn", "good"]
+
+
 def test_a_secret_in_the_open_is_told_first() -> None:
     found = {"checked": 3, "found": 1, "where": ["database (plain) in a log"], "places": 69}
     checks = ["a secret stands where it must not: database (plain) in a log"]

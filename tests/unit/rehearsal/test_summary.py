@@ -18,6 +18,7 @@ OUTPUT = {
     "image": "ami-1",
     "configuration": "0123456789abcdef",
     "license": "missing",
+    "plan": {"accounts": [{"name": "ann", "uid": 20000}, {"name": "ben", "uid": 3001}]},
     "warnings": ["No licence."],
     "endpoints": {"database": "workbench.cluster.example"},
     "list_nodes": (
@@ -61,6 +62,7 @@ def test_a_success_shows_the_cluster_its_nodes_and_how_to_connect() -> None:
         "    image          ami-1",
         "    configuration  0123456789ab",
         "    licence        missing",
+        "    users          ann (20000), ben (3001)",
         "    checks         2 of 2 hold",
         "    database       workbench.cluster.example",
         "    warning        No licence.",

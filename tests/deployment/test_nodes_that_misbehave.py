@@ -1,0 +1,78 @@
+"""Nodes misbehave: the run ends within its bound and says which and what to do, the others are as they were or
+configured, nobody holds the cluster, and the next run heals it.
+
+Several do so at once here; each fault alone, as the first node and as another, is in each_node_that_misbehaves.py.
+"""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.deployment.account import Account
+from tests.deployment.misbehaviour import (
+    CLOCK,
+    COUNT,
+    DISK,
+    HANG,
+    KEY,
+    NETWORK,
+    TERMINATED,
+    WORKBENCH,
+    Fault,
+    assert_whole,
+    faults_of,
+    five_nodes,
+    in_service,
+    is_locked,
+    misbehave,
+)
+
+pytestmark = [pytest.mark.root, pytest.mark.timeout(600)]
+
+
+@pytest.fixture(scope="module")
+def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
+    with five_nodes(tmp_path_factory.mktemp("account"), tmp_path_factory.mktemp("recorded")) as made:
+        yield made
+
+
+@pytest.mark.parametrize(
+    "faults",
+    [
+        pytest.param({1: HANG}, id="the first hangs"),
+        pytest.param(
+            {2: HANG, 3: NETWORK, 4: DISK, 5: WORKBENCH},
+            id="others hang, lose their network, have a full disk, have an old Workbench",
+        ),
+        pytest.param(
+            {2: CLOCK, 3: KEY, 4: TERMINATED}, id="others are five minutes slow, have another key, are terminated"
+        ),
+    ],
+)
+def test_what_misbehaves_is_named_and_the_next_run_heals_it(account: Account, faults: dict[int, Fault]) -> None:
+    misbehave(account, faults)
+
+
+def test_a_verification_names_a_node_that_does_not_answer(account: Account) -> None:
+    silent = min(account.nodes)
+    faults_of(account).order(f"node:hang,instance={silent}")
+    faults_of(account).begin()
+    ended = account.end(account.start("verify", {}))
+    assert faults_of(account).end() == []
+    assert (ended.status, ended.error, is_locked(account)) == ("FAILED", "VerificationFailed", False)
+    failing = [line for line in (ended.cause or "").splitlines() if line.startswith("- ") and "https://" not in line]
+    assert [line.partition(". ")[0] for line in failing] == [f"- reports: {silent}: no report"]
+    assert ended.makespan_s <= 20 * 60
+    assert_whole(account, account.succeed(account.start("verify", {})))
+
+
+def test_a_node_that_appears_later_configures_itself_though_its_mounts_come_late(account: Account) -> None:
+    lost = min(account.nodes)
+    faults_of(account).order("node:mounts,seconds=150,times=1")
+    faults_of(account).begin()
+    account.aws.machines.terminate(lost)
+    account.until(lambda: len(in_service(account) - {lost}) == COUNT, "the new node to serve")
+    assert faults_of(account).end() == []
+    execution = account.start("verify", {})
+    assert_whole(account, account.succeed(execution))
+    assert account.changes(execution) <= {"ssm:SendCommand", "dynamodb:UpdateItem"}  # the row of the old one is deleted

@@ -29,7 +29,8 @@ PIP_INSTALL := -m pip install --quiet --require-hashes --timeout 60 --retries 5
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-rehearse: $(VENV) ## one deployment from nothing, offline, as root; options in ARGS="…" (ARGS=--help lists them)
+# The tools judge the policies: in a rehearsal no call may be made that AWS would deny.
+rehearse: $(VENV) $(TOOLS) ## one deployment from nothing, offline, as root; options in ARGS="…" (ARGS=--help lists them)
 	@python -m tests.rehearsal $(ARGS)
 
 serve: $(VENV) ## the same local AWS, kept up for the AWS CLI and psql of other terminals; options in ARGS="…", too

@@ -172,8 +172,8 @@ def verify(plan: Plan, ami: str, configuration: str, observed: Observed) -> Veri
         warnings.append(f"license: missing. Workbench runs unlicensed. {REMEDIES['license']}")
     if not wanted.users:
         warnings.append(
-            "users: none. Nobody can log in to Workbench yet. Deploy with `users`, each with the name of a secret below "
-            "<application>/users/ as `password`."
+            "users: none. Nobody can log in to Workbench yet. Deploy with `users`, each with the name of a secret "
+            "below <application>/users/ as `password`."
         )
     return Verification(
         verified=all(check.holds for check in checks),

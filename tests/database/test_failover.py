@@ -17,7 +17,7 @@ from benchwright.database import Credentials, Server, ensure
 from benchwright.errors import TransientError
 from tests.database.place import in_memory, is_ours, mounted
 from tests.database.step import Step
-from tests.database.wire import Harm, Wire, strike_once
+from tests.database.wire import Harm, Wire
 from tests.database.world import World, world
 from tests.rehearsal.postgres import ADMINISTRATOR, Postgres
 
@@ -67,9 +67,7 @@ class Pair:
         self._copy()
         self.writer.start()
         self.standby.start()
-        self.writer.execute("ALTER SYSTEM SET synchronous_standby_names = '*'")
-        self.writer.execute("ALTER SYSTEM SET synchronous_commit = 'remote_apply'")
-        self.writer.execute("SELECT pg_reload_conf()")
+        self._wait_until_synchronous()
         server = Server(ENDPOINT, self.writer.port, str(self.writer.ca))
         master = Credentials(self.writer.master, self.writer.master_password)
         self.step = Step(self.standby, server, Credentials("rstudio", secrets.token_urlsafe(24)), lambda: master)
@@ -85,6 +83,14 @@ class Pair:
         source = f"host={WRITER} port={self.writer.port} user={ADMINISTRATOR} sslmode=require"
         with (self.standby.data / "postgresql.conf").open("a") as configuration:
             configuration.write(f"primary_conninfo = '{source} password={self.writer._administrator_password}'\n")
+        with (self.writer.data / "postgresql.conf").open("a") as configuration:
+            configuration.write("synchronous_standby_names = '*'\nsynchronous_commit = remote_apply\n")
+
+    def _wait_until_synchronous(self) -> None:
+        deadline = time.monotonic() + 20
+        while self.writer.execute("SELECT state, sync_state FROM pg_stat_replication") != [("streaming", "sync")]:
+            assert time.monotonic() < deadline, "the standby does not follow the writer"
+            time.sleep(0.02)
 
     def fail_over(self) -> None:
         self.writer.stop()
@@ -129,8 +135,8 @@ def test_the_writer_fails_at_a_statement(pair: Pair, clean: World, at: str) -> N
 
     with Wire(pair.writer, BEFORE_WRITER, pair.writer.port) as wire:
         pair.name.point_to(BEFORE_WRITER)
-        strike_once(wire, at, fail)
-        assert pair.step.until_done().patience
+        wire.strike_once(at, fail)
+        assert replace(pair.step, calm=wire.calm).until_done().patience
     assert world(pair.standby) == clean
     pair.step.log_in()
 
@@ -196,8 +202,8 @@ def test_the_writer_is_gone_without_a_word(pair: Pair, clean: World, monkeypatch
 
         with Wire(pair.writer, address, pair.writer.port) as wire:
             pair.name.point_to(address)
-            strike_once(wire, "2 CREATE DATABASE", fail)
+            wire.strike_once("2 CREATE DATABASE", fail)
             begun = time.monotonic()
-            assert len(pair.step.until_done().patience) == 1
+            assert len(replace(pair.step, calm=wire.calm).until_done().patience) == 1
     assert time.monotonic() - begun < 10
     assert world(pair.standby) == clean

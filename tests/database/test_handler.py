@@ -16,7 +16,7 @@ from benchwright.database import Credentials
 from benchwright.errors import LockLost, TransientError
 from benchwright.settings import settings
 from tests.database.step import NEWEST
-from tests.database.wire import Harm, Wire, strike_once
+from tests.database.wire import Harm, Wire
 from tests.rehearsal.postgres import Postgres
 
 APP = Path(__file__).parents[2] / "functions/create_database/app.py"
@@ -119,7 +119,7 @@ def test_a_call_that_is_cut_off_may_be_repeated(
 ) -> None:
     call = event(postgres, application)
     call["database"]["port"] = wire.port
-    strike_once(wire, "2 CREATE DATABASE", lambda: Harm.UNANSWERED)
+    wire.strike_once("2 CREATE DATABASE", lambda: Harm.UNANSWERED)
     with pytest.raises(TransientError):  # tests/database/step.py reads from the state machine that it retries this
         handler(call, CONTEXT)
     answer = handler(call, CONTEXT)
@@ -140,7 +140,7 @@ def test_a_master_secret_that_is_rotated_after_it_was_read_is_read_anew(
         arn = call["database"]["master_secret_arn"]
         boto3.client("secretsmanager").put_secret_value(SecretId=arn, SecretString=document)
 
-    strike_once(wire, "2 startup", rotate)
+    wire.strike_once("2 startup", rotate)
     answer = handler(call, CONTEXT)
     assert (answer["role"], answer["database"]) == ("created", "created")
     assert [message.connection for message in wire.messages if message.type == "S"] == [1, 2, 3, 4]

@@ -16,7 +16,7 @@ import pytest
 from benchwright.database import Credentials
 from benchwright.errors import TransientError
 from tests.database.step import NEWEST, Step
-from tests.database.wire import Harm, Wire, moment, strike_once
+from tests.database.wire import Harm, Wire, moment
 from tests.database.world import World, empty, world
 from tests.rehearsal.postgres import ADMINISTRATOR, Postgres
 
@@ -47,7 +47,7 @@ CHANGES = ("2 CREATE ROLE", "2 GRANT", "2 CREATE DATABASE", "3 CREATE TABLE")
 @pytest.fixture
 def wired(step: Step, wire: Wire) -> Step:
     """The step, whose way to the server is the wire."""
-    return replace(step, server=replace(step.server, port=wire.port))
+    return replace(step, server=replace(step.server, port=wire.port), calm=wire.calm)
 
 
 @pytest.fixture(scope="session")
@@ -77,7 +77,7 @@ def test_a_run_from_nothing_has_these_moments(wire: Wire, wired: Step) -> None:
 @pytest.mark.parametrize("index", range(len(FROM_NOTHING)), ids=lambda index: f"{index} {FROM_NOTHING[index]}")
 def test_a_connection_is_cut_at_any_message(wire: Wire, wired: Step, clean: World, index: int, harm: Harm) -> None:
     at = FROM_NOTHING[index]
-    strike_once(wire, at, lambda: harm, FROM_NOTHING[: index + 1].count(at))
+    wire.strike_once(at, lambda: harm, FROM_NOTHING[: index + 1].count(at))
     assert len(wired.until_done().patience) == 1
     assert world(wired.postgres) == clean
     wired.log_in()
@@ -91,9 +91,11 @@ def restarted(postgres: Postgres, _wire: Wire) -> None:
     postgres.restart()
 
 
-def crashed(_postgres: Postgres, wire: Wire) -> None:
+def crashed(postgres: Postgres, wire: Wire) -> None:
     """A session that is killed leaves shared memory in doubt, so the server ends all sessions and recovers."""
     os.kill(wire.backend, signal.SIGKILL)
+    time.sleep(0.05)
+    postgres._wait()
 
 
 @pytest.mark.parametrize(
@@ -109,7 +111,7 @@ def crashed(_postgres: Postgres, wire: Wire) -> None:
 def test_the_server_goes_away_before_a_statement(
     wire: Wire, wired: Step, clean: World, at: str, strike: Callable[[Postgres, Wire], Any]
 ) -> None:
-    strike_once(wire, at, lambda: strike(wired.postgres, wire))
+    wire.strike_once(at, lambda: strike(wired.postgres, wire))
     assert wired.until_done().patience
     assert world(wired.postgres) == clean
     wired.log_in()
@@ -120,7 +122,7 @@ def test_the_server_goes_away_before_a_statement(
 def test_the_connection_is_cut_at_a_change_of_the_password(wire: Wire, wired: Step, harm: Harm, role: str) -> None:
     replace(wired, application=Credentials("rstudio", "before")).call()
     before = world(wired.postgres)
-    strike_once(wire, "2 ALTER ROLE", lambda: harm)
+    wire.strike_once("2 ALTER ROLE", lambda: harm)
     done = wired.until_done()
     assert len(done.patience) == 1
     assert done.outcome[:2] == (role, "unchanged")
@@ -136,7 +138,7 @@ def test_a_function_that_was_killed_blocks_nobody_for_long(
     """Nobody tells the server, so the session keeps its lock, or the table of the proof, until it has idled enough."""
     monkeypatch.setattr("benchwright.database.IDLE_TIMEOUT", "1s")
     monkeypatch.setattr("benchwright.database.LOCK_TIMEOUT", "5s")
-    strike_once(wire, at, lambda: Harm.VANISHED)
+    wire.strike_once(at, lambda: Harm.VANISHED)
     assert len(wired.until_done().patience) == 1
     assert world(wired.postgres) == clean
     wired.log_in()
@@ -188,7 +190,7 @@ def by_hand(postgres: Postgres, statement: str) -> None:
 def test_somebody_does_the_same_by_hand_at_the_same_time(
     wire: Wire, wired: Step, clean: World, at: str, statement: str
 ) -> None:
-    strike_once(wire, at, lambda: by_hand(wired.postgres, statement))
+    wire.strike_once(at, lambda: by_hand(wired.postgres, statement))
     wired.until_done()
     assert world(wired.postgres) == clean
     wired.log_in()
@@ -241,7 +243,7 @@ def test_all_connection_slots_are_taken(slots: Slots, wire: Wire, wired: Step, c
     with pytest.raises(TransientError, match="too many clients already"):
         wired.call()
     slots.free()
-    strike_once(wire, "3 startup", lambda: slots.take(*wired.read_master()))
+    wire.strike_once("3 startup", lambda: slots.take(*wired.read_master()))
     with pytest.raises(TransientError, match="remaining connection slots are reserved"):
         wired.call()
     slots.free()
@@ -273,6 +275,6 @@ def test_the_master_is_rotated_between_reading_and_login(
 @NEWEST
 @pytest.mark.parametrize("at", ["2 SELECT pg_advisory_lock", "2 CREATE ROLE", "2 CREATE DATABASE"])
 def test_the_master_is_rotated_while_it_works(wire: Wire, wired: Step, clean: World, at: str) -> None:
-    strike_once(wire, at, lambda: wired.postgres.change_master_password(secrets.token_urlsafe(24)))
+    wire.strike_once(at, lambda: wired.postgres.change_master_password(secrets.token_urlsafe(24)))
     assert wired.call()[:2] == ("created", "created")
     assert world(wired.postgres) == clean

@@ -18,8 +18,8 @@ from typing import Self
 from tests.rehearsal.postgres import Postgres
 
 SSL_REQUEST = bytes([0, 0, 0, 8, 4, 210, 22, 47])
-START = 10.0
-"""Seconds that the wire has to listen."""
+START = 30.0
+"""Seconds that a wire has to listen, and a server to stand again."""
 
 
 class Harm(Enum):
@@ -57,6 +57,7 @@ class Wire:
         self.backend = 0
         """Process of the newest connection's session, as the server numbers it."""
         self._connections = 0
+        self._struck = threading.Event()
         self._judge: Callable[[Message], Harm | None] = lambda _: None
         self._kept: list[asyncio.StreamWriter] = []
         self._listens = threading.Event()
@@ -78,6 +79,29 @@ class Wire:
     def watch(self, judge: Callable[[Message], Harm | None] = lambda _: None) -> None:
         """Forget the messages so far, and have `judge` look at those to come."""
         self.messages, self._connections, self._judge = [], 0, judge
+        self._struck.clear()
+
+    def strike_once(self, at: str, act: Callable[[], Harm | None], nth: int = 1) -> None:
+        """Have `act` judge the `nth` message of this `moment`, and none before or after."""
+        left = nth
+
+        def judge(message: Message) -> Harm | None:
+            nonlocal left
+            if moment(message) != at:
+                return None
+            left -= 1
+            if left != 0:
+                return None
+            try:
+                return act()
+            finally:
+                self._struck.set()
+
+        self.watch(judge)
+
+    def calm(self) -> None:
+        """Wait until the act of `strike_once` is over."""
+        assert self._struck.wait(START)
 
     def _run(self) -> None:
         with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
@@ -197,17 +221,3 @@ def moment(message: Message) -> str:
         return f"{message.connection} {'startup' if message.type == 'S' else 'password'}"
     words = re.match(r"(?:SELECT|CREATE|ALTER) \w+|\w+", message.text)
     return f"{message.connection} {words.group() if words else message.text}"
-
-
-def strike_once(wire: Wire, at: str, act: Callable[[], Harm | None], nth: int = 1) -> None:
-    """Act when this moment comes for the `nth` time, and never again."""
-    left = nth
-
-    def judge(message: Message) -> Harm | None:
-        nonlocal left
-        if moment(message) == at:
-            left -= 1
-            return act() if left == 0 else None
-        return None
-
-    wire.watch(judge)

@@ -150,15 +150,15 @@ def verify(plan: Plan, ami: str, configuration: str, observed: Observed) -> Veri
         _same("service user", of_each(lambda report: report.rstudio_server)),
         by_node("users", of_each(lambda report: report.users.digest if report.users else None), digest),
         each("clocks", unless(_in_time, _offset), "within 1 s"),
-        each("services", unless(_served, lambda report: report.services), "active"),
-        each("health", unless(lambda report: report.health == "ok", lambda report: report.health), "ok"),
+        each("services", unless(_served, _states), "active"),
+        each("health", unless(lambda report: report.health == "ok", lambda report: report.health or "unknown"), "ok"),
         Check(
             name="load balancer",
             holds=balanced == addresses,
             found=f"names {', '.join(sorted(balanced)) or 'nobody'}"
             + "".join(f"; not {names[address]}" for address in sorted(addresses - balanced)),
         ),
-        each("mounts", unless(_mounted, lambda report: report.mounts), "mounted"),
+        each("mounts", unless(_mounted, lambda report: ", ".join(report.mounts) or "none"), "mounted"),
         by_node("instance metadata", of_each(lambda report: report.metadata), "refused"),
         Check(name="license", holds=licences in (["Activated"], ["missing"]), found=", ".join(licences) or "unknown"),
     ]
@@ -214,6 +214,10 @@ def _offset(report: NodeReport) -> str:
 
 def _served(report: NodeReport) -> bool:
     return report.services.get("rstudio-server") == "active" and report.services.get("rstudio-launcher") == "active"
+
+
+def _states(report: NodeReport) -> str:
+    return ", ".join(f"{name} {state}" for name, state in report.services.items()) or "unknown"
 
 
 def _mounted(report: NodeReport) -> bool:

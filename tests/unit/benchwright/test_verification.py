@@ -102,6 +102,25 @@ def test_each_wrong_thing_fails_its_check_with_a_remedy(name: str, changed: dict
     assert failed[name].remedy == REMEDIES[name]
 
 
+@pytest.mark.parametrize(
+    ("name", "changed", "found"),
+    [
+        (
+            "services",
+            {"services": {"rstudio-server": "inactive", "rstudio-launcher": "active"}},
+            "rstudio-server inactive, rstudio-launcher active",
+        ),
+        ("services", {"services": {}}, "unknown"),
+        ("health", {"health": None}, "unknown"),
+        ("mounts", {"mounts": ["/efs/home"]}, "/efs/home"),
+        ("mounts", {"mounts": []}, "none"),
+    ],
+)
+def test_what_a_node_reports_is_told_in_words(name: str, changed: dict[str, Any], found: str) -> None:
+    checks = verify(PLAN, "ami-1", "hash", observed(**two(**changed))).checks
+    assert [check.found for check in checks if check.name == name] == [f"i-2: {found}"]
+
+
 def test_every_check_has_a_remedy_and_can_fail() -> None:
     names = [check.name for check in verify(PLAN, "ami-1", "hash", observed()).checks]
     assert set(names) == set(REMEDIES) == set(WRONG)

@@ -1,0 +1,56 @@
+"""An AWS that says what a test wants, for the modules that speak with it."""
+
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+import boto3
+import pytest
+
+from benchwright import observability
+from benchwright.settings import settings
+from tests.unit.benchwright.conversation import Conversation
+
+ENVIRONMENT = {
+    "AWS_DEFAULT_REGION": "eu-west-1",
+    "AWS_REGION": "eu-west-1",
+    "APPLICATION": "wb",
+    "TABLE_NAME": "clusters",
+    "BUCKET_NAME": "bucket",
+    "CLOUDFORMATION_ROLE_ARN": "arn:aws:iam::123456789012:role/wb/cloudformation",
+    "INFRASTRUCTURE_CONFIGURATION_ARN": "arn:aws:imagebuilder:eu-west-1:123456789012:infrastructure-configuration/wb",
+    "VPC_ID": "vpc-1",
+    "PRIVATE_SUBNET_IDS": "subnet-1,subnet-2",
+    "DATABASE_CLIENT_SECURITY_GROUP_ID": "sg-1",
+    "NODE_LOG_GROUP": "/wb/nodes",
+}
+
+
+@cache
+def session() -> boto3.Session:
+    """One for all tests: what it read of the models of AWS stays."""
+    return boto3.Session()
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The environment of a function, and no client of another test."""
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(observability, "_clients", {})
+    settings.cache_clear()
+    yield
+    settings.cache_clear()
+
+
+@pytest.fixture
+def aws(environment: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Conversation]:
+    """An AWS without answers yet; nothing leaves this process."""
+    conversation = Conversation()
+    handlers: dict[str, Any] = {"provide-client-params": conversation.note, "before-call": conversation.answer}
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", session())
+    for event, handler in handlers.items():
+        session().events.register(event, handler)
+    yield conversation
+    for event, handler in handlers.items():
+        session().events.unregister(event, handler)

@@ -1,0 +1,77 @@
+"""The conversation with CloudFormation: which change set is executed, and what is done with one that is not."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from benchwright import stacks
+from benchwright.errors import StackFailed, StackRefused
+from benchwright.stacks import ChangeSet, Desired, Stack
+from tests.unit.benchwright.conversation import Conversation
+
+DESIRED = Desired("wb-blue-foundation", "template", {}, {}, protected=True)
+STACK = Stack("UPDATE_COMPLETE", "arn:stack", "event", protected=True)
+NAME = "benchwright-1"
+ADDRESSED = {"StackName": "wb-blue-foundation", "ChangeSetName": NAME}
+HARMLESS = {"Action": "Modify", "ResourceType": "AWS::EC2::SecurityGroup", "Replacement": "True"}
+
+
+def change_set(*changes: Mapping[str, Any]) -> ChangeSet:
+    named = [{"LogicalResourceId": f"R{number}", **change} for number, change in enumerate(changes)]
+    return ChangeSet("CREATE_COMPLETE", "AVAILABLE", "", tuple({"ResourceChange": change} for change in named))
+
+
+@pytest.mark.parametrize(
+    ("change", "refused"),
+    [
+        (
+            {"Action": "Remove", "ResourceType": "AWS::EFS::FileSystem"},
+            "R1 (AWS::EFS::FileSystem) would be removed",
+        ),
+        (
+            {"Action": "Modify", "ResourceType": "AWS::RDS::DBCluster", "Replacement": "True"},
+            "R1 (AWS::RDS::DBCluster) would be replaced (Replacement: True)",
+        ),
+    ],
+)
+def test_a_change_set_that_would_lose_data_is_deleted_and_never_executed(
+    aws: Conversation, change: Mapping[str, Any], refused: str
+) -> None:
+    aws.answers = {"DeleteChangeSet": {}, "ExecuteChangeSet": {}}
+    with pytest.raises(StackRefused) as caught:
+        stacks.act("execute", DESIRED, STACK, change_set(HARMLESS, change), NAME)
+    assert aws.calls == [("DeleteChangeSet", ADDRESSED)]
+    assert str(caught.value) == (
+        f"The change of wb-blue-foundation was refused, because it would lose data: {refused}. "
+        "Undo the change of the template or the parameter that causes it; nothing was changed."
+    )
+
+
+def test_a_harmless_change_set_is_executed_once_however_often_it_is_asked_for(aws: Conversation) -> None:
+    aws.answers = {"ExecuteChangeSet": {}}
+    for _ in range(2):
+        waiting_for = stacks.act("execute", DESIRED, STACK, change_set(HARMLESS), NAME)
+        assert waiting_for == "CloudFormation: wb-blue-foundation, 1 changes"
+    first, second = aws.asked("ExecuteChangeSet")
+    token = first.pop("ClientRequestToken")
+    assert first == ADDRESSED
+    assert second == {**ADDRESSED, "ClientRequestToken": token}  # CloudFormation knows a repetition by its token
+
+
+def test_a_change_set_without_changes_is_removed_and_the_stack_protected(aws: Conversation) -> None:
+    aws.answers = {"DeleteChangeSet": {}, "UpdateTerminationProtection": {}}
+    empty = ChangeSet("FAILED", "UNAVAILABLE", "The submitted information didn't contain changes.")
+    assert stacks.act("discard", DESIRED, Stack("UPDATE_COMPLETE"), empty, NAME) == ""
+    assert aws.calls == [
+        ("DeleteChangeSet", ADDRESSED),
+        ("UpdateTerminationProtection", {"StackName": "wb-blue-foundation", "EnableTerminationProtection": True}),
+    ]
+
+
+def test_a_change_set_that_cloudformation_could_not_make_fails_with_its_reason(aws: Conversation) -> None:
+    aws.answers = {"DeleteChangeSet": {}}
+    with pytest.raises(StackFailed) as caught:
+        stacks.act("discard", DESIRED, STACK, ChangeSet("FAILED", "UNAVAILABLE", "No such parameter"), NAME)
+    assert str(caught.value) == "CloudFormation refused the change of wb-blue-foundation: No such parameter"
+    assert aws.calls == [("DeleteChangeSet", ADDRESSED)]  # else the next try would find it, and fail again

@@ -113,7 +113,7 @@ $(AUDIT): tests/requirements-audit.txt
 	@touch $@
 
 $(TOOLS): tests/requirements-tools.txt tests/package.json tests/package-lock.json
-	@echo "Installing node and the tools of tests/package.json into .tools: once, half a minute, 0.3 GB"
+	@echo "Installing node and the tools of tests/package.json into .tools: once, half a minute, 0.4 GB"
 	@$(PYTHON) -m venv .tools
 	@timeout 1200 .tools/bin/python $(PIP_INSTALL) --requirement $<
 	@cp tests/package.json tests/package-lock.json .tools/

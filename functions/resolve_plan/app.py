@@ -63,6 +63,9 @@ def _validate(event: Event) -> Result:
         return Result(
             cluster=request.cluster, proceed=False, message=f"{request.cluster} is not deployed: nothing to do"
         )
+    if request.once.only_if_deployed and request.once.rebuild and reading.named.ami and not reading.problems:
+        message = f"{request.cluster} uses the AMI {reading.named.ami} of its own: nothing to rebuild"
+        return Result(cluster=request.cluster, proceed=False, message=message)
     _planned(event, known, reading)  # what only the whole can tell: ids that contradict each other, and the length
     return Result(cluster=request.cluster, quiet=request.once.only_if_deployed)
 

@@ -50,10 +50,7 @@ def cluster(output: Any, width: int | None = None) -> Iterator[Text]:
         ("image", output.get("image")),
         ("configuration", str(output.get("configuration", ""))[:12]),
         ("licence", output.get("license")),
-        (
-            "users",
-            ", ".join(f"{user['name']} ({user['uid']})" for user in (output.get("plan") or {}).get("accounts") or ()),
-        ),
+        ("users", ", ".join(f"{name} ({user['uid']})" for name, user in _users(output.get("plan") or {}).items())),
         ("checks", _checks(output.get("verification") or {})),
         *(output.get("endpoints") or {}).items(),
         *(("warning", warning) for warning in output.get("warnings") or ()),
@@ -95,6 +92,11 @@ def connection(output: Any) -> list[str]:
         *(f"      {line}" for line in told["ssh_config"].splitlines()),
         "",
     ]
+
+
+def _users(plan: Mapping[str, Any]) -> Mapping[str, Any]:
+    users: Mapping[str, Any] = (plan.get("wanted") or {}).get("users") or {}
+    return users
 
 
 def _checks(verification: Mapping[str, Any]) -> str:

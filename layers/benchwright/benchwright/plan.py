@@ -138,6 +138,7 @@ def read_as_far_as_possible(
         seen = {path for path, *_ in problems}
         problems += [problem for problem in _explained(error) if problem[0] not in seen]
     problems += _contradictions(merged, application)
+    problems += _without_effect(request, merged)
     return Reading(request, wanted, _named(merged, application), tuple(problems))
 
 
@@ -245,6 +246,10 @@ def make_plan(
         )
         for name, user in sorted(wanted.users.items())
     ]
+    users = {
+        name: user.model_copy(update=dict(zip(("uid", "gid"), ids[name], strict=True)))
+        for name, user in wanted.users.items()
+    }
     license_ = (
         License(secret_arn=secrets[wanted.license].arn, secret_version=secrets[wanted.license].version)
         if wanted.license
@@ -252,7 +257,7 @@ def make_plan(
     )
     plan = Plan(
         cluster=request.cluster,
-        wanted=wanted,
+        wanted=wanted.model_copy(update={"users": users}),  # the plan shows effective values
         image=image,
         license=license_,
         accounts=accounts,
@@ -285,26 +290,31 @@ def allocate_ids(wanted: Wanted, known: Mapping[str, tuple[int, int]]) -> dict[s
     ids = dict(known)
     problems: list[Problem] = []
     for name, user in sorted(wanted.users.items()):
-        if user.uid is None:
-            continue
-        pair = (user.uid, user.gid if user.gid is not None else user.uid)
-        if name in known and known[name] != pair:
+        if name in known:
             uid, gid = known[name]
-            problems.append(
+            problems += [
                 (
-                    f"users.{name}.uid",
-                    pair[0],
+                    f"users.{name}.{kind}",
+                    given,
                     f"the user has uid {uid} and gid {gid} since an earlier execution",
                     "these, or leave them out",
                 )
+                for kind, given, number in (("uid", user.uid, uid), ("gid", user.gid, gid))
+                if given not in (None, number)
+            ]
+            continue
+        own = {"uid": user.uid, "gid": user.gid if user.gid is not None else user.uid}
+        for position, (kind, number) in enumerate(own.items()):
+            owner = next(
+                (other for other, pair in ids.items() if number is not None and pair[position] == number), None
             )
-        owner = next((other for other, (uid, _) in ids.items() if uid == pair[0] and other != name), None)
-        if owner:
-            problems.append(
-                (f"users.{name}.uid", pair[0], f"the uid belongs to {owner}", "another uid, or leave it out")
-            )
-        ids[name] = pair
-    taken = {number for pair in ids.values() for number in pair}
+            if owner:
+                remedy = f"another {kind}, or leave it out"
+                problems.append((f"users.{name}.{kind}", number, f"the {kind} belongs to {owner}", remedy))
+                break
+        if user.uid is not None and own["gid"] is not None:
+            ids[name] = (user.uid, own["gid"])
+    taken = {number for pair in ids.values() for number in pair} | {user.gid for user in wanted.users.values()}
     following = FIRST_ALLOCATED_ID
     for name, user in sorted(wanted.users.items()):
         if name in ids:
@@ -371,8 +381,11 @@ def _contradictions(merged: Mapping[str, Any], application: str) -> list[Problem
     for kind in ("uid", "gid"):
         owners: dict[int, str] = {}
         for name, user in sorted(users.items()):
-            number = user.get(kind)
-            if isinstance(number, int) and (first := owners.setdefault(number, name)) != name:
+            implied = kind == "gid" and user.get("gid") is None
+            number = user.get("uid" if implied else kind)
+            if not isinstance(number, int) or (first := owners.setdefault(number, name)) == name:
+                continue
+            if not (implied and users[first].get("uid") == number):  # then the uid was told already
                 problems.append((f"users.{name}.{kind}", number, f"users.{first} has it", "each user its own"))
     config = _object(merged, "config")
     problems += [
@@ -384,6 +397,18 @@ def _contradictions(merged: Mapping[str, Any], application: str) -> list[Problem
         if isinstance(secret, str) and not secret.startswith(prefix):
             problems.append((path, secret, "the nodes may not read it", f"a secret whose name begins with {prefix}"))
     return problems
+
+
+def _without_effect(request: Request, merged: Mapping[str, Any]) -> list[Problem]:
+    """Find what would be recorded and change nothing, since the cluster uses an AMI of somebody's own."""
+    ami = _object(merged, "image").get("ami")
+    if not ami or request.once.only_if_deployed:
+        return []
+    asked = [(key, request.patch[key]) for key in ("r_versions", "python_versions") if request.patch.get(key)]
+    if request.once.rebuild and not _object(request.patch, "image").get("ami"):
+        asked.append(("image.rebuild", True))
+    remedy = 'it with "image": {"ami": null}, or leave it out'
+    return [(key, value, f"the cluster uses the AMI {ami}, and nothing is built", remedy) for key, value in asked]
 
 
 def _object(merged: Mapping[str, Any], key: str) -> dict[str, Any]:

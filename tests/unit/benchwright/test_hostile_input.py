@@ -388,20 +388,32 @@ def test_a_stack_whose_name_no_cluster_could_bear_is_refused(application: str) -
         read_input({}, {}, DEFAULTS, application)
 
 
+PARAMETERS = Settings(
+    application="benchwright",
+    default_workbench_version=WORKBENCH,
+    default_r_versions="4.5.2",
+    default_instance_type="m7i.xlarge",
+)
+
+
 def test_ids_that_contradict_recorded_ones_are_refused_in_the_first_state(monkeypatch: pytest.MonkeyPatch) -> None:
     recorded = record.Record(known=Known(accounts={"ann": (20_000, 20_000)}))
     monkeypatch.setattr(record, "read", lambda _: recorded)
     monkeypatch.setattr(resolve_plan, "look_up", lambda _: Looked({}, "ami-p"))
-    parameters = Settings(
-        application="benchwright",
-        default_workbench_version=WORKBENCH,
-        default_r_versions="4.5.2",
-        default_instance_type="m7i.xlarge",
-    )
-    monkeypatch.setattr(resolve_plan, "settings", lambda: parameters)
+    monkeypatch.setattr(resolve_plan, "settings", lambda: PARAMETERS)
     event = resolve_plan.Event(action="validate", execution="e", input={"users": {"ann": {"uid": 6_000}}})
     with pytest.raises(InvalidInput, match=r"- users.ann.uid: 6000 is refused: the user has uid 20000"):
         resolve_plan._validate(event)
+
+
+def test_a_monthly_rebuild_leaves_a_cluster_alone_that_uses_an_ami_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    ami = "ami-0123456789abcdef0"
+    recorded = record.Record(known=Known(input={"image": {"ami": ami}}), verified=True)
+    monkeypatch.setattr(record, "read", lambda _: recorded)
+    monkeypatch.setattr(resolve_plan, "settings", lambda: PARAMETERS)
+    monthly = {"image": {"rebuild": True}, "only_if_deployed": True}
+    result = resolve_plan._validate(resolve_plan.Event(action="validate", execution="e", input=monthly))
+    assert (result.proceed, result.message) == (False, f"workbench uses the AMI {ami} of its own: nothing to rebuild")
 
 
 def test_a_plan_that_an_earlier_release_recorded_and_this_one_refuses_locks_nobody_out(

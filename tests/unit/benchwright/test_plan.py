@@ -142,6 +142,37 @@ def test_an_id_that_contradicts_a_recorded_one_is_refused() -> None:
         plan_from({"users": {"ann": {"uid": 6000}}}, known)
     with pytest.raises(InvalidInput, match=r"users.bob.uid: 20000 is refused: the uid belongs to ann"):
         plan_from({"users": {"bob": {"uid": 20_000}}}, known)
+    with pytest.raises(InvalidInput, match=r"users.ann.gid: 3001 is refused: the user has uid 20000 and gid 20000"):
+        plan_from({"users": {"ann": {"gid": 3001}}}, known)
+    with pytest.raises(InvalidInput, match=r"users.bob.gid: 20000 is refused: the gid belongs to ann"):
+        plan_from({"users": {"bob": {"gid": 20_000}}}, known)
+
+
+def test_a_group_belongs_to_one_user_also_where_its_id_is_not_spelled_out() -> None:
+    with pytest.raises(InvalidInput, match=r"users.ben.gid: 3002 is refused: users.ann has it"):
+        plan_from({"users": {"ann": {"uid": 3001, "gid": 3002}, "ben": {"uid": 3002}}})
+    _, known = plan_from({"users": {"ann": {"uid": 3001, "gid": 3002}}})
+    with pytest.raises(InvalidInput, match=r"users.ben.gid: 3002 is refused: the gid belongs to ann"):
+        plan_from({"users": {"ann": None, "ben": {"uid": 3002}}}, known)
+
+
+def test_the_plan_shows_the_ids_that_were_allocated_and_the_record_keeps_what_was_asked() -> None:
+    plan, known = plan_from({"users": {"ann": {}, "bob": {"gid": 3001}}})
+    assert {name: (user.uid, user.gid) for name, user in plan.wanted.users.items()} == {
+        "ann": (20_000, 20_000),
+        "bob": (20_001, 3001),
+    }
+    assert known.input == {"users": {"ann": {}, "bob": {"gid": 3001}}}
+
+
+@pytest.mark.parametrize(
+    "asked", [{"r_versions": ["4.4.3"]}, {"python_versions": ["3.13.1"]}, {"image": {"rebuild": True}}]
+)
+def test_what_an_ami_of_one_s_own_keeps_from_having_an_effect_is_refused(asked: dict[str, Any]) -> None:
+    _, known = plan_from({"image": {"ami": "ami-0123456789abcdef0"}})
+    with pytest.raises(InvalidInput, match=r"the cluster uses the AMI ami-0123456789abcdef0, and nothing is built"):
+        plan_from(asked, known)
+    plan_from(asked | {"image": asked.get("image", {}) | {"ami": None}}, known)
 
 
 def test_the_licence_is_planned_in_its_current_version() -> None:

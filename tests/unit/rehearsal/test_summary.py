@@ -18,7 +18,7 @@ OUTPUT = {
     "image": "ami-1",
     "configuration": "0123456789abcdef",
     "license": "missing",
-    "plan": {"accounts": [{"name": "ann", "uid": 20000}, {"name": "ben", "uid": 3001}]},
+    "plan": {"wanted": {"users": {"ann": {"uid": 20000}, "ben": {"uid": 3001}}}},
     "warnings": ["No licence."],
     "endpoints": {"database": "workbench.cluster.example"},
     "list_nodes": (

@@ -11,12 +11,18 @@ from benchwright.settings import settings
 
 
 def publish(cluster: str, bundle: Bundle) -> None:
-    """Store the bundle, then point `current` at it; what is already there is not written again."""
-    prefix, bucket, s3 = f"clusters/{cluster}/configuration", settings().bucket_name, client("s3")
-    if _read(f"{prefix}/current") == bundle.configuration.encode():
-        return
-    s3.put_object(Bucket=bucket, Key=f"{prefix}/{bundle.configuration}.tar.gz", Body=bundle.archive)
-    s3.put_object(Bucket=bucket, Key=f"{prefix}/current", Body=bundle.configuration.encode())
+    """Store the bundle, then point `current` at it; what is there as it shall be is not written again.
+
+    A bundle that was deleted or damaged comes back by this, though `current` names it.
+    """
+    prefix = f"clusters/{cluster}/configuration"
+    _bring(f"{prefix}/{bundle.configuration}.tar.gz", bundle.archive)
+    _bring(f"{prefix}/current", bundle.configuration.encode())
+
+
+def _bring(key: str, content: bytes) -> None:
+    if _read(key) != content:
+        client("s3").put_object(Bucket=settings().bucket_name, Key=key, Body=content)
 
 
 def _read(key: str) -> bytes | None:

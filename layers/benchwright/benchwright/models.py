@@ -228,7 +228,7 @@ class Wanted(Part):
     )
     tags: Annotated[dict[TagKey, TagValue], Field(max_length=40), AfterValidator(_one_case)] = Field(
         default={},
-        description="tags of all that is made: letters, digits and _.:/=+@- ; not aws: or benchwright:",
+        description="tags of all that is made but node disks: letters, digits and _.:/=+@- ; not aws: or benchwright:",
         examples=[{"cost-centre": "4711"}],
     )
 

@@ -57,7 +57,8 @@ class Cluster:
             self.held = True
         if event["action"] == "release":
             self.held = False
-        return {"cluster": "workbench", "proceed": True, "quiet": False, "message": "", "plan": {"image": {}}}
+        quiet = event.get("input", {}) == {"only_if_deployed": True}
+        return {"cluster": "workbench", "proceed": True, "quiet": quiet, "message": "", "plan": {"image": {}}}
 
     def build_image(self, event: dict[str, Any]) -> Any:
         if event["action"] == "retire":
@@ -68,15 +69,15 @@ class Cluster:
         done = self.done(f"DeployStack {event['stack']}")
         nodes = {"AutoScalingGroupName": "group", "DocumentName": "document"}
         outputs = (OUTPUTS if event["stack"] == "foundation" else nodes) if done else {}
-        return {"done": done, "outputs": outputs, "change_set": "c", "refresh": "", "waiting_for": "a stack"}
+        return {"done": done, "outputs": outputs, "change_set": "c", "refresh": "r", "waiting_for": "a stack"}
 
     def configure_nodes(self, event: dict[str, Any]) -> Any:
         if event["action"] == "publish":
             return {"done": True, "configuration": "hash"}
-        return {"done": self.done("ConfigureNodes apply"), "commands": [], "waiting_for": "a node"}
+        return {"done": self.done("ConfigureNodes apply"), "commands": ["command"], "waiting_for": "a node"}
 
     def verify_cluster(self, event: dict[str, Any]) -> Any:
-        return {"done": self.done("VerifyCluster"), "round": 0, "summary": SUMMARY, "waiting_for": "the nodes"}
+        return {"done": self.done("VerifyCluster"), "round": 3, "questions": {"q": 1}, "summary": SUMMARY}
 
     def explain(self, event: dict[str, Any]) -> Any:
         return {"error": event["error"], "subject": "failed", "text": f"{event['step']}: {event['cause']}"}
@@ -123,6 +124,61 @@ def test_steps_are_asked_until_they_are_done(workflow: Workflow) -> None:
     assert report.status == "SUCCEEDED"
     assert cluster.seen["BuildImage build"] == cluster.seen["DeployStack nodes"] == cluster.seen["VerifyCluster"] == 4
     assert report.output["attempts"]["configure_nodes"] == 4
+
+
+def test_each_step_is_told_all_that_it_asks_for_and_what_its_last_look_left(workflow: Workflow) -> None:
+    Cluster(workflow, looks=2)
+    report = workflow.run("deploy", {"only_if_deployed": True})
+    told: dict[str, list[dict[str, Any]]] = {}
+    for name, event in workflow.invocations:  # of the two branches, either may be first
+        told.setdefault(name, []).append(event)
+    execution = {"execution": report.arn}
+    caller = execution | {"cluster": "workbench"}
+    nodes = {"AutoScalingGroupName": "group", "DocumentName": "document"}
+    build = caller | {"action": "build"}
+    foundation = caller | {"stack": "foundation"}
+    deploy = caller | {"stack": "nodes", "ami": "ami-1", "foundation": OUTPUTS}
+    apply = caller | {"action": "apply", "nodes": nodes, "configuration": "hash", "last": False}
+    verify = caller | {"locked": True, "last": False}
+    assert told == {
+        "ResolvePlan": [
+            execution | {"action": "validate", "input": {"only_if_deployed": True}},
+            caller | {"action": "lock", "quiet": True},
+            caller | {"action": "plan", "input": {"only_if_deployed": True}},
+            caller | {"action": "release"},
+        ],
+        "BuildImage": [
+            build | {"build_arn": ""},
+            build | {"build_arn": "b"},
+            caller | {"action": "retire", "ami": "ami-1", "warnings": ["license: missing"]},
+        ],
+        "DeployStack": [
+            foundation | {"change_set": ""},
+            foundation | {"change_set": "c"},
+            deploy | {"change_set": "", "refresh": ""},
+            deploy | {"change_set": "c", "refresh": "r"},
+        ],
+        "CreateDatabase": [
+            caller
+            | {
+                "database": {
+                    "endpoint": "db.example",
+                    "port": 5432,
+                    "master_secret_arn": "arn:master",
+                    "secret_arn": "arn:app",
+                }
+            }
+        ],
+        "ConfigureNodes": [
+            caller | {"action": "publish", "foundation": OUTPUTS},
+            apply | {"commands": []},
+            apply | {"commands": ["command"]},
+        ],
+        "VerifyCluster": [
+            verify | {"attempt": 0},
+            verify | {"attempt": 1, "done": False, "round": 3, "questions": {"q": 1}, "summary": SUMMARY},
+        ],
+    }
 
 
 @pytest.mark.parametrize(
@@ -265,10 +321,17 @@ def test_a_function_of_the_network_that_was_put_to_rest_is_waited_for(
 
 
 @pytest.mark.parametrize(
-    ("step", "error_step"),
-    [("BuildImage", "Build image"), ("DeployStack", "Deploy foundation"), ("ConfigureNodes", "Configure nodes")],
+    ("step", "error_step", "looks"),
+    [
+        ("BuildImage", "Build image", 240),
+        ("DeployStack", "Deploy foundation", 270),
+        ("ConfigureNodes", "Configure nodes", 180),
+        ("VerifyCluster", "Verify cluster", 60),
+    ],
 )
-def test_a_loop_that_never_ends_fails_with_what_it_waited_for(workflow: Workflow, step: str, error_step: str) -> None:
+def test_a_loop_that_never_ends_fails_with_what_it_waited_for(
+    workflow: Workflow, step: str, error_step: str, looks: int
+) -> None:
     cluster = Cluster(workflow)
     original = workflow.functions[step]
 
@@ -283,6 +346,11 @@ def test_a_loop_that_never_ends_fails_with_what_it_waited_for(workflow: Workflow
     assert "what never comes" in report.cause
     assert error_step in report.cause
     assert not cluster.held
+    asked = [event for name, event in workflow.invocations if name == step and event.get("action") != "publish"]
+    assert len(asked) == looks
+    # Those that wait for what nodes say are told of their last chance to name the one that says nothing.
+    told = step in ("ConfigureNodes", "VerifyCluster")
+    assert [event.get("last") for event in asked] == ([False] * (looks - 1) + [True] if told else [None] * looks)
 
 
 @pytest.mark.parametrize("action", ["validate", "lock"])

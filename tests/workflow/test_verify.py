@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from tests.workflow.workflow import Workflow
 
 SUMMARY = {"cluster": "workbench", "verification": {"license": "Activated", "warnings": []}}
@@ -36,8 +38,13 @@ def test_a_cluster_as_recorded_is_verified_without_the_lock(workflow: Workflow) 
     report = workflow.run("verify", {"cluster": "workbench"})
     assert (report.status, report.output) == ("SUCCEEDED", {**SUMMARY, "license": "Activated", "warnings": []})
     assert actions == ["inspect"]
-    assert [event["locked"] for name, event in workflow.invocations if name == "VerifyCluster"] == [False, False]
-    assert workflow.invocations[-1][1]["questions"] == {"q": 1}
+    caller = {"cluster": "workbench", "execution": report.arn}
+    left = {"done": False, "questions": {"q": 1}, "round": 0, "waiting_for": "", "needs_lock": False}
+    assert workflow.invocations == [
+        ("ResolvePlan", {"action": "inspect", "execution": report.arn, "input": {"cluster": "workbench"}}),
+        ("VerifyCluster", {**caller, "attempt": 0, "locked": False, "last": False}),
+        ("VerifyCluster", {**caller, **left, "attempt": 1, "locked": False, "last": False}),
+    ]
 
 
 def test_a_remedy_is_applied_under_the_lock_which_is_given_back(workflow: Workflow) -> None:
@@ -49,8 +56,37 @@ def test_a_remedy_is_applied_under_the_lock_which_is_given_back(workflow: Workfl
         return {"done": False, "needs_lock": True, "round": 1, "waiting_for": "the lock"}
 
     workflow.functions["VerifyCluster"] = verify
-    assert workflow.run("verify", {}).status == "SUCCEEDED"
+    report = workflow.run("verify", {})
+    assert (report.status, actions) == ("SUCCEEDED", ["inspect", "lock", "release"])
+    caller = {"cluster": "workbench", "execution": report.arn}
+    assert workflow.invocations[1:] == [
+        ("VerifyCluster", {**caller, "attempt": 0, "locked": False, "last": False}),
+        ("ResolvePlan", {**caller, "action": "lock", "quiet": True}),
+        ("VerifyCluster", {**caller, "attempt": 1, "round": 1, "locked": True, "last": False}),
+        ("ResolvePlan", {**caller, "action": "release"}),
+    ]
+
+
+@pytest.mark.parametrize("ends", ["raised", "at its last look"])
+def test_a_failure_under_the_lock_gives_it_back(workflow: Workflow, ends: str) -> None:
+    actions = answer(workflow)
+
+    def verify(event: dict[str, Any]) -> Any:
+        if event["locked"] and ends == "raised":
+            raise VerificationFailed("rows: node 3 cannot be deleted")
+        return {"done": False, "needs_lock": not event["locked"], "round": 1, "waiting_for": "rows: node 3"}
+
+    workflow.functions["VerifyCluster"] = verify
+    report = workflow.run("verify", {})
+    error = {"raised": "VerificationFailed", "at its last look": "DeadlineExceeded"}[ends]
+    assert (report.status, report.error) == ("FAILED", error)
+    assert "rows: node 3" in report.cause
     assert actions == ["inspect", "lock", "release"]
+    caller = {"cluster": "workbench", "execution": report.arn}
+    (explained,) = [event for name, event in workflow.invocations if name == "ExplainFailure"]
+    assert (explained["step"], explained["error"]) == ("Verify cluster", error)
+    assert workflow.invocations[-1] == ("ResolvePlan", {**caller, "action": "release"})
+    assert len(workflow.published) == 1
 
 
 def test_a_remedy_waits_for_no_deployment(workflow: Workflow) -> None:

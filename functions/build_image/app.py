@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import BaseModel
 
 from benchwright import image_retirement
@@ -11,7 +12,7 @@ from benchwright.errors import ImageBuildFailed
 from benchwright.image_builder import decide, describe_failure, existing_images, find_builds, start_build, usable_builds
 from benchwright.image_recipe import load_recipe
 from benchwright.models import Plan
-from benchwright.observability import StepEvent, step
+from benchwright.observability import StepEvent, logger, step
 from benchwright.record import confirm_lock, plan_of, read_all, save_image
 from benchwright.settings import settings
 
@@ -44,7 +45,7 @@ def handler(event: Event) -> Result:
     """Look at the image and do the next thing."""
     plan = plan_of(confirm_lock(event.cluster, event.execution), event.cluster)
     if event.action == "retire":
-        return _retire(event, plan)
+        return _retire(event)
     if plan.image.ami:
         return _bring(event, plan.image.ami)
     recipe = load_recipe(settings().application, plan)
@@ -76,10 +77,14 @@ def _bring(event: Event, ami: str) -> Result:
     return Result(done=True, ami=ami)
 
 
-def _retire(event: Event, plan: Plan) -> Result:
-    used = image_retirement.used_images((record.ami for record in read_all().values()), settings().application)
-    candidates = image_retirement.find_candidates(f"{settings().application}-{event.cluster}")
-    old = image_retirement.decide(candidates, used, event.ami)
+def _retire(event: Event) -> Result:
+    """Retire what may go; the deployment is verified, so that whatever stands in the way is a warning."""
+    try:
+        old = _old_images(event)
+    except (ClientError, BotoCoreError) as error:
+        logger.warning("old images not found", reason=str(error))
+        left = f"Which old images may go could not be found out: {error}. The next deployment tries again."
+        return Result(done=True, ami=event.ami, warnings=[*event.warnings, left])
     outcomes = [(candidate.ami, image_retirement.retire(candidate)) for candidate in old]
     return Result(
         done=True,
@@ -87,6 +92,12 @@ def _retire(event: Event, plan: Plan) -> Result:
         retired=[ami for ami, warning in outcomes if not warning],
         warnings=[*event.warnings, *(warning for _, warning in outcomes if warning)],
     )
+
+
+def _old_images(event: Event) -> list[image_retirement.Candidate]:
+    used = image_retirement.used_images((record.ami for record in read_all().values()), settings().application)
+    candidates = image_retirement.find_candidates(f"{settings().application}-{event.cluster}")
+    return image_retirement.decide(candidates, used, event.ami)
 
 
 def _tags(plan: Plan) -> dict[str, str]:

@@ -38,6 +38,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for name, value in ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(observability, "_clients", {})
+    monkeypatch.setattr(observability.metrics.provider, "namespace", "Benchwright")
     settings.cache_clear()
     yield
     settings.cache_clear()

@@ -23,6 +23,11 @@ ENVIRONMENT = {
     "PRIVATE_SUBNET_IDS": "subnet-1,subnet-2",
     "DATABASE_CLIENT_SECURITY_GROUP_ID": "sg-1",
     "NODE_LOG_GROUP": "/wb/nodes",
+    "PARENT_IMAGE": "/aws/service/canonical/ubuntu",
+    "DEFAULT_WORKBENCH_VERSION": "2026.07.1+147.pro6",
+    "DEFAULT_R_VERSIONS": "4.5.1",
+    "DEFAULT_PYTHON_VERSIONS": "3.13.1",
+    "DEFAULT_INSTANCE_TYPE": "m6i.xlarge",
 }
 
 

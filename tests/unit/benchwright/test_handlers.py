@@ -1,0 +1,294 @@
+"""Every step that changes something: what it writes while its execution holds the cluster, and that else it writes
+nothing.
+"""
+
+import contextlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from types import MappingProxyType, SimpleNamespace
+from typing import Any
+
+import pytest
+
+from benchwright import cluster_stacks, database, image_recipe
+from benchwright.errors import ImageBuildFailed, LockLost, NodesNotReady
+from benchwright.settings import settings
+from benchwright.stacks import Desired, Stack
+from tests.unit.benchwright.conversation import Answer, Conversation, refusal
+from tests.unit.benchwright.steps import EXECUTION, OTHER, ROOT, app, handle, record
+from tests.unit.benchwright.test_verification import a_plan
+
+ACCOUNT = "eu-west-1:123456789012"
+BUILD = f"arn:aws:imagebuilder:{ACCOUNT}:image/wb-blue/1.0.0/1"
+SECRET = f"arn:aws:secretsmanager:{ACCOUNT}:secret:wb/blue/"
+AMI = "ami-0123456789abcdef0"
+NODE = "i-0123456789abcdef0"
+FOUNDATION = {
+    "DatabaseEndpoint": "db",
+    "DatabasePort": "5432",
+    "DatabaseSecretArn": f"{SECRET}database",
+    "SecureCookieKeySecretArn": f"{SECRET}secure-cookie-key",
+    "NodeSecurityGroupId": "sg-2",
+    "NodeInstanceProfileArn": f"arn:aws:iam::{ACCOUNT}:instance-profile/wb/blue",
+    "FileSystemId": "fs-1",
+    "HomeAccessPointId": "fsap-1",
+    "SharedStorageAccessPointId": "fsap-2",
+}
+NODES = {
+    "AutoScalingGroupName": "wb-blue-nodes-group",
+    "DocumentName": "wb-blue-configure",
+    "LaunchTemplateVersion": "2",
+}
+READY = {"Status": "CREATE_COMPLETE", "ExecutionStatus": "AVAILABLE"}
+LACKS_CHANGES = {"Status": "FAILED", "StatusReason": "The submitted information didn't contain changes."}
+
+
+@dataclass
+class Case:
+    """A step in a situation in which it changes something. writes: the calls that do, in order."""
+
+    function: str
+    event: dict[str, Any]
+    answers: Callable[[], dict[str, Answer]]
+    writes: list[str]
+    wanted: dict[str, Any] = field(default_factory=dict)
+
+
+def builds(*summaries: Mapping[str, Any]) -> dict[str, Answer]:
+    return {
+        "ListImageBuildVersions": {"imageSummaryList": list(summaries)},
+        "DescribeImages": {"Images": [{"ImageId": AMI}]},
+        "GetImageRecipe": {},
+        "CreateImage": {"imageBuildVersionArn": BUILD},
+    }
+
+
+def built(ami: str, created: str = "") -> dict[str, Any]:
+    return {
+        "arn": BUILD,
+        "state": {"status": "AVAILABLE"},
+        "outputResources": {"amis": [{"region": "eu-west-1", "image": ami}]},
+        "dateCreated": created,
+    }
+
+
+def retirement() -> dict[str, Answer]:
+    return {
+        **builds(built("ami-1", "2026-01"), built("ami-2", "2026-02"), built(AMI, "2026-03")),
+        "Scan": {"Items": []},
+        "DescribeInstances": {"Reservations": []},
+        "DescribeLaunchTemplateVersions": {"LaunchTemplateVersions": []},
+        "ListImages": {"imageVersionList": [{"name": "wb-blue", "arn": BUILD.rpartition("/")[0]}]},
+        "DeregisterImage": {},
+        "DeleteImage": {},
+    }
+
+
+def stack(
+    status: str,
+    desired: Desired | None = None,
+    change_set: Mapping[str, Any] = READY,
+    outputs: Mapping[str, str] = MappingProxyType({}),
+) -> dict[str, Answer]:
+    """A stack as `desired`, or with nothing of it, and its change set."""
+    parameters, tags = (desired.parameters, desired.tags) if desired else ({}, {})
+    found = {
+        "StackName": "wb-blue",
+        "StackId": "arn:stack",
+        "StackStatus": status,
+        "Parameters": [{"ParameterKey": key, "ParameterValue": text} for key, text in parameters.items()],
+        "Tags": [{"Key": key, "Value": text} for key, text in tags.items()],
+        "Outputs": [{"OutputKey": key, "OutputValue": text} for key, text in outputs.items()],
+    }
+    return {
+        "DescribeStacks": {"Stacks": [found]},
+        "GetTemplate": {"TemplateBody": desired.template if desired else ""},
+        "DescribeStackEvents": {"StackEvents": []},
+        "DescribeChangeSet": change_set,
+        "CreateChangeSet": {},
+        "ExecuteChangeSet": {},
+        "DeleteChangeSet": {},
+        "DeleteStack": {},
+        "UpdateTerminationProtection": {},
+        "SuspendProcesses": {},
+    }
+
+
+def foundation() -> Desired:
+    """What the foundation of the cluster shall be in the end."""
+    return cluster_stacks.foundation(settings(), a_plan({"cluster": "blue"}), Stack("CREATE_COMPLETE"))
+
+
+def nodes() -> Desired:
+    return cluster_stacks.nodes(settings(), a_plan({"cluster": "blue"}), AMI, FOUNDATION)
+
+
+def group(*versions: str) -> dict[str, Answer]:
+    """A group of nodes in service, by the version of their launch template."""
+    instances = [
+        {
+            "InstanceId": f"{NODE[:-1]}{number}",
+            "LifecycleState": "InService",
+            "LaunchTemplate": {"Version": version},
+        }
+        for number, version in enumerate(versions)
+    ]
+    return {
+        "DescribeAutoScalingGroups": {"AutoScalingGroups": [{"Instances": instances}]},
+        "DescribeInstanceRefreshes": {"InstanceRefreshes": []},
+        "StartInstanceRefresh": {"InstanceRefreshId": "refresh"},
+        "SetInstanceHealth": {},
+        "GetConsoleOutput": {},
+    }
+
+
+def agents(*statuses: str) -> dict[str, Answer]:
+    known = [{"InstanceId": f"{NODE[:-1]}{number}", "PingStatus": status} for number, status in enumerate(statuses)]
+    return {
+        "DescribeInstanceInformation": {"InstanceInformationList": known},
+        "ListCommands": {"Commands": []},
+        "SendCommand": {"Command": {"CommandId": "command"}},
+    }
+
+
+def bucket() -> dict[str, Answer]:
+    def secret(asked: Mapping[str, Any]) -> Mapping[str, Any]:
+        return {"ARN": asked["SecretId"], "VersionIdsToStages": {"v1": ["AWSCURRENT"]}}
+
+    return {"DescribeSecret": secret, "GetObject": refusal("NoSuchKey"), "PutObject": {}}
+
+
+CASES = {
+    "a build is begun": Case("build_image", {}, builds, ["CreateImage"]),
+    "a built image is recorded": Case("build_image", {}, lambda: builds(built(AMI)), ["UpdateItem"]),
+    "a brought image is recorded": Case("build_image", {}, builds, ["UpdateItem"], {"image": {"ami": AMI}}),
+    "an old image is retired": Case(
+        "build_image", {"action": "retire", "ami": AMI}, retirement, ["DeregisterImage", "DeleteImage"]
+    ),
+    "a stack is begun": Case(
+        "deploy_stack",
+        {"stack": "foundation"},
+        lambda: stack("DELETE_COMPLETE", change_set=refusal("ChangeSetNotFound")),
+        ["CreateChangeSet"],
+    ),
+    "a change set is executed": Case(
+        "deploy_stack", {"stack": "foundation"}, lambda: stack("REVIEW_IN_PROGRESS"), ["ExecuteChangeSet"]
+    ),
+    "a change set without changes is discarded": Case(
+        "deploy_stack",
+        {"stack": "foundation"},
+        lambda: stack("UPDATE_COMPLETE", change_set=LACKS_CHANGES),
+        ["DeleteChangeSet", "UpdateTerminationProtection"],
+    ),
+    "a stack that never came to be is removed": Case(
+        "deploy_stack", {"stack": "foundation"}, lambda: stack("ROLLBACK_COMPLETE"), ["DeleteStack"]
+    ),
+    "a stack is protected": Case(
+        "deploy_stack",
+        {"stack": "foundation"},
+        lambda: stack("UPDATE_COMPLETE", foundation()),
+        ["UpdateTerminationProtection"],
+    ),
+    "nodes are replaced": Case(
+        "deploy_stack",
+        {"stack": "nodes", "ami": AMI, "foundation": FOUNDATION},
+        lambda: {**stack("UPDATE_COMPLETE", nodes(), outputs=NODES), **group("1", "2")},
+        ["SuspendProcesses", "StartInstanceRefresh"],
+    ),
+    "the database is made": Case(
+        "create_database",
+        {"database": {"endpoint": "db", "port": 5432, "master_secret_arn": "arn:m", "secret_arn": "arn:s"}},
+        lambda: {"GetSecretValue": {"SecretString": '{"username": "rstudio", "password": "secret"}'}},
+        ["CREATE ROLE"],
+    ),
+    "a configuration is published": Case(
+        "configure_nodes",
+        {"action": "publish", "foundation": FOUNDATION},
+        bucket,
+        ["PutObject", "PutObject", "UpdateItem"],
+    ),
+    "a node is configured": Case(
+        "configure_nodes",
+        {"action": "apply", "nodes": NODES, "configuration": "hash"},
+        lambda: {**group("2", "2"), **agents("Online", "Online")},
+        ["SendCommand"],
+    ),
+    "a node that never registered is replaced": Case(
+        "configure_nodes",
+        {"action": "apply", "nodes": NODES, "configuration": "hash", "last": True},
+        lambda: {**group("2", "2"), **agents("Online")},
+        ["SetInstanceHealth"],
+    ),
+    "the nodes are asked, and a stale row is deleted": Case(
+        "verify_cluster",
+        {"stale": [7]},
+        lambda: {**stack("UPDATE_COMPLETE", outputs=NODES), **group("2", "2"), **agents("Online", "Online")},
+        ["SendCommand", "SendCommand"],
+    ),
+    "a plan is recorded": Case(
+        "resolve_plan",
+        {"action": "plan", "input": {"cluster": "blue"}},
+        lambda: {"GetParameter": {"Parameter": {"Value": AMI}}},
+        ["UpdateItem"],
+    ),
+}
+
+
+@pytest.fixture
+def steps(aws: Conversation, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the layers hold lies in this repository; a server of Postgres is one more that can be written to."""
+
+    def ensure(_server: database.Server, application: database.Credentials, _master: Any) -> Any:
+        aws.calls.append(("CREATE ROLE", {"name": application.username}))
+        return SimpleNamespace(_asdict=lambda: {"role": "created", "database": "created", "server_version": "17"})
+
+    for name in ("foundation", "nodes"):
+        monkeypatch.setattr(cluster_stacks, name, partial(getattr(cluster_stacks, name), directory=ROOT / "infra"))
+    monkeypatch.setattr(app("build_image"), "load_recipe", partial(image_recipe.load_recipe, directory=ROOT / "image"))
+    monkeypatch.setattr(app("create_database"), "ensure", ensure)
+
+
+@pytest.mark.usefixtures("steps")
+@pytest.mark.parametrize("case", CASES.values(), ids=list(CASES))
+def test_a_step_writes_while_its_execution_holds_the_cluster(aws: Conversation, case: Case) -> None:
+    aws.answers = {**case.answers(), "GetItem": record(**case.wanted), "UpdateItem": {}}
+    with contextlib.suppress(NodesNotReady):  # what a last look ends with
+        handle(case.function, **case.event)
+    assert [operation for operation, _ in aws.writes] == case.writes
+
+
+@pytest.mark.usefixtures("steps")
+@pytest.mark.parametrize("case", CASES.values(), ids=list(CASES))
+def test_a_step_writes_nothing_while_another_execution_holds_the_cluster(aws: Conversation, case: Case) -> None:
+    aws.answers = {**case.answers(), "GetItem": record(OTHER, **case.wanted), "UpdateItem": {}}
+    with pytest.raises(LockLost, match=f"^The cluster blue is locked by {OTHER}, not by this execution "):
+        handle(case.function, **case.event)
+    assert aws.writes == []
+
+
+@pytest.mark.usefixtures("steps")
+@pytest.mark.parametrize(("locked", "rows"), [(True, "7 8"), (False, "")])
+def test_stale_rows_are_deleted_by_who_holds_the_cluster_alone(aws: Conversation, locked: bool, rows: str) -> None:
+    answers = CASES["the nodes are asked, and a stale row is deleted"].answers()
+    aws.answers = {**answers, "GetItem": record(EXECUTION if locked else OTHER)}
+    handle("verify_cluster", stale=[7, 8], locked=locked)
+    sent = [asked["Parameters"] for asked in aws.asked("SendCommand")]
+    assert sent == [
+        {"Mode": ["report"], "ExecutionTimeout": ["120"]},
+        {"Mode": ["cluster"], "StaleNodes": [rows], "ExecutionTimeout": ["120"]},
+    ]
+
+
+@pytest.mark.usefixtures("steps")
+def test_an_image_that_does_not_exist_is_never_recorded(aws: Conversation) -> None:
+    aws.answers = {"GetItem": record(image={"ami": AMI}), "DescribeImages": {"Images": []}, "UpdateItem": {}}
+    with pytest.raises(ImageBuildFailed) as caught:
+        handle("build_image")
+    assert str(caught.value) == (
+        f"The AMI {AMI} of image.ami does not exist in this account and region, or is not available. "
+        'Give another id, or {"image": {"ami": null}} to build one.'
+    )
+    assert aws.writes == []
+    available = [{"Name": "image-id", "Values": [AMI]}, {"Name": "state", "Values": ["available"]}]
+    assert aws.asked("DescribeImages") == [{"Filters": available}]

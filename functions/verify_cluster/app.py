@@ -48,6 +48,7 @@ def handler(event: Event) -> Result:
     nodes = cluster_check.node_outputs(plan)
     group = node_group.describe_nodes(nodes["AutoScalingGroupName"])
     instances = [node.instance for node in group if node.state == "InService"]
+    others = [node.instance for node in group if node.state != "InService"]
     if event.questions is None:
         return _ask(event, nodes["DocumentName"], instances)
     silent = cluster_check.unanswered(event.questions)
@@ -55,7 +56,7 @@ def handler(event: Event) -> Result:
         waiting_for = f"Run Command: {', '.join(silent[:5])} to report"
         return Result(done=False, waiting_for=waiting_for, round=event.round, questions=event.questions)
     try:
-        cluster = cluster_check.judge(plan, record, instances, event.questions)
+        cluster = cluster_check.judge(plan, record, instances, event.questions, others)
     except UnreadableListing as error:  # a node that is just starting prints no table yet
         if event.last:
             asked = event.questions.listing.instances[0]

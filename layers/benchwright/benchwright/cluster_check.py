@@ -105,8 +105,13 @@ def unanswered(questions: Questions) -> list[str]:
     return sorted({answer.instance for answer in answers if answer.status not in run_command.ENDED})
 
 
-def judge(plan: Plan, record: Record, instances: Sequence[str], questions: Questions) -> Cluster:
-    """Put the answers together and verify them; raises UnreadableListing where Workbench printed an unknown form."""
+def judge(
+    plan: Plan, record: Record, instances: Sequence[str], questions: Questions, others: Sequence[str] = ()
+) -> Cluster:
+    """Put the answers together and verify them; raises UnreadableListing where Workbench printed an unknown form.
+
+    others: instances of the group that are not in service, or no longer. What is theirs is not stale.
+    """
     answers = run_command.invocations(questions.reports)
     reports = {
         answer.instance: report
@@ -117,7 +122,8 @@ def judge(plan: Plan, record: Record, instances: Sequence[str], questions: Quest
     addresses, images = addresses_and_images(instances)
     listed, balanced = _listing(questions.listing)
     known = {instance: report for instance, report in reports.items() if instance in addresses}
-    observed = Observed(addresses, images, known, listed, balanced)
+    coming_or_leaving = frozenset(addresses_and_images(others)[0].values())
+    observed = Observed(addresses, images, known, listed, balanced, coming_or_leaving)
     rows = {node.ipv4: node for node in listed}
     sessions = {node.ipv4: node.sessions for node in balanced}
     found = outputs(settings().stack_name(plan.cluster, "foundation"))

@@ -72,13 +72,16 @@ class Verification(BaseModel):
 
 @dataclass(frozen=True)
 class Observed:
-    """What was seen of a cluster. in_service: address by instance id; images: AMI by instance id."""
+    """What was seen of a cluster. in_service: address by instance id; images: AMI by instance id; coming_or_leaving:
+    addresses of instances that are not in service yet, or no longer.
+    """
 
     in_service: Mapping[str, str]
     images: Mapping[str, str]
     reports: Mapping[str, NodeReport]
     listed: Sequence[ListedNode]
     balanced: Sequence[BalancedNode]
+    coming_or_leaving: frozenset[str] = frozenset()
 
 
 def verify(plan: Plan, ami: str, configuration: str, observed: Observed) -> Verification:
@@ -89,7 +92,8 @@ def verify(plan: Plan, ami: str, configuration: str, observed: Observed) -> Veri
     rows = Counter(node.ipv4 for node in observed.listed)
     online = Counter(node.ipv4 for node in observed.listed if node.status == "Online")
     # A row is stale only if no instance has its address and Workbench itself does not call it Online.
-    stale = sorted(node.id for node in observed.listed if node.ipv4 not in addresses and node.status != "Online")
+    living = addresses | observed.coming_or_leaving
+    stale = sorted(node.id for node in observed.listed if node.ipv4 not in living and node.status != "Online")
     doubled = sorted(address for address, count in rows.items() if count > 1 and address in addresses)
     names = {address: f"{instance} ({address})" for instance, address in observed.in_service.items()}
     not_online = {

@@ -152,6 +152,12 @@ def test_only_rows_that_nobody_owns_and_nobody_calls_online_are_stale() -> None:
     assert verify(PLAN, "ami-1", "hash", observed(listed=listed)).stale == [4]
 
 
+def test_the_row_of_a_node_that_is_just_coming_is_not_stale() -> None:
+    listed = [row(1, "10.0.0.1"), row(2, "10.0.0.2"), row(3, "10.0.0.9", "Starting"), row(4, "10.0.0.8", "Offline")]
+    found = verify(PLAN, "ami-1", "hash", observed(listed=listed, coming_or_leaving=frozenset(["10.0.0.9"])))
+    assert found.stale == [4]
+
+
 def test_a_report_is_the_last_line_that_is_one() -> None:
     output = 'noise\n{"broken\n{"instance": "i-1", "license": "missing"}\nfailed to run commands: exit status 1'
     assert read_report(output) == NodeReport(instance="i-1", license="missing")

@@ -28,6 +28,15 @@ NAMES = {
     "AutoScalingGroup": "benchwright-workbench-nodes-group",
     "NodeLogGroup": "/benchwright/nodes",
 }
+START_SESSION = """#!/bin/bash
+set -euo pipefail
+launcher=$(systemctl show -p MainPID --value rstudio-launcher)
+invocation=$(tr '\\0' '\\n' </proc/$launcher/environ | grep ^INVOCATION_ID=)
+env "$invocation" HOME=/efs/home/{user} setpriv --reuid={user} --regid={user} --init-groups \\
+  setsid /usr/lib/rstudio-server/bin/rsession >/dev/null 2>&1 &
+until grep -qx rsession /proc/$!/comm; do sleep 0.01; done
+echo $!
+"""
 ROOT_ACCESS = frozenset({"ClientMount", "ClientWrite", "ClientRootAccess"})
 
 
@@ -108,6 +117,12 @@ class Cluster:
         done = self.run(node, "apply")
         assert done.returncode == 1, done.stdout
         return str(report(done)["error"])
+
+    def start_session(self, node: Host, user: str) -> int:
+        """A session of `user`, a child of the launcher as sessions are; gives its process id on the node."""
+        done = node.run(START_SESSION.format(user=user), timeout=10)
+        assert done.returncode == 0, done.stderr
+        return int(done.stdout)
 
     def statuses(self) -> list[tuple[str, str]]:
         """IPv4 and status of each row, from the database itself."""

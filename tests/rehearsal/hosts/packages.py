@@ -159,6 +159,7 @@ def workbench(version: str) -> Package:
         {
             "usr/lib/rstudio-server/VERSION": File(f"{version}\n"),
             "usr/lib/rstudio-server/bin/rserver": program("rserver"),
+            "usr/lib/rstudio-server/bin/rsession": script(RSESSION),
             "usr/lib/rstudio-server/bin/rstudio-launcher": program("rstudio_launcher"),
             "usr/lib/rstudio-server/bin/quarto/bin/quarto": script('[ "$1" = --version ] && echo 1.8.25\n'),
             "usr/sbin/rstudio-server": program("rstudio_server"),
@@ -219,6 +220,17 @@ CARGO = """compgen -G "${RUSTUP_HOME:-$HOME/.rustup}/toolchains/*" >/dev/null ||
   exit 1
 }
 echo "cargo 1.91.1"
+"""
+RSESSION = """# Told to suspend, a session takes its time to write what it has in memory into its user's home, and ends.
+suspend() {
+  kill $!
+  sleep 1
+  mkdir -p "$HOME/.local/share/rstudio/sessions/active/session-$$/suspended-session-data"
+  exit
+}
+trap suspend USR1 USR2
+sleep infinity &
+wait
 """
 SERVER_UNIT = """[Unit]
 Description=Posit Workbench

@@ -167,10 +167,18 @@ def encrypt_password(_: list[str]) -> int:
     return 0
 
 
+def suspend_all(_: list[str]) -> int:
+    return _tell_sessions(signal.SIGUSR1)
+
+
 def force_suspend_all(_: list[str]) -> int:
-    for process, _user, name in state.sessions():
-        if name == "rsession":
-            os.kill(process, signal.SIGTERM)
+    return _tell_sessions(signal.SIGUSR2)
+
+
+def _tell_sessions(number: signal.Signals) -> int:
+    """Only a signal, as `killall` sends it: the command does not wait until a session has suspended itself."""
+    for process, _user, _name in state.sessions():
+        os.kill(process, number)
     return 0
 
 
@@ -243,7 +251,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "start": start,
     "status": status,
     "stop": stop,
-    "suspend-all": force_suspend_all,
+    "suspend-all": suspend_all,
     "test-config": test_config,
     "verify-installation": verify_installation,
     "version": version,

@@ -27,7 +27,7 @@ def sessions() -> list[tuple[int, str, str]]:
     found = []
     for entry in sorted(Path("/proc").glob("[0-9]*"), key=lambda path: int(path.name)):
         with contextlib.suppress(OSError, KeyError):
-            name = Path((entry / "cmdline").read_bytes().split(b"\0")[0].decode()).name
+            name = (entry / "comm").read_text().strip()
             if name in {"rsession", "rworkspaces"}:
                 found.append((int(entry.name), pwd.getpwuid(entry.stat().st_uid).pw_name, name))
     return found

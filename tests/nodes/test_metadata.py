@@ -15,6 +15,7 @@ for path in "$@"; do
   curl -fsS --max-time 5 -H "X-aws-ec2-metadata-token: $token" "http://169.254.169.254/latest/$path"; echo
 done
 """
+USERS_OF_AN_IMAGE = ("root", "ec2-instance-connect", "nobody", "ubuntu", "rstudio-server")
 STATUS = "curl -s -o /dev/null -w '%{http_code}' --max-time 5"
 
 
@@ -70,15 +71,18 @@ def test_a_token_of_one_instance_is_none_of_another(world: World, host: Host) ->
         other.stop()
 
 
-def test_the_guard_of_the_image_lets_only_root_through(world: World, image: Path) -> None:
+def test_the_guard_of_the_image_lets_root_and_instance_connect_through_and_nobody_else(
+    world: World, image: Path
+) -> None:
     host = world.boot(204, image=image)
     try:
         put = "curl -s -o /dev/null --max-time 2 -X PUT -H 'X-aws-ec2-metadata-token-ttl-seconds: 60' http://169.254.169.254/latest/api/token"
         assert (
             host.run(put, timeout=10, user="nobody").returncode == 0
         )  # without the guard everybody would own the node's role
+        host.run("useradd --system ec2-instance-connect", timeout=10)  # as Ubuntu's images have it, and Benchwright's
         host.run_boot()
-        assert host.run(put, timeout=10, user="nobody").returncode == 7
-        assert host.run(put, timeout=10).returncode == 0
+        reached = {user: host.run(put, timeout=10, user=user).returncode for user in USERS_OF_AN_IMAGE}
+        assert reached == {"root": 0, "ec2-instance-connect": 0, "nobody": 7, "ubuntu": 7, "rstudio-server": 7}
     finally:
         host.stop()

@@ -2,11 +2,29 @@
 is wrong.
 """
 
-import time
+import math
+from concurrent.futures import ThreadPoolExecutor
 
 from benchwright.models import Account
-from tests.nodes.cluster import PASSWORD, SHARED_POINT, Cluster, report
+from tests.nodes import templates
+from tests.nodes.cluster import KEY, NAMES, PASSWORD, Cluster, report
 from tests.nodes.conftest import WORKBENCH
+from tests.rehearsal import secrets
+from tests.rehearsal.clock import Clock
+from tests.rehearsal.hosts.host import Host
+
+STATE_OF_THE_NODE = """#!/bin/bash
+find /etc/rstudio /var/lib/benchwright /var/lib/rstudio-server -type f 2>/dev/null | sort | xargs sha256sum
+getent passwd; systemctl is-active rstudio-server rstudio-launcher
+"""
+EXPIRES = 7
+"""Of a line of /etc/shadow, the day since 1970 from which nobody logs in to the account, by key as little as by
+password; empty for never.
+"""
+
+
+def shadow(node: Host, name: str) -> list[str]:
+    return node.run(f"getent shadow {name}", timeout=5).stdout.strip().split(":")
 
 
 def test_two_nodes_form_a_cluster_and_a_second_run_changes_nothing(cluster: Cluster) -> None:
@@ -79,12 +97,18 @@ def test_users_have_one_uid_a_home_of_their_own_and_a_password_and_are_locked_wh
         )
         assert "anna:$" in node.run("getent shadow anna", timeout=5).stdout
     nodes[0].run("echo kept >/efs/home/anna/work", timeout=5)
+    password = shadow(nodes[0], "anna")[1]
 
     cluster.publish(accounts=[Account(name="bob", uid=5002, gid=5002)], locked=["anna"])
     for node in nodes:
         assert cluster.apply(node)["users"]["count"] == 1
-        assert "anna:!" in node.run("getent shadow anna", timeout=5).stdout
+        assert (shadow(node, "anna")[1][0], shadow(node, "anna")[EXPIRES]) == ("!", "1")
+        assert shadow(node, "bob")[EXPIRES] == ""
     assert nodes[1].run("cat /efs/home/anna/work", timeout=5).stdout == "kept\n"
+
+    cluster.publish(accounts=[anna, Account(name="bob", uid=5002, gid=5002)])
+    assert cluster.apply(nodes[0])["users"] == told[0]
+    assert (shadow(nodes[0], "anna")[1], shadow(nodes[0], "anna")[EXPIRES]) == (password, "")
 
 
 def test_a_file_that_somebody_changed_is_put_right(cluster: Cluster) -> None:
@@ -134,12 +158,87 @@ def test_without_root_access_to_the_file_system_a_home_cannot_be_made(cluster: C
 
 
 def test_without_permission_to_mount_nothing_is_configured(cluster: Cluster) -> None:
-    cluster.actions = frozenset()
+    cluster.publish(accounts=[Account(name="anna", uid=5001, gid=5001)])
+    node = cluster.add_node()
+    before = node.run(STATE_OF_THE_NODE, timeout=10).stdout
+    node.run("umount /efs/home; sed -i 's/\"ClientMount\", //' /opt/rehearsal/host/instance.json", timeout=5)
+    clock = Clock(math.inf)
+    with clock.busy():
+        script = templates.node_script(NAMES)
+        done = node.run(script, environment={"SSM_Mode": "apply", "SSM_StaleNodes": ""}, timeout=900, clock=clock)
+    assert done.returncode == 1
+    assert report(done)["error"] == (
+        "/efs/home cannot be mounted: fs-0123456789abcdef0:/ at /efs/home: mount.nfs4: access denied by server while "
+        "mounting 127.0.0.1:/. Check /etc/fstab, the mount targets, their security group and the file system's policy."
+    )
+    assert node.run(STATE_OF_THE_NODE, timeout=10).stdout == before
+    assert node.run("ls -A /efs/home; getent passwd anna", timeout=5).stdout == ""
+
+
+def test_another_version_of_workbench_than_the_cluster_s_is_refused_before_anything_changes(cluster: Cluster) -> None:
+    cluster.publish(accounts=[Account(name="anna", uid=5001, gid=5001)])
+    node = cluster.add_node()
+    node.run("echo 2025.09.1+401.pro7 >/usr/lib/rstudio-server/VERSION", timeout=5)
+    before = node.run(STATE_OF_THE_NODE, timeout=10).stdout
+    assert "/etc/rstudio/rserver.conf" in before
+    assert cluster.fail_to_apply(node) == (
+        f"This node has Workbench 2025.09.1+401.pro7, but the cluster is to run {WORKBENCH}. If somebody installed it "
+        "here, replace the node. If it came with an image of yours, set workbench.version to 2025.09.1+401.pro7 or use "
+        f"an image with {WORKBENCH}."
+    )
+    assert node.run(STATE_OF_THE_NODE, timeout=10).stdout == before
+
+
+def test_what_was_not_verified_is_not_taken_for_verified_by_the_next_run(cluster: Cluster) -> None:
     cluster.publish()
-    node = cluster.world.boot(30, image=cluster.image)
-    cluster.nodes.append(node)
-    mount = node.run(f"mount -t efs -o tls,iam,accesspoint={SHARED_POINT} fs-0123456789abcdef0:/ /efs/home", timeout=10)
-    assert (mount.returncode, "Failed to resolve" in mount.stderr) == (1, True)
+    node = cluster.add_node()
+    cluster.apply(node)
+    node.run("mkdir /run/rehearsal-faults && touch /run/rehearsal-faults/verify-installation", timeout=5)
+    cluster.publish(config={"auth-timeout-minutes": "45"})
+    first = cluster.fail_to_apply(node)
+    assert first.startswith(
+        "rstudio-server verify-installation failed. The last line was: ERROR system error 2 (No such file or directory)"
+    )
+    assert cluster.fail_to_apply(node) == first
+    assert cluster.statuses() == []
+    node.run("rm /run/rehearsal-faults/verify-installation", timeout=5)
+    told = cluster.apply(node)
+    assert (told["changed"], told["restarted"], told["health"]) == ([], True, "ok")
+    assert cluster.statuses() == [("10.0.1.10", "Online")]
+
+
+def test_of_two_runs_at_the_same_time_one_waits_for_the_other(cluster: Cluster) -> None:
+    cluster.publish()
+    node = cluster.add_node()
+    with ThreadPoolExecutor(2) as pool:
+        told = list(pool.map(lambda _: cluster.apply(node), range(2)))
+    first, second = sorted(told, key=lambda one: not one["changed"])
+    assert "etc/rstudio/rserver.conf" in first["changed"]
+    assert (second["changed"], second["restarted"], second["health"]) == ([], False, "ok")
+    steps = node.run("grep -E '^(--- |done$)' /var/log/benchwright/configure.log", timeout=5).stdout.splitlines()
+    begun, begun_again = (number for number, step in enumerate(steps) if step == "--- look for room on the disk")
+    assert begun < steps.index("done") < begun_again
+
+
+def test_no_secret_stands_in_a_log_of_the_node_or_in_what_the_script_prints(cluster: Cluster) -> None:
+    licence = "-- licence of the tests --\nits first line of forty characters or so\n"
+    words = {"password of anna": "a password of anna's, 'quoted'", "licence": licence, "key": KEY, "database": PASSWORD}
+    arn = cluster.world.aws.secret("benchwright/users/anna", words["password of anna"])
+    anna = Account(name="anna", uid=5001, gid=5001, secret_arn=arn, secret_version="v1")
+    cluster.publish(accounts=[anna], license=cluster.license(licence))
+    node = cluster.add_node()
+    done = [cluster.run(node, "apply"), cluster.run(node, "report"), cluster.run(node, "cluster")]
+    assert [run.returncode for run in done] == [0, 0, 0]
+    node.run("mkdir /run/rehearsal-faults && touch /run/rehearsal-faults/verify-installation", timeout=5)
+    cluster.publish(accounts=[anna], config={"auth-timeout-minutes": "45"})
+    done.append(cluster.run(node, "apply"))  # a run that fails hands out the end of its log
+    assert done[-1].returncode == 1
+    places = [(f"output of run {number}", (run.stdout + run.stderr).encode()) for number, run in enumerate(done)]
+    logs = node.run("find /var/log /run/benchwright -type f", timeout=5).stdout.split()
+    assert {"/var/log/benchwright/configure.log", "/var/log/rstudio/rstudio-server/rserver.log"} <= set(logs)
+    places += [(log, node.run(f"cat {log}", timeout=5).stdout.encode()) for log in logs]
+    found = secrets.search([secrets.Secret(name, word.strip()) for name, word in words.items()], places)
+    assert found.where == []
 
 
 def test_an_instance_that_waits_in_the_launch_hook_goes_on_when_it_is_configured(cluster: Cluster) -> None:
@@ -148,19 +247,6 @@ def test_an_instance_that_waits_in_the_launch_hook_goes_on_when_it_is_configured
     cluster.world.aws.waiting.add(("i-0000000000000000a", "configured"))
     cluster.apply(node)
     assert cluster.world.aws.waiting == set()
-
-
-def test_a_terminated_instance_stops_workbench_and_completes_its_hook(cluster: Cluster) -> None:
-    cluster.publish()
-    node = cluster.add_node()
-    cluster.apply(node)
-    cluster.world.aws.waiting.add(("i-0000000000000000a", "stop-services"))
-    cluster.world.hosts.metadata.instances["10.0.1.10"].state = "Terminated"  # type: ignore[attr-defined]
-    deadline = time.monotonic() + 30
-    while cluster.world.aws.waiting and time.monotonic() < deadline:
-        time.sleep(0.2)
-    assert cluster.world.aws.waiting == set()
-    assert cluster.statuses() == []
 
 
 def test_a_full_disk_is_told_whatever_is_asked_and_keeps_the_node_as_it_is(cluster: Cluster) -> None:

@@ -29,6 +29,21 @@ def test_a_server_that_would_not_start_does_not_start(cluster: Cluster, tamper: 
     assert reason in told
 
 
+def test_without_the_homes_no_service_starts(cluster: Cluster) -> None:
+    cluster.publish()
+    node = cluster.add_node()
+    cluster.apply(node)
+    node.run("systemctl stop rstudio-server rstudio-launcher; umount /efs/home", timeout=30)
+    node.run("mkdir /run/rehearsal-faults && touch /run/rehearsal-faults/mounts", timeout=5)
+    for service in ("rstudio-launcher", "rstudio-server"):
+        done = node.run(f"systemctl start {service}; systemctl is-active {service}", timeout=30)
+        refused = f"A dependency job for {service}.service failed. See 'journalctl -xe' for details.\n"
+        assert (done.stdout, done.stderr) == ("inactive\n", refused)
+    node.run("rm /run/rehearsal-faults/mounts", timeout=5)
+    started = node.run("systemctl start rstudio-server && mountpoint /efs/home", timeout=30)
+    assert started.stdout == "/efs/home is a mountpoint\n"
+
+
 def test_an_installation_is_not_verified_while_the_server_runs(cluster: Cluster) -> None:
     cluster.publish()
     node = cluster.add_node()

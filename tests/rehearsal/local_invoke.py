@@ -96,7 +96,7 @@ class _World:
 
     def deploy_nodes(self, foundation: Mapping[str, str]) -> None:
         """infra/nodes.yaml with no node, which the product makes when it takes all of them offline."""
-        template = (ROOT / "infra/nodes.yaml").read_text(encoding="utf-8")
+        template = yaml_parse((ROOT / "infra/nodes.yaml").read_text(encoding="utf-8"))
         settings = self._settings()
         image = self.aws.client("ssm").get_parameter(Name=settings["PARENT_IMAGE"])["Parameter"]["Value"]
         values = {
@@ -116,10 +116,8 @@ class _World:
         with contextlib.suppress(stacks.exceptions.AlreadyExistsException):
             stacks.create_stack(
                 StackName=name,
-                TemplateBody=template,
-                Parameters=[
-                    {"ParameterKey": key, "ParameterValue": values[key]} for key in yaml_parse(template)["Parameters"]
-                ],
+                TemplateBody=json.dumps(template),  # without comments: the file may be longer than a call takes
+                Parameters=[{"ParameterKey": key, "ParameterValue": values[key]} for key in template["Parameters"]],
                 Capabilities=["CAPABILITY_NAMED_IAM"],
                 RoleARN=settings["CLOUDFORMATION_ROLE_ARN"],
             )

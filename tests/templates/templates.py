@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -39,6 +39,7 @@ class Statement(NamedTuple):
     actions: tuple[str, ...]
     resources: tuple[Any, ...]
     condition: dict[str, Any]
+    sid: str
 
 
 def resources(template: dict[str, Any], *types: str) -> dict[str, dict[str, Any]]:
@@ -69,24 +70,25 @@ def statements(template: dict[str, Any]) -> Iterator[Statement]:
                 _listed(statement["Action"]),
                 _listed(statement["Resource"]),
                 statement.get("Condition", {}),
+                statement.get("Sid", ""),
             )
 
 
-def render(value: Any) -> Any:
+def render(value: Any, pseudo: Mapping[str, str] = PSEUDO_PARAMETERS) -> Any:
     """Give pseudo parameters their longest values, take the first branch of every condition, and name what remains."""
     match value:
         case {"Ref": name}:
-            return PSEUDO_PARAMETERS.get(name, name)
+            return pseudo.get(name, name)
         case {"Fn::GetAtt": [name, attribute]}:
             return f"{name}.{attribute}"
         case {"Fn::Sub": str(text)}:
-            return re.sub(r"\$\{([^}]+)}", lambda found: PSEUDO_PARAMETERS.get(found[1], found[1]), text)
+            return re.sub(r"\$\{([^}]+)}", lambda found: pseudo.get(found[1], found[1]), text)
         case {"Fn::If": [_, first, _]}:
-            return render(first)
+            return render(first, pseudo)
         case dict():
-            return {key: render(item) for key, item in value.items()}
+            return {key: render(item, pseudo) for key, item in value.items()}
         case list():
-            return [render(item) for item in value]
+            return [render(item, pseudo) for item in value]
         case _:
             return value
 

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from benchwright import observability
+from benchwright.settings import Settings
 from tests.rehearsal.services.cloudwatch import arithmetic_problems, body_problems, metrics
 from tests.templates.templates import APPLICATION, PATHS, ROOT, resources
 
@@ -102,37 +104,94 @@ def test_the_dashboard_shows_every_alarm() -> None:
     assert BY_TITLE["Alarms"]["alarms"] == [f"{name}.Arn" for name in ALARMS]
 
 
-def test_every_alarm_tells_the_topic_what_nobody_else_tells() -> None:
-    topic = [{"Ref": "Topic"}]
-    actions = ("AlarmActions", "OKActions", "TreatMissingData")
-    told = {
-        name: {action: alarm["Properties"][action] for action in actions if action in alarm["Properties"]}
-        for name, alarm in ALARMS.items()
-    }
-    assert told == {
-        "ClusterNotVerified": {"OKActions": topic, "TreatMissingData": "ignore"},
-        "UnexplainedFailure": {"AlarmActions": topic, "TreatMissingData": "notBreaching"},
-        "ScheduleFailed": {"AlarmActions": topic, "TreatMissingData": "notBreaching"},
-    }
+def test_every_alarm_explains_itself_in_sentences() -> None:
     assert all(substituted(alarm["Properties"]["AlarmDescription"]).endswith(".") for alarm in ALARMS.values())
 
 
+def counted(name: str, namespace: str, metric: str, **dimension: str) -> dict[str, Any]:
+    """A part of an alarm's arithmetic: how many there were in five minutes."""
+    dimensions = [{"Name": key, "Value": {"Ref": value}} for key, value in dimension.items()]
+    counts = {"Namespace": namespace, "MetricName": metric, "Dimensions": dimensions}
+    return {"Id": name, "MetricStat": {"Metric": counts, "Stat": "Sum", "Period": 300}, "ReturnData": False}
+
+
+def test_alarms_watch_what_they_say() -> None:
+    topic = {"AlarmActions": [{"Ref": "Topic"}]}
+    any_at_all = topic | {
+        "EvaluationPeriods": 1,
+        "Threshold": 0,
+        "ComparisonOperator": "GreaterThanThreshold",
+        "TreatMissingData": "notBreaching",
+    }
+    unexplained = [
+        {
+            "Id": "unexplained",
+            "Expression": "FILL(deployments, 0) + FILL(verifications, 0) - FILL(explained, 0)",
+            "Label": "Failures without an explanation",
+        },
+        counted("deployments", "AWS/States", "ExecutionsFailed", StateMachineArn="DeployStateMachine"),
+        counted("verifications", "AWS/States", "ExecutionsFailed", StateMachineArn="VerifyStateMachine"),
+        counted("explained", "AWS/Lambda", "Invocations", FunctionName="ExplainFailure"),
+    ]
+    texts = {"AlarmName", "AlarmDescription"}
+    assert {
+        name: {key: value for key, value in alarm["Properties"].items() if key not in texts}
+        for name, alarm in ALARMS.items()
+    } == {
+        "ClusterNotVerified": {
+            "Namespace": "Benchwright",
+            "MetricName": "ClusterVerified",
+            "Dimensions": [
+                {"Name": "service", "Value": {"Ref": "AWS::StackName"}},
+                {"Name": "cluster", "Value": {"Ref": "ScheduledCluster"}},
+            ],
+            "Statistic": "Minimum",
+            "Period": 60,
+            "EvaluationPeriods": 1,
+            "Threshold": 1,
+            "ComparisonOperator": "LessThanThreshold",
+            "TreatMissingData": "ignore",
+            "OKActions": [{"Ref": "Topic"}],
+        },
+        "UnexplainedFailure": any_at_all | {"Metrics": unexplained},
+        "ScheduleFailed": any_at_all
+        | {
+            "Namespace": "AWS/Scheduler",
+            "MetricName": "TargetErrorCount",
+            "Dimensions": [{"Name": "ScheduleGroup", "Value": {"Ref": "ScheduleGroup"}}],
+            "Statistic": "Sum",
+            "Period": 300,
+        },
+    }
+
+
+def test_the_alarm_of_a_cluster_hears_its_verdicts(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """CloudWatch finds no metric for an alarm unless namespace, name and every dimension are the same."""
+    namespace = APPLICATION["Globals"]["Function"]["Environment"]["Variables"]["POWERTOOLS_METRICS_NAMESPACE"]
+    monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", namespace)
+    monkeypatch.setattr(observability, "settings", lambda: Settings(application="wb"))
+    values = {"AWS::StackName": "wb", "ScheduledCluster": "workbench"}
+    alarm = ALARMS["ClusterNotVerified"]["Properties"]
+    for verified in (True, False):
+        observability.tell_verdict("workbench", verified)
+        (told,) = [json.loads(line) for line in capsys.readouterr().out.splitlines() if '"_aws"' in line]
+        (metric,) = told["_aws"]["CloudWatchMetrics"]
+        assert (metric["Namespace"], [item["Name"] for item in metric["Metrics"]]) == (
+            alarm["Namespace"],
+            [alarm["MetricName"]],
+        )
+        (dimensions,) = metric["Dimensions"]
+        assert {name: told[name] for name in dimensions} == {
+            item["Name"]: values[item["Value"]["Ref"]] for item in alarm["Dimensions"]
+        }
+        assert told[alarm["MetricName"]] == [1 if verified else 0]
+        assert (told[alarm["MetricName"]][0] < alarm["Threshold"]) is not verified
+
+
 def test_the_arithmetic_of_alarms_adds_up() -> None:
-    queries = ALARMS["UnexplainedFailure"]["Properties"]["Metrics"]
-    assert list(arithmetic_problems(queries)) == []
-    watched = {
-        query["Id"]: [
-            query["MetricStat"]["Metric"]["MetricName"],
-            *(item["Value"]["Ref"] for item in query["MetricStat"]["Metric"]["Dimensions"]),
-        ]
-        for query in queries
-        if "MetricStat" in query
-    }
-    assert watched == {
-        "deployments": ["ExecutionsFailed", "DeployStateMachine"],
-        "verifications": ["ExecutionsFailed", "VerifyStateMachine"],
-        "explained": ["Invocations", "ExplainFailure"],
-    }
+    assert list(arithmetic_problems(ALARMS["UnexplainedFailure"]["Properties"]["Metrics"])) == []
 
 
 def test_schedules_are_counted_in_a_group_of_their_own() -> None:

@@ -6,7 +6,9 @@ import re
 from typing import Any
 
 import pytest
+from samtranslator.yaml_helper import yaml_parse
 
+from benchwright.cluster_stacks import condensed
 from benchwright.settings import Settings
 from tests.templates.templates import (
     APPLICATION,
@@ -62,7 +64,45 @@ def test_the_console_groups_every_parameter_once(name: str) -> None:
 @pytest.mark.parametrize("name", ["foundation", "nodes"])
 def test_the_workflow_can_pass_the_template_in_a_call(name: str) -> None:
     """CreateChangeSet takes a TemplateBody of at most 51,200 bytes."""
-    assert PATHS[name].stat().st_size < 51_200
+    assert len(condensed(PATHS[name].read_text()).encode()) < 51_200
+
+
+@pytest.mark.parametrize("name", ["foundation", "nodes"])
+def test_the_workflow_passes_all_of_a_template_but_its_comments(name: str) -> None:
+    passed = condensed(PATHS[name].read_text())
+    assert yaml_parse(passed) == TEMPLATES[name]
+    assert condensed(passed) == passed  # what CloudFormation gives back is compared with what would be sent
+
+
+def test_a_condensed_template_keeps_its_values_as_they_were_written() -> None:
+    long = "long " * 60
+    template = f"""\
+# of the template
+Script: # beside a key
+    - !Sub |
+        #!/bin/bash
+        # of the script
+
+        echo '${{Cluster}}'  #
+    # between
+    - |-
+        # the only line
+Text: "# of nothing"
+Long: {{Long: "{long}"}}
+"""
+    expected = f"""\
+Script:
+- !Sub |
+  #!/bin/bash
+  # of the script
+
+  echo '${{Cluster}}'  #
+- |-
+  # the only line
+Text: "# of nothing"
+Long: {{Long: "{long}"}}
+"""
+    assert condensed(template) == expected
 
 
 def test_everything_in_the_foundation_outlives_its_stack_but_not_a_first_creation_that_fails() -> None:
@@ -250,25 +290,44 @@ def test_state_machines_are_traced_and_log_everything_but_data(name: str) -> Non
     assert (properties["Logging"]["Level"], properties["Logging"]["IncludeExecutionData"]) == ("ALL", False)
 
 
-def test_schedules_carry_the_name_of_the_stack_so_that_two_applications_can_live_in_one_account() -> None:
-    schedules = {
-        item["Properties"]["Name"]["Fn::Sub"]: item["Properties"]
-        for item in resources(translated(), "AWS::Scheduler::Schedule").values()
+def test_each_schedule_starts_its_machine_with_its_input_at_its_hour() -> None:
+    """The name of the stack lets two applications live in one account. No RetryPolicy: Scheduler tries for a day."""
+    common = {
+        "GroupName": {"Ref": "ScheduleGroup"},
+        "ScheduleExpressionTimezone": "UTC",
+        "FlexibleTimeWindow": {"Mode": "OFF"},
     }
-    assert {
-        name: (item["State"], item["Target"]["RoleArn"], item["Target"]["Input"]) for name, item in schedules.items()
-    } == {
-        "${AWS::StackName}-nightly-verify": (
-            {"Ref": "VerifyScheduleState"},
-            {"Fn::GetAtt": ["VerifyScheduleRole", "Arn"]},
-            {"Fn::Sub": '{"cluster": "${ScheduledCluster}"}'},
-        ),
-        "${AWS::StackName}-monthly-rebuild": (
-            {"Ref": "RebuildScheduleState"},
-            {"Fn::GetAtt": ["RebuildScheduleRole", "Arn"]},
-            {"Fn::Sub": '{"cluster": "${ScheduledCluster}", "image": {"rebuild": true}, "only_if_deployed": true}'},
-        ),
-    }
+    schedules = [item["Properties"] for item in resources(translated(), "AWS::Scheduler::Schedule").values()]
+    assert sorted(schedules, key=lambda item: item["Name"]["Fn::Sub"]) == [
+        common
+        | {
+            "Name": {"Fn::Sub": "${AWS::StackName}-monthly-rebuild"},
+            "Description": "Rebuilds the image on the newest Ubuntu and replaces the nodes one at a time.",
+            "State": {"Ref": "RebuildScheduleState"},
+            "ScheduleExpression": "cron(0 4 ? * SUN#1 *)",  # the first Sunday of a month at 04:00
+            "Target": {
+                "Arn": {"Ref": "DeployStateMachine"},
+                "RoleArn": {"Fn::GetAtt": ["RebuildScheduleRole", "Arn"]},
+                "Input": {
+                    "Fn::Sub": (
+                        '{"cluster": "${ScheduledCluster}", "image": {"rebuild": true}, "only_if_deployed": true}'
+                    )
+                },
+            },
+        },
+        common
+        | {
+            "Name": {"Fn::Sub": "${AWS::StackName}-nightly-verify"},
+            "Description": "Proves that the cluster is what its record says.",
+            "State": {"Ref": "VerifyScheduleState"},
+            "ScheduleExpression": "cron(0 3 * * ? *)",  # every day at 03:00
+            "Target": {
+                "Arn": {"Ref": "VerifyStateMachine"},
+                "RoleArn": {"Fn::GetAtt": ["VerifyScheduleRole", "Arn"]},
+                "Input": {"Fn::Sub": '{"cluster": "${ScheduledCluster}"}'},
+            },
+        },
+    ]
     parameters = APPLICATION["Parameters"]
     assert (parameters["VerifyScheduleState"]["Default"], parameters["RebuildScheduleState"]["Default"]) == (
         "ENABLED",

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+import yaml
+
 from benchwright.models import Plan
 from benchwright.settings import Settings
 from benchwright.stacks import SETTLED, Desired, Stack
@@ -21,7 +23,7 @@ def foundation(settings: Settings, plan: Plan, stack: Stack | None, directory: P
     database = plan.wanted.database
     return Desired(
         name=settings.stack_name(plan.cluster, "foundation"),
-        template=(directory / "foundation.yaml").read_text(),
+        template=condensed((directory / "foundation.yaml").read_text()),
         parameters={
             "Application": settings.application,
             "Cluster": plan.cluster,
@@ -56,7 +58,7 @@ def nodes(
     kept = offline_as.parameters if offline_as else {}
     return Desired(
         name=settings.stack_name(plan.cluster, "nodes"),
-        template=(directory / "nodes.yaml").read_text(),
+        template=condensed((directory / "nodes.yaml").read_text()),
         parameters={
             "Application": settings.application,
             "Cluster": plan.cluster,
@@ -76,6 +78,16 @@ def nodes(
         },
         tags=_tags(settings, plan),
     )
+
+
+def condensed(template: str) -> str:
+    """The template without its comments and with less indentation; a script in it stays as it is, line by line.
+
+    CreateChangeSet takes a TemplateBody of at most 51,200 bytes, and comments are for who reads the file.
+    """
+    events = yaml.parse(template, Loader=yaml.CSafeLoader)
+    text: str = yaml.emit(events, Dumper=yaml.CSafeDumper, width=-1, allow_unicode=True)  # -1: no line is folded
+    return text
 
 
 def must_go_offline(plan: Plan, stack: Stack | None, instances: int) -> bool:

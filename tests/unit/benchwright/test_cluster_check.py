@@ -1,0 +1,179 @@
+"""From the answers of the nodes, and what real clusters printed, to what an execution tells of the cluster."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from benchwright import cluster_check
+from benchwright.cluster_check import Cluster, Node, Questions
+from benchwright.cluster_listing import STATUS_SEPARATOR, UnreadableListing, read_list_nodes, table
+from benchwright.connection import connect
+from benchwright.errors import VerificationFailed
+from benchwright.record import Record
+from benchwright.run_command import Command
+from tests.unit.benchwright.conversation import Conversation, refusal
+from tests.unit.benchwright.test_cluster_listing import RECORDED_2024, RECORDED_STATUS
+from tests.unit.benchwright.test_verification import PLAN, report
+
+FIRST, SECOND = "i-0123456789abcdef0", "i-0123456789abcdef1"
+ADDRESSES = {FIRST: "10.2.2.105", SECOND: "10.2.1.113"}
+REPORTS = "4d1ff1ac-4f2a-4c09-bd8b-6c1b5a6b1c2d"
+LISTING = "c0d0f4a3-5f7e-4b3c-9b6f-0a8f6c0d2e11"
+QUESTIONS = Questions(
+    reports=[Command(id=REPORTS, instances=[FIRST, SECOND])], listing=Command(id=LISTING, instances=[SECOND])
+)
+
+
+def answered(instance: str, status: str = "Success", **changed: Any) -> dict[str, Any]:
+    """What Run Command tells of the report of a node."""
+    output = report(instance, **changed).model_dump_json()
+    plugins = [{"Output": f"{output}\n"}]
+    return {"InstanceId": instance, "CommandId": REPORTS, "Status": status, "CommandPlugins": plugins}
+
+
+@pytest.fixture
+def cluster(aws: Conversation) -> Conversation:
+    """The cluster that was recorded, whose nodes report what the plan says."""
+    instances = [
+        {"InstanceId": instance, "PrivateIpAddress": address, "ImageId": "ami-1"}
+        for instance, address in ADDRESSES.items()
+    ]
+    found = {"DatabaseEndpoint": "db", "FileSystemId": "fs-1", "Other": "x"}
+    outputs = [{"OutputKey": key, "OutputValue": value} for key, value in found.items()]
+    aws.answers = {
+        "ListCommandInvocations": {"CommandInvocations": [answered(FIRST), answered(SECOND)]},
+        "GetCommandInvocation": {"StandardOutputContent": f"{RECORDED_2024}\n{STATUS_SEPARATOR}\n{RECORDED_STATUS}"},
+        "DescribeInstances": {"Reservations": [{"Instances": instances}]},
+        "DescribeStacks": {"Stacks": [{"Outputs": outputs}]},
+    }
+    return aws
+
+
+def judge() -> Cluster:
+    return cluster_check.judge(PLAN, Record(ami="ami-1", configuration="hash"), [FIRST, SECOND], QUESTIONS)
+
+
+@pytest.mark.judge
+def test_the_recorded_cluster_is_told_with_the_sessions_of_each_node(cluster: Conversation) -> None:
+    found = judge()
+    assert found == Cluster(
+        cluster="workbench",
+        nodes=[
+            Node(
+                instance=FIRST,
+                ipv4="10.2.2.105",
+                host="ip-10-2-2-105",
+                status="Online",
+                sessions=["user1 rworkspaces", "user1 rsession", "user1 rsession"],
+            ),
+            Node(
+                instance=SECOND,
+                ipv4="10.2.1.113",
+                host="ip-10-2-1-113",
+                status="Online",
+                sessions=["user1 rsession", "user1 rsession"],
+            ),
+        ],
+        workbench="2026.07.1+147.pro6",
+        image="ami-1",
+        configuration="hash",
+        endpoints={"database": "db", "file_system": "fs-1"},
+        list_nodes=table(read_list_nodes(RECORDED_2024)),
+        connection=connect("eu-west-1", [FIRST, SECOND]),
+        verification=found.verification,
+    )
+    assert (found.verification.verified, found.verification.stale) == (True, [])
+    assert cluster.asked("GetCommandInvocation") == [{"CommandId": LISTING, "InstanceId": SECOND}]
+    assert cluster.asked("DescribeStacks") == [{"StackName": "wb-workbench-foundation"}]
+
+
+def test_a_node_that_workbench_does_not_name_is_told_so(cluster: Conversation) -> None:
+    listing, status = RECORDED_2024.rpartition("2   ip")[0], RECORDED_STATUS.partition("\n\n")[2]
+    cluster.answers["GetCommandInvocation"] = {"StandardOutputContent": f"{listing}\n{STATUS_SEPARATOR}\n{status}"}
+    nodes = [(node.instance, node.host, node.status, node.sessions) for node in judge().nodes]
+    assert nodes == [
+        (FIRST, "", "not listed", []),
+        (SECOND, "ip-10-2-1-113", "Online", ["user1 rsession", "user1 rsession"]),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("answer", "found"),
+    [
+        (answered(SECOND, "TimedOut"), f"{SECOND}: no report"),
+        (answered(SECOND, "Failed", error="the disk is full"), f"{SECOND}: the disk is full"),
+        (answered(SECOND) | {"CommandPlugins": [{"Output": "Segmentation fault"}]}, f"{SECOND}: no report"),
+        (answered(SECOND) | {"InstanceId": "i-0123456789abcdef9"}, f"{SECOND}: no report"),
+    ],
+)
+def test_what_a_node_did_not_report_well_does_not_count(
+    cluster: Conversation, answer: Mapping[str, Any], found: str
+) -> None:
+    cluster.answers["ListCommandInvocations"] = {"CommandInvocations": [answered(FIRST), answer]}
+    failed = {check.name: check.found for check in judge().verification.checks if not check.holds}
+    assert failed == {"reports": found}
+
+
+def test_a_node_that_has_gone_meanwhile_is_no_node_of_the_cluster(cluster: Conversation) -> None:
+    instance = {"InstanceId": FIRST, "PrivateIpAddress": ADDRESSES[FIRST], "ImageId": "ami-1"}
+    cluster.answers["DescribeInstances"] = {"Reservations": [{"Instances": [instance, {"InstanceId": SECOND}]}]}
+    assert [node.instance for node in judge().nodes] == [FIRST]
+
+
+def test_what_workbench_printed_in_another_form_is_refused(cluster: Conversation) -> None:
+    cluster.answers["GetCommandInvocation"] = {"StandardOutputContent": "Segmentation fault"}
+    with pytest.raises(UnreadableListing):
+        judge()
+
+
+@pytest.fixture
+def online(aws: Conversation) -> Conversation:
+    """Three nodes, two of which answer."""
+    statuses = {SECOND: "Online", "i-0123456789abcdef2": "ConnectionLost", FIRST: "Online"}
+    agents = [{"InstanceId": instance, "PingStatus": status} for instance, status in statuses.items()]
+    aws.answers = {
+        "DescribeInstanceInformation": {"InstanceInformationList": agents},
+        "ListCommands": {"Commands": []},
+        "SendCommand": {"Command": {"CommandId": REPORTS}},
+    }
+    return aws
+
+
+@pytest.mark.parametrize(("number", "lister"), [(0, FIRST), (1, SECOND), (2, FIRST)])
+def test_each_round_has_the_cluster_listed_by_another_node(online: Conversation, number: int, lister: str) -> None:
+    asked = cluster_check.ask("document", [FIRST], ("execution", str(number)), [], number)
+    assert asked == Questions(
+        reports=[Command(id=REPORTS, instances=[FIRST, SECOND])], listing=Command(id=REPORTS, instances=[lister])
+    )
+    assert [sent["InstanceIds"] for sent in online.asked("SendCommand")] == [[FIRST, SECOND], [lister]]
+
+
+def test_as_many_stale_rows_are_named_as_the_document_takes(online: Conversation) -> None:
+    cluster_check.ask("document", [FIRST], ("execution",), list(range(1000, 1100)), 0)
+    _, listing = online.asked("SendCommand")
+    assert listing["Parameters"]["StaleNodes"] == [" ".join(map(str, range(1000, 1040)))]
+    assert len(listing["Parameters"]["StaleNodes"][0]) <= cluster_check.LONGEST_ROWS
+
+
+def test_where_no_node_answers_nobody_is_asked(online: Conversation) -> None:
+    online.answers["DescribeInstanceInformation"] = {"InstanceInformationList": []}
+    assert cluster_check.ask("document", [FIRST], ("execution",), [], 0) is None
+    assert online.writes == []
+
+
+def test_who_has_not_answered_is_named_once(aws: Conversation) -> None:
+    def listed(asked: Mapping[str, Any]) -> Mapping[str, Any]:
+        if asked["CommandId"] == LISTING:
+            return {"CommandInvocations": []}
+        return {"CommandInvocations": [answered(FIRST, "Failed"), answered(SECOND, "InProgress")]}
+
+    aws.answers = {"ListCommandInvocations": listed}
+    assert cluster_check.unanswered(QUESTIONS) == [SECOND]
+
+
+def test_a_cluster_without_a_stack_of_nodes_is_told_so(aws: Conversation) -> None:
+    aws.answers = {"DescribeStacks": refusal("ValidationError", "Stack with id wb-workbench-nodes does not exist")}
+    with pytest.raises(VerificationFailed) as caught:
+        cluster_check.node_outputs(PLAN)
+    assert str(caught.value) == "The cluster workbench has no nodes. Start a deployment with {}."

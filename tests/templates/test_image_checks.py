@@ -1,0 +1,203 @@
+"""The checks of an image: that they are there, and that each says no to what it is there for.
+
+tests/nodes runs them on an image that is well; here programs of a test stand for one that is not.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+IMAGE = Path(__file__).parents[2] / "image"
+RECIPE = yaml.safe_load((IMAGE / "recipe.yaml").read_text())
+COMPONENTS = {path.stem: yaml.safe_load(path.read_text()) for path in sorted((IMAGE / "components").glob("*.yaml"))}
+VALUES = {"WorkbenchVersion": "2026.07.1+147.pro6", "RVersions": "4.4.3 4.5.2", "PythonVersions": "3.13.9"}
+
+# An image that is well, as the programs on it tell; each is a line of sh.
+PROGRAMS = {
+    "rstudio-server": "echo 2026.07.1+147.pro6 Workbench",
+    "opt/R/4.4.3/bin/R": "echo R version 4.4.3",
+    "opt/R/4.5.2/bin/R": "echo R version 4.5.2",
+    "opt/python/3.13.9/bin/python": "echo Python 3.13.9",
+    "snap": "echo Name Version Rev; echo amazon-ssm-agent 3.3.2746.0 1",
+    "getent": "echo rstudio-server:x:900:900::/home/rstudio-server:/bin/sh",
+    "stat": 'case "$3" in *.pem) echo 644 root:root ;; *) echo 755 root:root ;; esac',
+    "systemctl": (
+        'case "$1 $2" in start*) ;; is-enabled*rstudio*) echo disabled; exit 1 ;; is-enabled*) echo enabled ;;'
+        " is-active*guard) echo active ;; *) echo inactive; exit 3 ;; esac"
+    ),
+    "curl": "exit 0",
+    "setpriv": "exit 7",  # what curl ends with when the guard refuses a connection
+    **dict.fromkeys(("aws", "rskey", "mount.efs", "psql", "chronyc"), "exit 0"),
+}
+
+
+def run(phase: str, step: str, folder: Path, broken: dict[str, str] | None = None) -> tuple[int, str]:
+    """Runs a step of validate.yaml with what is below the root in a folder; gives its exit code and last line."""
+    programs = PROGRAMS | (broken or {})
+    for name, text in programs.items():
+        path = folder / (name if "/" in name else f"bin/{name}")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if text:
+            path.write_text(f"#!/bin/sh\n{text}\n")
+            path.chmod(0o755)
+    (commands,) = [
+        item["inputs"]["commands"]
+        for found in COMPONENTS["validate"]["phases"]
+        if found["name"] == phase
+        for item in found["steps"]
+        if item["name"] == step
+    ]
+    script = re.sub(r"\{\{ (\w+) }}", lambda match: VALUES[match[1]], "\n".join(commands))
+    script = re.sub(r"(?<=[\s\"])/(opt|usr/local|etc|var)/", rf"{folder}/\1/", script)
+    done = subprocess.run(
+        ["/bin/bash", "-c", script],
+        env={"PATH": f"{folder / 'bin'}:/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+    )
+    assert done.stderr == ""
+    return done.returncode, done.stdout.rpartition("\n")[0].rpartition("\n")[2].replace(f"{folder}/", "/")
+
+
+def test_every_check_is_there_and_ends_the_build_when_it_fails() -> None:
+    """But for Agent: the script copes with an older one."""
+    checks = {
+        (component, phase["name"], step["name"]): step.get("onFailure", "Abort")
+        for component, document in COMPONENTS.items()
+        for phase in document["phases"]
+        if phase["name"] != "build"
+        for step in phase["steps"]
+    }
+    assert checks == {
+        ("aws-cli", "validate", "Version"): "Abort",
+        ("efs-utils", "validate", "Version"): "Abort",
+        ("rds-ca", "validate", "HoldsCertificates"): "Abort",
+        ("rskey", "validate", "EncryptsAndDecrypts"): "Abort",
+        ("validate", "validate", "Versions"): "Abort",
+        ("validate", "validate", "Agent"): "Ignore",
+        ("validate", "validate", "UsersAndFiles"): "Abort",
+        ("validate", "validate", "Units"): "Abort",
+        ("validate", "validate", "GuardWorks"): "Abort",
+        ("validate", "test", "GuardIsUp"): "Abort",
+    }
+
+
+def test_the_recipe_uses_every_component_once_and_checks_last() -> None:
+    used = [use["file"].removesuffix(".yaml") for use in RECIPE["components"]]
+    assert (sorted(used), used[-2:]) == (sorted(COMPONENTS), ["clean-up", "validate"])
+    assert RECIPE["components"][-1]["parameters"] == {
+        "WorkbenchVersion": "{workbench_version}",
+        "RVersions": "{r_versions}",
+        "PythonVersions": "{python_versions}",
+    }
+    assert RECIPE["block_devices"] == [
+        {
+            "deviceName": "/dev/sda1",
+            "ebs": {"encrypted": True, "deleteOnTermination": True, "volumeType": "gp3", "volumeSize": 100},
+        }
+    ]
+
+
+CHECKS = [(phase["name"], step["name"]) for phase in COMPONENTS["validate"]["phases"] for step in phase["steps"]]
+
+
+@pytest.mark.parametrize(("phase", "step"), CHECKS, ids=lambda name: name)
+def test_an_image_that_is_well_passes(phase: str, step: str, tmp_path: Path) -> None:
+    assert run(phase, step, tmp_path) == (0, "")
+
+
+REACHES = "An ordinary user reaches the instance metadata service (curl ended with"
+
+
+@pytest.mark.parametrize(
+    ("step", "broken", "said"),
+    [
+        (
+            "Versions",
+            {"rstudio-server": "echo 2026.04.0 Workbench"},
+            "rstudio-server version says '2026.04.0 Workbench' instead of 2026.07.1+147.pro6",
+        ),
+        (
+            "Versions",
+            {"opt/R/4.5.2/bin/R": "echo R version 4.5.1"},
+            "R 4.5.2 says 'R version 4.5.1' instead of R version 4.5.2",
+        ),
+        (
+            "Versions",
+            {"opt/python/3.13.9/bin/python": "echo Python 3.12.3"},
+            "Python 3.13.9 says 'Python 3.12.3' instead of Python 3.13.9",
+        ),
+        ("Agent", {"snap": "echo Name; echo amazon-ssm-agent 3.3.987.0"}, "The SSM agent is 3.3.987.0"),
+        (
+            "UsersAndFiles",
+            {"getent": "echo rstudio-server:x:998:998::/:/bin/sh"},
+            "the service user is '998:998' instead of '900:900'",
+        ),
+        (
+            "UsersAndFiles",
+            {"stat": 'case "$3" in *guard) echo 777 root:root ;; *) echo 755 root:root ;; esac'},
+            "the guard is '777 root:root' instead of '755 root:root'",
+        ),
+        (
+            "UsersAndFiles",
+            {"stat": 'case "$3" in *lifecycle) echo 755 ubuntu:root ;; *) echo 755 root:root ;; esac'},
+            "the watcher is '755 ubuntu:root' instead of '755 root:root'",
+        ),
+        (
+            "UsersAndFiles",
+            {"stat": "echo 755 root:root"},
+            "the RDS bundle is '755 root:root' instead of '644 root:root'",
+        ),
+        *(
+            (
+                "UsersAndFiles",
+                {file: "a key"},
+                f"/{file} is in the image, so every node of every cluster would share it",
+            )
+            for file in (
+                "var/lib/rstudio-server/secure-cookie-key",
+                "var/lib/rstudio-server/session-rpc-key",
+                "etc/rstudio/secure-cookie-key",
+            )
+        ),
+        ("UsersAndFiles", {"rskey": ""}, "rskey is not installed"),
+        ("Units", {"systemctl": "echo enabled"}, "rstudio-server is enabled instead of disabled"),
+        (
+            "Units",
+            {"systemctl": "echo disabled; exit 1"},
+            "benchwright-metadata-guard is disabled instead of enabled",
+        ),
+        (
+            "Units",
+            {"systemctl": 'case "$2" in *guard) echo enabled ;; *) echo disabled ;; esac'},
+            "benchwright-lifecycle is disabled instead of enabled",
+        ),
+        (
+            "Units",
+            {"systemctl": 'case "$2" in benchwright*) echo enabled ;; *) echo disabled ;; esac'},
+            "chrony is disabled instead of enabled",
+        ),
+        ("GuardWorks", {"curl": "exit 28"}, "root cannot reach the instance metadata service"),
+        ("GuardWorks", {"setpriv": "exit 0"}, f"{REACHES} 0)"),
+        ("GuardWorks", {"setpriv": "exit 22"}, f"{REACHES} 22)"),
+        (
+            "GuardIsUp",
+            {"systemctl": "echo inactive; exit 3"},
+            "After the boot benchwright-metadata-guard is inactive instead of active",
+        ),
+        ("GuardIsUp", {"systemctl": "echo active"}, "After the boot rstudio-server is active instead of inactive"),
+        ("GuardIsUp", {"setpriv": "exit 0"}, f"{REACHES} 0)"),
+    ],
+)
+def test_an_image_that_is_not_well_is_refused_with_what_is_wrong(
+    step: str, broken: dict[str, str], said: str, tmp_path: Path
+) -> None:
+    (phase,) = [phase for phase, name in CHECKS if name == step]
+    assert run(phase, step, tmp_path, broken) == (1, said)

@@ -14,13 +14,14 @@ from typing import Any
 from botocore.exceptions import ClientError
 from pydantic import ValidationError
 
-from benchwright.errors import ClusterLocked, LockLost, error_code
+from benchwright.errors import ClusterLocked, LockLost, TransientError, error_code
 from benchwright.models import Plan
 from benchwright.observability import client
 from benchwright.plan import Known
 from benchwright.settings import settings
 
 REFUSED = "ConditionalCheckFailedException"
+TRIES = 3  # to take a lock that others take and give back at the same moment
 
 
 @dataclass(frozen=True)
@@ -52,15 +53,18 @@ def take_lock(cluster: str, execution: str) -> str:
 
     Raises ClusterLocked, naming the holder, when another execution runs on this cluster.
     """
-    holder = _try_to_hold(cluster, execution, "attribute_not_exists(holder) OR holder = :me", {})
-    if not holder:
-        return ""
-    if not _runs(holder) and not _try_to_hold(cluster, execution, "holder = :dead", {":dead": {"S": holder}}):
-        return holder
-    raise ClusterLocked(
-        f"The cluster {cluster} is locked by the execution {holder}, which still runs. Wait until it ends, or stop it; "
-        "then start this execution again. Nothing was changed."
-    )
+    for _ in range(TRIES):
+        if _hold(cluster, execution, "attribute_not_exists(holder) OR holder = :me", {}):
+            return ""
+        holder = read(cluster).holder  # empty where it gave the lock back meanwhile
+        if holder and _runs(holder):
+            raise ClusterLocked(
+                f"The cluster {cluster} is locked by the execution {holder}, which still runs. Wait until it ends, or "
+                "stop it; then start this execution again. Nothing was changed."
+            )
+        if holder and _hold(cluster, execution, "holder = :dead", {":dead": {"S": holder}}):
+            return holder
+    raise TransientError(f"The lock of the cluster {cluster} went from hand to hand while it was asked for.")
 
 
 def release_lock(cluster: str, execution: str) -> bool:
@@ -131,11 +135,9 @@ def _save(cluster: str, execution: str, values: Mapping[str, Any]) -> None:
         confirm_lock(cluster, execution)
 
 
-def _try_to_hold(cluster: str, execution: str, condition: str, values: Mapping[str, Any]) -> str:
-    """Write the lock if the condition holds; return the holder that stood in the way, or an empty text."""
-    if _update(cluster, "SET holder = :me", condition, {":me": {"S": execution}, **values}):
-        return ""
-    return read(cluster).holder or "an execution that has just ended"
+def _hold(cluster: str, execution: str, condition: str, values: Mapping[str, Any]) -> bool:
+    """Write the lock if the condition holds; tell whether it did."""
+    return _update(cluster, "SET holder = :me", condition, {":me": {"S": execution}, **values})
 
 
 def _runs(execution: str) -> bool:

@@ -1,0 +1,131 @@
+"""The lock of a cluster on moto's DynamoDB, whose other writers come between two calls of ours."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from benchwright import record
+from benchwright.errors import ClusterLocked, LockLost, TransientError
+from benchwright.plan import Known
+from tests.unit.benchwright.steps import EXECUTION, OTHER
+from tests.unit.benchwright.test_verification import PLAN
+
+DEAD = "arn:aws:states:eu-west-1:123456789012:execution:wb-deploy:dead"
+
+
+@pytest.fixture
+def table(environment: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """The table of clusters, without one; of the executions only DEAD has ended."""
+    monkeypatch.setattr(record, "_runs", lambda execution: execution != DEAD)
+    with mock_aws():
+        yield boto3.resource("dynamodb").create_table(
+            TableName="clusters",
+            KeySchema=[{"AttributeName": "cluster", "KeyType": "HASH"}],
+            AttributeDefinitions=[{"AttributeName": "cluster", "AttributeType": "S"}],
+            BillingMode="PAY_PER_REQUEST",
+        )
+
+
+def set_holder(table: Any, holder: str) -> None:
+    table.put_item(Item={"cluster": "blue", **({"holder": holder} if holder else {})})
+
+
+def holder_in(table: Any) -> str:
+    return str(table.get_item(Key={"cluster": "blue"})["Item"].get("holder", ""))
+
+
+@pytest.fixture
+def before_reading(table: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[[list[str]], None]:
+    """Have others set these holders, one before each time that the record is read."""
+    read = record.read
+
+    def come_between(holders: list[str]) -> None:
+        coming = iter(holders)
+
+        def read_later(cluster: str) -> record.Record:
+            if (holder := next(coming, None)) is not None:
+                set_holder(table, holder)
+            return read(cluster)
+
+        monkeypatch.setattr(record, "read", read_later)
+
+    return come_between
+
+
+@pytest.mark.parametrize(
+    ("holder", "lost"), [(None, ""), ("", ""), (EXECUTION, ""), (DEAD, DEAD)], ids=["new", "free", "ours", "dead"]
+)
+def test_a_lock_that_nobody_alive_holds_is_taken(table: Any, holder: str | None, lost: str) -> None:
+    if holder is not None:
+        set_holder(table, holder)
+    assert record.take_lock("blue", EXECUTION) == lost
+    assert holder_in(table) == EXECUTION
+
+
+def test_the_holder_that_runs_is_named_and_keeps_the_lock(table: Any) -> None:
+    set_holder(table, OTHER)
+    with pytest.raises(ClusterLocked) as caught:
+        record.take_lock("blue", EXECUTION)
+    assert str(caught.value) == (
+        f"The cluster blue is locked by the execution {OTHER}, which still runs. Wait until it ends, or stop it; then "
+        "start this execution again. Nothing was changed."
+    )
+    assert holder_in(table) == OTHER
+
+
+def test_a_lock_that_is_given_back_meanwhile_is_taken(table: Any, before_reading: Callable[[list[str]], None]) -> None:
+    set_holder(table, OTHER)
+    before_reading([""])
+    assert record.take_lock("blue", EXECUTION) == ""
+    assert holder_in(table) == EXECUTION
+
+
+def test_who_took_over_from_the_dead_sooner_is_named(table: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def look(execution: str) -> bool:
+        if execution == DEAD:
+            set_holder(table, OTHER)
+        return execution != DEAD
+
+    set_holder(table, DEAD)
+    monkeypatch.setattr(record, "_runs", look)
+    with pytest.raises(ClusterLocked, match=f"is locked by the execution {OTHER}, which still runs"):
+        record.take_lock("blue", EXECUTION)
+    assert holder_in(table) == OTHER
+
+
+def test_a_lock_that_goes_from_hand_to_hand_is_a_case_for_patience(
+    table: Any, before_reading: Callable[[list[str]], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each time that it was found taken, it was given back before one could see by whom, and taken again."""
+    update = record._update
+
+    def update_later(*arguments: Any) -> bool:
+        set_holder(table, OTHER)
+        return update(*arguments)
+
+    monkeypatch.setattr(record, "_update", update_later)
+    before_reading([""] * record.TRIES)
+    with pytest.raises(TransientError):
+        record.take_lock("blue", EXECUTION)
+
+
+@pytest.mark.parametrize(
+    "save",
+    [
+        lambda: record.save_plan("blue", EXECUTION, PLAN, Known()),
+        lambda: record.save_image("blue", EXECUTION, "ami-1"),
+        lambda: record.save_configuration("blue", EXECUTION, "hash"),
+        lambda: record.save_verified("blue", EXECUTION),
+    ],
+    ids=["plan", "image", "configuration", "verified"],
+)
+@pytest.mark.parametrize("holder", [OTHER, ""], ids=["another", "nobody"])
+def test_nothing_is_recorded_by_who_has_lost_the_lock(table: Any, save: Callable[[], None], holder: str) -> None:
+    set_holder(table, holder)
+    before = table.scan()["Items"]
+    with pytest.raises(LockLost, match=f"^The cluster blue is locked by {holder or 'nobody'}, not by this execution"):
+        save()
+    assert table.scan()["Items"] == before

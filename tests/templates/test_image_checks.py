@@ -194,6 +194,7 @@ REACHES = "An ordinary user reaches the instance metadata service (curl ended wi
         ),
         ("GuardIsUp", {"systemctl": "echo active"}, "After the boot rstudio-server is active instead of inactive"),
         ("GuardIsUp", {"setpriv": "exit 0"}, f"{REACHES} 0)"),
+        ("GuardIsUp", {"setpriv": "exit 22"}, f"{REACHES} 22)"),
     ],
 )
 def test_an_image_that_is_not_well_is_refused_with_what_is_wrong(

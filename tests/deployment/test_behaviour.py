@@ -314,7 +314,7 @@ def test_no_secret_that_people_brought_stands_where_a_stranger_could_read_it(acc
     stored = secrets.stored(aws.client)
     assert {ANN, LICENCE.strip(), "the first of Ben", "the second of Ben"} <= {secret.value for secret in stored}
     logs = [*aws.directory.rglob("*.log"), aws.recorder.path]
-    assert secrets.search(stored, secrets.places(aws.client, logs)).where == []
+    assert secrets.search(stored, secrets.places(aws.client, logs, aws.hosts.directory)).where == []
 
 
 def row_of(account: Account, address: str) -> str | None:

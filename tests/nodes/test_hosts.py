@@ -8,6 +8,7 @@ import pytest
 
 from tests.nodes.conftest import World
 from tests.rehearsal.clock import Clock
+from tests.rehearsal.hosts import logs
 from tests.rehearsal.hosts.base_image import launcher
 from tests.rehearsal.hosts.host import Host, HostError
 
@@ -46,6 +47,17 @@ def test_a_host_hides_what_its_machine_has(host: Host) -> None:
     for command in ("R", "aws", "rskey", "rstudio-server", "psql", "chronyc", "mount.efs", "go"):
         assert host.run(f"command -v {command}", timeout=5).returncode != 0, command
     assert lines(host, ". /etc/os-release; echo $ID $VERSION_ID") == ["ubuntu 24.04"]
+
+
+def test_what_a_host_logs_is_found_also_when_it_has_ended(world: World) -> None:
+    host = world.boot(201)
+    lines(host, "mkdir /var/log/benchwright; echo x >/var/log/benchwright/configure.log")
+    name = "ip-10-0-1-201:/var/log/benchwright/configure.log"
+    assert dict(logs.of_all(world.hosts.directory))[name].read_text() == "x\n"
+    host.stop()
+    ended = {file: name for name, file in logs.of_all(world.hosts.directory) if name.startswith("ip-10-0-1-201")}
+    assert [file.read_text() for file, name in ended.items() if name.endswith("/configure.log")] == ["x\n"]
+    assert name not in ended.values()
 
 
 def test_a_script_is_run_by_sh_unless_its_first_line_says_otherwise(host: Host) -> None:

@@ -159,7 +159,7 @@ class Rehearsal:
 
     def _look_for_secrets(self, aws: LocalAws, arguments: Iterable[secrets.Place]) -> None:
         logs = [*aws.directory.rglob("*.log"), aws.recorder.path]
-        places = itertools.chain(secrets.places(aws.client, logs), arguments)
+        places = itertools.chain(secrets.places(aws.client, logs, aws.hosts.directory), arguments)
         self.report.secrets = secrets.search(secrets.stored(aws.client), places)
 
 

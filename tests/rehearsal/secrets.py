@@ -17,6 +17,8 @@ from urllib.parse import quote, quote_plus
 
 from botocore.exceptions import ClientError
 
+from tests.rehearsal.hosts import logs as hosts_logs
+
 SHORTEST: Final = 8
 """A shorter value would be found everywhere, by chance."""
 
@@ -48,6 +50,7 @@ class Secret:
             "URL-encoded, path": quote(value),
             "URL-encoded, form": quote_plus(value),
             "shell": shlex.quote(value).strip("'"),
+            "shell, as it traces": value.replace("'", "'\\''"),
             "shell, backslashes": "".join(c if c.isalnum() or c in "_-./:=@%+," else f"\\{c}" for c in value),
             "shell, double quotes": "".join(f"\\{c}" if c in '"$`\\' else c for c in value),
             "SQL": value.replace("'", "''"),
@@ -129,8 +132,10 @@ def _values(text: str) -> Iterator[str]:
                 yield from (line for line in lines if len(line) >= 4 * SHORTEST)
 
 
-def places(client: ClientFactory, logs: Iterable[Path] = ()) -> Iterator[Place]:
-    """Every place of an account where a secret must not stand, and `logs` (of PostgreSQL, of nodes) as files."""
+def places(client: ClientFactory, logs: Iterable[Path] = (), hosts: Path | None = None) -> Iterator[Place]:
+    """Every place of an account where a secret must not stand, `logs` (as that of PostgreSQL) as files, and all that
+    the hosts of the directory `hosts` have logged.
+    """
     for reader in (
         _executions,
         _logs,
@@ -147,6 +152,8 @@ def places(client: ClientFactory, logs: Iterable[Path] = ()) -> Iterator[Place]:
     for log in logs:
         if log.is_file():
             yield f"log {log.name}", log.read_bytes()
+    for name, file in hosts_logs.of_all(hosts) if hosts else ():
+        yield f"log {name}", file.read_bytes()
 
 
 def _text(document: object) -> bytes:

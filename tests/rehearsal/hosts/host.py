@@ -22,7 +22,7 @@ from pathlib import Path
 import trustme
 
 from tests.rehearsal.clock import Clock
-from tests.rehearsal.hosts import naps
+from tests.rehearsal.hosts import logs, naps
 from tests.rehearsal.hosts.base_image import REHEARSAL, STANDINS, make_base_image, mounts_of_the_interpreter
 from tests.rehearsal.hosts.exports import export, withdraw
 from tests.rehearsal.hosts.metadata import InstanceMetadata, MetadataService
@@ -185,13 +185,14 @@ class Host:
             shutil.rmtree(target / leftover, ignore_errors=True)
 
     def stop(self) -> None:
-        """End the host and everything that runs on it, as a power cut does."""
+        """End the host and everything that runs on it, as a power cut does; its logs are kept."""
         if self._keeper:
             self._keeper.kill()
             self._keeper.communicate(timeout=10)
             self._keeper = None
         self._pid = 0
         self._hosts.forget(self)
+        logs.keep(self._directory)
         subprocess.run(["umount", "--lazy", str(self._disk)], capture_output=True, check=False, timeout=10)
         shutil.rmtree(self._directory, ignore_errors=True)
 
@@ -267,7 +268,7 @@ class Host:
 
     @property
     def _disk(self) -> Path:
-        return self._directory / "disk"
+        return self._directory / logs.DISK
 
     def _enter(
         self,
@@ -372,8 +373,8 @@ class Hosts:
 
         Its units are not started yet (`run_boot`). Raises HostError when the kernel refuses.
         """
-        directory = self.directory / "running" / name
-        for part in ("root", "disk", "host", "efs"):
+        directory = self.directory / logs.RUNNING / name
+        for part in ("root", logs.DISK, "host", "efs"):
             (directory / part).mkdir(parents=True)
         host = Host(name, address, directory, self, image)
         host.tell("instance.json", json.dumps(self._surroundings(metadata, file_systems)))

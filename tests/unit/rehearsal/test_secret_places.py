@@ -5,6 +5,7 @@ import io
 import json
 import math
 import os
+import shutil
 import tarfile
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ import pytest
 from tests.rehearsal import secrets
 from tests.rehearsal.aws import LocalAws
 from tests.rehearsal.clock import Clock
+from tests.rehearsal.hosts import logs as hosts_logs
 
 VALUE = "kX8mN2pQ4rT6"
 ROLE = "arn:aws:iam::123456789012:role/any"
@@ -39,8 +41,13 @@ def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAws]:
         os.environ.update(environment)
 
 
-def search(aws: LocalAws, client: secrets.ClientFactory | None = None, logs: tuple[Path, ...] = ()) -> list[str]:
-    findings = secrets.search(secrets.stored(aws.client), secrets.places(client or aws.client, logs))
+def search(
+    aws: LocalAws,
+    client: secrets.ClientFactory | None = None,
+    logs: tuple[Path, ...] = (),
+    hosts: Path | None = None,
+) -> list[str]:
+    findings = secrets.search(secrets.stored(aws.client), secrets.places(client or aws.client, logs, hosts))
     assert findings.checked == 1
     return findings.where
 
@@ -159,3 +166,19 @@ def test_a_planted_secret_is_found_in_the_log_of_postgres(aws: LocalAws, tmp_pat
     log = tmp_path / "postgres.log"
     log.write_text(f"LOG:  statement: ALTER ROLE rstudio PASSWORD '{VALUE}'\n")
     assert "benchwright/workbench/database (plain) in log postgres.log" in search(aws, logs=(log,))
+
+
+@pytest.mark.parametrize("log", ["benchwright/configure.log", "rstudio/rstudio-server/rserver.log"])
+def test_a_planted_secret_is_found_in_a_log_of_a_node_that_runs_or_has_ended(
+    aws: LocalAws, tmp_path: Path, log: str
+) -> None:
+    node = tmp_path / hosts_logs.RUNNING / "ip-10-0-1-10"
+    file = node / hosts_logs.LOGS / log
+    file.parent.mkdir(parents=True)
+    file.write_text(f"+ password={VALUE}\n")
+    found = "benchwright/workbench/database (plain) in log ip-10-0-1-10{}:/var/log/" + log
+    assert found.format("") in search(aws, hosts=tmp_path)
+    hosts_logs.keep(node)
+    shutil.rmtree(node)
+    (kept,) = (tmp_path / hosts_logs.ENDED).iterdir()
+    assert found.format(kept.name.removeprefix("ip-10-0-1-10")) in search(aws, hosts=tmp_path)

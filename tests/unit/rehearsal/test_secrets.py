@@ -4,6 +4,7 @@ import base64
 import gzip
 import io
 import json
+import os
 import shlex
 import subprocess
 import sys
@@ -21,6 +22,14 @@ from tests.rehearsal.secrets import Findings, Place, Secret, search, unpacked
 
 AWKWARD = "p%4 '\"\\ü/&$w+=0"
 
+
+def traced(value: str) -> str:
+    """What bash writes about a command that is given the value, after `set -x`."""
+    command = ["bash", "-xc", ': "$0"', value]
+    environment = {"LC_ALL": "C.UTF-8", "PATH": os.defpath}
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=10, check=True).stderr
+
+
 SPELLINGS: list[tuple[str, Callable[[str], str]]] = [
     ("plain", str),
     ("base64", lambda value: base64.b64encode(value.encode()).decode()),
@@ -29,6 +38,7 @@ SPELLINGS: list[tuple[str, Callable[[str], str]]] = [
     ("URL", lambda value: f"postgresql://rstudio:{quote(value, safe='')}@host"),
     ("form", lambda value: f"password={quote_plus(value)}&x=1"),
     ("shell", lambda value: f"psql --password {shlex.quote(value)}"),
+    ("trace of bash", traced),
     ("JSON", lambda value: json.dumps({"password": value})),
     ("JSON, not ASCII", lambda value: json.dumps({"password": value}, ensure_ascii=False)),
     ("JSON in JSON", lambda value: json.dumps(json.dumps({"password": value}))),

@@ -130,9 +130,8 @@ def describe_failure(group: str, why: str) -> NodesNotReady:
         "Activities"
     ]
     failed = next((item for item in activities if item["StatusCode"] in ("Failed", "Cancelled")), None)
-    activity = (
-        f"\nThe newest failed activity: {failed['Description']}: {failed.get('StatusMessage', '')}" if failed else ""
-    )
+    reason = failed.get("StatusMessage") or "no reason given" if failed else ""
+    activity = f"\nThe newest failed activity: {failed['Description']}: {reason}" if failed else ""
     return NodesNotReady(
         f"The nodes of {group} were not replaced: {why}{activity}\nThe nodes before them still serve. Look at the "
         "log of the "

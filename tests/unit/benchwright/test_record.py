@@ -5,11 +5,13 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 from moto import mock_aws
 
 from benchwright import record
 from benchwright.errors import ClusterLocked, LockLost, TransientError
 from benchwright.plan import Known
+from tests.unit.benchwright.conversation import Answer, Conversation, refusal
 from tests.unit.benchwright.steps import EXECUTION, OTHER
 from tests.unit.benchwright.test_verification import PLAN
 
@@ -110,6 +112,27 @@ def test_a_lock_that_goes_from_hand_to_hand_is_a_case_for_patience(
     before_reading([""] * record.TRIES)
     with pytest.raises(TransientError):
         record.take_lock("blue", EXECUTION)
+
+
+@pytest.mark.parametrize(
+    ("answer", "locked"),
+    [
+        ({"status": "RUNNING"}, True),
+        ({"status": "ABORTED"}, False),
+        (refusal("ExecutionDoesNotExist"), False),  # it ended more than 90 days ago
+        (refusal("InvalidArn"), False),
+    ],
+)
+def test_only_a_holder_that_runs_locks_a_cluster(aws: Conversation, answer: Answer, locked: bool) -> None:
+    aws.answers = {"DescribeExecution": answer}
+    assert record.is_locked(record.Record(holder=OTHER)) is locked
+    assert aws.asked("DescribeExecution") == [{"executionArn": OTHER}]
+
+
+def test_whether_a_holder_runs_is_not_guessed(aws: Conversation) -> None:
+    aws.answers = {"DescribeExecution": refusal("AccessDeniedException")}
+    with pytest.raises(ClientError):
+        record.is_locked(record.Record(holder=OTHER))
 
 
 @pytest.mark.parametrize(

@@ -209,6 +209,18 @@ def test_the_error_of_a_service_is_the_reason(cloud: Cloud) -> None:
     assert "taken" in cloud.groups("taken"), "what the stack did not make stays"
 
 
+def test_what_is_half_made_is_taken_back_too(cloud: Cloud) -> None:
+    role = {
+        "AssumeRolePolicyDocument": {"Version": "2012-10-17"},
+        "ManagedPolicyArns": ["arn:aws:iam::aws:policy/None"],
+    }
+    half = template(Half={"Type": "AWS::IAM::Role", "Properties": role})
+    assert cloud.deploy("half", half, Capabilities=["CAPABILITY_IAM"]) == "ROLLBACK_COMPLETE"
+    assert ("Half", "DELETE_COMPLETE", "") in cloud.events("half")
+    roles = cloud.aws.client("iam").list_roles()["Roles"]
+    assert [role["RoleName"] for role in roles if role["RoleName"].startswith("half")] == []
+
+
 @pytest.mark.parametrize(
     ("policy", "left"), [("Retain", {"kept-on-rollback"}), ("RetainExceptOnCreate", set()), ("Delete", set())]
 )

@@ -17,6 +17,7 @@ class Table(Handler):
         table = call(dynamodb, "CreateTable", properties, TableName=name, SSESpecification=encryption)[
             "TableDescription"
         ]
+        context.identify(name)
         if "PointInTimeRecoverySpecification" in properties:
             call(dynamodb, "UpdateContinuousBackups", properties, TableName=name)
         if "TimeToLiveSpecification" in properties:

@@ -34,6 +34,7 @@ class Vpc(Ec2Resource):
     def create(self, context: Context, properties: Properties) -> Made:
         ec2 = context.client("ec2")
         vpc = call(ec2, "CreateVpc", properties, TagSpecifications=tag_specifications(properties, "vpc"))["Vpc"]
+        context.identify(vpc["VpcId"])
         self._attributes(context, vpc["VpcId"], properties)
         of_vpc = [{"Name": "vpc-id", "Values": [vpc["VpcId"]]}]
         groups = ec2.describe_security_groups(Filters=of_vpc)["SecurityGroups"]
@@ -69,6 +70,7 @@ class Subnet(Ec2Resource):
         ec2 = context.client("ec2")
         specifications = tag_specifications(properties, "subnet")
         subnet = call(ec2, "CreateSubnet", properties, TagSpecifications=specifications)["Subnet"]
+        context.identify(subnet["SubnetId"])
         self._map(context, subnet["SubnetId"], properties)
         known = {name: subnet[name] for name in ("SubnetId", "VpcId", "CidrBlock", "AvailabilityZone")}
         return Made(subnet["SubnetId"], known)
@@ -254,6 +256,7 @@ class SecurityGroup(Ec2Resource):
             VpcId=properties.get("VpcId"),
             TagSpecifications=tag_specifications(properties, "security-group"),
         )["GroupId"]
+        context.identify(group)
         if "SecurityGroupIngress" in properties:
             self._allow(ec2, group, properties["SecurityGroupIngress"], outbound=False)
         if properties.get("SecurityGroupEgress"):

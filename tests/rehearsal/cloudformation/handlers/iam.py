@@ -15,6 +15,7 @@ class Role(Handler):
         iam = context.client("iam")
         name = properties.get("RoleName") or context.name(64)
         role = call(iam, "CreateRole", properties, RoleName=name)["Role"]
+        context.identify(name)
         for arn in properties.get("ManagedPolicyArns", []):
             iam.attach_role_policy(RoleName=name, PolicyArn=arn)
         for policy in properties.get("Policies", []):
@@ -57,10 +58,12 @@ class Role(Handler):
 
     def delete(self, context: Context, physical_id: str, properties: Properties) -> None:
         iam = context.client("iam")
-        for arn in properties.get("ManagedPolicyArns", []):
+        attached = iam.list_attached_role_policies(RoleName=physical_id)["AttachedPolicies"]
+        inline = iam.list_role_policies(RoleName=physical_id)["PolicyNames"]
+        for arn in {policy["PolicyArn"] for policy in attached} & set(properties.get("ManagedPolicyArns", [])):
             iam.detach_role_policy(RoleName=physical_id, PolicyArn=arn)
-        for policy in properties.get("Policies", []):
-            iam.delete_role_policy(RoleName=physical_id, PolicyName=policy["PolicyName"])
+        for name in set(inline) & {policy["PolicyName"] for policy in properties.get("Policies", [])}:
+            iam.delete_role_policy(RoleName=physical_id, PolicyName=name)
         iam.delete_role(RoleName=physical_id)
 
 

@@ -29,6 +29,7 @@ class Function(Handler):
         client = context.client("lambda")
         name = properties.get("FunctionName") or context.name(64)
         answer = call(client, "CreateFunction", properties, FunctionName=name)
+        context.identify(name)
         self._reserve(context, name, properties)
         return Made(name, {"Arn": answer["FunctionArn"]})
 

@@ -52,6 +52,7 @@ class ClusterParameterGroup(RdsResource):
             Description=properties["Description"],
             Tags=properties.get("Tags"),
         )
+        context.identify(name)
         self._set(context, name, properties)
         return Made(name)
 

@@ -15,6 +15,7 @@ class Bucket(Handler):
         region = context.region
         where = None if region == "us-east-1" else {"LocationConstraint": region}
         call(context.client("s3"), "CreateBucket", Bucket=name, CreateBucketConfiguration=where)
+        context.identify(name)
         self._configure(context, name, properties, set(properties))
         return Made(
             name,

@@ -4,6 +4,7 @@ Limits and states: docs.aws.amazon.com/systems-manager/latest/userguide/monitor-
 """
 
 import collections
+import contextlib
 import datetime
 import logging
 import threading
@@ -11,6 +12,8 @@ import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+from botocore.exceptions import ClientError
 
 from tests.rehearsal.aws import LocalAws
 from tests.rehearsal.server import Call, ServiceError
@@ -205,19 +208,25 @@ class RunCommand:
         return invocation.end(last.status, last.detail)
 
     def _publish(self, command: Command, invocation: Invocation, machine: Machine) -> None:
-        """The agent sends the output to CloudWatch Logs with the role of its instance."""
+        """The agent sends the output to CloudWatch Logs with the role of its instance.
+
+        What CloudWatch Logs does not take is dropped; the command is none the worse (amazon-ssm-agent,
+        agent/agentlogstocloudwatch/cloudwatchlogspublisher).
+        """
         wanted = command.call.get("CloudWatchOutputConfig") or {}
         if not wanted.get("CloudWatchOutputEnabled") or machine.role_arn is None:
             return
         group = wanted.get("CloudWatchLogGroupName") or f"/aws/ssm/{command.document}"
         logs = self._aws.client("logs", machine.role_arn, machine.id)
-        with self._aws.clock.busy():
-            for run in invocation.runs:
-                for stream, text in (("stdout", run.stdout), ("stderr", run.stderr)):
-                    if text:
-                        publish_text(
-                            self._aws, logs, group, f"{command.id}/{machine.id}/{run.step.name}/{stream}", text
-                        )
+        texts = [
+            (f"{command.id}/{machine.id}/{run.step.name}/{stream}", text)
+            for run in invocation.runs
+            for stream, text in (("stdout", run.stdout), ("stderr", run.stderr))
+            if text
+        ]
+        with self._aws.clock.busy(), contextlib.suppress(ClientError):
+            for stream, text in texts:
+                publish_text(self._aws, logs, group, stream, text)
 
     def list_commands(self, call: Call) -> dict[str, Any]:
         with self._lock:

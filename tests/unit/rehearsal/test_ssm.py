@@ -232,6 +232,14 @@ def test_output_goes_to_cloudwatch_with_the_role_of_the_node(aws: LocalAws, clie
     assert [(entry["caller"], entry["role"]) for entry in calls] == [(node, "arn:aws:iam::123456789012:role/node")]
 
 
+def test_output_that_cloudwatch_does_not_take_is_lost_and_the_command_is_none_the_worse(
+    aws: LocalAws, client: Any, node: str
+) -> None:
+    wanted = {"CloudWatchOutputEnabled": True, "CloudWatchLogGroupName": "no/name*at all"}
+    invocation = run(aws, document(client), node, CloudWatchOutputConfig=wanted)[node]
+    assert (invocation["Status"], invocation["CommandPlugins"][0]["Output"]) == ("Success", "mode=report rows=")
+
+
 def test_an_update_is_the_latest_version(aws: LocalAws, client: Any, node: str) -> None:
     name = document(client)
     content = DOCUMENT.replace("mode=", "new=")

@@ -20,8 +20,8 @@ TOOLS := .tools/.installed
 TYPED := $(wildcard layers/benchwright/benchwright functions tests/documentation tests/faults tests/rehearsal tests/supply_chain)
 # infra/ is handed to CloudFormation by the workflow; template.yaml by SAM.
 TEMPLATES := $(wildcard template.yaml infra/*.yaml)
-# Two processes, each in a network of its own, take the files in turn.
-SHARED := --numprocesses 2 --dist loadgroup --no-loadscope-reorder
+# Two processes, each in a network of its own, take the files in turn: tests of a file share what is costly to make.
+SHARED := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 PIP_INSTALL := -m pip install --quiet --require-hashes --timeout 60 --retries 5
 
 .PHONY: help rehearse serve faults bench test lint lint-python lint-templates lint-security tests judges audit sbom tools build docs docs-recording format clean

@@ -16,13 +16,6 @@ def pytest_configure() -> None:
             launcher.own_network_and_mounts()
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests of a file share fixtures, so one process of several runs them all, unless they say otherwise."""
-    for item in items:
-        if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(str(item.path)))
-
-
 @pytest.fixture(autouse=True)
 def no_account(monkeypatch: pytest.MonkeyPatch) -> None:
     """The developer's AWS settings are out of reach; a client without a local endpoint finds no account."""

@@ -123,7 +123,7 @@ VERIFY_INSTALLATION = Failure(
 
 def rehearsal_of(name: str, *failures: Failure) -> Any:
     """A case that has nothing in common with the others, so another process may run it."""
-    return pytest.param(failures, id=name, marks=pytest.mark.xdist_group(name))
+    return pytest.param(failures, id=name)
 
 
 @pytest.mark.parametrize(

@@ -81,7 +81,8 @@ class Report:
         for row in full.rows:
             told, here = row.verdict, quick[row.place].verdict
             if told != here:
-                self.disagreements.append(f"{row.case}: {told} on the full rehearsal, {here} here; {row.problems}")
+                found = [*row.problems, *row.lost, *row.leaked, *row.orphans]
+                self.disagreements.append(f"{row.case}: {told} on the full rehearsal, {here} here; {found}")
 
     @property
     def good(self) -> bool:
@@ -119,6 +120,8 @@ class Report:
                     *(f"{what}: {line}" for what in ("lost", "leaked", "orphans") for line in getattr(row, what)),
                 ]
                 console.print(Text(f"{row.case}\n  " + "\n  ".join(told)))
+        for disagreement in self.disagreements:
+            console.print(Text(disagreement))
         errors = Counter(row.first for row in self.rows if row.second)
         console.print(f"failed first with: {', '.join(f'{error} {count}' for error, count in errors.most_common())}")
         console.print(f"{self.wall_s:.0f} s; report: {directory / 'report.json'}")

@@ -68,6 +68,8 @@ def new_role(call: Call) -> Iterator[Authorization]:
     "DeleteRolePermissionsBoundary",
     "DeleteRolePolicy",
     "DetachRolePolicy",
+    "ListAttachedRolePolicies",
+    "ListRolePolicies",
     "PutRolePermissionsBoundary",
     "PutRolePolicy",
     "TagRole",

@@ -122,7 +122,7 @@ VERIFY_INSTALLATION = Failure(
 
 
 def rehearsal_of(name: str, *failures: Failure) -> Any:
-    """A case that has nothing in common with the others, so another process may run it."""
+    """A case that has nothing in common with the others."""
     return pytest.param(failures, id=name)
 
 

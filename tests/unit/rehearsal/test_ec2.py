@@ -2,12 +2,15 @@
 
 import math
 import socket
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+from moto.kms.models import KmsBackend
 
 from tests.rehearsal import launcher
 from tests.rehearsal.aws import LocalAws
@@ -42,6 +45,24 @@ def code(call: Callable[..., Any], **parameters: Any) -> str:
     with pytest.raises(ClientError) as refused:
         call(**parameters)
     return str(refused.value.response["Error"]["Code"])
+
+
+def test_volumes_that_are_made_at_once_have_one_key_of_the_account(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alias_exists = KmsBackend.alias_exists
+
+    def looks_and_dawdles(backend: KmsBackend, name: str) -> bool:
+        found = alias_exists(backend, name)
+        time.sleep(0.1)
+        return found
+
+    monkeypatch.setattr(KmsBackend, "alias_exists", looks_and_dawdles)
+    with local_aws(tmp_path) as aws, ThreadPoolExecutor(4) as pool:
+        ec2 = aws.client("ec2")
+        made = [pool.submit(ec2.create_volume, AvailabilityZone="us-east-1a", Size=1, Encrypted=True) for _ in range(4)]
+        assert len({volume.result()["KmsKeyId"] for volume in made}) == 1
+        assert len(aws.client("kms").list_keys()["Keys"]) == 1
 
 
 def test_an_instance_boots_runs_its_user_data_and_ends(tmp_path: Path) -> None:

@@ -1,0 +1,23 @@
+"""What AWS does in one piece and moto in two steps, between which another request may come."""
+
+import functools
+import threading
+from typing import Any
+
+
+def one_at_a_time(backend: type, *names: str) -> None:
+    """Patch these methods of moto so that only one of them works at a time; moto is one per process, so once."""
+    working = threading.RLock()
+    for name in names:
+        original = getattr(backend, name)
+        if not hasattr(original, "__wrapped__"):
+            setattr(backend, name, _guarded(original, working))
+
+
+def _guarded(original: Any, working: threading.RLock) -> Any:
+    @functools.wraps(original)
+    def guarded(*arguments: Any, **keywords: Any) -> Any:
+        with working:
+            return original(*arguments, **keywords)
+
+    return guarded

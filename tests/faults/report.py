@@ -45,6 +45,11 @@ class Row:
         """What the full rehearsal must agree on: how both executions ended, and whether all is well."""
         return self.first, self.second, self.converged
 
+    @property
+    def succeeded(self) -> bool:
+        """Whether the deployment with the fault succeeded; another may follow for what it put off."""
+        return self.first == "SUCCEEDED"
+
     @classmethod
     def of(cls, outcome: Outcome, clean: Clean) -> "Row":
         world = clean[outcome.case.place.deployment].world
@@ -122,7 +127,7 @@ class Report:
                 console.print(Text(f"{row.case}\n  " + "\n  ".join(told)))
         for disagreement in self.disagreements:
             console.print(Text(disagreement))
-        errors = Counter(row.first for row in self.rows if row.second)
+        errors = Counter(row.first for row in self.rows if not row.succeeded)
         console.print(f"failed first with: {', '.join(f'{error} {count}' for error, count in errors.most_common())}")
         console.print(f"{self.wall_s:.0f} s; report: {directory / 'report.json'}")
 
@@ -132,8 +137,8 @@ def _counted(rows: list[Row]) -> list[str]:
         str(count)
         for count in (
             len(rows),
-            sum(row.converged and not row.second for row in rows),
-            sum(row.converged and bool(row.second) for row in rows),
+            sum(row.converged and row.succeeded for row in rows),
+            sum(row.converged and not row.succeeded for row in rows),
             sum(bool(row.lost) for row in rows),
             sum(bool(row.leaked) for row in rows),
             sum(bool(row.orphans) for row in rows),

@@ -463,6 +463,7 @@ def _read_request(environ: dict[str, Any], body: bytes) -> tuple[Call, Any] | No
                 "url_params": path_parameters,
             }
         )
+    # No such operation; a content type that the service does not speak; a protocol that moto does not parse, as CBOR.
     except (HTTPException, NotImplementedError, KeyError):
         return None
     return Call(service, operation.name, parameters or {}, UNKNOWN, region, dict(request.headers)), operation

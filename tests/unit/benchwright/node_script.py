@@ -34,7 +34,7 @@ def bash(script: str, *arguments: str, folder: Path) -> str:
         env={"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"},
         cwd=folder,
         capture_output=True,
-        timeout=20,
+        timeout=120,
         check=True,
     )
     return done.stdout.decode()

@@ -11,7 +11,7 @@ from benchwright.errors import ClusterLocked
 from benchwright.lookup import look_up
 from benchwright.models import Plan
 from benchwright.observability import step
-from benchwright.plan import Known, Reading, cluster_of, make_plan, read_as_far_as_possible, read_verify_input
+from benchwright.plan import Known, Reading, cluster_of, make_plan, read_input, read_verify_input
 from benchwright.settings import settings
 
 
@@ -71,7 +71,7 @@ def _validate(event: Event) -> Result:
 
 
 def _read(event: Event, found: record.Record) -> Reading:
-    return read_as_far_as_possible(event.input, found.known.input, settings().defaults, settings().application)
+    return read_input(event.input, found.known.input, settings().defaults, settings().application)
 
 
 def _inspect(event: Event) -> Result:

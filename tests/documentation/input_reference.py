@@ -136,7 +136,7 @@ def refusal() -> str:
     """What the first state says of an input with two mistakes."""
     wrong = {"node": {"count": 3}, "nodes": {"count": "three"}}
     try:
-        read_input(wrong, {}, defaults(), "benchwright")
+        read_input(wrong, {}, defaults(), "benchwright").whole()
     except InvalidInput as error:
         return f"```text\n{json.dumps(wrong)}\n\n{error}\n```"
     raise AssertionError(f"{wrong} is accepted")

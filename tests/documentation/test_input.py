@@ -21,7 +21,7 @@ KEYS = input_reference.keys()
 def accepts(content: Any) -> tuple[bool, bool]:
     """Whether the schema accepts an input, and whether the product does."""
     try:
-        read_input(content, {}, input_reference.defaults(), "benchwright")
+        read_input(content, {}, input_reference.defaults(), "benchwright").whole()
     except InvalidInput:
         return VALIDATOR.is_valid(content), False
     return VALIDATOR.is_valid(content), True

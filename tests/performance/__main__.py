@@ -71,7 +71,7 @@ def rehearsal() -> dict[str, float]:
 
 
 def main() -> None:
-    request, wanted = read_input({}, {}, DEFAULTS, "benchwright")
+    request, wanted = read_input({}, {}, DEFAULTS, "benchwright").whole()
     users = wanted.model_copy(update={"users": {f"user{number}": User() for number in range(500)}})
     plan, _ = make_plan(request, users, Known(), Looked({}, "ami"), defaults=DEFAULTS, execution="e")
     header = "ID  Host             IPv4         Port  Status  Last Seen\n"

@@ -80,13 +80,13 @@ def test_the_configuration_gets_all_outputs_of_the_foundation() -> None:
 
 
 def test_the_inputs_of_the_state_machines_are_accepted() -> None:
-    request, wanted = read_input(event_of("DeployStateMachine"), {}, DEFAULTS, stack_name())
+    request, wanted = read_input(event_of("DeployStateMachine"), {}, DEFAULTS, stack_name()).whole()
     assert (request.cluster, wanted.nodes.count) == ("workbench", 2)
     assert read_verify_input(event_of("VerifyStateMachine")) == request.cluster
 
 
 def test_the_plan_of_the_events_is_a_change() -> None:
-    _, wanted = read_input(event_of("ResolvePlan")["input"], {}, DEFAULTS, stack_name())
+    _, wanted = read_input(event_of("ResolvePlan")["input"], {}, DEFAULTS, stack_name()).whole()
     assert wanted.database.max_capacity != DEFAULTS["database"]["max_capacity"]
 
 

@@ -1,6 +1,6 @@
 """From an execution's input to a plan: pure decisions, no conversation with AWS.
 
-`read_as_far_as_possible` finds every problem at once, and what the input names that only AWS can tell to exist;
+`read_input` finds every problem at once, and what the input names that only AWS can tell to exist;
 `make_plan` adds what was recorded and looked up.
 """
 
@@ -112,9 +112,7 @@ class Known:
     rebuilt_by: str = ""  # the execution that began this generation: a retry of the same step does not begin another
 
 
-def read_as_far_as_possible(
-    raw: Any, known: Mapping[str, Any], defaults: Mapping[str, Any], application: str
-) -> Reading:
+def read_input(raw: Any, known: Mapping[str, Any], defaults: Mapping[str, Any], application: str) -> Reading:
     """Read an input and find every problem that it has in itself; raises InvalidInput where it is no object at all.
 
     known: the recorded input of the cluster; defaults: the stack's parameters in the shape of an input.
@@ -140,13 +138,6 @@ def read_as_far_as_possible(
     problems += _contradictions(merged, application)
     problems += _without_effect(request, merged)
     return Reading(request, wanted, _named(merged, application), tuple(problems))
-
-
-def read_input(
-    raw: Any, known: Mapping[str, Any], defaults: Mapping[str, Any], application: str
-) -> tuple[Request, Wanted]:
-    """Return the request and every effective value; raises InvalidInput that lists all problems at once."""
-    return read_as_far_as_possible(raw, known, defaults, application).whole()
 
 
 def cluster_of(raw: Any) -> str:

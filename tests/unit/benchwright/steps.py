@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+import json
+import os
+import subprocess
 import sys
 from functools import cache
 from pathlib import Path
@@ -17,6 +20,25 @@ OTHER = "arn:aws:states:eu-west-1:123456789012:execution:wb-deploy:two"
 CONTEXT = SimpleNamespace(
     function_name="step", memory_limit_in_mb=512, invoked_function_arn="arn:aws:lambda:step", aws_request_id="1"
 )
+
+ENVIRONMENT = {
+    "PATH": os.environ["PATH"],
+    "PYTHONPATH": str(ROOT / "layers" / "benchwright"),
+    "AWS_DEFAULT_REGION": "eu-west-1",
+    "APPLICATION": "wb",
+    "POWERTOOLS_METRICS_NAMESPACE": "Benchwright",
+    "POWERTOOLS_TRACE_DISABLED": "1",
+}
+HANDLE = """
+import json, sys, types
+from app import handler
+context = types.SimpleNamespace(
+    function_name="f", memory_limit_in_mb=512, invoked_function_arn="arn", aws_request_id="1", log_stream_name="s"
+)
+answers = [handler(event, context) for event in json.load(sys.stdin)]
+print("\\n" + json.dumps(answers))
+"""
+"""A script: events in standard input, a list; the answers are the last line."""
 
 
 @cache
@@ -37,6 +59,21 @@ def handle(function: str, **event: Any) -> dict[str, Any]:
     told = {"cluster": "blue", "execution": EXECUTION, **event}
     answer: dict[str, Any] = app(function).handler(told, CONTEXT)
     return answer
+
+
+def written_by(script: str, function: str, standard_input: object = None) -> list[str]:
+    """The lines that a script writes in the folder of a function, in a process of its own as Lambda starts it."""
+    run = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=ROOT / "functions" / function,
+        env=ENVIRONMENT | {"POWERTOOLS_SERVICE_NAME": function},
+        input=json.dumps(standard_input),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    return run.stdout.splitlines()
 
 
 def record(holder: str = EXECUTION, **wanted: Any) -> dict[str, Any]:

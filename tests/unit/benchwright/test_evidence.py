@@ -1,10 +1,6 @@
 """Every named error through the real handler: the whole text that the execution ends with and subscribers get."""
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
@@ -13,17 +9,7 @@ import pytest
 from benchwright.evidence import HOSTS, Failure, evidence
 from benchwright.explanation import NEXT_ACTIONS
 from tests.templates.templates import APPLICATION
-
-ROOT = Path(__file__).parents[3]
-HANDLE = """
-import json, sys, types
-from app import handler
-context = types.SimpleNamespace(
-    function_name="f", memory_limit_in_mb=512, invoked_function_arn="arn", aws_request_id="1", log_stream_name="s"
-)
-answers = [handler(event, context) for event in json.load(sys.stdin)]
-print("\\n" + json.dumps(answers))
-"""
+from tests.unit.benchwright.steps import HANDLE, written_by
 
 ACCOUNT = "eu-west-1:123456789012"
 EXECUTION = f"arn:aws:states:{ACCOUNT}:execution:wb-deploy:one"
@@ -195,26 +181,7 @@ def event_of(error: str, case: Case) -> dict[str, Any]:
 
 def handled(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """What the handler answers, in a process of its own as Lambda starts it."""
-    settings = {
-        "PATH": os.environ["PATH"],
-        "PYTHONPATH": str(ROOT / "layers" / "benchwright"),
-        "AWS_DEFAULT_REGION": "eu-west-1",
-        "APPLICATION": "wb",
-        "POWERTOOLS_METRICS_NAMESPACE": "Benchwright",
-        "POWERTOOLS_SERVICE_NAME": "explain_failure",
-        "POWERTOOLS_TRACE_DISABLED": "1",
-    }
-    run = subprocess.run(
-        [sys.executable, "-c", HANDLE],
-        cwd=ROOT / "functions" / "explain_failure",
-        env=settings,
-        input=json.dumps(events),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-    )
-    answers: list[dict[str, Any]] = json.loads(run.stdout.splitlines()[-1])
+    answers: list[dict[str, Any]] = json.loads(written_by(HANDLE, "explain_failure", events)[-1])
     return answers
 
 

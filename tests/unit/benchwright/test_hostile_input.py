@@ -23,7 +23,7 @@ from benchwright import cluster_stacks, lookup, record
 from benchwright.errors import InvalidInput, NodeConfigurationFailed, tellable
 from benchwright.image_recipe import load_recipe
 from benchwright.models import RESERVED_USERS, Plan
-from benchwright.plan import Known, Looked, Secret, make_plan, read_as_far_as_possible, read_input
+from benchwright.plan import Known, Looked, Secret, make_plan, read_input
 from benchwright.rendering import Endpoint, make_bundle
 from benchwright.settings import Settings
 from functions.resolve_plan import app as resolve_plan
@@ -48,7 +48,7 @@ class AnySecret(dict[str, Secret]):
 def planned(raw: Any, known: Known | None = None) -> tuple[Plan, Known]:
     """What the first state makes of an input."""
     known = known or Known()
-    request, wanted = read_input(raw, known.input, DEFAULTS, "benchwright")
+    request, wanted = read_input(raw, known.input, DEFAULTS, "benchwright").whole()
     return make_plan(request, wanted, known, Looked(AnySecret(), "ami-p"), defaults=DEFAULTS, execution="e")
 
 
@@ -356,9 +356,7 @@ def test_a_version_of_a_secret_that_would_be_more_than_one_word_on_a_node_is_ref
     version: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lookup, "describe_secret", lambda name: Secret(f"{ARN}{name}", version))
-    reading = read_as_far_as_possible(
-        {"users": {"ann": {"password": "benchwright/users/a"}}}, {}, DEFAULTS, "benchwright"
-    )
+    reading = read_input({"users": {"ann": {"password": "benchwright/users/a"}}}, {}, DEFAULTS, "benchwright")
     with pytest.raises(InvalidInput, match=r'- users.ann.password: "benchwright/users/a" is refused: the id of its'):
         lookup.look_up(reading)
 
@@ -385,7 +383,7 @@ def test_what_aws_tells_stays_one_word_of_its_line_or_is_refused(place: str, tex
 @pytest.mark.parametrize("application", ["Benchwright", "b" * 41, "1b", "b_c", "b\n"])
 def test_a_stack_whose_name_no_cluster_could_bear_is_refused(application: str) -> None:
     with pytest.raises(InvalidInput, match=r"- the application's name: .* Give the stack another name"):
-        read_input({}, {}, DEFAULTS, application)
+        read_input({}, {}, DEFAULTS, application).whole()
 
 
 PARAMETERS = Settings(

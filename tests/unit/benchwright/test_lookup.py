@@ -6,7 +6,7 @@ import pytest
 
 from benchwright import lookup
 from benchwright.errors import InvalidInput
-from benchwright.plan import Looked, Named, Secret, read_as_far_as_possible
+from benchwright.plan import Looked, Named, Secret, read_input
 from tests.unit.benchwright.test_plan import DEFAULTS
 
 SECRETS = {"benchwright/users/ann": Secret("arn:ann", "v1"), "benchwright/license/l": Secret("arn:l", "v2")}
@@ -33,7 +33,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def look_up(raw: dict[str, Any]) -> Looked:
-    return lookup.look_up(read_as_far_as_possible(raw, {}, DEFAULTS, "benchwright"))
+    return lookup.look_up(read_input(raw, {}, DEFAULTS, "benchwright"))
 
 
 def test_what_does_not_exist_is_told_with_all_else_that_is_wrong(asked: list[str]) -> None:
@@ -104,7 +104,7 @@ def test_what_exists_is_found(asked: list[str]) -> None:
         "license": "benchwright/license/l",
         "users": {"ann": {"password": "benchwright/users/ann"}, "ben": {}},
     }
-    reading = read_as_far_as_possible(raw, {}, DEFAULTS, "benchwright")
+    reading = read_input(raw, {}, DEFAULTS, "benchwright")
     secrets = {"license": "benchwright/license/l", "users.ann.password": "benchwright/users/ann"}
     assert reading.named == Named(secrets, AMI)
     assert lookup.look_up(reading) == Looked(SECRETS, "ami-parent")

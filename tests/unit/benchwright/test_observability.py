@@ -1,45 +1,14 @@
 """What functions tell CloudWatch beside their answers: their standard output, as Lambda would read it."""
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parents[3]
-ENVIRONMENT = {
-    "PATH": os.environ["PATH"],
-    "PYTHONPATH": str(ROOT / "layers" / "benchwright"),
-    "AWS_DEFAULT_REGION": "us-east-1",
-    "APPLICATION": "wb",
-    "POWERTOOLS_METRICS_NAMESPACE": "Benchwright",
-    "POWERTOOLS_TRACE_DISABLED": "1",
-}
-EXPLAIN = """
-import json, sys, types
-from app import handler
-context = types.SimpleNamespace(
-    function_name="f", memory_limit_in_mb=512, invoked_function_arn="arn", aws_request_id="1", log_stream_name="s"
-)
-for event in json.load(sys.stdin):
-    handler(event, context)
-"""
+from tests.unit.benchwright.steps import HANDLE, written_by
 
 
 def lines(script: str, function: str, standard_input: object = None) -> list[dict[str, Any]]:
     """What a script writes in the folder of a function; metrics without their time."""
-    run = subprocess.run(
-        [sys.executable, "-c", script],
-        cwd=ROOT / "functions" / function,
-        env=ENVIRONMENT | {"POWERTOOLS_SERVICE_NAME": function},
-        input=json.dumps(standard_input),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-    )
-    written = [json.loads(line) for line in run.stdout.splitlines()]
+    written = [json.loads(line) for line in written_by(script, function, standard_input) if line.startswith("{")]
     for line in written:
         line.get("_aws", {}).pop("Timestamp", None)
     return written
@@ -66,7 +35,7 @@ def test_a_failure_says_that_the_cluster_is_not_verified_unless_it_changed_nothi
     ]
     cause = json.dumps({"step": "Build image", "cause": "no R"})
     written = lines(
-        EXPLAIN,
+        HANDLE,
         "explain_failure",
         [
             {"cluster": cluster, "execution": "arn:execution", "step": "s", "error": error, "cause": cause}

@@ -24,14 +24,14 @@ LOOKED = Looked(
 
 def problems(raw: Any, known: dict[str, Any] | None = None) -> list[str]:
     with pytest.raises(InvalidInput) as caught:
-        read_input(raw, known or {}, DEFAULTS, "benchwright")
+        read_input(raw, known or {}, DEFAULTS, "benchwright").whole()
     return str(caught.value).splitlines()[1:]
 
 
 @pytest.mark.parametrize("raw", [[], "x", 3, None, True])
 def test_an_input_that_is_no_object_is_refused(raw: Any) -> None:
     with pytest.raises(InvalidInput, match=r"^The input must be a JSON object such as \{\}, not "):
-        read_input(raw, {}, DEFAULTS, "benchwright")
+        read_input(raw, {}, DEFAULTS, "benchwright").whole()
 
 
 @pytest.mark.parametrize(
@@ -85,21 +85,21 @@ def test_all_problems_are_told_at_once() -> None:
 
 
 def test_an_input_says_what_to_change_and_null_returns_to_the_parameter() -> None:
-    _, scaled = read_input({"nodes": {"count": 3}}, {}, DEFAULTS, "benchwright")
-    _, kept = read_input({}, {"nodes": {"count": 3}}, DEFAULTS, "benchwright")
-    _, returned = read_input({"nodes": {"count": None}}, {"nodes": {"count": 3}}, DEFAULTS, "benchwright")
-    _, all_returned = read_input({"nodes": None}, {"nodes": {"count": 3}}, DEFAULTS, "benchwright")
+    _, scaled = read_input({"nodes": {"count": 3}}, {}, DEFAULTS, "benchwright").whole()
+    _, kept = read_input({}, {"nodes": {"count": 3}}, DEFAULTS, "benchwright").whole()
+    _, returned = read_input({"nodes": {"count": None}}, {"nodes": {"count": 3}}, DEFAULTS, "benchwright").whole()
+    _, all_returned = read_input({"nodes": None}, {"nodes": {"count": 3}}, DEFAULTS, "benchwright").whole()
     assert [item.nodes.count for item in (scaled, kept, returned, all_returned)] == [3, 3, 2, 2]
 
 
 def test_the_comment_of_the_console_is_ignored() -> None:
-    request, _ = read_input({"Comment": "Insert your JSON here"}, {}, DEFAULTS, "benchwright")
+    request, _ = read_input({"Comment": "Insert your JSON here"}, {}, DEFAULTS, "benchwright").whole()
     assert request.patch == {}
 
 
 def plan_from(raw: Any, known: Known | None = None, execution: str = "e1") -> Any:
     known = known or Known()
-    request, wanted = read_input(raw, known.input, DEFAULTS, "benchwright")
+    request, wanted = read_input(raw, known.input, DEFAULTS, "benchwright").whole()
     return make_plan(request, wanted, known, LOOKED, defaults=DEFAULTS, execution=execution)
 
 
@@ -253,7 +253,7 @@ keys = st.sampled_from(
 @given(st.dictionaries(keys | st.text(max_size=8), json_values, max_size=4))
 def test_any_json_is_a_plan_or_a_named_refusal(raw: Any) -> None:
     try:
-        request, wanted = read_input(raw, {}, DEFAULTS, "benchwright")
+        request, wanted = read_input(raw, {}, DEFAULTS, "benchwright").whole()
     except InvalidInput as error:
         assert ". Give " in str(error)
     else:

@@ -14,7 +14,7 @@ from tests.unit.benchwright.test_plan import DEFAULTS
 
 
 def a_plan(raw: Any) -> Plan:
-    request, wanted = read_input(raw, {}, DEFAULTS, "benchwright")
+    request, wanted = read_input(raw, {}, DEFAULTS, "benchwright").whole()
     return make_plan(request, wanted, Known(), Looked({}, "ami-p"), defaults=DEFAULTS, execution="e")[0]
 
 

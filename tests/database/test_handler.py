@@ -1,9 +1,7 @@
 """The function CreateDatabase as Lambda calls it, on a real PostgreSQL and moto's Secrets Manager and DynamoDB."""
 
-import importlib.util
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,11 +13,11 @@ from benchwright import observability
 from benchwright.database import Credentials
 from benchwright.errors import LockLost, TransientError
 from benchwright.settings import settings
+from functions.create_database import app
 from tests.database.step import NEWEST
 from tests.database.wire import Harm, Wire
 from tests.rehearsal.postgres import Postgres
 
-APP = Path(__file__).parents[2] / "functions/create_database/app.py"
 EXECUTION = "arn:aws:states:us-east-1:123456789012:execution:deploy:one"
 CONTEXT = SimpleNamespace(
     function_name="create_database",
@@ -54,11 +52,6 @@ def handler(postgres: Postgres, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any
         )
         item = {"cluster": {"S": "workbench"}, "holder": {"S": EXECUTION}}
         boto3.client("dynamodb").put_item(TableName="clusters", Item=item)
-        specification = importlib.util.spec_from_file_location("create_database_app", APP)
-        assert specification
-        assert specification.loader
-        app = importlib.util.module_from_spec(specification)
-        specification.loader.exec_module(app)
         yield app.handler
     settings.cache_clear()
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import json
 import os
 import subprocess
 import sys
-from functools import cache
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -41,17 +40,9 @@ print("\\n" + json.dumps(answers))
 """A script: events in standard input, a list; the answers are the last line."""
 
 
-@cache
 def app(function: str) -> ModuleType:
     """The module of a function."""
-    name = f"{function}_app"
-    specification = importlib.util.spec_from_file_location(name, ROOT / "functions" / function / "app.py")
-    assert specification
-    assert specification.loader
-    module = importlib.util.module_from_spec(specification)
-    sys.modules[name] = module  # where pydantic looks for what annotations name
-    specification.loader.exec_module(module)
-    return module
+    return importlib.import_module(f"functions.{function}.app")
 
 
 def handle(function: str, **event: Any) -> dict[str, Any]:

@@ -23,8 +23,11 @@ OUTSIDE = {
     "build",
     "node_modules",
     "__pycache__",
+    ".hypothesis",
+    ".mypy_cache",
+    ".pytest_cache",
+    ".ruff_cache",
 }
-CACHES = {".hypothesis", ".mypy_cache", ".pytest_cache", ".ruff_cache"}
 # An index, a registry or a mirror by its address: whoever has one configures it for the own machine.
 PLACE = re.compile(
     r"--(extra-)?index-url\b|--find-links\b|--trusted-host\b|https?://[^\s\"'<>)]*/simple\b|\"resolved\":|\bGOPROXY\b"
@@ -55,11 +58,10 @@ MARKS = {
 
 
 def own_files() -> Iterator[Path]:
-    """Every file of the project that is text."""
-    for path in sorted(ROOT.rglob("*")):
-        parts = set(path.relative_to(ROOT).parts)
-        if path.is_file() and not parts & (OUTSIDE | CACHES) and path != Path(__file__):
-            yield path
+    """Every file of the project but this one, in which the places stand as a pattern."""
+    for folder, folders, names in ROOT.walk():
+        folders[:] = sorted(set(folders) - OUTSIDE)
+        yield from (path for name in sorted(names) if (path := folder / name).is_file() and path != Path(__file__))
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(ROOT).as_posix())

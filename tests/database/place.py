@@ -18,11 +18,11 @@ def is_ours() -> bool:
 @contextmanager
 def mounted(*arguments: str | Path) -> Iterator[None]:
     """With this mount, as `mount` takes it; the last is where."""
-    subprocess.run(["mount", *arguments], check=True, timeout=10)
+    subprocess.run(["mount", *arguments], check=True, timeout=60)
     try:
         yield
     finally:
-        subprocess.run(["umount", "--lazy", arguments[-1]], check=True, timeout=10)
+        subprocess.run(["umount", "--lazy", arguments[-1]], check=True, timeout=60)
 
 
 @contextmanager

@@ -87,7 +87,7 @@ class Pair:
             configuration.write("synchronous_standby_names = '*'\nsynchronous_commit = remote_apply\n")
 
     def _wait_until_synchronous(self) -> None:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while self.writer.execute("SELECT state, sync_state FROM pg_stat_replication") != [("streaming", "sync")]:
             assert time.monotonic() < deadline, "the standby does not follow the writer"
             time.sleep(0.02)
@@ -205,5 +205,5 @@ def test_the_writer_is_gone_without_a_word(pair: Pair, clean: World, monkeypatch
             wire.strike_once("2 CREATE DATABASE", fail)
             begun = time.monotonic()
             assert len(replace(pair.step, calm=wire.calm).until_done().patience) == 1
-    assert time.monotonic() - begun < 10
+    assert time.monotonic() - begun < 60
     assert world(pair.standby) == clean

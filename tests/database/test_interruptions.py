@@ -214,7 +214,7 @@ class Slots:
     def free(self) -> None:
         """Close them, and wait until the server has seen it."""
         self.taken.close()
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             with contextlib.suppress(psycopg2.OperationalError):
                 busy = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'"

@@ -129,7 +129,7 @@ class Account:
 
     def on_every_node(self, script: str) -> set[str]:
         """What a script prints on the nodes: one text where all agree."""
-        return {node.host.run(script, timeout=20).stdout for node in self.nodes.values()}
+        return {node.host.run(script, timeout=60).stdout for node in self.nodes.values()}
 
     def rows(self) -> list[Row]:
         """Workbench's node table as it is now; empty while there is none."""

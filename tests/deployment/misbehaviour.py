@@ -143,7 +143,7 @@ def assert_whole(account: Account, ended: Execution) -> None:
 
 
 def files(account: Account) -> dict[str, str]:
-    return {name: machine.host.run(FILES, timeout=20).stdout for name, machine in account.nodes.items()}
+    return {name: machine.host.run(FILES, timeout=60).stdout for name, machine in account.nodes.items()}
 
 
 def is_locked(account: Account) -> bool:

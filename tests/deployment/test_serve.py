@@ -223,7 +223,7 @@ def test_commands_run_on_nodes(served: Served, deployed: dict[str, Any]) -> None
         outputs[:] = [plugin["Output"] for each in listed for plugin in each["CommandPlugins"]]
         return {each["Status"] for each in listed} == {"Success"}
 
-    until(answered, 30)
+    until(answered, DEPLOY_SECONDS)
     assert [output.count("Online") for output in outputs] == [2, 2]
 
 
@@ -271,7 +271,7 @@ def test_an_execution_that_was_stopped_leaves_a_lock_that_the_next_one_takes(
 
 def test_a_second_instance_is_refused(served: Served) -> None:
     with start() as second:
-        output, _ = second.communicate(timeout=30)
+        output, _ = second.communicate(timeout=READY_SECONDS)
     sentence = (
         f"`make serve` already runs here, as process {served.process.pid}: `kill {served.process.pid}` ends it.\n"
     )

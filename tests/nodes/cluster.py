@@ -120,7 +120,7 @@ class Cluster:
 
     def start_session(self, node: Host, user: str) -> int:
         """A session of `user`, a child of the launcher as sessions are; gives its process id on the node."""
-        done = node.run(START_SESSION.format(user=user), timeout=10)
+        done = node.run(START_SESSION.format(user=user), timeout=60)
         assert done.returncode == 0, done.stderr
         return int(done.stdout)
 

@@ -82,7 +82,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     before = {kind: os.open(f"/proc/self/ns/{kind}", os.O_RDONLY) for kind in kinds}
     where = Path.cwd()
     os.unshare(os.CLONE_NEWNET | os.CLONE_NEWNS)
-    subprocess.run(["mount", "--make-rprivate", "/"], check=True, timeout=10)
+    subprocess.run(["mount", "--make-rprivate", "/"], check=True, timeout=60)
     aws = AwsOfNodes()
     hosts = Hosts(tmp_path_factory.mktemp("world") / "hosts", endpoint=f"http://{GATEWAY}:{aws.port}")
     hosts.start()

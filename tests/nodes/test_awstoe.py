@@ -24,7 +24,7 @@ def test_an_instance_of_the_image_passes_the_image_s_own_tests(world: World, ima
         host.run_boot()
         run_components(host, "test")
         found = host.run(
-            "ls /opt/R /opt/python; rstudio-server version; ls /var/lib/rstudio-server /tmp", timeout=10
+            "ls /opt/R /opt/python; rstudio-server version; ls /var/lib/rstudio-server /tmp", timeout=60
         ).stdout
         assert "2026.07.1+147.pro6 Workbench" in found
         assert {"4.4.3", "4.5.2", "3.13.9"} <= set(found.split())
@@ -50,7 +50,7 @@ def test_parameters_constants_outputs_and_loops_are_filled_in(host: Host) -> Non
         *steps, parameters=[{"Name": {"type": "string"}}], constants=[{"Word": {"type": "string", "value": "hello"}}]
     )
     assert run_phase(host, text, "build", {"Name": "greeting"}) is None
-    assert host.run("cat /var/all", timeout=5).stdout == "hello\n640 a\nhello\n640 b\n"
+    assert host.run("cat /var/all", timeout=60).stdout == "hello\n640 a\nhello\n640 b\n"
 
 
 @pytest.mark.parametrize(
@@ -99,10 +99,10 @@ def test_a_failure_aborts_continues_or_is_ignored_as_the_step_says(host: Host) -
     after = bash("touch /var/after", name="After")
     aborted = run_phase(host, document(bash("exit 1"), after), "build", {})
     assert aborted == StepFailure("Step", "ExecuteBash", "exit code 1")
-    assert host.run("test -e /var/after", timeout=5).returncode == 1
+    assert host.run("test -e /var/after", timeout=60).returncode == 1
     assert run_phase(host, document(bash("exit 1", onFailure="Continue"), after), "build", {}) == aborted
     assert run_phase(host, document(bash("exit 1", onFailure="Ignore"), after), "build", {}) is None
-    assert host.run("test -e /var/after", timeout=5).returncode == 0
+    assert host.run("test -e /var/after", timeout=60).returncode == 0
 
 
 def test_a_step_is_tried_again(host: Host) -> None:

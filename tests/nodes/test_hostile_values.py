@@ -65,7 +65,7 @@ def allowed_config() -> dict[str, str]:
 
 
 def read(node: Host, path: str) -> bytes:
-    done = node.run(f"base64 {path}", timeout=10)
+    done = node.run(f"base64 {path}", timeout=60)
     assert done.returncode == 0, done.stderr
     return base64.b64decode(done.stdout)
 
@@ -73,7 +73,7 @@ def read(node: Host, path: str) -> bytes:
 def logs_in(node: Host, name: str, password: str) -> bool:
     """Log in by PAM with a password, as Workbench does: here through `su`, as a user who needs one."""
     su = f"setpriv --reuid=65534 --regid=65534 --clear-groups su -c 'id -un' -- {name}"
-    done = node.run(f"echo {base64_of(password)} | base64 -d | {su}", timeout=20)
+    done = node.run(f"echo {base64_of(password)} | base64 -d | {su}", timeout=60)
     assert done.returncode in (0, 1), done.stderr
     return done.stdout == f"{name}\n"
 
@@ -148,7 +148,7 @@ def test_what_is_not_allowed_is_refused_by_name_and_changes_no_password(
     others = [error for what, error in errors.items() if not what.startswith("too long")]
     assert all(error.startswith("The node cannot read version v1 of the secret arn:") for error in others)
     assert all(error.endswith("it is one line of printable text.") for error in others)
-    assert node.run("getent shadow ann | cut -d: -f2", timeout=5).stdout in ("!\n", "*\n")
+    assert node.run("getent shadow ann | cut -d: -f2", timeout=60).stdout in ("!\n", "*\n")
 
 
 def test_what_only_a_foreign_hand_can_write_is_refused_by_name(cluster: Cluster) -> None:

@@ -17,7 +17,7 @@ SLEEPERS = "(grep -lx sleep /proc/[0-9]*/comm 2>/dev/null || true) | wc -l"
 
 def lines(host: Host, script: str, user: str = "root") -> list[str]:
     """The output of a script that must succeed."""
-    done = host.run(f"#!/bin/bash\nset -euo pipefail\n{script}", timeout=20, user=user)
+    done = host.run(f"#!/bin/bash\nset -euo pipefail\n{script}", timeout=60, user=user)
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()
 
@@ -45,7 +45,7 @@ def test_a_host_hides_what_its_machine_has(host: Host) -> None:
     people = lines(host, "awk -F: '$3 >= 900 { print $1 }' /etc/passwd")
     assert people == ["nobody", "ubuntu"]
     for command in ("R", "aws", "rskey", "rstudio-server", "psql", "chronyc", "mount.efs", "go"):
-        assert host.run(f"command -v {command}", timeout=5).returncode != 0, command
+        assert host.run(f"command -v {command}", timeout=60).returncode != 0, command
     assert lines(host, ". /etc/os-release; echo $ID $VERSION_ID") == ["ubuntu 24.04"]
 
 
@@ -61,8 +61,8 @@ def test_what_a_host_logs_is_found_also_when_it_has_ended(world: World) -> None:
 
 
 def test_a_script_is_run_by_sh_unless_its_first_line_says_otherwise(host: Host) -> None:
-    assert host.run("cat /proc/$PPID/comm", timeout=5).stdout == "sh\n"
-    assert host.run("#!/bin/bash\ncat /proc/$$/comm", timeout=5).stdout.startswith("script-")
+    assert host.run("cat /proc/$PPID/comm", timeout=60).stdout == "sh\n"
+    assert host.run("#!/bin/bash\ncat /proc/$$/comm", timeout=60).stdout.startswith("script-")
 
 
 def test_a_script_that_takes_too_long_is_killed_with_its_children(host: Host) -> None:
@@ -80,11 +80,11 @@ def test_hosts_reach_one_another_by_name(world: World, host: Host) -> None:
     other = world.boot(201)
     try:
         assert lines(host, "getent hosts ip-10-0-1-201 | cut -d' ' -f1") == ["10.0.1.201"]
-        answer = host.run("curl -sS -o /dev/null --max-time 2 http://ip-10-0-1-201:8787/", timeout=5)
+        answer = host.run("curl -sS -o /dev/null --max-time 30 http://ip-10-0-1-201:8787/", timeout=60)
         assert answer.returncode == 7  # refused: nobody listens, but the machine is there
     finally:
         other.stop()
-    assert host.run("getent hosts ip-10-0-1-201", timeout=5).returncode == 2
+    assert host.run("getent hosts ip-10-0-1-201", timeout=60).returncode == 2
 
 
 def test_an_image_brings_users_files_and_removals(world: World, host: Host) -> None:
@@ -96,7 +96,7 @@ def test_an_image_brings_users_files_and_removals(world: World, host: Host) -> N
     other = world.boot(201, image=layer)
     try:
         assert lines(other, "id -u bob; stat -c %u /home/bob; ls /etc/skel") == ["5002", "5002", "only"]
-        assert other.run("command -v getopt", timeout=5).returncode != 0
+        assert other.run("command -v getopt", timeout=60).returncode != 0
         with pytest.raises(HostError, match="an image is made of a host booted from the parent image"):
             other.capture(layer)
     finally:
@@ -114,10 +114,10 @@ def test_enabled_units_start_at_boot_in_their_order(world: World, host: Host) ->
 
 
 def test_systemctl_refuses_what_it_does_not_know(host: Host) -> None:
-    done = host.run("systemctl start nonsense", timeout=5)
+    done = host.run("systemctl start nonsense", timeout=60)
     assert (done.returncode, done.stderr) == (5, "Failed to start nonsense.service: Unit nonsense.service not found.\n")
-    assert host.run("systemctl is-active nonsense", timeout=5).returncode == 4
-    assert host.run("systemctl frobnicate ssh", timeout=5).returncode == 1
+    assert host.run("systemctl is-active nonsense", timeout=60).returncode == 4
+    assert host.run("systemctl frobnicate ssh", timeout=60).returncode == 1
 
 
 def test_a_service_that_fails_is_started_again_and_one_that_is_stopped_is_gone(host: Host) -> None:
@@ -133,9 +133,7 @@ def test_a_service_that_fails_is_started_again_and_one_that_is_stopped_is_gone(h
 def test_a_machine_without_curl_ip_and_unzip_has_stand_ins_for_them(host: Host) -> None:
     for name in ("curl", "ip", "unzip"):
         lines(host, f"install -m 0755 /dev/stdin /usr/local/bin/my-{name} <<'END'\n{launcher(name)}END")
-    put = (
-        "-fsS --max-time 5 -X PUT -H 'X-aws-ec2-metadata-token-ttl-seconds: 60' http://169.254.169.254/latest/api/token"
-    )
+    put = "-fsS --max-time 30 -X PUT -H 'X-aws-ec2-metadata-token-ttl-seconds: 60' http://169.254.169.254/latest/api/token"
     ask = "http://169.254.169.254/latest/meta-data/instance-id"
     script = f"""token=$(my-curl {put})
 my-curl -fsS -H "X-aws-ec2-metadata-token: $token" {ask}
@@ -143,8 +141,8 @@ my-curl -s -w '%{{http_code}}' {ask}"""
     assert lines(host, script) == ["i-000000000000000c8401"]
     lines(host, "my-ip rule add pref 100 to 169.254.169.254/32 uidrange 1-4294967294 prohibit")
     assert "100:\tfrom all to 169.254.169.254 uidrange 1-4294967294 prohibit" in lines(host, "my-ip rule show")
-    assert host.run(f"my-curl {put}", timeout=10, user="nobody").returncode == 7
-    assert host.run("my-curl -sS http://no-such-host/", timeout=10).returncode == 6
+    assert host.run(f"my-curl {put}", timeout=60, user="nobody").returncode == 7
+    assert host.run("my-curl -sS http://no-such-host/", timeout=60).returncode == 6
     zipped = "https://awscli.amazonaws.com/awscli-exe-linux-x86_64-2.36.40.zip"
     lines(host, f"my-curl -fsS -o /var/x.zip {zipped}; my-unzip -q -o /var/x.zip -d /var/x")
     assert lines(host, "stat -c %a /var/x/aws/install") == ["755"]
@@ -156,28 +154,28 @@ def test_what_a_script_sleeps_takes_the_time_of_its_clock_and_so_does_its_time_o
         slept = host.run("#!/bin/bash\nsleep 600; date", timeout=900, clock=clock)
         hung = host.run("#!/bin/bash\nsleep infinity | cat", timeout=900, clock=clock)
     assert (slept.returncode, hung.returncode, hung.timed_out) == (0, -9, True)
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < 60
     assert lines(host, SLEEPERS) == ["0"]
 
 
 def test_many_scripts_run_at_once(host: Host) -> None:
     with ThreadPoolExecutor(8) as pool:
-        done = list(pool.map(lambda number: host.run(f"#!/bin/bash\necho {number}", timeout=20), range(64)))
+        done = list(pool.map(lambda number: host.run(f"#!/bin/bash\necho {number}", timeout=60), range(64)))
     assert [(each.returncode, each.stdout) for each in done] == [(0, f"{number}\n") for number in range(64)]
 
 
 def test_a_full_disk_takes_nothing_until_there_is_room_again(host: Host) -> None:
     write = "head -c 100000 /dev/zero >/var/tmp/more && df --output=avail / | tail -n 1"
     host.fill_disk()
-    refused = host.run(write, timeout=5)
+    refused = host.run(write, timeout=60)
     assert (refused.returncode, "No space left on device" in refused.stderr) == (1, True)
     host.empty_disk()
-    assert int(host.run(write, timeout=5).stdout) > 1_000_000
+    assert int(host.run(write, timeout=60).stdout) > 1_000_000
 
 
 def test_without_its_cable_a_host_reaches_nobody(world: World, host: Host) -> None:
-    ask = "curl -sS -o /dev/null --max-time 5 http://169.254.169.254/"
+    ask = "curl -sS -o /dev/null --max-time 30 http://169.254.169.254/"
     host.connect(connected=False)
-    assert host.run(ask, timeout=10).returncode == 7
+    assert host.run(ask, timeout=60).returncode == 7
     host.connect(connected=True)
-    assert host.run(ask, timeout=10).returncode == 0
+    assert host.run(ask, timeout=60).returncode == 0

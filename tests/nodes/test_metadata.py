@@ -10,17 +10,17 @@ from tests.rehearsal.hosts.host import Host
 
 ASK = """#!/bin/bash
 set -euo pipefail
-token=$(curl -fsS --max-time 5 -X PUT -H 'X-aws-ec2-metadata-token-ttl-seconds: 60' http://169.254.169.254/latest/api/token)
+token=$(curl -fsS --max-time 30 -X PUT -H 'X-aws-ec2-metadata-token-ttl-seconds: 60' http://169.254.169.254/latest/api/token)
 for path in "$@"; do
-  curl -fsS --max-time 5 -H "X-aws-ec2-metadata-token: $token" "http://169.254.169.254/latest/$path"; echo
+  curl -fsS --max-time 30 -H "X-aws-ec2-metadata-token: $token" "http://169.254.169.254/latest/$path"; echo
 done
 """
 USERS_OF_AN_IMAGE = ("root", "ec2-instance-connect", "nobody", "ubuntu", "rstudio-server")
-STATUS = "curl -s -o /dev/null -w '%{http_code}' --max-time 5"
+STATUS = "curl -s -o /dev/null -w '%{http_code}' --max-time 30"
 
 
 def ask(host: Host, *paths: str) -> str:
-    done = host.run(ASK.replace('"$@"', " ".join(paths)), timeout=20)
+    done = host.run(ASK.replace('"$@"', " ".join(paths)), timeout=60)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -51,22 +51,22 @@ def test_an_instance_learns_who_it_is(world: World) -> None:
 
 
 def test_without_a_token_nothing_is_told(host: Host) -> None:
-    assert host.run(f"{STATUS} http://169.254.169.254/latest/meta-data/instance-id", timeout=10).stdout == "401"
+    assert host.run(f"{STATUS} http://169.254.169.254/latest/meta-data/instance-id", timeout=60).stdout == "401"
     stolen = "-H 'X-aws-ec2-metadata-token: made-up'"
     assert (
-        host.run(f"{STATUS} {stolen} http://169.254.169.254/latest/meta-data/instance-id", timeout=10).stdout == "401"
+        host.run(f"{STATUS} {stolen} http://169.254.169.254/latest/meta-data/instance-id", timeout=60).stdout == "401"
     )
     too_long = "-X PUT -H 'X-aws-ec2-metadata-token-ttl-seconds: 21601'"
-    assert host.run(f"{STATUS} {too_long} http://169.254.169.254/latest/api/token", timeout=10).stdout == "400"
+    assert host.run(f"{STATUS} {too_long} http://169.254.169.254/latest/api/token", timeout=60).stdout == "400"
 
 
 def test_a_token_of_one_instance_is_none_of_another(world: World, host: Host) -> None:
     other = world.boot(203)
     try:
         put = "curl -fsS -X PUT -H 'X-aws-ec2-metadata-token-ttl-seconds: 60' http://169.254.169.254/latest/api/token"
-        token = host.run(put, timeout=10).stdout
+        token = host.run(put, timeout=60).stdout
         asked = f"{STATUS} -H 'X-aws-ec2-metadata-token: {token}' http://169.254.169.254/latest/meta-data/instance-id"
-        assert (host.run(asked, timeout=10).stdout, other.run(asked, timeout=10).stdout) == ("200", "401")
+        assert (host.run(asked, timeout=60).stdout, other.run(asked, timeout=60).stdout) == ("200", "401")
     finally:
         other.stop()
 
@@ -76,13 +76,13 @@ def test_the_guard_of_the_image_lets_root_and_instance_connect_through_and_nobod
 ) -> None:
     host = world.boot(204, image=image)
     try:
-        put = "curl -s -o /dev/null --max-time 2 -X PUT -H 'X-aws-ec2-metadata-token-ttl-seconds: 60' http://169.254.169.254/latest/api/token"
+        put = "curl -s -o /dev/null --max-time 30 -X PUT -H 'X-aws-ec2-metadata-token-ttl-seconds: 60' http://169.254.169.254/latest/api/token"
         assert (
-            host.run(put, timeout=10, user="nobody").returncode == 0
+            host.run(put, timeout=60, user="nobody").returncode == 0
         )  # without the guard everybody would own the node's role
-        host.run("useradd --system ec2-instance-connect", timeout=10)  # as Ubuntu's images have it, and Benchwright's
+        host.run("useradd --system ec2-instance-connect", timeout=60)  # as Ubuntu's images have it, and Benchwright's
         host.run_boot()
-        reached = {user: host.run(put, timeout=10, user=user).returncode for user in USERS_OF_AN_IMAGE}
+        reached = {user: host.run(put, timeout=60, user=user).returncode for user in USERS_OF_AN_IMAGE}
         assert reached == {"root": 0, "ec2-instance-connect": 0, "nobody": 7, "ubuntu": 7, "rstudio-server": 7}
     finally:
         host.stop()

@@ -24,7 +24,7 @@ password; empty for never.
 
 
 def shadow(node: Host, name: str) -> list[str]:
-    return node.run(f"getent shadow {name}", timeout=5).stdout.strip().split(":")
+    return node.run(f"getent shadow {name}", timeout=60).stdout.strip().split(":")
 
 
 def test_two_nodes_form_a_cluster_and_a_second_run_changes_nothing(cluster: Cluster) -> None:
@@ -51,11 +51,10 @@ def test_two_nodes_form_a_cluster_and_a_second_run_changes_nothing(cluster: Clus
 
     again = cluster.apply(first)
     assert (again["changed"], again["restarted"]) == ([], False)
-    mode = first.run("stat -c '%a %U:%G' /etc/rstudio/database.conf /etc/rstudio/secure-cookie-key", timeout=5).stdout
+    mode = first.run("stat -c '%a %U:%G' /etc/rstudio/database.conf /etc/rstudio/secure-cookie-key", timeout=60).stdout
     assert mode == "600 root:root\n600 root:root\n"
-    assert (
-        PASSWORD not in first.run("cat /etc/rstudio/database.conf /var/log/benchwright/configure.log", timeout=5).stdout
-    )
+    written = first.run("cat /etc/rstudio/database.conf /var/log/benchwright/configure.log", timeout=60).stdout
+    assert PASSWORD not in written
 
     printed = cluster.run(second, "cluster").stdout
     listing, _, status = printed.partition("=== load-balancer status ===")
@@ -92,11 +91,11 @@ def test_users_have_one_uid_a_home_of_their_own_and_a_password_and_are_locked_wh
     assert told[0]["count"] == 2
     for node in nodes:
         assert (
-            node.run("id anna; stat -c '%a %U' /efs/home/anna", timeout=5).stdout
+            node.run("id anna; stat -c '%a %U' /efs/home/anna", timeout=60).stdout
             == "uid=5001(anna) gid=5001(anna) groups=5001(anna)\n700 anna\n"
         )
-        assert "anna:$" in node.run("getent shadow anna", timeout=5).stdout
-    nodes[0].run("echo kept >/efs/home/anna/work", timeout=5)
+        assert "anna:$" in node.run("getent shadow anna", timeout=60).stdout
+    nodes[0].run("echo kept >/efs/home/anna/work", timeout=60)
     password = shadow(nodes[0], "anna")[1]
 
     cluster.publish(accounts=[Account(name="bob", uid=5002, gid=5002)], locked=["anna"])
@@ -104,7 +103,7 @@ def test_users_have_one_uid_a_home_of_their_own_and_a_password_and_are_locked_wh
         assert cluster.apply(node)["users"]["count"] == 1
         assert (shadow(node, "anna")[1][0], shadow(node, "anna")[EXPIRES]) == ("!", "1")
         assert shadow(node, "bob")[EXPIRES] == ""
-    assert nodes[1].run("cat /efs/home/anna/work", timeout=5).stdout == "kept\n"
+    assert nodes[1].run("cat /efs/home/anna/work", timeout=60).stdout == "kept\n"
 
     cluster.publish(accounts=[anna, Account(name="bob", uid=5002, gid=5002)])
     assert cluster.apply(nodes[0])["users"] == told[0]
@@ -115,7 +114,7 @@ def test_a_file_that_somebody_changed_is_put_right(cluster: Cluster) -> None:
     cluster.publish()
     node = cluster.add_node()
     cluster.apply(node)
-    node.run("chmod 644 /etc/rstudio/database.conf; echo x >>/etc/rstudio/rserver.conf", timeout=5)
+    node.run("chmod 644 /etc/rstudio/database.conf; echo x >>/etc/rstudio/rserver.conf", timeout=60)
     told = cluster.apply(node)
     assert (sorted(told["changed"]), told["restarted"]) == (
         ["etc/rstudio/database.conf", "etc/rstudio/rserver.conf"],
@@ -160,8 +159,8 @@ def test_without_root_access_to_the_file_system_a_home_cannot_be_made(cluster: C
 def test_without_permission_to_mount_nothing_is_configured(cluster: Cluster) -> None:
     cluster.publish(accounts=[Account(name="anna", uid=5001, gid=5001)])
     node = cluster.add_node()
-    before = node.run(STATE_OF_THE_NODE, timeout=10).stdout
-    node.run("umount /efs/home; sed -i 's/\"ClientMount\", //' /opt/rehearsal/host/instance.json", timeout=5)
+    before = node.run(STATE_OF_THE_NODE, timeout=60).stdout
+    node.run("umount /efs/home; sed -i 's/\"ClientMount\", //' /opt/rehearsal/host/instance.json", timeout=60)
     clock = Clock(math.inf)
     with clock.busy():
         script = templates.node_script(NAMES)
@@ -171,29 +170,29 @@ def test_without_permission_to_mount_nothing_is_configured(cluster: Cluster) -> 
         "/efs/home cannot be mounted: fs-0123456789abcdef0:/ at /efs/home: mount.nfs4: access denied by server while "
         "mounting 127.0.0.1:/. Check /etc/fstab, the mount targets, their security group and the file system's policy."
     )
-    assert node.run(STATE_OF_THE_NODE, timeout=10).stdout == before
-    assert node.run("ls -A /efs/home; getent passwd anna", timeout=5).stdout == ""
+    assert node.run(STATE_OF_THE_NODE, timeout=60).stdout == before
+    assert node.run("ls -A /efs/home; getent passwd anna", timeout=60).stdout == ""
 
 
 def test_another_version_of_workbench_than_the_cluster_s_is_refused_before_anything_changes(cluster: Cluster) -> None:
     cluster.publish(accounts=[Account(name="anna", uid=5001, gid=5001)])
     node = cluster.add_node()
-    node.run("echo 2025.09.1+401.pro7 >/usr/lib/rstudio-server/VERSION", timeout=5)
-    before = node.run(STATE_OF_THE_NODE, timeout=10).stdout
+    node.run("echo 2025.09.1+401.pro7 >/usr/lib/rstudio-server/VERSION", timeout=60)
+    before = node.run(STATE_OF_THE_NODE, timeout=60).stdout
     assert "/etc/rstudio/rserver.conf" in before
     assert cluster.fail_to_apply(node) == (
         f"This node has Workbench 2025.09.1+401.pro7, but the cluster is to run {WORKBENCH}. If somebody installed it "
         "here, replace the node. If it came with an image of yours, set workbench.version to 2025.09.1+401.pro7 or use "
         f"an image with {WORKBENCH}."
     )
-    assert node.run(STATE_OF_THE_NODE, timeout=10).stdout == before
+    assert node.run(STATE_OF_THE_NODE, timeout=60).stdout == before
 
 
 def test_what_was_not_verified_is_not_taken_for_verified_by_the_next_run(cluster: Cluster) -> None:
     cluster.publish()
     node = cluster.add_node()
     cluster.apply(node)
-    node.run("mkdir /run/rehearsal-faults && touch /run/rehearsal-faults/verify-installation", timeout=5)
+    node.run("mkdir /run/rehearsal-faults && touch /run/rehearsal-faults/verify-installation", timeout=60)
     cluster.publish(config={"auth-timeout-minutes": "45"})
     first = cluster.fail_to_apply(node)
     assert first.startswith(
@@ -201,7 +200,7 @@ def test_what_was_not_verified_is_not_taken_for_verified_by_the_next_run(cluster
     )
     assert cluster.fail_to_apply(node) == first
     assert cluster.statuses() == []
-    node.run("rm /run/rehearsal-faults/verify-installation", timeout=5)
+    node.run("rm /run/rehearsal-faults/verify-installation", timeout=60)
     told = cluster.apply(node)
     assert (told["changed"], told["restarted"], told["health"]) == ([], True, "ok")
     assert cluster.statuses() == [("10.0.1.10", "Online")]
@@ -215,7 +214,7 @@ def test_of_two_runs_at_the_same_time_one_waits_for_the_other(cluster: Cluster) 
     first, second = sorted(told, key=lambda one: not one["changed"])
     assert "etc/rstudio/rserver.conf" in first["changed"]
     assert (second["changed"], second["restarted"], second["health"]) == ([], False, "ok")
-    steps = node.run("grep -E '^(--- |done$)' /var/log/benchwright/configure.log", timeout=5).stdout.splitlines()
+    steps = node.run("grep -E '^(--- |done$)' /var/log/benchwright/configure.log", timeout=60).stdout.splitlines()
     begun, begun_again = (number for number, step in enumerate(steps) if step == "--- look for room on the disk")
     assert begun < steps.index("done") < begun_again
 
@@ -229,14 +228,14 @@ def test_no_secret_stands_in_a_log_of_the_node_or_in_what_the_script_prints(clus
     node = cluster.add_node()
     done = [cluster.run(node, "apply"), cluster.run(node, "report"), cluster.run(node, "cluster")]
     assert [run.returncode for run in done] == [0, 0, 0]
-    node.run("mkdir /run/rehearsal-faults && touch /run/rehearsal-faults/verify-installation", timeout=5)
+    node.run("mkdir /run/rehearsal-faults && touch /run/rehearsal-faults/verify-installation", timeout=60)
     cluster.publish(accounts=[anna], config={"auth-timeout-minutes": "45"})
     done.append(cluster.run(node, "apply"))  # a run that fails hands out the end of its log
     assert done[-1].returncode == 1
     places = [(f"output of run {number}", (run.stdout + run.stderr).encode()) for number, run in enumerate(done)]
-    logs = node.run("find /var/log /run/benchwright -type f", timeout=5).stdout.split()
+    logs = node.run("find /var/log /run/benchwright -type f", timeout=60).stdout.split()
     assert {"/var/log/benchwright/configure.log", "/var/log/rstudio/rstudio-server/rserver.log"} <= set(logs)
-    places += [(log, node.run(f"cat {log}", timeout=5).stdout.encode()) for log in logs]
+    places += [(log, node.run(f"cat {log}", timeout=60).stdout.encode()) for log in logs]
     found = secrets.search([secrets.Secret(name, word.strip()) for name, word in words.items()], places)
     assert found.where == []
 
@@ -254,13 +253,13 @@ def test_a_full_disk_is_told_whatever_is_asked_and_keeps_the_node_as_it_is(clust
     node = cluster.add_node()
     cluster.apply(node)
     files = "find /etc/rstudio /var/lib/benchwright -type f | sort | xargs sha256sum"
-    before = node.run(files, timeout=5).stdout
+    before = node.run(files, timeout=60).stdout
     cluster.publish(config={"auth-timeout-minutes": "45"})
     node.fill_disk()
     told = "The disk of this node is full: 0 MB of the root volume are free, and 100 MB are needed. "
     assert cluster.fail_to_apply(node).startswith(told)
     assert str(report(cluster.run(node, "report"))["error"]).startswith(told)
-    assert (node.run(files, timeout=5).stdout, cluster.statuses()) == (before, [("10.0.1.10", "Online")])
+    assert (node.run(files, timeout=60).stdout, cluster.statuses()) == (before, [("10.0.1.10", "Online")])
     node.empty_disk()
     assert "etc/rstudio/rserver.conf" in cluster.apply(node)["changed"]
 
@@ -268,7 +267,7 @@ def test_a_full_disk_is_told_whatever_is_asked_and_keeps_the_node_as_it_is(clust
 def test_a_clock_that_is_off_is_set(cluster: Cluster) -> None:
     cluster.publish()
     node = cluster.add_node()
-    node.run("mkdir /run/rehearsal-faults && echo -300 >/run/rehearsal-faults/clock", timeout=5)
+    node.run("mkdir /run/rehearsal-faults && echo -300 >/run/rehearsal-faults/clock", timeout=60)
     assert report(cluster.run(node, "report"))["clock_offset"] == -300
     assert abs(cluster.apply(node)["clock_offset"]) < 1
 

@@ -11,7 +11,7 @@ SUSPENDED = "/efs/home/anna/.local/share/rstudio/sessions/active/session-{}/susp
 
 
 def main_process(node: Host, service: str) -> str:
-    return node.run(f"systemctl show -p MainPID --value {service}", timeout=10).stdout.strip()
+    return node.run(f"systemctl show -p MainPID --value {service}", timeout=60).stdout.strip()
 
 
 def test_a_change_of_the_configuration_restarts_the_server_and_ends_no_session(cluster: Cluster) -> None:
@@ -25,7 +25,7 @@ def test_a_change_of_the_configuration_restarts_the_server_and_ends_no_session(c
     assert (told["changed"], told["restarted"], told["health"]) == (["etc/rstudio/rserver.conf"], True, "ok")
     assert main_process(node, "rstudio-launcher") == launcher
     assert main_process(node, "rstudio-server") not in {server, "0"}
-    assert node.run("rstudio-server active-sessions", timeout=10).stdout == f"{session}  anna  rsession\n"
+    assert node.run("rstudio-server active-sessions", timeout=60).stdout == f"{session}  anna  rsession\n"
 
 
 def test_a_terminated_instance_suspends_its_sessions_stops_workbench_and_completes_its_hook(cluster: Cluster) -> None:
@@ -39,6 +39,6 @@ def test_a_terminated_instance_suspends_its_sessions_stops_workbench_and_complet
     while cluster.world.aws.waiting and time.monotonic() < deadline:
         time.sleep(0.2)
     assert (cluster.world.aws.waiting, cluster.statuses()) == (set(), [])
-    assert node.run("rstudio-server active-sessions", timeout=10).stdout == ""
+    assert node.run("rstudio-server active-sessions", timeout=60).stdout == ""
     for session in sessions:
-        assert node.run(f"stat -c %U {SUSPENDED.format(session)}", timeout=5).stdout == "anna\n"
+        assert node.run(f"stat -c %U {SUSPENDED.format(session)}", timeout=60).stdout == "anna\n"

@@ -25,7 +25,7 @@ def test_a_server_that_would_not_start_does_not_start(cluster: Cluster, tamper: 
     cluster.apply(node)
     done = node.run(RESTART.format(tamper=tamper), timeout=60)
     assert done.stdout.splitlines()[-1] != "active"
-    told = node.run(f"{LOG}; rstudio-server check-config 2>&1", timeout=20).stdout + done.stderr
+    told = node.run(f"{LOG}; rstudio-server check-config 2>&1", timeout=60).stdout + done.stderr
     assert reason in told
 
 
@@ -34,12 +34,12 @@ def test_without_the_homes_no_service_starts(cluster: Cluster) -> None:
     node = cluster.add_node()
     cluster.apply(node)
     node.run("systemctl stop rstudio-server rstudio-launcher; umount /efs/home", timeout=30)
-    node.run("mkdir /run/rehearsal-faults && touch /run/rehearsal-faults/mounts", timeout=5)
+    node.run("mkdir /run/rehearsal-faults && touch /run/rehearsal-faults/mounts", timeout=60)
     for service in ("rstudio-launcher", "rstudio-server"):
         done = node.run(f"systemctl start {service}; systemctl is-active {service}", timeout=30)
         refused = f"A dependency job for {service}.service failed. See 'journalctl -xe' for details.\n"
         assert (done.stdout, done.stderr) == ("inactive\n", refused)
-    node.run("rm /run/rehearsal-faults/mounts", timeout=5)
+    node.run("rm /run/rehearsal-faults/mounts", timeout=60)
     started = node.run("systemctl start rstudio-server && mountpoint /efs/home", timeout=30)
     assert started.stdout == "/efs/home is a mountpoint\n"
 
@@ -48,7 +48,7 @@ def test_an_installation_is_not_verified_while_the_server_runs(cluster: Cluster)
     cluster.publish()
     node = cluster.add_node()
     cluster.apply(node)
-    done = node.run("rstudio-server verify-installation", timeout=20)
+    done = node.run("rstudio-server verify-installation", timeout=60)
     assert done.returncode == 1
     assert "Server is running and must be stopped" in done.stdout + done.stderr
 
@@ -60,4 +60,4 @@ def test_another_protocol_than_the_cluster_s_is_refused(cluster: Cluster) -> Non
     cluster.apply(node)
     cluster.postgres.execute("update cluster set protocol = 'Https'", database="rstudio")
     node.run("systemctl restart rstudio-server", timeout=30)
-    assert "Invalid protocol" in node.run(LOG, timeout=5).stdout
+    assert "Invalid protocol" in node.run(LOG, timeout=60).stdout

@@ -59,7 +59,7 @@ def run(phase: str, step: str, folder: Path, broken: dict[str, str] | None = Non
         env={"PATH": f"{folder / 'bin'}:/usr/bin:/bin"},
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=60,
         check=False,
     )
     assert done.stderr == ""

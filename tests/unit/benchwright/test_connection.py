@@ -41,7 +41,7 @@ def test_openssh_reads_the_block_as_meant(tmp_path: Path) -> None:
         ["ssh", "-G", "-F", file, NODE],
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=60,
         check=True,
         env={"HOME": "/nowhere"},
     )

@@ -117,7 +117,7 @@ def baked(plan: Plan, name: str) -> str:
     assert len(values) == 1
     script = "versions='{{ X }}'; for version in $versions; do printf %s \"$version\"; done"
     done = subprocess.run(
-        ["bash", "-c", script.replace("{{ X }}", values.pop())], capture_output=True, timeout=10, check=True
+        ["bash", "-c", script.replace("{{ X }}", values.pop())], capture_output=True, timeout=60, check=True
     )
     return done.stdout.decode()
 

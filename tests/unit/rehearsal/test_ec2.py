@@ -144,7 +144,7 @@ def test_a_real_host_runs_an_image_that_was_made_of_another(tmp_path: Path) -> N
             first = run_instance(aws, SubnetId=subnet, IamInstanceProfile={"Arn": profile})
             aws.clock.sleep(80)
             machine = aws.machines.by_id[first]
-            machine.run("mkdir -p /opt/product && echo 1.2 > /opt/product/version && rm /etc/services", timeout=10)
+            machine.run("mkdir -p /opt/product && echo 1.2 > /opt/product/version && rm /etc/services", timeout=60)
             image = aws.machines.images.capture(machine.host, name="product", description="", tags={})
             second = run_instance(aws, SubnetId=subnet, IamInstanceProfile={"Arn": profile}, ImageId=image.id)
             aws.clock.sleep(80)

@@ -162,7 +162,7 @@ def test_stopping_keeps_error_and_cause_and_ends_a_wait_at_once(workflow: Workfl
                  "Long": {"Type": "Wait", "Seconds": 100_000, "End": True}}),
         {},
     )  # fmt: skip
-    report = interpreter.wait_for(execution, timeout=5)
+    report = interpreter.wait_for(execution, timeout=60)
     assert (report.status, report.error, report.cause) == ("ABORTED", "Stopped", "by the test")
 
 
@@ -177,7 +177,7 @@ def test_what_fails_in_the_moment_of_a_stop_does_not_undo_it(workflow: Workflow)
     workflow.functions["Look"] = stop_and_fail
     waiting = {"Type": "Wait", "Seconds": 1, "Next": "Look"}
     execution = workflow.start(machine({"Sleep": waiting, "Look": task("Look", End=True)}), {})
-    report = interpreter.wait_for(execution, timeout=5)
+    report = interpreter.wait_for(execution, timeout=60)
     assert (report.status, report.error, report.cause) == ("ABORTED", "Stopped", "by the test")
 
 

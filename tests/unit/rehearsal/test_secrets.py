@@ -27,7 +27,7 @@ def traced(value: str) -> str:
     """What bash writes about a command that is given the value, after `set -x`."""
     command = ["bash", "-xc", ': "$0"', value]
     environment = {"LC_ALL": "C.UTF-8", "PATH": os.defpath}
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=10, check=True).stderr
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=True).stderr
 
 
 SPELLINGS: list[tuple[str, Callable[[str], str]]] = [

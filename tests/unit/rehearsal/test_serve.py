@@ -80,7 +80,7 @@ def test_what_a_shell_sources_is_what_was_written(build: Path) -> None:
     serve.write_environment(values, Path("/their programs/bin"))
     shown = f"source {shlex.quote(str(serve.ENVIRONMENT))}; exec env -0"
     own = {"PATH": "/usr/bin:/bin"}
-    done = subprocess.run(["bash", "-c", shown], env=own, capture_output=True, text=True, timeout=10, check=True)
+    done = subprocess.run(["bash", "-c", shown], env=own, capture_output=True, text=True, timeout=60, check=True)
     variables = dict(line.partition("=")[::2] for line in done.stdout.strip("\0").split("\0"))
     wanted = values | {"PATH": "/usr/bin:/bin:/their programs/bin"}
     assert {name: variables.get(name) for name in wanted} == wanted
@@ -122,5 +122,5 @@ def test_the_password_and_psql_come_from_what_every_machine_has() -> None:
     programs = next(iter(installations().values()))
     path = {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin:{programs}"}
     typed = f"{aws}; {export}; printf '%s' \"$PGPASSWORD\"; {ask.partition(' ')[0]} --version"
-    done = subprocess.run(["bash", "-ec", typed], env=path, capture_output=True, text=True, timeout=10, check=True)
+    done = subprocess.run(["bash", "-ec", typed], env=path, capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.startswith('a "b" $HOMEpsql (PostgreSQL) ')

@@ -355,12 +355,13 @@ def test_what_an_agent_cannot_tell_is_known_when_it_is_back_or_never(
     aws: LocalAws, client: Any, node: str, back: bool, state: tuple[str, str]
 ) -> None:
     machine = aws.machines.by_id[node]
-    name = document(client, "#!/bin/bash\ntouch begun; /bin/sleep 0.3")
+    name = document(client, "#!/bin/bash\ntouch begun; until test -e go; do /bin/sleep 0.01; done")
     sent = client.send_command(DocumentName=name, InstanceIds=[node], TimeoutSeconds=30)["Command"]["CommandId"]
     (host,) = aws.hosts.booted
     while not (host.files / "begun").exists():
         aws.clock.sleep(0.1)
     aws.machines.disconnect(machine)
+    (host.files / "go").touch()
     aws.clock.sleep(10)
     assert state_of(client, sent) == ("InProgress", "InProgress")
     if back:

@@ -54,6 +54,9 @@ SDK_ERROR_PREFIXES = {
     "sts": "Sts",
 }
 
+OPENING = re.compile(r"(\$\w+\()?\(")
+ASSIGNED = re.compile(r"\$(\w+):=")
+
 # (service, role ARN, state machine, execution ARN) -> a boto3 client, or whatever answers like one
 type Clients = Callable[[str, str, str, str], Any]
 
@@ -225,12 +228,52 @@ def _module(name: str) -> Any:
 
 def evaluate(expression: str) -> Any:
     """The value of a JSONata expression; an undefined one is None, which moto turns into QueryEvaluationError."""
-    parsed = jsonata.Jsonata(expression)
-    if "$uuid" in expression:
+    values, own = _taken_apart(expression)
+    parsed = jsonata.Jsonata(own)
+    for name, value in values.items():
+        parsed.assign(name, value)
+    if "$uuid" in own:
         parsed.register_lambda("uuid", lambda: str(uuid.uuid4()))
-    if "$hash" in expression:
+    if "$hash" in own:
         parsed.register_lambda("hash", _hash)
     return json.loads(json.dumps(parsed.evaluate(None), default=float))
+
+
+def _taken_apart(expression: str) -> tuple[dict[str, Any], str]:
+    """The values of the variables, and the expression without them.
+
+    moto writes `($states:={…};$plan:={…};EXPRESSION)`, at times within a function, and jsonata takes long to read JSON.
+    """
+    opening = OPENING.match(expression)
+    position = start = opening.end() if opening else 0
+    values = {}
+    while named := ASSIGNED.match(expression, position):
+        try:
+            value, end = JSON.raw_decode(expression, named.end())
+        except json.JSONDecodeError:
+            break
+        if expression[end : end + 1] != ";":
+            break
+        values[named[1]], position = _with_nulls(value), end + 1
+    return values, expression[:start] + expression[position:]
+
+
+def _number(text: str) -> float:
+    """A number as JavaScript has it: exact to 53 bits, and whole where it has no fraction."""
+    value = float(text)
+    return int(value) if value.is_integer() else value
+
+
+JSON = json.JSONDecoder(parse_int=_number, parse_float=_number)
+
+
+def _with_nulls(value: Any) -> Any:
+    """A value as jsonata has it where it stands in an expression: its None is what is undefined."""
+    if isinstance(value, dict):
+        return {key: _with_nulls(member) for key, member in value.items()}
+    if isinstance(value, list):
+        return [_with_nulls(member) for member in value]
+    return jsonata.utils.Utils.NULL_VALUE if value is None else value
 
 
 def _hash(value: str, algorithm: str) -> str:

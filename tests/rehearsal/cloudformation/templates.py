@@ -57,7 +57,7 @@ class Template:
         return self.section("Resources")
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(yaml.CSafeLoader):
     """YAML as CloudFormation reads it: short function names, dates stay text, a key stands once."""
 
     yaml_implicit_resolvers = {  # noqa: RUF012 - the shape of PyYAML's own attribute

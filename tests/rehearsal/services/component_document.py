@@ -59,7 +59,7 @@ class DocumentError(Exception):
 def parse(data: str) -> dict[str, Any]:
     """Read and check a component document. Raises DocumentError for the first thing that is wrong."""
     try:
-        document = yaml.safe_load(data)
+        document = yaml.load(data, yaml.CSafeLoader)
     except yaml.YAMLError as error:
         raise DocumentError(f"the document is not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(document, dict):

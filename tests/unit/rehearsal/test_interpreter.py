@@ -5,8 +5,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from jsonata import Jsonata
 
-from tests.rehearsal.interpreter import check_definition
+from tests.rehearsal.interpreter import check_definition, evaluate
 from tests.rehearsal.server import ServiceError
 from tests.workflow.workflow import Function, Workflow, workflows
 
@@ -258,3 +259,22 @@ def test_a_definition_that_aws_refuses_is_refused(states: dict[str, Any], proble
 def test_a_broken_expression_is_refused_when_the_machine_is_made(workflow: Workflow) -> None:
     with pytest.raises(Exception, match="The JSONata expression is not valid"):
         workflow.run(machine({"A": {"Type": "Pass", "Output": "{% $states.input.( %}", "End": True}}), {})
+
+
+@pytest.mark.parametrize(
+    ("expression", "value"),
+    [
+        ("($n:=null;$n)", None),
+        ("$exists(($n:=null;$n))", True),
+        ("$exists(($states:={};$states.input))", False),
+        ('($states:={"input":[null,{"a":null}]};$states.input[1])', {"a": None}),
+        ('($x:={"a":[{"b":1},{"b":2}]};$y:="a;$x:=1";$count($x.a.b) & $y)', "2a;$x:=1"),
+        ("($x:=[1];$x)", [1]),
+        ("($x:=$sum([1,2]);$y:=2;$x*$y)", 6),
+        ("($x:=12345678901234567890;$x)", 12345678901234567168),
+        ("($x:=1.0;$string($x))", "1"),
+    ],
+)
+def test_variables_are_what_they_would_be_in_the_expression(expression: str, value: Any) -> None:
+    assert evaluate(expression) == value
+    assert Jsonata(expression).evaluate(None) == value

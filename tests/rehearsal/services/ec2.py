@@ -104,9 +104,9 @@ class Machine:
             return {}
         return self.all_tags
 
-    @property
+    @functools.cached_property
     def group(self) -> str | None:
-        """The Auto Scaling group that launched it."""
+        """The Auto Scaling group that launched it: EC2 tags an instance with it at launch, and for ever."""
         return self.all_tags.get(GROUP_TAG)
 
     @property

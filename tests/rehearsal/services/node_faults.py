@@ -29,8 +29,9 @@ type Begin = Callable[[LocalAws, "Machine", Mapping[str, str]], Lift]
 
 def begin(aws: LocalAws, machine: "Machine", moment: Literal["boot", "command"]) -> None:
     """Begin the faults of a node that are due: before its units start, or before a command runs on it."""
+    facts = _facts(aws, machine)
     for word in ("mounts",) if moment == "boot" else AT_COMMAND:
-        details = None if word in machine.faults else take(aws, machine, word)
+        details = None if word in machine.faults else _take(aws, word, facts)
         if details is not None:
             machine.faults.add(word)
             lift = AT_BOOT(aws, machine, details) if moment == "boot" else AT_COMMAND[word](aws, machine, details)
@@ -39,11 +40,20 @@ def begin(aws: LocalAws, machine: "Machine", moment: Literal["boot", "command"])
 
 def take(aws: LocalAws, machine: "Machine", word: str) -> dict[str, str] | None:
     """The details of a fault that is to happen on this node now; None for an instance that is no node."""
+    return _take(aws, word, _facts(aws, machine))
+
+
+def _take(aws: LocalAws, word: str, facts: Mapping[str, object]) -> dict[str, str] | None:
+    return aws.faults.take(f"node:{word}", **facts) if facts else None
+
+
+def _facts(aws: LocalAws, machine: "Machine") -> dict[str, object]:
+    """What a fault of a node is chosen by; nothing of an instance that is no node."""
     if machine.group is None:
-        return None
-    living = {other.id for other in aws.machines.by_id.values() if other.group == machine.group and not other.ending}
-    number = sorted({*living, machine.id}).index(machine.id) + 1
-    return aws.faults.take(f"node:{word}", instance=machine.id, node=number)
+        return {}
+    machines = list(aws.machines.by_id.values())  # others are launched meanwhile
+    living = {other.id for other in machines if not other.ending and other.group == machine.group}
+    return {"instance": machine.id, "node": sorted({*living, machine.id}).index(machine.id) + 1}
 
 
 def _end(aws: LocalAws, machine: "Machine", word: str, lift: Lift) -> None:

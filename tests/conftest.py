@@ -1,12 +1,18 @@
-"""What every test has: no AWS account, and a network and mounts of its own where root can make them."""
+"""What every test has: no AWS account, a network and mounts of its own where root can make them, and examples that are
+the same in every run.
+"""
 
 import contextlib
 import os
 import subprocess
 
 import pytest
+from hypothesis import settings
 
 from tests.rehearsal import launcher
+
+settings.register_profile("tests", deadline=None, derandomize=True, database=None)
+settings.load_profile("tests")
 
 
 def pytest_configure() -> None:

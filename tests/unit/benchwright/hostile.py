@@ -93,8 +93,8 @@ def near(*valid: str) -> st.SearchStrategy[str]:
 
 
 def examples(number: int) -> settings:
-    """So many examples, the same in every run."""
-    return settings(max_examples=number, derandomize=True, deadline=None, database=None)
+    """So many examples."""
+    return settings(max_examples=number)
 
 
 def as_boost_reads(text: str) -> dict[str, str]:

@@ -233,9 +233,11 @@ def test_any_json_becomes_a_plan_or_a_short_refusal(raw: Any) -> None:
         plan, known = planned(raw)
     except InvalidInput as error:
         if isinstance(raw, dict):
-            told(error)
+            assert ". Give " in told(error)
         assert len(str(error)) < 20_000
     else:
+        assert plan.cluster
+        assert {account.name for account in plan.accounts} == set(plan.wanted.users)
         assert_fits(plan, known)
 
 

@@ -55,11 +55,12 @@ words = st.sampled_from(
     ]
 )
 tables = st.lists(words | texts | st.sampled_from(["\n", "  ", "   ", "\n\n"]), max_size=40).map("".join)
+letters = st.text(alphabet="ID Host IPv4 Port Status Last Seen\n123.Online -")
 recorded = near(RECORDED_2021, RECORDED_2024, RECORDED_STATUS)
 
 
 @examples(500)
-@given(texts | tables | recorded)
+@given(texts | tables | letters | recorded)
 def test_any_text_is_a_listing_or_unreadable(text: str) -> None:
     for read in (read_list_nodes, read_load_balancer_status, split_output):
         try:

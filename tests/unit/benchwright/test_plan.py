@@ -3,12 +3,10 @@
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from benchwright.errors import InvalidInput
 from benchwright.models import Account, License, merge_patch
-from benchwright.plan import Known, Looked, Secret, allocate_ids, make_plan, read_input, read_verify_input, sources_of
+from benchwright.plan import Known, Looked, Secret, make_plan, read_input, read_verify_input, sources_of
 
 DEFAULTS: dict[str, Any] = {
     "workbench": {"version": "2026.07.1+147.pro6"},
@@ -227,35 +225,3 @@ def test_a_verification_takes_a_cluster_and_nothing_else() -> None:
 )
 def test_merge_patch(target: Any, patch: Any, result: Any) -> None:
     assert merge_patch(target, patch) == result
-
-
-json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20),
-    lambda children: st.lists(children, max_size=3) | st.dictionaries(st.text(max_size=12), children, max_size=3),
-    max_leaves=10,
-)
-keys = st.sampled_from(
-    [
-        "cluster",
-        "workbench",
-        "r_versions",
-        "python_versions",
-        "image",
-        "nodes",
-        "database",
-        "license",
-        "users",
-        "config",
-    ]
-)
-
-
-@given(st.dictionaries(keys | st.text(max_size=8), json_values, max_size=4))
-def test_any_json_is_a_plan_or_a_named_refusal(raw: Any) -> None:
-    try:
-        request, wanted = read_input(raw, {}, DEFAULTS, "benchwright").whole()
-    except InvalidInput as error:
-        assert ". Give " in str(error)
-    else:
-        assert allocate_ids(wanted, {}).keys() == wanted.users.keys()
-        assert request.cluster

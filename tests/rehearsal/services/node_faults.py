@@ -57,10 +57,10 @@ def _facts(aws: LocalAws, machine: "Machine") -> dict[str, object]:
 
 
 def _end(aws: LocalAws, machine: "Machine", word: str, lift: Lift) -> None:
-    if word in machine.faults and machine.host:
+    machine.faults.discard(word)
+    if machine.host:
         with aws.clock.busy():
             lift()
-    machine.faults.discard(word)
 
 
 def _write(machine: "Machine", word: str, text: str = "") -> None:
@@ -137,7 +137,7 @@ def _refuse_mounts(aws: LocalAws, machine: "Machine", details: Mapping[str, str]
 
         def answer_later() -> None:
             aws.clock.sleep(float(seconds), lambda: machine.ending)
-            _end(aws, machine, "mounts", lift)
+            lift()
 
         work.start(aws.clock, answer_later)
     return lift

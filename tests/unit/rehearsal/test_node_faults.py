@@ -46,3 +46,17 @@ def test_a_node_is_counted_among_the_living_of_its_group(number: int, met: str |
     for node in nodes[:2] + nodes[4:]:
         node_faults.begin(aws, node, "command")
     assert [node.id for node in nodes if node.faults] == ([met] if met else [])
+
+
+def test_a_node_boots_once_in_an_execution_without_the_file_systems_that_answer_later() -> None:
+    node: Any = Node("i-1")
+    aws = account("node:mounts,seconds=60,times=2", node)
+    with aws.clock.busy():
+        node_faults.begin(aws, node, "command")
+        assert node.done == ["mkdir", "systemctl", "reboot"]
+        aws.clock.sleep(70)
+        assert node.done == ["mkdir", "systemctl", "reboot", "rm"]
+        node_faults.begin(aws, node, "command")
+    assert node.done == ["mkdir", "systemctl", "reboot", "rm"]
+    aws.faults.end()
+    assert node.faults == set()

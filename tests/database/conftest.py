@@ -9,7 +9,7 @@ import pytest
 
 from benchwright.database import Credentials, Server
 from tests.database.place import in_memory
-from tests.database.step import Step
+from tests.database.step import Master, Said, Step
 from tests.database.wire import Wire
 from tests.database.world import PREFIX, SENT, empty, statements
 from tests.rehearsal.postgres import Postgres, installations
@@ -50,7 +50,7 @@ def postgres(servers: Callable[[str], Postgres], version: str) -> Iterator[Postg
 
 
 @pytest.fixture
-def said(postgres: Postgres) -> Callable[[], list[str]]:
+def said(postgres: Postgres) -> Said:
     """The statements that Benchwright sent to the server since the test began, or since the last call."""
     already = postgres.log.stat().st_size
 
@@ -78,12 +78,12 @@ def application() -> Credentials:
 
 
 @pytest.fixture
-def master(postgres: Postgres) -> Callable[[], Credentials]:
+def master(postgres: Postgres) -> Master:
     return lambda: Credentials(postgres.master, postgres.master_password)
 
 
 @pytest.fixture
-def step(postgres: Postgres, server: Server, application: Credentials, master: Callable[[], Credentials]) -> Step:
+def step(postgres: Postgres, server: Server, application: Credentials, master: Master) -> Step:
     return Step(postgres, server, application, master)
 
 

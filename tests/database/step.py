@@ -16,6 +16,12 @@ from tests.workflow.workflow import STATEMACHINE
 NEWEST = pytest.mark.parametrize("version", ["17"], indirect=True, ids=["postgresql-17"])
 """For what no version of PostgreSQL does otherwise: Aurora's as infra/foundation.yaml asks for it."""
 
+Master = Callable[[], Credentials]
+"""Reads the master's credentials, as they are at the moment."""
+
+Said = Callable[[], list[str]]
+"""The fixture `said`: statements that were sent since it was last called."""
+
 
 def _pauses() -> list[float]:
     states = yaml.safe_load((STATEMACHINE / "deploy.asl.yaml").read_text())["States"]
@@ -49,7 +55,7 @@ class Step:
     postgres: Postgres
     server: Server
     application: Credentials
-    read_master: Callable[[], Credentials]
+    read_master: Master
     calm: Callable[[], None] = lambda: None
 
     def call(self) -> Outcome:

@@ -4,7 +4,6 @@ import base64
 import secrets
 import string
 import urllib.parse
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import Any
@@ -14,10 +13,8 @@ import pytest
 
 from benchwright.database import Credentials, Outcome, Server, ensure
 from benchwright.errors import DatabaseFailed, TransientError
-from tests.database.step import NEWEST
+from tests.database.step import NEWEST, Master
 from tests.rehearsal.postgres import Postgres, Refusal
-
-Master = Callable[[], Credentials]
 
 
 def catalog(postgres: Postgres) -> list[tuple[Any, ...]]:

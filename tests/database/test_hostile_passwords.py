@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import json
 import re
-import string
-from collections.abc import Callable
 from contextlib import closing
 
 import psycopg2
@@ -19,18 +17,16 @@ from hypothesis import strategies as st
 from benchwright.database import Credentials, Server, ensure, parse_credentials
 from benchwright.errors import DatabaseFailed
 from functions.create_database import app
+from tests.database.step import NEWEST, Master
 from tests.rehearsal.postgres import Postgres
-from tests.unit.benchwright.hostile import examples, specimens, texts
+from tests.unit.benchwright.hostile import PRINTABLE, examples, json_values, specimens, texts
 
-Master = Callable[[], Credentials]
 ARN = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:benchwright/workbench/database-AbCdEf"
-PRINTABLE = string.digits + string.ascii_letters + string.punctuation + " "
-ONE_VERSION = pytest.mark.parametrize("version", ["17"], indirect=True)
 
 passwords = st.builds("{}{}".format, specimens, st.text(st.characters(codec="utf-8"), max_size=20) | st.just(PRINTABLE))
 
 
-@ONE_VERSION
+@NEWEST
 def test_any_password_of_a_secret_works_at_the_login_and_no_other_does(
     postgres: Postgres, server: Server, master: Master
 ) -> None:
@@ -61,11 +57,6 @@ def test_any_password_of_a_secret_works_at_the_login_and_no_other_does(
     assert refused > 5
 
 
-json_values = st.recursive(
-    st.none() | st.booleans() | st.floats() | st.integers() | texts,
-    lambda children: st.lists(children, max_size=3) | st.dictionaries(texts, children, max_size=3),
-    max_leaves=5,
-)
 keys = st.sampled_from(["username", "password", "host"])
 
 

@@ -4,7 +4,6 @@ What it refuses it leaves exactly as it was, and in no case does anybody lose an
 """
 
 import re
-from collections.abc import Callable
 from contextlib import closing
 from typing import NamedTuple
 
@@ -12,10 +11,8 @@ import pytest
 from psycopg2.extensions import encrypt_password
 
 from benchwright.errors import DatabaseFailed
-from tests.database.step import Step
+from tests.database.step import Said, Step
 from tests.database.world import READS, World, world
-
-Said = Callable[[], list[str]]
 
 FITTING = "LOGIN PASSWORD '{verifier}'"
 """Of a role whose password is that of the secret."""

@@ -1,14 +1,11 @@
 """The main path on each PostgreSQL that Aurora offers."""
 
-from collections.abc import Callable
 from contextlib import closing
 
 from benchwright.database import Outcome
-from tests.database.step import Step
+from tests.database.step import Said, Step
 from tests.database.world import READS, world
 from tests.rehearsal.postgres import installations
-
-Said = Callable[[], list[str]]
 
 
 def test_all_versions_are_here() -> None:

@@ -18,9 +18,8 @@ from benchwright.models import OWNED_KEYS, Account, ConfigValue
 from tests.nodes.cluster import Cluster
 from tests.rehearsal.hosts.host import Host
 from tests.rehearsal.hosts.standins.workbench.options import KNOWN_OPTIONS
-from tests.unit.benchwright.hostile import SPECIMENS, as_boost_reads
+from tests.unit.benchwright.hostile import PRINTABLE, SPECIMENS, as_boost_reads
 
-PRINTABLE = string.digits + string.ascii_letters + string.punctuation + " "
 ALPHABETS = "Übermaß-密码-пароль-🔑-\xa0-\u2028"
 # By user: the password in its secret.
 PASSWORDS = {

@@ -4,9 +4,12 @@ Workbench reads it back.
 
 from __future__ import annotations
 
-from hypothesis import settings
+import string
+
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+PRINTABLE = string.digits + string.ascii_letters + string.punctuation + " "
 SPECIMENS = {
     "shell": [
         "; reboot",
@@ -79,6 +82,11 @@ longs = st.builds(
     lambda text, length: text * length, specimens | st.just("a"), st.sampled_from([33, 257, 1_001, 70_000])
 )
 texts = specimens | anything | st.builds("".join, st.lists(specimens | anything, max_size=3)) | longs
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | texts,
+    lambda children: st.lists(children, max_size=3) | st.dictionaries(texts, children, max_size=3),
+    max_leaves=8,
+)
 
 
 def near(*valid: str) -> st.SearchStrategy[str]:
@@ -95,6 +103,19 @@ def near(*valid: str) -> st.SearchStrategy[str]:
 def examples(number: int) -> settings:
     """So many examples."""
     return settings(max_examples=number)
+
+
+def drawn(number: int) -> list[str]:
+    """So many of `texts`, for a test that takes them all at once."""
+    found: list[str] = []
+
+    @examples(number)
+    @given(texts)
+    def draw(text: str) -> None:
+        found.append(text)
+
+    draw()
+    return found
 
 
 def as_boost_reads(text: str) -> dict[str, str]:

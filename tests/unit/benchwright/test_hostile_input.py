@@ -28,7 +28,7 @@ from benchwright.rendering import Endpoint, make_bundle
 from benchwright.settings import Settings
 from functions.resolve_plan import app as resolve_plan
 from tests.nodes.templates import _Loader as Template
-from tests.unit.benchwright.hostile import as_boost_reads, examples, near, texts
+from tests.unit.benchwright.hostile import as_boost_reads, examples, json_values, near, texts
 from tests.unit.benchwright.test_plan import DEFAULTS
 from tests.unit.benchwright.test_rendering import DATABASE, ENDPOINT, KEY
 
@@ -218,11 +218,6 @@ def test_a_text_is_refused_by_name_or_arrives(path: str) -> None:
     assert len(refused) > 30
 
 
-json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | texts,
-    lambda children: st.lists(children, max_size=3) | st.dictionaries(texts, children, max_size=3),
-    max_leaves=8,
-)
 top_keys = st.sampled_from([*DEFAULTS, "cluster", "image", "license", "users", "config", "tags", "only_if_deployed"])
 
 

@@ -30,7 +30,7 @@ from benchwright.node_report import NodeReport, read_report
 from benchwright.record import Record
 from benchwright.run_command import Command, Invocation
 from benchwright.verification import Verification
-from tests.unit.benchwright.hostile import examples, near, texts
+from tests.unit.benchwright.hostile import drawn, examples, json_values, near, texts
 from tests.unit.benchwright.node_script import bash, function
 from tests.unit.benchwright.test_cluster_listing import RECORDED_2021, RECORDED_2024, RECORDED_STATUS
 from tests.unit.benchwright.test_verification import PLAN, report
@@ -128,11 +128,6 @@ def test_a_long_line_of_spaces_takes_no_time() -> None:
 
 # ---- the reports of nodes
 
-json_values = st.recursive(
-    st.none() | st.booleans() | st.floats() | st.integers() | texts,
-    lambda children: st.lists(children, max_size=3) | st.dictionaries(texts, children, max_size=3),
-    max_leaves=5,
-)
 fields = st.sampled_from(list(NodeReport.model_fields))
 
 
@@ -422,14 +417,7 @@ def test_a_log_that_cannot_be_read_hides_no_failure(error: Exception, monkeypatc
 
 
 def test_any_text_that_a_node_reports_is_json(tmp_path: Path) -> None:
-    found: list[str] = []
-
-    @examples(200)
-    @given(texts)
-    def collect(text: str) -> None:
-        found.append(text[:2_000].replace("\0", ""))
-
-    collect()
+    found = [text[:2_000].replace("\0", "") for text in drawn(200)]
     files = []
     for number, text in enumerate(found):
         files.append(tmp_path / f"{number:04}")

@@ -8,9 +8,8 @@ import re
 from pathlib import Path
 
 import pytest
-from hypothesis import given
 
-from tests.unit.benchwright.hostile import examples, texts
+from tests.unit.benchwright.hostile import drawn
 from tests.unit.benchwright.node_script import bash, constant, function
 
 # The CLI prints what Secrets Manager answers; `None` in its text output could be the text, or that there is none.
@@ -42,15 +41,8 @@ def read(answers: list[str], folder: Path, *kind: str) -> list[bytes | str]:
 @pytest.fixture(scope="module")
 def collected() -> list[str]:
     """Hostile texts, each as long as a secret may be at most."""
-    found: list[str] = []
-
-    @examples(90)
-    @given(texts)
-    def collect(text: str) -> None:
-        found.append(text[:2_000])
-
-    collect()
-    return [*dict.fromkeys(found), "a\n", "a\r\n", "\na", "a\nb", "", "\n", " a ", "None", "null", "a\0b"]
+    found = dict.fromkeys(text[:2_000] for text in drawn(90))
+    return [*found, "a\n", "a\r\n", "\na", "a\nb", "", "\n", " a ", "None", "null", "a\0b"]
 
 
 def is_utf8(text: str) -> bool:

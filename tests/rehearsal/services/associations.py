@@ -10,7 +10,7 @@ from typing import Any
 
 from tests.rehearsal.aws import LocalAws
 from tests.rehearsal.server import Call, ServiceError
-from tests.rehearsal.services import node_faults, work
+from tests.rehearsal.services import work
 from tests.rehearsal.services.documents import Step
 from tests.rehearsal.services.ec2 import Machine
 from tests.rehearsal.services.run_command import StepRun, page, run_steps, share
@@ -200,7 +200,6 @@ class Associations:
                 association.given.get("Parameters") or {},
             )
             runs = [StepRun(step) for step in steps]
-            node_faults.begin(self._aws, machine, "command")
             run_steps(self._aws, machine, runs, execution.id)
             target.ran = self._aws.clock.datetime()
             failed = next((run for run in runs if run.status != "Success"), None)

@@ -10,32 +10,32 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from tests.rehearsal.aws import LocalAws
 from tests.rehearsal.hosts.host import HostError
+from tests.rehearsal.hosts.standins.surroundings import FAULTS
 from tests.rehearsal.services import work
 
 if TYPE_CHECKING:
     from tests.rehearsal.services.ec2 import Machine
 
-FOLDER: Final = "/run/rehearsal-faults"
 SCRIPT_SECONDS: Final = 60
 MIDDLE_SECONDS: Final = 20
 """AWS seconds after which a node that works slowly is met in the middle of it."""
 
-MINUTES: Final = -300.0
+SLOW: Final = -300.0  # seconds by which a clock is fast, unless it is said
 OLD_WORKBENCH: Final = "2026.07.0+139.pro9"
 
+type Moment = Literal["boot", "command"]
 type Lift = Callable[[], object]
 type Begin = Callable[[LocalAws, "Machine", Mapping[str, str]], Lift]
 
 
-def begin(aws: LocalAws, machine: "Machine", moment: Literal["boot", "command"]) -> None:
+def begin(aws: LocalAws, machine: "Machine", moment: Moment) -> None:
     """Begin the faults of a node that are due: before its units start, or before a command runs on it."""
     facts = _facts(aws, machine)
-    for word in ("mounts",) if moment == "boot" else AT_COMMAND:
+    for word, start in BEGINNINGS[moment].items():
         details = None if word in machine.faults else _take(aws, word, facts)
         if details is not None:
             machine.faults.add(word)
-            lift = AT_BOOT(aws, machine, details) if moment == "boot" else AT_COMMAND[word](aws, machine, details)
-            aws.faults.at_end(functools.partial(_end, aws, machine, word, lift))
+            aws.faults.at_end(functools.partial(_end, aws, machine, word, start(aws, machine, details)))
 
 
 def take(aws: LocalAws, machine: "Machine", word: str) -> dict[str, str] | None:
@@ -64,11 +64,11 @@ def _end(aws: LocalAws, machine: "Machine", word: str, lift: Lift) -> None:
 
 
 def _write(machine: "Machine", word: str, text: str = "") -> None:
-    machine.run(f"mkdir -p {FOLDER} && printf '%s' '{text}' >{FOLDER}/{word}", timeout=SCRIPT_SECONDS)
+    machine.run(f"mkdir -p {FAULTS} && printf '%s' '{text}' >{FAULTS}/{word}", timeout=SCRIPT_SECONDS)
 
 
 def _remove(machine: "Machine", *words: str) -> None:
-    files = " ".join(f"{FOLDER}/{word}" for word in words)
+    files = " ".join(f"{FAULTS}/{word}" for word in words)
     machine.run(f"rm -f {files}", timeout=SCRIPT_SECONDS)
 
 
@@ -111,7 +111,7 @@ def _fill_the_disk(_: LocalAws, machine: "Machine", _details: Mapping[str, str])
 def _set_the_clock(*words: str) -> Begin:
     def start(_: LocalAws, machine: "Machine", details: Mapping[str, str]) -> Lift:
         for word in words:
-            _write(machine, word, str(float(details.get("seconds", MINUTES))))
+            _write(machine, word, str(float(details.get("seconds", SLOW))))
         return functools.partial(_remove, machine, *words)
 
     return start
@@ -152,18 +152,22 @@ def _boot_again_without_mounts(aws: LocalAws, machine: "Machine", details: Mappi
     return lift
 
 
-AT_BOOT: Final[Begin] = _refuse_mounts
-AT_COMMAND: Final[Mapping[str, Begin]] = {
-    "verify-installation": _told("verify-installation"),
-    "hang": _told("hang"),
-    "network": _in_the_middle(
-        lambda aws, machine: aws.machines.disconnect(machine), lambda aws, machine: aws.machines.reconnect(machine)
-    ),
-    "terminated": _in_the_middle(lambda aws, machine: aws.machines.terminate(machine.id), lambda _aws, _machine: None),
-    "disk": _fill_the_disk,
-    "clock": _set_the_clock("clock"),
-    "time-source": _set_the_clock("clock", "time-source"),
-    "key": _change_the_key,
-    "workbench": _change_workbench,
-    "mounts": _boot_again_without_mounts,
+BEGINNINGS: Final[Mapping[Moment, Mapping[str, Begin]]] = {
+    "boot": {"mounts": _refuse_mounts},
+    "command": {
+        "verify-installation": _told("verify-installation"),
+        "hang": _told("hang"),
+        "network": _in_the_middle(
+            lambda aws, machine: aws.machines.disconnect(machine), lambda aws, machine: aws.machines.reconnect(machine)
+        ),
+        "terminated": _in_the_middle(
+            lambda aws, machine: aws.machines.terminate(machine.id), lambda _aws, _machine: None
+        ),
+        "disk": _fill_the_disk,
+        "clock": _set_the_clock("clock"),
+        "time-source": _set_the_clock("clock", "time-source"),
+        "key": _change_the_key,
+        "workbench": _change_workbench,
+        "mounts": _boot_again_without_mounts,
+    },
 }

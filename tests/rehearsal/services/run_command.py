@@ -189,7 +189,6 @@ class RunCommand:
             return invocation.end("TimedOut", "Delivery Timed Out")
         if machine.ending:
             return invocation.end("TimedOut", "Undeliverable")
-        node_faults.begin(self._aws, machine, "command")
         invocation.status = invocation.detail = "InProgress"
         invocation.runs[0].status = invocation.runs[0].detail = "InProgress"
         runs = [StepRun(run.step) for run in invocation.runs]
@@ -380,6 +379,7 @@ def run_steps(
     stopped: Callable[[], bool] = lambda: False,
 ) -> None:
     """What the agent does with a document: one script after the other, until one fails."""
+    node_faults.begin(aws, machine, "command")
     failed = False
     for run in runs:
         if failed or stopped():

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.rehearsal.faults import GRAMMAR, KINDS, NODES, Fault, FaultGrammarError, Faults
-from tests.rehearsal.services.node_faults import AT_COMMAND
+from tests.rehearsal.services.node_faults import BEGINNINGS
 
 
 @pytest.mark.parametrize(
@@ -122,4 +122,4 @@ def test_the_help_explains_every_kind_and_every_word_of_a_node() -> None:
 
 
 def test_every_word_of_a_node_begins_somewhere() -> None:
-    assert {*AT_COMMAND, "ssm-offline"} == set(NODES)
+    assert {*BEGINNINGS["boot"], *BEGINNINGS["command"], "ssm-offline"} == set(NODES)

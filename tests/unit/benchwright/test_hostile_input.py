@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import io
 import json
 import re
 import subprocess
-import tarfile
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-import yaml
 from awslambdaric.lambda_runtime_marshaller import to_json
 from hypothesis import given
 from hypothesis import strategies as st
@@ -27,10 +25,10 @@ from benchwright.plan import Known, Looked, Secret, make_plan, read_input
 from benchwright.rendering import Endpoint, make_bundle
 from benchwright.settings import Settings
 from functions.resolve_plan import app as resolve_plan
-from tests.nodes.templates import _Loader as Template
+from tests.templates.templates import NODES
 from tests.unit.benchwright.hostile import as_boost_reads, examples, json_values, near, texts
 from tests.unit.benchwright.test_plan import DEFAULTS
-from tests.unit.benchwright.test_rendering import DATABASE, ENDPOINT, KEY
+from tests.unit.benchwright.test_rendering import DATABASE, ENDPOINT, KEY, unpacked
 
 ROOT = Path(__file__).parents[3]
 LARGEST_PAYLOAD, LARGEST_ITEM, LONGEST_CAUSE = 262_144, 409_600, 32_768
@@ -66,8 +64,7 @@ def told(error: InvalidInput) -> str:
 
 def contents(plan: Plan) -> dict[str, str]:
     """What is in a plan's bundle, by name."""
-    with tarfile.open(fileobj=io.BytesIO(make_bundle(plan, ENDPOINT, DATABASE, KEY).archive)) as archive:
-        return {name: archive.extractfile(name).read().decode() for name in archive.getnames()}  # type: ignore[union-attr]
+    return unpacked(make_bundle(plan, ENDPOINT, DATABASE, KEY))
 
 
 def environment(plan: Plan) -> dict[str, str]:
@@ -87,13 +84,7 @@ def named(arn: str) -> str:
 
 def parameters(plan: Plan) -> dict[str, str]:
     """The parameters of the nodes stack, each as its template allows it."""
-    outputs = dict.fromkeys(
-        (
-            *("NodeSecurityGroupId", "NodeInstanceProfileArn", "FileSystemId", "HomeAccessPointId"),
-            "SharedStorageAccessPointId",
-        ),
-        "",
-    )
+    outputs = defaultdict[str, str](str)
     application = Settings(application="benchwright", bucket_name="bucket", node_log_group="/benchwright/nodes")
     desired = cluster_stacks.nodes(application, plan, "ami-1", outputs, directory=ROOT / "infra")
     for name, parameter in NODES["Parameters"].items():
@@ -105,9 +96,6 @@ def parameters(plan: Plan) -> dict[str, str]:
 def tags(plan: Plan) -> dict[str, str]:
     settings = Settings(application="benchwright")
     return dict(cluster_stacks.foundation(settings, plan, None, directory=ROOT / "infra").tags)
-
-
-NODES = yaml.load((ROOT / "infra" / "nodes.yaml").read_text(), Template)
 
 
 def baked(plan: Plan, name: str) -> str:
@@ -366,13 +354,11 @@ def test_what_aws_tells_stays_one_word_of_its_line_or_is_refused(place: str, tex
     key = Secret("arn:key", text if place == "key" else "v2")
     endpoint = Endpoint(text if place == "host" else "db", 5432)
     try:
-        bundle = make_bundle(plan, endpoint, database, key)
+        files = unpacked(make_bundle(plan, endpoint, database, key))
     except NodeConfigurationFailed:
         assert not re.fullmatch(r"[!-~]*", text)
         return
-    with tarfile.open(fileobj=io.BytesIO(bundle.archive)) as archive:
-        env = archive.extractfile("env").read().decode()  # type: ignore[union-attr]
-        conf = archive.extractfile("files/etc/rstudio/database.conf").read().decode()  # type: ignore[union-attr]
+    env, conf = files["env"], files["files/etc/rstudio/database.conf"]
     assert (env.count("\n"), conf.count("\n")) == (8, 2)
     assert text in (conf if place == "host" else env)
 

@@ -4,11 +4,17 @@ import io
 import tarfile
 
 from benchwright.plan import Secret
-from benchwright.rendering import Endpoint, make_bundle, render_files
+from benchwright.rendering import Bundle, Endpoint, make_bundle, render_files
 from tests.unit.benchwright.test_verification import a_plan
 
 ENDPOINT = Endpoint("db.cluster-x.rds.amazonaws.com", 5432)
 DATABASE, KEY = Secret("arn:database", "v1"), Secret("arn:key", "v2")
+
+
+def unpacked(bundle: Bundle) -> dict[str, str]:
+    """The texts of a bundle, by name."""
+    with tarfile.open(fileobj=io.BytesIO(bundle.archive)) as archive:
+        return {name: archive.extractfile(name).read().decode() for name in archive.getnames()}  # type: ignore[union-attr]
 
 
 def test_the_files() -> None:
@@ -50,8 +56,7 @@ def test_the_files() -> None:
 
 def test_the_bundle_holds_everything_a_node_needs() -> None:
     bundle = make_bundle(a_plan({"users": {"ann": {"uid": 5000}}}), ENDPOINT, DATABASE, KEY)
-    with tarfile.open(fileobj=io.BytesIO(bundle.archive)) as archive:
-        texts = {name: archive.extractfile(name).read().decode() for name in archive.getnames()}  # type: ignore[union-attr]
+    texts = unpacked(bundle)
     assert texts["users"] == "ann 5000 5000 - -\n"
     assert texts["locked"] == ""
     assert "0600 root root /etc/rstudio/database.conf\n" in texts["manifest"]

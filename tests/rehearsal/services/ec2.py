@@ -104,6 +104,11 @@ class Machine:
             return {}
         return self.all_tags
 
+    @property
+    def reachable(self) -> bool:
+        """Whether Systems Manager and the agent hear of one another."""
+        return self.online and self.connected and not self.ending
+
     @functools.cached_property
     def group(self) -> str | None:
         """The Auto Scaling group that launched it: EC2 tags an instance with it at launch, and for ever."""

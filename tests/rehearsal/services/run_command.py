@@ -10,7 +10,7 @@ import logging
 import threading
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -181,27 +181,22 @@ class RunCommand:
     def _deliver(self, command: Command, invocation: Invocation, machine: Machine) -> None:
         clock, patience = self._aws.clock, command.call.get("TimeoutSeconds") or DEFAULT_DELIVERY_SECONDS
         total = clock.now() + patience + sum(run.step.timeout for run in invocation.runs)
-
-        def reachable() -> bool:
-            return machine.online and machine.connected
-
-        if not reachable() and not clock.sleep(patience, lambda: reachable() or machine.ending):
+        if not machine.reachable and not clock.sleep(patience, lambda: machine.reachable or machine.ending):
             return invocation.end("TimedOut", "Delivery Timed Out")
         if machine.ending:
             return invocation.end("TimedOut", "Undeliverable")
-        invocation.status = invocation.detail = "InProgress"
-        invocation.runs[0].status = invocation.runs[0].detail = "InProgress"
-        runs = [StepRun(run.step) for run in invocation.runs]
+        first = invocation.runs[0]
+        first.started = clock.datetime()
+        invocation.status = invocation.detail = first.status = first.detail = "InProgress"
+        runs = [replace(run) for run in invocation.runs]
         run_steps(self._aws, machine, runs, command.id, stopped=lambda: command.cancelled)
         # What an agent cannot tell Systems Manager is not known there until the time of the command is over.
-        if not reachable() or machine.ending:
-            clock.sleep(total - clock.now(), lambda: reachable() and not machine.ending)
-            if not reachable() or machine.ending:
-                return invocation.end("TimedOut", "Execution Timed Out")
+        if not machine.reachable and not clock.sleep(total - clock.now(), lambda: machine.reachable):
+            return invocation.end("TimedOut", "Execution Timed Out")
         invocation.runs = runs
         self._publish(command, invocation, machine)
-        self._aws.clock.sleep(REPORT_SECONDS)
-        last = next((run for run in invocation.runs if run.status != "Success"), invocation.runs[-1])
+        clock.sleep(REPORT_SECONDS)
+        last = next((run for run in runs if run.status != "Success"), runs[-1])
         if command.cancelled:
             return invocation.end("Cancelled")
         return invocation.end(last.status, last.detail)
@@ -386,7 +381,7 @@ def run_steps(
             run.status = run.detail = "Cancelled"
             continue
         run.status = run.detail = "InProgress"
-        run.started = aws.clock.datetime()
+        run.started = run.started or aws.clock.datetime()
         completed = machine.run(
             run.step.script,
             environment={

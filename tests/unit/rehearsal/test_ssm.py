@@ -348,23 +348,38 @@ def test_an_agent_without_network_takes_no_command_and_is_missed_after_a_while(
     assert client.describe_instance_information()["InstanceInformationList"][0]["PingStatus"] == "Online"
 
 
+def untold(aws: LocalAws, client: Any, node: str) -> str:
+    """The id of a command whose script has run, which the agent cannot tell."""
+    name = document(client, "#!/bin/bash\ntouch begun; until test -e go; do /bin/sleep 0.01; done")
+    sent = client.send_command(DocumentName=name, InstanceIds=[node], TimeoutSeconds=30)["Command"]["CommandId"]
+    (host,) = aws.hosts.booted
+    while not (host.files / "begun").exists():
+        aws.clock.sleep(0.1)
+    aws.machines.disconnect(aws.machines.by_id[node])
+    (host.files / "go").touch()
+    aws.clock.sleep(10)
+    return str(sent)
+
+
 @pytest.mark.parametrize(
     ("back", "state"), [(True, ("Success", "Success")), (False, ("TimedOut", "Execution Timed Out"))]
 )
 def test_what_an_agent_cannot_tell_is_known_when_it_is_back_or_never(
     aws: LocalAws, client: Any, node: str, back: bool, state: tuple[str, str]
 ) -> None:
-    machine = aws.machines.by_id[node]
-    name = document(client, "#!/bin/bash\ntouch begun; until test -e go; do /bin/sleep 0.01; done")
-    sent = client.send_command(DocumentName=name, InstanceIds=[node], TimeoutSeconds=30)["Command"]["CommandId"]
-    (host,) = aws.hosts.booted
-    while not (host.files / "begun").exists():
-        aws.clock.sleep(0.1)
-    aws.machines.disconnect(machine)
-    (host.files / "go").touch()
-    aws.clock.sleep(10)
+    sent = untold(aws, client, node)
     assert state_of(client, sent) == ("InProgress", "InProgress")
     if back:
-        aws.machines.reconnect(machine)
+        aws.machines.reconnect(aws.machines.by_id[node])
     aws.clock.sleep(40)
     assert state_of(client, sent) == state
+
+
+def test_a_command_has_its_begin_while_it_runs(aws: LocalAws, client: Any, node: str) -> None:
+    wanted = {"CommandId": untold(aws, client, node), "InstanceId": node}
+    running = client.get_command_invocation(**wanted)
+    assert (running["Status"], running["ExecutionEndDateTime"]) == ("InProgress", "")
+    aws.machines.reconnect(aws.machines.by_id[node])
+    aws.clock.sleep(40)
+    ended = client.get_command_invocation(**wanted)
+    assert "" < running["ExecutionStartDateTime"] == ended["ExecutionStartDateTime"] < ended["ExecutionEndDateTime"]

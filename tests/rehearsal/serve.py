@@ -269,7 +269,7 @@ class Serving:
 
 
 def write_environment(values: dict[str, str], programs: Path) -> None:
-    """Make build/serve.env appear at once, as lines that a shell sources and programs can read.
+    """Make build/serve.env appear at once, as lines that a shell sources.
 
     `programs`, of which psql is one, come last in PATH: what the machine has itself is found before.
     """

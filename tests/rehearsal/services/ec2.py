@@ -132,8 +132,11 @@ class Machine:
     def run(
         self, script: str, *, environment: Mapping[str, str] | None = None, timeout: float, directory: str = ""
     ) -> Completed:
-        """Run a script on the host, as root, for at most `timeout` AWS seconds, of which none pass while it works: the
-        caller holds the clock, as background work does. A host that is no more answers with exit status 255.
+        """Run a script on the host, as root, for at most `timeout` AWS seconds. A host that is no more answers with
+        exit status 255.
+
+        The caller holds the clock, as background work does: it runs at the speed of the wall while the script works,
+        and at its own speed while the script only sleeps.
         """
         host = self.host
         if host is None:

@@ -6,7 +6,7 @@ Two real servers, one a synchronous standby of the other, as near as PostgreSQL 
 import secrets
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,8 +18,8 @@ from benchwright.errors import TransientError
 from tests.database.place import in_memory, is_ours, mounted
 from tests.database.step import Step
 from tests.database.wire import Harm, Wire
-from tests.database.world import World, world
-from tests.rehearsal.postgres import ADMINISTRATOR, Postgres
+from tests.database.world import World, empty, world
+from tests.rehearsal.postgres import ADMINISTRATOR, Postgres, installations
 
 pytestmark = pytest.mark.root
 
@@ -47,24 +47,39 @@ def name(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Name]:
         yield name
 
 
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+    """A server that is stopped, for copies: to PostgreSQL all of them are one, so one can follow another."""
+    with in_memory(tmp_path_factory.mktemp("original")) as place:
+        with Postgres(place, names=[ENDPOINT], addresses=[WRITER]) as made:
+            made._write_access(REPLICATION)
+        yield made
+
+
+def copied(original: Postgres, directory: Path, address: str) -> Postgres:
+    copy = Postgres(
+        directory,
+        names=[ENDPOINT],
+        addresses=[address],
+        port=original.port,
+        master_password=original.master_password,
+        authority=original.authority,
+    )
+    copy._administrator_password = original._administrator_password
+    shutil.copytree(original.data, copy.data, symlinks=True)
+    shutil.copy(original.ca, copy.ca)
+    copy._identify()
+    return copy
+
+
 class Pair:
     """A writer, and a standby that has each transaction before the writer's client is told of it."""
 
-    def __init__(self, directory: Path, name: Name) -> None:
+    def __init__(self, directory: Path, original: Postgres, name: Name) -> None:
         self.name = name
-        self.writer = Postgres(directory / "writer", names=[ENDPOINT], addresses=[WRITER])
-        self.writer.start()
-        self.writer._write_access(f"hostssl replication {ADMINISTRATOR} samehost scram-sha-256\n")
-        self.writer.stop()
-        self.standby = Postgres(
-            directory / "standby",
-            names=[ENDPOINT],
-            addresses=[STANDBY],
-            port=self.writer.port,
-            master_password=self.writer.master_password,
-            authority=self.writer.authority,
-        )
-        self._copy()
+        self.writer = copied(original, directory / "writer", WRITER)
+        self.standby = copied(original, directory / "standby", STANDBY)
+        self._have_the_standby_follow()
         self.writer.start()
         self.standby.start()
         self._wait_until_synchronous()
@@ -74,11 +89,7 @@ class Pair:
         """Its `postgres` is the standby, since it is there that all has to be in the end."""
         name.point_to(WRITER)
 
-    def _copy(self) -> None:
-        shutil.copytree(self.writer.data, self.standby.data, symlinks=True)
-        self.standby._administrator_password = self.writer._administrator_password
-        self.standby.authority.cert_pem.write_to_path(str(self.standby.ca))
-        self.standby._identify()
+    def _have_the_standby_follow(self) -> None:
         (self.standby.data / "standby.signal").touch()
         source = f"host={WRITER} port={self.writer.port} user={ADMINISTRATOR} sslmode=require"
         with (self.standby.data / "postgresql.conf").open("a") as configuration:
@@ -99,9 +110,9 @@ class Pair:
 
 
 @pytest.fixture
-def pair(tmp_path: Path, name: Name) -> Iterator[Pair]:
+def pair(tmp_path: Path, original: Postgres, name: Name) -> Iterator[Pair]:
     with in_memory(tmp_path) as place:
-        pair = Pair(place, name)
+        pair = Pair(place, original, name)
         try:
             yield pair
         finally:
@@ -110,12 +121,14 @@ def pair(tmp_path: Path, name: Name) -> Iterator[Pair]:
 
 
 @pytest.fixture(scope="module")
-def clean(tmp_path_factory: pytest.TempPathFactory) -> World:
-    """The world after a run that nothing disturbs."""
-    with Postgres(tmp_path_factory.mktemp("clean")) as postgres:
-        master = Credentials(postgres.master, postgres.master_password)
-        ensure(Server("localhost", postgres.port, str(postgres.ca)), Credentials("rstudio", "any"), lambda: master)
-        return world(postgres)
+def clean(servers: Callable[[str], Postgres]) -> World:
+    """The world after a run that nothing disturbs, on a server of the pair's version."""
+    postgres = servers(next(iter(installations())))
+    master = Credentials(postgres.master, postgres.master_password)
+    ensure(Server("localhost", postgres.port, str(postgres.ca)), Credentials("rstudio", "any"), lambda: master)
+    found = world(postgres)
+    empty(postgres)
+    return found
 
 
 def test_the_writer_fails_between_reading_the_master_and_its_login(pair: Pair, clean: World) -> None:

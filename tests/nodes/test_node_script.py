@@ -4,6 +4,7 @@ is wrong.
 
 import math
 from concurrent.futures import ThreadPoolExecutor
+from shlex import quote
 
 from benchwright.models import Account
 from tests.nodes import templates
@@ -291,3 +292,25 @@ def test_the_steps_are_told_as_they_begin(cluster: Cluster) -> None:
         "--- wait until Workbench answers",
         "--- tell the Auto Scaling group that this node is configured",
     ]
+
+
+def end_scripts_that_move_to(node: Host, target: str) -> None:
+    """As when the instance loses its power at that moment."""
+    script = f'#!/bin/bash\nif [[ "${{*: -1}}" == {target} ]]; then kill -9 $PPID; exit; fi\nexec mv.kept "$@"\n'
+    place = f"cp -n /usr/bin/mv /usr/bin/mv.kept; echo {quote(script)} >/usr/bin/mv.new; chmod 755 /usr/bin/mv.new"
+    done = node.run(f"set -e; {place}; mv.kept /usr/bin/mv.new /usr/bin/mv", timeout=60)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_run_that_is_killed_leaves_nothing_that_the_next_one_does_not_take_away(cluster: Cluster) -> None:
+    cluster.publish(accounts=[Account(name="anna", uid=5001, gid=5001)])
+    node = cluster.add_node()
+    leftovers = "find /etc /efs/home -name '.benchwright.*'"
+    for target in ("/efs/home/anna", "/etc/rstudio/database.conf"):
+        end_scripts_that_move_to(node, target)
+        assert cluster.run(node, "apply").returncode != 0
+        (left,) = node.run(leftovers, timeout=60).stdout.split()
+        assert left.startswith(f"{target.rpartition('/')[0]}/.benchwright.")
+    end_scripts_that_move_to(node, "nowhere")
+    cluster.apply(node)
+    assert node.run(f"{leftovers}; ls -A /efs/home", timeout=60).stdout == "anna\n"

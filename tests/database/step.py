@@ -31,11 +31,12 @@ def _pauses() -> list[float]:
         if "Create database" in branch["States"]
     ]
     [retry] = [retry for retry in create["Retry"] if "TransientError" in retry["ErrorEquals"]]
-    return [retry["IntervalSeconds"] * retry["BackoffRate"] ** attempt for attempt in range(retry["MaxAttempts"])]
+    growing = (retry["IntervalSeconds"] * retry["BackoffRate"] ** attempt for attempt in range(retry["MaxAttempts"]))
+    return [min(seconds, retry["MaxDelaySeconds"]) for seconds in growing]
 
 
 PAUSES = [seconds / 100 for seconds in _pauses()]
-"""Seconds between two tries: a hundredth of those of the state machine, and as many."""
+"""Seconds between two tries: a hundredth of the longest that the state machine waits, and as many."""
 
 
 class Done(NamedTuple):

@@ -154,8 +154,8 @@ def test_whatever_the_image_is_made_of_is_verified_or_named_in_security_md() -> 
     assert [host for host in hosts if f"`{host}`" not in told] == []
 
 
-def test_parent_image_and_versions_of_components_are_fixed() -> None:
-    """The parent is Canonical's newest image when a generation begins, and recorded with the cluster."""
+def test_versions_of_components_are_fixed() -> None:
+    """Only the parent is the newest of its kind: Canonical's when a generation begins, recorded with the cluster."""
     for path in (ROOT / "image" / "components").glob("*.yaml"):
         constants = {
             name: told["value"]

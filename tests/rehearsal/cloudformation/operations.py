@@ -1,6 +1,5 @@
 """What happens to a stack's resources: creating them, deleting them, and saying why it failed."""
 
-import dataclasses
 import functools
 import json
 import re
@@ -104,8 +103,8 @@ class Operation:
         """Create a resource and wait until it is usable; `verb` is what the events call it."""
         started = self.clock.now()
         its = handler(resource.type)
-        identify = functools.partial(setattr, resource, "physical_id")
-        context = dataclasses.replace(self.context(resource.logical_id), identify=identify)
+        context = self.context(resource.logical_id)
+        context.identify = functools.partial(setattr, resource, "physical_id")
         resource.properties = self.properties(scope, wanted, resource.definition)
         self.fail_as_ordered(resource, context)
         properties = Properties(resource.properties)

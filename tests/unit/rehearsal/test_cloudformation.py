@@ -18,15 +18,19 @@ SECONDS = 20
 """Wall seconds within which everything here ends."""
 
 GROUP = {"Type": "AWS::Logs::LogGroup"}
+TRUST = {"Version": "2012-10-17", "Statement": []}
 
 
 class Orders(NoFaults):
-    """Faults by logical id, as `--fault stack:resource=…,reason=…` orders them."""
+    """Reasons by logical id, as `--fault stack:resource=…,reason=…` orders them, and codes by operation."""
 
     def __init__(self) -> None:
         self.reasons: dict[str, str] = {}
 
-    def take(self, kind: str, **facts: str) -> dict[str, str] | None:
+    def take(self, kind: str, **facts: Any) -> dict[str, str] | None:
+        if kind == "call":
+            code = self.reasons.get(facts["operation"])
+            return {"code": code} if code else None
         reason = self.reasons.get(facts.get("resource", ""))
         return {"reason": reason} if kind == "stack" and reason else None
 
@@ -95,6 +99,19 @@ class Cloud:
         found = self.aws.client("logs").describe_log_groups(logGroupNamePrefix=prefix)["logGroups"]
         return {group["logGroupName"]: group.get("retentionInDays") for group in found}
 
+    def everything(self) -> set[str]:
+        """What there is of the types whose creation takes several calls: names, and ids of keys in use."""
+        iam, kms = self.aws.client("iam"), self.aws.client("kms")
+        keys = [kms.describe_key(KeyId=key["KeyId"])["KeyMetadata"] for key in kms.list_keys()["Keys"]]
+        return {
+            *(role["RoleName"] for role in iam.list_roles()["Roles"]),
+            *(policy["PolicyName"] for policy in iam.list_policies(Scope="Local")["Policies"]),
+            *(profile["InstanceProfileName"] for profile in iam.list_instance_profiles()["InstanceProfiles"]),
+            *(rule["Name"] for rule in self.aws.client("events").list_rules()["Rules"]),
+            *(key["KeyId"] for key in keys if key["Enabled"]),
+            *(group["logGroupName"] for group in self.aws.client("logs").describe_log_groups()["logGroups"]),
+        }
+
     def _until(self, ask: Any, done: Any) -> Any:
         pause = threading.Event()
         for _ in range(SECONDS * 50):
@@ -120,6 +137,15 @@ def faults(cloud: Cloud) -> Iterator[dict[str, str]]:
     reasons = cloud.aws.faults.reasons  # type: ignore[attr-defined]
     yield reasons
     reasons.clear()
+
+
+@pytest.fixture
+def operator(cloud: Cloud) -> Iterator[None]:
+    """A role of this name."""
+    iam = cloud.aws.client("iam")
+    iam.create_role(RoleName="operator", AssumeRolePolicyDocument=json.dumps(TRUST))
+    yield
+    iam.delete_role(RoleName="operator")
 
 
 def stack_of(text: str) -> str:
@@ -209,16 +235,55 @@ def test_the_error_of_a_service_is_the_reason(cloud: Cloud) -> None:
     assert "taken" in cloud.groups("taken"), "what the stack did not make stays"
 
 
-def test_what_is_half_made_is_taken_back_too(cloud: Cloud) -> None:
-    role = {
-        "AssumeRolePolicyDocument": {"Version": "2012-10-17"},
-        "ManagedPolicyArns": ["arn:aws:iam::aws:policy/None"],
-    }
-    half = template(Half={"Type": "AWS::IAM::Role", "Properties": role})
-    assert cloud.deploy("half", half, Capabilities=["CAPABILITY_IAM"]) == "ROLLBACK_COMPLETE"
-    assert ("Half", "DELETE_COMPLETE", "") in cloud.events("half")
-    roles = cloud.aws.client("iam").list_roles()["Roles"]
-    assert [role["RoleName"] for role in roles if role["RoleName"].startswith("half")] == []
+POLICY = {
+    "Version": "2012-10-17",
+    "Statement": [{"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"}],
+}
+OWNED = {
+    "Version": "2012-10-17",
+    "Statement": [
+        {
+            "Effect": "Allow",
+            "Principal": {"AWS": "arn:aws:iam::123456789012:root"},
+            "Action": "kms:*",
+            "Resource": "*",
+        }
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("type_", "properties", "refused"),
+    [
+        (
+            "AWS::IAM::Role",
+            {"AssumeRolePolicyDocument": TRUST, "ManagedPolicyArns": ["arn:aws:iam::aws:policy/ReadOnlyAccess"]},
+            "AttachRolePolicy",
+        ),
+        ("AWS::IAM::ManagedPolicy", {"PolicyDocument": POLICY, "Roles": ["operator"]}, "AttachRolePolicy"),
+        ("AWS::IAM::InstanceProfile", {"Roles": ["operator"]}, "AddRoleToInstanceProfile"),
+        ("AWS::Logs::LogGroup", {"RetentionInDays": 7}, "PutRetentionPolicy"),
+        ("AWS::KMS::Key", {"KeyPolicy": OWNED, "EnableKeyRotation": True}, "EnableKeyRotation"),
+        (
+            "AWS::Events::Rule",
+            {
+                "ScheduleExpression": "rate(1 day)",
+                "Targets": [{"Id": "notices", "Arn": "arn:aws:sns:us-east-1:123456789012:notices"}],
+            },
+            "PutTargets",
+        ),
+    ],
+)
+@pytest.mark.usefixtures("operator")
+def test_what_is_half_made_is_taken_back_too(
+    cloud: Cloud, faults: dict[str, str], type_: str, properties: dict[str, Any], refused: str
+) -> None:
+    before, stack = cloud.everything(), stack_of(type_)
+    faults[refused] = "AccessDenied"
+    half = template(Half={"Type": type_, "Properties": properties})
+    assert cloud.deploy(stack, half, Capabilities=["CAPABILITY_IAM"]) == "ROLLBACK_COMPLETE"
+    assert ("Half", "DELETE_COMPLETE", "") in cloud.events(stack)
+    assert cloud.everything() == before
 
 
 @pytest.mark.parametrize(

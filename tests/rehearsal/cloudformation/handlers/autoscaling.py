@@ -28,6 +28,7 @@ class Group(Handler):
             VPCZoneIdentifier=subnets,
             Tags=tags,
         )
+        context.identify(name)
         return Made(name, {"AutoScalingGroupARN": self._described(context, name)["AutoScalingGroupARN"]})
 
     def ready(self, context: Context, physical_id: str, properties: Properties) -> dict[str, Any]:

@@ -18,6 +18,7 @@ class Rule(Handler):
     def _put(self, context: Context, name: str, properties: Properties) -> str:
         events = context.client("events")
         answer = call(events, "PutRule", properties, Name=name)
+        context.identify(name)
         if properties.get("Targets"):
             call(events, "PutTargets", Rule=name, Targets=properties["Targets"])
         return str(answer["RuleArn"])

@@ -1,5 +1,6 @@
 """IAM roles, policies and instance profiles."""
 
+import contextlib
 import json
 from typing import Any
 
@@ -93,6 +94,7 @@ class ManagedPolicy(Handler):
         iam = context.client("iam")
         name = properties.get("ManagedPolicyName") or context.name(128)
         policy = call(iam, "CreatePolicy", properties, PolicyName=name)["Policy"]
+        context.identify(policy["Arn"])
         for role in properties.get("Roles", []):
             iam.attach_role_policy(RoleName=role, PolicyArn=policy["Arn"])
         return Made(policy["Arn"], {"PolicyArn": policy["Arn"], "PolicyId": policy["PolicyId"]})
@@ -113,7 +115,8 @@ class ManagedPolicy(Handler):
     def delete(self, context: Context, physical_id: str, properties: Properties) -> None:
         iam = context.client("iam")
         for role in properties.get("Roles", []):
-            iam.detach_role_policy(RoleName=role, PolicyArn=physical_id)
+            with contextlib.suppress(iam.exceptions.NoSuchEntityException):
+                iam.detach_role_policy(RoleName=role, PolicyArn=physical_id)
         iam.delete_policy(PolicyArn=physical_id)
 
 
@@ -127,6 +130,7 @@ class InstanceProfile(Handler):
         iam = context.client("iam")
         name = properties.get("InstanceProfileName") or context.name(128)
         profile = call(iam, "CreateInstanceProfile", properties, InstanceProfileName=name)["InstanceProfile"]
+        context.identify(name)
         for role in properties["Roles"]:
             iam.add_role_to_instance_profile(InstanceProfileName=name, RoleName=role)
         return Made(name, {"Arn": profile["Arn"]})
@@ -141,6 +145,7 @@ class InstanceProfile(Handler):
 
     def delete(self, context: Context, physical_id: str, properties: Properties) -> None:
         iam = context.client("iam")
-        for role in properties["Roles"]:
+        held = iam.get_instance_profile(InstanceProfileName=physical_id)["InstanceProfile"]["Roles"]
+        for role in {role["RoleName"] for role in held} & set(properties["Roles"]):
             iam.remove_role_from_instance_profile(InstanceProfileName=physical_id, RoleName=role)
         iam.delete_instance_profile(InstanceProfileName=physical_id)

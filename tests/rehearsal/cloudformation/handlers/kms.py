@@ -14,6 +14,7 @@ class Key(Handler):
         kms = context.client("kms")
         policy = properties.get("KeyPolicy")
         key = call(kms, "CreateKey", properties, Policy=policy)["KeyMetadata"]
+        context.identify(key["KeyId"])
         if properties.get("EnableKeyRotation"):
             kms.enable_key_rotation(KeyId=key["KeyId"])
         properties.get("PendingWindowInDays")

@@ -28,6 +28,7 @@ class LogGroup(Handler):
         logs = context.client("logs")
         name = properties.get("LogGroupName") or context.name(512)
         call(logs, "CreateLogGroup", properties, logGroupName=name)
+        context.identify(name)
         if "RetentionInDays" in properties:
             logs.put_retention_policy(logGroupName=name, retentionInDays=properties["RetentionInDays"])
         return Made(name, {"Arn": context.arn("logs", f"log-group:{name}:*")})

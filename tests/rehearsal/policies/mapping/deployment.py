@@ -95,7 +95,7 @@ def new_profile(call: Call) -> Iterator[Authorization]:
     yield from call.ask_tagging("iam:TagInstanceProfile", arn)
 
 
-@on("iam", "AddRoleToInstanceProfile", "DeleteInstanceProfile", "RemoveRoleFromInstanceProfile")
+@on("iam", "AddRoleToInstanceProfile", "DeleteInstanceProfile", "GetInstanceProfile", "RemoveRoleFromInstanceProfile")
 def profile(call: Call) -> Iterator[Authorization]:
     yield call.ask(f"iam:{call.operation}", call.known(call["InstanceProfileName"])["arn"])
     if call.operation == "AddRoleToInstanceProfile":

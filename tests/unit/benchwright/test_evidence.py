@@ -9,11 +9,9 @@ import pytest
 from benchwright.evidence import HOSTS, Failure, evidence
 from benchwright.explanation import NEXT_ACTIONS
 from tests.templates.templates import APPLICATION
-from tests.unit.benchwright.steps import HANDLE, written_by
+from tests.unit.benchwright.steps import EXECUTION, HANDLE, OTHER, written_by
 
 ACCOUNT = "eu-west-1:123456789012"
-EXECUTION = f"arn:aws:states:{ACCOUNT}:execution:wb-deploy:one"
-OTHER = f"arn:aws:states:{ACCOUNT}:execution:wb-deploy:two"
 BUILD = f"arn:aws:imagebuilder:{ACCOUNT}:image/wb-blue/1.2.3/4"
 COMMAND = "4d1ff1ac-4f2a-4c09-bd8b-6c1b5a6b1c2d"
 NODE = "i-0123456789abcdef0"

@@ -1,11 +1,10 @@
 """What AWS limits, and what its services must be told so that they do no more than was meant."""
 
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
-from benchwright import log_tail, node_group, observability, stacks
+from benchwright import log_tail, observability, stacks
 from benchwright.errors import StackFailed
 from benchwright.stacks import ChangeSet, Desired, Stack
 
@@ -24,19 +23,6 @@ def test_a_long_line_of_a_log_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     monkeypatch.setattr(log_tail, "client", lambda _: logs)
     assert [len(line) for line in log_tail.last_lines("g", 2)] == [500, 3]
-
-
-@pytest.mark.parametrize("count", [1, 2, 3, 4, 7, 10, 33, 50])
-def test_a_refresh_has_room_for_one_more_node(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
-    given: dict[str, Any] = {}
-
-    def start(**arguments: Any) -> dict[str, str]:
-        given.update(arguments["Preferences"])
-        return {"InstanceRefreshId": "r"}
-
-    monkeypatch.setattr(node_group, "client", lambda _: SimpleNamespace(start_instance_refresh=start))
-    assert node_group.start_refresh("g", count) == "r"
-    assert (given["MinHealthyPercentage"], count * given["MaxHealthyPercentage"] // 100) == (100, count + 1)
 
 
 def test_the_same_change_of_a_stack_made_anew_has_another_token(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -50,8 +50,11 @@ def test_nodes_that_were_not_replaced_are_explained_by_the_newest_failed_activit
     assert aws.calls == [("DescribeScalingActivities", {"AutoScalingGroupName": GROUP, "MaxRecords": 20})]
 
 
-@pytest.mark.parametrize(("count", "most"), [(1, 200), (2, 150), (3, 134), (50, 102)])
+@pytest.mark.parametrize(
+    ("count", "most"), [(1, 200), (2, 150), (3, 134), (4, 125), (7, 115), (10, 110), (33, 104), (50, 102)]
+)
 def test_a_refresh_launches_one_node_before_another_one_goes(aws: Conversation, count: int, most: int) -> None:
+    assert count * most // 100 == count + 1
     aws.answers = {"StartInstanceRefresh": {"InstanceRefreshId": "refresh"}}
     assert node_group.start_refresh(GROUP, count) == "refresh"
     preferences = {

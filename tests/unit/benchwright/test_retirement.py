@@ -6,10 +6,9 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 
 from benchwright import image_retirement
-from benchwright.errors import LockLost
 from benchwright.image_retirement import Candidate
 from tests.unit.benchwright.conversation import Answer, Conversation, refusal
-from tests.unit.benchwright.steps import OTHER, handle, record
+from tests.unit.benchwright.steps import handle, record
 
 VERSION = "arn:aws:imagebuilder:eu-west-1:123456789012:image/wb-blue/1.0.0"
 OLD = Candidate(f"{VERSION}/1", "ami-1", "2026-01-01")
@@ -100,10 +99,3 @@ def test_what_cannot_be_looked_for_is_a_warning_of_a_verified_deployment(
     left = f"Which old images may go could not be found out: {why.format(operation)}. The next deployment tries again."
     assert outcome["warnings"] == ["one of before", left]
     assert (outcome["done"], outcome["ami"], outcome["retired"], aws.writes) == (True, "ami-3", [], [])
-
-
-def test_another_holder_of_the_lock_is_an_error(aws: Conversation, answers: dict[str, Answer]) -> None:
-    answers["GetItem"] = record(OTHER)
-    with pytest.raises(LockLost):
-        handle("build_image", action="retire", ami="ami-3")
-    assert aws.writes == []

@@ -237,7 +237,7 @@ class Server:
             if isinstance(result, Proceed):
                 return None
             answer = Answer("ok", *_serialize(call, model, result or {}))
-            _refuse_answer(call, model, answer.status, answer.headers, answer.content)
+            _refuse_answer(call, model, answer.status, _in_lower_case(answer.headers.items()), answer.content)
             return answer
         except ServiceException as error:
             return _error_answer(call, model, error)
@@ -258,13 +258,14 @@ class Server:
     ) -> Iterable[bytes]:
         begun: list[tuple[str, list[tuple[str, str]]]] = []
         chunks = self._moto(environ, lambda status, headers, _exc_info=None: begun.append((status, headers)))
-        (line, headers), outcome = begun[-1], "ok"
-        status, named_headers = int(line.split(maxsplit=1)[0]), {name.lower(): value for name, value in headers}
+        line, headers = begun[-1]
+        status, named_headers, outcome = int(line.split(maxsplit=1)[0]), _in_lower_case(headers), "ok"
         if status >= 400 or not model.has_streaming_output:
             content = b"".join(chunks)
             chunks = [content]
             _refuse_answer(call, model, status, named_headers, content)
-            outcome = _error_code(status, named_headers, content) if status >= 400 else "ok"
+            if status >= 400:
+                outcome = _error_code(status, named_headers, content)
         if "x-amzn-requestid" not in named_headers:
             headers = [*headers, ("x-amzn-RequestId", str(uuid.uuid4()))]
         start_response(line, headers)
@@ -343,14 +344,21 @@ def refuse_violations(call: Call, shape: Any) -> None:
 
 
 def _refuse_answer(call: Call, model: Any, status: int, headers: Mapping[str, str], content: bytes) -> None:
-    """Raises when a successful answer is not in the form of its model."""
+    """Raises when a successful answer is not in the form of its model. `headers` are in lower case.
+
+    It is logged, too: who calls may take the refusal for one of AWS, and swallow it.
+    """
     if status >= 300 or model.output_shape is None or model.has_streaming_output:
         return
     protocol = determine_request_protocol(model.service_model, call.headers.get("Content-Type", ""))
-    named = {name.lower(): value for name, value in headers.items()}
-    if found := answers.problems(model, protocol, status, named, content):
+    if found := answers.problems(model, protocol, status, headers, content):
         message = f"What the rehearsal answers to {call.service}:{call.operation} AWS would not: {'; '.join(found)}"
+        logging.getLogger(__name__).error(message)
         raise ServiceError("InternalFailure", message, 501)
+
+
+def _in_lower_case(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
+    return {name.lower(): value for name, value in headers}
 
 
 def _violations(shape: Any, value: Any, path: str) -> Iterator[str]:

@@ -45,10 +45,14 @@ def test_an_answer_in_the_form_of_its_model_arrives(aws: LocalAws) -> None:
         (GOOD | {"loggingConfiguration": {"level": "LOUD"}}, "loggingConfiguration.level: 'LOUD' is none of ALL"),
     ],
 )
-def test_an_answer_of_ours_in_another_form_is_none(aws: LocalAws, answer: dict[str, Any], problem: str) -> None:
+def test_an_answer_of_ours_in_another_form_is_none(
+    aws: LocalAws, caplog: pytest.LogCaptureFixture, answer: dict[str, Any], problem: str
+) -> None:
     with pytest.raises(ClientError, match="InternalFailure") as refused:
         describe(aws, answer)
-    assert f"stepfunctions:DescribeStateMachine AWS would not: {problem}" in str(refused.value)
+    verdict = f"stepfunctions:DescribeStateMachine AWS would not: {problem}"
+    assert verdict in str(refused.value)
+    assert [verdict in record.message for record in caplog.records if record.levelname == "ERROR"] == [True]
 
 
 def test_an_answer_of_moto_in_another_form_is_none(aws: LocalAws) -> None:

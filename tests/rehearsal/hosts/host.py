@@ -220,8 +220,10 @@ class Host:
     def start(self, mounts: Mapping[Path, Path]) -> None:
         """Raise the namespaces; `mounts` is source by target."""
         lower = ":".join(str(layer) for layer in (self.image, self._hosts.base, "/") if layer)
-        size = f"mode=755,size={DISK_BYTES}"
-        subprocess.run(["mount", "-t", "tmpfs", "-o", size, "disk", str(self._disk)], check=True, timeout=10)
+        mount = ["mount", "-t", "tmpfs", "-o", f"mode=755,size={DISK_BYTES}", "disk", str(self._disk)]
+        mounted = subprocess.run(mount, capture_output=True, text=True, check=False, timeout=10)
+        if mounted.returncode:
+            raise HostError(f"cannot make {self.name}: {mounted.stderr.strip()}")
         root, upper, work = self._directory / "root", self._disk / "upper", self._disk / "work"
         for part in (upper, work):
             part.mkdir()

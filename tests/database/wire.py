@@ -12,7 +12,6 @@ import threading
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from enum import Enum
-from types import TracebackType
 from typing import Self
 
 from tests.rehearsal.postgres import Postgres
@@ -43,11 +42,7 @@ class Message:
 
 
 class Wire:
-    """Listens at `address`:`port` for one server. `messages` are those that clients sent since `watch`.
-
-    `watch(judge)` has each message judged before it is forwarded: a Harm befalls it, None lets it pass. What the judge
-    does itself, such as a restart of the server, is done before the message is forwarded.
-    """
+    """Listens at `address`:`port` for one server. `messages` are what clients sent, from the last `strike_once` on."""
 
     def __init__(self, postgres: Postgres, address: str = "127.0.0.1", port: int = 0) -> None:
         self.postgres = postgres
@@ -70,19 +65,16 @@ class Wire:
         assert self._listens.wait(START)
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._loop.call_soon_threadsafe(self._ended.set)
         self._thread.join(START)
 
-    def watch(self, judge: Callable[[Message], Harm | None] = lambda _: None) -> None:
-        """Forget the messages so far, and have `judge` look at those to come."""
-        self.messages, self._connections, self._judge = [], 0, judge
-        self._struck.clear()
-
     def strike_once(self, at: str, act: Callable[[], Harm | None], nth: int = 1) -> None:
-        """Have `act` judge the `nth` message of this `moment`, and none before or after."""
+        """Forget the messages so far, and have `act` judge the `nth` of this `moment`, and none before or after.
+
+        A Harm befalls it, None lets it pass. What `act` does itself, such as a restart of the server, is done before
+        the message is forwarded.
+        """
         left = nth
 
         def judge(message: Message) -> Harm | None:
@@ -90,14 +82,15 @@ class Wire:
             if moment(message) != at:
                 return None
             left -= 1
-            if left != 0:
+            if left:
                 return None
             try:
                 return act()
             finally:
                 self._struck.set()
 
-        self.watch(judge)
+        self.messages, self._connections, self._judge = [], 0, judge
+        self._struck.clear()
 
     def calm(self) -> None:
         """Wait until the act of `strike_once` is over."""

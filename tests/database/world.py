@@ -47,7 +47,7 @@ READS = re.compile(r"SELECT .*|BEGIN|ROLLBACK|CREATE TABLE public\.benchwright_p
 """What leaves everything as it was; the table never outlives its transaction."""
 
 PREFIX = "%m [%p] %u@%d %a "
-LINE = re.compile(r"^\S+ \S+ \S+ \[\d+\] \S+@\S+ benchwright (?P<kind>\w+):  (?P<text>.*(?:\n\t.*)*)", re.MULTILINE)
+LINE = re.compile(r"^\S+ \S+ \S+ \[\d+\] \S+@\S+ benchwright \w+:  (?P<text>.*(?:\n\t.*)*)", re.MULTILINE)
 
 
 def world(postgres: Postgres) -> World:

@@ -30,7 +30,7 @@ class NotAuditedError(Exception):
 
 
 def main() -> int:
-    found, code = [], CLEAN
+    found: list[str] = []
     audits: list[tuple[Path, Callable[[Path], list[str]]]] = [(path, audit_python) for path in FILES]
     try:
         for path, audit in (*audits, (LOCK, audit_npm)):
@@ -41,9 +41,9 @@ def main() -> int:
         reason = str(error).replace(f"{ROOT}/", "")
         print(f"Not audited, so nothing is said about vulnerabilities: {reason}", file=sys.stderr)
         code = NOT_AUDITED
+    else:
+        code = VULNERABLE if found else CLEAN
     print(*found, sep="\n", end="\n" if found else "")
-    if code == CLEAN and found:
-        code = VULNERABLE
     if code == CLEAN:
         print("No known vulnerabilities.")
     return code

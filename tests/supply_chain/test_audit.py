@@ -182,10 +182,14 @@ def test_an_advisory_of_npm_is_told_once(databases: tuple[type[Databases], str],
     ],
 )
 def test_the_exit_code_tells_findings_from_silence(
-    request: pytest.FixtureRequest, python: list[str] | None, node: list[str] | None, code: int, told: str
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    *,
+    python: list[str] | None,
+    node: list[str] | None,
+    code: int,
+    told: str,
 ) -> None:
-    monkeypatch, capsys = request.getfixturevalue("monkeypatch"), request.getfixturevalue("capsys")
-
     def answering(findings: list[str] | None) -> Any:
         def audited(path: Path) -> list[str]:
             if findings is None:

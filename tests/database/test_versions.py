@@ -32,8 +32,11 @@ def test_a_role_and_its_database_come_about_and_stay(step: Step, said: Said) -> 
         "createrole": False,
         "createdb": False,
         "canlogin": True,
+        "replication": False,
+        "bypassrls": False,
+        "connlimit": -1,
+        "validuntil": None,
     }
-    attributes |= {"replication": False, "bypassrls": False, "connlimit": -1, "validuntil": None}
     role = {f"rol{name}": value for name, value in attributes.items()}
     assert [row for row in after["roles"] if row not in before["roles"]] == [("rstudio", role, "SCRAM-SHA-256")]
     assert [row for row in after["databases"] if row not in before["databases"]] == [

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -204,7 +203,7 @@ class World:
         return f"{listing}\n\n{STATUS_SEPARATOR}\n{'\n'.join(self.blocks)}"
 
     def judged(self, monkeypatch: pytest.MonkeyPatch, printed: str | None = None) -> Verification:
-        """The verdict; raises UnreadableListing."""
+        """The verdict."""
         outputs = {name: json.dumps(told) for name, told in self.reports.items()}
         answers = [Invocation(name, self.statuses[name], "", text, "c") for name, text in outputs.items()]
         seen = {name: self.addresses[name] for name in self.instances}
@@ -294,10 +293,7 @@ NEVER: dict[str, Callable[[World], object]] = {
 def test_a_world_that_is_another_is_never_verified(mutation: str, monkeypatch: pytest.MonkeyPatch) -> None:
     world = World()
     NEVER[mutation](world)
-    try:
-        verdict = world.judged(monkeypatch)
-    except UnreadableListing:
-        return
+    verdict = world.judged(monkeypatch)
     assert not verdict.verified
     assert all(check.remedy for check in verdict.checks if not check.holds)
 
@@ -339,10 +335,7 @@ def test_a_mutated_text_is_verified_only_if_it_says_the_same(data: st.DataObject
                 lines[where] = " ".join(words)
     text = "".join(lines)
     with pytest.MonkeyPatch.context() as monkeypatch:
-        try:
-            verdict = World().judged(monkeypatch, text)
-        except UnreadableListing:
-            return
+        verdict = World().judged(monkeypatch, text)
     if verdict.verified:
         assert what_it_says(text) == what_it_says(World().printed)
 
@@ -353,7 +346,7 @@ def test_a_report_with_another_value_is_verified_only_where_the_value_does_not_m
     field: str, value: Any, instance: str
 ) -> None:
     world = World()
-    before = copy.deepcopy(world.reports[instance])
+    before = NodeReport.model_validate(world.reports[instance])
     world.reports[instance][field] = value
     with pytest.MonkeyPatch.context() as monkeypatch:
         verdict = world.judged(monkeypatch)
@@ -369,7 +362,7 @@ def test_a_report_with_another_value_is_verified_only_where_the_value_does_not_m
         "metadata",
     }
     if verdict.verified and field in judged:
-        assert read_report(json.dumps(world.reports[instance])) == NodeReport.model_validate(before)
+        assert read_report(json.dumps(world.reports[instance])) == before
 
 
 def test_every_row_that_is_stale_is_deleted_in_the_end_whatever_their_number(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -473,7 +466,7 @@ license_status() { echo Activated; }
 metadata_for_users() { echo refused; }
 clock_offset() { echo 0.001; }
 """
-FUNCTIONS = [*("json", "json_or_null", "json_list", "users_digest", "print_report", "cluster")]
+FUNCTIONS = ["json", "json_or_null", "json_list", "users_digest", "print_report", "cluster"]
 
 
 def run_on_a_node(script: str, folder: Path) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from jsonata import Jsonata
 
-from tests.rehearsal.interpreter import check_definition, evaluate
+from tests.rehearsal import interpreter
 from tests.rehearsal.server import ServiceError
 from tests.workflow.workflow import Function, Workflow, workflows
 
@@ -145,8 +145,6 @@ def test_an_input_above_256_kib_is_refused(workflow: Workflow) -> None:
 
 
 def test_an_input_that_is_no_json_is_refused(workflow: Workflow) -> None:
-    from tests.rehearsal import interpreter
-
     arn = workflow.start(machine({"End": {"Type": "Succeed"}}), {}).state_machine_arn
     region, account = arn.split(":")[3:5]
     with pytest.raises(ServiceError, match="Invalid State Machine Execution Input: 'Expecting value") as refused:
@@ -155,8 +153,6 @@ def test_an_input_that_is_no_json_is_refused(workflow: Workflow) -> None:
 
 
 def test_stopping_keeps_error_and_cause_and_ends_a_wait_at_once(workflow: Workflow) -> None:
-    from tests.rehearsal import interpreter
-
     workflow.functions["Look"] = lambda _event: execution.stop(None, error="Stopped", cause="by the test")
     execution = workflow.start(
         machine({"Sleep": {"Type": "Wait", "Seconds": 1, "Next": "Look"}, "Look": task("Look", Next="Long"),
@@ -168,8 +164,6 @@ def test_stopping_keeps_error_and_cause_and_ends_a_wait_at_once(workflow: Workfl
 
 
 def test_what_fails_in_the_moment_of_a_stop_does_not_undo_it(workflow: Workflow) -> None:
-    from tests.rehearsal import interpreter
-
     def stop_and_fail(_event: object) -> object:
         execution.stop(None, error="Stopped", cause="by the test")
         execution.exec_worker.env.set_error({"error": "States.Runtime", "cause": "no choice was made"})
@@ -253,7 +247,7 @@ SUCCEED = {"Type": "Succeed"}
     ],
 )
 def test_a_definition_that_aws_refuses_is_refused(states: dict[str, Any], problem: str) -> None:
-    assert check_definition(machine(states)) == [problem]
+    assert interpreter.check_definition(machine(states)) == [problem]
 
 
 def test_a_broken_expression_is_refused_when_the_machine_is_made(workflow: Workflow) -> None:
@@ -276,5 +270,5 @@ def test_a_broken_expression_is_refused_when_the_machine_is_made(workflow: Workf
     ],
 )
 def test_variables_are_what_they_would_be_in_the_expression(expression: str, value: Any) -> None:
-    assert evaluate(expression) == value
+    assert interpreter.evaluate(expression) == value
     assert Jsonata(expression).evaluate(None) == value

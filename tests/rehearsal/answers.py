@@ -28,8 +28,10 @@ PYTHON: Final[dict[str, Any]] = {
 # Lengths and patterns are no matter of answers: AWS itself answers '' where a model wants three characters. What else
 # may differ, by operation and path, and the values that may stand there; None: it may be missing.
 ALLOWED: Final[dict[str, str]] = {
-    # AWS gives stacks among the resources of their events, with statuses of stacks.
-    "cloudformation:DescribeStackEvents StackEvents[].ResourceStatus": r"\w+_(CLEANUP_)?IN_PROGRESS",
+    # AWS gives stacks among the resources of their events, with statuses of stacks: three are none of a resource.
+    "cloudformation:DescribeStackEvents StackEvents[].ResourceStatus": (
+        "REVIEW_IN_PROGRESS|UPDATE_(ROLLBACK_)?COMPLETE_CLEANUP_IN_PROGRESS"
+    ),
     # EC2 writes these states in lower case, whatever its model says.
     "ec2:CreateVpcEndpoint VpcEndpoint.State": "available",
     "ec2:DescribeVpcEndpoints VpcEndpoints[].State": "available",

@@ -9,6 +9,7 @@ from moto.cloudwatch.models import cloudwatch_backends
 
 from tests.rehearsal.aws import LocalAws
 from tests.rehearsal.clock import Clock
+from tests.rehearsal.server import Call
 
 pytestmark = pytest.mark.judge
 
@@ -67,6 +68,23 @@ def test_an_answer_of_moto_in_another_form_is_none(aws: LocalAws) -> None:
     with pytest.raises(ClientError, match=problem) as refused:
         watch.describe_alarms()
     assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 501
+
+
+def test_an_event_has_a_status_of_a_resource_or_of_a_stack_and_no_other(aws: LocalAws) -> None:
+    client = aws.client("cloudformation", attempts=1)
+    shapes = (client.meta.service_model.shape_for(name) for name in ("ResourceStatus", "StackStatus"))
+    statuses = {status for shape in shapes for status in shape.enum}
+
+    def events(call: Call) -> dict[str, Any]:
+        wanted = statuses if call["StackName"] == "known" else {"PAUSE_IN_PROGRESS"}
+        common = {"StackId": "id", "StackName": call["StackName"], "Timestamp": 1_700_000_000}
+        return {"StackEvents": [{**common, "EventId": status, "ResourceStatus": status} for status in wanted]}
+
+    aws.server.add("cloudformation", "DescribeStackEvents", events)
+    told = client.describe_stack_events(StackName="known")["StackEvents"]
+    assert {event["ResourceStatus"] for event in told} == statuses
+    with pytest.raises(ClientError, match="ResourceStatus: 'PAUSE_IN_PROGRESS' is none of CREATE_IN_PROGRESS"):
+        client.describe_stack_events(StackName="unknown")
 
 
 def test_a_refusal_arrives_as_it_is(aws: LocalAws) -> None:

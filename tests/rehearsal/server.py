@@ -230,7 +230,7 @@ class Server:
             if fault:
                 message = fault.get("message", "A fault of the rehearsal.")
                 return _error_answer(call, model, ServiceError(fault["code"], message, fault.get("status")))
-            _refuse_skew(call)
+            _refuse_skew(call, model)
             if call.service not in UNCHECKED:
                 refuse_violations(call, model.input_shape)
             result = handler(call) if handler is not None else PROCEED
@@ -289,10 +289,12 @@ def _facts(call: Call) -> dict[str, Any]:
     }
 
 
-def _refuse_skew(call: Call) -> None:
+def _refuse_skew(call: Call, model: Any) -> None:
     """Raises when a request was signed too far from now. Who signs knows the time of the wall only.
 
-    docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-troubleshooting.html, and the error responses of Amazon S3
+    docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-troubleshooting.html, and the error responses of Amazon S3.
+    The code follows the protocol: that of STS stands in github.com/aws/aws-cli/issues/6676, those of DynamoDB and
+    Lambda in github.com/aws/aws-sdk-js/issues/2565 and 2598.
     """
     signed = call.headers.get("X-Amz-Date")
     if not signed:
@@ -307,9 +309,9 @@ def _refuse_skew(call: Call) -> None:
         raise ServiceError("RequestTimeTooSkewed", message, 403)
     expired = moment < now
     limit = now + datetime.timedelta(minutes=-minutes if expired else minutes)
-    code = "SignatureDoesNotMatch" if call.headers.get("X-Amz-Target") is None else "InvalidSignatureException"
+    protocol = determine_request_protocol(model.service_model, call.headers.get("Content-Type", ""))
     raise ServiceError(
-        code,
+        "InvalidSignatureException" if protocol in {"json", "rest-json"} else "SignatureDoesNotMatch",
         f"Signature {'expired' if expired else 'not yet current'}: {signed} is "
         f"{'now earlier' if expired else 'still later'} than {limit.strftime(SIGNED_AT)} "
         f"({now.strftime(SIGNED_AT)} {'-' if expired else '+'} {minutes} min.)",

@@ -219,6 +219,7 @@ def test_a_refusal_of_moto_out_of_an_added_operation_keeps_its_name(aws: LocalAw
     [
         ("secretsmanager:list_secrets", -6, "InvalidSignatureException: Signature expired: "),
         ("secretsmanager:list_secrets", 6, "InvalidSignatureException: Signature not yet current: "),
+        ("lambda:list_functions", -6, "InvalidSignatureException: Signature expired: "),
         ("sns:list_topics", -6, "SignatureDoesNotMatch: Signature expired: "),
         ("s3:list_buckets", -16, "RequestTimeTooSkewed: The difference between the request time and "),
         ("secretsmanager:list_secrets", -4, ""),

@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from benchwright.models import Account, ImagePlan, License, Plan, Wanted
@@ -11,6 +12,7 @@ from benchwright.rendering import Bundle, Endpoint, make_bundle
 from tests.nodes import templates
 from tests.nodes.conftest import PYTHON_VERSIONS, R_VERSIONS, WORKBENCH, World
 from tests.rehearsal.hosts.host import AccessPoint, Completed, FileSystems, Host
+from tests.rehearsal.hosts.standins.surroundings import FAULTS
 from tests.rehearsal.postgres import Postgres
 
 BUCKET, FILE_SYSTEM = "benchwright-bucket", "fs-0123456789abcdef0"
@@ -136,6 +138,20 @@ class Cluster:
     def stop(self) -> None:
         for node in self.nodes:
             node.stop()
+
+
+def order_fault(node: Host, word: str, text: str = "") -> None:
+    """Have what the stand-ins know by this word go wrong on a node; `text` says how, where it is more than whether."""
+    _done(node, f"mkdir -p {FAULTS} && echo {quote(text)} >{FAULTS / word}")
+
+
+def lift_fault(node: Host, word: str) -> None:
+    _done(node, f"rm {FAULTS / word}")
+
+
+def _done(node: Host, script: str) -> None:
+    done = node.run(script, timeout=60)
+    assert done.returncode == 0, done.stderr
 
 
 def report(done: Completed) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from shlex import quote
 
 from benchwright.models import Account
 from tests.nodes import templates
-from tests.nodes.cluster import KEY, NAMES, PASSWORD, Cluster, report
+from tests.nodes.cluster import KEY, NAMES, PASSWORD, Cluster, lift_fault, order_fault, report
 from tests.nodes.conftest import WORKBENCH
 from tests.rehearsal import secrets
 from tests.rehearsal.clock import Clock
@@ -193,7 +193,7 @@ def test_what_was_not_verified_is_not_taken_for_verified_by_the_next_run(cluster
     cluster.publish()
     node = cluster.add_node()
     cluster.apply(node)
-    node.run("mkdir /run/rehearsal-faults && touch /run/rehearsal-faults/verify-installation", timeout=60)
+    order_fault(node, "verify-installation")
     cluster.publish(config={"auth-timeout-minutes": "45"})
     first = cluster.fail_to_apply(node)
     assert first.startswith(
@@ -201,7 +201,7 @@ def test_what_was_not_verified_is_not_taken_for_verified_by_the_next_run(cluster
     )
     assert cluster.fail_to_apply(node) == first
     assert cluster.statuses() == []
-    node.run("rm /run/rehearsal-faults/verify-installation", timeout=60)
+    lift_fault(node, "verify-installation")
     told = cluster.apply(node)
     assert (told["changed"], told["restarted"], told["health"]) == ([], True, "ok")
     assert cluster.statuses() == [("10.0.1.10", "Online")]
@@ -229,7 +229,7 @@ def test_no_secret_stands_in_a_log_of_the_node_or_in_what_the_script_prints(clus
     node = cluster.add_node()
     done = [cluster.run(node, "apply"), cluster.run(node, "report"), cluster.run(node, "cluster")]
     assert [run.returncode for run in done] == [0, 0, 0]
-    node.run("mkdir /run/rehearsal-faults && touch /run/rehearsal-faults/verify-installation", timeout=60)
+    order_fault(node, "verify-installation")
     cluster.publish(accounts=[anna], config={"auth-timeout-minutes": "45"})
     done.append(cluster.run(node, "apply"))  # a run that fails hands out the end of its log
     assert done[-1].returncode == 1
@@ -268,7 +268,7 @@ def test_a_full_disk_is_told_whatever_is_asked_and_keeps_the_node_as_it_is(clust
 def test_a_clock_that_is_off_is_set(cluster: Cluster) -> None:
     cluster.publish()
     node = cluster.add_node()
-    node.run("mkdir /run/rehearsal-faults && echo -300 >/run/rehearsal-faults/clock", timeout=60)
+    order_fault(node, "clock", "-300")
     assert report(cluster.run(node, "report"))["clock_offset"] == -300
     assert abs(cluster.apply(node)["clock_offset"]) < 1
 

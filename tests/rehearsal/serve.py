@@ -34,7 +34,7 @@ from tests.rehearsal.containers import Containers
 from tests.rehearsal.executions import Executions
 from tests.rehearsal.faults import Faults
 from tests.rehearsal.forwarder import Forwarder
-from tests.rehearsal.postgres import FORWARDED, installations
+from tests.rehearsal.postgres import FORWARDED, PINNED
 from tests.rehearsal.progress import Progress
 from tests.rehearsal.refusal import Refusal
 
@@ -207,7 +207,7 @@ class Serving:
             if self.sockets.containers:
                 self._containers = Containers(aws, installed, *self.sockets.containers)
             self._open_database(aws)
-            write_environment(self._environment(aws, installed), next(iter(installations().values())))
+            write_environment(self._environment(aws, installed), PINNED)
             chapters = invitation.chapters(installed.name, str(ENVIRONMENT.relative_to(application.ROOT)))
             chapters["One function in a container"] = [local_invoke.COMMAND if self.sockets.containers else NO_DOCKER]
             invitation.show(self.progress.console, aws, chapters, time.monotonic() - began)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.rehearsal import invitation, launcher, serve
-from tests.rehearsal.postgres import installations
+from tests.rehearsal.postgres import PINNED
 
 ROOT = Path(__file__).resolve().parents[3]
 HOLDER = """
@@ -119,8 +119,7 @@ def test_the_password_and_psql_come_from_what_every_machine_has() -> None:
     """A shell with nothing but build/serve.env, where `aws` answers with the secret as Secrets Manager keeps it."""
     export, ask = invitation.chapters("benchwright", "build/serve.env")["When there is a cluster"][-2:]
     aws = """aws() { printf '%s\\n' '{"username": "rstudio", "password": "a \\"b\\" $HOME"}'; }"""
-    programs = next(iter(installations().values()))
-    path = {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin:{programs}"}
+    path = {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin:{PINNED}"}
     typed = f"{aws}; {export}; printf '%s' \"$PGPASSWORD\"; {ask.partition(' ')[0]} --version"
     done = subprocess.run(["bash", "-ec", typed], env=path, capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.startswith('a "b" $HOMEpsql (PostgreSQL) ')

@@ -35,6 +35,7 @@ class Result(BaseModel):
     proceed: bool = True
     quiet: bool = False
     message: str = ""
+    revision: str = ""
     plan: dict[str, Any] = {}
 
 
@@ -83,7 +84,7 @@ def _inspect(event: Event) -> Result:
         return Result(
             cluster=cluster, proceed=False, message=f"deployment in progress ({known.holder}): nothing was verified"
         )
-    return Result(cluster=cluster)
+    return Result(cluster=cluster, revision=record.revision(known))
 
 
 def _lock(event: Event) -> Result:

@@ -6,37 +6,42 @@ from pydantic import BaseModel
 
 from benchwright import cluster_check, node_group
 from benchwright.cluster_check import Cluster, Questions
-from benchwright.cluster_listing import UnreadableListing
-from benchwright.configuration import replacement
-from benchwright.errors import VerificationFailed
-from benchwright.observability import StepEvent, step, tell_verdict
-from benchwright.record import confirm_lock, plan_of, read, save_verified
+from benchwright.errors import VerificationFailed, printable, tellable
+from benchwright.observability import StepEvent, logger, step, tell_verdict
+from benchwright.record import confirm_lock, plan_of, read, revision, save_verified
 from benchwright.verification import failing, unmet
 
 
 class Event(StepEvent):
     """What is known of the rounds so far.
 
-    round: how many times the nodes were asked. locked: whether this execution holds the cluster, so may apply remedies.
-    last: whether this is the last look.
+    round: how many times the nodes were asked. locked: whether this execution holds the cluster, so may apply remedies;
+    else revision: of the record that is verified. problems: what was wrong when the nodes were judged last. last:
+    whether this is the last look.
     """
 
     round: int = 0
     stale: list[int] = []
     questions: Questions | None = None
+    problems: str = ""
     locked: bool = True
+    revision: str = ""
     last: bool = False
 
 
 class Result(BaseModel):
-    """needs_lock: a safe remedy waits for the lock. round, stale and questions go into the next event."""
+    """changed: somebody deploys, or has deployed, the cluster meanwhile. needs_lock: a safe remedy waits for the lock.
+    round, stale, questions and problems go into the next event.
+    """
 
     done: bool
     waiting_for: str = ""
+    changed: bool = False
     needs_lock: bool = False
     round: int = 0
     stale: list[int] = []
     questions: Questions | None = None
+    problems: str = ""
     summary: Cluster | None = None
 
 
@@ -44,6 +49,8 @@ class Result(BaseModel):
 def handler(event: Event) -> Result:
     """Ask, wait for the answers, judge; then remedy and ask again, or end."""
     record = confirm_lock(event.cluster, event.execution) if event.locked else read(event.cluster)
+    if not event.locked and revision(record) != event.revision:
+        return Result(done=False, changed=True, waiting_for="a deployment that has begun meanwhile")
     plan = plan_of(record, event.cluster)
     nodes = cluster_check.node_outputs(plan)
     group = node_group.describe_nodes(nodes["AutoScalingGroupName"])
@@ -54,40 +61,56 @@ def handler(event: Event) -> Result:
     silent = cluster_check.unanswered(event.questions)
     if silent and not event.last:
         waiting_for = f"Run Command: {', '.join(silent[:5])} to report"
-        return Result(done=False, waiting_for=waiting_for, round=event.round, questions=event.questions)
-    try:
-        cluster = cluster_check.judge(plan, record, instances, event.questions, others)
-    except UnreadableListing as error:  # a node that is just starting prints no table yet
-        if event.last:
-            asked = event.questions.listing.instances[0]
-            raise VerificationFailed(
-                f"What Workbench on {asked} printed of its cluster cannot be read: {error}\n"
-                f"Look at the node, or replace it: {replacement(asked)}"
-            ) from error
-        return Result(done=False, waiting_for=str(error)[:500], round=event.round + 1)
+        return Result(
+            done=False,
+            waiting_for=waiting_for,
+            round=event.round,
+            questions=event.questions,
+            problems=event.problems,
+        )
+    cluster = cluster_check.judge(plan, record, instances, event.questions, others)
     if cluster.verification.verified:
         if event.locked:
             save_verified(event.cluster, event.execution)
         tell_verdict(event.cluster, verified=True)
         return Result(done=True, round=event.round, summary=cluster)
-    problems = failing(cluster.verification)
     if cluster.verification.stale and not event.locked:
         return Result(done=False, needs_lock=True, waiting_for="the lock, to delete stale rows", round=event.round + 1)
+    problems = failing(cluster.verification)
+    logger.info("not verified yet", problems=printable(problems))
     if event.last:
-        raise VerificationFailed(f"The cluster {event.cluster} is not what its plan says:\n{problems}")
-    stale = cluster.verification.stale
-    return Result(done=False, waiting_for=unmet(cluster.verification)[:500], round=event.round + 1, stale=stale)
+        raise _failed(event, problems, event.problems if silent else "")
+    return Result(
+        done=False,
+        waiting_for=unmet(cluster.verification)[:500],
+        round=event.round + 1,
+        stale=cluster.verification.stale,
+        problems=tellable(problems),
+    )
 
 
 def _ask(event: Event, document: str, instances: list[str]) -> Result:
-    token = (event.execution, "verify", str(event.round))
+    """Begin a round; at the last look nobody would read the answers."""
+    silence = (
+        f"- reports: no node answers Systems Manager ({', '.join(instances) or 'there is none'}). Start a deployment "
+        "with {}: it replaces a node that never registered, and tells how to replace one that went silent."
+    )
+    if event.last:
+        raise _failed(event, event.problems or silence)
+    token = (event.execution, "verify", event.revision, str(event.round))
     questions = cluster_check.ask(document, instances, token, event.stale if event.locked else [], event.round)
     if questions:
-        return Result(done=False, waiting_for="Run Command: the nodes report", round=event.round, questions=questions)
-    if event.last:
-        known = ", ".join(instances) or "there is none"
-        raise VerificationFailed(
-            f"No node of the cluster {event.cluster} answers Systems Manager ({known}). Start a deployment with {{}}."
+        waiting_for = "Run Command: the nodes report"
+        return Result(
+            done=False, waiting_for=waiting_for, round=event.round, questions=questions, problems=event.problems
         )
     waiting_for = "Systems Manager: a node to come online"
-    return Result(done=False, waiting_for=waiting_for, round=event.round + 1, stale=event.stale)
+    return Result(done=False, waiting_for=waiting_for, round=event.round + 1, stale=event.stale, problems=silence)
+
+
+def _failed(event: Event, problems: str, before: str = "") -> VerificationFailed:
+    """The error of a last look. before: what was wrong in the round before it."""
+    told = f"The cluster {event.cluster} is not what its plan says:\n{problems}"
+    if before not in ("", problems):
+        told += f"\nFound in the round before:\n{before}"
+    return VerificationFailed(told)

@@ -158,10 +158,13 @@ def test_verify_cluster_finds_that_no_node_is_there_yet(invoked: Invoked) -> Non
     assert invoked.first["VerifyCluster"] == {
         "done": False,
         "waiting_for": "Systems Manager: a node to come online",
+        "changed": False,
         "needs_lock": False,
         "round": 1,
         "stale": [],
         "questions": None,
+        "problems": "- reports: no node answers Systems Manager (there is none). Start a deployment with {}: it "
+        "replaces a node that never registered, and tells how to replace one that went silent.",
         "summary": None,
     }
 

@@ -7,6 +7,7 @@ import pytest
 from tests.workflow.workflow import Workflow
 
 SUMMARY = {"cluster": "workbench", "verification": {"license": "Activated", "warnings": []}}
+REVISION = "the record as it was inspected"
 
 
 class VerificationFailed(Exception):
@@ -20,7 +21,8 @@ def answer(workflow: Workflow, proceed: bool = True, lock: bool = True) -> list[
     def resolve_plan(event: dict[str, Any]) -> Any:
         actions.append(event["action"])
         proceeds = lock if event["action"] == "lock" else proceed
-        return {"cluster": "workbench", "proceed": proceeds, "message": "" if proceeds else "deployment in progress"}
+        message = "" if proceeds else "deployment in progress"
+        return {"cluster": "workbench", "proceed": proceeds, "message": message, "revision": REVISION}
 
     workflow.functions["ResolvePlan"] = resolve_plan
     workflow.functions["ExplainFailure"] = lambda event: {
@@ -34,36 +36,91 @@ def answer(workflow: Workflow, proceed: bool = True, lock: bool = True) -> list[
 def test_a_cluster_as_recorded_is_verified_without_the_lock(workflow: Workflow) -> None:
     actions = answer(workflow)
     rounds = iter([{"done": False, "questions": {"q": 1}, "round": 0}, {"done": True, "round": 0, "summary": SUMMARY}])
-    workflow.functions["VerifyCluster"] = lambda _: {"waiting_for": "", "needs_lock": False, **next(rounds)}
+    waits = {"waiting_for": "", "changed": False, "needs_lock": False}
+    workflow.functions["VerifyCluster"] = lambda _: {**waits, **next(rounds)}
     report = workflow.run("verify", {"cluster": "workbench"})
     assert (report.status, report.output) == ("SUCCEEDED", {**SUMMARY, "license": "Activated", "warnings": []})
     assert actions == ["inspect"]
-    caller = {"cluster": "workbench", "execution": report.arn}
-    left = {"done": False, "questions": {"q": 1}, "round": 0, "waiting_for": "", "needs_lock": False}
+    caller = {"cluster": "workbench", "execution": report.arn, "revision": REVISION, "locked": False, "last": False}
     assert workflow.invocations == [
         ("ResolvePlan", {"action": "inspect", "execution": report.arn, "input": {"cluster": "workbench"}}),
-        ("VerifyCluster", {**caller, "attempt": 0, "locked": False, "last": False}),
-        ("VerifyCluster", {**caller, **left, "attempt": 1, "locked": False, "last": False}),
+        ("VerifyCluster", {**caller, "attempt": 0}),
+        ("VerifyCluster", {**caller, **waits, "done": False, "questions": {"q": 1}, "round": 0, "attempt": 1}),
     ]
 
 
-def test_a_remedy_is_applied_under_the_lock_which_is_given_back(workflow: Workflow) -> None:
+@pytest.mark.parametrize("looks", [1, 60])
+def test_a_remedy_is_applied_under_the_lock_which_is_given_back(workflow: Workflow, looks: int) -> None:
+    """Also where only the last look finds that one is needed."""
     actions = answer(workflow)
 
     def verify(event: dict[str, Any]) -> Any:
+        waits = {"waiting_for": "", "changed": False, "needs_lock": False}
         if event["locked"]:
-            return {"done": True, "round": 1, "summary": SUMMARY, "waiting_for": "", "needs_lock": False}
-        return {"done": False, "needs_lock": True, "round": 1, "waiting_for": "the lock"}
+            return {**waits, "done": True, "round": 1, "summary": SUMMARY}
+        return {**waits, "done": False, "needs_lock": event["attempt"] == looks - 1, "problems": "- stale rows"}
 
     workflow.functions["VerifyCluster"] = verify
     report = workflow.run("verify", {})
     assert (report.status, actions) == ("SUCCEEDED", ["inspect", "lock", "release"])
     caller = {"cluster": "workbench", "execution": report.arn}
-    assert workflow.invocations[1:] == [
-        ("VerifyCluster", {**caller, "attempt": 0, "locked": False, "last": False}),
+    assert workflow.invocations[looks + 1 :] == [
         ("ResolvePlan", {**caller, "action": "lock", "quiet": True}),
-        ("VerifyCluster", {**caller, "attempt": 1, "round": 1, "locked": True, "last": False}),
+        (
+            "VerifyCluster",
+            {**caller, "revision": REVISION, "attempt": 0, "round": looks, "locked": True, "last": False},
+        ),
         ("ResolvePlan", {**caller, "action": "release"}),
+    ]
+
+
+def test_a_deployment_that_has_begun_ends_a_verification_well(workflow: Workflow) -> None:
+    """What it found of nodes in the middle of a change was no failure (design decision 9)."""
+    inspected = iter([True, False])
+    answer(workflow)
+    resolve_plan = workflow.functions["ResolvePlan"]
+    messages = {True: "", False: "deployment in progress (arn): nothing was verified"}
+
+    def inspect(event: dict[str, Any]) -> Any:
+        proceed = next(inspected)
+        return resolve_plan(event) | {"proceed": proceed, "message": messages[proceed]}
+
+    workflow.functions["ResolvePlan"] = inspect
+    workflow.functions["VerifyCluster"] = lambda event: {
+        "done": False,
+        "changed": event["attempt"] == 2,
+        "needs_lock": False,
+        "waiting_for": "",
+    }
+    report = workflow.run("verify", {"cluster": "workbench"})
+    assert (report.status, report.output) == ("SUCCEEDED", {"cluster": "workbench", "message": messages[False]})
+    assert workflow.invoked() == ["ResolvePlan", *["VerifyCluster"] * 3, "ResolvePlan"]
+    first, *_, second = [event for name, event in workflow.invocations if name == "ResolvePlan"]
+    assert first == second
+    assert workflow.published == []
+
+
+def test_a_deployment_that_has_come_and_gone_has_all_verified_anew(workflow: Workflow) -> None:
+    """At its last look, so that what began anew has all its looks again."""
+    actions = answer(workflow)
+    resolve_plan = workflow.functions["ResolvePlan"]
+    workflow.functions["ResolvePlan"] = lambda event: (
+        resolve_plan(event) | {"revision": f"revision {actions.count('inspect')}"}
+    )
+
+    def verify(event: dict[str, Any]) -> Any:
+        waits = {"waiting_for": "", "changed": False, "needs_lock": False}
+        if event["revision"] == "revision 2":
+            return {**waits, "done": True, "summary": SUMMARY}
+        return {**waits, "done": False, "changed": event["last"], "round": 29, "problems": "- image: ami-1"}
+
+    workflow.functions["VerifyCluster"] = verify
+    report = workflow.run("verify", {"cluster": "workbench"})
+    assert (report.status, actions) == ("SUCCEEDED", ["inspect", "inspect"])
+    caller = {"cluster": "workbench", "execution": report.arn}
+    assert workflow.invocations[61:] == [
+        ("ResolvePlan", {"action": "inspect", "execution": report.arn, "input": {"cluster": "workbench"}}),
+        ("VerifyCluster", {**caller, "attempt": 0, "revision": "revision 2", "locked": False, "last": False}),
     ]
 
 
@@ -74,7 +131,13 @@ def test_a_failure_under_the_lock_gives_it_back(workflow: Workflow, ends: str) -
     def verify(event: dict[str, Any]) -> Any:
         if event["locked"] and ends == "raised":
             raise VerificationFailed("rows: node 3 cannot be deleted")
-        return {"done": False, "needs_lock": not event["locked"], "round": 1, "waiting_for": "rows: node 3"}
+        return {
+            "done": False,
+            "changed": False,
+            "needs_lock": not event["locked"],
+            "round": 1,
+            "waiting_for": "rows: node 3",
+        }
 
     workflow.functions["VerifyCluster"] = verify
     report = workflow.run("verify", {})
@@ -91,7 +154,8 @@ def test_a_failure_under_the_lock_gives_it_back(workflow: Workflow, ends: str) -
 
 def test_a_remedy_waits_for_no_deployment(workflow: Workflow) -> None:
     answer(workflow, lock=False)
-    workflow.functions["VerifyCluster"] = lambda _: {"done": False, "needs_lock": True, "round": 1, "waiting_for": "x"}
+    waits = {"done": False, "changed": False, "round": 1, "waiting_for": "x"}
+    workflow.functions["VerifyCluster"] = lambda _: {**waits, "needs_lock": True}
     report = workflow.run("verify", {})
     assert (report.status, report.output["message"]) == ("SUCCEEDED", "deployment in progress")
 
@@ -112,7 +176,7 @@ def test_a_cluster_that_is_not_as_recorded_fails_and_tells(workflow: Workflow) -
     def verify(event: dict[str, Any]) -> Any:
         if event["last"]:
             raise VerificationFailed("online: 10.0.1.5: Offline")
-        return {"done": False, "needs_lock": False, "round": 1, "waiting_for": "online"}
+        return {"done": False, "changed": False, "needs_lock": False, "round": 1, "waiting_for": "online"}
 
     workflow.functions["VerifyCluster"] = verify
     report = workflow.run("verify", {})

@@ -11,6 +11,7 @@ from benchwright import run_command
 from benchwright.cluster_listing import (
     BalancedNode,
     ListedNode,
+    UnreadableListing,
     read_list_nodes,
     read_load_balancer_status,
     split_output,
@@ -108,7 +109,7 @@ def unanswered(questions: Questions) -> list[str]:
 def judge(
     plan: Plan, record: Record, instances: Sequence[str], questions: Questions, others: Sequence[str] = ()
 ) -> Cluster:
-    """Put the answers together and verify them; raises UnreadableListing where Workbench printed an unknown form.
+    """Put the answers together and verify them.
 
     others: instances of the group that are not in service, or no longer. What is theirs is not stale.
     """
@@ -120,10 +121,10 @@ def judge(
         if (report := read_report(answer.output)) and (answer.status == "Success" or report.error)
     }
     addresses, images = addresses_and_images(instances)
-    listed, balanced = _listing(questions.listing)
+    listed, balanced, unreadable = _listing(questions.listing)
     known = {instance: report for instance, report in reports.items() if instance in addresses}
     coming_or_leaving = frozenset(addresses_and_images(others)[0].values())
-    observed = Observed(addresses, images, known, listed, balanced, coming_or_leaving)
+    observed = Observed(addresses, images, known, listed, balanced, coming_or_leaving, unreadable)
     rows = {node.ipv4: node for node in listed}
     sessions = {node.ipv4: node.sessions for node in balanced}
     found = outputs(settings().stack_name(plan.cluster, "foundation"))
@@ -149,6 +150,11 @@ def judge(
     )
 
 
-def _listing(command: Command) -> tuple[list[ListedNode], list[BalancedNode]]:
-    listing, status = split_output(run_command.full_output(command, command.instances[0]))
-    return read_list_nodes(listing), read_load_balancer_status(status)
+def _listing(command: Command) -> tuple[list[ListedNode], list[BalancedNode], str]:
+    """Return the cluster as a node sees it; or nothing, and what of its answer cannot be read."""
+    asked = command.instances[0]
+    try:
+        listing, status = split_output(run_command.full_output(command, asked))
+        return read_list_nodes(listing), read_load_balancer_status(status), ""
+    except UnreadableListing as error:  # a node that is just starting prints no table yet
+        return [], [], f"{asked}: {error}"

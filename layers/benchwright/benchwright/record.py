@@ -6,6 +6,7 @@ so of many that try at once exactly one succeeds; a holder that no longer runs l
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -75,6 +76,13 @@ def release_lock(cluster: str, execution: str) -> bool:
 def is_locked(record: Record) -> bool:
     """Tell whether a running execution holds the cluster."""
     return bool(record.holder) and _runs(record.holder)
+
+
+def revision(record: Record) -> str:
+    """Return what tells this record from a later one: who holds the cluster, and what its nodes shall be."""
+    plan = record.plan.model_dump_json() if record.plan else ""
+    parts = (record.holder, plan, record.ami, record.configuration)
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:40]
 
 
 def confirm_lock(cluster: str, execution: str) -> Record:

@@ -22,6 +22,8 @@ REMEDIES: Mapping[str, str] = {
     "instances": "Start a deployment with {}: it brings the Auto Scaling group to the planned number and image.",
     "reports": "Look at /var/log/benchwright/configure.log on the node. Terminate a node that stays silent: a new one "
     "comes in its place.",
+    "node table": "Run `sudo rstudio-server list-nodes` on the node that was asked, and look at "
+    "/var/log/rstudio/rstudio-server/rserver.log there. Terminate the node if others print the table.",
     "online": "Look at /var/log/rstudio/rstudio-server/rserver.log on the node that is not Online. After a change of "
     "key or protocol, stop Workbench on all nodes, run `rstudio-server reset-cluster` on one of them, and start a "
     "deployment with {}.",
@@ -50,6 +52,8 @@ REMEDIES: Mapping[str, str] = {
     "`license`.",
 }
 
+TOLD_BY_WORKBENCH = frozenset({"online", "stale rows", "load balancer"})
+
 
 class Check(BaseModel):
     """One check: whether it holds, what was found, and what to do if it does not hold."""
@@ -73,7 +77,8 @@ class Verification(BaseModel):
 @dataclass(frozen=True)
 class Observed:
     """What was seen of a cluster. in_service: address by instance id; images: AMI by instance id; coming_or_leaving:
-    addresses of instances that are not in service yet, or no longer.
+    addresses of instances that are not in service yet, or no longer. unreadable: who printed what cannot be read in
+    place of `listed` and `balanced`, if anybody did.
     """
 
     in_service: Mapping[str, str]
@@ -82,6 +87,7 @@ class Observed:
     listed: Sequence[ListedNode]
     balanced: Sequence[BalancedNode]
     coming_or_leaving: frozenset[str] = frozenset()
+    unreadable: str = ""
 
 
 def verify(plan: Plan, ami: str, configuration: str, observed: Observed) -> Verification:
@@ -137,6 +143,7 @@ def verify(plan: Plan, ami: str, configuration: str, observed: Observed) -> Veri
             found=f"{len(observed.in_service)} in service, {wanted.nodes.count} planned",
         ),
         each("reports", {**dict.fromkeys(silent, "no report"), **failed}, f"{len(reports)} nodes"),
+        Check(name="node table", holds=not observed.unreadable, found=observed.unreadable or "readable"),
         each(
             "online",
             {
@@ -170,6 +177,8 @@ def verify(plan: Plan, ami: str, configuration: str, observed: Observed) -> Veri
         checks[-1] = Check(
             name="license", holds=False, found=f"{', '.join(licences) or 'unknown'}, though the plan has one"
         )
+    if observed.unreadable:  # then these would blame nodes for what nobody has read
+        checks = [check for check in checks if check.name not in TOLD_BY_WORKBENCH]
     checks = [check if check.holds else check.model_copy(update={"remedy": REMEDIES[check.name]}) for check in checks]
     warnings = []
     if licences == ["missing"] and not wanted.license:

@@ -7,7 +7,7 @@ import pytest
 
 from benchwright import cluster_check
 from benchwright.cluster_check import Cluster, Node, Questions
-from benchwright.cluster_listing import STATUS_SEPARATOR, UnreadableListing, read_list_nodes, table
+from benchwright.cluster_listing import STATUS_SEPARATOR, read_list_nodes, table
 from benchwright.connection import connect
 from benchwright.errors import VerificationFailed
 from benchwright.record import Record
@@ -121,10 +121,23 @@ def test_a_node_that_has_gone_meanwhile_is_no_node_of_the_cluster(cluster: Conve
     assert [node.instance for node in judge().nodes] == [FIRST]
 
 
-def test_what_workbench_printed_in_another_form_is_refused(cluster: Conversation) -> None:
-    cluster.answers["GetCommandInvocation"] = {"StandardOutputContent": "Segmentation fault"}
-    with pytest.raises(UnreadableListing):
-        judge()
+@pytest.mark.parametrize(
+    ("output", "unreadable"),
+    [
+        ("", "the node printed no line '=== load-balancer status ===': ''"),
+        (
+            f"x\n{STATUS_SEPARATOR}\n",
+            "list-nodes printed no table with the header ID  Host  IPv4  Port  Status  Last Seen: 'x'",
+        ),
+        (f"{RECORDED_2024}\n{STATUS_SEPARATOR}\nx", "/load-balancer/status printed a line of unknown form: 'x'"),
+    ],
+)
+def test_what_workbench_printed_in_another_form_is_told_of_the_node_that_was_asked(
+    cluster: Conversation, output: str, unreadable: str
+) -> None:
+    cluster.answers["GetCommandInvocation"] = {"StandardOutputContent": output}
+    failed = {check.name: check.found for check in judge().verification.checks if not check.holds}
+    assert failed == {"node table": f"{SECOND}: {unreadable}"}
 
 
 @pytest.fixture

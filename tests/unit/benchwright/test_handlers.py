@@ -13,6 +13,7 @@ import pytest
 
 from benchwright import cluster_stacks, database, image_recipe
 from benchwright.errors import ImageBuildFailed, LockLost, NodesNotReady
+from benchwright.record import read, revision
 from benchwright.settings import settings
 from benchwright.stacks import Desired, Stack
 from tests.unit.benchwright.conversation import Answer, Conversation, refusal
@@ -272,7 +273,7 @@ def test_a_step_writes_nothing_while_another_execution_holds_the_cluster(aws: Co
 def test_stale_rows_are_deleted_by_who_holds_the_cluster_alone(aws: Conversation, locked: bool, rows: str) -> None:
     answers = CASES["the nodes are asked, and a stale row is deleted"].answers()
     aws.answers = {**answers, "GetItem": record(EXECUTION if locked else OTHER)}
-    handle("verify_cluster", stale=[7, 8], locked=locked)
+    handle("verify_cluster", stale=[7, 8], locked=locked, revision=revision(read("blue")))
     sent = [asked["Parameters"] for asked in aws.asked("SendCommand")]
     assert sent == [
         {"Mode": ["report"], "ExecutionTimeout": ["120"]},

@@ -77,6 +77,7 @@ WRONG: dict[str, list[dict[str, Any]]] = {
         {"listed": [row(1, "10.0.0.1"), row(2, "10.0.0.2"), row(3, "10.0.0.9")]},
         {"listed": [row(1, "10.0.0.1"), row(2, "10.0.0.2"), row(3, "10.0.0.2", "Offline")]},
     ],
+    "node table": [{"unreadable": "i-1: no table", "listed": [], "balanced": []}],
     "stale rows": [{"listed": [row(1, "10.0.0.1"), row(2, "10.0.0.2"), row(3, "10.0.0.9", "Offline")]}],
     "image": [{"images": {"i-1": "ami-1", "i-2": "ami-0"}}],
     "workbench version": [two(workbench="2026.01.0+1.pro1"), two(workbench=None)],
@@ -119,6 +120,14 @@ def test_each_wrong_thing_fails_its_check_with_a_remedy(name: str, changed: dict
 def test_what_a_node_reports_is_told_in_words(name: str, changed: dict[str, Any], found: str) -> None:
     checks = verify(PLAN, "ami-1", "hash", observed(**two(**changed))).checks
     assert [check.found for check in checks if check.name == name] == [f"i-2: {found}"]
+
+
+def test_nodes_are_not_blamed_for_a_table_that_nobody_could_read() -> None:
+    missing = {"reports": {"i-1": report("i-1")}, "unreadable": "i-1: no table", "listed": [], "balanced": []}
+    found = verify(PLAN, "ami-1", "hash", observed(**missing))
+    failed = {check.name: check.found for check in found.checks if not check.holds}
+    assert failed == {"reports": "i-2: no report", "node table": "i-1: no table"}
+    assert (found.verified, found.stale) == (False, [])
 
 
 def test_every_check_has_a_remedy_and_can_fail() -> None:

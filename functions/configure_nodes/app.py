@@ -1,4 +1,8 @@
-"""Configure nodes: publishes the configuration, then has every node apply it through Run Command."""
+"""Configure nodes: publishes the configuration, then has every node apply it through Run Command.
+
+Once a node has applied it, it becomes the one that nodes take when they appear. A configuration that no node bears thus
+keeps no new node away from the cluster.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +11,13 @@ from typing import Literal
 from pydantic import BaseModel
 
 from benchwright import configuration, node_group, run_command
-from benchwright.bucket import publish
+from benchwright.bucket import point_at, publish
 from benchwright.errors import DatabaseFailed
 from benchwright.instances import console_lines
 from benchwright.models import Plan
 from benchwright.observability import StepEvent, step
 from benchwright.plan import Secret
-from benchwright.record import confirm_lock, plan_of, save_configuration
+from benchwright.record import Record, confirm_lock, plan_of, save_configuration
 from benchwright.rendering import Endpoint, make_bundle
 from benchwright.run_command import Command
 from benchwright.secrets import describe_secret
@@ -45,16 +49,17 @@ class Result(BaseModel):
 @step(Event)
 def handler(event: Event) -> Result:
     """Publish the bundle, or look at the nodes and do the next thing."""
-    plan = plan_of(confirm_lock(event.cluster, event.execution), event.cluster)
-    return _publish(event, plan) if event.action == "publish" else _apply(event, plan.wanted.nodes.count)
+    record = confirm_lock(event.cluster, event.execution)
+    plan = plan_of(record, event.cluster)
+    return _publish(event, plan, record) if event.action == "publish" else _apply(event, plan, record)
 
 
-def _publish(event: Event, plan: Plan) -> Result:
+def _publish(event: Event, plan: Plan, record: Record) -> Result:
     endpoint = Endpoint(event.foundation["DatabaseEndpoint"], int(event.foundation["DatabasePort"]))
     database = _required(event.foundation["DatabaseSecretArn"])
     key = _required(event.foundation["SecureCookieKeySecretArn"])
     bundle = make_bundle(plan, endpoint, database, key)
-    publish(event.cluster, bundle)
+    publish(event.cluster, bundle, record.ami)
     save_configuration(event.cluster, event.execution, bundle.configuration)
     return Result(done=True, configuration=bundle.configuration)
 
@@ -67,17 +72,21 @@ def _required(arn: str) -> Secret:
     )
 
 
-def _apply(event: Event, wanted: int) -> Result:
+def _apply(event: Event, plan: Plan, record: Record) -> Result:
     nodes = node_group.describe_nodes(event.nodes["AutoScalingGroupName"])
     instances = [node.instance for node in nodes if node.state in node_group.LIVING]
     commands = event.commands
     known = [item for item in run_command.invocations(commands) if item.instance in instances]
     agents = run_command.ping_status(instances)
     online = run_command.online(agents)
+    if any(item.status == "Success" for item in known):
+        point_at(event.cluster, event.configuration, record.ami)
+    wanted = plan.wanted.nodes.count
     decision = configuration.decide(instances, online, known, event.configuration, wanted, last=event.last)
     if decision.action == "send":
         document, token = event.nodes["DocumentName"], (event.execution, event.configuration, *decision.send)
-        commands = [*commands, run_command.send(document, decision.send, {"Mode": "apply"}, token)]
+        parameters = {"Mode": "apply", "Configuration": event.configuration}
+        commands = [*commands, run_command.send(document, decision.send, parameters, token)]
     if event.last and decision.offline:
         # A node that never registered was never configured and holds nobody's session: the next run meets a new one.
         strangers = [instance for instance in decision.offline if instance not in agents]

@@ -194,6 +194,13 @@ def test_an_option_that_workbench_does_not_know_is_a_clear_failure(account: Acco
     assert "correct config in the input" in (ended.cause or "")
 
 
+def test_a_node_that_appears_after_it_takes_the_configuration_before(account: Account, changed: Any) -> None:
+    lost = min(serving(account))
+    account.aws.machines.terminate(lost)
+    account.until(lambda: len(serving(account) - {lost}) == 2, "Auto Scaling to replace the node")
+    assert account.on_every_node("cat /var/lib/benchwright/configuration") == {changed["configuration"]}
+
+
 @pytest.fixture(scope="module")
 def returned(account: Account, changed: Any) -> Any:
     """The output of a deployment that takes the unknown option back, and ann in again."""

@@ -97,20 +97,20 @@ class Node:
             return Completed(0, "", "")
         try:
             if mode == "apply":
-                self._apply()
+                self._apply((environment or {}).get("SSM_Configuration", ""))
             elif mode == "cluster":
                 return Completed(0, self._cluster((environment or {}).get("SSM_StaleNodes", "")), "")
         except NodeFailure as failure:
             return Completed(1, self._report(mode, str(failure)), f"FAILED: {failure}\n")
         return Completed(0, self._report(mode, None), "")
 
-    def _apply(self) -> None:
+    def _apply(self, configuration: str) -> None:
         with self._lock:
             if self.terminating:
                 raise NodeFailure("This instance is being terminated, so it is not configured; deploy again.")
             if not all(self.file_systems.access_points.values()):
                 raise NodeFailure("/efs/home cannot be mounted.")
-            configuration, values = self._fetch_bundle()
+            configuration, values = self._fetch_bundle(configuration)
             read = {}
             for secret in SECRETS:
                 arn, version = values.get(f"{secret}_ARN", ""), values.get(f"{secret}_VERSION", "")
@@ -127,14 +127,15 @@ class Node:
                 self._complete_launch()
                 self.launched = True
 
-    def _fetch_bundle(self) -> tuple[str, dict[str, str]]:
+    def _fetch_bundle(self, configuration: str) -> tuple[str, dict[str, str]]:
         s3, bucket = self._client("s3"), self._bucket
         folder = f"clusters/{self.cluster}/configuration"
 
         def read(key: str) -> bytes:
             return bytes(s3.get_object(Bucket=bucket, Key=key)["Body"].read())
 
-        configuration = self._call(f"The node cannot read {folder}/current", read, f"{folder}/current").decode()
+        if not configuration:
+            configuration = self._call(f"The node cannot read {folder}/current", read, f"{folder}/current").decode()
         archive = self._call("The node cannot read the bundle", read, f"{folder}/{configuration}.tar.gz")
         with tarfile.open(fileobj=io.BytesIO(archive)) as bundle:
             member = bundle.extractfile("env")

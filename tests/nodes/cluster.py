@@ -103,9 +103,9 @@ class Cluster:
         assert done.returncode == 0, done.stderr
         return node
 
-    def run(self, node: Host, mode: str, stale_nodes: str = "") -> Completed:
+    def run(self, node: Host, mode: str, stale_nodes: str = "", configuration: str = "") -> Completed:
         """Run the node script as Run Command does."""
-        environment = {"SSM_Mode": mode, "SSM_StaleNodes": stale_nodes}
+        environment = {"SSM_Mode": mode, "SSM_StaleNodes": stale_nodes, "SSM_Configuration": configuration}
         return node.run(templates.node_script(NAMES), environment=environment, timeout=90)
 
     def apply(self, node: Host) -> dict[str, Any]:

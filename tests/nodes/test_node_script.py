@@ -165,7 +165,12 @@ def test_without_permission_to_mount_nothing_is_configured(cluster: Cluster) -> 
     clock = Clock(math.inf)
     with clock.busy():
         script = templates.node_script(NAMES)
-        done = node.run(script, environment={"SSM_Mode": "apply", "SSM_StaleNodes": ""}, timeout=900, clock=clock)
+        done = node.run(
+            script,
+            environment={"SSM_Mode": "apply", "SSM_StaleNodes": "", "SSM_Configuration": ""},
+            timeout=900,
+            clock=clock,
+        )
     assert done.returncode == 1
     assert report(done)["error"] == (
         "/efs/home cannot be mounted: fs-0123456789abcdef0:/ at /efs/home: mount.nfs4: access denied by server while "
@@ -292,6 +297,19 @@ def test_the_steps_are_told_as_they_begin(cluster: Cluster) -> None:
         "--- wait until Workbench answers",
         "--- tell the Auto Scaling group that this node is configured",
     ]
+
+
+def test_a_node_takes_the_configuration_that_it_is_told_and_else_the_current_one(cluster: Cluster) -> None:
+    told = cluster.publish(config={"auth-timeout-minutes": "45"})
+    current = cluster.publish()
+    node = cluster.add_node()
+    done = cluster.run(node, "apply", configuration=told)
+    assert (done.returncode, report(done)["configuration"]) == (0, told)
+    assert "auth-timeout-minutes=45" in node.run("cat /etc/rstudio/rserver.conf", timeout=60).stdout.splitlines()
+    assert cluster.apply(node)["configuration"] == current
+    gone = report(cluster.run(node, "apply", configuration="0" * 64))["error"]
+    assert str(gone).startswith("The node cannot read s3://")
+    assert cluster.apply(node)["changed"] == []
 
 
 def end_scripts_that_move_to(node: Host, target: str) -> None:

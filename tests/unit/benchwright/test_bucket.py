@@ -6,26 +6,32 @@ from typing import Any
 
 import pytest
 
-from benchwright.bucket import publish
+from benchwright.bucket import point_at, publish
 from benchwright.rendering import Bundle
 from tests.unit.benchwright.conversation import Conversation, refusal
 
 BUNDLE = Bundle("9f86d081", b"archive")
 ARCHIVE, CURRENT = (f"clusters/blue/configuration/{name}" for name in ("9f86d081.tar.gz", "current"))
+BUNDLED, OF_BEFORE, NOW = (b"archive", ""), (b"of before", "ami-1"), (b"9f86d081", "ami-1")
 
 
 @pytest.fixture
-def objects(aws: Conversation) -> dict[str, bytes]:
-    """The objects of the bucket by key; one that is missing is told as S3 tells who may not list the bucket."""
-    found: dict[str, bytes] = {}
+def objects(aws: Conversation) -> dict[str, tuple[bytes, str]]:
+    """The objects of the bucket by key, each with the image that its metadata names; one that is missing is told as S3
+    tells who may not list the bucket.
+    """
+    found: dict[str, tuple[bytes, str]] = {}
 
     def get(asked: Mapping[str, Any]) -> Mapping[str, Any]:
         assert asked["Bucket"] == "bucket"
-        return {"Body": io.BytesIO(found[asked["Key"]])} if asked["Key"] in found else refusal("AccessDenied")
+        if asked["Key"] not in found:
+            return refusal("AccessDenied")
+        content, image = found[asked["Key"]]
+        return {"Body": io.BytesIO(content), "Metadata": {"image": image} if image else {}}
 
     def put(asked: Mapping[str, Any]) -> Mapping[str, Any]:
         assert asked["Bucket"] == "bucket"
-        found[asked["Key"]] = asked["Body"]
+        found[asked["Key"]] = asked["Body"], asked["Metadata"].get("image", "")
         return {}
 
     aws.answers = {"GetObject": get, "PutObject": put}
@@ -33,20 +39,37 @@ def objects(aws: Conversation) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize(
-    ("before", "written"),
+    ("before", "written", "current"),
     [
-        ({}, [ARCHIVE, CURRENT]),
-        ({CURRENT: b"of before"}, [ARCHIVE, CURRENT]),
-        ({ARCHIVE: b"archive", CURRENT: b"of before"}, [CURRENT]),
-        ({ARCHIVE: b"archive", CURRENT: b"9f86d081"}, []),
-        ({CURRENT: b"9f86d081"}, [ARCHIVE]),  # somebody deleted the bundle
-        ({ARCHIVE: b"damaged", CURRENT: b"9f86d081"}, [ARCHIVE]),
+        ({}, [ARCHIVE, CURRENT], NOW),
+        ({CURRENT: OF_BEFORE}, [ARCHIVE], OF_BEFORE),  # until a node has applied the new one
+        ({CURRENT: (b"of before", "ami-0")}, [ARCHIVE, CURRENT], NOW),  # nodes of a new image are to come
+        ({CURRENT: (b"of before", "")}, [ARCHIVE, CURRENT], NOW),
+        ({ARCHIVE: BUNDLED, CURRENT: NOW}, [], NOW),
+        ({CURRENT: NOW}, [ARCHIVE], NOW),  # somebody deleted the bundle
+        ({ARCHIVE: (b"damaged", ""), CURRENT: NOW}, [ARCHIVE], NOW),
     ],
 )
 def test_the_bundle_is_there_before_current_names_it(
-    aws: Conversation, objects: dict[str, bytes], before: dict[str, bytes], written: list[str]
+    aws: Conversation,
+    objects: dict[str, tuple[bytes, str]],
+    before: dict[str, tuple[bytes, str]],
+    written: list[str],
+    current: tuple[bytes, str],
 ) -> None:
     objects.update(before)
-    publish("blue", BUNDLE)
-    assert objects == {ARCHIVE: b"archive", CURRENT: b"9f86d081"}
+    publish("blue", BUNDLE, "ami-1")
+    assert objects == {ARCHIVE: BUNDLED, CURRENT: current}
+    assert [asked["Key"] for asked in aws.asked("PutObject")] == written
+
+
+@pytest.mark.parametrize(
+    ("before", "written"), [(OF_BEFORE, [CURRENT]), ((b"9f86d081", "ami-0"), [CURRENT]), (NOW, [])]
+)
+def test_current_moves_once(
+    aws: Conversation, objects: dict[str, tuple[bytes, str]], before: tuple[bytes, str], written: list[str]
+) -> None:
+    objects[CURRENT] = before
+    point_at("blue", "9f86d081", "ami-1")
+    assert objects == {CURRENT: NOW}
     assert [asked["Key"] for asked in aws.asked("PutObject")] == written

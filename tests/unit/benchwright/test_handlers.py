@@ -18,13 +18,14 @@ from benchwright.settings import settings
 from benchwright.stacks import Desired, Stack
 from tests.unit.benchwright.conversation import Answer, Conversation, refusal
 from tests.unit.benchwright.steps import EXECUTION, OTHER, ROOT, app, handle, record
-from tests.unit.benchwright.test_verification import a_plan
+from tests.unit.benchwright.test_verification import a_plan, report
 
 ACCOUNT = "eu-west-1:123456789012"
 BUILD = f"arn:aws:imagebuilder:{ACCOUNT}:image/wb-blue/1.0.0/1"
 SECRET = f"arn:aws:secretsmanager:{ACCOUNT}:secret:wb/blue/"
 AMI = "ami-0123456789abcdef0"
 NODE = "i-0123456789abcdef0"
+COMMAND = "4d1ff1ac-4f2a-4c09-bd8b-6c1b5a6b1c2d"
 FOUNDATION = {
     "DatabaseEndpoint": "db",
     "DatabasePort": "5432",
@@ -111,6 +112,8 @@ def stack(
         "ExecuteChangeSet": {},
         "DeleteChangeSet": {},
         "DeleteStack": {},
+        "DescribeStackResources": {"StackResources": []},
+        "ListChangeSets": {"Summaries": []},
         "UpdateTerminationProtection": {},
         "SuspendProcesses": {},
     }
@@ -151,6 +154,13 @@ def agents(*statuses: str) -> dict[str, Answer]:
         "ListCommands": {"Commands": []},
         "SendCommand": {"Command": {"CommandId": "command"}},
     }
+
+
+def applied(instance: str, configuration: str) -> dict[str, Answer]:
+    """A command that ended well."""
+    said = report(instance, configuration=configuration).model_dump_json()
+    told = {"InstanceId": instance, "Status": "Success", "CommandId": COMMAND, "CommandPlugins": [{"Output": said}]}
+    return {"ListCommandInvocations": {"CommandInvocations": [told]}}
 
 
 def bucket() -> dict[str, Answer]:
@@ -215,6 +225,17 @@ CASES = {
         lambda: {**group("2", "2"), **agents("Online", "Online")},
         ["SendCommand"],
     ),
+    "a configuration that a node has applied is the current one": Case(
+        "configure_nodes",
+        {
+            "action": "apply",
+            "nodes": NODES,
+            "configuration": "hash",
+            "commands": [{"id": COMMAND, "instances": [f"{NODE[:-1]}0"]}],
+        },
+        lambda: {**group("2", "2"), **agents("Online", "Online"), **bucket(), **applied(f"{NODE[:-1]}0", "hash")},
+        ["PutObject", "SendCommand"],
+    ),
     "a node that never registered is replaced": Case(
         "configure_nodes",
         {"action": "apply", "nodes": NODES, "configuration": "hash", "last": True},
@@ -266,6 +287,19 @@ def test_a_step_writes_nothing_while_another_execution_holds_the_cluster(aws: Co
     with pytest.raises(LockLost, match=f"^The cluster blue is locked by {OTHER}, not by this execution "):
         handle(case.function, **case.event)
     assert aws.writes == []
+
+
+@pytest.mark.usefixtures("steps")
+def test_a_node_is_told_which_configuration_it_shall_apply(aws: Conversation) -> None:
+    case = CASES["a configuration that a node has applied is the current one"]
+    aws.answers = {**case.answers(), "GetItem": record()}
+    handle(case.function, **case.event)
+    assert [asked["Parameters"] for asked in aws.asked("SendCommand")] == [
+        {"Mode": ["apply"], "Configuration": ["hash"]}
+    ]
+    assert [(asked["Key"], asked["Body"]) for asked in aws.asked("PutObject")] == [
+        ("clusters/blue/configuration/current", b"hash")
+    ]
 
 
 @pytest.mark.usefixtures("steps")

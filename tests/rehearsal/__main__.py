@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from tests.rehearsal.faults import FaultGrammarError, Faults
 from tests.rehearsal.schedules import Order, ScheduleGrammarError
 
 EXIT_MISUSE = 2
+SECRET_BYTES = 65_536
 BOTH_WAYS = "Give an object itself, which begins with {, or the name of a file that holds JSON"
 
 
@@ -62,6 +64,8 @@ def options(arguments: list[str]) -> argparse.Namespace:
         parsed.schedule = [Order.parse(spec) for spec in parsed.schedule]
     except (FaultGrammarError, ScheduleGrammarError) as error:
         parser.error(str(error))
+    if len(dict(parsed.secret)) < len(parsed.secret):
+        parser.error("--secret gives a name twice")
     if parsed.schedule and parsed.state_machine != "deploy" and not parsed.then:
         parser.error("--schedule means a time before, during or after a deployment: order one with --then")
     return parsed
@@ -89,14 +93,23 @@ def json_object(text: str) -> dict[str, Any]:
 
 
 def secret(text: str) -> tuple[str, str]:
-    """Name and value of a secret: what the file holds, without the line break at its end."""
+    """Name and value of a secret: what the file holds, without the line break at its end.
+
+    Secrets Manager's limits are refused here, not after the application was deployed:
+    docs.aws.amazon.com/secretsmanager/latest/apireference/API_CreateSecret.html
+    """
     name, equals, file = text.partition("=")
     if not (name and equals and file):
         raise argparse.ArgumentTypeError(f"{text} is not NAME=FILE, such as benchwright/users/ann=password.txt")
+    if not re.fullmatch(r"[A-Za-z0-9/_+.@-]{1,512}", name):
+        raise argparse.ArgumentTypeError(f"{name} is no name of a secret: up to 512 of A-Z a-z 0-9 / _ + . @ -")
     try:
-        return name, Path(file).read_text(encoding="utf-8").removesuffix("\n")
+        value = Path(file).read_text(encoding="utf-8").removesuffix("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise argparse.ArgumentTypeError(f"{file} cannot be read: {error}") from error
+    if not 1 <= len(value.encode()) <= SECRET_BYTES:
+        raise argparse.ArgumentTypeError(f"{file} holds no secret: it has 1 to {SECRET_BYTES} bytes")
+    return name, value
 
 
 def positive(text: str) -> float:

@@ -19,6 +19,8 @@ def test_a_secret_is_a_name_and_what_a_file_holds(tmp_path: Path) -> None:
         ("benchwright/users/ann", "benchwright/users/ann is not NAME=FILE"),
         ("=file", "=file is not NAME=FILE"),
         ("name=/no/such/file", "/no/such/file cannot be read"),
+        ("a name=/no/such/file", "a name is no name of a secret: up to 512 of A-Z a-z 0-9 / _ + . @ -"),
+        ("name=/dev/null", "/dev/null holds no secret: it has 1 to 65536 bytes"),
     ],
 )
 def test_a_secret_that_is_none_is_a_misuse(given: str, sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -26,6 +28,14 @@ def test_a_secret_that_is_none_is_a_misuse(given: str, sentence: str, capsys: py
         options(["--secret", given])
     assert ended.value.code == 2
     assert sentence in capsys.readouterr().err
+
+
+def test_a_secret_that_is_given_twice_is_a_misuse(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "password").write_text("a password")
+    with pytest.raises(SystemExit) as ended:
+        options(["--secret", f"ann={tmp_path}/password", "--secret", f"ann={tmp_path}/password"])
+    assert ended.value.code == 2
+    assert "--secret gives a name twice" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("option", ["--input", "--then", "--parameters"])

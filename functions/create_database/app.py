@@ -3,8 +3,10 @@
 from pydantic import BaseModel
 
 from benchwright.database import Credentials, Server, ensure, parse_credentials
+from benchwright.errors import DatabaseFailed
 from benchwright.observability import StepEvent, client, step
 from benchwright.record import confirm_lock
+from benchwright.rendering import DATABASE_USER
 from benchwright.settings import settings
 
 
@@ -38,8 +40,22 @@ def handler(event: Event) -> Result:
     confirm_lock(event.cluster, event.execution)
     database = event.database
     server = Server(database.endpoint, database.port, settings().pgsslrootcert)
-    outcome = ensure(server, credentials(database.secret_arn), lambda: credentials(database.master_secret_arn))
+    outcome = ensure(server, application(database.secret_arn), lambda: credentials(database.master_secret_arn))
     return Result(**outcome._asdict())
+
+
+def application(arn: str) -> Credentials:
+    """Return the credentials of Workbench; raises DatabaseFailed where they are not of the role that nodes log in as.
+
+    Another role would get the database and, if it is there already, the password: even the master's.
+    """
+    found = credentials(arn)
+    if found.username != DATABASE_USER:
+        raise DatabaseFailed(
+            f'The secret {arn} has a username that is not "{DATABASE_USER}", as which the nodes log in. Give it a new '
+            "version with that username and a password, then start again. Nothing was changed in the database."
+        )
+    return found
 
 
 def credentials(arn: str) -> Credentials:

@@ -11,7 +11,7 @@ from moto import mock_aws
 
 from benchwright import observability
 from benchwright.database import Credentials
-from benchwright.errors import LockLost, TransientError
+from benchwright.errors import DatabaseFailed, LockLost, TransientError
 from benchwright.settings import settings
 from functions.create_database import app
 from tests.database.step import NEWEST
@@ -104,6 +104,27 @@ def test_without_the_lock_nothing_is_created(handler: Any, postgres: Postgres, a
     with pytest.raises(LockLost):
         handler(event(postgres, application, "arn:another"), CONTEXT)
     assert postgres.execute("SELECT count(*) FROM pg_roles WHERE rolname = 'rstudio'") == [(0,)]
+
+
+@NEWEST
+@pytest.mark.parametrize("username", ["postgres", "ann", "Rstudio"])
+def test_a_secret_of_another_role_than_the_nodes_is_refused_before_anybody_gets_a_password(
+    handler: Any, postgres: Postgres, application: Credentials, username: str
+) -> None:
+    def roles() -> list[tuple[Any, ...]]:
+        return postgres.execute("SELECT rolname, rolpassword FROM pg_authid ORDER BY rolname")
+
+    before = roles()
+    call = event(postgres, Credentials(username, application.password))
+    with pytest.raises(DatabaseFailed) as caught:
+        handler(call, CONTEXT)
+    assert str(caught.value) == (
+        f'The secret {call["database"]["secret_arn"]} has a username that is not "rstudio", as which the nodes log in. '
+        "Give it a new version with that username and a password, then start again. Nothing was changed in the "
+        "database."
+    )
+    assert roles() == before
+    assert postgres.execute("SELECT count(*) FROM pg_database WHERE datname = 'rstudio'") == [(0,)]
 
 
 @NEWEST

@@ -176,7 +176,9 @@ def force_suspend_all(_: list[str]) -> int:
 
 
 def _tell_sessions(number: signal.Signals) -> int:
-    """Only a signal, as `killall` sends it: the command does not wait until a session has suspended itself."""
+    """Only a signal, as `killall` sends it to every `rsession` and `rworkspaces`: the command does not wait until they
+    have suspended themselves (github.com/rstudio/rstudio, src/cpp/server/extras/admin/rstudio-server.in).
+    """
     for process, _user, _name in state.sessions():
         os.kill(process, number)
     return 0
@@ -226,7 +228,7 @@ def online(words: list[str]) -> int:
 
 def _sleep(seconds: str) -> None:
     """As a script of the node does, in whose time it is."""
-    subprocess.run(["sleep", seconds], check=True, timeout=None)
+    subprocess.run(["sleep", seconds], check=True)
 
 
 def _connected() -> "Connection":

@@ -108,14 +108,15 @@ def test_every_alarm_explains_itself_in_sentences() -> None:
     assert all(substituted(alarm["Properties"]["AlarmDescription"]).endswith(".") for alarm in ALARMS.values())
 
 
-def counted(name: str, namespace: str, metric: str, **dimension: str) -> dict[str, Any]:
-    """A part of an alarm's arithmetic: how many there were in five minutes."""
-    dimensions = [{"Name": key, "Value": {"Ref": value}} for key, value in dimension.items()]
-    counts = {"Namespace": namespace, "MetricName": metric, "Dimensions": dimensions}
+def counted(name: str, metric: str, machine: str) -> dict[str, Any]:
+    """A part of an alarm's arithmetic: how many executions ended so in five minutes."""
+    dimensions = [{"Name": "StateMachineArn", "Value": {"Ref": machine}}]
+    counts = {"Namespace": "AWS/States", "MetricName": metric, "Dimensions": dimensions}
     return {"Id": name, "MetricStat": {"Metric": counts, "Stat": "Sum", "Period": 300}, "ReturnData": False}
 
 
 def test_alarms_watch_what_they_say() -> None:
+    """That of executions has every end but success, of both machines, so of every cluster; and takes nothing off."""
     topic = {"AlarmActions": [{"Ref": "Topic"}]}
     any_at_all = topic | {
         "EvaluationPeriods": 1,
@@ -123,16 +124,17 @@ def test_alarms_watch_what_they_say() -> None:
         "ComparisonOperator": "GreaterThanThreshold",
         "TreatMissingData": "notBreaching",
     }
-    unexplained = [
-        {
-            "Id": "unexplained",
-            "Expression": "FILL(deployments, 0) + FILL(verifications, 0) - FILL(explained, 0)",
-            "Label": "Failures without an explanation",
-        },
-        counted("deployments", "AWS/States", "ExecutionsFailed", StateMachineArn="DeployStateMachine"),
-        counted("verifications", "AWS/States", "ExecutionsFailed", StateMachineArn="VerifyStateMachine"),
-        counted("explained", "AWS/Lambda", "Invocations", FunctionName="ExplainFailure"),
-    ]
+    ends = {"failed": "ExecutionsFailed", "timed_out": "ExecutionsTimedOut", "aborted": "ExecutionsAborted"}
+    ended = {
+        f"{machine.removesuffix('StateMachine').lower()}_{end}": (metric, machine)
+        for machine in MACHINES
+        for end, metric in ends.items()
+    }
+    unsuccessful = {
+        "Id": "unsuccessful",
+        "Expression": " + ".join(f"FILL({name}, 0)" for name in ended),
+        "Label": "Executions that did not succeed",
+    }
     texts = {"AlarmName", "AlarmDescription"}
     assert {
         name: {key: value for key, value in alarm["Properties"].items() if key not in texts}
@@ -153,7 +155,8 @@ def test_alarms_watch_what_they_say() -> None:
             "TreatMissingData": "ignore",
             "OKActions": [{"Ref": "Topic"}],
         },
-        "UnexplainedFailure": any_at_all | {"Metrics": unexplained},
+        "ExecutionFailed": any_at_all
+        | {"Metrics": [unsuccessful, *(counted(name, *counts) for name, counts in ended.items())]},
         "ScheduleFailed": any_at_all
         | {
             "Namespace": "AWS/Scheduler",
@@ -191,7 +194,7 @@ def test_the_alarm_of_a_cluster_hears_its_verdicts(
 
 
 def test_the_arithmetic_of_alarms_adds_up() -> None:
-    assert list(arithmetic_problems(ALARMS["UnexplainedFailure"]["Properties"]["Metrics"])) == []
+    assert list(arithmetic_problems(ALARMS["ExecutionFailed"]["Properties"]["Metrics"])) == []
 
 
 def test_schedules_are_counted_in_a_group_of_their_own() -> None:

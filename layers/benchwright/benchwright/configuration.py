@@ -64,8 +64,8 @@ def decide(
     if foreign:
         raise NodeConfigurationFailed(
             f"{', '.join(item.instance for item in foreign)} applied another configuration than "
-            f"{configuration[:12]}, which it was told. Start the execution again: it publishes and applies the recorded "
-            "one; if it ends so again, the image of the nodes changes what a command is told."
+            f"{configuration[:12]}, which it was told. Start the execution again: it publishes and applies the "
+            "recorded one; if it ends so again, the image of the nodes changes what a command is told."
         )
     if offline := [node for node in nodes if node not in online and node not in succeeded]:
         return Decision("wait", (), tuple(offline), f"Systems Manager: {_listed(offline)} to come online")

@@ -9,11 +9,19 @@ from pydantic import BaseModel
 
 from benchwright import image_retirement
 from benchwright.errors import ImageBuildFailed
-from benchwright.image_builder import decide, describe_failure, existing_images, find_builds, start_build, usable_builds
+from benchwright.image_builder import (
+    decide,
+    describe_failure,
+    ensure_recipe,
+    existing_images,
+    find_builds,
+    start_build,
+    usable_builds,
+)
 from benchwright.image_recipe import load_recipe
 from benchwright.models import Plan
 from benchwright.observability import StepEvent, logger, step
-from benchwright.record import confirm_lock, plan_of, read_all, save_image
+from benchwright.record import Record, confirm_lock, plan_of, read_all, save_image
 from benchwright.settings import settings
 
 
@@ -43,9 +51,10 @@ class Result(BaseModel):
 @step(Event)
 def handler(event: Event) -> Result:
     """Look at the image and do the next thing."""
-    plan = plan_of(confirm_lock(event.cluster, event.execution), event.cluster)
+    record = confirm_lock(event.cluster, event.execution)
+    plan = plan_of(record, event.cluster)
     if event.action == "retire":
-        return _retire(event)
+        return _retire(event, record)
     if plan.image.ami:
         return _bring(event, plan.image.ami)
     recipe = load_recipe(settings().application, plan)
@@ -63,7 +72,9 @@ def handler(event: Event) -> Result:
         case "fail", build if build:
             raise describe_failure(recipe, build)
         case _, build:
-            arn = start_build(recipe, build.arn if build else "", _tags(plan))
+            recipe_arn = ensure_recipe(recipe, event.execution, _tags(plan))
+            confirm_lock(event.cluster, event.execution)  # a recipe takes seconds: whoever took over may build by now
+            arn = start_build(recipe_arn, build.arn if build else "", event.execution, _tags(plan))
             return Result(done=False, build_arn=arn, waiting_for=f"Image Builder: {arn.split('/', 1)[1]} was started")
 
 
@@ -77,10 +88,10 @@ def _bring(event: Event, ami: str) -> Result:
     return Result(done=True, ami=ami)
 
 
-def _retire(event: Event) -> Result:
+def _retire(event: Event, record: Record) -> Result:
     """Retire what may go; the deployment is verified, so that whatever stands in the way is a warning."""
     try:
-        old = _old_images(event)
+        old = _old_images(event, record)
     except (ClientError, BotoCoreError) as error:
         logger.warning("old images not found", reason=str(error))
         left = f"Which old images may go could not be found out: {error}. The next deployment tries again."
@@ -94,10 +105,13 @@ def _retire(event: Event) -> Result:
     )
 
 
-def _old_images(event: Event) -> list[image_retirement.Candidate]:
-    used = image_retirement.used_images((record.ami for record in read_all().values()), settings().application)
+def _old_images(event: Event, record: Record) -> list[image_retirement.Candidate]:
+    recorded = [ami for each in read_all().values() for ami in (each.ami, each.plan.image.ami if each.plan else None)]
+    used = image_retirement.used_images(recorded, settings().application)
     candidates = image_retirement.find_candidates(f"{settings().application}-{event.cluster}")
-    return image_retirement.decide(candidates, used, event.ami)
+    existing = existing_images(record.verified_images)
+    verified = [ami for ami in record.verified_images if ami in existing]
+    return image_retirement.decide(candidates, used, event.ami, verified)
 
 
 def _tags(plan: Plan) -> dict[str, str]:

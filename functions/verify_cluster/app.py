@@ -7,6 +7,7 @@ from pydantic import BaseModel
 from benchwright import cluster_check, node_group
 from benchwright.cluster_check import Cluster, Questions
 from benchwright.errors import VerificationFailed, printable, tellable
+from benchwright.image_retirement import remember
 from benchwright.observability import StepEvent, logger, step, tell_verdict
 from benchwright.record import confirm_lock, plan_of, read, revision, save_verified
 from benchwright.verification import failing, unmet
@@ -71,7 +72,7 @@ def handler(event: Event) -> Result:
     cluster = cluster_check.judge(plan, record, instances, event.questions, others)
     if cluster.verification.verified:
         if event.locked:
-            save_verified(event.cluster, event.execution)
+            save_verified(event.cluster, event.execution, remember(record.ami, record.verified_images))
         tell_verdict(event.cluster, verified=True)
         return Result(done=True, round=event.round, summary=cluster)
     if cluster.verification.stale and not event.locked:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from botocore.exceptions import ClientError
 
-from benchwright.errors import ImageBuildFailed, error_code
+from benchwright.errors import ImageBuildFailed, TransientError, error_code, error_message
 from benchwright.image_recipe import Component, ComponentUse, Recipe
 from benchwright.log_tail import last_lines
 from benchwright.observability import client
@@ -83,19 +83,53 @@ def existing_images(amis: Sequence[str]) -> dict[str, dict[str, Any]]:
     return {image["ImageId"]: image for image in client("ec2").describe_images(Filters=filters)["Images"]}
 
 
-def start_build(recipe: Recipe, predecessor: str, tags: Mapping[str, str]) -> str:
-    """Start a build and return its ARN.
+def ensure_recipe(recipe: Recipe, execution: str, tags: Mapping[str, str]) -> str:
+    """Make sure that the recipe and its components exist; return the recipe's ARN."""
+    imagebuilder = client("imagebuilder")
+    recipe_arn = _arn("image-recipe", f"{recipe.name}/{recipe.version}")
+    try:
+        imagebuilder.get_image_recipe(imageRecipeArn=recipe_arn)
+        return recipe_arn
+    except ClientError as error:
+        if error_code(error) != "ResourceNotFoundException":
+            raise
+    arns = {component: _ensure_component(component, execution) for component in recipe.components}
+    try:
+        imagebuilder.create_image_recipe(
+            name=recipe.name,
+            semanticVersion=recipe.version,
+            parentImage=recipe.parent_image,
+            components=[_component(arns[use.component], use) for use in recipe.uses],
+            blockDeviceMappings=list(recipe.block_devices),
+            # The nodes are configured through the agent, so the build must leave it on the image.
+            additionalInstanceConfiguration={"systemsManagerAgent": {"uninstallAfterBuild": False}},
+            tags=dict(tags),
+            amiTags=dict(tags),
+            clientToken=_token(recipe_arn, execution),
+        )
+    except ClientError as error:
+        if error_code(error) != "ResourceAlreadyExistsException":
+            raise
+    return recipe_arn
 
-    The token hashes the content and the observed predecessor: a retry of this very call joins the build that it began,
-    while a new execution after a failed build begins a new one.
+
+def start_build(recipe_arn: str, predecessor: str, execution: str, tags: Mapping[str, str]) -> str:
+    """Start a build and return its ARN; raises TransientError while a build runs that is not listed yet.
+
+    The token hashes content, observed predecessor and execution: a retry joins the build that this execution began, and
+    a new execution after a failed or deleted build begins a new one.
     """
-    recipe_arn = _ensure_recipe(recipe, tags)
-    answer = client("imagebuilder").create_image(
-        imageRecipeArn=recipe_arn,
-        infrastructureConfigurationArn=settings().infrastructure_configuration_arn,
-        clientToken=_token(recipe_arn, predecessor),
-        tags=dict(tags),
-    )
+    try:
+        answer = client("imagebuilder").create_image(
+            imageRecipeArn=recipe_arn,
+            infrastructureConfigurationArn=settings().infrastructure_configuration_arn,
+            clientToken=_token(recipe_arn, predecessor, execution),
+            tags=dict(tags),
+        )
+    except ClientError as error:
+        if error_code(error) == "ResourceInUseException":
+            raise TransientError(f"Image Builder builds this recipe already: {error_message(error)}") from error
+        raise
     return str(answer["imageBuildVersionArn"])
 
 
@@ -122,54 +156,36 @@ def describe_failure(recipe: Recipe, build: Build) -> ImageBuildFailed:
     )
 
 
-def _ensure_recipe(recipe: Recipe, tags: Mapping[str, str]) -> str:
-    imagebuilder = client("imagebuilder")
-    recipe_arn = _arn("image-recipe", f"{recipe.name}/{recipe.version}")
-    try:
-        imagebuilder.get_image_recipe(imageRecipeArn=recipe_arn)
-        return recipe_arn
-    except ClientError as error:
-        if error_code(error) != "ResourceNotFoundException":
-            raise
-    arns = {component: _ensure_component(component) for component in recipe.components}
-    try:
-        imagebuilder.create_image_recipe(
-            name=recipe.name,
-            semanticVersion=recipe.version,
-            parentImage=recipe.parent_image,
-            components=[_component(arns[use.component], use) for use in recipe.uses],
-            blockDeviceMappings=list(recipe.block_devices),
-            # The nodes are configured through the agent, so the build must leave it on the image.
-            additionalInstanceConfiguration={"systemsManagerAgent": {"uninstallAfterBuild": False}},
-            tags=dict(tags),
-            amiTags=dict(tags),
-            clientToken=_token(recipe_arn, ""),
-        )
-    except ClientError as error:
-        if error_code(error) != "ResourceAlreadyExistsException":
-            raise
-    return recipe_arn
-
-
-def _ensure_component(component: Component) -> str:
-    imagebuilder = client("imagebuilder")
+def _ensure_component(component: Component, execution: str) -> str:
     arn = _arn("component", f"{component.name}/{component.version}/1")
-    try:
-        imagebuilder.get_component(componentBuildVersionArn=arn)
+    if _has_component(arn):
         return arn
-    except ClientError as error:
-        if error_code(error) != "ResourceNotFoundException":
-            raise
-    answer = imagebuilder.create_component(
-        name=component.name,
-        semanticVersion=component.version,
-        platform="Linux",
-        data=component.data,
-        # Clusters share a component, and its token: what one of them alone has would make the other's call another one.
-        tags={"benchwright:application": settings().application},
-        clientToken=_token(arn, component.data),
-    )
+    try:
+        answer = client("imagebuilder").create_component(
+            name=component.name,
+            semanticVersion=component.version,
+            platform="Linux",
+            data=component.data,
+            # Clusters share a component: it must not matter which of them makes it.
+            tags={"benchwright:application": settings().application},
+            clientToken=_token(arn, execution),
+        )
+    except ClientError:
+        # How a version that exists is refused is not documented; the version stands for the content, whoever made it.
+        if _has_component(arn):
+            return arn
+        raise
     return str(answer["componentBuildVersionArn"])
+
+
+def _has_component(arn: str) -> bool:
+    try:
+        client("imagebuilder").get_component(componentBuildVersionArn=arn)
+    except ClientError as error:
+        if error_code(error) == "ResourceNotFoundException":
+            return False
+        raise
+    return True
 
 
 def _build(summary: Mapping[str, Any]) -> Build:
@@ -187,6 +203,11 @@ def _arn(kind: str, name: str) -> str:
 
 
 def _token(*content: str) -> str:
+    """Return a client token.
+
+    Image Builder gives a token that it knows its first answer again, also when what it made then was deleted since.
+    So an execution is part of each: nothing that existed before it can be meant.
+    """
     return hashlib.sha256("\n".join(content).encode()).hexdigest()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,8 +11,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from benchwright.errors import error_code
 from benchwright.observability import client, logger
 
-# The image in use and the one before it: a bad new image can be answered with image.ami of the old one.
-KEPT = 2
+# How many images a cluster remembers that it was verified with: more than people bring of their own between two built.
+REMEMBERED = 10
 # Of DeregisterImage, DeleteSnapshotResults: what leaves nothing behind that is ours to remove.
 DELETED = frozenset({"success", "skipped"})
 
@@ -26,12 +26,24 @@ class Candidate:
     created: str
 
 
-def decide(candidates: Iterable[Candidate], used: frozenset[str], current: str) -> list[Candidate]:
-    """Return the images to retire, oldest first: neither used by anybody, nor the current one, nor the newest others
-    kept.
+def remember(ami: str, verified: Sequence[str]) -> list[str]:
+    """Return the images that a cluster was verified with, the latest first, after it was verified with this one."""
+    return [ami, *(earlier for earlier in verified if earlier != ami)][:REMEMBERED]
+
+
+def decide(
+    candidates: Iterable[Candidate], used: frozenset[str], current: str, verified: Iterable[str]
+) -> list[Candidate]:
+    """Return the images to retire, oldest first: all that nobody uses but the current one and the one to return to.
+
+    To return to is the latest other one of `verified`, which exist: a bad new image can be answered with image.ami of
+    it. What was built and never verified is not worth keeping. Without an image to return to all stay: a cluster of an
+    earlier release, which did not record what it was verified with, would lose its good ones.
     """
-    others = sorted((item for item in candidates if item.ami != current), key=lambda item: item.created, reverse=True)
-    return [item for item in reversed(others[KEPT - 1 :]) if item.ami not in used]
+    oldest_first = sorted(candidates, key=lambda item: item.created)
+    built = {item.ami for item in oldest_first}
+    back = next((ami for ami in verified if ami != current and ami in built), "")
+    return [item for item in oldest_first if back and item.ami not in used | {current, back}]
 
 
 def find_candidates(recipe_name: str) -> list[Candidate]:
@@ -51,7 +63,7 @@ def find_candidates(recipe_name: str) -> list[Candidate]:
     return found
 
 
-def used_images(recorded: Iterable[str], application: str) -> frozenset[str]:
+def used_images(recorded: Iterable[str | None], application: str) -> frozenset[str]:
     """Return every AMI that an instance, a launch template, or a recorded plan uses."""
     ec2 = client("ec2")
     used = {ami for ami in recorded if ami}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,7 +27,10 @@ TRIES = 3  # to take a lock that others take and give back at the same moment
 
 @dataclass(frozen=True)
 class Record:
-    """What the table holds of a cluster; every field is empty for a cluster that was never asked for."""
+    """What the table holds of a cluster; every field is empty for a cluster that was never asked for.
+
+    verified_images: the images that the cluster was verified with, the latest first.
+    """
 
     holder: str = ""
     known: Known = field(default_factory=Known)
@@ -35,6 +38,7 @@ class Record:
     ami: str = ""
     configuration: str = ""
     verified: bool = False
+    verified_images: tuple[str, ...] = ()
 
 
 def read(cluster: str) -> Record:
@@ -130,9 +134,9 @@ def save_configuration(cluster: str, execution: str, configuration: str) -> None
     _save(cluster, execution, {"configuration": {"S": configuration}})
 
 
-def save_verified(cluster: str, execution: str) -> None:
-    """Record that the cluster once was what its plan said: from now on a schedule may touch it."""
-    _save(cluster, execution, {"verified": {"BOOL": True}})
+def save_verified(cluster: str, execution: str, images: Sequence[str]) -> None:
+    """Record that the cluster was what its plan said, from now on a schedule may touch it, and with which images."""
+    _save(cluster, execution, {"verified": {"BOOL": True}, "verified_images": {"S": json.dumps(list(images))}})
 
 
 def _save(cluster: str, execution: str, values: Mapping[str, Any]) -> None:
@@ -199,6 +203,7 @@ def _record(item: Mapping[str, Any]) -> Record:
         ami=text("ami"),
         configuration=text("configuration"),
         verified=bool(item.get("verified", {}).get("BOOL", False)),
+        verified_images=tuple(json.loads(text("verified_images") or "[]")),
     )
 
 

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -67,7 +68,9 @@ def written_by(script: str, function: str, standard_input: object = None) -> lis
     return run.stdout.splitlines()
 
 
-def record(holder: str = EXECUTION, **wanted: Any) -> dict[str, Any]:
-    """What DynamoDB answers of the cluster blue, planned by this input."""
+def record(holder: str = EXECUTION, verified_images: Sequence[str] | None = None, **wanted: Any) -> dict[str, Any]:
+    """What DynamoDB answers of the cluster blue, planned by this input; without images as of an earlier release."""
     item = {"cluster": {"S": "blue"}, "plan": {"S": a_plan({"cluster": "blue", **wanted}).model_dump_json()}}
+    if verified_images is not None:
+        item["verified_images"] = {"S": json.dumps(verified_images)}
     return {"Item": item | {"holder": {"S": holder}}}

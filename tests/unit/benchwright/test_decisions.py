@@ -45,14 +45,33 @@ def test_image(builds: Sequence[Build], joined: str, action: str) -> None:
     assert image_builder.decide(builds, joined).action == action
 
 
-def test_the_current_image_the_one_before_and_used_ones_stay() -> None:
-    images = [Candidate(f"arn-{n}", f"ami-{n}", f"2026-0{n}-01") for n in range(1, 7)]
-    old = image_retirement.decide(images, frozenset({"ami-2"}), "ami-6")
-    assert [candidate.ami for candidate in old] == ["ami-1", "ami-3", "ami-4"]
+@pytest.mark.parametrize(
+    ("current", "verified", "retired"),
+    [
+        (6, [6, 5, 4], [1, 3, 4]),
+        (6, [6, 3], [1, 4, 5]),  # 4 and 5 were built and never verified
+        (3, [3, 6, 1], [1, 4, 5]),  # somebody went back to 3
+        (6, [6, 9, 4], [1, 3, 5]),  # 9 is somebody's own: what was built before it is kept
+        (6, [6], []),  # the first image, or the first one since an earlier release of Benchwright
+        (6, [6, 9], []),
+        (6, [], []),
+    ],
+)
+def test_the_current_image_the_last_verified_one_before_it_and_used_ones_stay(
+    current: int, verified: list[int], retired: list[int]
+) -> None:
+    images = [Candidate(f"arn-{n}", f"ami-{n}", f"2026-0{n}-01") for n in (2, 1, 6, 5, 4, 3)]
+    old = image_retirement.decide(images, frozenset({"ami-2"}), f"ami-{current}", [f"ami-{n}" for n in verified])
+    assert [candidate.ami for candidate in old] == [f"ami-{n}" for n in retired]
 
 
-def test_an_image_alone_stays() -> None:
-    assert image_retirement.decide([Candidate("arn", "ami-1", "2026")], frozenset(), "ami-1") == []
+def test_what_a_cluster_was_verified_with_is_remembered_in_order_and_not_for_ever() -> None:
+    verified: list[str] = []
+    for ami in [*"abcabb", *"0123456789"]:
+        verified = image_retirement.remember(ami, verified)
+        if ami == "b":
+            assert verified[:2] == ["b", "a"]
+    assert verified == [*"9876543210"]
 
 
 def test_the_default_version_of_our_own_launch_template_keeps_no_image() -> None:

@@ -82,6 +82,7 @@ def retirement() -> dict[str, Answer]:
         "DescribeInstances": {"Reservations": []},
         "DescribeLaunchTemplateVersions": {"LaunchTemplateVersions": []},
         "ListImages": {"imageVersionList": [{"name": "wb-blue", "arn": BUILD.rpartition("/")[0]}]},
+        "DescribeImages": {"Images": [{"ImageId": "ami-2"}, {"ImageId": AMI}]},
         "DeregisterImage": {},
         "DeleteImage": {},
     }
@@ -175,7 +176,11 @@ CASES = {
     "a built image is recorded": Case("build_image", {}, lambda: builds(built(AMI)), ["UpdateItem"]),
     "a brought image is recorded": Case("build_image", {}, builds, ["UpdateItem"], {"image": {"ami": AMI}}),
     "an old image is retired": Case(
-        "build_image", {"action": "retire", "ami": AMI}, retirement, ["DeregisterImage", "DeleteImage"]
+        "build_image",
+        {"action": "retire", "ami": AMI},
+        retirement,
+        ["DeregisterImage", "DeleteImage"],
+        {"verified_images": [AMI, "ami-2"]},
     ),
     "a stack is begun": Case(
         "deploy_stack",

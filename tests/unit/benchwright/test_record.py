@@ -141,7 +141,7 @@ def test_whether_a_holder_runs_is_not_guessed(aws: Conversation) -> None:
         lambda: record.save_plan("blue", EXECUTION, PLAN, Known()),
         lambda: record.save_image("blue", EXECUTION, "ami-1"),
         lambda: record.save_configuration("blue", EXECUTION, "hash"),
-        lambda: record.save_verified("blue", EXECUTION),
+        lambda: record.save_verified("blue", EXECUTION, ["ami-1"]),
     ],
     ids=["plan", "image", "configuration", "verified"],
 )
@@ -152,3 +152,12 @@ def test_nothing_is_recorded_by_who_has_lost_the_lock(table: Any, save: Callable
     with pytest.raises(LockLost, match=f"^The cluster blue is locked by {holder or 'nobody'}, not by this execution"):
         save()
     assert table.scan()["Items"] == before
+
+
+def test_what_a_cluster_was_verified_with_is_recorded_beside_the_rest(table: Any) -> None:
+    set_holder(table, EXECUTION)
+    assert record.read("blue") == record.Record(holder=EXECUTION)  # as an earlier release left it
+    record.save_image("blue", EXECUTION, "ami-2")
+    record.save_verified("blue", EXECUTION, ["ami-2", "ami-1"])
+    found = record.Record(holder=EXECUTION, ami="ami-2", verified=True, verified_images=("ami-2", "ami-1"))
+    assert record.read("blue") == found

@@ -1,5 +1,6 @@
 """Old images go after verification: in an order that loses none, and without harm to the deployment where they stay."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -12,29 +13,40 @@ from tests.unit.benchwright.steps import handle, record
 
 VERSION = "arn:aws:imagebuilder:eu-west-1:123456789012:image/wb-blue/1.0.0"
 OLD = Candidate(f"{VERSION}/1", "ami-1", "2026-01-01")
+OWN = "ami-0123456789abcdef0"
 UNREACHED = EndpointConnectionError(endpoint_url="https://imagebuilder.eu-west-1.amazonaws.com/")
 
 
-def built(number: int) -> dict[str, Any]:
+def built(number: int, status: str = "AVAILABLE") -> dict[str, Any]:
     return {
         "arn": f"{VERSION}/{number}",
         "outputResources": {"amis": [{"image": f"ami-{number}"}]},
-        "state": {"status": "AVAILABLE"},
+        "state": {"status": status},
         "dateCreated": f"2026-0{number}-01",
     }
+
+
+def existing(*amis: str) -> Answer:
+    """What EC2 answers of images when these exist."""
+
+    def answer(asked: Mapping[str, Any]) -> Mapping[str, Any]:
+        (wanted,) = (item["Values"] for item in asked["Filters"] if item["Name"] == "image-id")
+        return {"Images": [{"ImageId": ami} for ami in amis if ami in wanted]}
+
+    return answer
 
 
 @pytest.fixture
 def answers(aws: Conversation) -> dict[str, Answer]:
     """Three images that are there, the newest of which is in use: the oldest may go."""
     aws.answers = {
-        "GetItem": record(),
+        "GetItem": record(verified_images=["ami-3", "ami-2", "ami-1"]),
         "Scan": {"Items": []},
         "DescribeInstances": {"Reservations": []},
         "DescribeLaunchTemplateVersions": {"LaunchTemplateVersions": []},
         "ListImages": {"imageVersionList": [{"name": "wb-blue", "arn": VERSION}]},
         "ListImageBuildVersions": {"imageSummaryList": [built(number) for number in (1, 2, 3)]},
-        "DescribeImages": {"Images": [{"ImageId": "ami-1"}]},
+        "DescribeImages": existing("ami-1", "ami-2", "ami-3"),
         "DeregisterImage": {"DeleteSnapshotResults": [{"SnapshotId": "snap-1", "ReturnCode": "success"}]},
         "DeleteImage": {},
     }
@@ -50,6 +62,45 @@ def test_ami_and_snapshots_go_before_the_record_by_which_they_are_found(
         ("DeregisterImage", {"ImageId": "ami-1", "DeleteAssociatedSnapshots": True}),
         ("DeleteImage", {"imageBuildVersionArn": OLD.arn}),
     ]
+
+
+def retired() -> list[str]:
+    """The images that go when the cluster has been verified with ami-3."""
+    found: list[str] = handle("build_image", action="retire", ami="ami-3")["retired"]
+    return found
+
+
+def test_a_bad_image_goes_and_the_last_good_one_stays(answers: dict[str, Answer]) -> None:
+    answers["GetItem"] = record(verified_images=["ami-3", "ami-1"])
+    assert retired() == ["ami-2"]
+
+
+def test_a_good_image_that_somebody_removed_is_none_to_return_to(answers: dict[str, Answer]) -> None:
+    answers["DescribeImages"] = existing("ami-1", "ami-3")
+    assert retired() == ["ami-2"]  # its record
+
+
+def test_nothing_goes_on_the_word_of_a_record_of_an_earlier_release(
+    aws: Conversation, answers: dict[str, Answer]
+) -> None:
+    answers["GetItem"] = record()
+    assert (retired(), aws.writes) == ([], [])
+
+
+@pytest.mark.parametrize("status", ["BUILDING", "DISTRIBUTING", "FAILED"])
+def test_a_build_that_is_not_available_is_left_alone(answers: dict[str, Answer], status: str) -> None:
+    answers["ListImageBuildVersions"] = {"imageSummaryList": [built(1, status), built(2), built(3)]}
+    assert retired() == []
+
+
+@pytest.mark.parametrize(
+    "recorded", [{"ami": {"S": OWN}}, {"plan": record(image={"ami": OWN})["Item"]["plan"]}], ids=["used", "planned"]
+)
+def test_an_image_that_another_cluster_has_recorded_stays(answers: dict[str, Answer], recorded: dict[str, Any]) -> None:
+    answers["Scan"] = {"Items": [{"cluster": {"S": "green"}, **recorded}]}
+    oldest = built(1) | {"outputResources": {"amis": [{"image": OWN}]}}
+    answers["ListImageBuildVersions"] = {"imageSummaryList": [oldest, built(2), built(3)]}
+    assert retired() == []
 
 
 @pytest.mark.parametrize("refused", [refusal("UnauthorizedOperation"), UNREACHED], ids=["refused", "unreached"])
@@ -81,7 +132,14 @@ def test_a_snapshot_that_stays_is_named(answers: dict[str, Answer]) -> None:
 
 @pytest.mark.parametrize(
     "operation",
-    ["Scan", "DescribeInstances", "DescribeLaunchTemplateVersions", "ListImages", "ListImageBuildVersions"],
+    [
+        "Scan",
+        "DescribeImages",
+        "DescribeInstances",
+        "DescribeLaunchTemplateVersions",
+        "ListImages",
+        "ListImageBuildVersions",
+    ],
 )
 @pytest.mark.parametrize(
     ("refused", "why"),

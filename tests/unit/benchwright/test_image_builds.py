@@ -1,0 +1,167 @@
+"""An image is built once, whoever asks again, and again once it is gone: Image Builder never forgets a client token."""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import pytest
+
+from benchwright import image_recipe
+from benchwright.errors import AwsCallFailed, LockLost, TransientError
+from tests.unit.benchwright.conversation import Answer, Conversation, refusal
+from tests.unit.benchwright.steps import EXECUTION, OTHER, ROOT, app, handle, record
+
+PREFIX = "arn:aws:imagebuilder:eu-west-1:123456789012"
+ABSENT = refusal("ResourceNotFoundException")
+
+
+class Builder:
+    """Image Builder: what there is, by ARN, and the first answer to each token, for ever."""
+
+    def __init__(self, aws: Conversation) -> None:
+        self.there: dict[str, str] = {}
+        self.answers: dict[str, dict[str, Any]] = {}
+        self.begun = 0
+        aws.answers = {
+            "GetItem": record(),
+            "UpdateItem": {},
+            "DescribeImages": {"Images": [{"ImageId": "ami-1"}]},
+            "ListImageBuildVersions": self.list_builds,
+            "GetImageRecipe": partial(self.get, "imageRecipeArn"),
+            "GetComponent": partial(self.get, "componentBuildVersionArn"),
+            "CreateComponent": partial(self.once, self.create_component),
+            "CreateImageRecipe": partial(self.once, self.create_recipe),
+            "CreateImage": partial(self.once, self.create_image),
+        }
+
+    def get(self, key: str, asked: Mapping[str, Any]) -> Mapping[str, Any]:
+        return {} if asked[key] in self.there else ABSENT
+
+    def list_builds(self, asked: Mapping[str, Any]) -> Mapping[str, Any]:
+        listed = {arn: status for arn, status in self.there.items() if arn.startswith(f"{asked['imageVersionArn']}/")}
+        amis = {"amis": [{"region": "eu-west-1", "image": "ami-1"}]}
+        return {
+            "imageSummaryList": [
+                {"arn": arn, "state": {"status": status}, "outputResources": amis if status == "AVAILABLE" else {}}
+                for arn, status in listed.items()
+            ]
+        }
+
+    def once(self, create: Any, asked: Mapping[str, Any]) -> Mapping[str, Any]:
+        token = asked["clientToken"]
+        if token not in self.answers:
+            answer = create(asked)
+            if "Error" in answer:
+                return dict(answer)
+            self.answers[token] = answer
+        return self.answers[token]
+
+    def create_component(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+        arn = f"{PREFIX}:component/{asked['name']}/{asked['semanticVersion']}/1"
+        if arn in self.there:
+            return refusal("InvalidRequestException")
+        self.there[arn] = "ACTIVE"
+        return {"componentBuildVersionArn": arn}
+
+    def create_recipe(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+        if any(component["componentArn"] not in self.there for component in asked["components"]):
+            return refusal("InvalidParameterValueException")
+        arn = f"{PREFIX}:image-recipe/{asked['name']}/{asked['semanticVersion']}"
+        self.there[arn] = "ACTIVE"
+        return {"imageRecipeArn": arn}
+
+    def create_image(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+        if asked["imageRecipeArn"] not in self.there:
+            return dict(ABSENT)
+        self.begun += 1
+        arn = f"{asked['imageRecipeArn'].replace(':image-recipe/', ':image/')}/{self.begun}"
+        self.there[arn] = "BUILDING"
+        return {"imageBuildVersionArn": arn}
+
+    def delete(self, kind: str) -> None:
+        """What retirement does, and a person may do: these go, the tokens stay."""
+        self.there = {arn: status for arn, status in self.there.items() if f":{kind}/" not in arn}
+
+
+@pytest.fixture
+def builder(aws: Conversation, monkeypatch: pytest.MonkeyPatch) -> Builder:
+    monkeypatch.setattr(app("build_image"), "load_recipe", partial(image_recipe.load_recipe, directory=ROOT / "image"))
+    return Builder(aws)
+
+
+def look_of(aws: Conversation, execution: str, **event: Any) -> dict[str, Any]:
+    """A look at the image by an execution that holds the cluster."""
+    aws.answers["GetItem"] = record(execution)
+    return handle("build_image", execution=execution, **event)
+
+
+def test_an_image_that_was_deleted_is_built_again(aws: Conversation, builder: Builder) -> None:
+    first = look_of(aws, EXECUTION)["build_arn"]
+    builder.there[first] = "AVAILABLE"
+    assert look_of(aws, EXECUTION, build_arn=first)["ami"] == "ami-1"
+    builder.delete("image")
+    again = look_of(aws, OTHER)["build_arn"]
+    assert again != first
+    assert builder.there[again] == "BUILDING"
+    waiting_for = f"Image Builder: {again.partition('/')[2]} is BUILDING"
+    assert look_of(aws, OTHER, build_arn=again)["waiting_for"] == waiting_for
+
+
+@pytest.mark.parametrize("kinds", [["image-recipe"], ["image-recipe", "component"]], ids=["recipe", "all"])
+def test_a_recipe_that_somebody_deleted_is_made_again(aws: Conversation, builder: Builder, kinds: list[str]) -> None:
+    first = look_of(aws, EXECUTION)["build_arn"]
+    there = set(builder.there) - {first}
+    for kind in ["image", *kinds]:
+        builder.delete(kind)
+    again = look_of(aws, OTHER)["build_arn"]
+    assert set(builder.there) == there | {again}
+
+
+def test_who_asks_again_before_the_build_is_listed_gets_the_same_build(aws: Conversation, builder: Builder) -> None:
+    aws.answers["ListImageBuildVersions"] = {"imageSummaryList": []}
+    first, second = handle("build_image"), handle("build_image")
+    assert (first["build_arn"], builder.begun) == (second["build_arn"], 1)
+
+
+def test_a_build_that_another_execution_began_is_joined(aws: Conversation, builder: Builder) -> None:
+    look_of(aws, EXECUTION)
+    (running,) = (arn for arn, status in builder.there.items() if status == "BUILDING")
+    assert look_of(aws, OTHER)["build_arn"] == running
+    assert builder.begun == 1
+
+
+def test_a_build_that_runs_and_is_not_listed_yet_is_waited_for(aws: Conversation, builder: Builder) -> None:
+    aws.answers["CreateImage"] = refusal("ResourceInUseException", "it is being built")
+    with pytest.raises(TransientError, match=r"^Image Builder builds this recipe already: it is being built$"):
+        handle("build_image")
+
+
+def test_who_lost_the_lock_while_the_recipe_was_made_builds_nothing(aws: Conversation, builder: Builder) -> None:
+    create = partial(builder.once, builder.create_recipe)
+
+    def taken_over(asked: Mapping[str, Any]) -> Mapping[str, Any]:
+        aws.answers["GetItem"] = record(OTHER)
+        return create(asked)
+
+    aws.answers["CreateImageRecipe"] = taken_over
+    with pytest.raises(LockLost):
+        handle("build_image")
+    assert builder.begun == 0
+
+
+def test_a_component_that_another_cluster_makes_at_the_same_moment_is_used(aws: Conversation, builder: Builder) -> None:
+    create = partial(builder.once, builder.create_component)
+
+    def made_meanwhile(asked: Mapping[str, Any]) -> Mapping[str, Any]:
+        create({**asked, "clientToken": f"the other's for {asked['name']}"})
+        return create(asked)
+
+    aws.answers["CreateComponent"] = made_meanwhile
+    assert handle("build_image")["build_arn"] in builder.there
+
+
+@pytest.mark.parametrize("refused", [refusal("AccessDeniedException"), refusal("InvalidRequestException")])
+def test_a_component_that_cannot_be_made_is_told(aws: Conversation, builder: Builder, refused: Answer) -> None:
+    aws.answers["CreateComponent"] = refused
+    with pytest.raises(AwsCallFailed, match=r"^CreateComponent answered"):
+        handle("build_image")

@@ -12,9 +12,12 @@ from benchwright.observability import StepEvent, step
 from benchwright.record import confirm_lock, plan_of
 from benchwright.settings import settings
 
+DELETION = "deletion"
+"""In place of a change set's name, where this execution deleted the stack."""
+
 
 class Event(StepEvent):
-    """change_set, refresh: what this execution set going, from the step's previous result."""
+    """change_set, refresh: what this execution set going, from the step's previous result. change_set: or DELETION."""
 
     stack: Literal["foundation", "nodes"]
     ami: str = ""
@@ -24,7 +27,7 @@ class Event(StepEvent):
 
 
 class Result(BaseModel):
-    """outputs: the stack's outputs, once done. change_sets: how many were executed, for the report."""
+    """outputs: the stack's outputs, once done. change_set, refresh: as in Event."""
 
     done: bool
     waiting_for: str = ""
@@ -39,15 +42,15 @@ def handler(event: Event) -> Result:
     plan = plan_of(confirm_lock(event.cluster, event.execution), event.cluster)
     desired, is_final = _desired(event, plan)
     stack, change_set, name = stacks.observe(desired)
-    action = stacks.decide(stack, change_set, desired, executed=bool(event.change_set))
+    action = stacks.decide(stack, change_set, desired, begun=bool(event.change_set))
     waiting_for = stacks.act(action, desired, stack, change_set, name)
     if action in ("done", "protect", "discard") and is_final and stack:  # discard: the change set held no changes
         return _nodes(event, plan, stack) if event.stack == "nodes" else Result(done=True, outputs=dict(stack.outputs))
-    executed = name if action == "execute" else event.change_set
+    begun = {"execute": name, "delete stack": DELETION}.get(action, event.change_set)
     return Result(
         done=False,
         waiting_for=waiting_for or f"the next look at {desired.name}",
-        change_set=executed,
+        change_set=begun,
         refresh=event.refresh,
     )
 

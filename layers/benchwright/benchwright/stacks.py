@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from botocore.exceptions import ClientError
 
-from benchwright.errors import StackFailed, StackRefused, error_code, error_message
+from benchwright.errors import StackFailed, StackRefused, TransientError, error_code, error_message
 from benchwright.observability import client
 from benchwright.settings import settings
 
@@ -23,13 +23,9 @@ from benchwright.settings import settings
 SETTLED = frozenset(
     {"CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE", "IMPORT_COMPLETE", "IMPORT_ROLLBACK_COMPLETE"}
 )
-NEVER_CREATED = frozenset({"ROLLBACK_COMPLETE", "CREATE_FAILED", "ROLLBACK_FAILED"})
-FAILED_OUTCOMES = NEVER_CREATED | {
-    "UPDATE_ROLLBACK_COMPLETE",
-    "UPDATE_ROLLBACK_FAILED",
-    "UPDATE_FAILED",
-    "DELETE_FAILED",
-}
+# CloudFormation takes no change of a stack in one of these: it can only be deleted.
+ONLY_TO_DELETE = frozenset({"ROLLBACK_COMPLETE", "CREATE_FAILED", "ROLLBACK_FAILED", "DELETE_FAILED"})
+FAILED_OUTCOMES = ONLY_TO_DELETE | {"UPDATE_ROLLBACK_COMPLETE", "UPDATE_ROLLBACK_FAILED", "UPDATE_FAILED"}
 # What may hold data, or what data is unreadable without: a change set that replaces or removes one of these is refused.
 STATEFUL_TYPES = frozenset(
     {
@@ -44,12 +40,28 @@ STATEFUL_TYPES = frozenset(
 )
 # What CloudFormation says of the resources that it gave up because another one failed.
 CANCELLED = re.compile(r"Resource (creation|update) cancelled")
+TAKEN = re.compile(r"already exists|already scheduled for deletion")
 NO_CHANGES = ("didn't contain changes", "No updates are to be performed")
+OUR_CHANGE_SETS = "benchwright-"
+BEING_COMPUTED = ("CREATE_PENDING", "CREATE_IN_PROGRESS")
+# What a person does about a stack that Benchwright leaves alone.
+REMEDIES: Mapping[str, str] = {
+    "CREATE_FAILED": "Roll it back, which removes what it made",
+    "ROLLBACK_FAILED": "Its creation never ended, so what it left holds no data: delete that, then the stack. Not the "
+    "stack first, which would keep it and forget it",
+    "DELETE_FAILED": "Somebody deleted it, and what it left holds the data of the cluster. Finish the deletion, which "
+    "keeps that, and import it into a new stack of this name, or give the cluster up",
+    "UPDATE_ROLLBACK_FAILED": "Mend what its last events name, and continue its rollback",
+    "UPDATE_FAILED": "Roll it back",
+}
 
 
 @dataclass(frozen=True)
 class Desired:
-    """What a stack shall be: template text, parameters and tags. `tags` reach every resource."""
+    """What a stack shall be: template text, parameters and tags. `tags` reach every resource.
+
+    protected: it holds data, so every resource of it stays when the stack is deleted.
+    """
 
     name: str
     template: str
@@ -60,7 +72,10 @@ class Desired:
 
 @dataclass(frozen=True)
 class Stack:
-    """What a stack is."""
+    """What a stack is.
+
+    left: of one that can only be deleted, each resource that is still there: its name, type, id, and why.
+    """
 
     status: str
     arn: str = ""
@@ -71,6 +86,7 @@ class Stack:
     outputs: Mapping[str, str] = field(default_factory=dict)
     protected: bool = False
     reason: str = ""
+    left: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -86,16 +102,16 @@ class ChangeSet:
 Action = Literal["create change set", "execute", "discard", "delete stack", "protect", "wait", "done", "failed", "ask"]
 
 
-def decide(stack: Stack | None, change_set: ChangeSet | None, desired: Desired, executed: bool) -> Action:
-    """Decide the next action; `executed` tells that this execution already executed a change set on the stack."""
+def decide(stack: Stack | None, change_set: ChangeSet | None, desired: Desired, begun: bool) -> Action:
+    """Decide the next action; `begun` tells that this execution already executed a change set, or deleted the stack."""
     if stack is None or stack.status in ("DELETE_COMPLETE", "REVIEW_IN_PROGRESS"):
         return _next_of(change_set)
     if stack.status.endswith("_IN_PROGRESS"):
         return "wait"
-    if executed and stack.status in FAILED_OUTCOMES:
+    if begun and stack.status in FAILED_OUTCOMES:
         return "failed"
-    if stack.status in NEVER_CREATED:
-        return "delete stack"  # it never held anything: what a failed creation made was removed with it
+    if stack.status in ONLY_TO_DELETE:
+        return "ask" if _would_orphan(desired, stack) else "delete stack"
     if stack.status not in SETTLED:
         return "ask"
     # CloudFormation also lists the parameters that were left to the template's defaults.
@@ -105,12 +121,19 @@ def decide(stack: Stack | None, change_set: ChangeSet | None, desired: Desired, 
     return _next_of(change_set)
 
 
+def _would_orphan(desired: Desired, stack: Stack) -> bool:
+    """Tell whether a deletion of the stack would keep something that nothing knows of any more.
+
+    RetainExceptOnCreate removes when a creation is rolled back; on every deletion of a stack it retains, also after a
+    rollback that failed. Source: CloudFormation template reference, "DeletionPolicy attribute".
+    """
+    return desired.protected and bool(stack.left)
+
+
 def _next_of(change_set: ChangeSet | None) -> Action:
     if change_set is None:
         return "create change set"
-    if change_set.status in ("CREATE_PENDING", "CREATE_IN_PROGRESS") or change_set.execution_status.startswith(
-        "EXECUTE_"
-    ):
+    if change_set.status in BEING_COMPUTED or change_set.execution_status.startswith("EXECUTE_"):
         return "wait"
     if change_set.status == "FAILED":
         return "discard"
@@ -150,14 +173,14 @@ def describe(name: str) -> Stack | None:
         if _is_missing(error):
             return None
         raise
-    template = ""
+    template, arn = "", found["StackId"]  # by its name alone, a stack whose deletion ends meanwhile is an error
     if found["StackStatus"] in SETTLED:
-        body = cloudformation.get_template(StackName=name, TemplateStage="Original")["TemplateBody"]
+        body = cloudformation.get_template(StackName=arn, TemplateStage="Original")["TemplateBody"]
         template = body if isinstance(body, str) else json.dumps(body)
-    events = cloudformation.describe_stack_events(StackName=name)["StackEvents"]
+    events = cloudformation.describe_stack_events(StackName=arn)["StackEvents"]
     return Stack(
         status=found["StackStatus"],
-        arn=found["StackId"],
+        arn=arn,
         last_event=events[0]["EventId"] if events else "",
         template=template,
         parameters={item["ParameterKey"]: item.get("ParameterValue", "") for item in found.get("Parameters", [])},
@@ -165,6 +188,18 @@ def describe(name: str) -> Stack | None:
         outputs={item["OutputKey"]: item["OutputValue"] for item in found.get("Outputs", [])},
         protected=found.get("EnableTerminationProtection", False),
         reason=found.get("StackStatusReason", ""),
+        left=_left(arn) if found["StackStatus"] in ONLY_TO_DELETE else (),
+    )
+
+
+def _left(arn: str) -> tuple[str, ...]:
+    """Say what of a stack is still there. DescribeStackResources tells the first 100, and a stack has at most 40."""
+    resources = client("cloudformation").describe_stack_resources(StackName=arn)["StackResources"]
+    return tuple(
+        f"{found['LogicalResourceId']} ({found['ResourceType']}) {found['PhysicalResourceId']} is "
+        f"{found['ResourceStatus']}{f': {reason}' if (reason := found.get('ResourceStatusReason')) else ''}"
+        for found in resources
+        if found["ResourceStatus"] != "DELETE_COMPLETE" and found.get("PhysicalResourceId")
     )
 
 
@@ -203,46 +238,59 @@ def act(action: Action, desired: Desired, stack: Stack | None, change_set: Chang
         case "discard" if change_set:
             cloudformation.delete_change_set(StackName=desired.name, ChangeSetName=name)
             if any(text in change_set.reason for text in NO_CHANGES):  # only the text of the template differs
-                return (
-                    act("protect", desired, stack, None, name)
-                    if desired.protected and stack and not stack.protected
-                    else ""
-                )
+                unprotected = desired.protected and stack and not stack.protected
+                return act("protect" if unprotected else "done", desired, stack, None, name)
             raise StackFailed(f"CloudFormation refused the change of {desired.name}: {change_set.reason}")
         case "delete stack":
             cloudformation.delete_stack(StackName=desired.name, RoleARN=settings().cloudformation_role_arn)
-            return f"CloudFormation: {desired.name} is removed after its failed creation"
+            return f"CloudFormation: {desired.name} is removed, to be made anew"
         case "protect":
             cloudformation.update_termination_protection(StackName=desired.name, EnableTerminationProtection=True)
+            return act("done", desired, stack, None, name)
+        case "done":
+            _delete_unneeded_change_sets(desired.name)
             return ""
         case "failed" if stack:
-            raise describe_failure(desired.name, stack)
+            raise describe_failure(desired, stack)
         case "ask" if stack:
             raise StackRefused(
                 f"The stack {desired.name} is {stack.status} ({stack.reason or 'no reason given'}), which needs a "
-                "person: "
-                "open it in the CloudFormation console, continue its rollback or mend it, then start the "
-                "execution again."
+                f"person. {_remedy(stack)}"
             )
         case _:
             return f"CloudFormation: {desired.name} is {stack.status if stack else 'being prepared'}"
 
 
-def describe_failure(name: str, stack: Stack) -> StackFailed:
+def describe_failure(desired: Desired, stack: Stack) -> StackFailed:
     """Name the root event: the first failure since the last operation began, not the cancellations that it caused."""
-    if stack.status in NEVER_CREATED:
+    root = root_event(stack.arn)
+    if stack.status in ONLY_TO_DELETE and not _would_orphan(desired, stack):
         left = "Its creation was rolled back: the next execution removes what is left of it and begins anew."
+        if stack.status == "DELETE_FAILED":
+            left = "The next execution tries its deletion again, and then begins anew."
+        if desired.protected and TAKEN.search(root):
+            left += (
+                " What exists may be what an earlier stack of this name kept when it was deleted: docs/operations.md "
+                "(StackFailed) says how to keep its data, and how to give it up."
+            )
     elif stack.status == "UPDATE_ROLLBACK_COMPLETE":
         left = "The change was rolled back: the stack is as it was before."
     else:
-        left = "CloudFormation gave up half-way: mend the stack in the console, as its last events say."
-    return StackFailed(f"The stack {name} ended {stack.status}: {root_event(name)}\n{left}")
+        left = _remedy(stack)
+    return StackFailed(f"The stack {desired.name} ended {stack.status}: {root}\n{left}")
 
 
-def root_event(name: str) -> str:
+def _remedy(stack: Stack) -> str:
+    """Say what a person does about a stack, and what it left."""
+    what = REMEDIES.get(stack.status, "Mend it in the CloudFormation console, as its last events say")
+    lines = [f"{what}; then start the execution again (docs/operations.md, StackRefused)."]
+    return "\n".join([*lines, *(["What it left:"] if stack.left else []), *(f"- {line}" for line in stack.left)])
+
+
+def root_event(arn: str) -> str:
     """Return the failure that began it all, as one sentence."""
     failures: list[str] = []
-    for page in client("cloudformation").get_paginator("describe_stack_events").paginate(StackName=name):
+    for page in client("cloudformation").get_paginator("describe_stack_events").paginate(StackName=arn):
         for event in page["StackEvents"]:  # newest first
             status, reason = event["ResourceStatus"], event.get("ResourceStatusReason", "")
             begins = (
@@ -264,7 +312,7 @@ def _change_set_name(desired: Desired, stack: Stack | None) -> str:
     """
     predecessor = stack.last_event if stack and stack.status != "REVIEW_IN_PROGRESS" else ""
     content = json.dumps([desired.template, dict(desired.parameters), dict(desired.tags), predecessor], sort_keys=True)
-    return f"benchwright-{hashlib.sha256(content.encode()).hexdigest()[:40]}"
+    return f"{OUR_CHANGE_SETS}{hashlib.sha256(content.encode()).hexdigest()[:40]}"
 
 
 def _describe_change_set(stack: str, name: str) -> ChangeSet | None:
@@ -275,7 +323,7 @@ def _describe_change_set(stack: str, name: str) -> ChangeSet | None:
         try:
             page = cloudformation.describe_change_set(**arguments)
         except ClientError as error:
-            if error_code(error) in ("ChangeSetNotFound", "ChangeSetNotFoundException"):
+            if error_code(error) in ("ChangeSetNotFound", "ChangeSetNotFoundException") or _is_missing(error):
                 return None
             raise
         changes += page.get("Changes", [])
@@ -283,6 +331,23 @@ def _describe_change_set(stack: str, name: str) -> ChangeSet | None:
             break
         arguments["NextToken"] = page["NextToken"]
     return ChangeSet(page["Status"], page.get("ExecutionStatus", ""), page.get("StatusReason", ""), tuple(changes))
+
+
+def _delete_unneeded_change_sets(stack: str) -> None:
+    """Delete the change sets of executions that ended between making and executing one.
+
+    A person could execute them by mistake. Called where a stack is as it shall be: executing one of them deletes the
+    others.
+    """
+    cloudformation = client("cloudformation")
+    for page in cloudformation.get_paginator("list_change_sets").paginate(StackName=stack):
+        for found in page["Summaries"]:
+            name = found["ChangeSetName"]
+            if not name.startswith(OUR_CHANGE_SETS) or found["ExecutionStatus"].startswith("EXECUTE_"):
+                continue
+            if found["Status"] in BEING_COMPUTED:  # CloudFormation would refuse
+                raise TransientError(f"CloudFormation still computes the change set {name} of an earlier execution")
+            cloudformation.delete_change_set(StackName=stack, ChangeSetName=name)
 
 
 def _is_missing(error: ClientError) -> bool:

@@ -101,7 +101,7 @@ def stack(status: str, **changed: Any) -> Stack:
 
 
 @pytest.mark.parametrize(
-    ("found", "change_set", "executed", "action"),
+    ("found", "change_set", "begun", "action"),
     [
         (None, None, False, "create change set"),
         (stack("DELETE_COMPLETE"), None, False, "create change set"),
@@ -123,11 +123,29 @@ def stack(status: str, **changed: Any) -> Stack:
         (stack("UPDATE_ROLLBACK_COMPLETE"), None, True, "failed"),
         (stack("UPDATE_ROLLBACK_COMPLETE", template="other"), None, False, "create change set"),
         (stack("UPDATE_ROLLBACK_FAILED"), None, False, "ask"),
-        (stack("DELETE_FAILED"), None, False, "ask"),
+        (stack("UPDATE_FAILED"), None, False, "ask"),
     ],
 )
-def test_stack(found: Stack | None, change_set: ChangeSet | None, executed: bool, action: str) -> None:
-    assert stacks.decide(found, change_set, DESIRED, executed) == action
+def test_stack(found: Stack | None, change_set: ChangeSet | None, begun: bool, action: str) -> None:
+    assert stacks.decide(found, change_set, DESIRED, begun) == action
+
+
+@pytest.mark.parametrize("status", ["ROLLBACK_COMPLETE", "CREATE_FAILED", "ROLLBACK_FAILED", "DELETE_FAILED"])
+@pytest.mark.parametrize(
+    ("protected", "left", "begun", "action"),
+    [
+        (True, (), False, "delete stack"),
+        (True, ("Secret",), False, "ask"),
+        (False, ("Group",), False, "delete stack"),
+        (False, ("Group",), True, "failed"),
+        (True, ("Secret",), True, "failed"),
+    ],
+)
+def test_a_stack_is_not_deleted_where_that_would_orphan_what_it_left(
+    status: str, protected: bool, left: tuple[str, ...], begun: bool, action: str
+) -> None:
+    wanted = Desired("s", "template", {"a": "1"}, {"t": "v"}, protected=protected)
+    assert stacks.decide(stack(status, left=left), None, wanted, begun) == action
 
 
 def change(action: str, resource_type: str, replacement: str = "False", target: str = "") -> Mapping[str, Any]:

@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 
 from benchwright import configuration, image_builder, instances, stacks
 from benchwright.image_builder import Build
-from benchwright.stacks import Stack
+from benchwright.stacks import Desired, Stack
 
 STACK = "arn:aws:cloudformation:eu-west-1:123456789012:stack/wb/1"
 BUILD = Build("arn:aws:imagebuilder:eu-west-1:123456789012:image/wb/1.2.3/1", "FAILED")
@@ -32,7 +32,7 @@ def told(monkeypatch: pytest.MonkeyPatch, status: str, events: Sequence[dict[str
     pages = [{"StackEvents": [one]} for one in reversed(events)]
     paginator = SimpleNamespace(paginate=lambda **_: pages)
     monkeypatch.setattr(stacks, "client", lambda _: SimpleNamespace(get_paginator=lambda _: paginator))
-    return str(stacks.describe_failure("wb", Stack(status)))
+    return str(stacks.describe_failure(Desired("wb", "template", {}, {}), Stack(status)))
 
 
 def test_the_root_event_is_the_first_failure_and_no_cancellation(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -66,7 +66,8 @@ def test_failures_before_the_last_operation_are_another_story(monkeypatch: pytes
         "New (AWS::Some::Thing) is UPDATE_FAILED: now\nThe change was rolled back: the stack is as it was before."
     )
     assert told(monkeypatch, "UPDATE_ROLLBACK_FAILED", events).endswith(
-        "mend the stack in the console, as its last events say."
+        "now\nMend what its last events name, and continue its rollback; then start the execution again "
+        "(docs/operations.md, StackRefused)."
     )
 
 

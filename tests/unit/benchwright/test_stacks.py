@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from benchwright import stacks
-from benchwright.errors import StackFailed, StackRefused
+from benchwright.errors import StackFailed, StackRefused, TransientError
 from benchwright.stacks import ChangeSet, Desired, Stack
-from tests.unit.benchwright.conversation import Conversation
+from tests.unit.benchwright.conversation import Conversation, refusal
 
 DESIRED = Desired("wb-blue-foundation", "template", {}, {}, protected=True)
 STACK = Stack("UPDATE_COMPLETE", "arn:stack", "event", protected=True)
@@ -60,12 +60,13 @@ def test_a_harmless_change_set_is_executed_once_however_often_it_is_asked_for(aw
 
 
 def test_a_change_set_without_changes_is_removed_and_the_stack_protected(aws: Conversation) -> None:
-    aws.answers = {"DeleteChangeSet": {}, "UpdateTerminationProtection": {}}
+    aws.answers = {"DeleteChangeSet": {}, "UpdateTerminationProtection": {}, "ListChangeSets": {"Summaries": []}}
     empty = ChangeSet("FAILED", "UNAVAILABLE", "The submitted information didn't contain changes.")
     assert stacks.act("discard", DESIRED, Stack("UPDATE_COMPLETE"), empty, NAME) == ""
     assert aws.calls == [
         ("DeleteChangeSet", ADDRESSED),
         ("UpdateTerminationProtection", {"StackName": "wb-blue-foundation", "EnableTerminationProtection": True}),
+        ("ListChangeSets", {"StackName": "wb-blue-foundation"}),
     ]
 
 
@@ -75,3 +76,42 @@ def test_a_change_set_that_cloudformation_could_not_make_fails_with_its_reason(a
         stacks.act("discard", DESIRED, STACK, ChangeSet("FAILED", "UNAVAILABLE", "No such parameter"), NAME)
     assert str(caught.value) == "CloudFormation refused the change of wb-blue-foundation: No such parameter"
     assert aws.calls == [("DeleteChangeSet", ADDRESSED)]  # else the next try would find it, and fail again
+
+
+def listed(name: str, status: str = "CREATE_COMPLETE", execution_status: str = "AVAILABLE") -> dict[str, str]:
+    return {"ChangeSetName": name, "Status": status, "ExecutionStatus": execution_status}
+
+
+def test_change_sets_that_nobody_needs_are_deleted_and_those_of_others_stay(aws: Conversation) -> None:
+    pages: list[dict[str, Any]] = [
+        {"Summaries": [listed("of a person"), listed(NAME)], "NextToken": "more"},
+        {
+            "Summaries": [
+                listed("benchwright-2", execution_status="EXECUTE_COMPLETE"),
+                listed("benchwright-3", "FAILED", "UNAVAILABLE"),
+            ]
+        },
+    ]
+    aws.answers = {"ListChangeSets": lambda asked: pages["NextToken" in asked], "DeleteChangeSet": {}}
+    assert stacks.act("done", DESIRED, STACK, None, "benchwright-4") == ""
+    assert [asked["ChangeSetName"] for asked in aws.asked("DeleteChangeSet")] == [NAME, "benchwright-3"]
+
+
+def test_a_change_set_that_is_still_computed_is_waited_for(aws: Conversation) -> None:
+    aws.answers = {"ListChangeSets": {"Summaries": [listed(NAME, "CREATE_IN_PROGRESS", "UNAVAILABLE")]}}
+    with pytest.raises(TransientError) as caught:
+        stacks.act("done", DESIRED, STACK, None, "benchwright-2")
+    assert str(caught.value) == "CloudFormation still computes the change set benchwright-1 of an earlier execution"
+
+
+def test_a_stack_whose_deletion_ends_between_two_questions_is_waited_for(aws: Conversation) -> None:
+    gone = refusal("ValidationError", "Stack with id wb-blue-foundation does not exist")
+    found = {"StackName": "wb-blue-foundation", "StackId": "arn:stack", "StackStatus": "DELETE_IN_PROGRESS"}
+    aws.answers = {
+        "DescribeStacks": {"Stacks": [found]},
+        "DescribeStackEvents": lambda asked: {"StackEvents": []} if asked["StackName"] == "arn:stack" else gone,
+        "DescribeChangeSet": gone,
+    }
+    stack, change_set, _ = stacks.observe(DESIRED)
+    assert (stack, change_set) == (Stack("DELETE_IN_PROGRESS", "arn:stack"), None)
+    assert stacks.decide(stack, change_set, DESIRED, True) == "wait"

@@ -36,9 +36,11 @@ def execution(call: Call) -> Iterator[Authorization]:
     "DeleteStack",
     "DescribeChangeSet",
     "DescribeStackEvents",
+    "DescribeStackResources",
     "DescribeStacks",
     "ExecuteChangeSet",
     "GetTemplate",
+    "ListChangeSets",
     "UpdateTerminationProtection",
 )
 def stack(call: Call) -> Iterator[Authorization]:

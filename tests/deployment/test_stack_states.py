@@ -1,0 +1,390 @@
+"""Whatever state a stack is found in: the step heals it, or ends with one error that says what a person does, and what
+the stack holds is never lost. The real step, on the CloudFormation of the rehearsal.
+"""
+
+import json
+import math
+import os
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from benchwright import cluster_stacks, observability
+from benchwright.errors import StackFailed, StackRefused, TransientError
+from benchwright.settings import settings
+from benchwright.stacks import Desired
+from functions.deploy_stack import app
+from tests.rehearsal.aws import LocalAws
+from tests.rehearsal.clock import Clock
+from tests.rehearsal.server import NoFaults
+
+MODULES = ("tests.rehearsal.services.secretsmanager", "tests.rehearsal.services.logs", "tests.rehearsal.cloudformation")
+FOUNDATION, NODES = "wb-blue-foundation", "wb-blue-nodes"
+SECRET = "wb/blue/database"
+LOOKS = 1000
+"""How often an execution looks before a test gives it up; the pauses between two are a hundredth of a second."""
+
+DATA: dict[str, Any] = {
+    "Type": "AWS::SecretsManager::Secret",
+    "DeletionPolicy": "RetainExceptOnCreate",
+    "Properties": {"Name": SECRET, "GenerateSecretString": {"PasswordLength": 32}},
+}
+GROUP: dict[str, Any] = {
+    "Type": "AWS::Logs::LogGroup",
+    "Properties": {"LogGroupName": "group", "RetentionInDays": {"Ref": "Days"}},
+}
+LATER: dict[str, Any] = {
+    "Type": "AWS::Logs::LogGroup",
+    "DeletionPolicy": "RetainExceptOnCreate",
+    "DependsOn": ["Data"],
+    "Properties": {"LogGroupName": "later", "RetentionInDays": {"Ref": "Days"}},
+}
+
+
+def template(**resources: Mapping[str, Any]) -> str:
+    parameters = {"Days": {"Type": "Number"}, "DeletionProtection": {"Type": "String", "Default": "true"}}
+    return json.dumps({"Parameters": parameters, "Resources": resources})
+
+
+@dataclass
+class Orders(NoFaults):
+    """reasons: why a resource cannot be made or changed, by logical id. refused: operations that are denied."""
+
+    reasons: dict[str, str] = field(default_factory=dict)
+    refused: set[str] = field(default_factory=set)
+
+    def take(self, kind: str, **facts: str) -> dict[str, str] | None:
+        if kind == "call" and facts["operation"] in self.refused:
+            return {"code": "AccessDeniedException", "message": f"no {facts['operation']}"}
+        reason = self.reasons.get(facts.get("resource", "")) if kind == "stack" else None
+        return {"reason": reason} if reason else None
+
+
+@dataclass
+class World:
+    """An account, the step in it, and what the two stacks of the cluster shall be."""
+
+    aws: LocalAws
+    faults: Orders
+    foundation: str = template(Data=DATA, Later=LATER)
+    nodes: str = template(Group=GROUP)
+    days: int = 7
+
+    def __post_init__(self) -> None:
+        self.api = self.aws.client("cloudformation")
+
+    def desired(self, name: str) -> Desired:
+        if name == FOUNDATION:
+            wanted = {"Days": str(self.days), "DeletionProtection": "true"}
+            return Desired(name, self.foundation, wanted, {}, protected=True)
+        return Desired(name, self.nodes, {"Days": str(self.days)}, {})
+
+    def look(self, stack: str, change_set: str = "") -> dict[str, Any]:
+        """The step once, as the state machine calls it."""
+        told = {"cluster": "blue", "execution": "arn:e", "stack": stack.rpartition("-")[2], "change_set": change_set}
+        context = SimpleNamespace(
+            function_name="f", memory_limit_in_mb=512, invoked_function_arn="arn", aws_request_id="1"
+        )
+        handler: Any = app.handler
+        answer: dict[str, Any] = handler(told, context)
+        return answer
+
+    def deploy(self, stack: str, meanwhile: Callable[[], None] = lambda: None) -> None:
+        """The step until it is done, as an execution repeats it; `meanwhile` happens after the first look."""
+        change_set = ""
+        for look in range(LOOKS):
+            try:
+                answer = self.look(stack, change_set)
+            except TransientError:
+                answer = {"done": False, "change_set": change_set}
+            if answer["done"]:
+                return
+            change_set = answer["change_set"]
+            if look == 0:
+                meanwhile()
+            threading.Event().wait(0.01)
+        raise AssertionError(f"{stack} is still not there: {answer}")
+
+    def refusal(self, stack: str, error: type[Exception]) -> list[str]:
+        """The lines of the error with which an execution ends."""
+        with pytest.raises(error) as caught:
+            self.deploy(stack)
+        return str(caught.value).splitlines()
+
+    def settled(self, stack: str) -> str:
+        """The status of a stack when it is at rest; empty when there is none."""
+        for _ in range(LOOKS):
+            found = [one for one in self.api.describe_stacks()["Stacks"] if one["StackName"] == stack]
+            status = found[0]["StackStatus"] if found else ""
+            if not status.endswith("_IN_PROGRESS"):
+                return str(status)
+            threading.Event().wait(0.01)
+        raise AssertionError(f"{stack} is still {status}")
+
+    def delete(self, stack: str) -> str:
+        """What a person does; the status afterwards."""
+        self.api.update_termination_protection(StackName=stack, EnableTerminationProtection=False)
+        self.api.delete_stack(StackName=stack)
+        return self.settled(stack)
+
+    def execute_half(self, stack: str) -> str:
+        """What a person does who executes our change set in the console, and keeps what could be made."""
+        self.look(stack)
+        (name,) = self.change_sets(stack)
+        self.api.get_waiter("change_set_create_complete").wait(StackName=stack, ChangeSetName=name)
+        self.api.execute_change_set(StackName=stack, ChangeSetName=name, DisableRollback=True)
+        return self.settled(stack)
+
+    def change_sets(self, stack: str) -> list[str]:
+        """The name of each that was not executed."""
+        return [
+            found["ChangeSetName"]
+            for found in self.api.list_change_sets(StackName=stack)["Summaries"]
+            if not found["ExecutionStatus"].startswith("EXECUTE_")
+        ]
+
+    def secret(self) -> str:
+        """The value of the secret; empty when there is none."""
+        client = self.aws.client("secretsmanager")
+        names = [found["Name"] for found in client.list_secrets(IncludePlannedDeletion=True)["SecretList"]]
+        return str(client.get_secret_value(SecretId=SECRET)["SecretString"]) if SECRET in names else ""
+
+    def forget_secret(self) -> None:
+        self.aws.client("secretsmanager").delete_secret(SecretId=SECRET, ForceDeleteWithoutRecovery=True)
+
+    def retention(self) -> dict[str, int]:
+        groups = self.aws.client("logs").describe_log_groups()["logGroups"]
+        return {group["logGroupName"]: group["retentionInDays"] for group in groups}
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    environment, faults = dict(os.environ), Orders()
+    aws = LocalAws(Clock(math.inf), tmp_path, faults=faults, modules=MODULES)
+    aws.start()
+    trust = json.dumps({"Version": "2012-10-17", "Statement": []})
+    role = aws.client("iam").create_role(RoleName="service", AssumeRolePolicyDocument=trust)["Role"]["Arn"]
+    os.environ |= aws.environment() | {"APPLICATION": "wb", "CLOUDFORMATION_ROLE_ARN": role}
+    made = World(aws, faults)
+    monkeypatch.setattr(observability, "_clients", {})
+    monkeypatch.setattr(observability.metrics.provider, "namespace", "Benchwright")
+    monkeypatch.setattr(cluster_stacks, "foundation", lambda *_: made.desired(FOUNDATION))
+    monkeypatch.setattr(cluster_stacks, "nodes", lambda *_: made.desired(NODES))
+    monkeypatch.setattr(cluster_stacks, "must_go_offline", lambda *_: False)
+    monkeypatch.setattr(app, "confirm_lock", lambda *_: None)
+    monkeypatch.setattr(app, "plan_of", lambda *_: SimpleNamespace(cluster="blue"))
+    monkeypatch.setattr(app, "_nodes", lambda *_: app.Result(done=True))
+    settings.cache_clear()
+    try:
+        yield made
+    finally:
+        settings.cache_clear()
+        aws.stop()
+        os.environ.clear()
+        os.environ.update(environment)
+
+
+# A creation that failed
+
+
+def test_a_creation_that_was_rolled_back_is_begun_anew(world: World) -> None:
+    world.faults.reasons["Later"] = "no room"
+    assert world.refusal(FOUNDATION, StackFailed) == [
+        f"The stack {FOUNDATION} ended ROLLBACK_COMPLETE: Later (AWS::Logs::LogGroup) is CREATE_FAILED: no room",
+        "Its creation was rolled back: the next execution removes what is left of it and begins anew.",
+    ]
+    assert (world.settled(FOUNDATION), world.secret()) == ("ROLLBACK_COMPLETE", "")
+    world.faults.reasons.clear()
+    world.deploy(FOUNDATION)
+    assert (world.settled(FOUNDATION), len(world.secret())) == ("CREATE_COMPLETE", 32)
+
+
+def test_what_a_failed_rollback_left_of_the_foundation_is_named_and_never_orphaned(world: World) -> None:
+    world.faults.reasons["Later"], world.faults.refused = "no room", {"DeleteSecret"}
+    first = world.refusal(FOUNDATION, StackFailed)
+    arn = world.aws.client("secretsmanager").describe_secret(SecretId=SECRET)["ARN"]
+    remedy, named, left = first[1:]
+    assert first[0] == (
+        f"The stack {FOUNDATION} ended ROLLBACK_FAILED: Later (AWS::Logs::LogGroup) is CREATE_FAILED: no room"
+    )
+    assert remedy == (
+        "Its creation never ended, so what it left holds no data: delete that, then the stack. Not the stack first, "
+        "which would keep it and forget it; then start the execution again (docs/operations.md, StackRefused)."
+    )
+    assert named == "What it left:"
+    assert left.startswith(f"- Data (AWS::SecretsManager::Secret) {arn} is DELETE_FAILED: Resource handler returned")
+    assert "no DeleteSecret" in left
+
+    world.faults.reasons.clear()
+    world.faults.refused.clear()
+    second = world.refusal(FOUNDATION, StackRefused)
+    assert second[0] == (
+        f"The stack {FOUNDATION} is ROLLBACK_FAILED (The following resource(s) failed to delete: [Data]. ), "
+        f"which needs a person. {remedy}"
+    )
+    assert second[1:] == [named, left]
+    assert (world.settled(FOUNDATION), len(world.secret())) == ("ROLLBACK_FAILED", 32)
+
+    world.forget_secret()
+    assert world.delete(FOUNDATION) == ""
+    world.deploy(FOUNDATION)
+    assert (world.settled(FOUNDATION), len(world.secret())) == ("CREATE_COMPLETE", 32)
+
+
+def test_what_a_failed_rollback_left_of_the_nodes_is_removed(world: World) -> None:
+    world.nodes = template(Group=GROUP, Other={**GROUP, "Properties": {"RetentionInDays": 1}, "DependsOn": ["Group"]})
+    world.faults.reasons["Other"], world.faults.refused = "no room", {"DeleteLogGroup"}
+    assert world.refusal(NODES, StackFailed)[1:] == [
+        "Its creation was rolled back: the next execution removes what is left of it and begins anew."
+    ]
+    assert (world.settled(NODES), set(world.retention())) == ("ROLLBACK_FAILED", {"group"})
+    world.faults.reasons.clear()
+    world.faults.refused.clear()
+    world.deploy(NODES)
+    assert (world.settled(NODES), len(world.retention())) == ("CREATE_COMPLETE", 2)
+
+
+def test_a_foundation_that_a_person_left_half_made_waits_for_that_person(world: World) -> None:
+    world.faults.reasons["Later"] = "no room"
+    assert world.execute_half(FOUNDATION) == "CREATE_FAILED"
+    text = world.refusal(FOUNDATION, StackRefused)
+    assert text[0].endswith(
+        "which needs a person. Roll it back, which removes what it made; then start the execution again "
+        "(docs/operations.md, StackRefused)."
+    )
+    assert text[2].endswith(" is CREATE_COMPLETE")
+    assert (world.settled(FOUNDATION), len(world.secret())) == ("CREATE_FAILED", 32)
+
+
+def test_a_stack_under_review_gets_a_change_set_of_this_execution_and_no_other_remains(world: World) -> None:
+    world.look(NODES)  # and then its execution is stopped
+    assert world.api.describe_stacks()["Stacks"][0]["StackStatus"] == "REVIEW_IN_PROGRESS"
+    world.days = 14
+    world.deploy(NODES)
+    assert (world.settled(NODES), world.retention(), world.change_sets(NODES)) == ("CREATE_COMPLETE", {"group": 14}, [])
+
+
+# A change that failed
+
+
+def test_a_change_whose_rollback_failed_waits_for_a_person_who_continues_it(world: World) -> None:
+    world.nodes = template(Group=GROUP, Other={**GROUP, "Properties": {"RetentionInDays": 1}, "DependsOn": ["Group"]})
+    world.deploy(NODES)
+    world.days = 14
+
+    def lock() -> None:  # the group has changed; from now on nobody may change it back
+        world.faults.refused = {"PutRetentionPolicy"}
+
+    world.faults.reasons["Other"] = "no room"
+    world.nodes = world.nodes.replace('"RetentionInDays": 1}', '"RetentionInDays": 3}')
+    world.aws.server.faults = world.aws.faults = Watching(world.faults, lock)
+    ended, remedy = world.refusal(NODES, StackFailed)
+    assert ended == (
+        f"The stack {NODES} ended UPDATE_ROLLBACK_FAILED: Other (AWS::Logs::LogGroup) is UPDATE_FAILED: no room"
+    )
+    assert remedy == (
+        "Mend what its last events name, and continue its rollback; then start the execution again "
+        "(docs/operations.md, StackRefused)."
+    )
+    assert world.refusal(NODES, StackRefused)[0].endswith(f"which needs a person. {remedy}")
+    world.aws.server.faults = world.aws.faults = NoFaults()
+    world.api.continue_update_rollback(StackName=NODES)
+    assert (world.settled(NODES), world.retention()["group"]) == ("UPDATE_ROLLBACK_COMPLETE", 7)
+    world.deploy(NODES)
+    assert (world.settled(NODES), world.retention()["group"]) == ("UPDATE_COMPLETE", 14)
+
+
+@dataclass
+class Watching(NoFaults):
+    """Faults, with something that happens when one is taken."""
+
+    faults: Orders
+    then: Callable[[], None]
+
+    def take(self, kind: str, **facts: str) -> dict[str, str] | None:
+        taken = self.faults.take(kind, **facts)
+        if taken and kind == "stack":
+            self.then()
+        return taken
+
+
+def test_a_change_that_a_person_left_half_made_waits_for_that_person(world: World) -> None:
+    world.deploy(NODES)
+    world.days = 14
+    world.faults.reasons["Group"] = "no"
+    assert world.execute_half(NODES) == "UPDATE_FAILED"
+    assert world.refusal(NODES, StackRefused)[0].endswith(
+        "which needs a person. Roll it back; then start the execution again (docs/operations.md, StackRefused)."
+    )
+
+
+# A deletion by a person
+
+
+def test_nodes_that_a_person_deletes_come_again(world: World) -> None:
+    world.deploy(NODES)
+    world.days = 14
+    world.deploy(NODES, meanwhile=lambda: world.api.delete_stack(StackName=NODES))
+    assert (world.settled(NODES), world.retention()) == ("CREATE_COMPLETE", {"group": 14})
+
+
+def test_nodes_whose_deletion_failed_are_deleted_and_come_again(world: World) -> None:
+    world.deploy(NODES)
+    world.faults.refused = {"DeleteLogGroup"}
+    assert world.delete(NODES) == "DELETE_FAILED"
+    ended = world.refusal(NODES, StackFailed)
+    assert ended[0].startswith(f"The stack {NODES} ended DELETE_FAILED: Group (AWS::Logs::LogGroup) is DELETE_FAILED: ")
+    assert ended[1:] == ["The next execution tries its deletion again, and then begins anew."]
+    world.faults.refused.clear()
+    world.deploy(NODES)
+    assert (world.settled(NODES), world.retention()) == ("CREATE_COMPLETE", {"group": 7})
+
+
+def test_a_foundation_whose_deletion_failed_or_ended_keeps_its_data_and_says_so(world: World) -> None:
+    world.foundation = template(Data=DATA, Group=GROUP)
+    world.deploy(FOUNDATION)
+    data = world.secret()
+    world.faults.refused = {"DeleteLogGroup"}
+    assert world.delete(FOUNDATION) == "DELETE_FAILED"
+    world.faults.refused.clear()
+    refused = world.refusal(FOUNDATION, StackRefused)
+    assert refused[0].endswith(
+        "which needs a person. Somebody deleted it, and what it left holds the data of the cluster. Finish the "
+        "deletion, which keeps that, and import it into a new stack of this name, or give the cluster up; then start "
+        "the execution again (docs/operations.md, StackRefused)."
+    )
+    assert sorted(line.partition(" (")[0] for line in refused[2:]) == ["- Data", "- Group"]
+    assert (world.settled(FOUNDATION), world.secret()) == ("DELETE_FAILED", data)
+
+    assert world.delete(FOUNDATION) == ""
+    failed = world.refusal(FOUNDATION, StackFailed)
+    assert "Data (AWS::SecretsManager::Secret) is CREATE_FAILED: " in failed[0]
+    assert failed[1] == (
+        "Its creation was rolled back: the next execution removes what is left of it and begins anew. What exists may "
+        "be what an earlier stack of this name kept when it was deleted: docs/operations.md (StackFailed) says how to "
+        "keep its data, and how to give it up."
+    )
+    assert world.secret() == data
+
+
+# Change sets that were made and never executed
+
+
+@pytest.mark.parametrize("stack", [FOUNDATION, NODES])
+def test_the_change_set_of_an_execution_that_was_stopped_goes_with_the_next_one(world: World, stack: str) -> None:
+    world.deploy(stack)
+    parameters = [{"ParameterKey": "Days", "ParameterValue": "30"}]
+    body = {"TemplateBody": world.desired(stack).template, "Parameters": parameters}
+    world.api.create_change_set(StackName=stack, ChangeSetName="of-a-person", **body)
+    world.days = 14
+    world.look(stack)  # and then its execution is stopped
+    assert len(world.change_sets(stack)) == 2
+    world.days = 7
+    world.deploy(stack)
+    assert world.change_sets(stack) == ["of-a-person"]
+    assert set(world.retention().values()) == {7}

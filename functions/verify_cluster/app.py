@@ -17,7 +17,7 @@ class Event(StepEvent):
     """What is known of the rounds so far.
 
     round: how many times the nodes were asked. locked: whether this execution holds the cluster, so may apply remedies;
-    else revision: of the record that is verified. problems: what was wrong when the nodes were judged last. last:
+    else revision: of the record that was inspected. problems: what was wrong when the nodes were judged last. last:
     whether this is the last look.
     """
 
@@ -31,13 +31,12 @@ class Event(StepEvent):
 
 
 class Result(BaseModel):
-    """changed: somebody deploys, or has deployed, the cluster meanwhile. needs_lock: a safe remedy waits for the lock.
-    round, stale, questions and problems go into the next event.
+    """needs_lock: under the lock alone a safe remedy may be applied, and a cluster be judged that somebody else has begun
+    to deploy. round, stale, questions and problems go into the next event.
     """
 
     done: bool
     waiting_for: str = ""
-    changed: bool = False
     needs_lock: bool = False
     round: int = 0
     stale: list[int] = []
@@ -51,7 +50,8 @@ def handler(event: Event) -> Result:
     """Ask, wait for the answers, judge; then remedy and ask again, or end."""
     record = confirm_lock(event.cluster, event.execution) if event.locked else read(event.cluster)
     if not event.locked and revision(record) != event.revision:
-        return Result(done=False, changed=True, waiting_for="a deployment that has begun meanwhile")
+        waiting_for = "the lock, since a deployment has begun meanwhile"
+        return Result(done=False, needs_lock=True, waiting_for=waiting_for, round=event.round)
     plan = plan_of(record, event.cluster)
     nodes = cluster_check.node_outputs(plan)
     group = node_group.describe_nodes(nodes["AutoScalingGroupName"])
@@ -98,7 +98,7 @@ def _ask(event: Event, document: str, instances: list[str]) -> Result:
     )
     if event.last:
         raise _failed(event, event.problems or silence)
-    token = (event.execution, "verify", event.revision, str(event.round))
+    token = (event.execution, "verify", str(event.round))
     questions = cluster_check.ask(document, instances, token, event.stale if event.locked else [], event.round)
     if questions:
         waiting_for = "Run Command: the nodes report"

@@ -158,7 +158,6 @@ def test_verify_cluster_finds_that_no_node_is_there_yet(invoked: Invoked) -> Non
     assert invoked.first["VerifyCluster"] == {
         "done": False,
         "waiting_for": "Systems Manager: a node to come online",
-        "changed": False,
         "needs_lock": False,
         "round": 1,
         "stale": [],

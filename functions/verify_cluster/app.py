@@ -31,7 +31,7 @@ class Event(StepEvent):
 
 
 class Result(BaseModel):
-    """needs_lock: under the lock alone a safe remedy may be applied, and a cluster be judged that somebody else has begun
+    """needs_lock: under the lock alone a safe remedy may be applied, and a cluster be judged that somebody else began
     to deploy. round, stale, questions and problems go into the next event.
     """
 

@@ -252,6 +252,19 @@ def test_an_instance_that_waits_in_the_launch_hook_goes_on_when_it_is_configured
     cluster.world.aws.waiting.add(("i-0000000000000000a", "configured"))
     cluster.apply(node)
     assert cluster.world.aws.waiting == set()
+    cluster.apply(node)
+    assert cluster.world.aws.calls.count("CompleteLifecycleAction configured") == 1
+
+
+def test_an_instance_of_an_image_made_of_a_node_goes_on_when_it_is_configured_itself(cluster: Cluster) -> None:
+    cluster.publish()
+    node, copy = cluster.add_node(), cluster.add_node()
+    cluster.apply(node)
+    state = node.run("tar -C / -c var/lib/benchwright | base64 -w 0", timeout=60).stdout
+    copy.run(f"echo {state} | base64 -d | tar -C / -x", timeout=60)
+    cluster.world.aws.waiting.add(("i-0000000000000000b", "configured"))
+    cluster.apply(copy)
+    assert cluster.world.aws.waiting == set()
 
 
 def test_a_full_disk_is_told_whatever_is_asked_and_keeps_the_node_as_it_is(cluster: Cluster) -> None:

@@ -2,7 +2,6 @@
 
 import gc
 import math
-import socket
 import subprocess
 import threading
 import time
@@ -17,7 +16,7 @@ import botocore.endpoint
 import moto.backends
 
 from tests.faults import databases, environments, nodes, real_nodes, times, transport
-from tests.rehearsal import application, launcher
+from tests.rehearsal import application, launcher, traces
 from tests.rehearsal.application import Application
 from tests.rehearsal.aws import LocalAws
 from tests.rehearsal.clock import Clock
@@ -58,6 +57,7 @@ class Account:
         """Stop every process and thread, so that a fork begins from the state alone."""
         self.aws.server.stop()
         self.aws.recorder.close()
+        self.aws.functions.traces.stop()
         self.aws._clients.clear()
         self.aws.recorder.record = lambda *_, **__: None  # who called what is counted by the faults
         self.aws.server.names = lambda _parameters: {}
@@ -73,8 +73,7 @@ class Account:
         _mount("-t", "overlay", "-o", layers, "case", str(self.aws.directory))
         work._threads.clear()
         self.aws.clock._changed = threading.Condition()
-        self.aws.functions.traces = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.aws.functions.traces.bind(("127.0.0.1", 0))
+        self.aws.functions.traces = traces.Daemon(self.aws.directory / "functions/traces.log")
         self.aws.server.listen(("127.0.0.1", PORT))
         self.hosts.wake(self.aws)
 

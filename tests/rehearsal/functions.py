@@ -17,7 +17,6 @@ import queue
 import shlex
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -31,6 +30,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.rehearsal import clock as aws_time
+from tests.rehearsal import traces
 from tests.rehearsal.server import Call, ServiceError
 
 INIT_SECONDS = 30  # Lambda allows 10; a machine with two busy cores may need more
@@ -85,9 +85,7 @@ class Functions:
     def __post_init__(self) -> None:
         self._background = ThreadPoolExecutor(1, "functions")
         self._unpacking = threading.Lock()
-        # Where the X-Ray daemon listens on Lambda; traces that nobody reads must not become errors in the logs.
-        self.traces = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.traces.bind(("127.0.0.1", 0))
+        self.traces = traces.Daemon(self.directory / "traces.log")
         self.runtime = self.directory / "runtime"
         if not self.runtime.exists():
             _copy_runtime_client(self.runtime)
@@ -121,7 +119,7 @@ class Functions:
             for pool in self._pools.values():
                 pool.stop()
             self._pools.clear()
-        self.traces.close()
+        self.traces.stop()
 
     def _function(self, name: str, qualifier: str | None) -> Any:
         from moto.awslambda.models import lambda_backends
@@ -460,7 +458,7 @@ class Process:
             "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
             "AWS_REGION": aws.region,
             "AWS_DEFAULT_REGION": aws.region,
-            "AWS_XRAY_DAEMON_ADDRESS": f"127.0.0.1:{self.functions.traces.getsockname()[1]}",
+            "AWS_XRAY_DAEMON_ADDRESS": self.functions.traces.address,
             "AWS_XRAY_CONTEXT_MISSING": "LOG_ERROR",
             **dict(settings.environment),
             # Keys of the role, and the one address that stands for all of AWS.

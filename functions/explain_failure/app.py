@@ -8,7 +8,7 @@ from datetime import datetime
 from pydantic import BaseModel
 
 from benchwright.evidence import Failure, evidence
-from benchwright.explanation import SAYS_NOTHING_OF_THE_CLUSTER, explain, unwrap
+from benchwright.explanation import SAYS_NOTHING_OF_THE_CLUSTER, explain, named, unwrap
 from benchwright.observability import StepEvent, step, tell_verdict
 from benchwright.settings import settings
 
@@ -36,12 +36,10 @@ class Result(BaseModel):
 @step(Event)
 def handler(event: Event) -> Result:
     """Explain."""
-    where, message = unwrap(event.step, event.cause)
-    failure = Failure(
-        where, event.error, message, event.execution, settings().application, event.cluster, began=event.began
-    )
-    text = explain(event.step, event.error, event.cause, event.execution, evidence(failure))
-    if event.cluster and event.error not in SAYS_NOTHING_OF_THE_CLUSTER:
-        tell_verdict(event.cluster, verified=False, step=where, error=event.error)
-    subject = f"Benchwright: {event.cluster or 'cluster'}: {event.error} in {where}"
-    return Result(error=event.error, subject=re.sub(r"[^ -~]", "?", subject)[:99], text=text)
+    error, (where, message) = named(event.error), unwrap(event.step, event.cause)
+    failure = Failure(where, error, message, event.execution, settings().application, event.cluster, began=event.began)
+    text = explain(event.step, error, event.cause, event.execution, evidence(failure))
+    if event.cluster and error not in SAYS_NOTHING_OF_THE_CLUSTER:
+        tell_verdict(event.cluster, verified=False, step=where, error=error)
+    subject = f"Benchwright: {event.cluster or 'cluster'}: {error} in {where}"
+    return Result(error=error, subject=re.sub(r"[^ -~]", "?", subject)[:99], text=text)

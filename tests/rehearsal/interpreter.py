@@ -21,6 +21,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
+import botocore.exceptions as refusals
 import jsonata
 from moto.core.config import default_user_config
 
@@ -217,6 +218,7 @@ def prepare(clients: Clients) -> None:
         _patch_start(parser.StepFunctionsParserBackend)
         _patch_definition_checks(parser)
         _patch_tasks()
+        _patch_lambda_errors()
         _patch_error_names()
         _patch_endings()
         aws_time.patch_datetimes()
@@ -395,6 +397,21 @@ def _remember_execution(task: Any) -> None:
         original(self, env)
 
     task._eval_execution = eval_execution
+
+
+def _patch_lambda_errors() -> None:
+    """A connection to Lambda that breaks is an error of the SDK for Java, which Step Functions calls with."""
+    service = _module(_STATES + "state.exec.state_task.service.state_task_service_lambda").StateTaskServiceLambda
+    original = service._from_error
+
+    def from_error(self: Any, env: Any, ex: Exception) -> Any:
+        if isinstance(ex, (refusals.ConnectionError, refusals.HTTPClientError)):
+            error = {"Code": "SdkClientException", "Message": f"Unable to execute HTTP request: {ex}"}
+            metadata = {"HTTPStatusCode": 0, "RequestId": ""}
+            ex = refusals.ClientError({"Error": error, "ResponseMetadata": metadata}, "Invoke")  # type: ignore[typeddict-item]
+        return original(self, env, ex)
+
+    service._from_error = from_error
 
 
 def _patch_error_names() -> None:

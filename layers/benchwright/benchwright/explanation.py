@@ -34,6 +34,33 @@ LONGEST = 30_000  # characters; Step Functions cuts the cause of an execution at
 SHORTENED = "\n… (shortened)"
 
 
+# What the state machines repeat six times before they give up, of the errors that the Lambda service itself names.
+REPEATED = frozenset(
+    f"Lambda.{name}"
+    for name in (
+        "ClientExecutionTimeoutException",
+        "ServiceException",
+        "AWSLambdaException",
+        "SdkClientException",
+        "TooManyRequestsException",
+        "Unknown",
+        # Of a function in a VPC that has not been called for long, its network is made anew.
+        "ENINotReadyException",
+        "ResourceConflictException",
+        "ResourceNotReadyException",
+    )
+)
+
+
+def named(error: str) -> str:
+    """Return our name for an error: what Step Functions says of a function that it could not call is a call to AWS that
+    failed.
+    """
+    if error in REPEATED:
+        return "TransientError"
+    return "AwsCallFailed" if error.startswith("Lambda.") else error
+
+
 def unwrap(step: str, cause: str) -> tuple[str, str]:
     """Return step and message of a cause.
 

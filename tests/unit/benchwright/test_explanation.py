@@ -1,9 +1,13 @@
 """The text that an execution ends with."""
 
 import json
+import re
+
+import pytest
 
 from benchwright import errors
-from benchwright.explanation import LONGEST, NEXT_ACTIONS, explain
+from benchwright.explanation import LONGEST, NEXT_ACTIONS, explain, named
+from tests.unit.benchwright.steps import ROOT
 
 OURS = {
     name
@@ -55,3 +59,14 @@ def test_a_long_cause_fits_in_the_cause_of_an_execution_and_still_says_what_to_d
     assert text.endswith(
         f"xxx\n… (shortened)\n\nEvidence:\n- log: https://l\n\nNext: {NEXT_ACTIONS['StackFailed']}\nExecution: arn"
     )
+
+
+@pytest.mark.parametrize("machine", ["deploy", "verify"])
+def test_what_lambda_says_of_a_call_has_one_of_our_names(machine: str) -> None:
+    definition = (ROOT / "statemachine" / f"{machine}.asl.yaml").read_text(encoding="utf-8")
+    repeated = set(re.findall(r"\bLambda\.\w+", definition))
+    assert {named(name) for name in repeated} == {"TransientError"}
+    assert named("Lambda.AccessDeniedException") == named("Lambda.ResourceNotFoundException") == "AwsCallFailed"
+    assert [named(name) for name in ("StackFailed", "States.Timeout", "Runtime.ExitError")] == [
+        *("StackFailed", "States.Timeout", "Runtime.ExitError")
+    ]

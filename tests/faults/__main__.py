@@ -15,7 +15,7 @@ from rich.console import Console
 
 from tests.faults import account, cases, forks, report
 from tests.faults.deployment import BEFORE, Outcome
-from tests.faults.injection import Case, Place
+from tests.faults.injection import KINDS, Case, Place
 from tests.rehearsal import application, launcher
 
 FULL_SAMPLE: Final = 20
@@ -29,7 +29,7 @@ type Results = tuple[report.Clean, list[Outcome]]
 def main() -> int:
     parser = argparse.ArgumentParser(prog="make faults", description=__doc__)
     parser.add_argument("--sample", type=int, metavar="N", help="only so many cases, of every kind and from everywhere")
-    parser.add_argument("--kind", action="append", help="only cases of this kind; repeatable")
+    parser.add_argument("--kind", action="append", choices=KINDS, metavar="KIND", help="only such cases; repeatable")
     parser.add_argument("--place", default="", metavar="TEXT", help="only cases whose place contains this")
     parser.add_argument(
         "--full", type=int, default=FULL_SAMPLE, metavar="N", help="so many again on the full rehearsal"
@@ -86,6 +86,9 @@ def run_part(wanted: argparse.Namespace, scratch: Path, console: Console) -> int
         chosen, workers = [cases.at_its_last(case, clean[case.place.deployment].counts) for case in given], 1
     else:
         chosen, workers = wanted_cases(wanted, installed, clean), wanted.workers
+        if not chosen:
+            console.print(f"No case is chosen: no place of these kinds contains {wanted.place!r}.")
+            return 2
     outcomes: list[Outcome] = []
     for outcome in forks.run(installed, chosen, workers, worlds):
         outcomes.append(outcome)
@@ -97,8 +100,7 @@ def run_part(wanted: argparse.Namespace, scratch: Path, console: Console) -> int
 
 def wanted_cases(wanted: argparse.Namespace, installed: account.Account, clean: report.Clean) -> list[Case]:
     machine = installed.application.machine("deploy").rpartition(":")[2]
-    first, functions = clean["first"], installed.application.functions.values()
-    chosen = cases.all_cases(first.counts, first.states, functions, machine, clean["change"].counts)
+    chosen = cases.all_cases(clean, installed.application.functions.values(), machine)
     chosen = [case for case in chosen if wanted.place in str(case) and (not wanted.kind or case.kind in wanted.kind)]
     return cases.spread(chosen, wanted.sample) if wanted.sample else chosen
 

@@ -4,7 +4,7 @@ import dataclasses
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from tests.faults.deployment import LOCKED
+from tests.faults.deployment import LOCKED, Outcome
 from tests.faults.injection import (
     OF_CLOUDFORMATION,
     OF_FUNCTIONS,
@@ -19,14 +19,17 @@ from tests.faults.injection import (
 type Counts = Mapping[tuple[str, str], int]
 
 
-def all_cases(
-    counts: Counts, states: Iterable[tuple[str, bool]], functions: Iterable[str], machine: str, change: Counts
-) -> list[Case]:
-    """From a clean first deployment: how often who called what, and the states that it entered, tasks or not. Of a
-    change that comes after it only what a first deployment never calls.
+def all_cases(clean: Mapping[Deployment, Outcome], functions: Iterable[str], machine: str) -> list[Case]:
+    """From deployments without a fault, which tell how often who called what and which states were entered: every kind
+    for the callers of a first deployment; of a change that comes after it what a first one never calls; of one that
+    fails the states that others never enter. Raises ValueError for a caller that is met with no fault.
     """
+    counts, change, entered = clean["first"].counts, clean["change"].counts, dict(clean["first"].states)
+    failing = [state for state, _ in clean["failing"].states if state not in entered]
     kinds = {"cloudformation": OF_CLOUDFORMATION, "node": OF_NODES, machine: OF_MACHINE}
     kinds |= dict.fromkeys(functions, OF_FUNCTIONS)
+    if strangers := {caller for caller, _ in {*counts, *change}} - kinds.keys():
+        raise ValueError(f"no fault is known of calls by {', '.join(sorted(strangers))}")
     calls: list[tuple[Deployment, tuple[str, str], int]] = [
         *(("first", call, count) for call, count in sorted(counts.items())),
         *(("change", call, count) for call, count in sorted(change.items()) if call not in counts),
@@ -34,13 +37,13 @@ def all_cases(
     cases = [
         Case(kind, Place(caller, operation, occurrence, deployment))
         for deployment, (caller, operation), count in calls
-        for kind in kinds.get(caller, ())
+        for kind in kinds[caller]
         for occurrence in _first_and_last(caller, count, kind)
     ]
-    entered = dict(states)
     tasks = [state for state, is_task in entered.items() if is_task]
     locked = tasks[tasks.index(LOCKED) :]
     cases += [Case("aborted", Place(machine, state)) for state in entered]
+    cases += [Case("aborted", Place(machine, state, deployment="failing")) for state in dict.fromkeys(failing)]
     cases += [Case("lock lost", Place(machine, state)) for state in locked]
     return [*cases, Case("two at once", Place(machine, "start"))]
 

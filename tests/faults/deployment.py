@@ -3,28 +3,42 @@
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from tests.faults import world
 from tests.faults.account import Account
-from tests.faults.injection import Case, Deployment, Injection, OnEntering, kill_in
+from tests.faults.injection import Case, Deployment, Injection, OnEntering, Place, kill_in
 from tests.faults.world import World
-from tests.rehearsal.run import live_history, named_errors
+from tests.rehearsal.run import live_history
 
 PATIENCE: Final = 150
 """Wall seconds that one execution may take."""
 SETTLING_SECONDS: Final = 120
 """AWS seconds in which what goes on in the background comes to its end: nodes that leave, associations that run."""
 THIEF: Final = "arn:aws:states:us-east-1:123456789012:execution:benchwright-deploy:another"
-BEFORE: Final[dict[Deployment, tuple[Any, ...]]] = {"first": (), "change": ({}, {"r_versions": ["4.5.1"]})}
+BEFORE: Final[dict[Deployment, tuple[Any, ...]]] = {
+    "first": (),
+    "change": ({}, {"r_versions": ["4.5.1"]}),
+    "failing": (),
+}
 """The inputs of the deployments that come before the one with the fault."""
 INPUT: Final[dict[Deployment, Any]] = {
     "first": {},
     "change": {"r_versions": ["4.4.3"], "database": {"max_capacity": 9}},
+    "failing": {},
 }
+FAILS: Final = Case("denied", Place("BuildImage", "imagebuilder:CreateImage"))
+"""Why the deployment `failing` fails; another fault befalls it then."""
 PUT_OFF: Final = "The next deployment tries again."
+FITTING: Final[Mapping[str, frozenset[str]]] = {
+    "cloudformation": frozenset({"StackFailed"}),
+    "node": frozenset({"NodeConfigurationFailed", "NodesNotReady", "VerificationFailed"}),
+}
+"""What a deployment may fail with when a call of this caller goes wrong."""
+CALLS: Final = frozenset({"AwsCallFailed", "TransientError"})
+"""And of any other: of a function, or of the state machine."""
 LOCKED: Final = "Resolve plan"
 """The first state that needs the lock."""
 
@@ -76,7 +90,8 @@ def run(account: Account, case: Case, clean: World | None) -> Outcome:
     """Deploy with the fault of a case; where that fails, is stopped or puts something off, deploy again likewise."""
     began = time.monotonic()
     functions = frozenset(account.application.functions.values())
-    injection = Injection(case, functions, kill_in(account.aws.functions))
+    called = FAILS if case.place.deployment == "failing" else case
+    injection = Injection(called, functions, kill_in(account.aws.functions))
     account.aws.server.faults = account.aws.faults = injection
     if case.kind == "two at once" and clean:
         outcome = _two_at_once(account, case, clean)
@@ -192,20 +207,23 @@ def _problems(outcome: Outcome) -> Iterator[str]:
         yield "the fault never happened"
     if outcome.first.status not in ("SUCCEEDED", "FAILED", *(("ABORTED",) if kind == "aborted" else ())):
         yield f"the deployment with the fault ended {outcome.first.status}: {outcome.first.cause}"
-    if outcome.first.status == "FAILED" and outcome.first.error not in named_errors():
+    fitting = {"LockLost"} if kind == "lock lost" else FITTING.get(outcome.case.place.caller, CALLS)
+    if outcome.first.status == "FAILED" and outcome.first.error not in fitting:
         yield f"the deployment failed with {outcome.first.error or 'no name'}: {outcome.first.cause[:600]}"
-    if kind == "lock lost" and outcome.first.status == "FAILED" and outcome.first.error != "LockLost":
-        yield f"the deployment that lost its lock failed with {outcome.first.error}: {outcome.first.cause[:600]}"
     if outcome.last.status != "SUCCEEDED":
         yield f"the last deployment ended {outcome.last.status} {outcome.last.error}: {outcome.last.cause[:600]}"
 
 
 def compare(outcome: Outcome, clean: World) -> dict[str, list[str]]:
-    """What a case lost, what it leaked (a lock that is held, a secret made anew), and what it left behind."""
+    """What a case lost, what it leaked (a lock that is held, a secret made anew or told), and what it left behind."""
     expected = outcome.expected or clean
     assert outcome.world
     return {
         "lost": outcome.world.lost(expected),
-        "leaked": [*(f"lock held by {holder}" for holder in outcome.world.held), *outcome.regenerated],
+        "leaked": [
+            *(f"lock held by {holder}" for holder in outcome.world.held),
+            *outcome.regenerated,
+            *outcome.world.found,
+        ],
         "orphans": outcome.world.orphans(expected),
     }

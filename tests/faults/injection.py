@@ -25,8 +25,10 @@ type Kind = Literal[
     "none",
 ]
 
-type Deployment = Literal["first", "change"]
-"""From nothing; or of another configuration to a cluster that was changed before, so that an image is retired."""
+type Deployment = Literal["first", "change", "failing"]
+"""From nothing; of another configuration to a cluster that was changed before, so that an image is retired; or from
+nothing with a call that is denied, so that it fails, explains itself and gives the lock back.
+"""
 
 KINDS: Final[dict[Kind, str]] = {
     "throttled": "a call is throttled until the SDK gives up",
@@ -47,7 +49,7 @@ OF_FUNCTIONS: Final[tuple[Kind, ...]] = (
     *("throttled", "unavailable", "denied", "answer lost", "answers lost", "crash before", "crash after", "outage"),
 )
 OF_NODES: Final[tuple[Kind, ...]] = ("throttled", "unavailable", "denied", "answer lost")
-OF_MACHINE: Final[tuple[Kind, ...]] = ("throttled", "unavailable")
+OF_MACHINE: Final[tuple[Kind, ...]] = ("throttled", "unavailable", "denied", "answer lost")
 # How CloudFormation repeats calls whose answer it lost is its own matter; what becomes of its stacks is ours.
 OF_CLOUDFORMATION: Final[tuple[Kind, ...]] = ("unavailable", "denied")
 

@@ -1,19 +1,38 @@
 """Nodes as the rehearsal has them, raised anew in the fork of each case."""
 
+import base64
 import contextlib
+import hashlib
 from collections.abc import Iterator
 from typing import Any
 
 import psycopg2
 
-from tests.rehearsal import launcher
+from tests.faults.made_up import MADE_UP
+from tests.rehearsal import launcher, secrets
 from tests.rehearsal.hosts import host
 from tests.rehearsal.hosts.network import GATEWAY
 from tests.rehearsal.hosts.standins.workbench.cluster import STALE_SECONDS
 
-PATIENCE = 20
+PATIENCE = 60
 """Wall seconds that a node may take to answer."""
 WANTED = "the recorded configuration"
+FILES = """#!/bin/bash
+{
+  cat /var/lib/benchwright/files
+  find /etc /var/lib/rstudio-server /efs/home -name '.benchwright.*'
+} | while read -r path; do
+  printf '%s ' "$(stat -c '%a %U:%G' "$path")" "$path"
+  {
+    sed '/^password=/d' "$path"
+    sed -n 's/^password=//p' "$path" | rskey decrypt --mode=workbench -f /etc/rstudio/secure-cookie-key
+  } 2>/dev/null | base64 -w 0
+  echo
+done
+"""
+"""Mode, owner, path and content of every file of the configuration, the password as it is before it is encrypted; and
+of what a script may have left.
+"""
 NODE_TABLE = """
     select case when last_seen < now() - %s * interval '1 second' then 'Offline' else status end from node
 """
@@ -35,8 +54,20 @@ class Hosts(host.Hosts):
             if machine.host and machine.all_tags.get("benchwright:cluster") == cluster:
                 found = machine.host.run("cat /var/lib/benchwright/configuration", timeout=PATIENCE).stdout
                 yield f"files on a node of {cluster}: {WANTED if found == configuration else found}"
+                yield from self._files(cluster, machine.host)
         for name, server in self.aws.postgres.items():
             if f"-{cluster}-foundation-" in name:
                 with contextlib.suppress(psycopg2.OperationalError, psycopg2.errors.UndefinedTable):
                     for (status,) in server.execute(NODE_TABLE, STALE_SECONDS, database="rstudio"):
                         yield f"row of {cluster} {status}"
+
+    def _files(self, cluster: str, node: host.Host) -> Iterator[str]:
+        """Each file with a digest of its content, in which secrets and what AWS makes up are told by name."""
+        known = secrets.stored(self.aws.client)
+        for line in node.run(FILES, timeout=PATIENCE).stdout.splitlines():
+            mode, owner, path, encoded = line.split(" ", 3)
+            text = base64.b64decode(encoded).decode().replace(node.address, "its address")
+            for secret in known:
+                text = text.replace(secret.value, f"<{secret.name}>")
+            digest = hashlib.sha256(MADE_UP.sub("*", text).encode()).hexdigest()[:10]
+            yield f"file on a node of {cluster}: {mode} {owner} {path}: {digest}"

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from tests.faults.cases import all_cases, spread
-from tests.faults.injection import KINDS, OF_FUNCTIONS, OF_NODES, Case, Place
+from tests.faults.deployment import Ended, Outcome
+from tests.faults.injection import KINDS, OF_FUNCTIONS, OF_NODES, Case, Deployment, Place
 
 ROOT = Path(__file__).parents[2]
 MACHINE = "benchwright-deploy"
@@ -31,19 +32,34 @@ def test_every_kind_of_fault_is_absorbed_or_named_and_leaves_what_a_clean_deploy
     assert (report["converged"], summary) == (report["cases"], dict.fromkeys(summary, 0))
 
 
+def deployments(first: dict[tuple[str, str], int], change: dict[tuple[str, str], int]) -> dict[Deployment, Outcome]:
+    """What deployments without a fault called, and which states they entered."""
+    return {"first": clean("Done", first), "change": clean("Done", change), "failing": clean("Explain", {})}
+
+
+def clean(last: str, counts: dict[tuple[str, str], int]) -> Outcome:
+    states = [("Validate input", True), ("Resolve plan", True), (last, False)]
+    return Outcome(Case("none", Place("", "")), Ended("SUCCEEDED"), counts=counts, states=states)
+
+
 def test_a_function_meets_every_kind_at_its_first_and_its_last_call_and_a_state_is_stopped() -> None:
-    states = [("Validate input", True), ("Resolve plan", True), ("Done", False)]
-    counts = {("Build", "s3:GetObject"): 3, ("rehearsal", "s3:GetObject"): 9}
-    found = all_cases(counts, states, ["Build"], MACHINE, counts | {("node", "s3:PutObject"): 1})
+    counts = {("Build", "s3:GetObject"): 3}
+    found = all_cases(deployments(counts, {**counts, ("node", "s3:PutObject"): 1}), ["Build"], MACHINE)
     calls = [Case(kind, Place("Build", "s3:GetObject", count)) for kind in OF_FUNCTIONS for count in (1, 3)]
     calls.remove(Case("outage", Place("Build", "s3:GetObject", 3)))
     assert found == [
         *calls,
         *(Case(kind, Place("node", "s3:PutObject", 1, "change")) for kind in OF_NODES),
         *(Case("aborted", Place(MACHINE, state)) for state in ("Validate input", "Resolve plan", "Done")),
+        Case("aborted", Place(MACHINE, "Explain", deployment="failing")),
         Case("lock lost", Place(MACHINE, "Resolve plan")),
         Case("two at once", Place(MACHINE, "start")),
     ]
+
+
+def test_a_caller_that_is_met_with_no_fault_is_told() -> None:
+    with pytest.raises(ValueError, match="no fault is known of calls by stranger"):
+        all_cases(deployments({("stranger", "s3:GetObject"): 1}, {}), ["Build"], MACHINE)
 
 
 def test_a_sample_is_the_same_each_time_and_has_every_kind() -> None:

@@ -3,23 +3,18 @@
 Each thing is one line of text, so two worlds differ by lines that only one of them has.
 """
 
+import contextlib
+import dataclasses
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from tests.faults.account import Account
-
-# What AWS makes up: ids of EC2 and EFS, UUIDs, hashes, the suffixes of CloudFormation and of secrets.
-MADE_UP = re.compile(
-    r"\b(i|ami|sg|sgr|lt|fs|fsap|fsmt|subnet|snap|vol|eni|key)-[0-9a-f]{8,17}\b"
-    r"|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
-    r"|\b[0-9a-f]{40,64}\b|-[A-Z0-9]{12}\b|-[a-z0-9]{12}\b|\b1\.\d{6,}\.\d{6,}\b|\.[a-z0-9]{12}\.us-east-1\.rds"
-    r"|(?<=[a-z])-[A-Za-z0-9]{6}$|\d{4}-\d\d-\d\dT[\d:.-]+Z?"
-)
-
+from tests.faults.made_up import MADE_UP
+from tests.rehearsal import secrets
 
 SHARED = ("component ", "log group /aws/lambda/", "log group /aws/vendedlogs/", "key Enabled Default")
 """What clusters of one application have in common."""
@@ -27,11 +22,14 @@ SHARED = ("component ", "log group /aws/lambda/", "log group /aws/vendedlogs/", 
 
 @dataclass(frozen=True)
 class World:
-    """`things`: what is there. `secrets`: the version of each secret, by ARN. `held`: the holder of each lock."""
+    """`things`: what is there. `secrets`: the version of each secret, by ARN. `held`: the holder of each lock. `found`:
+    where the value of a secret stands that should stand nowhere.
+    """
 
     things: Counter[str]
     secrets: dict[str, str] = field(default_factory=dict)
     held: tuple[str, ...] = ()
+    found: tuple[str, ...] = ()
 
     @property
     def has_foundation(self) -> bool:
@@ -61,7 +59,10 @@ class World:
 def look(account: Account) -> World:
     """Ask the account for everything that a deployment makes."""
     parts = (_images, _stacks, _roles, _nodes, _databases, _secrets, _storage, _systems_manager, _records)
-    return _seen(account, parts)
+    aws = account.aws
+    places = secrets.places(aws.client, aws.directory.rglob("*.log"), aws.hosts.directory)
+    findings = secrets.search(secrets.stored(aws.client), places)
+    return dataclasses.replace(_seen(account, parts), found=tuple(findings.where))
 
 
 def glance(account: Account) -> World:
@@ -143,6 +144,30 @@ def _nodes(account: Account) -> Iterator[str]:
         yield f"security group {group['GroupName']} {rules}"
     for item in _items(account):
         yield from account.hosts.described(item["cluster"]["S"], item.get("configuration", {}).get("S", ""))
+        yield from _agreement(account, item)
+
+
+def _agreement(account: Account, item: Mapping[str, Any]) -> Iterator[str]:
+    """Whether what is made anew each time, and told as * elsewhere, is the same wherever it stands."""
+    cluster, ec2, s3 = item["cluster"]["S"], account.aws.client("ec2"), account.aws.client("s3")
+    ami, configuration = (item.get(name, {}).get("S") for name in ("ami", "configuration"))
+    of_cluster = [{"Name": "tag:benchwright:cluster", "Values": [cluster]}]
+    running = {"Name": "instance-state-name", "Values": ["pending", "running"]}
+    for reservation in ec2.describe_instances(Filters=[*of_cluster, running])["Reservations"]:
+        for instance in reservation["Instances"]:
+            yield f"node of {cluster} has the recorded image: {instance['ImageId'] == ami}"
+    for group in account.aws.client("autoscaling").describe_auto_scaling_groups(Filters=of_cluster)[
+        "AutoScalingGroups"
+    ]:
+        used = group["LaunchTemplate"]
+        of_group = {"LaunchTemplateId": used["LaunchTemplateId"], "Versions": [used["Version"]]}
+        (version,) = ec2.describe_launch_template_versions(**of_group)["LaunchTemplateVersions"]
+        yield f"new nodes of {cluster} have the recorded image: {version['LaunchTemplateData']['ImageId'] == ami}"
+    for bucket in s3.list_buckets()["Buckets"]:
+        with contextlib.suppress(s3.exceptions.NoSuchKey):
+            key = f"clusters/{cluster}/configuration/current"
+            current = s3.get_object(Bucket=bucket["Name"], Key=key)["Body"].read().decode()
+            yield f"new nodes of {cluster} take the recorded configuration: {current == configuration}"
 
 
 def _databases(account: Account) -> Iterator[str]:

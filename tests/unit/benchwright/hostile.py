@@ -5,6 +5,7 @@ Workbench reads it back.
 from __future__ import annotations
 
 import string
+from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -105,16 +106,16 @@ def examples(number: int) -> settings:
     return settings(max_examples=number)
 
 
-def drawn(number: int) -> list[str]:
-    """So many of `texts`, for a test that takes them all at once."""
-    found: list[str] = []
+def drawn(number: int, strategy: st.SearchStrategy[Any] = texts) -> list[Any]:
+    """So many texts, or what another strategy gives, for what is tried on all of them at once."""
+    found: list[Any] = []
 
     @examples(number)
-    @given(texts)
-    def draw(text: str) -> None:
-        found.append(text)
+    @given(strategy)
+    def collect(value: Any) -> None:
+        found.append(value)
 
-    draw()
+    collect()
     return found
 
 

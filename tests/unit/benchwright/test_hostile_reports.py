@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -448,6 +449,48 @@ def test_the_status_of_the_licence_is_that_of_its_own_section(
         (tmp_path / "benchwright.lic").touch()
     script = f"LICENSE_FOLDER=.\nrstudio-server() {{ cat status; }}\n{function('license_status')}\nlicense_status"
     assert bash(script, folder=tmp_path) == f"{told}\n"
+
+
+def answered(name: str, said: Sequence[str], folder: Path, around: str = "") -> list[str]:
+    """What a function of the script makes of each of these answers of a tool, which stand in files by number."""
+    for number, text in enumerate(said):
+        (folder / f"{number:04}").write_bytes(text.encode(errors="surrogatepass"))
+    loop = f"for said in [0-9]*; do {name} | tr '\\n' '~'; echo; done"
+    return bash(f"{around}\n{function(name)}\n{loop}", folder=folder).splitlines()
+
+
+STATUS_LINES = st.sampled_from(
+    ["Status: Activated", "\tStatus:  Expired ", "Status:", "License-Status: Activated", "\0"]
+)
+
+
+@pytest.mark.parametrize("has_file", [True, False])
+def test_any_status_of_a_licence_is_one_line_and_activated_only_where_it_says_so(
+    has_file: bool, tmp_path: Path
+) -> None:
+    said = ["\n".join(lines) for lines in drawn(200, st.lists(STATUS_LINES | texts, max_size=4))]
+    if has_file:
+        (tmp_path / "benchwright.lic").touch()
+    around = 'LICENSE_FOLDER=.\nrstudio-server() { cat "$said"; }'
+    for text, line in zip(said, answered("license_status", said, tmp_path, around), strict=True):
+        assert line.endswith("~")
+        told, statuses = line[:-1], re.findall(r"^[ \t]*Status:[ \t]*(.*[^\s])", text, re.MULTILINE)
+        if told == "Activated":
+            assert statuses[0] == "Activated" if has_file else "Activated" in statuses
+        elif not has_file:
+            assert told == "missing"
+
+
+FIELDS = st.sampled_from(["0", "3", "-0.000012345", "0.5", "007", "-", "1e3", "+1", "12\n", "A9FEA97B"])
+
+
+def test_any_answer_of_the_clock_is_a_number_or_null(tmp_path: Path) -> None:
+    said = [",".join(fields) for fields in drawn(300, st.lists(FIELDS | texts, max_size=7))]
+    for text, line in zip(said, answered("clock_offset", said, tmp_path, 'chronyc() { cat "$said"; }'), strict=True):
+        assert line.endswith("~")
+        if line != "null~":
+            fields = text.rstrip("\n").replace("\0", "").split(",")
+            assert (json.loads(line[:-1]), fields[2] != "0") == (float(fields[4]), True)
 
 
 # What the script's functions ask of the node that they run on.

@@ -213,8 +213,8 @@ def test_what_a_failed_rollback_left_of_the_foundation_is_named_and_never_orphan
         f"The stack {FOUNDATION} ended ROLLBACK_FAILED: Later (AWS::Logs::LogGroup) is CREATE_FAILED: no room"
     )
     assert remedy == (
-        "Its creation never ended, so what it left holds no data: delete that, then the stack. Not the stack first, "
-        "which would keep it and forget it; then start the execution again (docs/operations.md, StackRefused)."
+        "Its creation never ended, so what it left holds no data: delete that, and only then the stack, whose deletion "
+        "alone would keep it and forget it; then start the execution again (docs/operations.md, StackRefused)."
     )
     assert named == "What it left:"
     assert left.startswith(f"- Data (AWS::SecretsManager::Secret) {arn} is DELETE_FAILED: Resource handler returned")
@@ -362,14 +362,38 @@ def test_a_foundation_whose_deletion_failed_or_ended_keeps_its_data_and_says_so(
     assert (world.settled(FOUNDATION), world.secret()) == ("DELETE_FAILED", data)
 
     assert world.delete(FOUNDATION) == ""
-    failed = world.refusal(FOUNDATION, StackFailed)
-    assert "Data (AWS::SecretsManager::Secret) is CREATE_FAILED: " in failed[0]
-    assert failed[1] == (
+    for _ in range(2):
+        failed, named, kept = world.refusal(FOUNDATION, StackFailed)
+        assert failed == (
+            f"CloudFormation refused the change of {FOUNDATION}: The following hook(s)/validation failed: "
+            "[AWS::EarlyValidation::ResourceExistenceCheck]. To troubleshoot Early Validation errors, use the "
+            "DescribeEvents API for detailed failure information."
+        )
+        assert named == (
+            "- Data (AWS::SecretsManager::Secret): Resource of type 'AWS::SecretsManager::Secret' with identifier "
+            f"'{SECRET}' already exists."
+        )
+        assert kept == (
+            "What exists may be what an earlier stack of this name kept when it was deleted: docs/operations.md "
+            "(StackFailed) says how to keep its data, and how to give it up."
+        )
+        assert (world.secret(), world.change_sets(FOUNDATION)) == (data, [])
+    world.forget_secret()
+    world.deploy(FOUNDATION)
+    assert world.secret() not in ("", data)
+
+
+def test_a_secret_that_waits_for_its_deletion_is_named(world: World) -> None:
+    world.deploy(FOUNDATION)
+    world.delete(FOUNDATION)
+    world.aws.client("secretsmanager").delete_secret(SecretId=SECRET, RecoveryWindowInDays=7)
+    failed, left = world.refusal(FOUNDATION, StackFailed)
+    assert "Data (AWS::SecretsManager::Secret) is CREATE_FAILED: " in failed
+    assert left == (
         "Its creation was rolled back: the next execution removes what is left of it and begins anew. What exists may "
         "be what an earlier stack of this name kept when it was deleted: docs/operations.md (StackFailed) says how to "
         "keep its data, and how to give it up."
     )
-    assert world.secret() == data
 
 
 # Change sets that were made and never executed

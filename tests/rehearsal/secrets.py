@@ -234,7 +234,8 @@ def _stacks(client: ClientFactory) -> Iterator[Place]:
             f"events of stack {name}",
             _text(list(_pages(stacks, "describe_stack_events", "StackEvents", StackName=arn))),
         )
-        yield f"template of stack {name}", _text(stacks.get_template(StackName=arn)["TemplateBody"])
+        if stack["StackStatus"] != "REVIEW_IN_PROGRESS":  # only its change sets have a template yet
+            yield f"template of stack {name}", _text(stacks.get_template(StackName=arn)["TemplateBody"])
         for change_set in _pages(stacks, "list_change_sets", "Summaries", StackName=arn):
             described = stacks.describe_change_set(ChangeSetName=change_set["ChangeSetId"], StackName=arn)
             yield f"change set {change_set['ChangeSetName']} of stack {name}", _text(described)

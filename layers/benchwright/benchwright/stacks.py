@@ -41,14 +41,18 @@ STATEFUL_TYPES = frozenset(
 # What CloudFormation says of the resources that it gave up because another one failed.
 CANCELLED = re.compile(r"Resource (creation|update) cancelled")
 TAKEN = re.compile(r"already exists|already scheduled for deletion")
+KEPT = (
+    "What exists may be what an earlier stack of this name kept when it was deleted: docs/operations.md (StackFailed) "
+    "says how to keep its data, and how to give it up."
+)
 NO_CHANGES = ("didn't contain changes", "No updates are to be performed")
 OUR_CHANGE_SETS = "benchwright-"
 BEING_COMPUTED = ("CREATE_PENDING", "CREATE_IN_PROGRESS")
 # What a person does about a stack that Benchwright leaves alone.
 REMEDIES: Mapping[str, str] = {
     "CREATE_FAILED": "Roll it back, which removes what it made",
-    "ROLLBACK_FAILED": "Its creation never ended, so what it left holds no data: delete that, then the stack. Not the "
-    "stack first, which would keep it and forget it",
+    "ROLLBACK_FAILED": "Its creation never ended, so what it left holds no data: delete that, and only then the stack, "
+    "whose deletion alone would keep it and forget it",
     "DELETE_FAILED": "Somebody deleted it, and what it left holds the data of the cluster. Finish the deletion, which "
     "keeps that, and import it into a new stack of this name, or give the cluster up",
     "UPDATE_ROLLBACK_FAILED": "Mend what its last events name, and continue its rollback",
@@ -97,6 +101,7 @@ class ChangeSet:
     execution_status: str = ""
     reason: str = ""
     changes: tuple[Mapping[str, Any], ...] = ()
+    arn: str = ""
 
 
 Action = Literal["create change set", "execute", "discard", "delete stack", "protect", "wait", "done", "failed", "ask"]
@@ -236,11 +241,13 @@ def act(action: Action, desired: Desired, stack: Stack | None, change_set: Chang
             cloudformation.execute_change_set(StackName=desired.name, ChangeSetName=name, ClientRequestToken=token)
             return f"CloudFormation: {desired.name}, {len(change_set.changes)} changes"
         case "discard" if change_set:
+            holds = any(text in change_set.reason for text in NO_CHANGES)  # only the text of the template differs
+            refusal = None if holds else _describe_refusal(desired, change_set)
             cloudformation.delete_change_set(StackName=desired.name, ChangeSetName=name)
-            if any(text in change_set.reason for text in NO_CHANGES):  # only the text of the template differs
-                unprotected = desired.protected and stack and not stack.protected
-                return act("protect" if unprotected else "done", desired, stack, None, name)
-            raise StackFailed(f"CloudFormation refused the change of {desired.name}: {change_set.reason}")
+            if refusal:
+                raise refusal
+            unprotected = desired.protected and stack and not stack.protected
+            return act("protect" if unprotected else "done", desired, stack, None, name)
         case "delete stack":
             cloudformation.delete_stack(StackName=desired.name, RoleARN=settings().cloudformation_role_arn)
             return f"CloudFormation: {desired.name} is removed, to be made anew"
@@ -261,6 +268,31 @@ def act(action: Action, desired: Desired, stack: Stack | None, change_set: Chang
             return f"CloudFormation: {desired.name} is {stack.status if stack else 'being prepared'}"
 
 
+def _describe_refusal(desired: Desired, change_set: ChangeSet) -> StackFailed:
+    """Say why CloudFormation could not make a change set.
+
+    What its validation found, such as a name that is taken, is in no status: DescribeEvents alone tells it, as long as
+    the change set is there, and knows it by its ARN only. Source: CloudFormation user guide, "Validate stack
+    deployments", and the issue aws-cloudformation/cloudformation-cli#1116.
+    """
+    lines = [f"CloudFormation refused the change of {desired.name}: {change_set.reason}"]
+    try:
+        events = client("cloudformation").describe_events(ChangeSetName=change_set.arn, Filters={"FailedEvents": True})[
+            "OperationEvents"
+        ]
+    except ClientError as error:  # what explains a failure must not hide it
+        events = []
+        lines.append(f"The findings of its validation cannot be read: {error_message(error)}")
+    lines += [
+        f"- {event.get('LogicalResourceId')} ({event.get('ResourceType')}): {event['ValidationStatusReason']}"
+        for event in events
+        if event.get("ValidationStatusReason") and event.get("ValidationFailureMode") != "WARN"
+    ]
+    if desired.protected and any(TAKEN.search(line) for line in lines):
+        lines.append(KEPT)
+    return StackFailed("\n".join(lines))
+
+
 def describe_failure(desired: Desired, stack: Stack) -> StackFailed:
     """Name the root event: the first failure since the last operation began, not the cancellations that it caused."""
     root = root_event(stack.arn)
@@ -269,10 +301,7 @@ def describe_failure(desired: Desired, stack: Stack) -> StackFailed:
         if stack.status == "DELETE_FAILED":
             left = "The next execution tries its deletion again, and then begins anew."
         if desired.protected and TAKEN.search(root):
-            left += (
-                " What exists may be what an earlier stack of this name kept when it was deleted: docs/operations.md "
-                "(StackFailed) says how to keep its data, and how to give it up."
-            )
+            left += f" {KEPT}"
     elif stack.status == "UPDATE_ROLLBACK_COMPLETE":
         left = "The change was rolled back: the stack is as it was before."
     else:
@@ -330,7 +359,13 @@ def _describe_change_set(stack: str, name: str) -> ChangeSet | None:
         if not page.get("NextToken"):
             break
         arguments["NextToken"] = page["NextToken"]
-    return ChangeSet(page["Status"], page.get("ExecutionStatus", ""), page.get("StatusReason", ""), tuple(changes))
+    return ChangeSet(
+        page["Status"],
+        page.get("ExecutionStatus", ""),
+        page.get("StatusReason", ""),
+        tuple(changes),
+        page.get("ChangeSetId", ""),
+    )
 
 
 def _delete_unneeded_change_sets(stack: str) -> None:

@@ -87,11 +87,13 @@ class ChangeSets:
     def _decide(self, change_set: ChangeSet) -> None:
         stack, wanted = change_set.stack, change_set.wanted
         scope = self.requests.scope(stack, wanted)
-        change_set.problems = changes.problems(scope, wanted)
+        check, change_set.problems = "PropertyValidation", changes.problems(scope, wanted)
+        if not change_set.problems:
+            check, change_set.problems = "ResourceExistenceCheck", changes.conflicts(stack, scope, wanted, self.engine)
         if change_set.problems:
             change_set.status = "FAILED"
             change_set.reason = (
-                "The following hook(s)/validation failed: [AWS::EarlyValidation::PropertyValidation]. "
+                f"The following hook(s)/validation failed: [AWS::EarlyValidation::{check}]. "
                 "To troubleshoot Early Validation errors, use the DescribeEvents API for detailed failure information."
             )
             return
@@ -184,7 +186,7 @@ class ChangeSets:
                     "ResourceType": problem["ResourceType"],
                     "Timestamp": change_set.created,
                     "ValidationFailureMode": "FAIL",
-                    "ValidationName": "PROPERTY_VALIDATION",
+                    "ValidationName": problem.get("Validation", "PROPERTY_VALIDATION"),
                     "ValidationStatus": "FAILED",
                     "ValidationStatusReason": problem["Reason"],
                     "ValidationPath": f"/Resources/{problem['LogicalResourceId']}/Properties",

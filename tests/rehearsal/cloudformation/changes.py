@@ -5,7 +5,7 @@ stack deployments".
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import graph, schema
 from .errors import ValidationError
@@ -13,6 +13,9 @@ from .handler import HANDLERS
 from .intrinsics import Later, Scope, references
 from .model import STACK, Deployment, Resource, Stack
 from .properties import different, tag_property_of, tagged
+
+if TYPE_CHECKING:
+    from .engine import Engine
 
 Detail = tuple[dict[str, Any], str]
 """A ResourceChangeDetail, with the Replacement that it alone would mean."""
@@ -60,6 +63,18 @@ def problems(scope: Scope, wanted: Deployment) -> list[dict[str, str]]:
             for reference in references(scope.value(output.get("Value"))):
                 if problem := _attribute(reference, resources):
                     raise ValidationError(problem)
+    return found
+
+
+def conflicts(stack: Stack, scope: Scope, wanted: Deployment, engine: "Engine") -> list[dict[str, str]]:
+    """New resources whose name is taken already, as far as their handlers look for that."""
+    found = []
+    for name, properties in evaluated(scope, wanted).items():
+        type_ = wanted.template.resources[name]["Type"]
+        if name not in stack.resources and (taken := HANDLERS[type_].taken(engine.aws, properties)):
+            reason = f"Resource of type '{type_}' with identifier '{taken}' already exists."
+            problem = {"LogicalResourceId": name, "ResourceType": type_, "Reason": reason}
+            found.append(problem | {"Validation": "NAME_CONFLICT_VALIDATION"})
     return found
 
 

@@ -120,6 +120,11 @@ class Handler:
         if cls.type:
             HANDLERS[cls.type] = cls()
 
+    def taken(self, aws: Any, properties: Mapping[str, Any]) -> str:
+        """The name in the properties of a new resource, where another resource has it; else nothing. AWS looks for
+        every type; here those do that retain what has a name."""
+        return ""
+
     def create(self, context: Context, properties: Properties) -> Made:
         """Make the resource; may return before it is usable."""
         raise NotRehearsed(f"The rehearsal does not implement the creation of {self.type}")

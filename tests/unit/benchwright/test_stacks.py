@@ -71,11 +71,26 @@ def test_a_change_set_without_changes_is_removed_and_the_stack_protected(aws: Co
 
 
 def test_a_change_set_that_cloudformation_could_not_make_fails_with_its_reason(aws: Conversation) -> None:
-    aws.answers = {"DeleteChangeSet": {}}
+    warning = {"ValidationStatusReason": "of no weight", "ValidationFailureMode": "WARN"}
+    aws.answers = {"DescribeEvents": {"OperationEvents": [warning]}, "DeleteChangeSet": {}}
+    failed = ChangeSet("FAILED", "UNAVAILABLE", "No such parameter", arn="arn:set")
     with pytest.raises(StackFailed) as caught:
-        stacks.act("discard", DESIRED, STACK, ChangeSet("FAILED", "UNAVAILABLE", "No such parameter"), NAME)
+        stacks.act("discard", DESIRED, STACK, failed, NAME)
     assert str(caught.value) == "CloudFormation refused the change of wb-blue-foundation: No such parameter"
-    assert aws.calls == [("DeleteChangeSet", ADDRESSED)]  # else the next try would find it, and fail again
+    assert aws.calls == [
+        ("DescribeEvents", {"ChangeSetName": "arn:set", "Filters": {"FailedEvents": True}}),
+        ("DeleteChangeSet", ADDRESSED),  # else the next try would find it, and fail again
+    ]
+
+
+def test_findings_that_may_not_be_read_hide_no_failure(aws: Conversation) -> None:
+    aws.answers = {"DescribeEvents": refusal("AccessDenied", "not for you"), "DeleteChangeSet": {}}
+    with pytest.raises(StackFailed) as caught:
+        stacks.act("discard", DESIRED, STACK, ChangeSet("FAILED", "", "Validation failed", arn="arn:set"), NAME)
+    assert str(caught.value) == (
+        "CloudFormation refused the change of wb-blue-foundation: Validation failed\n"
+        "The findings of its validation cannot be read: not for you"
+    )
 
 
 def listed(name: str, status: str = "CREATE_COMPLETE", execution_status: str = "AVAILABLE") -> dict[str, str]:

@@ -86,6 +86,16 @@ def in_a_template(aws: LocalAws) -> None:
     aws.client("cloudformation").create_stack(StackName="nodes", TemplateBody=json.dumps({"Resources": resources}))
 
 
+def in_a_stack_under_review(aws: LocalAws) -> None:
+    aws.client("cloudformation").create_change_set(
+        StackName="reviewed",
+        ChangeSetName="first",
+        ChangeSetType="CREATE",
+        TemplateBody=json.dumps({"Resources": {"Store": {"Type": "AWS::S3::Bucket"}}}),
+        Tags=[{"Key": "p", "Value": VALUE}],
+    )
+
+
 def in_a_bundle(aws: LocalAws) -> None:
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w:gz") as tar:
@@ -121,6 +131,7 @@ def in_user_data(aws: LocalAws) -> None:
         (in_a_parameter, "SSM parameter /benchwright/p"),
         (in_a_stack, "parameters and outputs of stack foundation"),
         (in_a_template, "template of stack nodes"),
+        (in_a_stack_under_review, "change set first of stack reviewed"),
         (in_a_bundle, "s3://application/bundle.tar.gz (unpacked)!files/etc/rstudio/database.conf"),
         (in_a_table, "table clusters"),
         (in_user_data, "user data of nodes"),

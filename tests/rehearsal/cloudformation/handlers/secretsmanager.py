@@ -1,7 +1,10 @@
 """Secrets, whose values CloudFormation generates itself."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
+
+from botocore.exceptions import ClientError
 
 from ..calls import call
 from ..handler import Context, Handler, Made, Properties
@@ -11,6 +14,16 @@ class Secret(Handler):
     """A changed GenerateSecretString generates a new value (user guide, AWS::SecretsManager::Secret)."""
 
     type = "AWS::SecretsManager::Secret"
+
+    def taken(self, aws: Any, properties: Mapping[str, Any]) -> str:
+        name = properties.get("Name")
+        try:
+            known = isinstance(name, str) and "DeletedDate" not in aws.client("secretsmanager").describe_secret(
+                SecretId=name
+            )
+        except ClientError:
+            return ""
+        return str(name) if known else ""
 
     def create(self, context: Context, properties: Properties) -> Made:
         name = properties.get("Name") or context.name(64)

@@ -55,6 +55,11 @@ def stack(call: Call) -> Iterator[Authorization]:
             yield call.ask(f"ec2:{action}")
 
 
+@on("cloudformation", "DescribeEvents")
+def validation(call: Call) -> Iterator[Authorization]:
+    yield call.ask("cloudformation:DescribeEvents", call["ChangeSetName"])
+
+
 @on("iam", "CreateRole")
 def new_role(call: Call) -> Iterator[Authorization]:
     arn = f"arn:aws:iam::{call.account}:role{call['Path']}{call['RoleName']}"

@@ -66,6 +66,23 @@ def test_a_verification_names_a_node_that_does_not_answer(account: Account) -> N
     assert_whole(account, account.succeed(account.start("verify", {})))
 
 
+def test_a_deployment_that_begins_in_the_middle_of_a_verification_is_no_failure_of_it(account: Account) -> None:
+    """A cluster that is being deployed is left alone; a node that does not answer holds the verification."""
+    faults_of(account).order(f"node:hang,instance={min(account.nodes)}")
+    faults_of(account).begin()
+    verification = account.start("verify", {})
+    account.until(lambda: account.has_entered(verification, "Wait for verification"), "the nodes to be asked")
+    deployment = account.start("deploy", {"config": {"auth-timeout-minutes": "29"}})
+    account.until(lambda: account.has_entered(deployment, "Prepare image and foundation"), "the lock")
+    faults_of(account).end()
+    ended = account.succeed(verification)
+    assert ended.output["message"].startswith(
+        f"deployment in progress: The cluster workbench is locked by the execution {deployment}, which still runs."
+    )
+    assert [state.name for state in ended.states][-3:] == ["Take the lock", "Is the lock ours?", "Nothing to verify"]
+    assert_whole(account, account.succeed(deployment))
+
+
 def test_a_node_that_appears_later_configures_itself_though_its_mounts_come_late(account: Account) -> None:
     lost = min(account.nodes)
     faults_of(account).order("node:mounts,seconds=150,times=1")

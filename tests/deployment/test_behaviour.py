@@ -11,6 +11,8 @@ from tests.deployment.account import Account, Row, RowWatch, new_account
 from tests.rehearsal import secrets
 
 OLD, NEW = "2026.07.0+139.pro9", "2026.07.1+147.pro6"
+TEAM = "Research _.:/=+@- 9"
+"""A tag with every character that is taken."""
 ANN = "with 'quotes' $HOME & spaces"
 LICENCE = "-- a licence file --\nLicensee: Rehearsal\n"
 
@@ -89,7 +91,7 @@ def first(account: Account) -> Any:
                 "ben": {"uid": 3001, "gid": 3001, "password": "benchwright/users/ben"},
             },
             "config": {"auth-timeout-minutes": "45"},
-            "tags": {"team": "Research and more"},
+            "tags": {"team": TEAM},
         },
     )
     account.until(lambda: account.has_entered(execution, "Prepare image and foundation"), "the lock")
@@ -125,9 +127,9 @@ def test_users_are_the_same_on_every_node(account: Account, first: Any) -> None:
 def test_configuration_and_tags_arrive(account: Account, first: Any) -> None:
     (text,) = account.on_every_node("cat /etc/rstudio/rserver.conf")
     assert "auth-timeout-minutes=45\n" in text
-    assert all(node.all_tags.get("team") == "Research and more" for node in account.nodes.values())
+    assert all(node.all_tags.get("team") == TEAM for node in account.nodes.values())
     (cluster,) = account.aws.client("rds").describe_db_clusters()["DBClusters"]
-    assert {"Key": "team", "Value": "Research and more"} in cluster["TagList"]
+    assert {"Key": "team", "Value": TEAM} in cluster["TagList"]
 
 
 def test_no_healthy_node_is_ended_to_even_out_the_zones(account: Account, first: Any) -> None:

@@ -15,8 +15,10 @@ from tests.deployment.misbehaviour import (
     DISK,
     HANG,
     KEY,
+    MOUNTS,
     NETWORK,
     TERMINATED,
+    TIME_SOURCE,
     WORKBENCH,
     Fault,
     assert_whole,
@@ -47,6 +49,7 @@ def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
         pytest.param(
             {2: CLOCK, 3: KEY, 4: TERMINATED}, id="others are five minutes slow, have another key, are terminated"
         ),
+        pytest.param({2: TIME_SOURCE, 3: MOUNTS}, id="others have no time source, boot without their mounts"),
     ],
 )
 def test_what_misbehaves_is_named_and_the_next_run_heals_it(account: Account, faults: dict[int, Fault]) -> None:

@@ -45,6 +45,13 @@ def test_what_is_allowed_is_used_and_the_rest_is_in_vain(tmp_path: Path) -> None
 
 
 @pytest.mark.judge
+def test_a_call_of_a_function_without_a_role_is_told(tmp_path: Path) -> None:
+    nobody = line("s3", "DeleteBucket", {"Bucket": "mine"}, caller="VerifyCluster", role=None)
+    verdict = judge([recorded(tmp_path / "one", {ROLE: role("lambda.amazonaws.com", RUN, NODES)}, SENT, nobody)])
+    assert (verdict.judged, verdict.denied) == (1, ["VerifyCluster called s3:DeleteBucket without a role"])
+
+
+@pytest.mark.judge
 @pytest.mark.parametrize(
     ("policies", "named"),
     [

@@ -20,6 +20,9 @@ KEPT: Final = Path(__file__).parent / "kept.toml"
 ELSEWHERE: Final = frozenset({"CloudFormationRole", "BuildInstanceRole"})
 """Roles whose unused grants are judged by tests/templates/test_cloudformation_role.py, or are policies of AWS."""
 
+PEOPLE: Final = frozenset({"sam", "cli"})
+"""Who calls as the administrator: who installs the application, and who types in a terminal beside `make serve`."""
+
 FILLED: Final = re.compile(
     r"aws:(PrincipalAccount|PrincipalArn|RequestedRegion|SecureTransport|Source(Account|Arn)|TagKeys)"
     r"|aws:(RequestTag|ResourceTag)/.+|ec2:CreateAction|elasticfilesystem:Access(PointArn|edViaMountTarget)"
@@ -63,6 +66,7 @@ def judge(directories: Iterable[Path], tools: Path = TOOLS, region: str = "us-ea
             lines = [json.loads(line) for line in written.splitlines()]
             calls = [Call(line, region) for line in lines if line["role"]]
             asked, problems = _asked(calls, policies, region)
+            problems += _without_role(lines)
             answers = _answers(list(asked), policies, tools)
             verdict.judged += len(calls)
             verdict.denied += problems + _denials(asked, answers) + unknown_conditions(policies)
@@ -114,6 +118,16 @@ def unknown_conditions(policies: Mapping[str, Any]) -> list[str]:
         f"no authorization carries {key}, which {sid} asks for"
         for key, sid in sorted(keys)
         if not FILLED.fullmatch(key)
+    ]
+
+
+def _without_role(lines: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Calls of others than people that no role answers for, which nobody could judge."""
+    found = {(line["caller"], line["service"], line["operation"]) for line in lines if not line["role"]}
+    return [
+        f"{caller} called {service}:{operation} without a role"
+        for caller, service, operation in sorted(found)
+        if caller not in PEOPLE
     ]
 
 

@@ -142,6 +142,18 @@ my-curl -s -w '%{{http_code}}' {ask}"""
     lines(host, "my-ip rule add pref 100 to 169.254.169.254/32 uidrange 1-4294967294 prohibit")
     assert "100:\tfrom all to 169.254.169.254 uidrange 1-4294967294 prohibit" in lines(host, "my-ip rule show")
     assert host.run(f"my-curl {put}", timeout=60, user="nobody").returncode == 7
+    bound = f"my-curl {put} --interface eth0"
+    assert host.run(bound, timeout=60, user="nobody").returncode == 0  # to such a socket the kernel does not prohibit
+    lines(host, "my-ip rule add pref 99 to 169.254.169.254/32 uidrange 1-4294967294 lookup 169")
+    lines(host, "my-ip route replace broadcast 169.254.169.254/32 dev eth0 table 169")
+    assert [host.run(bound, timeout=60, user=user).returncode for user in ("root", "nobody")] == [0, 7]
+    helper = "to 127.0.0.0/8 uidrange 1-4294967294 ipproto tcp dport 20049-21049 prohibit"
+    lines(host, f"my-ip rule add pref 100 {helper}")
+    assert f"100:\tfrom all {helper}" in lines(host, "my-ip rule show")
+    again = host.run(f"my-ip rule add pref 100 {helper}", timeout=60)
+    assert (again.returncode, again.stderr) == (2, "RTNETLINK answers: File exists\n")
+    lines(host, f"my-ip rule del pref 100 {helper}")
+    assert f"100:\tfrom all {helper}" not in lines(host, "my-ip rule show")
     assert host.run("my-curl -sS http://no-such-host/", timeout=60).returncode == 6
     zipped = "https://awscli.amazonaws.com/awscli-exe-linux-x86_64-2.36.40.zip"
     lines(host, f"my-curl -fsS -o /var/x.zip {zipped}; my-unzip -q -o /var/x.zip -d /var/x")

@@ -84,5 +84,8 @@ def test_the_guard_of_the_image_lets_root_and_instance_connect_through_and_nobod
         host.run_boot()
         reached = {user: host.run(put, timeout=60, user=user).returncode for user in USERS_OF_AN_IMAGE}
         assert reached == {"root": 0, "ec2-instance-connect": 0, "nobody": 7, "ubuntu": 7, "rstudio-server": 7}
+        # For a socket that is bound to a device the kernel passes over rules that prohibit.
+        reached = {user: host.run(f"{put} --interface eth0", timeout=60, user=user).returncode for user in reached}
+        assert reached == {"root": 0, "ec2-instance-connect": 0, "nobody": 7, "ubuntu": 7, "rstudio-server": 7}
     finally:
         host.stop()

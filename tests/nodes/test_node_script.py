@@ -44,7 +44,8 @@ def test_two_nodes_form_a_cluster_and_a_second_run_changes_nothing(cluster: Clus
         "health": "ok",
         "error": None,
     }
-    assert (told["license"], told["metadata"], told["rstudio_server"]) == ("Activated", "refused", "900:900")
+    assert (told["license"], told["rstudio_server"]) == ("Activated", "900:900")
+    assert (told["metadata"], told["helper"]) == ("refused", "refused")
     assert told["services"] == {"rstudio-server": "active", "rstudio-launcher": "active"}
     assert told["mounts"] == ["/efs/home", "/efs/shared-storage"]
     cluster.apply(second)

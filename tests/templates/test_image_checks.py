@@ -31,7 +31,10 @@ PROGRAMS = {
         " is-active*guard) echo active ;; *) echo inactive; exit 3 ;; esac"
     ),
     "curl": "exit 0",
-    "setpriv": "exit 7",  # what curl ends with when the guard refuses a connection
+    "setpriv": (  # what curl ends with, and bash says, when the guard refuses a connection
+        'case "$*" in *curl*) exit 7 ;; *) echo "bash: connect: Network is unreachable" >&2; exit 1 ;; esac'
+    ),
+    "etc/amazon/efs/efs-utils.conf": "port_range_lower_bound = 20049\nport_range_upper_bound = 21049",
     **dict.fromkeys(("aws", "rskey", "mount.efs", "psql", "chronyc"), "exit 0"),
 }
 
@@ -114,6 +117,14 @@ def test_an_image_that_is_well_passes(phase: str, step: str, tmp_path: Path) -> 
 
 
 REACHES = "An ordinary user reaches the instance metadata service (curl ended with"
+REACHES_HELPER = "An ordinary user reaches port"
+FIRST_DEVICE = (Path("/proc/net/route").read_text().splitlines()[1:2] or [""])[0].partition("\t")[0]
+REFUSED = "bash: connect: Network is unreachable"
+
+
+def asked(port: int, does: str) -> str:
+    """A `setpriv` whose user does what the guard should refuse, at one port alone."""
+    return f'case "$*" in *curl*) exit 7 ;; *{port}*) {does} ;; *) echo {REFUSED} >&2; exit 1 ;; esac'
 
 
 @pytest.mark.parametrize(
@@ -158,6 +169,14 @@ REACHES = "An ordinary user reaches the instance metadata service (curl ended wi
         *(
             (
                 "UsersAndFiles",
+                {"etc/amazon/efs/efs-utils.conf": f"port_range_lower_bound = {low}\nport_range_upper_bound = {high}"},
+                f"the range of the mount helper is '{low}-{high}' instead of '20049-21049'",
+            )
+            for low, high in ((20048, 21049), (20049, 30049))
+        ),
+        *(
+            (
+                "UsersAndFiles",
                 {file: "a key"},
                 f"/{file} is in the image, so every node of every cluster would share it",
             )
@@ -188,6 +207,26 @@ REACHES = "An ordinary user reaches the instance metadata service (curl ended wi
         ("GuardWorks", {"setpriv": "exit 0"}, f"{REACHES} 0)"),
         ("GuardWorks", {"setpriv": "exit 22"}, f"{REACHES} 22)"),
         (
+            "GuardWorks",
+            {"setpriv": 'case "$*" in *--interface*) exit 0 ;; *) exit 7 ;; esac'},
+            f"An ordinary user reaches the instance metadata service by --interface {FIRST_DEVICE} (curl ended with 0)",
+        ),
+        (
+            "GuardWorks",
+            {"setpriv": asked(20049, "exit 0")},
+            f"{REACHES_HELPER} 20049 of the mount helper (it answered)",
+        ),
+        (
+            "GuardWorks",
+            {"setpriv": asked(21049, "echo Connection refused >&2; exit 1")},
+            f"{REACHES_HELPER} 21049 of the mount helper (Connection refused)",
+        ),
+        (
+            "GuardWorks",
+            {"bash": f"echo {REFUSED} >&2; exit 1"},
+            f"root cannot reach the mount helper's port: {REFUSED}",
+        ),
+        (
             "GuardIsUp",
             {"systemctl": "echo inactive; exit 3"},
             "After the boot benchwright-metadata-guard is inactive instead of active",
@@ -195,6 +234,12 @@ REACHES = "An ordinary user reaches the instance metadata service (curl ended wi
         ("GuardIsUp", {"systemctl": "echo active"}, "After the boot rstudio-server is active instead of inactive"),
         ("GuardIsUp", {"setpriv": "exit 0"}, f"{REACHES} 0)"),
         ("GuardIsUp", {"setpriv": "exit 22"}, f"{REACHES} 22)"),
+        ("GuardIsUp", {"setpriv": asked(20049, "exit 0")}, f"{REACHES_HELPER} 20049 of the mount helper (it answered)"),
+        (
+            "GuardIsUp",
+            {"setpriv": asked(21049, "echo Connection refused >&2; exit 1")},
+            f"{REACHES_HELPER} 21049 of the mount helper (Connection refused)",
+        ),
     ],
 )
 def test_an_image_that_is_not_well_is_refused_with_what_is_wrong(

@@ -30,6 +30,9 @@ class NodeReport(BaseModel):
     health: str | None = None
     license: str | None = None
     metadata: str | None = Field(default=None, description="refused or reachable, as an ordinary user finds it")
+    helper: str | None = Field(
+        default=None, description="refused or reachable, as an ordinary user finds the ports of EFS's mount helper"
+    )
     mounts: list[str] = []
     changed: list[str] = []
     restarted: bool = False

@@ -48,6 +48,9 @@ REMEDIES: Mapping[str, str] = {
     "mend what they name, or terminate the node.",
     "instance metadata": "Run `systemctl restart benchwright-metadata-guard` on the node, or terminate the node: until "
     "the guard works, every user of Workbench can take the node's role.",
+    "mount helper": "Run `systemctl restart benchwright-metadata-guard` on the node. Where the image is older than "
+    'this check, start a deployment with {"image": {"rebuild": true}}, or make `image.ami` anew: until the guard '
+    "works, every user of Workbench can read every home.",
     "license": "Put a valid licence file into a secret below <application>/license/ and deploy with its name as "
     "`license`.",
 }
@@ -171,6 +174,7 @@ def verify(plan: Plan, ami: str, configuration: str, observed: Observed) -> Veri
         ),
         each("mounts", unless(_mounted, lambda report: ", ".join(report.mounts) or "none"), "mounted"),
         by_node("instance metadata", of_each(lambda report: report.metadata), "refused"),
+        by_node("mount helper", of_each(lambda report: report.helper), "refused"),
         Check(name="license", holds=licences in (["Activated"], ["missing"]), found=", ".join(licences) or "unknown"),
     ]
     if wanted.license and licences != ["Activated"]:

@@ -194,7 +194,13 @@ def python(version: str) -> Package:
 
 def efs_utils(version: str) -> Package:
     """What the build of aws/efs-utils leaves."""
-    files = {"usr/sbin/mount.efs": program("mount_efs"), "etc/amazon/efs/VERSION": File(f"{version}\n")}
+    files = {
+        "usr/sbin/mount.efs": program("mount_efs"),
+        "etc/amazon/efs/VERSION": File(f"{version}\n"),
+        "etc/amazon/efs/efs-utils.conf": File(
+            "[mount]\nport_range_lower_bound = 20049\nport_range_upper_bound = 21049\n"
+        ),
+    }
     return Package("amazon-efs-utils", f"{version}-1", files, ("nfs-common", "stunnel4"))
 
 

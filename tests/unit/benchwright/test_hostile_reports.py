@@ -286,6 +286,8 @@ NEVER: dict[str, Callable[[World], object]] = {
     "a health that is not ok": lambda world: said(world, "health", "ok?"),
     "a licence that is not activated": lambda world: said(world, "license", "Activated?"),
     "metadata that users reach": lambda world: said(world, "metadata", "reachable"),
+    "a mount helper that users reach": lambda world: said(world, "helper", "reachable"),
+    "a mount helper of which an older script says nothing": lambda world: world.reports["i-12"].pop("helper"),
     "a mount that is another": lambda world: said(world, "mounts", ["/efs/home", "/efs/shared-storage2"]),
 }
 
@@ -361,6 +363,7 @@ def test_a_report_with_another_value_is_verified_only_where_the_value_does_not_m
         "health",
         "license",
         "metadata",
+        "helper",
     }
     if verdict.verified and field in judged:
         assert read_report(json.dumps(world.reports[instance])) == before
@@ -507,6 +510,7 @@ service_state() { echo active; }
 health() { head -c 150 health; }
 license_status() { echo Activated; }
 metadata_for_users() { echo refused; }
+helper_for_users() { echo refused; }
 clock_offset() { echo 0.001; }
 """
 FUNCTIONS = ["json", "json_or_null", "json_list", "users_digest", "print_report", "cluster"]

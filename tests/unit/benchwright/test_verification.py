@@ -34,6 +34,7 @@ def report(instance: str, **changed: Any) -> NodeReport:
         "health": "ok",
         "license": "Activated",
         "metadata": "refused",
+        "helper": "refused",
         "mounts": ["/efs/home", "/efs/shared-storage"],
     }
     return NodeReport.model_validate(values | changed)
@@ -90,6 +91,7 @@ WRONG: dict[str, list[dict[str, Any]]] = {
     "load balancer": [{"balanced": []}],
     "mounts": [two(mounts=["/efs/home"])],
     "instance metadata": [two(metadata="reachable"), two(metadata=None)],
+    "mount helper": [two(helper="reachable"), two(helper=None)],
     "license": [two(license="Expired"), two(license=None)],
 }
 

@@ -6,11 +6,15 @@ import ssl
 import sys
 import urllib.error
 import urllib.request
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from .surroundings import complain
 
-LONG = "fail silent show-error location output= request= header= max-time= connect-timeout= write-out= retry="
+LONG = (
+    "fail silent show-error location output= request= header= max-time= connect-timeout= write-out= retry= interface="
+)
 COULD_NOT_RESOLVE, COULD_NOT_CONNECT, HTTP_ERROR, TIMED_OUT, BAD_CERTIFICATE = 6, 7, 22, 28, 60
 
 
@@ -23,6 +27,9 @@ def main(arguments: list[str]) -> int:
     seconds = float(options.get("-m") or options.get("--max-time") or options.get("--connect-timeout") or 300)
     silent = {"-s", "--silent"} & options.keys() and not {"-S", "--show-error"} & options.keys()
     trust = ssl.create_default_context(cafile="/etc/ssl/certs/ca-certificates.crt")
+
+    if device := options.get("--interface"):
+        socket.create_connection = partial(_through, device)  # where http.client takes its own from
 
     def fail(code: int, message: str) -> int:
         return code if silent else complain(f"curl: ({code}) {message}", code)
@@ -53,3 +60,16 @@ def main(arguments: list[str]) -> int:
     if template := options.get("-w") or options.get("--write-out"):
         sys.stdout.write(template.replace("%{http_code}", str(status)).replace("\\n", "\n"))
     return 0
+
+
+def _through(device: str, address: tuple[str, int], timeout: Any = None, *_: Any, **__: Any) -> socket.socket:
+    """A connection whose socket is bound to a device, which no privilege is needed for."""
+    client = socket.socket()
+    try:
+        client.settimeout(timeout)
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, device.encode())
+        client.connect(address)
+    except OSError:
+        client.close()
+        raise
+    return client

@@ -299,6 +299,7 @@ def test_the_steps_are_told_as_they_begin(cluster: Cluster) -> None:
         "--- wait for other runs on this node",
         "--- look for room on the disk",
         "--- compare the clock",
+        "--- guard the instance metadata and the mount helper",
         "--- mount the shared file systems",
         "--- fetch the configuration",
         "--- compare the version of Workbench",
@@ -346,3 +347,19 @@ def test_a_run_that_is_killed_leaves_nothing_that_the_next_one_does_not_take_awa
     end_scripts_that_move_to(node, "nowhere")
     cluster.apply(node)
     assert node.run(f"{leftovers}; ls -A /efs/home", timeout=60).stdout == "anna\n"
+
+
+def test_a_guard_that_lost_its_device_is_told_and_set_anew_by_the_next_run(cluster: Cluster) -> None:
+    cluster.publish()
+    node = cluster.add_node()
+    cluster.apply(node)
+    node.connect(connected=False)
+    node.connect(connected=True)
+    told = report(cluster.run(node, "report"))
+    assert (told["metadata"], told["helper"]) == ("reachable", "refused")
+    helper = "to 127.0.0.0/8 uidrange 1-4294967294 ipproto tcp dport 20049-21049"
+    removed = f"ip rule del pref 99 {helper} lookup 169 && ip rule del pref 100 {helper} prohibit"
+    assert node.run(removed, timeout=60).returncode == 0
+    assert report(cluster.run(node, "report"))["helper"] == "reachable"
+    healed = cluster.apply(node)
+    assert (healed["metadata"], healed["helper"], healed["changed"]) == ("refused", "refused", [])

@@ -46,11 +46,12 @@ REMEDIES: Mapping[str, str] = {
     "open the ports 8787 and 5559 between the nodes: they do not reach it.",
     "mounts": "Look at `findmnt /efs/home /efs/shared-storage` and at /var/log/amazon/efs/mount.log on the node, and "
     "mend what they name, or terminate the node.",
-    "instance metadata": "Run `systemctl restart benchwright-metadata-guard` on the node, or terminate the node: until "
-    "the guard works, every user of Workbench can take the node's role.",
-    "mount helper": "Run `systemctl restart benchwright-metadata-guard` on the node. Where the image is older than "
-    'this check, start a deployment with {"image": {"rebuild": true}}, or make `image.ami` anew: until the guard '
-    "works, every user of Workbench can read every home.",
+    "instance metadata": "Start a deployment with {}: it sets the guard of each node anew. Where the image is older "
+    'than the check `mount helper`, deploy with {"image": {"rebuild": true}}, or make `image.ami` anew: until the '
+    "guard works, every user of Workbench can take the node's role.",
+    "mount helper": "Start a deployment with {}: it sets the guard of each node anew. Where the image is older than "
+    'this check, deploy with {"image": {"rebuild": true}}, or make `image.ami` anew: until the guard works, every user '
+    "of Workbench can read every home.",
     "license": "Put a valid licence file into a secret below <application>/license/ and deploy with its name as "
     "`license`.",
 }

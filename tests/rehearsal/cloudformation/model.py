@@ -120,6 +120,11 @@ class Stack:
     operation: threading.Thread | None = None
 
     @property
+    def told(self) -> list[Resource]:
+        """The resources that its events have told of: others are just being begun, by threads of their own."""
+        return [resource for resource in list(self.resources.values()) if resource.status]
+
+    @property
     def in_progress(self) -> bool:
         return self.status.endswith("_IN_PROGRESS") and self.status != "REVIEW_IN_PROGRESS"
 

@@ -155,7 +155,7 @@ class Stacks:
     def describe_stack_resource(self, request: Request, _: str | None) -> Mapping[str, Any]:
         stack = self.engine.existing(request["StackName"], deleted=True)
         resource = stack.resources.get(request["LogicalResourceId"])
-        if resource is None:
+        if resource is None or not resource.status:
             raise ValidationError(f"Resource {request['LogicalResourceId']} does not exist for stack {stack.name}")
         detail = shown_resource(stack, resource)
         detail["LastUpdatedTimestamp"] = detail.pop("Timestamp")
@@ -169,7 +169,7 @@ class Stacks:
             chosen = [
                 stack
                 for stack in self.engine.stacks.values()
-                if any(resource.physical_id == physical for resource in stack.resources.values())
+                if any(resource.physical_id == physical for resource in stack.told)
             ]
             if not chosen:
                 raise ValidationError(f"Stack for {physical} does not exist")
@@ -178,7 +178,7 @@ class Stacks:
             "StackResources": [
                 shown_resource(stack, resource)
                 for stack in chosen
-                for resource in stack.resources.values()
+                for resource in stack.told
                 if wanted in (None, resource.logical_id)
             ]
         }
@@ -186,7 +186,7 @@ class Stacks:
     def list_stack_resources(self, request: Request, _: str | None) -> Mapping[str, Any]:
         stack = self.engine.existing(request["StackName"], deleted=True)
         summaries = []
-        for resource in stack.resources.values():
+        for resource in stack.told:
             entry = shown_resource(stack, resource)
             entry["LastUpdatedTimestamp"] = entry.pop("Timestamp")
             del entry["StackId"], entry["StackName"]

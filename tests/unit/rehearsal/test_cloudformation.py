@@ -12,6 +12,8 @@ from botocore.exceptions import ClientError
 
 from tests.rehearsal.aws import LocalAws
 from tests.rehearsal.clock import Clock
+from tests.rehearsal.cloudformation.engine import Engine
+from tests.rehearsal.cloudformation.model import Resource, Stack
 from tests.rehearsal.server import NoFaults
 
 SECONDS = 20
@@ -183,6 +185,20 @@ def test_resources_come_in_the_order_of_their_references_and_together_where_they
     assert described["Outputs"] == [
         {"OutputKey": "Name", "OutputValue": "order-order-one-l-order-one-r", "Description": "the last one"}
     ]
+
+
+def test_a_resource_is_shown_once_an_event_tells_of_it(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    event, shown = Engine.event, list[Any]()
+
+    def looks_before(engine: Engine, stack: Stack, resource: Resource | None, *told: Any) -> None:
+        if resource and told == ("CREATE_IN_PROGRESS",):
+            shown.append(cloud.api.describe_stack_resources(StackName=stack.name)["StackResources"])
+            shown.append(cloud.api.list_stack_resources(StackName=stack.name)["StackResourceSummaries"])
+        event(engine, stack, resource, *told)
+
+    monkeypatch.setattr(Engine, "event", looks_before)
+    assert cloud.deploy("begun", template(Group=group(LogGroupName="begun"))) == "CREATE_COMPLETE"
+    assert shown == [[], []]
 
 
 def test_a_resource_takes_aws_time_and_siblings_take_it_at_once(cloud: Cloud) -> None:

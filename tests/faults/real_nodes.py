@@ -62,12 +62,15 @@ class Hosts(host.Hosts):
                         yield f"row of {cluster} {status}"
 
     def _files(self, cluster: str, node: host.Host) -> Iterator[str]:
-        """Each file with a digest of its content, in which secrets and what AWS makes up are told by name."""
+        """Each file with a digest of its content. Secrets are told by their names; what AWS makes up, and the name of
+        the cluster, do not count.
+        """
         known = secrets.stored(self.aws.client)
         for line in node.run(FILES, timeout=PATIENCE).stdout.splitlines():
             mode, owner, path, encoded = line.split(" ", 3)
             text = base64.b64decode(encoded).decode().replace(node.address, "its address")
+            text = text.replace(f"-{cluster}-", "-its cluster-")
             for secret in known:
-                text = text.replace(secret.value, f"<{secret.name}>")
+                text = text.replace(secret.value, f"<{secret.name.replace(f'/{cluster}/', '/its cluster/')}>")
             digest = hashlib.sha256(MADE_UP.sub("*", text).encode()).hexdigest()[:10]
             yield f"file on a node of {cluster}: {mode} {owner} {path}: {digest}"

@@ -128,7 +128,9 @@ class Report:
         for disagreement in self.disagreements:
             console.print(Text(disagreement))
         errors = Counter(row.first for row in self.rows if not row.succeeded)
-        console.print(f"failed first with: {', '.join(f'{error} {count}' for error, count in errors.most_common())}")
+        if errors:
+            told = ", ".join(f"{error} {count}" for error, count in errors.most_common())
+            console.print(f"failed first with: {told}")
         console.print(f"{self.wall_s:.0f} s; report: {directory / 'report.json'}")
 
 

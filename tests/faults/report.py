@@ -129,8 +129,8 @@ class Report:
             console.print(Text(disagreement))
         errors = Counter(row.first for row in self.rows if not row.succeeded)
         if errors:
-            told = ", ".join(f"{error} {count}" for error, count in errors.most_common())
-            console.print(f"failed first with: {told}")
+            names = ", ".join(f"{error} {count}" for error, count in errors.most_common())
+            console.print(f"failed first with: {names}")
         console.print(f"{self.wall_s:.0f} s; report: {directory / 'report.json'}")
 
 

@@ -25,16 +25,19 @@ def publish(cluster: str, bundle: Bundle, image: str) -> None:
     key = f"{_folder(cluster)}/{bundle.configuration}.tar.gz"
     if _read(key) != (bundle.archive, ""):
         _write(key, bundle.archive)
-    found = _read(f"{_folder(cluster)}/current")
+    found = _read(_current(cluster))
     if found is None or found[1] != image:
-        point_at(cluster, bundle.configuration, image)
+        _write(_current(cluster), bundle.configuration.encode(), {IMAGE: image})
 
 
 def point_at(cluster: str, configuration: str, image: str) -> None:
     """Have nodes that appear from now on take this configuration; nothing is written where it is so already."""
-    key = f"{_folder(cluster)}/current"
-    if _read(key) != (configuration.encode(), image):
-        _write(key, configuration.encode(), {IMAGE: image})
+    if _read(_current(cluster)) != (configuration.encode(), image):
+        _write(_current(cluster), configuration.encode(), {IMAGE: image})
+
+
+def _current(cluster: str) -> str:
+    return f"{_folder(cluster)}/current"
 
 
 def _folder(cluster: str) -> str:

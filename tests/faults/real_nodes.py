@@ -3,7 +3,7 @@
 import base64
 import contextlib
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import psycopg2
@@ -50,27 +50,28 @@ class Hosts(host.Hosts):
         aws.server.listen(launcher.listening(GATEWAY, aws.port))
 
     def described(self, cluster: str, configuration: str) -> Iterator[str]:
+        known = secrets.stored(self.aws.client)
         for machine in self.aws.machines.by_id.values():
             if machine.host and machine.all_tags.get("benchwright:cluster") == cluster:
                 found = machine.host.run("cat /var/lib/benchwright/configuration", timeout=PATIENCE).stdout
                 yield f"files on a node of {cluster}: {WANTED if found == configuration else found}"
-                yield from self._files(cluster, machine.host)
+                yield from _files(cluster, machine.host, known)
         for name, server in self.aws.postgres.items():
             if f"-{cluster}-foundation-" in name:
                 with contextlib.suppress(psycopg2.OperationalError, psycopg2.errors.UndefinedTable):
                     for (status,) in server.execute(NODE_TABLE, STALE_SECONDS, database="rstudio"):
                         yield f"row of {cluster} {status}"
 
-    def _files(self, cluster: str, node: host.Host) -> Iterator[str]:
-        """Each file with a digest of its content. Secrets are told by their names; what AWS makes up, and the name of
-        the cluster, do not count.
-        """
-        known = secrets.stored(self.aws.client)
-        for line in node.run(FILES, timeout=PATIENCE).stdout.splitlines():
-            mode, owner, path, encoded = line.split(" ", 3)
-            text = base64.b64decode(encoded).decode().replace(node.address, "its address")
-            text = text.replace(f"-{cluster}-", "-its cluster-")
-            for secret in known:
-                text = text.replace(secret.value, f"<{secret.name.replace(f'/{cluster}/', '/its cluster/')}>")
-            digest = hashlib.sha256(MADE_UP.sub("*", text).encode()).hexdigest()[:10]
-            yield f"file on a node of {cluster}: {mode} {owner} {path}: {digest}"
+
+def _files(cluster: str, node: host.Host, known: Iterable[secrets.Secret]) -> Iterator[str]:
+    """Each file with a digest of its content. Secrets are told by their names; what AWS makes up, and the name of
+    the cluster, do not count.
+    """
+    for line in node.run(FILES, timeout=PATIENCE).stdout.splitlines():
+        mode, owner, path, encoded = line.split(" ", 3)
+        text = base64.b64decode(encoded).decode().replace(node.address, "its address")
+        text = text.replace(f"-{cluster}-", "-its cluster-")
+        for secret in known:
+            text = text.replace(secret.value, f"<{secret.name.replace(f'/{cluster}/', '/its cluster/')}>")
+        digest = hashlib.sha256(MADE_UP.sub("*", text).encode()).hexdigest()[:10]
+        yield f"file on a node of {cluster}: {mode} {owner} {path}: {digest}"

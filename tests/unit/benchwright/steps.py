@@ -17,6 +17,7 @@ from tests.unit.benchwright.test_verification import a_plan
 ROOT = Path(__file__).parents[3]
 EXECUTION = "arn:aws:states:eu-west-1:123456789012:execution:wb-deploy:one"
 OTHER = "arn:aws:states:eu-west-1:123456789012:execution:wb-deploy:two"
+COMMAND = "4d1ff1ac-4f2a-4c09-bd8b-6c1b5a6b1c2d"
 CONTEXT = SimpleNamespace(
     function_name="step", memory_limit_in_mb=512, invoked_function_arn="arn:aws:lambda:step", aws_request_id="1"
 )

@@ -16,6 +16,7 @@ from benchwright.node_group import Node, Refresh
 from benchwright.run_command import Invocation
 from benchwright.settings import Settings
 from benchwright.stacks import ChangeSet, Desired, Stack
+from tests.unit.benchwright.steps import COMMAND
 from tests.unit.benchwright.test_verification import a_plan
 
 # An image
@@ -249,9 +250,6 @@ def nodes(*states: str, version: str = "2") -> list[Node]:
 )
 def test_nodes(group: Sequence[Node], refresh: Refresh | None, started: str, action: str) -> None:
     assert node_group.decide(group, refresh, 2, "2", started).action == action
-
-
-COMMAND = "4d1ff1ac-4f2a-4c09-bd8b-6c1b5a6b1c2d"
 
 
 def ran(instance: str, status: str = "Success", applied: str = "hash") -> Invocation:

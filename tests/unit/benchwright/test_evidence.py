@@ -9,11 +9,10 @@ import pytest
 from benchwright.evidence import HOSTS, Failure, evidence
 from benchwright.explanation import NEXT_ACTIONS
 from tests.templates.templates import APPLICATION
-from tests.unit.benchwright.steps import EXECUTION, HANDLE, OTHER, written_by
+from tests.unit.benchwright.steps import COMMAND, EXECUTION, HANDLE, OTHER, written_by
 
 ACCOUNT = "eu-west-1:123456789012"
 BUILD = f"arn:aws:imagebuilder:{ACCOUNT}:image/wb-blue/1.2.3/4"
-COMMAND = "4d1ff1ac-4f2a-4c09-bd8b-6c1b5a6b1c2d"
 NODE = "i-0123456789abcdef0"
 
 CONSOLE = "https://eu-west-1.console.aws.amazon.com"

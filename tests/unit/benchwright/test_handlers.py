@@ -17,7 +17,7 @@ from benchwright.record import read, revision
 from benchwright.settings import settings
 from benchwright.stacks import Desired, Stack
 from tests.unit.benchwright.conversation import Answer, Conversation, refusal
-from tests.unit.benchwright.steps import EXECUTION, OTHER, ROOT, app, handle, record
+from tests.unit.benchwright.steps import COMMAND, EXECUTION, OTHER, ROOT, app, handle, record
 from tests.unit.benchwright.test_verification import a_plan, report
 
 ACCOUNT = "eu-west-1:123456789012"
@@ -25,7 +25,6 @@ BUILD = f"arn:aws:imagebuilder:{ACCOUNT}:image/wb-blue/1.0.0/1"
 SECRET = f"arn:aws:secretsmanager:{ACCOUNT}:secret:wb/blue/"
 AMI = "ami-0123456789abcdef0"
 NODE = "i-0123456789abcdef0"
-COMMAND = "4d1ff1ac-4f2a-4c09-bd8b-6c1b5a6b1c2d"
 FOUNDATION = {
     "DatabaseEndpoint": "db",
     "DatabasePort": "5432",

@@ -8,9 +8,9 @@ import pytest
 from benchwright.errors import TransientError
 from benchwright.run_command import Command, Invocation, invocations, ping_status, send
 from tests.unit.benchwright.conversation import Conversation, refusal
+from tests.unit.benchwright.steps import COMMAND
 
 NODES = ["i-0123456789abcdef0", "i-0123456789abcdef1"]
-COMMAND = "4d1ff1ac-4f2a-4c09-bd8b-6c1b5a6b1c2d"
 TOKEN = ("arn:of:the:execution", "hash", *NODES)
 
 

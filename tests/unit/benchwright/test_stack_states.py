@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from benchwright import cluster_stacks, observability
+from benchwright import cluster_stacks
 from benchwright.errors import StackFailed, StackRefused, TransientError
 from benchwright.settings import settings
 from benchwright.stacks import Desired
@@ -22,6 +22,7 @@ from functions.deploy_stack import app
 from tests.rehearsal.aws import LocalAws
 from tests.rehearsal.clock import Clock
 from tests.rehearsal.server import NoFaults
+from tests.unit.benchwright.steps import handle
 
 MODULES = ("tests.rehearsal.services.secretsmanager", "tests.rehearsal.services.logs", "tests.rehearsal.cloudformation")
 FOUNDATION, NODES = "wb-blue-foundation", "wb-blue-nodes"
@@ -86,13 +87,7 @@ class World:
 
     def look(self, stack: str, change_set: str = "") -> dict[str, Any]:
         """The step once, as the state machine calls it."""
-        told = {"cluster": "blue", "execution": "arn:e", "stack": stack.rpartition("-")[2], "change_set": change_set}
-        context = SimpleNamespace(
-            function_name="f", memory_limit_in_mb=512, invoked_function_arn="arn", aws_request_id="1"
-        )
-        handler: Any = app.handler
-        answer: dict[str, Any] = handler(told, context)
-        return answer
+        return handle("deploy_stack", execution="arn:e", stack=stack.rpartition("-")[2], change_set=change_set)
 
     def deploy(self, stack: str, meanwhile: Callable[[], None] = lambda: None) -> None:
         """The step until it is done, as an execution repeats it; `meanwhile` happens after the first look."""
@@ -163,16 +158,14 @@ class World:
 
 
 @pytest.fixture
-def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    environment, faults = dict(os.environ), Orders()
+def world(environment: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    before, faults = dict(os.environ), Orders()
     aws = LocalAws(Clock(math.inf), tmp_path, faults=faults, modules=MODULES)
     aws.start()
     trust = json.dumps({"Version": "2012-10-17", "Statement": []})
     role = aws.client("iam").create_role(RoleName="service", AssumeRolePolicyDocument=trust)["Role"]["Arn"]
     os.environ |= aws.environment() | {"APPLICATION": "wb", "CLOUDFORMATION_ROLE_ARN": role}
     made = World(aws, faults)
-    monkeypatch.setattr(observability, "_clients", {})
-    monkeypatch.setattr(observability.metrics.provider, "namespace", "Benchwright")
     monkeypatch.setattr(cluster_stacks, "foundation", lambda *_: made.desired(FOUNDATION))
     monkeypatch.setattr(cluster_stacks, "nodes", lambda *_: made.desired(NODES))
     monkeypatch.setattr(cluster_stacks, "must_go_offline", lambda *_: False)
@@ -183,10 +176,9 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     try:
         yield made
     finally:
-        settings.cache_clear()
         aws.stop()
         os.environ.clear()
-        os.environ.update(environment)
+        os.environ.update(before)
 
 
 # A creation that failed

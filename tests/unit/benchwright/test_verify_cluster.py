@@ -12,13 +12,12 @@ from benchwright.errors import VerificationFailed
 from benchwright.rendering import accounts_digest
 from benchwright.verification import REMEDIES
 from tests.unit.benchwright.conversation import Answer, Conversation
-from tests.unit.benchwright.steps import OTHER, handle, record
+from tests.unit.benchwright.steps import COMMAND, OTHER, handle, record
 from tests.unit.benchwright.test_handlers import AMI, NODES, agents, group, stack
 from tests.unit.benchwright.test_verification import a_plan, report
 
 LOOKS = 60
 HERE, AWAY = "i-0123456789abcdef0", "i-0123456789abcdef1"
-COMMAND = "4d1ff1ac-4f2a-4c09-bd8b-6c1b5a6b1c2d"
 ADDRESSES = {HERE: "10.0.0.1", AWAY: "10.0.0.2"}
 OFFLINE = f"- online: {AWAY} (10.0.0.2): Offline. {REMEDIES['online']}"
 NOT_AS_PLANNED = "The cluster blue is not what its plan says:\n"

@@ -227,6 +227,16 @@ def test_commands_run_on_nodes(served: Served, deployed: dict[str, Any]) -> None
     assert [output.count("Online") for output in outputs] == [2, 2]
 
 
+def test_the_way_in_that_the_output_tells_is_a_document_of_the_application(
+    served: Served, deployed: dict[str, Any]
+) -> None:
+    """Both answers are of a document that exists: another name is InvalidDocument."""
+    told = json.loads(deployed["output"])["connection"]["port_forwarding"]
+    assert "An error occurred (TargetNotConnected) when calling the StartSession " in served.type(told).stderr
+    wider = served.type(f"{told},portNumber=20049").stderr
+    assert "An error occurred (InvalidParameters) when calling the StartSession " in wider
+
+
 @pytest.mark.parametrize(
     ("command", "error"),
     [

@@ -1,5 +1,10 @@
-"""Every permission has a reason, and every reason a permission."""
+"""Every permission has a reason, and every reason a permission; and the policy for people gives the way in alone."""
 
+import json
+import re
+
+from benchwright.settings import Settings
+from tests.documentation.generated import DOCS
 from tests.documentation.permissions import REASONS, grants, resource_statements, roles
 from tests.templates.templates import TEMPLATES, resources
 
@@ -37,6 +42,14 @@ def test_every_action_of_every_policy_stands_in_the_tables() -> None:
         or grant.why not in sections[_section(grant.policy)]
     ]
     assert missing == []
+
+
+def test_the_policy_for_people_names_one_session_document_the_applications_own() -> None:
+    """With Amazon's own they would reach every port of a node as root."""
+    [policy] = re.findall(r"```jsonc\n(.*?)```", (DOCS / "security.md").read_text(), re.DOTALL)
+    allowed = [each["Resource"] for each in json.loads(policy)["Statement"] if each["Action"] == "ssm:StartSession"]
+    own = Settings(application="benchwright").session_document
+    assert allowed == ["arn:aws:ec2:*:*:instance/*", f"arn:aws:ssm:*:*:document/{own}"]
 
 
 def _section(policy: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from benchwright.settings import Settings
 from tests.templates.templates import APPLICATION, FOUNDATION, NODES, resources
 
 
@@ -164,3 +165,18 @@ def test_the_record_and_the_configuration_can_be_restored_and_nobody_else_reads_
         "IgnorePublicAcls": True,
         "RestrictPublicBuckets": True,
     }
+
+
+def test_who_may_use_the_session_document_reaches_workbench_alone() -> None:
+    """Any other port would be reached as root: Session Manager's agent is. The name is the one that outputs tell."""
+    document = properties(APPLICATION, "SessionDocument")
+    content = document["Content"]
+    assert (document["DocumentType"], content["sessionType"]) == ("Session", "Port")
+    assert content["properties"] == {
+        "type": "LocalPortForwarding",
+        "portNumber": "8787",
+        "localPortNumber": "{{ localPortNumber }}",
+    }
+    assert list(content["parameters"]) == ["localPortNumber"]
+    told = Settings(application="any").session_document
+    assert document["Name"] == {"Fn::Sub": told.replace("any", "${AWS::StackName}")}

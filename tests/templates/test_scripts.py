@@ -58,7 +58,7 @@ def scripts_of_templates() -> Iterator[Script]:
             properties = resource.get("Properties") or {}
             if user_data := properties.get("LaunchTemplateData", properties).get("UserData"):
                 yield Script(f"{path.name}:{name}:UserData", substituted(user_data["Fn::Base64"]))
-            if resource["Type"] == "AWS::SSM::Document":
+            if resource["Type"] == "AWS::SSM::Document" and properties["DocumentType"] == "Command":
                 for step in properties["Content"]["mainSteps"]:
                     lines = [substituted(part) for part in step["inputs"].get("runCommand", [])]
                     yield Script(f"{path.name}:{name}:{step['name']}", "\n".join(lines))

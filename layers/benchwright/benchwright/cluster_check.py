@@ -145,7 +145,7 @@ def judge(
         configuration=record.configuration,
         endpoints={"database": found.get("DatabaseEndpoint", ""), "file_system": found.get("FileSystemId", "")},
         list_nodes=table(listed),
-        connection=connect(os.environ["AWS_REGION"], sorted(addresses)),
+        connection=connect(os.environ["AWS_REGION"], settings().session_document, sorted(addresses)),
         verification=verify(plan, record.ami, record.configuration, observed),
     )
 

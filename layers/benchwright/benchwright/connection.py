@@ -17,9 +17,9 @@ class Connection(BaseModel):
     ssh_config: str
 
 
-def connect(region: str, instances: Sequence[str]) -> Connection:
-    """Write the commands; the SSH block sends a key that lives 60 seconds (EC2 Instance Connect) and needs none on
-    the node.
+def connect(region: str, document: str, instances: Sequence[str]) -> Connection:
+    """Write the commands. document: name of the Session document that leads to Workbench. The SSH block sends a key
+    that lives 60 seconds (EC2 Instance Connect) and needs none on the node.
     """
     instance = instances[0] if instances else "INSTANCE"
     start = f"aws ssm start-session --region {region}"
@@ -30,10 +30,7 @@ def connect(region: str, instances: Sequence[str]) -> Connection:
     tunnel = f"{start} --target %h --document-name AWS-StartSSHSession --parameters portNumber=%p"
     return Connection(
         url="http://localhost:8787",
-        port_forwarding=(
-            f"{start} --target {instance} --document-name AWS-StartPortForwardingSession "
-            "--parameters portNumber=8787,localPortNumber=8787"
-        ),
+        port_forwarding=(f"{start} --target {instance} --document-name {document} --parameters localPortNumber=8787"),
         ssh_config="\n".join(
             [
                 "Host i-*",

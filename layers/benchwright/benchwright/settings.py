@@ -50,6 +50,11 @@ class Settings(BaseModel):
             },
         }
 
+    @property
+    def session_document(self) -> str:
+        """The Session document that leads to Workbench's port of a node, and to no other (template.yaml)."""
+        return f"{self.application}-workbench"
+
     def stack_name(self, cluster: str, stack: str) -> str:
         """Return the CloudFormation stack name of one of a cluster's two stacks."""
         return f"{self.application}-{cluster}-{stack}"

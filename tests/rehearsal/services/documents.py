@@ -85,7 +85,7 @@ def parse(content: str, document_format: str) -> dict[str, Any]:
 
 def steps(document: Mapping[str, Any], given: Mapping[str, Sequence[str]]) -> list[Step]:
     """The document's steps with these parameters. Raises InvalidParameters, as SendCommand does."""
-    values = _values(document, given)
+    values = parameter_values(document, given)
     definitions = document.get("parameters") or {}
     environment = {
         f"SSM_{name}": "\n".join(value) if isinstance(value, list) else value
@@ -110,7 +110,8 @@ def steps(document: Mapping[str, Any], given: Mapping[str, Sequence[str]]) -> li
     return found
 
 
-def _values(document: Mapping[str, Any], given: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+def parameter_values(document: Mapping[str, Any], given: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    """Each parameter's value, given or default. Raises InvalidParameters, as SendCommand and StartSession do."""
     definitions = document.get("parameters") or {}
     if unknown := sorted(set(given) - set(definitions)):
         raise ServiceError("InvalidParameters", f"Parameters are not defined in the document: {', '.join(unknown)}.")

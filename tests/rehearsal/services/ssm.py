@@ -144,7 +144,15 @@ class SystemsManager:
         return page(call, "InstanceInformationList", [self._shown(machine) for machine in machines])
 
     def start_session(self, call: Call) -> dict[str, Any]:
-        """As for a node whose agent reaches no Session Manager: there is none here."""
+        """As for a node whose agent reaches no Session Manager: there is none here. Documents of one's own are read
+        before; Amazon's are not here.
+        """
+        name = call.get("DocumentName") or "AWS-"
+        if not name.startswith("AWS-"):
+            known = self._backend._documents.get(name)
+            if known is None or known.get_default_version().document_type != "Session":
+                raise ServiceError("InvalidDocument", f"Document type Session with name {name} does not exist.")
+            documents.parameter_values(known.get_default_version().content_json, call.get("Parameters") or {})
         message = f"{call['Target']} is not connected. The rehearsal runs commands on nodes, and has no sessions."
         raise ServiceError("TargetNotConnected", message)
 

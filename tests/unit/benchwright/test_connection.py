@@ -9,6 +9,7 @@ import pytest
 from benchwright.connection import Connection, connect
 
 NODE = "i-0123456789abcdef0"
+DOCUMENT = "benchwright-workbench"
 TARGETED = f"aws ssm start-session --region eu-west-1 --target {NODE}"
 PROXY = (
     "aws ec2-instance-connect send-ssh-public-key --region eu-west-1 --instance-id {node} --instance-os-user {user} "
@@ -19,24 +20,23 @@ PROXY = (
 
 
 def test_the_first_node_is_reached_by_two_ways() -> None:
-    assert connect("eu-west-1", [NODE, "i-0123456789abcdef1"]) == Connection(
+    assert connect("eu-west-1", DOCUMENT, [NODE, "i-0123456789abcdef1"]) == Connection(
         url="http://localhost:8787",
-        port_forwarding=f"{TARGETED} --document-name AWS-StartPortForwardingSession "
-        "--parameters portNumber=8787,localPortNumber=8787",
+        port_forwarding=f"{TARGETED} --document-name {DOCUMENT} --parameters localPortNumber=8787",
         ssh_config="Host i-*\n  User ubuntu\n  LocalForward 8787 localhost:8787\n"
         f'  ProxyCommand sh -c "{PROXY.format(node="%h", user="%r", port="%p")}"',
     )
 
 
 def test_a_cluster_without_nodes_leaves_the_place_of_one() -> None:
-    assert " --target INSTANCE --document-name " in connect("eu-west-1", []).port_forwarding
+    assert " --target INSTANCE --document-name " in connect("eu-west-1", DOCUMENT, []).port_forwarding
 
 
 @pytest.mark.judge
 @pytest.mark.skipif(not shutil.which("ssh"), reason="OpenSSH is not installed")
 def test_openssh_reads_the_block_as_meant(tmp_path: Path) -> None:
     file = tmp_path / "config"
-    file.write_text(connect("eu-west-1", [NODE]).ssh_config)
+    file.write_text(connect("eu-west-1", DOCUMENT, [NODE]).ssh_config)
     run = subprocess.run(
         ["ssh", "-G", "-F", file, NODE],
         capture_output=True,

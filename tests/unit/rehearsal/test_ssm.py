@@ -167,6 +167,40 @@ def test_there_are_no_sessions(client: Any, node: str) -> None:
         client.start_session(Target=node)
 
 
+SESSION = """
+schemaVersion: "1.0"
+sessionType: Port
+parameters:
+  localPortNumber: {type: String, default: "0", allowedPattern: "^[0-9]+$"}
+properties: {type: LocalPortForwarding, portNumber: "8787", localPortNumber: "{{ localPortNumber }}"}
+"""
+
+
+@pytest.mark.parametrize(
+    ("document", "parameters", "error"),
+    [
+        ("workbench", {"localPortNumber": ["8787"]}, "TargetNotConnected"),
+        ("workbench", {"localPortNumber": ["any"]}, "InvalidParameters"),
+        ("workbench", {"portNumber": ["20049"], "localPortNumber": ["8787"]}, "InvalidParameters"),
+        ("nothing", {}, "InvalidDocument"),
+        ("AWS-StartPortForwardingSession", {"portNumber": ["8787"]}, "TargetNotConnected"),
+    ],
+)
+def test_a_session_takes_what_its_document_declares(
+    client: Any, node: str, document: str, parameters: dict[str, list[str]], error: str
+) -> None:
+    client.create_document(Name="workbench", DocumentType="Session", DocumentFormat="YAML", Content=SESSION)
+    with pytest.raises(client.exceptions.ClientError) as refused:
+        client.start_session(Target=node, DocumentName=document, Parameters=parameters)
+    assert refused.value.response["Error"]["Code"] == error
+
+
+def test_a_command_document_starts_no_session(aws: LocalAws, client: Any, node: str) -> None:
+    client.create_document(Name="command", DocumentType="Command", DocumentFormat="YAML", Content=DOCUMENT)
+    with pytest.raises(client.exceptions.InvalidDocument, match="type Session"):
+        client.start_session(Target=node, DocumentName="command")
+
+
 def test_failures_and_time_outs_are_told_apart(aws: LocalAws, client: Any, node: str) -> None:
     failed = run(aws, document(client, "echo no >&2; exit 3", "failing"), node)[node]
     assert (failed["Status"], failed["StatusDetails"], failed["CommandPlugins"][0]["ResponseCode"]) == (

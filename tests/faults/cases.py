@@ -45,6 +45,7 @@ def all_cases(clean: Mapping[Deployment, Outcome], functions: Iterable[str], mac
     cases += [Case("aborted", Place(machine, state)) for state in entered]
     cases += [Case("aborted", Place(machine, state, deployment="failing")) for state in dict.fromkeys(failing)]
     cases += [Case("lock lost", Place(machine, state)) for state in locked]
+    cases += [Case("one of two", Place(machine, state)) for state in locked]
     return [*cases, Case("two at once", Place(machine, "start"))]
 
 

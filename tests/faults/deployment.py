@@ -39,6 +39,8 @@ FITTING: Final[Mapping[str, frozenset[str]]] = {
 """What a deployment may fail with when a call of this caller goes wrong."""
 CALLS: Final = frozenset({"AwsCallFailed", "TransientError"})
 """And of any other: of a function, or of the state machine."""
+STOPPED: Final = ("aborted", "one of two")
+"""The kinds in which an execution is stopped by hand."""
 LOCKED: Final = "Resolve plan"
 """The first state that needs the lock."""
 
@@ -93,7 +95,7 @@ def run(account: Account, case: Case, clean: World | None) -> Outcome:
     called = FAILS if case.place.deployment == "failing" else case
     injection = Injection(called, functions, kill_in(account.aws.functions))
     account.aws.server.faults = account.aws.faults = injection
-    if case.kind == "two at once" and clean:
+    if case.kind in ("two at once", "one of two") and clean:
         outcome = _two_at_once(account, case, clean)
     else:
         outcome = _with_fault(account, case, injection)
@@ -129,19 +131,28 @@ def _with_fault(account: Account, case: Case, injection: Injection) -> Outcome:
 
 
 def _two_at_once(account: Account, case: Case, clean: World) -> Outcome:
-    """Two clusters in one account, at the same time."""
+    """Two clusters in one account, at the same time. What befalls the first is nothing to the second."""
     base = world.look(account)
     ended: dict[str, Ended] = {}
+    started: dict[str, list[str]] = {"one": [], "two": []}
+    hook = None
+    if case.kind == "one of two":
+        hook = OnEntering(case.place.operation, lambda: _stop(account, started["one"]))
 
     def one(cluster: str) -> None:
-        ended[cluster] = deploy(account, {"cluster": cluster}, [])
+        ended[cluster] = deploy(account, {"cluster": cluster}, started[cluster])
 
-    threads = [threading.Thread(target=one, args=(cluster,)) for cluster in ("one", "two")]
+    threads = [threading.Thread(target=one, args=(cluster,)) for cluster in started]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    outcome = Outcome(case, ended["one"], ended["two"])
+    outcome = Outcome(case, ended["one"], happened=hook is None or ended["one"].status == "ABORTED")
+    if ended["two"].status != "SUCCEEDED":
+        outcome.problems.append(f"the second cluster's deployment ended {ended['two'].status}: {ended['two'].cause}")
+    if hook:
+        outcome.before = world.glance(account)
+        outcome.second = deploy(account, {"cluster": "one"}, [])
     outcome.expected = base.with_clusters(clean, "workbench", ["one", "two"])
     return outcome
 
@@ -205,7 +216,7 @@ def _problems(outcome: Outcome) -> Iterator[str]:
     kind = outcome.case.kind
     if not outcome.happened:
         yield "the fault never happened"
-    if outcome.first.status not in ("SUCCEEDED", "FAILED", *(("ABORTED",) if kind == "aborted" else ())):
+    if outcome.first.status not in ("SUCCEEDED", "FAILED", *(("ABORTED",) if kind in STOPPED else ())):
         yield f"the deployment with the fault ended {outcome.first.status}: {outcome.first.cause}"
     fitting = {"LockLost"} if kind == "lock lost" else FITTING.get(outcome.case.place.caller, CALLS)
     if outcome.first.status == "FAILED" and outcome.first.error not in fitting:

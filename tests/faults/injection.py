@@ -22,6 +22,7 @@ type Kind = Literal[
     "aborted",
     "lock lost",
     "two at once",
+    "one of two",
     "none",
 ]
 
@@ -42,6 +43,7 @@ KINDS: Final[dict[Kind, str]] = {
     "aborted": "the execution is stopped when it enters the state",
     "lock lost": "another execution takes the lock when this one enters the state",
     "two at once": "two clusters are deployed at the same time",
+    "one of two": "two are, and one of them is stopped when either enters the state",
 }
 """What each kind means, as the table and the report say it."""
 

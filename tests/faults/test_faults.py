@@ -53,6 +53,7 @@ def test_a_function_meets_every_kind_at_its_first_and_its_last_call_and_a_state_
         *(Case("aborted", Place(MACHINE, state)) for state in ("Validate input", "Resolve plan", "Done")),
         Case("aborted", Place(MACHINE, "Explain", deployment="failing")),
         Case("lock lost", Place(MACHINE, "Resolve plan")),
+        Case("one of two", Place(MACHINE, "Resolve plan")),
         Case("two at once", Place(MACHINE, "start")),
     ]
 

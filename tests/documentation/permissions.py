@@ -201,10 +201,14 @@ def _condition(condition: Any) -> str:
         case {"Fn::If": [str(_), dict(bounded), {"Ref": "AWS::NoValue"}]}:
             return f"{_condition(bounded)}, where the stack has one"
     return " and ".join(
-        f"`{key}` {OPERATORS[operator]} {' or '.join(f'`{_short(name_of(value))}`' for value in _listed(values))}"
-        for operator, tests in condition.items()
-        for key, values in tests.items()
+        _asked(operator, key, values) for operator, tests in condition.items() for key, values in tests.items()
     )
+
+
+def _asked(operator: str, key: str, values: Any) -> str:
+    if operator == "Null":
+        return f"there is {'no' if values == 'true' else 'a'} `{key}`"
+    return f"`{key}` {OPERATORS[operator]} {' or '.join(f'`{_short(name_of(value))}`' for value in _listed(values))}"
 
 
 def _trust(properties: Mapping[str, Any]) -> str:

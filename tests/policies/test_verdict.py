@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.policies.lines import ACCOUNT, REGION, ROLE, allow, line, role
+from tests.rehearsal.policies.implied import NETWORK_INTERFACES, TRACES
 from tests.rehearsal.policies.simulator import NoSimulatorError
 from tests.rehearsal.policies.verdict import Verdict, complaints, judge, unknown_conditions
 
@@ -67,6 +68,27 @@ def test_a_missing_statement_is_told_with_caller_action_resource_and_why(
     (told,) = judge([recorded(tmp_path / "one", policies, SENT)]).denied
     action, resource = named
     assert f"may not {action} on {resource}, and VerifyCluster called ssm:SendCommand: ImplicitlyDenied" in told
+
+
+@pytest.mark.judge
+def test_what_lambda_alone_may_do_with_the_role_the_functions_code_may_not(tmp_path: Path) -> None:
+    """Lambda makes the network interfaces of a function; the same right does not let its code look at them."""
+    by_lambda = {"Null": {"lambda:SourceFunctionArn": "true"}}
+    network = allow("Network", [*NETWORK_INTERFACES, "ec2:DescribeInstances"], "*", Condition=by_lambda)
+    telemetry = allow("Telemetry", ["logs:CreateLogStream", "logs:PutLogEvents", *TRACES], "*")
+    machine = ROLE.replace("VerifyClusterRole", "VerifyRole")
+    policies = {
+        ROLE: role("lambda.amazonaws.com", network, telemetry),
+        machine: role("states.amazonaws.com", allow("Invoke", "lambda:InvokeFunction", "*")),
+    }
+    arn = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:app"
+    function = {"arn": arn, "role": ROLE, "log_group": "/aws/lambda/app", "in_vpc": True, "log_key": None}
+    invoked = line("lambda", "Invoke", {"FunctionName": "app"}, {"app": function}, caller="app-verify", role=machine)
+    looked = line("ec2", "DescribeInstances", {})
+    verdict = judge([recorded(tmp_path / "one", policies, invoked, looked)])
+    (told,) = verdict.denied
+    assert "may not ec2:DescribeInstances on *, and VerifyCluster called ec2:DescribeInstances" in told
+    assert verdict.unused == {"VerifyClusterRole": ["Network: ec2:DescribeInstances"]}
 
 
 @pytest.mark.judge

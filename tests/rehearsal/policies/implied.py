@@ -40,6 +40,17 @@ def assumption(call: Call) -> Authorization:
     ).knowing({"aws:SourceAccount": call.account} if known else {})
 
 
+def told_by_lambda(call: Call) -> dict[str, str]:
+    """What each call of a function's code carries, and no call that Lambda makes with the function's role. The name of
+    the function does not stand in calls.jsonl: a policy can only ask whether there is one.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/permissions-source-function-arn.html
+    """
+    if _service(call) != "lambda.amazonaws.com":
+        return {}
+    return {"lambda:SourceFunctionArn": call.arn("lambda", f"function:{UNKNOWN_ID}")}
+
+
 def _service(call: Call) -> str:
     """Whose call it is, by how calls.jsonl names callers: only state machines invoke functions and publish."""
     if call.caller == "cloudformation":

@@ -27,7 +27,7 @@ FILLED: Final = re.compile(
     r"aws:(PrincipalAccount|PrincipalArn|RequestedRegion|SecureTransport|Source(Account|Arn)|TagKeys)"
     r"|aws:(RequestTag|ResourceTag)/.+|ec2:CreateAction|elasticfilesystem:Access(PointArn|edViaMountTarget)"
     r"|iam:(AWSServiceName|PassedToService|PermissionsBoundary)|kms:(CallerAccount|ViaService)"
-    r"|kms:EncryptionContext:aws:logs:arn|ssm:resourceTag/.+"
+    r"|kms:EncryptionContext:aws:logs:arn|lambda:SourceFunctionArn|ssm:resourceTag/.+"
 )
 """The condition keys that authorizations carry. With any other, a statement could mean what nobody has looked at."""
 
@@ -140,7 +140,9 @@ def _asked(
     for call in calls:
         why = f"{call.caller} called {call.service}:{call.operation}"
         try:
-            for authorization in (*implied.by_call(call, policies), *authorizations(call)):
+            told = implied.told_by_lambda(call)
+            own = [authorization.knowing(told) for authorization in authorizations(call)]
+            for authorization in (*implied.by_call(call, policies), *own):
                 asked[authorization].add(why)
         except (UnjudgedError, AssertionError, KeyError) as error:
             problems[f"{why}, which cannot be judged: {error!r}"] = None

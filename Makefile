@@ -17,7 +17,6 @@ VENV := .venv/.installed
 CHECKOV := .venv-checkov/.installed
 AUDIT := .venv-audit/.installed
 TOOLS := .tools/.installed
-TYPED := $(wildcard layers/benchwright/benchwright functions tests/documentation tests/faults tests/rehearsal tests/supply_chain)
 # infra/ is handed to CloudFormation by the workflow; template.yaml by SAM.
 TEMPLATES := $(wildcard template.yaml infra/*.yaml)
 # Two processes, each in a network of its own, take the files in turn: tests of a file share what is costly to make.
@@ -46,7 +45,7 @@ lint: lint-python lint-templates lint-security ## ruff, mypy, yamllint, cfn-lint
 lint-python: $(VENV)
 	ruff check
 	ruff format --check
-	mypy $(TYPED)
+	mypy layers/benchwright/benchwright functions tests
 
 lint-templates: $(VENV)
 	yamllint --strict .

@@ -78,7 +78,7 @@ class Served:
 
         def ended() -> bool:
             described.update(self.aws(f"stepfunctions describe-execution --execution-arn {execution}"))
-            return described["status"] != "RUNNING"
+            return str(described["status"]) != "RUNNING"
 
         until(ended, DEPLOY_SECONDS, pause=2)  # the CLI takes more of a processor than what it asks about
         return described

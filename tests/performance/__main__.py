@@ -60,7 +60,7 @@ def rehearsal() -> dict[str, float]:
         empty = Path(directory) / "empty.json"
         empty.write_text("{}")
         command = [sys.executable, "-m", "tests.rehearsal", "--report", directory]
-        found = {}
+        found: dict[str, float] = {}
         for name, more in (("first deployment", []), ("and the same input again", ["--then", str(empty)])):
             begin = time.perf_counter()
             subprocess.run([*command, *more], cwd=ROOT, check=True, timeout=600, stdout=subprocess.DEVNULL)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.workflow.workflow import Workflow
+from tests.workflow.workflow import Workflow, cause
 
 SUMMARY = {"cluster": "workbench", "verification": {"license": "Activated", "warnings": []}}
 REVISION = "the record as it was inspected"
@@ -87,7 +87,7 @@ def test_a_failure_under_the_lock_gives_it_back(workflow: Workflow, ends: str) -
     report = workflow.run("verify", {})
     error = {"raised": "VerificationFailed", "at its last look": "DeadlineExceeded"}[ends]
     assert (report.status, report.error) == ("FAILED", error)
-    assert "rows: node 3" in report.cause
+    assert "rows: node 3" in cause(report)
     assert actions == ["inspect", "lock", "release"]
     caller = {"cluster": "workbench", "execution": report.arn}
     (explained,) = [event for name, event in workflow.invocations if name == "ExplainFailure"]
@@ -135,5 +135,5 @@ def test_a_cluster_that_is_not_as_recorded_fails_and_tells(workflow: Workflow) -
     workflow.functions["VerifyCluster"] = verify
     report = workflow.run("verify", {})
     assert (report.status, report.error) == ("FAILED", "VerificationFailed")
-    assert "10.0.1.5" in report.cause
+    assert "10.0.1.5" in cause(report)
     assert workflow.published

@@ -86,6 +86,12 @@ class _Sns:
         return {"MessageId": str(uuid.uuid4())}
 
 
+def cause(report: ExecutionReport) -> str:
+    """Why an execution failed; that one has a cause at all is part of the test."""
+    assert report.cause is not None
+    return report.cause
+
+
 def definition_of(machine: str) -> dict[str, Any]:
     """The definition in `statemachine/`, its substitutions made as template.yaml makes them."""
 

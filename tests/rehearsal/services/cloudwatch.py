@@ -5,7 +5,7 @@ moto keeps both and looks into neither; it knows no tags of dashboards.
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from moto.cloudwatch.models import CloudWatchBackend, cloudwatch_backends
@@ -103,7 +103,7 @@ def body_problems(body: str) -> Iterator[str]:
             yield from _metric_problems(f"{path}/properties/metrics", properties.get("metrics", []))
 
 
-def metrics(rows: list[list[Any]]) -> Iterator[list[str]]:
+def metrics(rows: Sequence[Sequence[Any]]) -> Iterator[list[str]]:
     """The metrics of a widget, each with namespace, name and dimensions in full; expressions are left out.
 
     `.` repeats what stands there in the row before, `...` all that is not said.
@@ -119,7 +119,7 @@ def metrics(rows: list[list[Any]]) -> Iterator[list[str]]:
         yield before
 
 
-def arithmetic_problems(queries: list[Mapping[str, Any]]) -> Iterator[str]:
+def arithmetic_problems(queries: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """Say what is wrong with the metrics of an alarm on metric math."""
     ids = [query["Id"] for query in queries]
     yield from (f"The id {name} is given twice" for name in sorted({name for name in ids if ids.count(name) > 1}))

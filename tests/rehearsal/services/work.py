@@ -24,11 +24,11 @@ class Threads:
     """The threads of one network."""
 
     def __init__(self) -> None:
-        self._tasks: queue.SimpleQueue[tuple[Clock, Callable[[], None]]] = queue.SimpleQueue()
+        self._tasks: queue.SimpleQueue[tuple[Clock, Callable[[], object]]] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._free = 0
 
-    def take(self, clock: Clock, task: Callable[[], None]) -> None:
+    def take(self, clock: Clock, task: Callable[[], object]) -> None:
         with self._lock:
             if self._free:
                 self._free -= 1
@@ -52,7 +52,7 @@ class Threads:
 _threads: collections.defaultdict[tuple[int, ...], Threads] = collections.defaultdict(Threads)
 
 
-def start(clock: Clock, task: Callable[[], None]) -> None:
+def start(clock: Clock, task: Callable[[], object]) -> None:
     """Run the task on a lasting thread, at once. What it raises is logged: nobody waits for it."""
     clock.hold()
     namespaces = tuple(Path(f"/proc/thread-self/ns/{kind}").stat().st_ino for kind in ("net", "mnt"))

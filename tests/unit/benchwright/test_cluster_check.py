@@ -80,7 +80,7 @@ def test_the_recorded_cluster_is_told_with_the_sessions_of_each_node(cluster: Co
         configuration="hash",
         endpoints={"database": "db", "file_system": "fs-1"},
         list_nodes=table(read_list_nodes(RECORDED_2024)),
-        connection=connect("eu-west-1", [FIRST, SECOND]),
+        connection=connect("eu-west-1", "wb-workbench", [FIRST, SECOND]),
         verification=found.verification,
     )
     assert (found.verification.verified, found.verification.stale) == (True, [])

@@ -29,6 +29,7 @@ from benchwright.errors import NodeConfigurationFailed
 from benchwright.node_report import NodeReport, read_report
 from benchwright.record import Record
 from benchwright.run_command import Command, Invocation
+from benchwright.settings import Settings
 from benchwright.verification import Verification
 from tests.unit.benchwright.hostile import drawn, examples, json_values, near, texts
 from tests.unit.benchwright.node_script import bash, function
@@ -212,7 +213,7 @@ class World:
         monkeypatch.setattr(run_command, "full_output", lambda *_: self.printed if printed is None else printed)
         monkeypatch.setattr(cluster_check, "addresses_and_images", lambda _: (seen, self.images))
         monkeypatch.setattr(cluster_check, "outputs", lambda _: {})
-        monkeypatch.setattr(cluster_check, "settings", lambda: SimpleNamespace(stack_name=lambda *_: "stack"))
+        monkeypatch.setattr(cluster_check, "settings", lambda: Settings(application="app"))
         monkeypatch.setenv("AWS_REGION", "eu-west-1")
         record = Record(ami="ami-1", configuration="hash")
         listing = Command(id="c", instances=["i-1"])

@@ -53,7 +53,7 @@ def test_a_body_that_is_no_json_is_refused() -> None:
 
 
 def test_metrics_repeat_what_the_row_before_says() -> None:
-    rows = [
+    rows: list[list[Any]] = [
         ["AWS/States", "ExecutionsFailed", "StateMachineArn", "one", {"label": "failed"}],
         [".", "ExecutionsStarted", ".", "."],
         [{"expression": "SEARCH('x')"}],

@@ -53,7 +53,7 @@ def test_volumes_that_are_made_at_once_have_one_key_of_the_account(
     alias_exists = KmsBackend.alias_exists
 
     def looks_and_dawdles(backend: KmsBackend, name: str) -> bool:
-        found = alias_exists(backend, name)
+        found: bool = alias_exists(backend, name)
         time.sleep(0.1)
         return found
 

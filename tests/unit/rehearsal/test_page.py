@@ -241,7 +241,7 @@ def test_one_file_needs_nothing_from_elsewhere_and_runs_nothing() -> None:
 
 def test_ids_are_unique_so_that_references_hold() -> None:
     read = Page(page.html(report(execution(SUCCEEDED), execution(SUCCEEDED))))
-    ids = [attributes["id"] for _, attributes in read.elements if "id" in attributes]
+    ids = [attributes["id"] or "" for _, attributes in read.elements if "id" in attributes]
     assert sorted(ids) == sorted(set(ids))
     named = {attributes["aria-labelledby"] for _, attributes in read.elements if "aria-labelledby" in attributes}
     assert named <= set(ids)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.rehearsal import invitation, launcher, serve
+from tests.rehearsal.__main__ import EXIT_MISUSE
 from tests.rehearsal.postgres import PINNED
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -38,7 +39,7 @@ def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def holder(build: Path) -> subprocess.Popen[str]:
     """Another instance, with a process of its own that outlives it by a second and a half."""
-    command = [sys.executable, "-c", HOLDER, build, serve.LOCK, serve.ENVIRONMENT]
+    command = [sys.executable, "-c", HOLDER, str(build), str(serve.LOCK), str(serve.ENVIRONMENT)]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     assert process.stdout.readline() == "held\n"
@@ -91,7 +92,7 @@ def test_what_a_shell_sources_is_what_was_written(build: Path) -> None:
 def test_misuse_is_refused(wanted: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         serve.options(wanted.split())
-    assert ended.value.code == serve.EXIT_MISUSE
+    assert ended.value.code == EXIT_MISUSE
     assert f"error: argument {wanted.split(maxsplit=1)[0]}: " in capsys.readouterr().err
 
 
@@ -100,7 +101,7 @@ def test_without_root_one_sentence_names_the_remedy(
 ) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     handlers = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)]
-    assert serve.main([]) == serve.EXIT_MISUSE
+    assert serve.main([]) == EXIT_MISUSE
     for number, handler in zip((signal.SIGTERM, signal.SIGHUP), handlers, strict=True):
         signal.signal(number, handler)
     told = capsys.readouterr().err

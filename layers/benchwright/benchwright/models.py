@@ -223,7 +223,8 @@ class Wanted(Part):
     )
     config: Annotated[dict[ConfigKey, ConfigValue], Field(max_length=200)] = Field(
         default={},
-        description="up to 200 further keys of rserver.conf, each value one line of text without #",
+        description="up to 200 further keys of rserver.conf: lower-case letters, digits and -; values of one line "
+        "without #",
         examples=[{"auth-timeout-minutes": "120"}],
     )
     tags: Annotated[dict[TagKey, TagValue], Field(max_length=40), AfterValidator(_one_case)] = Field(

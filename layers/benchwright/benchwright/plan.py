@@ -445,7 +445,9 @@ def _explained(error: ValidationError) -> list[Problem]:
     problems: list[Problem] = []
     for detail in error.errors():
         parts = [str(part) for part in detail["loc"] if part != "[key]"]
-        message = detail["msg"].removeprefix("Value error, ")
+        # A person is told the form in words, by the description, and never as a regular expression.
+        mismatch = detail["type"] == "string_pattern_mismatch"
+        message = "its form is wrong" if mismatch else detail["msg"].removeprefix("Value error, ")
         problems.append((".".join(parts), detail["input"], message, _described(parts)))
     return problems
 

@@ -104,13 +104,17 @@ class ChangeSet:
     arn: str = ""
 
 
-Action = Literal["create change set", "execute", "discard", "delete stack", "protect", "wait", "done", "failed", "ask"]
+Action = Literal[
+    "create change set", "execute", "discard", "delete stack", "protect", "wait", "done", "failed", "ask", "refuse"
+]
 
 
 def decide(stack: Stack | None, change_set: ChangeSet | None, desired: Desired, begun: bool) -> Action:
     """Decide the next action; `begun` tells that this execution already executed a change set, or deleted the stack."""
     if stack is None or stack.status in ("DELETE_COMPLETE", "REVIEW_IN_PROGRESS"):
         return _next_of(change_set)
+    if _owner(stack.parameters) != _owner(desired.parameters):
+        return "refuse"
     if stack.status.endswith("_IN_PROGRESS"):
         return "wait"
     if begun and stack.status in FAILED_OUTCOMES:
@@ -124,6 +128,11 @@ def decide(stack: Stack | None, change_set: ChangeSet | None, desired: Desired, 
     if stack.template == desired.template and parameters_hold and stack.tags == desired.tags:
         return "protect" if desired.protected and not stack.protected else "done"
     return _next_of(change_set)
+
+
+def _owner(parameters: Mapping[str, str]) -> tuple[str, str]:
+    """Whose stack it is. Names alone do not tell: cluster `b-c` of `a` and cluster `c` of `a-b` have the same."""
+    return parameters.get("Application", ""), parameters.get("Cluster", "")
 
 
 def _would_orphan(desired: Desired, stack: Stack) -> bool:
@@ -257,6 +266,8 @@ def act(action: Action, desired: Desired, stack: Stack | None, change_set: Chang
         case "done":
             _delete_unneeded_change_sets(desired.name)
             return ""
+        case "refuse" if stack:
+            raise StackRefused(_describe_stranger(desired, stack))
         case "failed" if stack:
             raise describe_failure(desired, stack)
         case "ask" if stack:
@@ -266,6 +277,16 @@ def act(action: Action, desired: Desired, stack: Stack | None, change_set: Chang
             )
         case _:
             return f"CloudFormation: {desired.name} is {stack.status if stack else 'being prepared'}"
+
+
+def _describe_stranger(desired: Desired, stack: Stack) -> str:
+    """Say whose the stack is that has the name of ours."""
+    application, cluster = _owner(stack.parameters)
+    whose = f"is of the cluster {cluster} of the application {application}" if application else "is not Benchwright's"
+    return (
+        f"The stack {desired.name} {whose}, and was not touched. Name this cluster otherwise: the name of a stack is "
+        "made of the application's and the cluster's."
+    )
 
 
 def _describe_refusal(desired: Desired, change_set: ChangeSet) -> StackFailed:

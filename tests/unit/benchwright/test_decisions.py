@@ -125,6 +125,9 @@ def stack(status: str, **changed: Any) -> Stack:
         (stack("UPDATE_ROLLBACK_COMPLETE", template="other"), None, False, "create change set"),
         (stack("UPDATE_ROLLBACK_FAILED"), None, False, "ask"),
         (stack("UPDATE_FAILED"), None, False, "ask"),
+        (stack("CREATE_COMPLETE", parameters={"a": "1", "Application": "other"}), None, False, "refuse"),
+        (stack("UPDATE_IN_PROGRESS", parameters={"a": "1", "Cluster": "other"}), READY, False, "refuse"),
+        (stack("ROLLBACK_COMPLETE", parameters={"Application": "other"}), None, False, "refuse"),
     ],
 )
 def test_stack(found: Stack | None, change_set: ChangeSet | None, begun: bool, action: str) -> None:

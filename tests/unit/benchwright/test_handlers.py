@@ -93,8 +93,9 @@ def stack(
     change_set: Mapping[str, Any] = READY,
     outputs: Mapping[str, str] = MappingProxyType({}),
 ) -> dict[str, Answer]:
-    """A stack as `desired`, or with nothing of it, and its change set."""
-    parameters, tags = (desired.parameters, desired.tags) if desired else ({}, {})
+    """A stack as `desired`, or of the cluster with nothing else of it, and its change set."""
+    parameters = desired.parameters if desired else {"Application": "wb", "Cluster": "blue"}
+    tags = desired.tags if desired else {}
     found = {
         "StackName": "wb-blue",
         "StackId": "arn:stack",

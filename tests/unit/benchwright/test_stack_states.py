@@ -45,6 +45,10 @@ LATER: dict[str, Any] = {
     "DependsOn": ["Data"],
     "Properties": {"LogGroupName": "later", "RetentionInDays": {"Ref": "Days"}},
 }
+THEIRS: dict[str, Any] = {
+    "Type": "AWS::Logs::LogGroup",
+    "Properties": {"LogGroupName": "theirs", "RetentionInDays": 30},
+}
 
 
 def template(**resources: Mapping[str, Any]) -> str:
@@ -75,6 +79,7 @@ class World:
     foundation: str = template(Data=DATA, Later=LATER)
     nodes: str = template(Group=GROUP)
     days: int = 7
+    owner: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.api = self.aws.client("cloudformation")
@@ -83,7 +88,7 @@ class World:
         if name == FOUNDATION:
             wanted = {"Days": str(self.days), "DeletionProtection": "true"}
             return Desired(name, self.foundation, wanted, {}, protected=True)
-        return Desired(name, self.nodes, {"Days": str(self.days)}, {})
+        return Desired(name, self.nodes, {"Days": str(self.days), **self.owner}, {})
 
     def look(self, stack: str, change_set: str = "") -> dict[str, Any]:
         """The step once, as the state machine calls it."""
@@ -179,6 +184,30 @@ def world(environment: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         aws.stop()
         os.environ.clear()
         os.environ.update(before)
+
+
+# A stack of somebody else
+
+
+@pytest.mark.parametrize(
+    ("parameters", "whose"),
+    [
+        ({"Application": "wb-blue", "Cluster": "x"}, "is of the cluster x of the application wb-blue"),
+        ({}, "is not Benchwright's"),
+    ],
+    ids=["another application", "another template"],
+)
+def test_a_stack_of_somebody_else_that_has_the_name_is_not_touched(
+    world: World, parameters: dict[str, str], whose: str
+) -> None:
+    theirs = {"Parameters": {key: {"Type": "String"} for key in parameters}, "Resources": {"Theirs": THEIRS}}
+    given = [{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()]
+    world.api.create_stack(StackName=NODES, TemplateBody=json.dumps(theirs), Parameters=given)
+    assert world.settled(NODES) == "CREATE_COMPLETE"
+    world.owner = {"Application": "wb", "Cluster": "blue"}
+    (told,) = world.refusal(NODES, StackRefused)
+    assert told.startswith(f"The stack {NODES} {whose}, and was not touched. Name this cluster otherwise")
+    assert (world.change_sets(NODES), world.retention()) == ([], {"theirs": 30})
 
 
 # A creation that failed

@@ -28,6 +28,7 @@ STANDS_FOR = {
     "Bucket.Arn": "arn:aws:s3:::BUCKET",
 }
 OPERATORS = {"StringEquals": "is", "StringLike": "is like", "ArnLike": "is like", "Bool": "is"}
+ABSENT = {"lambda:SourceFunctionArn": "Lambda itself asks, and not the function's code"}
 MANAGED_BY_AWS = {
     "AmazonSSMManagedInstanceCore": "Image Builder drives the build through Systems Manager",
     "EC2InstanceProfileForImageBuilder": "Image Builder asks for it: components are read, logs written",
@@ -206,8 +207,8 @@ def _condition(condition: Any) -> str:
 
 
 def _asked(operator: str, key: str, values: Any) -> str:
-    if operator == "Null":
-        return f"there is {'no' if values == 'true' else 'a'} `{key}`"
+    if (operator, values) == ("Null", "true"):
+        return f"there is no `{key}`: {ABSENT[key]}"
     return f"`{key}` {OPERATORS[operator]} {' or '.join(f'`{_short(name_of(value))}`' for value in _listed(values))}"
 
 

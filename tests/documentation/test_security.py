@@ -44,12 +44,30 @@ def test_every_action_of_every_policy_stands_in_the_tables() -> None:
     assert missing == []
 
 
-def test_the_policy_for_people_names_one_session_document_the_applications_own() -> None:
-    """With Amazon's own they would reach every port of a node as root."""
+def test_the_policy_for_people_gives_the_way_in_and_nothing_else() -> None:
+    """One Session document, the application's own: with Amazon's they would reach every port of a node as root, and
+    without the check of the document a shell.
+    """
     [policy] = re.findall(r"```jsonc\n(.*?)```", (DOCS / "security.md").read_text(), re.DOTALL)
-    allowed = [each["Resource"] for each in json.loads(policy)["Statement"] if each["Action"] == "ssm:StartSession"]
     own = Settings(application="benchwright").session_document
-    assert allowed == ["arn:aws:ec2:*:*:instance/*", f"arn:aws:ssm:*:*:document/{own}"]
+    assert json.loads(policy)["Statement"] == [
+        {
+            "Effect": "Allow",
+            "Action": "ssm:StartSession",
+            "Resource": "arn:aws:ec2:*:*:instance/*",
+            "Condition": {
+                "StringEquals": {"ssm:resourceTag/benchwright:cluster": "workbench"},
+                "BoolIfExists": {"ssm:SessionDocumentAccessCheck": "true"},
+            },
+        },
+        {"Effect": "Allow", "Action": "ssm:StartSession", "Resource": f"arn:aws:ssm:*:123456789012:document/{own}"},
+        {"Effect": "Allow", "Action": "ec2:DescribeInstances", "Resource": "*"},
+        {
+            "Effect": "Allow",
+            "Action": ["ssm:TerminateSession", "ssmmessages:OpenDataChannel"],
+            "Resource": "arn:aws:ssm:*:*:session/${aws:userid}-*",
+        },
+    ]
 
 
 def _section(policy: str) -> str:

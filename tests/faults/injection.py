@@ -43,7 +43,7 @@ KINDS: Final[dict[Kind, str]] = {
     "aborted": "the execution is stopped when it enters the state",
     "lock lost": "another execution takes the lock when this one enters the state",
     "two at once": "two clusters are deployed at the same time",
-    "one of two": "two are, and one of them is stopped when either enters the state",
+    "one of two": "two are, and one of them is stopped when it enters the state",
 }
 """What each kind means, as the table and the report say it."""
 
@@ -208,9 +208,11 @@ def kill_in(functions: Any) -> Callable[[Identity], None]:
 
 
 class OnEntering:
-    """Does something once, when an execution first enters a state and before the state begins its work."""
+    """Does something once, when an execution first enters a state and before the state begins its work. `whose` tells
+    whether it is the one that is meant, by its history.
+    """
 
-    def __init__(self, state: str, act: Callable[[], None]) -> None:
+    def __init__(self, state: str, act: Callable[[], None], whose: Callable[[Any], bool] = lambda _: True) -> None:
         from moto.stepfunctions.parser.asl.eval.event.event_manager import EventManager
 
         self.happened = False
@@ -219,7 +221,8 @@ class OnEntering:
         def add_event(manager: Any, *arguments: Any, **keywords: Any) -> Any:
             added = original(manager, *arguments, **keywords)
             details = keywords.get("event_details") or {}
-            if details.get("stateEnteredEventDetails", {}).get("name") == state and not self.happened:
+            entered = details.get("stateEnteredEventDetails", {}).get("name") == state
+            if entered and not self.happened and whose(manager):
                 self.happened = True
                 act()
             return added

@@ -49,7 +49,9 @@ class StackFailed(BenchwrightError):
 
 
 class StackRefused(BenchwrightError):
-    """A change was refused before it began, because it would replace or remove something that holds data."""
+    """A change was refused before it began: it would replace or remove something that holds data, or the stack needs a
+    person, or is somebody else's.
+    """
 
 
 class DatabaseFailed(BenchwrightError):

@@ -14,8 +14,8 @@ NEXT_ACTIONS: Mapping[str, str] = {
     "same input: a new build begins. The foundation is kept, or goes on being made, meanwhile.",
     "StackFailed": "Mend what this event names, often a quota, a capacity or a permission of the account, and start "
     "again with the same input. Finished steps are kept.",
-    "StackRefused": "Undo the change that would lose data, or mend the stack by hand as the message says, and "
-    "start again.",
+    "StackRefused": "Undo the change that would lose data, mend the stack by hand, or name the cluster otherwise, as "
+    "the message says, and start again.",
     "DatabaseFailed": "Mend the database as the message says, and start again with the same input. Nothing was "
     "dropped; image and stacks are kept. What the server wrote: RDS console, the cluster's writer, Logs & events.",
     "NodesNotReady": "Mend what kept the nodes away, and start again with the same input. Finished steps are kept.",

@@ -104,20 +104,41 @@ def _one_case(tags: dict[str, str]) -> dict[str, str]:
     return tags
 
 
+FORMS: dict[str, str] = {}
+"""What each pattern means in words: nobody shall have to read a regular expression in the cause of a failure."""
+
+
+def _form(pattern: str, words: str) -> StringConstraints:
+    FORMS[pattern] = words
+    return StringConstraints(pattern=pattern)
+
+
 ClusterName = Annotated[str, StringConstraints(pattern=CLUSTER_NAME)]
-Version = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,2}\.[0-9]{1,2}\.[0-9]{1,2}$")]
+Version = Annotated[str, _form(r"^[0-9]{1,2}\.[0-9]{1,2}\.[0-9]{1,2}$", "a version of three numbers")]
 UserId = Annotated[int, Field(ge=LOWEST_ID, le=HIGHEST_ID)]
-ConfigKey = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,99}$")]
+ConfigKey = Annotated[
+    str, _form(r"^[a-z0-9][a-z0-9-]{0,99}$", "at most 100 lower-case letters, digits and -, and no - first")
+]
 # One line of printable text: what an INI file can hold without an escape.
 ConfigValue = Annotated[
     str,
-    StringConstraints(pattern=r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]{0,1000}$"),
+    _form(r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]{0,1000}$", "one line of at most 1,000 printable characters"),
     AfterValidator(_as_workbench_reads_it),
 ]
-TagKey = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9 _.:/=+@-]{1,128}$"), AfterValidator(_free_tag)]
-TagValue = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9 _.:/=+@-]{1,256}$"), AfterValidator(_trimmed)]
-UserName = Annotated[str, StringConstraints(pattern=r"^[a-z_][a-z0-9_-]{0,31}$")]
-SecretName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9/_+=.@-]{1,400}$")]
+TagKey = Annotated[
+    str,
+    _form(r"^[A-Za-z0-9 _.:/=+@-]{1,128}$", "1 to 128 letters, digits, spaces and _.:/=+@-"),
+    AfterValidator(_free_tag),
+]
+TagValue = Annotated[
+    str,
+    _form(r"^[A-Za-z0-9 _.:/=+@-]{1,256}$", "1 to 256 letters, digits, spaces and _.:/=+@-"),
+    AfterValidator(_trimmed),
+]
+UserName = Annotated[
+    str, _form(r"^[a-z_][a-z0-9_-]{0,31}$", "1 to 32 lower-case letters, digits, - and _, a letter or _ first")
+]
+SecretName = Annotated[str, _form(r"^[A-Za-z0-9/_+=.@-]{1,400}$", "1 to 400 letters, digits and /_+=.@-")]
 
 
 class Workbench(Part):
@@ -125,7 +146,7 @@ class Workbench(Part):
 
     version: Annotated[
         str,
-        StringConstraints(pattern=r"^20[2-9][0-9]\.[01][0-9]\.[0-9]{1,2}\+[0-9]{1,4}\.pro[0-9]{1,3}$"),
+        _form(r"^20[2-9][0-9]\.[01][0-9]\.[0-9]{1,2}\+[0-9]{1,4}\.pro[0-9]{1,3}$", "a full version of Workbench"),
         AfterValidator(_recent_enough),
     ] = Field(
         description='a full Posit Workbench version such as "2026.07.1+147.pro6", 2023.12 or newer',
@@ -136,7 +157,7 @@ class Workbench(Part):
 class Image(Part):
     """Where the AMI of the nodes comes from."""
 
-    ami: Annotated[str, StringConstraints(pattern=r"^ami-[0-9a-f]{8,17}$")] | None = Field(
+    ami: Annotated[str, _form(r"^ami-[0-9a-f]{8,17}$", "ami- and 8 to 17 of 0-9 and a-f")] | None = Field(
         default=None,
         description="id of an AMI of your own, made from the components in image/; null builds one",
         examples=["ami-0123456789abcdef0"],
@@ -149,7 +170,7 @@ class Nodes(Part):
     count: Annotated[int, Field(ge=1, le=50)] = Field(description="number of nodes, from 1 to 50", examples=[3])
     instance_type: Annotated[
         str,
-        StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,19}\.[a-z0-9-]{1,20}$"),
+        _form(r"^[a-z][a-z0-9-]{0,19}\.[a-z0-9-]{1,20}$", "the name of an instance type"),
         AfterValidator(_one_architecture),
     ] = Field(description='an x86_64 EC2 instance type such as "m6i.xlarge"', examples=["m7i.2xlarge"])
 
@@ -223,8 +244,7 @@ class Wanted(Part):
     )
     config: Annotated[dict[ConfigKey, ConfigValue], Field(max_length=200)] = Field(
         default={},
-        description="up to 200 further keys of rserver.conf: lower-case letters, digits and -; values of one line "
-        "without #",
+        description="up to 200 further keys of rserver.conf, each value one line of text without #",
         examples=[{"auth-timeout-minutes": "120"}],
     )
     tags: Annotated[dict[TagKey, TagValue], Field(max_length=40), AfterValidator(_one_case)] = Field(

@@ -18,6 +18,7 @@ from benchwright.errors import InvalidInput
 from benchwright.models import (
     CLUSTER_NAME,
     FIRST_ALLOCATED_ID,
+    FORMS,
     HIGHEST_ID,
     OWNED_KEYS,
     RESERVED_USERS,
@@ -445,9 +446,9 @@ def _explained(error: ValidationError) -> list[Problem]:
     problems: list[Problem] = []
     for detail in error.errors():
         parts = [str(part) for part in detail["loc"] if part != "[key]"]
-        # A person is told the form in words, by the description, and never as a regular expression.
-        mismatch = detail["type"] == "string_pattern_mismatch"
-        message = "its form is wrong" if mismatch else detail["msg"].removeprefix("Value error, ")
+        message = detail["msg"].removeprefix("Value error, ")
+        if detail["type"] == "string_pattern_mismatch":
+            message = f"not {FORMS[detail['ctx']['pattern']]}"
         problems.append((".".join(parts), detail["input"], message, _described(parts)))
     return problems
 

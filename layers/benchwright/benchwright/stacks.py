@@ -282,9 +282,11 @@ def act(action: Action, desired: Desired, stack: Stack | None, change_set: Chang
 def _describe_stranger(desired: Desired, stack: Stack) -> str:
     """Say whose the stack is that has the name of ours."""
     application, cluster = _owner(stack.parameters)
-    whose = f"is of the cluster {cluster} of the application {application}" if application else "is not Benchwright's"
+    whose = "is not Benchwright's: it has no parameters Application and Cluster"
+    if application and cluster:
+        whose = f"is of the cluster {cluster} of the application {application}"
     return (
-        f"The stack {desired.name} {whose}, and was not touched. Name this cluster otherwise: the name of a stack is "
+        f"The stack {desired.name} {whose}. It was not touched. Name this cluster otherwise: the name of a stack is "
         "made of the application's and the cluster's."
     )
 

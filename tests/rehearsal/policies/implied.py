@@ -41,13 +41,16 @@ def assumption(call: Call) -> Authorization:
 
 
 def told_by_lambda(call: Call) -> dict[str, str]:
-    """What each call of a function's code carries, and no call that Lambda makes with the function's role. The name of
-    the function does not stand in calls.jsonl: a policy can only ask whether there is one.
+    """What each call of a function's code carries. See `_of_function`."""
+    return _of_function(call) if _service(call) == "lambda.amazonaws.com" else {}
+
+
+def _of_function(call: Call) -> dict[str, str]:
+    """What tells that a function asks, also where Lambda writes its log and traces; not where Lambda makes its network
+    interfaces. The function's name does not stand in calls.jsonl: a policy can only ask whether there is one.
 
     https://docs.aws.amazon.com/lambda/latest/dg/permissions-source-function-arn.html
     """
-    if _service(call) != "lambda.amazonaws.com":
-        return {}
     return {"lambda:SourceFunctionArn": call.arn("lambda", f"function:{UNKNOWN_ID}")}
 
 
@@ -66,9 +69,12 @@ def _function(call: Call, function: Mapping[str, Any]) -> Iterator[Authorization
     """A function writes its log and its traces, and lives in its network, with its own role."""
     role = function["role"]
     group = call.arn("logs", f"log-group:{function['log_group']}")
+    told = _of_function(call)
     for action in ("logs:CreateLogStream", "logs:PutLogEvents"):
-        yield Authorization(role, action, f"{group}:log-stream:{UNKNOWN_ID}")
-    for action in TRACES + (NETWORK_INTERFACES if function["in_vpc"] else ()):
+        yield Authorization(role, action, f"{group}:log-stream:{UNKNOWN_ID}").knowing(told)
+    for action in TRACES:
+        yield Authorization(role, action, "*").knowing(told)
+    for action in NETWORK_INTERFACES if function["in_vpc"] else ():
         yield Authorization(role, action, "*")
     if key := function["log_key"]:
         # https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/encrypt-log-data-kms.html

@@ -111,7 +111,8 @@ def steps(document: Mapping[str, Any], given: Mapping[str, Sequence[str]]) -> li
 
 
 def parameter_values(document: Mapping[str, Any], given: Mapping[str, Sequence[str]]) -> dict[str, Any]:
-    """Each parameter's value, given or default. Raises InvalidParameters, as SendCommand and StartSession do."""
+    """Each parameter's value, given or default. Raises InvalidParameters, as SendCommand does, and
+    StartSession, whose model does not say so (transcripts of people who met it)."""
     definitions = document.get("parameters") or {}
     if unknown := sorted(set(given) - set(definitions)):
         raise ServiceError("InvalidParameters", f"Parameters are not defined in the document: {', '.join(unknown)}.")

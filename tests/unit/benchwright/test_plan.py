@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from benchwright.errors import InvalidInput
-from benchwright.models import Account, License, merge_patch
+from benchwright.models import FORMS, Account, License, Wanted, merge_patch
 from benchwright.plan import Known, Looked, Secret, make_plan, read_input, read_verify_input, sources_of
 
 DEFAULTS: dict[str, Any] = {
@@ -24,6 +24,33 @@ def problems(raw: Any, known: dict[str, Any] | None = None) -> list[str]:
     with pytest.raises(InvalidInput) as caught:
         read_input(raw, known or {}, DEFAULTS, "benchwright").whole()
     return str(caught.value).splitlines()[1:]
+
+
+def patterns(schema: Any) -> set[str]:
+    """Every pattern in a JSON Schema, of keys and of values."""
+    if isinstance(schema, list):
+        return {found for item in schema for found in patterns(item)}
+    if not isinstance(schema, dict):
+        return set()
+    own = {schema["pattern"]} if isinstance(schema.get("pattern"), str) else set()
+    return own | set(schema.get("patternProperties", {})) | patterns(list(schema.values()))
+
+
+def test_every_form_is_told_in_words() -> None:
+    """One value against each, and what is wrong with it."""
+    wrong = {
+        "workbench": {"version": "latest"},
+        "r_versions": ["4"],
+        "image": {"ami": "ami-xyz"},
+        "nodes": {"instance_type": "large"},
+        "license": "l" * 401,
+        "users": {"Ann": {}},
+        "config": {"-x": "a\tb"},
+        "tags": {"k" * 129: "v" * 257},
+    }
+    told = "\n".join(problems(wrong))
+    assert set(FORMS) == patterns(Wanted.model_json_schema())
+    assert [words for words in FORMS.values() if f" is refused: not {words}. Give " not in told] == []
 
 
 @pytest.mark.parametrize("raw", [[], "x", 3, None, True])
@@ -46,7 +73,7 @@ def test_an_input_that_is_no_object_is_refused(raw: Any) -> None:
         ({"cluster": "Big One"}, '- cluster: "Big One" is refused: not a cluster name. '),
         (
             {"workbench": {"version": "latest"}},
-            '- workbench.version: "latest" is refused: its form is wrong. Give a full',
+            '- workbench.version: "latest" is refused: not a full version of Workbench. Give a',
         ),
         (
             {"workbench": {"version": "2023.09.1+494.pro2"}},
@@ -63,12 +90,12 @@ def test_an_input_that_is_no_object_is_refused(raw: Any) -> None:
         ({"database": {"max_capacity": 0.5}}, "- database.max_capacity: 0.5 is refused: "),
         ({"license": "other/secret"}, '- license: "other/secret" is refused: the nodes may not read it. '),
         ({"users": {"root": {}}}, "- users.root: {} is refused: it is an account of the system, or a group of it. "),
-        ({"users": {"Ann": {}}}, '- users.Ann: "Ann" is refused: its form is wrong. Give up to 500 accounts'),
+        ({"users": {"Ann": {}}}, '- users.Ann: "Ann" is refused: not 1 to 32 lower-case letters, digits, - and _, '),
         ({"users": {"ann": {"uid": 100}}}, "- users.ann.uid: 100 is refused: "),
         ({"users": {"ann": {"password": "secret"}}}, '- users.ann.password: "***" is refused: the nodes may not'),
         ({"users": {"a": {"uid": 5000}, "b": {"uid": 5000}}}, "- users.b.uid: 5000 is refused: users.a has it. "),
         ({"config": {"www-port": "80"}}, '- config.www-port: "80" is refused: Benchwright writes this key itself. '),
-        ({"config": {"x": "a\nb"}}, '- config.x: "a\\nb" is refused: its form is wrong. '),
+        ({"config": {"x": "a\nb"}}, '- config.x: "a\\nb" is refused: not one line of at most 1,000 printable'),
         ({"tags": {"aws:x": "y"}}, '- tags.aws:x: "aws:x" is refused: the prefixes aws: and benchwright: are taken. '),
         ({"only_if_deployed": 1}, "- only_if_deployed: 1 is refused: it is neither true nor false. "),
     ],

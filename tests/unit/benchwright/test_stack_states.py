@@ -193,9 +193,10 @@ def world(environment: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     ("parameters", "whose"),
     [
         ({"Application": "wb-blue", "Cluster": "x"}, "is of the cluster x of the application wb-blue"),
-        ({}, "is not Benchwright's"),
+        ({}, "is not Benchwright's: it has no parameters Application and Cluster"),
+        ({"Application": "shop"}, "is not Benchwright's: it has no parameters Application and Cluster"),
     ],
-    ids=["another application", "another template"],
+    ids=["another application", "another template", "one with a parameter of the same name"],
 )
 def test_a_stack_of_somebody_else_that_has_the_name_is_not_touched(
     world: World, parameters: dict[str, str], whose: str
@@ -206,7 +207,7 @@ def test_a_stack_of_somebody_else_that_has_the_name_is_not_touched(
     assert world.settled(NODES) == "CREATE_COMPLETE"
     world.owner = {"Application": "wb", "Cluster": "blue"}
     (told,) = world.refusal(NODES, StackRefused)
-    assert told.startswith(f"The stack {NODES} {whose}, and was not touched. Name this cluster otherwise")
+    assert told.startswith(f"The stack {NODES} {whose}. It was not touched. Name this cluster otherwise: ")
     assert (world.change_sets(NODES), world.retention()) == ([], {"theirs": 30})
 
 

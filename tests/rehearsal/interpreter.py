@@ -460,6 +460,25 @@ def _patch_endings() -> None:
             self.execution.error, self.execution.cause = state.error or None, state.cause or None
 
     communication._reflect_execution_status = reflect
+    _patch_history(environment)
+
+
+def _patch_history(environment: Any) -> None:
+    """The history of an execution that was stopped ends with that: what its branches still do is told by nobody."""
+    manager = _module("moto.stepfunctions.parser.asl.eval.event.event_manager").EventManager
+    set_stop, add_event = environment.set_stop, manager.add_event
+
+    def stop(self: Any, *arguments: Any, **keywords: Any) -> None:
+        if self.is_running() and not self.is_frame():  # a frame is stopped where another branch has failed
+            self.event_manager.is_stopped = True
+        set_stop(self, *arguments, **keywords)
+
+    def add(self: Any, context: Any, event_type: Any, *arguments: Any, **keywords: Any) -> Any:
+        if getattr(self, "is_stopped", False) and not event_type.startswith("Execution"):
+            return context.last_published_event_id
+        return add_event(self, context, event_type, *arguments, **keywords)
+
+    environment.set_stop, manager.add_event = stop, add
 
 
 def _while_it_runs(method: Any) -> Any:

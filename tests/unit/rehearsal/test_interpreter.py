@@ -1,6 +1,7 @@
 """Where moto's interpreter differs from Step Functions, the rehearsal's does not."""
 
 import itertools
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -161,6 +162,32 @@ def test_stopping_keeps_error_and_cause_and_ends_a_wait_at_once(workflow: Workfl
     )  # fmt: skip
     report = interpreter.wait_for(execution, timeout=60)
     assert (report.status, report.error, report.cause) == ("ABORTED", "Stopped", "by the test")
+
+
+def test_the_history_of_a_stopped_execution_ends_with_the_stop(workflow: Workflow) -> None:
+    """What its branches still do, and how they fail without it, is told by nobody."""
+    met = threading.Barrier(2, timeout=30)
+
+    def stop_and_fail(_event: object) -> object:
+        met.wait()
+        execution.stop(None, error="Stopped", cause="by the test")
+        raise RuntimeError("no more")
+
+    def succeed(_event: object) -> object:
+        met.wait()
+        return {}
+
+    workflow.functions |= {"Stop": stop_and_fail, "Succeed": succeed}
+    branches = [
+        machine({"Stop": task("Stop", End=True)}),
+        machine({"Succeed": task("Succeed", Next="Again")} | {"Again": task("Succeed", End=True)}),
+    ]
+    execution = workflow.start(machine({"Both": {"Type": "Parallel", "Branches": branches, "End": True}}), {})
+    report = interpreter.wait_for(execution)
+    assert report.status == "ABORTED"
+    history = [event["type"].value for event in execution.exec_worker.env.event_manager.get_event_history()]
+    assert history[-1] == "ExecutionAborted"
+    assert "TaskFailed" not in history
 
 
 def test_what_fails_in_the_moment_of_a_stop_does_not_undo_it(workflow: Workflow) -> None:

@@ -461,6 +461,7 @@ def _patch_endings() -> None:
 
     communication._reflect_execution_status = reflect
     _patch_history(environment)
+    _patch_late_branches()
 
 
 def _patch_history(environment: Any) -> None:
@@ -479,6 +480,23 @@ def _patch_history(environment: Any) -> None:
         return add_event(self, context, event_type, *arguments, **keywords)
 
     environment.set_stop, manager.add_event = stop, add
+
+
+def _patch_late_branches() -> None:
+    """A branch that is to begin when the execution has been stopped ends at once; moto lets its thread die, and who
+    waits for the branches would wait for ever.
+    """
+    program = _module(_STATES + "program.program").Program
+    original = program.eval
+
+    def evaluate(self: Any, env: Any) -> None:
+        try:
+            original(self, env)
+        except RuntimeError:  # "Could not set NextState value"
+            if env.is_running():
+                raise
+
+    program.eval = evaluate
 
 
 def _while_it_runs(method: Any) -> Any:

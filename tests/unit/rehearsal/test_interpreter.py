@@ -2,13 +2,15 @@
 
 import itertools
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from jsonata import Jsonata
+from moto.stepfunctions.parser.asl.component.state.exec.state_parallel.branch_worker import BranchWorker
 
-from tests.rehearsal import interpreter
+from tests.rehearsal import clock, interpreter
 from tests.rehearsal.server import ServiceError
 from tests.workflow.workflow import Function, Workflow, workflows
 
@@ -177,10 +179,10 @@ def test_the_history_of_a_stopped_execution_ends_with_the_stop(workflow: Workflo
         met.wait()
         return {}
 
-    workflow.functions |= {"Stop": stop_and_fail, "Succeed": succeed}
+    workflow.functions |= {"Stop": stop_and_fail, "Succeed": succeed, "Go on": lambda _event: {}}
     branches = [
         machine({"Stop": task("Stop", End=True)}),
-        machine({"Succeed": task("Succeed", Next="Again")} | {"Again": task("Succeed", End=True)}),
+        machine({"Succeed": task("Succeed", Next="Again")} | {"Again": task("Go on", End=True)}),
     ]
     execution = workflow.start(machine({"Both": {"Type": "Parallel", "Branches": branches, "End": True}}), {})
     report = interpreter.wait_for(execution)
@@ -188,6 +190,34 @@ def test_the_history_of_a_stopped_execution_ends_with_the_stop(workflow: Workflo
     history = [event["type"].value for event in execution.exec_worker.env.event_manager.get_event_history()]
     assert history[-1] == "ExecutionAborted"
     assert "TaskFailed" not in history
+
+
+def test_a_branch_that_begins_after_a_stop_keeps_nobody_waiting(
+    workflow: Workflow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the clock, where nothing is at work any more, leaps to the time-out of the execution."""
+    begun: list[BranchWorker] = []
+    start = BranchWorker.start
+
+    def start_and_stop(worker: BranchWorker) -> None:
+        start(worker)
+        begun.append(worker)
+        if len(begun) == 1:
+            execution.stop(None, error="Stopped", cause="by the test")
+
+    monkeypatch.setattr(BranchWorker, "start", start_and_stop)
+    wait = machine({"Begin": {"Type": "Wait", "Seconds": 1, "Next": "Both"}}, TimeoutSeconds=80_000)
+    branches = [machine({name: {"Type": "Wait", "Seconds": 60, "End": True}}) for name in ("One", "Two")]
+    wait["States"]["Both"] = {"Type": "Parallel", "Branches": branches, "End": True}
+    execution = workflow.start(wait, {})
+    report = interpreter.wait_for(execution)
+    assert (report.status, len(begun)) == ("ABORTED", 2)
+    assert report.stopped is not None
+    assert report.stopped - report.started < 80
+    deadline = time.monotonic() + 10
+    while clock.in_force()._workers and time.monotonic() < deadline:  # the last one leaves when the status is known
+        time.sleep(0.001)
+    assert clock.in_force()._workers == 0
 
 
 def test_what_fails_in_the_moment_of_a_stop_does_not_undo_it(workflow: Workflow) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest import mock
 
 import pytest
 
@@ -164,26 +165,25 @@ class World:
 
 @pytest.fixture
 def world(environment: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    before, faults = dict(os.environ), Orders()
-    aws = LocalAws(Clock(math.inf), tmp_path, faults=faults, modules=MODULES)
-    aws.start()
-    trust = json.dumps({"Version": "2012-10-17", "Statement": []})
-    role = aws.client("iam").create_role(RoleName="service", AssumeRolePolicyDocument=trust)["Role"]["Arn"]
-    os.environ |= aws.environment() | {"APPLICATION": "wb", "CLOUDFORMATION_ROLE_ARN": role}
-    made = World(aws, faults)
-    monkeypatch.setattr(cluster_stacks, "foundation", lambda *_: made.desired(FOUNDATION))
-    monkeypatch.setattr(cluster_stacks, "nodes", lambda *_: made.desired(NODES))
-    monkeypatch.setattr(cluster_stacks, "must_go_offline", lambda *_: False)
-    monkeypatch.setattr(app, "confirm_lock", lambda *_: None)
-    monkeypatch.setattr(app, "plan_of", lambda *_: SimpleNamespace(cluster="blue"))
-    monkeypatch.setattr(app, "_nodes", lambda *_: app.Result(done=True))
-    settings.cache_clear()
-    try:
-        yield made
-    finally:
-        aws.stop()
-        os.environ.clear()
-        os.environ.update(before)
+    with mock.patch.dict(os.environ):
+        faults = Orders()
+        aws = LocalAws(Clock(math.inf), tmp_path, faults=faults, modules=MODULES)
+        aws.start()
+        trust = json.dumps({"Version": "2012-10-17", "Statement": []})
+        role = aws.client("iam").create_role(RoleName="service", AssumeRolePolicyDocument=trust)["Role"]["Arn"]
+        os.environ |= aws.environment() | {"APPLICATION": "wb", "CLOUDFORMATION_ROLE_ARN": role}
+        made = World(aws, faults)
+        monkeypatch.setattr(cluster_stacks, "foundation", lambda *_: made.desired(FOUNDATION))
+        monkeypatch.setattr(cluster_stacks, "nodes", lambda *_: made.desired(NODES))
+        monkeypatch.setattr(cluster_stacks, "must_go_offline", lambda *_: False)
+        monkeypatch.setattr(app, "confirm_lock", lambda *_: None)
+        monkeypatch.setattr(app, "plan_of", lambda *_: SimpleNamespace(cluster="blue"))
+        monkeypatch.setattr(app, "_nodes", lambda *_: app.Result(done=True))
+        settings.cache_clear()
+        try:
+            yield made
+        finally:
+            aws.stop()
 
 
 # A stack of somebody else

@@ -4,6 +4,7 @@ import math
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
@@ -15,13 +16,11 @@ SERVICES = tuple(f"tests.rehearsal.services.{name}" for name in ("secretsmanager
 
 @pytest.fixture
 def aws(tmp_path: Path) -> Iterator[LocalAws]:
-    environment = dict(os.environ)
-    local = LocalAws(clock=Clock(math.inf), directory=tmp_path, modules=SERVICES)
-    local.start()
-    try:
-        with local.clock.busy():  # time passes only where a test lets it: `aws.clock.sleep(seconds)`
-            yield local
-    finally:
-        local.stop()
-        os.environ.clear()
-        os.environ.update(environment)
+    with mock.patch.dict(os.environ):
+        local = LocalAws(clock=Clock(math.inf), directory=tmp_path, modules=SERVICES)
+        local.start()
+        try:
+            with local.clock.busy():  # time passes only where a test lets it: `aws.clock.sleep(seconds)`
+                yield local
+        finally:
+            local.stop()

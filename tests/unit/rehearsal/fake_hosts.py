@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from tests.rehearsal.aws import LocalAws
 from tests.rehearsal.clock import Clock
@@ -92,24 +93,22 @@ class FakeHosts:
 @contextlib.contextmanager
 def local_aws(directory: Path, *faults: str) -> Iterator[LocalAws]:
     """An empty account with instances on fake hosts. Time passes only where a test lets it: `aws.clock.sleep`."""
-    environment = dict(os.environ)
-    ordered = Faults(faults)
-    ordered.begin()
-    aws = LocalAws(
-        clock=Clock(math.inf),
-        directory=directory,
-        modules=SERVICES,
-        hosts=FakeHosts(directory / "hosts"),
-        faults=ordered,
-    )
-    aws.start()
-    try:
-        with aws.clock.busy():
-            yield aws
-    finally:
-        aws.stop()
-        os.environ.clear()
-        os.environ.update(environment)
+    with mock.patch.dict(os.environ):
+        ordered = Faults(faults)
+        ordered.begin()
+        aws = LocalAws(
+            clock=Clock(math.inf),
+            directory=directory,
+            modules=SERVICES,
+            hosts=FakeHosts(directory / "hosts"),
+            faults=ordered,
+        )
+        aws.start()
+        try:
+            with aws.clock.busy():
+                yield aws
+        finally:
+            aws.stop()
 
 
 def instance_profile(aws: LocalAws, name: str = "node") -> str:

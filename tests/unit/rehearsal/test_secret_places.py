@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 
@@ -27,18 +28,16 @@ MODULES = ("interpreter", "services.secretsmanager", "services.ec2", "services.s
 @pytest.fixture(scope="module")
 def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAws]:
     """An account with one secret, and nothing else."""
-    environment = dict(os.environ)
-    modules = tuple(f"tests.rehearsal.{name}" for name in MODULES)
-    local = LocalAws(clock=Clock(math.inf), directory=tmp_path_factory.mktemp("aws"), modules=modules)
-    local.start()
-    content = json.dumps({"username": "rstudio", "password": VALUE})
-    local.client("secretsmanager").create_secret(Name="benchwright/workbench/database", SecretString=content)
-    try:
-        yield local
-    finally:
-        local.stop()
-        os.environ.clear()
-        os.environ.update(environment)
+    with mock.patch.dict(os.environ):
+        modules = tuple(f"tests.rehearsal.{name}" for name in MODULES)
+        local = LocalAws(clock=Clock(math.inf), directory=tmp_path_factory.mktemp("aws"), modules=modules)
+        local.start()
+        content = json.dumps({"username": "rstudio", "password": VALUE})
+        local.client("secretsmanager").create_secret(Name="benchwright/workbench/database", SecretString=content)
+        try:
+            yield local
+        finally:
+            local.stop()
 
 
 def search(

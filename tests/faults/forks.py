@@ -83,10 +83,10 @@ class Running:
     def outcome(self) -> Outcome:
         os.close(self.output)
         _, status = os.waitpid(self.process, 0)
-        code = os.waitstatus_to_exitcode(status)
         if self.received:
             outcome: Outcome = pickle.loads(bytes(self.received))
             return outcome
+        code = os.waitstatus_to_exitcode(status)
         ended = deployment.Ended("LOST", cause=f"the process of the case ended with {code}")
         return Outcome(self.case, ended, problems=[ended.cause])
 

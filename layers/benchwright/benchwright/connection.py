@@ -30,7 +30,7 @@ def connect(region: str, document: str, instances: Sequence[str]) -> Connection:
     tunnel = f"{start} --target %h --document-name AWS-StartSSHSession --parameters portNumber=%p"
     return Connection(
         url="http://localhost:8787",
-        port_forwarding=(f"{start} --target {instance} --document-name {document} --parameters localPortNumber=8787"),
+        port_forwarding=f"{start} --target {instance} --document-name {document} --parameters localPortNumber=8787",
         ssh_config="\n".join(
             [
                 "Host i-*",

@@ -147,8 +147,8 @@ class SystemsManager:
         """As for a node whose agent reaches no Session Manager: there is none here. Documents of one's own are read
         before; Amazon's are not here.
         """
-        name = call.get("DocumentName") or "AWS-"
-        if not name.startswith("AWS-"):
+        name = call.get("DocumentName")
+        if name and not name.startswith("AWS-"):
             known = self._backend._documents.get(name)
             if known is None or known.get_default_version().document_type != "Session":
                 raise ServiceError("InvalidDocument", f"Document type Session with name {name} does not exist.")

@@ -182,7 +182,7 @@ def test_the_history_of_a_stopped_execution_ends_with_the_stop(workflow: Workflo
     workflow.functions |= {"Stop": stop_and_fail, "Succeed": succeed, "Go on": lambda _event: {}}
     branches = [
         machine({"Stop": task("Stop", End=True)}),
-        machine({"Succeed": task("Succeed", Next="Again")} | {"Again": task("Go on", End=True)}),
+        machine({"Succeed": task("Succeed", Next="Again"), "Again": task("Go on", End=True)}),
     ]
     execution = workflow.start(machine({"Both": {"Type": "Parallel", "Branches": branches, "End": True}}), {})
     report = interpreter.wait_for(execution)

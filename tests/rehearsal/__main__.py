@@ -31,6 +31,7 @@ def options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--parameters", metavar="JSON|FILE", type=json_object, default={}, help="parameters of the stack ({})"
     )
+    parser.add_argument("--name", default="", help="name of the stack, and of all that it makes (benchwright)")
     parser.add_argument(
         "--secret", metavar="NAME=FILE", type=secret, action="append", default=[], help="a secret that is there before"
     )

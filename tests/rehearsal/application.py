@@ -91,13 +91,20 @@ def _digest_of_sources() -> str:
     return digest.hexdigest()
 
 
-def deploy(client: Callable[[str], Any], environment: Mapping[str, str], parameters: Mapping[str, Any]) -> Application:
-    """`sam deploy` with samconfig.toml's settings and a caller's `environment`; `client(service)` reads the result."""
+def deploy(
+    client: Callable[[str], Any], environment: Mapping[str, str], parameters: Mapping[str, Any], name: str = ""
+) -> Application:
+    """`sam deploy` with samconfig.toml's settings and a caller's `environment`; `client(service)` reads the result.
+
+    name: of the stack, in place of samconfig.toml's.
+    """
     _make_managed_stack(client("cloudformation"))
     command = ["deploy", "--no-confirm-changeset", "--no-progressbar"]
     if parameters:
         command += ["--parameter-overrides", *(f"{key}={_override(value)}" for key, value in parameters.items())]
-    name = stack_name()
+    if name:
+        command += ["--stack-name", name]
+    name = name or stack_name()
     try:
         _sam(command, {**environment, "SAM_CLI_POLL_DELAY": "0.2"}, SECONDS_TO_DEPLOY)
     except CommandFailedError as failed:

@@ -69,7 +69,9 @@ class Rehearsal:
             aws = local_aws(self.scratch, Clock(self.wanted.speed), faults, self.listener)
         try:
             with self.progress.work("Installing the application (sam deploy)"):
-                installed = application.deploy(aws.client, aws.environment("sam"), self.wanted.parameters)
+                installed = application.deploy(
+                    aws.client, aws.environment("sam"), self.wanted.parameters, self.wanted.name
+                )
             for name, value in self.wanted.secret:
                 aws.client("secretsmanager").create_secret(Name=name, SecretString=value)
             with ArgumentWatch() if self.wanted.watch_arguments else contextlib.nullcontext() as watch:

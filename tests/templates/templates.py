@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 from samtranslator.translator.transform import transform
 from samtranslator.yaml_helper import yaml_parse
 
+from benchwright.models import LONGEST_APPLICATION
+
 ROOT = Path(__file__).parents[2]
 PATHS = {
     "application": ROOT / "template.yaml",
@@ -26,7 +28,7 @@ PSEUDO_PARAMETERS = {
     "AWS::Partition": "aws-us-gov",
     "AWS::Region": "ap-southeast-2",
     "AWS::AccountId": "123456789012",
-    "AWS::StackName": "a" * 40,
+    "AWS::StackName": "a" * LONGEST_APPLICATION,
 }
 POLICY_TYPES = ("AWS::IAM::Role", "AWS::IAM::ManagedPolicy", "AWS::IAM::RolePolicy")
 

@@ -9,6 +9,7 @@ import pytest
 from tests.templates.templates import (
     APPLICATION,
     FOUNDATION,
+    PSEUDO_PARAMETERS,
     TEMPLATES,
     Statement,
     policy_documents,
@@ -83,8 +84,8 @@ def test_the_role_of_nodes_lies_below_its_cluster_and_all_others_directly_below_
     }
     account = "arn:aws-us-gov:iam::123456789012"
     assert written == {
-        f"{account}:role/{'a' * 40}/*/*",
-        f"{account}:instance-profile/{'a' * 40}/*/*",
+        f"{account}:role/{PSEUDO_PARAMETERS['AWS::StackName']}/*/*",
+        f"{account}:instance-profile/{PSEUDO_PARAMETERS['AWS::StackName']}/*/*",
         f"{account}:role/aws-service-role/*",
     }
 
@@ -155,7 +156,7 @@ def test_a_role_is_passed_only_to_the_service_that_needs_it() -> None:
             {"StringEquals": {"iam:PassedToService": "cloudformation.amazonaws.com"}},
         ),
         "CloudFormationIdentityPolicy": (
-            [f"arn:aws-us-gov:iam::123456789012:role/{'a' * 40}/*/*"],
+            [f"arn:aws-us-gov:iam::123456789012:role/{PSEUDO_PARAMETERS['AWS::StackName']}/*/*"],
             {"StringEquals": {"iam:PassedToService": "ec2.amazonaws.com"}},
         ),
     }

@@ -12,7 +12,17 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-CLUSTER_NAME = r"^[a-z][a-z0-9-]{0,19}$"
+# Names of what AWS makes for a cluster begin with both: RDS takes no double hyphen and none at the end, Systems Manager
+# keeps the three prefixes for itself, and EventBridge Scheduler has a group `default`. CloudFormation cuts generated
+# names of RDS at 63 characters and must leave the whole application in them, or policies would not match
+# (tests/templates/test_names.py).
+APPLICATION_NAME, LONGEST_APPLICATION = r"^(?!default$|aws|amazon|amzn)[a-z][a-z0-9]*(-[a-z0-9]+)*$", 30
+CLUSTER_NAME, LONGEST_CLUSTER = r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", 20
+NAME_IN_WORDS = "lower-case letters, digits and single hyphens, a letter first, no hyphen last"
+APPLICATION_NAME_IN_WORDS = (
+    f"at most {LONGEST_APPLICATION} {NAME_IN_WORDS}, not default, and not beginning with aws, amazon or amzn"
+)
+CLUSTER_NAME_IN_WORDS = f"at most {LONGEST_CLUSTER} {NAME_IN_WORDS}"
 # A node's own accounts end below 2,000 (Ubuntu's first user is 1000); allocated ids begin at 20,000.
 LOWEST_ID, FIRST_ALLOCATED_ID, HIGHEST_ID = 2_000, 20_000, 59_999
 # A user has a group of the same name, so the groups of Ubuntu 24.04 are taken, too: of the group `admin`, which is not
@@ -113,7 +123,7 @@ def _form(pattern: str, words: str) -> StringConstraints:
     return StringConstraints(pattern=pattern)
 
 
-ClusterName = Annotated[str, StringConstraints(pattern=CLUSTER_NAME)]
+ClusterName = Annotated[str, StringConstraints(pattern=CLUSTER_NAME, max_length=LONGEST_CLUSTER)]
 Version = Annotated[str, _form(r"^[0-9]{1,2}\.[0-9]{1,2}\.[0-9]{1,2}$", "a version of three numbers")]
 UserId = Annotated[int, Field(ge=LOWEST_ID, le=HIGHEST_ID)]
 ConfigKey = Annotated[
@@ -293,7 +303,7 @@ class Plan(Part):
     """What one execution shall make true; recorded with the cluster, read by every step."""
 
     cluster: ClusterName = Field(
-        description="name of the cluster: lower-case letters, digits and -, a letter first, at most 20",
+        description=f"name of the cluster: {CLUSTER_NAME_IN_WORDS}",
         examples=["team-blue"],
     )
     wanted: Wanted

@@ -16,10 +16,15 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from benchwright.errors import InvalidInput
 from benchwright.models import (
+    APPLICATION_NAME,
+    APPLICATION_NAME_IN_WORDS,
     CLUSTER_NAME,
+    CLUSTER_NAME_IN_WORDS,
     FIRST_ALLOCATED_ID,
     FORMS,
     HIGHEST_ID,
+    LONGEST_APPLICATION,
+    LONGEST_CLUSTER,
     OWNED_KEYS,
     RESERVED_USERS,
     Account,
@@ -34,8 +39,6 @@ from benchwright.models import (
 )
 
 DEFAULT_CLUSTER = "workbench"
-# The parameter Application of infra/foundation.yaml.
-APPLICATION_NAME = r"[a-z][a-z0-9-]{0,39}"
 # Levels of an input: users, a name, its keys, and room for what is wrong. Python's own readers end at about 1,000.
 DEEPEST = 8
 # Bytes of JSON. A plan is a state's result and, beside the report on up to 50 nodes, part of an execution's output:
@@ -119,13 +122,13 @@ def read_input(raw: Any, known: Mapping[str, Any], defaults: Mapping[str, Any], 
     known: the recorded input of the cluster; defaults: the stack's parameters in the shape of an input.
     """
     request, problems = _taken_apart(raw)
-    if not re.fullmatch(APPLICATION_NAME, application):
+    if not _is_name(application, APPLICATION_NAME, LONGEST_APPLICATION):
         problems.append(
             (
                 "the application's name",
                 application,
                 "the names of what it makes begin with it",
-                "the stack another name: lower-case letters, digits and -, at most 40, a letter first",
+                f"the stack another name: {APPLICATION_NAME_IN_WORDS}",
             )
         )
     wanted = None
@@ -169,10 +172,8 @@ def _taken_apart(raw: Any) -> tuple[Request, list[Problem]]:
         patch.pop(key)
         problems.append((key, "...", f"it is nested more than {DEEPEST} levels deep", "a value as in docs/input.md"))
     cluster = patch.pop("cluster", DEFAULT_CLUSTER)
-    if not isinstance(cluster, str) or not re.fullmatch(CLUSTER_NAME, cluster):
-        problems.append(
-            ("cluster", cluster, "not a cluster name", "lower-case letters, digits and -, at most 20, a letter first")
-        )
+    if not _is_name(cluster, CLUSTER_NAME, LONGEST_CLUSTER):
+        problems.append(("cluster", cluster, "not a cluster name", CLUSTER_NAME_IN_WORDS))
         cluster = DEFAULT_CLUSTER
     only_if_deployed, rebuild = patch.pop("only_if_deployed", False), False
     if isinstance(image := patch.get("image"), dict):
@@ -188,6 +189,10 @@ def _taken_apart(raw: Any) -> tuple[Request, list[Problem]]:
     problems += _unknown_keys(patch, Wanted, "")
     once = Once(rebuild=rebuild is True, only_if_deployed=only_if_deployed is True)
     return Request(cluster, once, patch), problems
+
+
+def _is_name(name: Any, pattern: str, longest: int) -> bool:
+    return isinstance(name, str) and len(name) <= longest and re.fullmatch(pattern, name) is not None
 
 
 def _is_deeper(value: Any, levels: int) -> bool:

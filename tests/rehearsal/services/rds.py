@@ -33,6 +33,7 @@ VERSIONS = (
     *("16.8", "16.9", "16.10", "16.11", "16.13"),
     *("17.4", "17.5", "17.6", "17.7", "17.9", "17.10"),
 )
+LONGEST_IDENTIFIER = 63
 BUNDLE = "python/certificates/global-bundle.pem"
 """Where create_database's layer has the roots of Amazon RDS, below /opt."""
 
@@ -156,7 +157,7 @@ class Rds:
     # Clusters
 
     def create_cluster(self, call: Call) -> dict[str, Any]:
-        name = call["DBClusterIdentifier"].lower()
+        name = _identifier(call, "DBClusterIdentifier")
         if name in self.clusters:
             raise ServiceError("DBClusterAlreadyExistsFault", f"DB Cluster already exists: {name}")
         if call["Engine"] != ENGINE:
@@ -262,7 +263,7 @@ class Rds:
     # Instances
 
     def create_instance(self, call: Call) -> dict[str, Any]:
-        name = call["DBInstanceIdentifier"].lower()
+        name = _identifier(call, "DBInstanceIdentifier")
         if name in self.instances:
             raise ServiceError("DBInstanceAlreadyExistsFault", "DB instance already exists")
         if not call.get("DBClusterIdentifier"):
@@ -664,6 +665,19 @@ def _shown(call: Call) -> dict[str, Any]:
             "InvalidParameterValue", f"The rehearsal does not implement {', '.join(unknown)} of {call.operation}."
         )
     return {RENAMED.get(name, name): value for name, value in ours.items() if name in SHOWN or name in RENAMED}
+
+
+def _identifier(call: Call, parameter: str) -> str:
+    """The name of a new cluster or instance, as RDS keeps it."""
+    name = str(call[parameter]).lower()
+    if len(name) > LONGEST_IDENTIFIER or not re.fullmatch("[a-z][a-z0-9]*(-[a-z0-9]+)*", name):
+        raise ServiceError(
+            "InvalidParameterValue",
+            f"The parameter {parameter} is not a valid identifier. Identifiers must begin with a letter; must contain "
+            "only ASCII letters, digits, and hyphens; and must not end with a hyphen or contain two consecutive "
+            "hyphens.",
+        )
+    return name
 
 
 def _require(thing: Thing, status: str, code: str) -> None:

@@ -1,10 +1,19 @@
 """Aurora: clusters, instances, subnet groups and parameter groups."""
 
+import re
 from typing import Any
 
 from ..calls import call
 from ..errors import ResourceFailed
 from ..handler import Context, Handler, Made, Properties
+
+
+def identifier(generated: str) -> str:
+    """A generated name of a cluster or an instance without the hyphens that RDS refuses.
+
+    Source: IdentifierFactory of https://github.com/aws-cloudformation/aws-cloudformation-resource-providers-rds
+    """
+    return re.sub("-{2,}", "-", generated).strip("-")
 
 
 class RdsResource(Handler):
@@ -84,7 +93,7 @@ class Cluster(RdsResource):
     seconds = 30
 
     def create(self, context: Context, properties: Properties) -> Made:
-        name = (properties.get("DBClusterIdentifier") or context.name(63)).lower()
+        name = (properties.get("DBClusterIdentifier") or identifier(context.name(63))).lower()
         key = properties.get("MasterUserSecret", {}).get("KmsKeyId")
         call(
             context.client("rds"), "CreateDBCluster", properties, DBClusterIdentifier=name, MasterUserSecretKmsKeyId=key
@@ -166,7 +175,7 @@ class Instance(RdsResource):
     seconds = 30
 
     def create(self, context: Context, properties: Properties) -> Made:
-        name = (properties.get("DBInstanceIdentifier") or context.name(63)).lower()
+        name = (properties.get("DBInstanceIdentifier") or identifier(context.name(63))).lower()
         call(context.client("rds"), "CreateDBInstance", properties, DBInstanceIdentifier=name)
         return Made(name)
 

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
-from benchwright import record
+from benchwright import record, server_options
 from benchwright.errors import ClusterLocked
 from benchwright.lookup import look_up
 from benchwright.models import Plan
@@ -27,7 +27,7 @@ class Event(BaseModel):
 
 class Result(BaseModel):
     """proceed: False where there is nothing to do; message says why. plan: each effective value and where it came
-    from.
+    from. warnings: what keeps nothing from beginning, but may fail later.
     """
 
     done: bool = True
@@ -37,6 +37,7 @@ class Result(BaseModel):
     message: str = ""
     revision: str = ""
     plan: dict[str, Any] = {}
+    warnings: list[str] = []
 
 
 @step(Event)
@@ -67,8 +68,13 @@ def _validate(event: Event) -> Result:
     if request.once.only_if_deployed and request.once.rebuild and reading.named.ami and not reading.problems:
         message = f"{request.cluster} uses the AMI {reading.named.ami} of its own: nothing to rebuild"
         return Result(cluster=request.cluster, proceed=False, message=message)
-    _planned(event, known, reading)  # what only the whole can tell: ids that contradict each other, and the length
-    return Result(cluster=request.cluster, quiet=request.once.only_if_deployed)
+    # What only the whole can tell: ids that contradict each other, and the length.
+    wanted = _planned(event, known, reading)[0].wanted
+    return Result(
+        cluster=request.cluster,
+        quiet=request.once.only_if_deployed,
+        warnings=server_options.warn(wanted.config, wanted.workbench.version),
+    )
 
 
 def _read(event: Event, found: record.Record) -> Reading:

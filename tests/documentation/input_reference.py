@@ -116,7 +116,8 @@ def schema() -> Schema:
         "only_if_deployed": once["only_if_deployed"] | {"examples": [True]},
     }
     properties["users"]["propertyNames"] |= {"not": {"enum": sorted(RESERVED_USERS)}}
-    properties["config"]["propertyNames"] |= {"not": {"enum": sorted(OWNED_KEYS)}}
+    # Only null, which takes back what an earlier release accepted.
+    properties["config"]["properties"] = {key: {"type": "null"} for key in sorted(OWNED_KEYS)}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Input of a Benchwright deployment",

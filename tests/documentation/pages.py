@@ -9,7 +9,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 PAGES = (ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md")))
 
-FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+FENCE = re.compile(r"^( *)```(\w*)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
 COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 INLINE_CODE = re.compile(r"`([^`\n]+)`")
 LINK = re.compile(r"!?\[(?:[^\]`]|`[^`]*`)*\]\(([^)\s]+)\)|<(?:img|source)[^>]* (?:src|srcset)=\"([^\"]+)\"")
@@ -31,7 +31,7 @@ def with_regions(text: str, regions: Mapping[str, str]) -> str:
 
 def blocks(text: str, language: str) -> list[str]:
     """The fenced code of a language."""
-    return [content for marked, content in FENCE.findall(text) if marked == language]
+    return [content for _, marked, content in FENCE.findall(text) if marked == language]
 
 
 def prose(text: str) -> str:

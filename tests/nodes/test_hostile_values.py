@@ -15,9 +15,9 @@ from psycopg2 import sql
 from pydantic import TypeAdapter, ValidationError
 
 from benchwright.models import OWNED_KEYS, Account, ConfigValue
+from benchwright.server_options import PUBLISHED
 from tests.nodes.cluster import Cluster
 from tests.rehearsal.hosts.host import Host
-from tests.rehearsal.hosts.standins.workbench.options import KNOWN_OPTIONS
 from tests.unit.benchwright.hostile import PRINTABLE, SPECIMENS, as_boost_reads
 
 ALPHABETS = "Übermaß-密码-пароль-🔑-\xa0-\u2028"
@@ -58,7 +58,7 @@ def allowed_config() -> dict[str, str]:
             allowed.append(TypeAdapter(ConfigValue).validate_python(value))
         except ValidationError:
             continue
-    keys = sorted(KNOWN_OPTIONS - OWNED_KEYS)[: len(allowed)]
+    keys = sorted(PUBLISHED - OWNED_KEYS)[: len(allowed)]
     assert len(keys) == len(allowed) > 60
     return dict(zip(keys, allowed, strict=True))
 

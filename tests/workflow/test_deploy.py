@@ -58,7 +58,14 @@ class Cluster:
         if event["action"] == "release":
             self.held = False
         quiet = event.get("input", {}) == {"only_if_deployed": True}
-        return {"cluster": "workbench", "proceed": True, "quiet": quiet, "message": "", "plan": {"image": {}}}
+        return {
+            "cluster": "workbench",
+            "proceed": True,
+            "quiet": quiet,
+            "message": "",
+            "plan": {"image": {}},
+            "warnings": ["config: x"],
+        }
 
     def build_image(self, event: dict[str, Any]) -> Any:
         if event["action"] == "retire":
@@ -102,7 +109,7 @@ def test_nothing_to_wait_for_takes_few_transitions_and_answers_with_the_cluster(
     assert report.output == {
         **SUMMARY,
         "license": "missing",
-        "warnings": ["license: missing"],
+        "warnings": ["config: x", "license: missing"],
         "retired_images": ["ami-old"],
         "database": {"done": True, "role": "created"},
         "plan": {"image": {}},
@@ -150,7 +157,7 @@ def test_each_step_is_told_all_that_it_asks_for_and_what_its_last_look_left(work
         "BuildImage": [
             build | {"build_arn": ""},
             build | {"build_arn": "b"},
-            caller | {"action": "retire", "ami": "ami-1", "warnings": ["license: missing"]},
+            caller | {"action": "retire", "ami": "ami-1", "warnings": ["config: x", "license: missing"]},
         ],
         "DeployStack": [
             foundation | {"change_set": ""},

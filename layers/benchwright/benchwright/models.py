@@ -40,15 +40,21 @@ RESERVED_USERS = frozenset(
         *("netdev", "rdma", "_ssh", "ssl-cert"),
     }
 )
-# Keys of rserver.conf that Benchwright writes itself: two owners of one value would undo each other.
-OWNED_KEYS = frozenset(
+# Keys of rserver.conf that an input may not have: those that Benchwright writes, as two owners would undo each other,
+# and those whose default the nodes, checks and security groups rely on.
+WRITTEN_KEYS = frozenset(
     {
-        *("load-balancing-enabled", "server-shared-storage-path", "server-project-sharing", "server-user"),
-        *("server-health-check-enabled", "secure-cookie-key-file", "database-config-file", "ssl-enabled"),
-        *("www-address", "www-port", "launcher-address", "launcher-port", "launcher-sessions-enabled"),
-        "launcher-default-cluster",
+        *("load-balancing-enabled", "server-shared-storage-path", "server-project-sharing"),
+        *("server-health-check-enabled", "launcher-address", "launcher-port", "launcher-sessions-enabled"),
+        *("launcher-default-cluster", "launcher-sessions-callback-address"),
     }
 )
+DEFAULT_KEYS = frozenset(
+    {
+        *("server-user", "secure-cookie-key-file", "database-config-file", "ssl-enabled", "www-address", "www-port"),
+    }
+)
+OWNED_KEYS = WRITTEN_KEYS | DEFAULT_KEYS
 
 
 class Part(BaseModel):

@@ -27,6 +27,7 @@ from benchwright.models import (
     LONGEST_CLUSTER,
     OWNED_KEYS,
     RESERVED_USERS,
+    WRITTEN_KEYS,
     Account,
     Image,
     ImagePlan,
@@ -386,7 +387,14 @@ def _contradictions(merged: Mapping[str, Any], application: str) -> list[Problem
                 problems.append((f"users.{name}.{kind}", number, f"users.{first} has it", "each user its own"))
     config = _object(merged, "config")
     problems += [
-        (f"config.{key}", config[key], "Benchwright writes this key itself", "other keys of rserver.conf")
+        (
+            f"config.{key}",
+            config[key],
+            "Benchwright writes this key itself"
+            if key in WRITTEN_KEYS
+            else "nodes rely on Workbench's default for this key",
+            "other keys of rserver.conf; null takes a recorded one back",
+        )
         for key in sorted(OWNED_KEYS & set(config))
     ]
     for path, secret in _secret_keys(merged).items():

@@ -67,6 +67,8 @@ def render_files(plan: Plan, endpoint: Endpoint) -> list[Entry]:
         "launcher-port": "5559",
         "launcher-sessions-enabled": "1",
         "launcher-default-cluster": "Local",
+        # How sessions and jobs reach their server: each node has a launcher of its own, so always over the same host.
+        "launcher-sessions-callback-address": "http://127.0.0.1:8787",
     }
     # Without the password: a URI's password is not percent-decoded and must stay out of it.
     uri = (

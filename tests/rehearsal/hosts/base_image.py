@@ -13,6 +13,7 @@ import sys
 import sysconfig
 from pathlib import Path
 
+import benchwright
 from tests.rehearsal.hosts import naps
 
 REHEARSAL = Path("/opt/rehearsal")
@@ -22,6 +23,8 @@ PYTHON = Path(os.path.realpath(sys.executable))
 """The interpreter itself, outside of any virtual environment."""
 
 STANDINS = Path(__file__).parent / "standins"
+PRODUCT = Path(benchwright.__file__).parent
+"""For what Workbench publishes and both need: the keys of rserver.conf."""
 
 HIDDEN_COMMANDS = [
     "R",
@@ -149,6 +152,7 @@ def mounts_of_the_interpreter() -> dict[Path, Path]:
         **({prefix: prefix} if hidden else {}),
         REHEARSAL / "site": Path(sysconfig.get_path("purelib")),
         REHEARSAL / "standins": STANDINS,
+        REHEARSAL / "benchwright": PRODUCT,
     }
 
 

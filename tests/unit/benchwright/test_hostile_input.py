@@ -17,7 +17,7 @@ from awslambdaric.lambda_runtime_marshaller import to_json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchwright import cluster_stacks, lookup, record
+from benchwright import cluster_stacks, lookup, record, server_options
 from benchwright.errors import InvalidInput, NodeConfigurationFailed, tellable
 from benchwright.image_recipe import load_recipe
 from benchwright.models import RESERVED_USERS, Plan
@@ -395,6 +395,16 @@ def test_a_monthly_rebuild_leaves_a_cluster_alone_that_uses_an_ami_of_its_own(mo
     monthly = {"image": {"rebuild": True}, "only_if_deployed": True}
     result = resolve_plan._validate(resolve_plan.Event(action="validate", execution="e", input=monthly))
     assert (result.proceed, result.message) == (False, f"workbench uses the AMI {ami} of its own: nothing to rebuild")
+
+
+def test_a_key_that_workbench_may_not_know_is_warned_about_in_the_first_state(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(record, "read", lambda _: record.Record())
+    monkeypatch.setattr(resolve_plan, "look_up", lambda _: Looked({}, "ami-p"))
+    monkeypatch.setattr(resolve_plan, "settings", lambda: PARAMETERS)
+    config = {"auth-timeout-minutes": "9", "session-timeout-kill-hours": "24"}
+    result = resolve_plan._validate(resolve_plan.Event(action="validate", execution="e", input={"config": config}))
+    assert (result.proceed, result.warnings) == (True, server_options.warn(config, WORKBENCH))
+    assert len(result.warnings) == 1
 
 
 def test_a_plan_that_an_earlier_release_recorded_and_this_one_refuses_locks_nobody_out(

@@ -94,7 +94,14 @@ def test_an_input_that_is_no_object_is_refused(raw: Any) -> None:
         ({"users": {"ann": {"uid": 100}}}, "- users.ann.uid: 100 is refused: "),
         ({"users": {"ann": {"password": "secret"}}}, '- users.ann.password: "***" is refused: the nodes may not'),
         ({"users": {"a": {"uid": 5000}, "b": {"uid": 5000}}}, "- users.b.uid: 5000 is refused: users.a has it. "),
-        ({"config": {"www-port": "80"}}, '- config.www-port: "80" is refused: Benchwright writes this key itself. '),
+        (
+            {"config": {"launcher-port": "1"}},
+            '- config.launcher-port: "1" is refused: Benchwright writes this key itself. ',
+        ),
+        (
+            {"config": {"ssl-enabled": "1"}},
+            '- config.ssl-enabled: "1" is refused: nodes rely on Workbench\'s default for ',
+        ),
         ({"config": {"x": "a\nb"}}, '- config.x: "a\\nb" is refused: not one line of at most 1,000 printable'),
         ({"tags": {"aws:x": "y"}}, '- tags.aws:x: "aws:x" is refused: the prefixes aws: and benchwright: are taken. '),
         ({"only_if_deployed": 1}, "- only_if_deployed: 1 is refused: it is neither true nor false. "),

@@ -25,7 +25,7 @@ def test_the_files() -> None:
             (
                 "load-balancing-enabled=1\nserver-shared-storage-path=/efs/shared-storage\nserver-project-sharing=0\n"
                 "server-health-check-enabled=1\nlauncher-address=127.0.0.1\nlauncher-port=5559\nlauncher-sessions-enabled=1\n"
-                "launcher-default-cluster=Local\nadmin-enabled=1\n"
+                "launcher-default-cluster=Local\nlauncher-sessions-callback-address=http://127.0.0.1:8787\nadmin-enabled=1\n"
             ),
         ),
         "/etc/rstudio/database.conf": (

@@ -7,8 +7,10 @@ import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from benchwright import server_options
+
 from ..rskey import Key, KeyFileError
-from .options import KNOWN_OPTIONS
+from . import state
 
 ETC = Path("/etc/rstudio")
 STATE = Path("/var/lib/rstudio-server")
@@ -108,7 +110,7 @@ def read(*, options_checked: bool = True) -> Configuration:
     `verify-installation` does not look for unknown options, so it can switch that off (rstudio#9709).
     """
     server = settings(ETC / "rserver.conf")
-    unknown = sorted(server.keys() - KNOWN_OPTIONS)
+    unknown = sorted(server.keys() - server_options.known(state.version()))
     if unknown and options_checked:
         raise ConfigurationError(f"Error reading {ETC}/rserver.conf: unrecognised option '{unknown[0]}'")
     warnings: list[str] = []

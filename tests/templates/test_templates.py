@@ -92,13 +92,8 @@ Long: {{Long: "{long}"}}
 """
     expected = f"""\
 Script:
-- !Sub |
-  #!/bin/bash
-  # of the script
-
-  echo '${{Cluster}}'  #
-- |-
-  # the only line
+- !Sub "#!/bin/bash\\n# of the script\\n\\necho '${{Cluster}}'  #\\n"
+- "# the only line"
 Text: "# of nothing"
 Long: {{Long: "{long}"}}
 """

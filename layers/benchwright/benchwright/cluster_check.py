@@ -153,8 +153,11 @@ def judge(
 def _listing(command: Command) -> tuple[list[ListedNode], list[BalancedNode], str]:
     """Return the cluster as a node sees it; or nothing, and what of its answer cannot be read."""
     asked = command.instances[0]
+    output = run_command.full_output(command, asked)
+    if (report := read_report(output)) and report.error:
+        return [], [], f"{asked}: {report.error}"
     try:
-        listing, status = split_output(run_command.full_output(command, asked))
+        listing, status = split_output(output)
         return read_list_nodes(listing), read_load_balancer_status(status), ""
     except UnreadableListing as error:  # a node that is just starting prints no table yet
         return [], [], f"{asked}: {error}"

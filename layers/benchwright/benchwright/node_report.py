@@ -43,10 +43,9 @@ class NodeReport(BaseModel):
 def read_report(output: str) -> NodeReport | None:
     """Return the report in a command's output; None where the output holds none that can be read.
 
-    Run Command may add lines of its own around it (for example on a time-out), so the last line that is a report
-    counts.
+    The script prints it first. The end of the log of a failed run follows, and what the agent adds.
     """
-    for line in reversed(output.splitlines()):
+    for line in output.splitlines():
         if line.startswith("{"):
             try:
                 return NodeReport.model_validate_json(line)

@@ -5,6 +5,7 @@ comment.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -31,8 +32,10 @@ class Command(BaseModel):
 
 @dataclass(frozen=True)
 class Invocation:
-    """A command on one instance. `output` is what the document printed, as far as ListCommandInvocations keeps it
-    (2,500). `command` is its id.
+    """A command on one instance.
+
+    detail: AWS's StatusDetails as its documentation spells them, such as "Execution Timed Out". output: what the
+    document printed, as far as ListCommandInvocations keeps it (2,500). command: its id.
     """
 
     instance: str
@@ -98,7 +101,10 @@ def invocations(commands: Iterable[Command]) -> list[Invocation]:
 
 
 def full_output(command: Command, instance: str) -> str:
-    """Return up to 24,000 characters of what the document printed on an instance (GetCommandInvocation)."""
+    """Return up to 24,000 characters of what the document printed on an instance (GetCommandInvocation).
+
+    Empty where the command neither succeeded nor failed.
+    """
     answer = client("ssm").get_command_invocation(CommandId=command.id, InstanceId=instance)
     return str(answer["StandardOutputContent"])
 
@@ -113,6 +119,6 @@ def _find(document: str, comment: str) -> str:
 
 def _invocation(item: Mapping[str, Any]) -> Invocation:
     output = "\n".join(plugin.get("Output", "") for plugin in item.get("CommandPlugins", []))
-    return Invocation(
-        item["InstanceId"], item["Status"], item.get("StatusDetails", item["Status"]), output, item["CommandId"]
-    )
+    # The service answers without the blanks of its documentation: "ExecutionTimedOut".
+    detail = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", item.get("StatusDetails", item["Status"]))
+    return Invocation(item["InstanceId"], item["Status"], detail, output, item["CommandId"])

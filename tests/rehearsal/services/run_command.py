@@ -1,6 +1,7 @@
 """Run Command: documents run on instances, really, and what the service remembers of it.
 
-Limits and states: docs.aws.amazon.com/systems-manager/latest/userguide/monitor-commands.html and botocore's model.
+Limits and states: docs.aws.amazon.com/systems-manager/latest/userguide/monitor-commands.html and botocore's model. Both
+spell StatusDetails with blanks; the service answers without them (recorded: "ExecutionTimedOut", ResponseCode 137).
 """
 
 import collections
@@ -17,7 +18,7 @@ from botocore.exceptions import ClientError
 
 from tests.rehearsal.aws import LocalAws
 from tests.rehearsal.server import Call, ServiceError
-from tests.rehearsal.services import node_faults, work
+from tests.rehearsal.services import agent_output, node_faults, work
 from tests.rehearsal.services.documents import Step
 from tests.rehearsal.services.ec2 import Machine
 
@@ -27,12 +28,9 @@ logger = logging.getLogger("rehearsal")
 VISIBLE_SECONDS = 2  # until an invocation can be seen after SendCommand
 DELIVERY_SECONDS = 1
 REPORT_SECONDS = 1
-# Characters.
-LISTED_OUTPUT = 2_500
-STANDARD_OUTPUT = 24_000
-STANDARD_ERROR = 8_000
-ERROR_TITLE = "\n----------ERROR-------\n"
-CUT_OFF = "\n---Output truncated---"
+
+STOPPED = 137
+"""The agent's code of a script that it killed. It takes a script that exits with it for one (executers.go)."""
 
 DEFAULT_DELIVERY_SECONDS = 3600
 PAGE = 50
@@ -54,9 +52,8 @@ class StepRun:
 
     @property
     def listed_output(self) -> str:
-        """Output as ListCommandInvocations shows it: both streams, cut to 2,500 characters."""
-        text = self.stdout + (ERROR_TITLE + self.stderr if self.stderr else "")
-        return text if len(text) <= LISTED_OUTPUT else text[: LISTED_OUTPUT - len(CUT_OFF)] + CUT_OFF
+        """Output as ListCommandInvocations shows it."""
+        return agent_output.both(self.stdout, self.stderr)
 
 
 @dataclass
@@ -182,7 +179,7 @@ class RunCommand:
         clock, patience = self._aws.clock, command.call.get("TimeoutSeconds") or DEFAULT_DELIVERY_SECONDS
         total = clock.now() + patience + sum(run.step.timeout for run in invocation.runs)
         if not machine.reachable and not clock.sleep(patience, lambda: machine.reachable or machine.ending):
-            return invocation.end("TimedOut", "Delivery Timed Out")
+            return invocation.end("TimedOut", "DeliveryTimedOut")
         if machine.ending:
             return invocation.end("TimedOut", "Undeliverable")
         first = invocation.runs[0]
@@ -192,7 +189,7 @@ class RunCommand:
         run_steps(self._aws, machine, runs, command.id, stopped=lambda: command.cancelled)
         # What an agent cannot tell Systems Manager is not known there until the time of the command is over.
         if not machine.reachable and not clock.sleep(total - clock.now(), lambda: machine.reachable):
-            return invocation.end("TimedOut", "Execution Timed Out")
+            return invocation.end("TimedOut", "ExecutionTimedOut")
         invocation.runs = runs
         self._publish(command, invocation, machine)
         clock.sleep(REPORT_SECONDS)
@@ -267,6 +264,7 @@ class RunCommand:
         run = next((run for run in invocation.runs if name in (None, run.step.name)), None)
         if run is None:
             raise ServiceError("InvalidPluginName", f"The document has no step {name}.")
+        readable = run.status in ("Success", "Failed")
         elapsed = (run.ended - run.started).total_seconds() if run.started and run.ended else 0
         return {
             "CommandId": command.id,
@@ -281,9 +279,10 @@ class RunCommand:
             "ExecutionEndDateTime": _iso(run.ended),
             "Status": invocation.status,
             "StatusDetails": invocation.detail,
-            "StandardOutputContent": cut(run.stdout, STANDARD_OUTPUT),
+            # Empty unless the step has succeeded or failed (API reference; so it is of a command that timed out).
+            "StandardOutputContent": agent_output.standard_output(run.stdout) if readable else "",
             "StandardOutputUrl": "",
-            "StandardErrorContent": cut(run.stderr, STANDARD_ERROR),
+            "StandardErrorContent": agent_output.standard_error(run.stderr) if readable else "",
             "StandardErrorUrl": "",
             "CloudWatchOutputConfig": command.call.get("CloudWatchOutputConfig") or {"CloudWatchOutputEnabled": False},
         }
@@ -322,7 +321,7 @@ class RunCommand:
             "TargetCount": len(command.invocations),
             "CompletedCount": len(ended),
             "ErrorCount": command.errors,
-            "DeliveryTimedOutCount": sum(one.detail == "Delivery Timed Out" for one in ended),
+            "DeliveryTimedOutCount": sum(one.detail == "DeliveryTimedOut" for one in ended),
             "ServiceRole": "",
             "TimeoutSeconds": patience,
             "CloudWatchOutputConfig": command.call.get("CloudWatchOutputConfig") or {"CloudWatchOutputEnabled": False},
@@ -395,9 +394,8 @@ def run_steps(
         )
         run.ended = aws.clock.datetime()
         run.stdout, run.stderr = completed.stdout, completed.stderr
-        if completed.timed_out:
-            run.status, run.detail, run.code = "TimedOut", "Execution Timed Out", -1
-            run.stderr += "failed to run commands: execution timed out\n"
+        if completed.timed_out or completed.returncode == STOPPED:
+            run.status, run.detail, run.code = "TimedOut", "ExecutionTimedOut", STOPPED
         elif completed.returncode:
             run.status, run.detail, run.code = "Failed", "Failed", completed.returncode
             run.stderr += f"failed to run commands: exit status {completed.returncode}"
@@ -419,10 +417,6 @@ def publish_text(aws: LocalAws, logs: Any, group: str, stream: str, text: str) -
     logs.put_log_events(
         logGroupName=group, logStreamName=stream, logEvents=[{"timestamp": now, "message": text.rstrip("\n") or "\n"}]
     )
-
-
-def cut(text: str, limit: int) -> str:
-    return text if len(text) <= limit else text[: limit - len(CUT_OFF)] + CUT_OFF
 
 
 def page(call: Call, key: str, items: list[Any], size: int = PAGE) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """From the answers of the nodes, and what real clusters printed, to what an execution tells of the cluster."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -125,6 +126,10 @@ def test_a_node_that_has_gone_meanwhile_is_no_node_of_the_cluster(cluster: Conve
     ("output", "unreadable"),
     [
         ("", "the node printed no line '=== load-balancer status ===': ''"),
+        (
+            json.dumps({"instance": SECOND, "error": "The disk is full. Delete what fills it.", "log": "x" * 900}),
+            "The disk is full. Delete what fills it.",
+        ),
         (
             f"x\n{STATUS_SEPARATOR}\n",
             "list-nodes printed no table with the header ID  Host  IPv4  Port  Status  Last Seen: 'x'",

@@ -31,6 +31,7 @@ from benchwright.record import Record
 from benchwright.run_command import Command, Invocation
 from benchwright.settings import Settings
 from benchwright.verification import Verification
+from tests.rehearsal.services import agent_output
 from tests.unit.benchwright.hostile import drawn, examples, json_values, near, texts
 from tests.unit.benchwright.node_script import bash, function
 from tests.unit.benchwright.test_cluster_listing import RECORDED_2021, RECORDED_2024, RECORDED_STATUS
@@ -500,6 +501,7 @@ def test_any_answer_of_the_clock_is_a_number_or_null(tmp_path: Path) -> None:
 # What the script's functions ask of the node that they run on.
 STAND_INS = """
 SSM_Mode=report MAXIMUM_REPORT=2400 MAXIMUM_CLUSTER_OUTPUT=23900 STATE=. LOG=./log log_start=0 work=. restarted=false
+named=0
 MOUNTS=(/efs/home /efs/shared-storage) changed=(var/lib/rstudio-server/benchwright.lic)
 changed+=(etc/rstudio/{secure-cookie-key,load-balancer,file-locks,{rserver,database,launcher,launcher.local}.conf})
 begin() { :; }
@@ -514,26 +516,37 @@ metadata_for_users() { echo refused; }
 helper_for_users() { echo refused; }
 clock_offset() { echo 0.001; }
 """
-FUNCTIONS = ["json", "json_or_null", "json_list", "users_digest", "print_report", "cluster"]
+FUNCTIONS = ["json", "json_or_null", "json_list", "users_digest", "shortened", "print_report", "cluster"]
 
 
 def run_on_a_node(script: str, folder: Path) -> str:
     return bash("\n".join([STAND_INS, *map(function, FUNCTIONS), "exec 3>&1", script]), folder=folder)
 
 
+@pytest.mark.parametrize("steps", ["", "--- a step\n" * 50])
 @pytest.mark.parametrize("letter", ["x", '"', "\\", "\n", "\t", "é", "\x1b", "%s", "$(id)", "'", '"\n\\'])
-def test_a_report_of_any_failure_fits_into_what_run_command_keeps(letter: str, tmp_path: Path) -> None:
-    for name, text in {"error": letter * 700, "log": letter * 9_000, "health": letter * 150}.items():
+def test_a_report_of_any_failure_fits_into_what_run_command_keeps(letter: str, steps: str, tmp_path: Path) -> None:
+    reason, remedy = "PostgreSQL refuses the login of rstudio: ", ". Deploy again, which sets its password."
+    error = reason + (letter * 700)[:600] + remedy
+    for name, text in {"error": error, "log": letter * 9_000, "health": letter * 150}.items():
         (tmp_path / name).write_text(text[:7_000])
-    printed = run_on_a_node('error=$(<error); print_report "${error:0:700}"', tmp_path)
-    assert len(printed.encode()) <= 2_400
-    told = read_report(printed)
+    script = f'named={len(steps)}\nprint_report "$(shortened "$(<error)" 700)"; tail -c 7000 log'
+    kept = agent_output.both(run_on_a_node(script, tmp_path), f"{steps}failed to run commands: exit status 1")
+    told = read_report(kept)
     assert told
-    kept = "".join(character for character in letter * 700 if character in "\n\t" or " " <= character <= "~")
-    error = kept[:700].strip("\n").replace("\t", " ")
-    assert error.startswith((told.error or "").rstrip())
-    assert len(told.error or "") >= min(len(error), 400)
+    assert told.error
+    assert told.error.startswith(reason)
+    assert told.error.endswith(remedy)
+    assert len(told.error) >= 350 or not letter[0].isprintable() or not letter.isascii()
     assert (told.health or "").startswith(letter[0]) or not letter[0].isprintable() or not letter.isascii()
+
+
+@pytest.mark.parametrize("code", [1, 127, 137, 168, 194])
+def test_no_code_with_which_a_step_ends_means_something_to_the_agent(code: int, tmp_path: Path) -> None:
+    """To the agent 137 is a script that it ended, 194 the wish to restart the machine."""
+    script = f"{function('finish')}\nLOG_GROUP=logs step=start\n(trap finish EXIT; exit {code}) || echo $?"
+    *_, last = run_on_a_node(f"touch log health; {script}", tmp_path).splitlines()
+    assert last == "1"
 
 
 @pytest.mark.parametrize("sessions", [0, 1, 10, 200])

@@ -73,10 +73,11 @@ def test_a_node_that_went_meanwhile_is_a_case_for_patience(aws: Conversation, se
     assert str(caught.value) == "Systems Manager has lost a node: Instances not in a valid state"
 
 
-def test_an_instance_that_is_not_listed_yet_is_pending(aws: Conversation) -> None:
+@pytest.mark.parametrize("detail", ["Execution Timed Out", "ExecutionTimedOut"])
+def test_an_instance_that_is_not_listed_yet_is_pending(detail: str, aws: Conversation) -> None:
     plugins = [{"Output": "first"}, {"Output": "last"}]
     told = {"InstanceId": NODES[0], "CommandId": COMMAND, "Status": "TimedOut", "CommandPlugins": plugins}
-    aws.answers = {"ListCommandInvocations": {"CommandInvocations": [{**told, "StatusDetails": "Execution Timed Out"}]}}
+    aws.answers = {"ListCommandInvocations": {"CommandInvocations": [{**told, "StatusDetails": detail}]}}
     assert invocations([Command(id=COMMAND, instances=NODES)]) == [
         Invocation(NODES[0], "TimedOut", "Execution Timed Out", "first\nlast", COMMAND),
         Invocation(NODES[1], "Pending", "Pending", "", COMMAND),

@@ -169,8 +169,8 @@ def test_the_row_of_a_node_that_is_just_coming_is_not_stale() -> None:
     assert found.stale == [4]
 
 
-def test_a_report_is_the_last_line_that_is_one() -> None:
-    output = 'noise\n{"broken\n{"instance": "i-1", "license": "missing"}\nfailed to run commands: exit status 1'
+def test_a_report_is_the_first_line_that_is_one() -> None:
+    output = 'noise\n{"broken\n{"instance": "i-1", "license": "missing"}\n{"instance": "i-2"}\n--- a log that follows'
     assert read_report(output) == NodeReport(instance="i-1", license="missing")
     assert read_report("no report") is None
     assert read_report('{"other": 1}') is None

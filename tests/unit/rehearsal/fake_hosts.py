@@ -57,8 +57,9 @@ class FakeHost:
                 timeout=timeout,
                 check=False,
             )
-        except subprocess.TimeoutExpired:
-            return Completed(-9, "", "", timed_out=True)
+        except subprocess.TimeoutExpired as ended:
+            stdout, stderr = ((text or b"").decode() for text in (ended.stdout, ended.stderr))
+            return Completed(-9, stdout, stderr, timed_out=True)
         return Completed(done.returncode, done.stdout, done.stderr)
 
     def run_boot(self) -> None:

@@ -146,7 +146,9 @@ def test_an_invocation_is_not_there_at_once(aws: LocalAws, client: Any, node: st
 def test_output_is_cut_where_systems_manager_cuts_it(aws: LocalAws, client: Any, node: str) -> None:
     script = "#!/bin/bash\nprintf 'a%.0s' {1..30000}; printf 'b%.0s' {1..9000} >&2"
     invocation = run(aws, document(client, script), node)[node]
-    assert len(invocation["CommandPlugins"][0]["Output"]) == 2500
+    assert invocation["CommandPlugins"][0]["Output"] == (
+        f"{'a' * 1215}\n---Output truncated---\n----------ERROR-------\n{'b' * 1215}\n---Error truncated----"
+    )
     full = client.get_command_invocation(CommandId=invocation["CommandId"], InstanceId=node)
     assert (len(full["StandardOutputContent"]), len(full["StandardErrorContent"])) == (24_000, 8_000)
 
@@ -211,8 +213,15 @@ def test_failures_and_time_outs_are_told_apart(aws: LocalAws, client: Any, node:
     assert failed["CommandPlugins"][0]["Output"] == (
         "\n----------ERROR-------\nno\nfailed to run commands: exit status 3"
     )
-    slow = run(aws, document(client, "sleep 30", "slow"), node)[node]
-    assert (slow["Status"], slow["StatusDetails"]) == ("TimedOut", "Execution Timed Out")
+    slow = run(aws, document(client, "echo begun; sleep 30", "slow"), node)[node]
+    assert (slow["Status"], slow["StatusDetails"]) == ("TimedOut", "ExecutionTimedOut")
+    plugin, full = (
+        slow["CommandPlugins"][0],
+        client.get_command_invocation(CommandId=slow["CommandId"], InstanceId=node),
+    )
+    assert (plugin["ResponseCode"], plugin["Output"], full["StandardOutputContent"]) == (137, "begun\n", "")
+    killed = run(aws, document(client, "exit 137", "killed"), node)[node]
+    assert (killed["Status"], killed["StatusDetails"]) == ("TimedOut", "ExecutionTimedOut")
 
 
 def test_max_errors_ends_what_has_not_begun(aws: LocalAws, client: Any, launch: Callable[..., str]) -> None:
@@ -374,7 +383,7 @@ def test_an_agent_without_network_takes_no_command_and_is_missed_after_a_while(
     aws.clock.sleep(20)
     assert state_of(client, sent["Command"]["CommandId"]) == ("Pending", "Pending")
     aws.clock.sleep(20)
-    assert state_of(client, sent["Command"]["CommandId"]) == ("TimedOut", "Delivery Timed Out")
+    assert state_of(client, sent["Command"]["CommandId"]) == ("TimedOut", "DeliveryTimedOut")
     aws.clock.sleep(300)
     assert client.describe_instance_information()["InstanceInformationList"][0]["PingStatus"] == "ConnectionLost"
     assert code(client.send_command, DocumentName="configuration", InstanceIds=[node]) == "InvalidInstanceId"
@@ -396,7 +405,7 @@ def untold(aws: LocalAws, client: Any, node: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("back", "state"), [(True, ("Success", "Success")), (False, ("TimedOut", "Execution Timed Out"))]
+    ("back", "state"), [(True, ("Success", "Success")), (False, ("TimedOut", "ExecutionTimedOut"))]
 )
 def test_what_an_agent_cannot_tell_is_known_when_it_is_back_or_never(
     aws: LocalAws, client: Any, node: str, back: bool, state: tuple[str, str]

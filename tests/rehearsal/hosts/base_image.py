@@ -13,7 +13,6 @@ import sys
 import sysconfig
 from pathlib import Path
 
-import benchwright
 from tests.rehearsal.hosts import naps
 
 REHEARSAL = Path("/opt/rehearsal")
@@ -23,7 +22,7 @@ PYTHON = Path(os.path.realpath(sys.executable))
 """The interpreter itself, outside of any virtual environment."""
 
 STANDINS = Path(__file__).parent / "standins"
-PRODUCT = Path(benchwright.__file__).parent
+PRODUCT = Path(__file__).parents[3] / "layers/benchwright/benchwright"
 """For what Workbench publishes and both need: the keys of rserver.conf."""
 
 HIDDEN_COMMANDS = [

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Self
+from unittest import mock
 
 import psycopg2
 
@@ -173,24 +174,18 @@ class RowWatch:
 def new_account(directory: Path, speed: float, recorded: Path | None = None) -> Iterator[Account]:
     """The application in an account of its own, in a network of its own; what it did stays in the folder `recorded`."""
     application.build()
-    environment = dict(os.environ)
-    before = os.open("/proc/self/ns/net", os.O_RDONLY)
     listener = launcher.listening("127.0.0.1")  # where this process was: it is its port that the local AWS takes
-    launcher.own_network_and_mounts()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=755", "account", str(directory)], check=True, timeout=10)
-    try:
-        aws = run.local_aws(directory, Clock(speed), Faults(), listener)
+    with mock.patch.dict(os.environ), launcher.visit_network_and_mounts():
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=755", "account", str(directory)], check=True, timeout=10)
         try:
-            yield Account(aws, application.deploy(aws.client, aws.environment("sam"), {}))
-        finally:
-            aws.stop()
-            aws.hosts.stop()
-            if recorded:
-                for name in ("calls.jsonl", "policies.json"):
-                    shutil.copyfile(aws.directory / name, recorded / name)
-    finally:
-        os.environ.clear()
-        os.environ.update(environment)
-        os.setns(before, os.CLONE_NEWNET)
-        os.close(before)
-        subprocess.run(["umount", "--lazy", str(directory)], check=False, timeout=10)
+            aws = run.local_aws(directory, Clock(speed), Faults(), listener)
+            try:
+                yield Account(aws, application.deploy(aws.client, aws.environment("sam"), {}))
+            finally:
+                aws.stop()
+                aws.hosts.stop()
+                if recorded:
+                    for name in ("calls.jsonl", "policies.json"):
+                        shutil.copyfile(aws.directory / name, recorded / name)
+        finally:  # threads that last keep the namespace, and with it the mount
+            subprocess.run(["umount", "--lazy", str(directory)], check=False, timeout=10)

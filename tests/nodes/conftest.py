@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +12,7 @@ import yaml
 from psycopg2 import sql
 
 from tests.nodes.aws_of_nodes import AwsOfNodes
+from tests.rehearsal import launcher
 from tests.rehearsal.hosts import awstoe
 from tests.rehearsal.hosts.host import FileSystems, Host, Hosts
 from tests.rehearsal.hosts.network import GATEWAY
@@ -78,23 +78,15 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         pytest.fail(
             "The tests of nodes make namespaces and mounts, so they need root: run them with sudo.", pytrace=False
         )
-    kinds = {"net": os.CLONE_NEWNET, "mnt": os.CLONE_NEWNS}
-    before = {kind: os.open(f"/proc/self/ns/{kind}", os.O_RDONLY) for kind in kinds}
-    where = Path.cwd()
-    os.unshare(os.CLONE_NEWNET | os.CLONE_NEWNS)
-    subprocess.run(["mount", "--make-rprivate", "/"], check=True, timeout=60)
-    aws = AwsOfNodes()
-    hosts = Hosts(tmp_path_factory.mktemp("world") / "hosts", endpoint=f"http://{GATEWAY}:{aws.port}")
-    hosts.start()
-    try:
-        yield World(hosts, aws)
-    finally:
-        hosts.stop()
-        aws.stop()
-        for kind, number in before.items():
-            os.setns(number, kinds[kind])
-            os.close(number)
-        os.chdir(where)
+    with launcher.visit_network_and_mounts():
+        aws = AwsOfNodes()
+        hosts = Hosts(tmp_path_factory.mktemp("world") / "hosts", endpoint=f"http://{GATEWAY}:{aws.port}")
+        hosts.start()
+        try:
+            yield World(hosts, aws)
+        finally:
+            hosts.stop()
+            aws.stop()
 
 
 @pytest.fixture

@@ -136,7 +136,7 @@ class Server:
     identify: Callable[[str], Identity | None] = lambda _access_key: None
     names: Callable[[Mapping[str, Any]], Mapping[str, Any]] = lambda _parameters: {}
     _operations: dict[tuple[str, str], Operation] = field(default_factory=dict)
-    _listeners: list[BaseWSGIServer] = field(default_factory=list)
+    _listeners: list[tuple[BaseWSGIServer, threading.Thread]] = field(default_factory=list)
 
     def add(self, service: str, operation: str, handler: Operation) -> None:
         """`service` and `operation` as botocore names them: add("ssm", "SendCommand", handler)."""
@@ -161,14 +161,16 @@ class Server:
             (host, port), file_descriptor = listener, None
         server = make_server(host, port, self._application, threaded=True, request_handler=_Handler, fd=file_descriptor)
         server.daemon_threads = True
-        self._listeners.append(server)
         name, pause = f"aws-{host}:{server.port}", 0.02  # seconds after which it notices that it shall stop
-        threading.Thread(target=server.serve_forever, args=(pause,), name=name, daemon=True).start()
+        thread = threading.Thread(target=server.serve_forever, args=(pause,), name=name, daemon=True)
+        thread.start()
+        self._listeners.append((server, thread))
         return server.port
 
     def stop(self) -> None:
-        for server in self._listeners:
+        for server, thread in self._listeners:
             server.shutdown()
+            thread.join()
             server.server_close()
         self._listeners.clear()
 

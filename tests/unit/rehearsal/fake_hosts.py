@@ -1,6 +1,7 @@
 """Hosts without namespaces, for tests of the services that use hosts: scripts run here, in a directory of their own."""
 
 import contextlib
+import itertools
 import math
 import os
 import shutil
@@ -14,7 +15,7 @@ from unittest import mock
 from tests.rehearsal.aws import LocalAws
 from tests.rehearsal.clock import Clock
 from tests.rehearsal.faults import Faults
-from tests.rehearsal.hosts.host import Completed
+from tests.rehearsal.hosts.host import PLACE_AND_RUN, Completed
 
 SERVICES = tuple(f"tests.rehearsal.services.{name}" for name in ("ec2", "imagebuilder", "autoscaling", "ssm"))
 TRUST = '{"Version": "2012-10-17", "Statement": []}'
@@ -31,6 +32,7 @@ class FakeHost:
     files: Path
     booted: bool = False
     stopped: bool = False
+    _runs: Iterator[int] = field(default_factory=itertools.count)
 
     def run(
         self,
@@ -43,13 +45,12 @@ class FakeHost:
         clock: Clock | None = None,
     ) -> Completed:
         assert user == "root"
-        path = self.files / ".script"
-        path.write_text(script)
-        path.chmod(0o700)
+        path = self.files / f".script-{next(self._runs)}"
         search = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
         try:
             done = subprocess.run(
-                ["/bin/sh", "-c", str(path)],
+                ["/bin/sh", "-c", PLACE_AND_RUN, str(path), "0700", "/bin/sh", "-c", str(path)],
+                input=script,
                 cwd=directory or self.files,
                 env={**search, **(environment or {})},
                 capture_output=True,
@@ -60,6 +61,8 @@ class FakeHost:
         except subprocess.TimeoutExpired as ended:
             stdout, stderr = ((text or b"").decode() for text in (ended.stdout, ended.stderr))
             return Completed(-9, stdout, stderr, timed_out=True)
+        finally:
+            path.unlink(missing_ok=True)
         return Completed(done.returncode, done.stdout, done.stderr)
 
     def run_boot(self) -> None:

@@ -4,6 +4,7 @@ import itertools
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from typing import Any
 
 import pytest
@@ -38,6 +39,11 @@ def fails(name: str, message: str = "because") -> Callable[[Any], Any]:
         raise type(name, (Exception,), {})(message)
 
     return function
+
+
+def stop(started: Future[Any]) -> None:
+    """Stop an execution from inside: it may come to this before the call that starts it has returned."""
+    started.result(timeout=30).stop(None, error="Stopped", cause="by the test")
 
 
 def test_a_task_returns_what_its_function_returned(workflow: Workflow) -> None:
@@ -156,12 +162,14 @@ def test_an_input_that_is_no_json_is_refused(workflow: Workflow) -> None:
 
 
 def test_stopping_keeps_error_and_cause_and_ends_a_wait_at_once(workflow: Workflow) -> None:
-    workflow.functions["Look"] = lambda _event: execution.stop(None, error="Stopped", cause="by the test")
+    started: Future[Any] = Future()
+    workflow.functions["Look"] = lambda _event: stop(started)
     execution = workflow.start(
         machine({"Sleep": {"Type": "Wait", "Seconds": 1, "Next": "Look"}, "Look": task("Look", Next="Long"),
                  "Long": {"Type": "Wait", "Seconds": 100_000, "End": True}}),
         {},
     )  # fmt: skip
+    started.set_result(execution)
     report = interpreter.wait_for(execution, timeout=60)
     assert (report.status, report.error, report.cause) == ("ABORTED", "Stopped", "by the test")
 
@@ -169,10 +177,11 @@ def test_stopping_keeps_error_and_cause_and_ends_a_wait_at_once(workflow: Workfl
 def test_the_history_of_a_stopped_execution_ends_with_the_stop(workflow: Workflow) -> None:
     """What its branches still do, and how they fail without it, is told by nobody."""
     met = threading.Barrier(2, timeout=30)
+    started: Future[Any] = Future()
 
     def stop_and_fail(_event: object) -> object:
         met.wait()
-        execution.stop(None, error="Stopped", cause="by the test")
+        stop(started)
         raise RuntimeError("no more")
 
     def succeed(_event: object) -> object:
@@ -185,6 +194,7 @@ def test_the_history_of_a_stopped_execution_ends_with_the_stop(workflow: Workflo
         machine({"Succeed": task("Succeed", Next="Again"), "Again": task("Go on", End=True)}),
     ]
     execution = workflow.start(machine({"Both": {"Type": "Parallel", "Branches": branches, "End": True}}), {})
+    started.set_result(execution)
     report = interpreter.wait_for(execution)
     assert report.status == "ABORTED"
     history = [event["type"].value for event in execution.exec_worker.env.event_manager.get_event_history()]
@@ -197,19 +207,21 @@ def test_a_branch_that_begins_after_a_stop_keeps_nobody_waiting(
 ) -> None:
     """Else the clock, where nothing is at work any more, leaps to the time-out of the execution."""
     begun: list[BranchWorker] = []
+    started: Future[Any] = Future()
     start = BranchWorker.start
 
     def start_and_stop(worker: BranchWorker) -> None:
         start(worker)
         begun.append(worker)
         if len(begun) == 1:
-            execution.stop(None, error="Stopped", cause="by the test")
+            stop(started)
 
     monkeypatch.setattr(BranchWorker, "start", start_and_stop)
     wait = machine({"Begin": {"Type": "Wait", "Seconds": 1, "Next": "Both"}}, TimeoutSeconds=80_000)
     branches = [machine({name: {"Type": "Wait", "Seconds": 60, "End": True}}) for name in ("One", "Two")]
     wait["States"]["Both"] = {"Type": "Parallel", "Branches": branches, "End": True}
     execution = workflow.start(wait, {})
+    started.set_result(execution)
     report = interpreter.wait_for(execution)
     assert (report.status, len(begun)) == ("ABORTED", 2)
     assert report.stopped is not None
@@ -221,14 +233,17 @@ def test_a_branch_that_begins_after_a_stop_keeps_nobody_waiting(
 
 
 def test_what_fails_in_the_moment_of_a_stop_does_not_undo_it(workflow: Workflow) -> None:
+    started: Future[Any] = Future()
+
     def stop_and_fail(_event: object) -> object:
-        execution.stop(None, error="Stopped", cause="by the test")
-        execution.exec_worker.env.set_error({"error": "States.Runtime", "cause": "no choice was made"})
+        stop(started)
+        started.result().exec_worker.env.set_error({"error": "States.Runtime", "cause": "no choice was made"})
         return {}
 
     workflow.functions["Look"] = stop_and_fail
     waiting = {"Type": "Wait", "Seconds": 1, "Next": "Look"}
     execution = workflow.start(machine({"Sleep": waiting, "Look": task("Look", End=True)}), {})
+    started.set_result(execution)
     report = interpreter.wait_for(execution, timeout=60)
     assert (report.status, report.error, report.cause) == ("ABORTED", "Stopped", "by the test")
 

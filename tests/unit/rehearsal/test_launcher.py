@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -61,6 +62,24 @@ def test_nothing_is_left_when_the_launcher_is_killed(number: signal.Signals) -> 
         time.sleep(0.05)
     assert running(seconds) == []
     assert Path("/proc/self/mounts").read_text() == mounts
+
+
+def namespaces() -> list[int]:
+    return [Path(f"/proc/thread-self/ns/{kind}").stat().st_ino for kind in ("net", "mnt")]
+
+
+@pytest.mark.root
+def test_a_thread_comes_back_from_other_namespaces_though_one_that_it_started_there_still_runs(tmp_path: Path) -> None:
+    before, over = namespaces(), threading.Event()
+    try:
+        with contextlib.chdir(tmp_path):
+            with launcher.visit_network_and_mounts():
+                assert set(namespaces()).isdisjoint(before)
+                threading.Thread(target=over.wait).start()
+            assert namespaces() == before
+            assert Path.cwd() == tmp_path
+    finally:
+        over.set()
 
 
 def test_without_root_one_sentence_names_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import BaseModel
 
 from benchwright import image_retirement
-from benchwright.errors import ImageBuildFailed
+from benchwright.errors import ImageBuildFailed, RecordUnreadable
 from benchwright.image_builder import (
     decide,
     describe_failure,
@@ -92,7 +92,7 @@ def _retire(event: Event, record: Record) -> Result:
     """Retire what may go; the deployment is verified, so that whatever stands in the way is a warning."""
     try:
         old = _old_images(event, record)
-    except (ClientError, BotoCoreError) as error:
+    except (ClientError, BotoCoreError, RecordUnreadable) as error:
         logger.warning("old images not found", reason=str(error))
         left = f"Which old images may go could not be found out: {error}. The next deployment tries again."
         return Result(done=True, ami=event.ami, warnings=[*event.warnings, left])
@@ -106,7 +106,9 @@ def _retire(event: Event, record: Record) -> Result:
 
 
 def _old_images(event: Event, record: Record) -> list[image_retirement.Candidate]:
-    recorded = [ami for each in read_all().values() for ami in (each.ami, each.plan.image.ami if each.plan else None)]
+    clusters = read_all()
+    planned = [plan_of(each, name) for name, each in clusters.items() if each.plan or each.unreadable]
+    recorded = [each.ami for each in clusters.values()] + [plan.image.ami for plan in planned]
     used = image_retirement.used_images(recorded, settings().application)
     candidates = image_retirement.find_candidates(f"{settings().application}-{event.cluster}")
     existing = existing_images(record.verified_images)

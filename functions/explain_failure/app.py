@@ -5,12 +5,16 @@ from __future__ import annotations
 import re
 from datetime import datetime
 
+from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import BaseModel
 
+from benchwright.errors import RecordUnreadable
 from benchwright.evidence import Failure, evidence
 from benchwright.explanation import SAYS_NOTHING_OF_THE_CLUSTER, explain, named, unwrap
 from benchwright.observability import StepEvent, step, tell_verdict
+from benchwright.record import read, unproven_values
 from benchwright.settings import settings
+from benchwright.unproven import describe
 
 
 class Event(StepEvent):
@@ -38,8 +42,18 @@ def handler(event: Event) -> Result:
     """Explain."""
     error, (where, message) = named(event.error), unwrap(event.step, event.cause)
     failure = Failure(where, error, message, event.execution, settings().application, event.cluster, began=event.began)
-    text = explain(event.step, error, event.cause, event.execution, evidence(failure))
-    if event.cluster and error not in SAYS_NOTHING_OF_THE_CLUSTER:
+    is_of_cluster = event.cluster and error not in SAYS_NOTHING_OF_THE_CLUSTER
+    values = _unproven(event.cluster, event.execution, message) if is_of_cluster else []
+    text = explain(event.step, error, event.cause, event.execution, evidence(failure), unproven=values)
+    if is_of_cluster:
         tell_verdict(event.cluster, verified=False, step=where, error=error)
     subject = f"Benchwright: {event.cluster or 'cluster'}: {error} in {where}"
     return Result(error=error, subject=re.sub(r"[^ -~]", "?", subject)[:99], text=text)
+
+
+def _unproven(cluster: str, execution: str, message: str) -> list[str]:
+    """Say which recorded values may be the cause; what keeps the record from being read must not hide the failure."""
+    try:
+        return describe(unproven_values(read(cluster)), cluster, execution, message)
+    except (ClientError, BotoCoreError, RecordUnreadable) as error:
+        return [f"The record of the cluster could not be read, which may hold the value that is the cause: {error}"]

@@ -6,8 +6,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
-from benchwright import record, server_options
-from benchwright.errors import ClusterLocked
+from benchwright import record, server_options, unproven
+from benchwright.errors import ClusterLocked, InvalidInput
 from benchwright.lookup import look_up
 from benchwright.models import Plan
 from benchwright.observability import step
@@ -111,7 +111,12 @@ def _plan(event: Event) -> Result:
 
 
 def _planned(event: Event, found: record.Record, reading: Reading) -> tuple[Plan, Known]:
-    looked = look_up(reading)
-    request, wanted = reading.whole()
-    defaults = settings().defaults
-    return make_plan(request, wanted, found.known, looked, defaults=defaults, execution=event.execution)
+    try:
+        looked = look_up(reading)
+        request, wanted = reading.whole()
+        defaults = settings().defaults
+        return make_plan(request, wanted, found.known, looked, defaults=defaults, execution=event.execution)
+    except InvalidInput as error:  # of a recorded value, perhaps
+        cluster = reading.request.cluster
+        lines = unproven.describe(record.unproven_values(found), cluster, event.execution, str(error))
+        raise InvalidInput("\n".join([str(error), *lines])) from error

@@ -72,7 +72,7 @@ def handler(event: Event) -> Result:
     cluster = cluster_check.judge(plan, record, instances, event.questions, others)
     if cluster.verification.verified:
         if event.locked:
-            save_verified(event.cluster, event.execution, remember(record.ami, record.verified_images))
+            save_verified(event.cluster, event.execution, record, remember(record.ami, record.verified_images))
         tell_verdict(event.cluster, verified=True)
         return Result(done=True, round=event.round, summary=cluster)
     if cluster.verification.stale and not event.locked:

@@ -12,8 +12,8 @@ from copy import deepcopy
 from typing import Any, NamedTuple
 
 from benchwright.errors import InvalidInput
-from benchwright.models import OWNED_KEYS, RESERVED_USERS, Once, Plan, Wanted
-from benchwright.plan import DEFAULT_CLUSTER, read_input
+from benchwright.models import DEFAULT_CLUSTER, OWNED_KEYS, RESERVED_USERS, Once, Plan, Wanted
+from benchwright.plan import read_input
 from benchwright.settings import Settings
 from tests.documentation.pages import table
 from tests.templates.templates import APPLICATION

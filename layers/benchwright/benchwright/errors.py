@@ -31,6 +31,10 @@ class ClusterLocked(BenchwrightError):
     """Another execution that still runs holds the cluster."""
 
 
+class RecordUnreadable(BenchwrightError):
+    """A newer release of Benchwright wrote the cluster's record, or it is damaged; the message says which."""
+
+
 # While a deployment runs
 
 

@@ -35,7 +35,7 @@ FUNCTIONS: Mapping[str, str] = {
     "Release the lock": "resolve-plan",
 }
 # The message says it all: a log would add nothing.
-NEED_NO_LOG = frozenset({"InvalidInput", "ClusterLocked", "LockLost"})
+NEED_NO_LOG = frozenset({"InvalidInput", "ClusterLocked", "LockLost", "RecordUnreadable"})
 STEPS_OF_NODES = frozenset({"Deploy nodes", "Configure nodes"})
 MOST_INSTANCES = 3
 

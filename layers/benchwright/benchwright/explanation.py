@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 NEXT_ACTIONS: Mapping[str, str] = {
     "InvalidInput": "Correct the input as each line says, and start the execution again. Nothing was changed.",
     "ClusterLocked": "Wait for the execution that holds the cluster, or stop it. Nothing was changed by this one.",
+    "RecordUnreadable": "Do what the message says. Nothing was changed.",
     "LockLost": "See in the list of executions who took the cluster over; start again when that one has ended.",
     "ImageBuildFailed": "Mend the cause, usually a component in image/ or what it downloads, and start again with the "
     "same input: a new build begins. The foundation is kept, or goes on being made, meanwhile.",
@@ -29,7 +30,11 @@ NEXT_ACTIONS: Mapping[str, str] = {
 }
 DEFAULT_ACTION = "Look at the log of the step's function, and start again with the same input: finished steps are kept."
 # After any other error the cluster may not be what its record says.
-SAYS_NOTHING_OF_THE_CLUSTER = frozenset({"InvalidInput", "ClusterLocked", "LockLost"})
+SAYS_NOTHING_OF_THE_CLUSTER = frozenset({"InvalidInput", "ClusterLocked", "LockLost", "RecordUnreadable"})
+UNPROVEN = (
+    "If one of the unproven values is the cause, start a deployment with the input that takes it back, or with a right "
+    "value: the same input, or {}, would use it again. If none is: "
+)
 LONGEST = 30_000  # characters; Step Functions cuts the cause of an execution at 32,768
 SHORTENED = "\n… (shortened)"
 
@@ -78,17 +83,22 @@ def unwrap(step: str, cause: str) -> tuple[str, str]:
     return step, cause
 
 
-def explain(step: str, error: str, cause: str, execution: str, evidence: Sequence[str] = ()) -> str:
-    """Write the explanation; ends with the next action. evidence: a line for each place that tells more.
+def explain(
+    step: str, error: str, cause: str, execution: str, evidence: Sequence[str] = (), *, unproven: Sequence[str] = ()
+) -> str:
+    """Write the explanation; ends with the next action.
+
+    evidence: a line for each place that says more. unproven: the lines of the recorded values that may be the cause.
 
     A message that is too long is shortened: what to do next, and where to look, never is.
     """
     step, message = unwrap(step, cause)
     before = [f"{error} in step {step!r}", ""]
     after = [
+        *(["", *unproven] if unproven else []),
         *(["", "Evidence:", *evidence] if evidence else []),
         "",
-        f"Next: {NEXT_ACTIONS.get(error, DEFAULT_ACTION)}",
+        f"Next: {UNPROVEN if unproven else ''}{NEXT_ACTIONS.get(error, DEFAULT_ACTION)}",
         f"Execution: {execution}",
     ]
     room = LONGEST - len("\n".join([*before, "", *after]))

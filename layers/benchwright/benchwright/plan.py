@@ -9,17 +9,19 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
+from benchwright import unproven
 from benchwright.errors import InvalidInput
 from benchwright.models import (
     APPLICATION_NAME,
     APPLICATION_NAME_IN_WORDS,
     CLUSTER_NAME,
     CLUSTER_NAME_IN_WORDS,
+    DEFAULT_CLUSTER,
     FIRST_ALLOCATED_ID,
     FORMS,
     HIGHEST_ID,
@@ -39,7 +41,6 @@ from benchwright.models import (
     merge_patch,
 )
 
-DEFAULT_CLUSTER = "workbench"
 # Levels of an input: users, a name, its keys, and room for what is wrong. Python's own readers end at about 1,000.
 DEEPEST = 8
 # Bytes of JSON. A plan is a state's result and, beside the report on up to 50 nodes, part of an execution's output:
@@ -75,19 +76,31 @@ class Named:
 
 @dataclass(frozen=True)
 class Reading:
-    """An input as far as it can be read. wanted: None where a problem keeps it from being read as a whole."""
+    """An input as far as it can be read.
+
+    wanted: None where a problem keeps it from being read as a whole. recorded: the input of earlier executions.
+    """
 
     request: Request
     wanted: Wanted | None
     named: Named
     problems: tuple[Problem, ...]
+    recorded: Mapping[str, Any] = field(default_factory=dict)
 
     def whole(self, more: Iterable[Problem] = ()) -> tuple[Request, Wanted]:
         """Return the request and every effective value; raises InvalidInput that lists all problems, and `more`."""
-        problems = [*self.problems, *more]
+        problems = [self._with_source(problem) for problem in (*self.problems, *more)]
         if problems or self.wanted is None:
             raise _refusal(problems)
         return self.request, self.wanted
+
+    def _with_source(self, problem: Problem) -> Problem:
+        """Say of a refused value that this input does not hold it, where it is a recorded one."""
+        path, value, wrong, give = problem
+        keys = tuple(path.split("."))
+        if unproven.mentions(self.request.patch, keys) or not unproven.mentions(self.recorded, keys):
+            return problem
+        return path, value, f"{wrong} (an earlier execution recorded it)", give
 
 
 @dataclass(frozen=True)
@@ -115,6 +128,10 @@ class Known:
     parent_image: str = ""
     generation: int = 0
     rebuilt_by: str = ""  # the execution that began this generation: a retry of the same step does not begin another
+    # The input and the generation of the last execution that verified the cluster, and who gave what differs from it.
+    proven: dict[str, Any] = field(default_factory=dict)
+    proven_generation: int = 0
+    origins: dict[str, list[str]] = field(default_factory=dict)  # execution -> dotted paths
 
 
 def read_input(raw: Any, known: Mapping[str, Any], defaults: Mapping[str, Any], application: str) -> Reading:
@@ -142,7 +159,7 @@ def read_input(raw: Any, known: Mapping[str, Any], defaults: Mapping[str, Any], 
         problems += [problem for problem in _explained(error) if problem[0] not in seen]
     problems += _contradictions(merged, application)
     problems += _without_effect(request, merged)
-    return Reading(request, wanted, _named(merged, application), tuple(problems))
+    return Reading(request, wanted, _named(merged, application), tuple(problems), known)
 
 
 def cluster_of(raw: Any) -> str:
@@ -263,14 +280,23 @@ def make_plan(
         sources=sources_of(request.patch, known.input, defaults),
     )
     rebuilt_by = execution if request.once.rebuild else known.rebuilt_by
-    record = Known(merge_patch(known.input, request.patch), ids, image.parent_image, image.generation, rebuilt_by)
+    record = replace(
+        known,
+        input=merge_patch(known.input, request.patch),
+        accounts=ids,
+        parent_image=image.parent_image,
+        generation=image.generation,
+        rebuilt_by=rebuilt_by,
+        origins=unproven.origins(known, request.patch, execution),
+    )
     _check_length(plan, record)
     return plan, record
 
 
 def _check_length(plan: Plan, record: Known) -> None:
     told = len(json.dumps(plan.model_dump(mode="json", exclude={"accounts"})))
-    recorded = len(plan.model_dump_json().encode()) + len(json.dumps([record.input, record.accounts]))
+    inputs = [record.input, max(record.input, record.proven, key=lambda each: len(json.dumps(each))), record.origins]
+    recorded = len(plan.model_dump_json().encode()) + len(json.dumps([*inputs, record.accounts]))
     for length, most, where in (
         (told, LONGEST_PLAN, "a state of Step Functions"),
         (recorded, LONGEST_RECORD, "the cluster's item in DynamoDB"),

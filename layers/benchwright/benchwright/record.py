@@ -1,5 +1,8 @@
 """The one DynamoDB item of each cluster: its lock, its recorded input and plan (design decision 11).
 
+Records outlive releases (design decision 15): each has the version of its form. One of an earlier release is upgraded
+when it is read, and written in this release's form by the next deployment.
+
 The lock is the ARN of the execution that holds it. Taking, stealing and releasing are single conditional writes,
 so of many that try at once exactly one succeeds; a holder that no longer runs loses the lock to whoever asks next.
 """
@@ -8,20 +11,22 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from botocore.exceptions import ClientError
 from pydantic import ValidationError
 
-from benchwright.errors import ClusterLocked, LockLost, TransientError, error_code
+from benchwright import unproven
+from benchwright.errors import ClusterLocked, LockLost, RecordUnreadable, TransientError, error_code
 from benchwright.models import Plan
 from benchwright.observability import client
 from benchwright.plan import Known
 from benchwright.settings import settings
 
 REFUSED = "ConditionalCheckFailedException"
+VERSION = 2  # of the form of a record; see UPGRADES
 TRIES = 3  # to take a lock that others take and give back at the same moment
 
 
@@ -29,12 +34,15 @@ TRIES = 3  # to take a lock that others take and give back at the same moment
 class Record:
     """What the table holds of a cluster; every field is empty for a cluster that was never asked for.
 
-    verified_images: the images that the cluster was verified with, the latest first.
+    verified_images: the images that the cluster was verified with, the latest first. planned_by: the execution that
+    recorded the plan. unreadable: why the recorded plan cannot be used, where there is one.
     """
 
     holder: str = ""
     known: Known = field(default_factory=Known)
     plan: Plan | None = None
+    planned_by: str = ""
+    unreadable: str = ""
     ami: str = ""
     configuration: str = ""
     verified: bool = False
@@ -42,13 +50,13 @@ class Record:
 
 
 def read(cluster: str) -> Record:
-    """Read a cluster's item, consistently."""
+    """Read a cluster's item, consistently; raises RecordUnreadable."""
     answer = client("dynamodb").get_item(TableName=settings().table_name, Key=_key(cluster), ConsistentRead=True)
-    return _record(answer.get("Item", {}))
+    return _record({**_key(cluster), **answer.get("Item", {})})
 
 
 def read_all() -> dict[str, Record]:
-    """Read every cluster of this application, by name."""
+    """Read every cluster of this application, by name; raises RecordUnreadable."""
     pages = client("dynamodb").get_paginator("scan").paginate(TableName=settings().table_name, ConsistentRead=True)
     return {item["cluster"]["S"]: _record(item) for page in pages for item in page["Items"]}
 
@@ -102,26 +110,35 @@ def confirm_lock(cluster: str, execution: str) -> Record:
 
 
 def plan_of(record: Record, cluster: str) -> Plan:
-    """Return the recorded plan; raises LockLost when there is none, which only a foreign hand can cause."""
+    """Return the recorded plan; raises RecordUnreadable where there is none that this release can use."""
     if record.plan is None:
-        raise LockLost(f"The cluster {cluster} has no recorded plan. Start a deployment with {{}}.")
+        why = record.unreadable or "is missing"
+        raise RecordUnreadable(
+            f"The recorded plan of the cluster {cluster} {why}. Start a deployment with {{}}: it records another."
+        )
     return record.plan
+
+
+def unproven_values(record: Record) -> list[unproven.Unproven]:
+    """Return the recorded values that no verified execution has used."""
+    return unproven.find(record.known, record.verified_images)
 
 
 def save_plan(cluster: str, execution: str, plan: Plan, known: Known) -> None:
     """Record plan and input under the lock; raises LockLost when it is gone."""
-    values = {
+    texts = {
         "plan": plan.model_dump_json(),
-        "input": json.dumps(known.input, sort_keys=True),
-        "accounts": json.dumps(known.accounts, sort_keys=True),
+        "planned_by": execution,
+        "input": _json(known.input),
+        "accounts": _json(known.accounts),
         "parent_image": known.parent_image,
         "rebuilt_by": known.rebuilt_by,
+        "proven": _json(known.proven),
+        "origins": _json(known.origins),
     }
-    _save(
-        cluster,
-        execution,
-        {name: {"S": text} for name, text in values.items()} | {"generation": {"N": str(known.generation)}},
-    )
+    numbers = {"version": VERSION, "generation": known.generation, "proven_generation": known.proven_generation}
+    values = {name: {"S": text} for name, text in texts.items()}
+    _save(cluster, execution, values | {name: {"N": str(number)} for name, number in numbers.items()})
 
 
 def save_image(cluster: str, execution: str, ami: str) -> None:
@@ -134,9 +151,18 @@ def save_configuration(cluster: str, execution: str, configuration: str) -> None
     _save(cluster, execution, {"configuration": {"S": configuration}})
 
 
-def save_verified(cluster: str, execution: str, images: Sequence[str]) -> None:
-    """Record that the cluster was what its plan said, from now on a schedule may touch it, and with which images."""
-    _save(cluster, execution, {"verified": {"BOOL": True}, "verified_images": {"S": json.dumps(list(images))}})
+def save_verified(cluster: str, execution: str, record: Record, images: Sequence[str]) -> None:
+    """Record that the cluster was what its plan said, from now on a schedule may touch it, and with which images.
+
+    This proves the recorded input only where the execution that recorded it has verified the cluster: a later
+    verification may find the cluster as it was before the input, which failed.
+    """
+    values: dict[str, Any] = {"verified": {"BOOL": True}, "verified_images": {"S": _json(list(images))}}
+    if record.planned_by == execution:
+        values["proven"] = {"S": _json(record.known.input)}
+        values["proven_generation"] = {"N": str(record.known.generation)}
+        values["origins"] = {"S": "{}"}
+    _save(cluster, execution, values)
 
 
 def _save(cluster: str, execution: str, values: Mapping[str, Any]) -> None:
@@ -184,35 +210,89 @@ def _key(cluster: str) -> dict[str, Any]:
     return {"cluster": {"S": cluster}}
 
 
-def _record(item: Mapping[str, Any]) -> Record:
-    def text(name: str) -> str:
-        return str(item.get(name, {}).get("S", ""))
+def _json(value: Any) -> str:
+    return json.dumps(value, sort_keys=True)
 
-    accounts = {name: (uid, gid) for name, (uid, gid) in json.loads(text("accounts") or "{}").items()}
+
+def _prove_what_was_verified(item: Item) -> Item:
+    """Version 1 had no proof: of a cluster that was once verified, all that is recorded counts as proven."""
+    if not item["verified"]:
+        return item
+    return item | {"proven": item["input"], "proven_generation": item["generation"]}
+
+
+type Item = dict[str, Any]
+# From each version to the next, of an item as `_record` has decoded it. A new key of the plan that has no default is
+# added here to the plans of earlier releases. A test reads a record of each version.
+UPGRADES: Mapping[int, Callable[[Item], Item]] = {1: _prove_what_was_verified}
+
+
+def _record(stored: Mapping[str, Any]) -> Record:
+    """Decode and upgrade an item; raises RecordUnreadable."""
+    cluster = stored["cluster"]["S"]
+
+    def text(name: str) -> str:
+        return str(stored.get(name, {}).get("S", ""))
+
+    def number(name: str, default: int = 0) -> int:
+        return int(stored.get(name, {}).get("N", default))
+
+    version = number("version", 1)
+    if version > VERSION:
+        raise RecordUnreadable(
+            f"A newer release of Benchwright wrote the record of the cluster {cluster} (version {version}; this "
+            f"release reads up to {VERSION}): deploy that release of the application again."
+        )
+    try:
+        item: Item = {
+            "input": json.loads(text("input") or "{}"),
+            "accounts": json.loads(text("accounts") or "{}"),
+            "generation": number("generation"),
+            "plan": json.loads(text("plan") or "null"),
+            "verified": bool(stored.get("verified", {}).get("BOOL", False)),
+            "verified_images": json.loads(text("verified_images") or "[]"),
+            "proven": json.loads(text("proven") or "{}"),
+            "proven_generation": number("proven_generation"),
+            "origins": json.loads(text("origins") or "{}"),
+        }
+    except ValueError as error:
+        raise RecordUnreadable(
+            f"The record of the cluster {cluster} is damaged: {error}. Restore its item in the table "
+            f"{settings().table_name} from a point in time before somebody changed it by hand, then start again."
+        ) from error
+    for earlier in range(version, VERSION):
+        item = UPGRADES[earlier](item)
+    plan, unreadable = _plan(item["plan"])
     known = Known(
-        input=json.loads(text("input") or "{}"),
-        accounts=accounts,
+        input=item["input"],
+        accounts={name: (uid, gid) for name, (uid, gid) in item["accounts"].items()},
         parent_image=text("parent_image"),
-        generation=int(item.get("generation", {}).get("N", 0)),
+        generation=item["generation"],
         rebuilt_by=text("rebuilt_by"),
+        proven=item["proven"],
+        proven_generation=item["proven_generation"],
+        origins=item["origins"],
     )
     return Record(
         holder=text("holder"),
         known=known,
-        plan=_plan(text("plan")),
+        plan=plan,
+        planned_by=text("planned_by"),
+        unreadable=unreadable,
         ami=text("ami"),
         configuration=text("configuration"),
-        verified=bool(item.get("verified", {}).get("BOOL", False)),
-        verified_images=tuple(json.loads(text("verified_images") or "[]")),
+        verified=item["verified"],
+        verified_images=tuple(item["verified_images"]),
     )
 
 
-def _plan(text: str) -> Plan | None:
-    """Return the recorded plan; None where an earlier release of Benchwright recorded what this one refuses.
+def _plan(recorded: Any) -> tuple[Plan | None, str]:
+    """Return the recorded plan; or none, and why, where another release of Benchwright recorded what this one refuses.
 
     The next deployment records another, or says what of the recorded input it refuses.
     """
     try:
-        return Plan.model_validate_json(text) if text else None
-    except ValidationError:
-        return None
+        return (Plan.model_validate_json(json.dumps(recorded)) if recorded else None), ""
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()[:5])
+        return None, f"is not one of this release ({wrong})"

@@ -15,6 +15,7 @@ ENVIRONMENT = {
     "AWS_DEFAULT_REGION": "eu-west-1",
     "AWS_REGION": "eu-west-1",
     "APPLICATION": "wb",
+    "POWERTOOLS_METRICS_NAMESPACE": "Benchwright",
     "TABLE_NAME": "clusters",
     "BUCKET_NAME": "bucket",
     "CLOUDFORMATION_ROLE_ARN": "arn:aws:iam::123456789012:role/wb/cloudformation",

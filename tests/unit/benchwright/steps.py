@@ -26,6 +26,7 @@ ENVIRONMENT = {
     "PATH": os.environ["PATH"],
     "PYTHONPATH": str(ROOT / "layers" / "benchwright"),
     "AWS_DEFAULT_REGION": "eu-west-1",
+    "AWS_EC2_METADATA_DISABLED": "true",
     "APPLICATION": "wb",
     "POWERTOOLS_METRICS_NAMESPACE": "Benchwright",
     "POWERTOOLS_TRACE_DISABLED": "1",

@@ -9,7 +9,8 @@ import pytest
 from benchwright.evidence import HOSTS, Failure, evidence
 from benchwright.explanation import NEXT_ACTIONS
 from tests.templates.templates import APPLICATION
-from tests.unit.benchwright.steps import COMMAND, EXECUTION, HANDLE, OTHER, written_by
+from tests.unit.benchwright.conversation import Conversation
+from tests.unit.benchwright.steps import COMMAND, EXECUTION, OTHER, handle
 
 ACCOUNT = "eu-west-1:123456789012"
 BUILD = f"arn:aws:imagebuilder:{ACCOUNT}:image/wb-blue/1.2.3/4"
@@ -60,6 +61,7 @@ CASES = {
         f"The cluster blue is locked by the execution {OTHER}, which still runs.",
         (f"- the other execution: {CONSOLE}/states/{HOME}/v2/executions/details/{OTHER}", THIS),
     ),
+    "RecordUnreadable": Case("Take the lock", "The record of the cluster blue is damaged", (THIS,)),
     "LockLost": Case(
         "Deploy nodes",
         f"The cluster blue is locked by {OTHER}, not by this execution ({EXECUTION}): nothing more was changed.",
@@ -176,16 +178,10 @@ def event_of(error: str, case: Case) -> dict[str, Any]:
     }
 
 
-def handled(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """What the handler answers, in a process of its own as Lambda starts it."""
-    answers: list[dict[str, Any]] = json.loads(written_by(HANDLE, "explain_failure", events)[-1])
-    return answers
-
-
-@pytest.fixture(scope="module")
-def answers() -> dict[str, dict[str, Any]]:
-    """What is answered to each case, by error."""
-    return dict(zip(CASES, handled([event_of(*item) for item in CASES.items()]), strict=True))
+@pytest.fixture
+def empty_record(aws: Conversation) -> None:
+    """A cluster without a recorded value that could be the cause."""
+    aws.answers = {"GetItem": {}}
 
 
 def test_every_named_error_is_tried() -> None:
@@ -193,13 +189,12 @@ def test_every_named_error_is_tried() -> None:
 
 
 @pytest.mark.parametrize(("error", "case"), CASES.items(), ids=list(CASES))
-def test_an_error_is_told_with_step_cause_evidence_and_next_action(
-    answers: dict[str, dict[str, Any]], error: str, case: Case
-) -> None:
+@pytest.mark.usefixtures("empty_record")
+def test_an_error_is_told_with_step_cause_evidence_and_next_action(error: str, case: Case) -> None:
     following = NEXT_ACTIONS.get(
         error, "Look at the log of the step's function, and start again with the same input: finished steps are kept."
     )
-    assert answers[error] == {
+    assert handle("explain_failure", **event_of(error, case)) == {
         "done": True,
         "error": error,
         "subject": f"Benchwright: blue: {error} in {case.step}",
@@ -219,9 +214,10 @@ def test_an_error_is_told_with_step_cause_evidence_and_next_action(
     }
 
 
+@pytest.mark.usefixtures("empty_record")
 def test_a_subject_is_what_sns_takes() -> None:
     """ASCII without line breaks, less than 100 characters (docs.aws.amazon.com/sns/latest/api/API_Publish.html)."""
-    (answer,) = handled([event_of("Grün\n" * 40, Case("Verify cluster", "why", ()))])
+    answer = handle("explain_failure", **event_of("Grün\n" * 40, Case("Verify cluster", "why", ())))
     assert answer["subject"] == f"Benchwright: blue: {'Gr?n?' * 16}"
     assert len(answer["subject"]) == 99
 

@@ -61,7 +61,8 @@ class Cluster:
             look = step(build_arn=look["build_arn"])
         retired: list[str] = []
         if is_good:
-            record.save_verified("blue", execution, remember(look["ami"], record.read("blue").verified_images))
+            found = record.read("blue")
+            record.save_verified("blue", execution, found, remember(look["ami"], found.verified_images))
             retired = step(action="retire", ami=look["ami"])["retired"]
         record.release_lock("blue", execution)
         return look["ami"], retired

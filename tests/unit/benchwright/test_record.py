@@ -141,7 +141,7 @@ def test_whether_a_holder_runs_is_not_guessed(aws: Conversation) -> None:
         lambda: record.save_plan("blue", EXECUTION, PLAN, Known()),
         lambda: record.save_image("blue", EXECUTION, "ami-1"),
         lambda: record.save_configuration("blue", EXECUTION, "hash"),
-        lambda: record.save_verified("blue", EXECUTION, ["ami-1"]),
+        lambda: record.save_verified("blue", EXECUTION, record.Record(), ["ami-1"]),
     ],
     ids=["plan", "image", "configuration", "verified"],
 )
@@ -158,6 +158,6 @@ def test_what_a_cluster_was_verified_with_is_recorded_beside_the_rest(table: Any
     set_holder(table, EXECUTION)
     assert record.read("blue") == record.Record(holder=EXECUTION)  # as an earlier release left it
     record.save_image("blue", EXECUTION, "ami-2")
-    record.save_verified("blue", EXECUTION, ["ami-2", "ami-1"])
+    record.save_verified("blue", EXECUTION, record.read("blue"), ["ami-2", "ami-1"])
     found = record.Record(holder=EXECUTION, ami="ami-2", verified=True, verified_images=("ami-2", "ami-1"))
     assert record.read("blue") == found

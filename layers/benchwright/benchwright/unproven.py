@@ -1,0 +1,172 @@
+"""Recorded values that no verified execution has used yet, and the inputs that take them back (design decision 15).
+
+An input is recorded before it is used. So a wrong value is in the record when its deployment fails, and each later
+input that does not mention it would use it again. Until an execution with a value has verified the cluster, each
+failure names the value, who gave it, and the input that takes it back.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from benchwright.models import DEFAULT_CLUSTER, merge_patch
+
+if TYPE_CHECKING:
+    from benchwright.plan import Known
+
+type Path = tuple[str, ...]
+
+REBUILD: Path = ("image", "rebuild")
+# Characters: of a value, and of all lines. An execution's cause has 32,768, which the error's own message shares.
+LONGEST_VALUE, LONGEST_TEXT = 80, 12_000
+
+
+@dataclass(frozen=True)
+class Unproven:
+    """A recorded value that no verified execution has used.
+
+    value: None where the input returned the key to its default. execution: the ARN of who gave the value, empty where
+    the record does not say. take_back: the input that returns the key to what the last verified execution used.
+    """
+
+    path: Path
+    value: Any
+    execution: str
+    take_back: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        """The dotted path, as in docs/input.md."""
+        return ".".join(self.path)
+
+
+def changed(recorded: Mapping[str, Any], proven: Mapping[str, Any]) -> dict[Path, tuple[Any, Any]]:
+    """Return the recorded and the proven value of each key that differs, by path; None where there is none.
+
+    A user, who is added or removed as a whole, is one value.
+    """
+    differences: dict[Path, tuple[Any, Any]] = {}
+    for key in sorted({*recorded, *proven}):
+        now, before = recorded.get(key), proven.get(key)
+        pairs: dict[Path, tuple[Any, Any]] = {(): (now, before)}
+        if isinstance(now, dict) or isinstance(before, dict):
+            pairs = _changed_within(now or {}, before or {})
+        differences |= {(key, *path): pair for path, pair in pairs.items() if pair[0] != pair[1]}
+    return differences
+
+
+def _changed_within(now: Mapping[str, Any], before: Mapping[str, Any]) -> dict[Path, tuple[Any, Any]]:
+    """Compare the objects below a key of the input, such as `nodes` or `users`."""
+    pairs: dict[Path, tuple[Any, Any]] = {}
+    for key in sorted({*now, *before}):
+        one, other = now.get(key), before.get(key)
+        if isinstance(one, dict) and isinstance(other, dict):
+            pairs |= {(key, leaf): (one.get(leaf), other.get(leaf)) for leaf in sorted({*one, *other})}
+        else:
+            pairs[(key,)] = (one, other)
+    return pairs
+
+
+def origins(known: Known, patch: Mapping[str, Any], execution: str) -> dict[str, list[str]]:
+    """Return the paths of a record's unproven values by the execution that gave each, after this one gave `patch`."""
+    earlier = {name: arn for arn, names in known.origins.items() for name in names}
+    found: dict[str, list[str]] = {}
+    for path in changed(merge_patch(known.input, patch), known.proven):
+        name = ".".join(path)
+        found.setdefault(execution if mentions(patch, path) else earlier.get(name, ""), []).append(name)
+    return found
+
+
+def mentions(patch: Any, path: Path) -> bool:
+    """Tell whether a patch gives the value at a path, a part of it, or what holds it."""
+    for key in path:
+        if not isinstance(patch, dict):
+            return True
+        if key not in patch:
+            return False
+        patch = patch[key]
+    return True
+
+
+def find(known: Known, verified_images: Sequence[str]) -> list[Unproven]:
+    """Return the unproven values of a cluster. verified_images: the AMIs it was verified with, the latest first."""
+    given_by = {name: arn for arn, names in known.origins.items() for name in names}
+    differences = changed(known.input, known.proven)
+    values = [
+        Unproven(path, value, given_by.get(".".join(path), ""), _nested(path, before))
+        for path, (value, before) in differences.items()
+    ]
+    own_image = ("image", "ami") in differences or known.input.get("image", {}).get("ami")
+    if known.proven_generation not in (0, known.generation) and verified_images and not own_image:
+        # No input returns to an earlier generation; the AMI of the last verified one does.
+        back = _nested(("image", "ami"), verified_images[0])
+        values.append(Unproven(REBUILD, True, known.rebuilt_by, back))
+    return values
+
+
+def take_back_all(values: Sequence[Unproven]) -> dict[str, Any]:
+    """Return the input that takes all of the values back."""
+    whole: dict[str, Any] = {}
+    for value in values:
+        whole = _joined(whole, value.take_back)
+    return whole
+
+
+def describe(values: Sequence[Unproven], cluster: str, execution: str, message: str) -> list[str]:
+    """Write the lines of an explanation, those first whose value the failure's message names; none without values.
+
+    execution: the one that failed.
+    """
+    if not values:
+        return []
+    about = {} if cluster == DEFAULT_CLUSTER else {"cluster": cluster}
+    suspects = sorted(values, key=lambda value: (not _is_named(value.value, message), value.path))
+    lines = list(_within(LONGEST_TEXT, [_line(value, about, execution) for value in suspects]))
+    if len(lines) < len(values):
+        lines.append(f"- and {len(values) - len(lines)} more: see `input` in the cluster's item of the table")
+    everything = json.dumps({**about, **take_back_all(values)})
+    if len(values) > 1 and len(everything) <= LONGEST_TEXT // 4:
+        lines.append(f"- To take all of them back: {everything}")
+    return ["Unproven values, which are recorded and which no verified execution has used yet:", *lines]
+
+
+def _line(value: Unproven, about: Mapping[str, str], execution: str) -> str:
+    if value.execution == execution:
+        source = "from the input of this execution"
+    else:
+        source = f"from the input of an earlier execution{f', {value.execution}' if value.execution else ''}"
+    shown = json.dumps(value.value)
+    if len(shown) > LONGEST_VALUE:
+        shown = f"{shown[: LONGEST_VALUE - 3]}..."
+    return f"- {value.name}: {shown}, {source}. To take it back: {json.dumps({**about, **value.take_back})}"
+
+
+def _within(longest: int, lines: Sequence[str]) -> Iterator[str]:
+    used = 0
+    for line in lines:
+        used += len(line)
+        if used > longest:
+            return
+        yield line
+
+
+def _is_named(value: Any, message: str) -> bool:
+    return value is not None and (value if isinstance(value, str) else json.dumps(value)) in message
+
+
+def _nested(path: Path, value: Any) -> dict[str, Any]:
+    for key in reversed(path):
+        value = {key: value}
+    return dict(value)
+
+
+def _joined(one: dict[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
+    """Join two patches; unlike `merge_patch`, their nulls stay."""
+    joined = dict(one)
+    for key, value in other.items():
+        inner = joined.get(key)
+        joined[key] = _joined(inner, value) if isinstance(inner, dict) and isinstance(value, dict) else value
+    return joined

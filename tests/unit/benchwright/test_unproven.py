@@ -1,0 +1,242 @@
+"""A wrong value in the record: each failure names it, who gave it, and the input that takes it back."""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import boto3
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from moto import mock_aws
+
+from benchwright import record, unproven
+from benchwright.errors import InvalidInput
+from benchwright.models import DEFAULT_CLUSTER, merge_patch
+from benchwright.plan import Known, Looked, Reading, Secret
+from tests.documentation import input_reference
+from tests.unit.benchwright.steps import app, handle
+
+ARN = "arn:aws:states:eu-west-1:123456789012:execution:benchwright-deploy"
+FIRST, WRONG, LATER, LAST = (f"{ARN}:{name}" for name in ("first", "wrong", "later", "last"))
+HERE = "from the input of this execution. To take it back: "
+AMI = "ami-0aaaaaaaaaaaaaaaa"
+KEYS = input_reference.keys()
+RECORDED = [key for key in KEYS if key.path not in {"cluster", *input_reference.ACTS_ONCE}]
+
+# What the last verified execution used, in place of each key's example. A key that is missing here fails its test. The
+# ids of a user never change, so they can be wrong only for a user whom the input adds.
+EARLIER: Mapping[str, Any] = {
+    "workbench.version": {"workbench": {"version": "2026.07.0+139.pro9"}},
+    "r_versions": {"r_versions": ["4.3.3"]},
+    "python_versions": {"python_versions": ["3.12.12"]},
+    "image.ami": {"image": {"ami": "ami-0bbbbbbbbbbbbbbbb"}},
+    "nodes.count": {"nodes": {"count": 4}},
+    "nodes.instance_type": {"nodes": {"instance_type": "c7i.large"}},
+    "database.min_capacity": {"database": {"min_capacity": 2}},
+    "database.max_capacity": {"database": {"max_capacity": 64}},
+    "license": {"license": "benchwright/license/earlier"},
+    "users": {"users": {"ben": {}}},
+    "users.NAME.uid": {},
+    "users.NAME.gid": {},
+    "users.NAME.password": {"users": {"ann": {"password": "benchwright/users/earlier"}}},
+    "config": {"config": {"auth-timeout-minutes": "60"}},
+    "tags": {"tags": {"cost-centre": "0815"}},
+}
+
+
+@pytest.fixture
+def table(environment: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """The table of clusters, and an AWS that knows each secret and each AMI."""
+
+    def look_up(reading: Reading) -> Looked:
+        reading.whole()
+        return Looked({name: Secret(f"arn:{name}", "v1") for name in reading.named.secrets.values()}, "ami-parent")
+
+    monkeypatch.setattr(app("resolve_plan"), "look_up", look_up)
+    monkeypatch.setenv("APPLICATION", "benchwright")
+    with mock_aws():
+        yield boto3.resource("dynamodb").create_table(
+            TableName="clusters",
+            KeySchema=[{"AttributeName": "cluster", "KeyType": "HASH"}],
+            AttributeDefinitions=[{"AttributeName": "cluster", "AttributeType": "S"}],
+            BillingMode="PAY_PER_REQUEST",
+        )
+
+
+def deploy(content: Any, execution: str, *, verified: bool = False) -> str:
+    """A deployment up to its failure; or to its end, where it is verified. Returns what it says of unproven values."""
+    handle("resolve_plan", action="validate", cluster="", execution=execution, input=content)
+    cluster = content.get("cluster", DEFAULT_CLUSTER)
+    record.take_lock(cluster, execution)
+    handle("resolve_plan", action="plan", cluster=cluster, execution=execution, input=content)
+    found = record.read(cluster)
+    if verified:
+        record.save_verified(cluster, execution, found, [AMI])
+    record.release_lock(cluster, execution)
+    return "" if verified else failure(cluster, execution)
+
+
+def failure(cluster: str, execution: str, error: str = "StackFailed", message: str = "no") -> str:
+    event = {"cluster": cluster, "execution": execution, "step": "Deploy nodes", "error": error, "cause": message}
+    text: str = handle("explain_failure", **event)["text"]
+    return text
+
+
+def take_backs(text: str) -> list[Any]:
+    """The inputs in the lines about single values."""
+    marked = [line.partition(" To take it back: ") for line in text.splitlines()]
+    return [json.loads(content) for _, mark, content in marked if mark]
+
+
+def recorded(cluster: str = DEFAULT_CLUSTER) -> dict[str, Any]:
+    return record.read(cluster).known.input
+
+
+@pytest.mark.usefixtures("table")
+@pytest.mark.parametrize("key", RECORDED, ids=lambda key: key.path)
+@pytest.mark.parametrize("before", ["nothing", "a first input", "another value"])
+def test_a_value_of_each_key_is_unproven_until_it_is_taken_back(key: input_reference.Key, before: str) -> None:
+    wrong = json.loads(key.example)
+    verified: Any = {"nothing": None, "a first input": {}, "another value": EARLIER[key.path]}[before]
+    if verified is not None:
+        deploy(verified, FIRST, verified=True)
+
+    text = deploy(wrong, WRONG)
+    assert text.count(", from the input of this execution. To take it back: ") == len(take_backs(text)) > 0
+    assert "Next: If one of the unproven values is the cause, start a deployment with the input that takes it" in text
+
+    text = deploy({}, LATER)
+    assert text.count(f", from the input of an earlier execution, {WRONG}. To take it back: ") == len(take_backs(text))
+    for content in take_backs(text):
+        text = deploy(content, LAST)
+    assert "Unproven" not in text
+    assert unproven.changed(recorded(), verified or {}) == {}
+
+
+@pytest.mark.usefixtures("table")
+@pytest.mark.parametrize("key", RECORDED, ids=lambda key: key.path)
+def test_a_value_of_each_key_is_proven_once_its_execution_has_verified_the_cluster(key: input_reference.Key) -> None:
+    deploy(json.loads(key.example), FIRST, verified=True)
+    assert "Unproven" not in deploy({}, LATER)
+
+
+@pytest.mark.usefixtures("table")
+def test_a_failed_rebuild_is_taken_back_with_the_image_that_was_verified_last() -> None:
+    deploy({"image": {"rebuild": True}}, FIRST)
+    assert "Unproven" not in failure(DEFAULT_CLUSTER, FIRST)  # there is no image to return to
+    deploy({}, FIRST, verified=True)
+    deploy({"image": {"rebuild": True}}, WRONG)
+    text = deploy({}, LATER)
+    assert f"- image.rebuild: true, from the input of an earlier execution, {WRONG}. " in text
+    assert take_backs(text) == [{"image": {"ami": AMI}}]
+    assert "image.rebuild" not in deploy({"image": {"ami": AMI}}, LAST)
+
+
+@pytest.mark.usefixtures("table")
+def test_keys_that_act_once_leave_nothing_to_prove() -> None:
+    deploy({}, FIRST, verified=True)
+    assert "Unproven" not in deploy({"only_if_deployed": True}, LATER)
+
+
+@pytest.mark.usefixtures("table")
+def test_the_input_that_takes_back_names_the_cluster() -> None:
+    text = deploy({"cluster": "blue", "nodes": {"count": 3, "instance_type": "m99.xlarge"}}, WRONG)
+    assert text.splitlines()[4:9] == [
+        "Unproven values, which are recorded and which no verified execution has used yet:",
+        f'- nodes.count: 3, {HERE}{{"cluster": "blue", "nodes": {{"count": null}}}}',
+        f'- nodes.instance_type: "m99.xlarge", {HERE}{{"cluster": "blue", "nodes": {{"instance_type": null}}}}',
+        '- To take all of them back: {"cluster": "blue", "nodes": {"count": null, "instance_type": null}}',
+        "",
+    ]
+
+
+@pytest.mark.usefixtures("table")
+def test_the_value_that_the_failure_names_comes_first() -> None:
+    deploy({"nodes": {"count": 3, "instance_type": "m99.xlarge"}}, WRONG)
+    text = failure(DEFAULT_CLUSTER, WRONG, message="Invalid value: m99.xlarge")
+    assert [line.split(":")[0] for line in text.splitlines()[5:7]] == ["- nodes.instance_type", "- nodes.count"]
+
+
+@pytest.mark.usefixtures("table")
+def test_a_key_that_was_returned_to_its_default_is_unproven_too() -> None:
+    deploy({"nodes": {"count": 4}, "users": {"ann": {}}}, FIRST, verified=True)
+    text = deploy({"nodes": None, "users": {"ann": None}}, WRONG)
+    assert "- nodes.count: null, from the input of this execution. " in text
+    assert take_backs(text) == [{"nodes": {"count": 4}}, {"users": {"ann": {}}}]
+
+
+@pytest.mark.usefixtures("table")
+def test_a_verification_of_what_was_there_before_proves_nothing() -> None:
+    """A failed deployment leaves the nodes as they were, and the nightly verification may find nothing wrong."""
+    deploy({}, FIRST, verified=True)
+    deploy({"nodes": {"instance_type": "m99.xlarge"}}, WRONG)
+    record.take_lock(DEFAULT_CLUSTER, LATER)
+    record.save_verified(DEFAULT_CLUSTER, LATER, record.read(DEFAULT_CLUSTER), [AMI])
+    assert take_backs(failure(DEFAULT_CLUSTER, LATER, "VerificationFailed")) == [{"nodes": {"instance_type": None}}]
+
+
+@pytest.mark.usefixtures("table")
+@pytest.mark.parametrize("error", ["ClusterLocked", "LockLost", "InvalidInput"])
+def test_an_error_that_no_value_of_the_record_caused_names_none(error: str) -> None:
+    deploy({"nodes": {"count": 3}}, WRONG)
+    assert "Unproven" not in failure(DEFAULT_CLUSTER, LATER, error)
+
+
+@pytest.mark.usefixtures("table")
+def test_a_refused_value_that_an_earlier_execution_recorded_is_named_as_such() -> None:
+    """As by a release that refuses what an earlier one recorded."""
+    deploy({"nodes": {"count": 3}}, WRONG)
+    record.take_lock(DEFAULT_CLUSTER, WRONG)
+    known = Known(input={"nodes": {"count": 99}}, origins={WRONG: ["nodes.count"]})
+    plan = record.read(DEFAULT_CLUSTER).plan
+    assert plan
+    record.save_plan(DEFAULT_CLUSTER, WRONG, plan, known)
+    record.release_lock(DEFAULT_CLUSTER, WRONG)
+    with pytest.raises(InvalidInput) as caught:
+        deploy({"nodes": {"instance_type": "c7i.large"}}, LATER)
+    assert str(caught.value) == (
+        "The input has 1 problem; nothing was changed.\n"
+        "- nodes.count: 99 is refused: Input should be less than or equal to 50 (an earlier execution recorded it). "
+        "Give number of nodes, from 1 to 50.\n"
+        "Unproven values, which are recorded and which no verified execution has used yet:\n"
+        f"- nodes.count: 99, from the input of an earlier execution, {WRONG}. To take it back: "
+        '{"nodes": {"count": null}}'
+    )
+
+
+@pytest.mark.usefixtures("table")
+def test_a_record_that_cannot_be_read_hides_no_failure(table: Any) -> None:
+    table.put_item(Item={"cluster": DEFAULT_CLUSTER, "version": 99})
+    text = failure(DEFAULT_CLUSTER, LATER)
+    assert text.splitlines()[:3] == ["StackFailed in step 'Deploy nodes'", "", "no"]
+    assert "The record of the cluster could not be read, which may hold the value that is the cause: A newer" in text
+
+
+@pytest.mark.usefixtures("table")
+def test_many_values_leave_room_for_the_failure() -> None:
+    users = {f"user{number}": {"password": f"benchwright/users/{'x' * 300}{number}"} for number in range(200)}
+    text = deploy({"users": users}, WRONG)
+    assert 0 < len(take_backs(text)) < 200
+    assert f"- and {200 - len(take_backs(text))} more: see `input` in the cluster's item of the table" in text
+    assert len(text) < 20_000
+
+
+LEAVES = st.one_of(st.integers(), st.text(max_size=3), st.lists(st.integers(), max_size=2))
+NAMES = st.sampled_from(["a", "b", "c.d"])
+INPUTS = st.dictionaries(
+    NAMES,
+    st.one_of(LEAVES, st.dictionaries(NAMES, LEAVES, min_size=1)),
+) | st.dictionaries(st.just("users"), st.dictionaries(NAMES, st.dictionaries(NAMES, LEAVES), min_size=1))
+
+
+@given(INPUTS, INPUTS)
+def test_what_takes_all_back_gives_what_was_proven(now: dict[str, Any], before: dict[str, Any]) -> None:
+    kinds = {key: isinstance(value, dict) for key, value in now.items()}
+    before = {key: value for key, value in before.items() if kinds.get(key) in (None, isinstance(value, dict))}
+    values = unproven.find(Known(input=now, proven=before), [])
+    assert unproven.changed(merge_patch(now, unproven.take_back_all(values)), before) == {}
+    one_by_one = now
+    for value in values:
+        one_by_one = merge_patch(one_by_one, value.take_back)
+    assert unproven.changed(one_by_one, before) == {}

@@ -12,12 +12,12 @@ from benchwright.observability import StepEvent, step
 from benchwright.record import confirm_lock, plan_of
 from benchwright.settings import settings
 
-DELETION = "deletion"
-"""In place of a change set's name, where this execution deleted the stack."""
-
 
 class Event(StepEvent):
-    """change_set, refresh: what this execution set going, from the step's previous result. change_set: or DELETION."""
+    """change_set, refresh: what this execution set going, from the step's previous result.
+
+    change_set: or stacks.DELETION.
+    """
 
     stack: Literal["foundation", "nodes"]
     ami: str = ""
@@ -40,13 +40,14 @@ class Result(BaseModel):
 def handler(event: Event) -> Result:
     """Look at the stack and do the next thing."""
     plan = plan_of(confirm_lock(event.cluster, event.execution), event.cluster)
-    desired, is_final = _desired(event, plan)
-    stack, change_set, name = stacks.observe(desired)
-    action = stacks.decide(stack, change_set, desired, begun=bool(event.change_set))
+    stack = stacks.describe(settings().stack_name(plan.cluster, event.stack))
+    desired, is_final = _desired(event, plan, stack)
+    change_set, name = stacks.find_change_set(desired, stack, event.change_set)
+    action = stacks.decide(stack, change_set, desired, event.change_set)
     waiting_for = stacks.act(action, desired, stack, change_set, name)
     if action in ("done", "protect", "discard") and is_final and stack:  # discard: the change set held no changes
         return _nodes(event, plan, stack) if event.stack == "nodes" else Result(done=True, outputs=dict(stack.outputs))
-    begun = {"execute": name, "delete stack": DELETION}.get(action, event.change_set)
+    begun = {"execute": name, "delete stack": stacks.DELETION}.get(action, event.change_set)
     return Result(
         done=False,
         waiting_for=waiting_for or f"the next look at {desired.name}",
@@ -55,9 +56,8 @@ def handler(event: Event) -> Result:
     )
 
 
-def _desired(event: Event, plan: Plan) -> tuple[stacks.Desired, bool]:
-    """Return what the stack shall be now, and whether that is what it shall be in the end."""
-    current = stacks.describe(settings().stack_name(plan.cluster, event.stack))
+def _desired(event: Event, plan: Plan, current: stacks.Stack | None) -> tuple[stacks.Desired, bool]:
+    """Return what the stack must be now, and whether that is what it must be in the end."""
     if event.stack == "foundation":
         desired = cluster_stacks.foundation(settings(), plan, current)
         return desired, desired.parameters["DeletionProtection"] == "true"

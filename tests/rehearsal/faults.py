@@ -10,6 +10,7 @@ KINDS: Final[dict[str, str]] = {
     "image": "a component's step fails in the Image Builder build; step=NAME chooses it",
     "stack": "CloudFormation cannot make a resource; resource=LOGICAL_ID or type=AWS::… chooses, reason=TEXT says why, "
     "during=create or during=update tells the operations of the stack apart",
+    "change-set": "CloudFormation is slow or fails with a change set: change-set:WORD; stack=NAME chooses the stack",
     "postgres": "PostgreSQL refuses, e.g. postgres:refuse",
     "call": "an AWS call fails: call:service=ssm,operation=SendCommand,code=ThrottlingException; code is needed",
     "node": "a node misbehaves: node:WORD; node=N chooses the N-th by its instance id, instance=ID says it itself",
@@ -32,13 +33,29 @@ NODES: Final[dict[str, str]] = {
 """The words of a node, each with what happens on it: when it boots, or when the first command of an execution reaches
 it."""
 
-DEFAULT_WORDS: Final = {"postgres": "refuse", "node": "verify-installation"}
+CHANGE_SETS: Final[dict[str, str]] = {
+    "slow": "the execution begins seconds=N after it was accepted (90); until then the stack stays as it is",
+    "fails": "the execution is accepted and ends EXECUTE_FAILED before anything changes, reason=TEXT says why",
+    "hooks": "a hook of the account writes events of the stack whenever a change set is made or looked at",
+}
+"""The words of a change set, each with what happens."""
+
+WORDS: Final = {"node": NODES, "change-set": CHANGE_SETS}
+"""The words of each kind that has a closed list of them."""
+
+DEFAULT_WORDS: Final = {"change-set": "slow", "postgres": "refuse", "node": "verify-installation"}
 
 GRAMMAR: Final = "\n".join(
     [
         "faults, for the first execution only unless it says otherwise: --fault KIND[:WORD][:KEY=VALUE[,KEY=VALUE…]]",
-        *(f"  {kind:<9} {meaning}" for kind, meaning in KINDS.items()),
-        *(f"            {word:<20} {meaning}" for word, meaning in NODES.items()),
+        *(
+            line
+            for kind, meaning in KINDS.items()
+            for line in (
+                f"  {kind:<10} {meaning}",
+                *(f"             {word:<20} {what}" for word, what in WORDS.get(kind, {}).items()),
+            )
+        ),
         "  times=N lets it happen N times and then no more; a VALUE may hold * and ?.",
         "  execution=N means the N-th execution that is no --schedule's: 2 is that of the first --then.",
         "  e.g. --fault image:step=Download   --fault stack:resource=DatabaseCluster,reason='No capacity'",
@@ -85,8 +102,9 @@ class Fault:
                 raise FaultGrammarError(f"--fault {spec!r}: {part!r} has no key before its '='")
             else:
                 fault.details[key] = value
-        if kind == "node" and fault.word not in NODES:
-            raise FaultGrammarError(f"--fault {spec!r}: a node has no {fault.word!r}; it has {', '.join(NODES)}")
+        if kind in WORDS and fault.word not in WORDS[kind]:
+            known = ", ".join(WORDS[kind])
+            raise FaultGrammarError(f"--fault {spec!r}: a {kind} has no {fault.word!r}; it has {known}")
         if kind == "call" and "code" not in fault.details:
             raise FaultGrammarError(f"--fault {spec!r}: a call fails with a code, such as code=ThrottlingException")
         return fault

@@ -84,13 +84,15 @@ def condensed(template: str) -> str:
     """The template without its comments and its indentation; the value of each script in it stays as it is.
 
     CreateChangeSet takes a TemplateBody of at most 51,200 bytes, and comments are for who reads the file. Scripts are
-    quoted: each of their lines would be indented as deep as their key.
+    quoted: each of their lines would be indented as deep as their key. Characters beyond ASCII are escaped: GetTemplate
+    answers a question mark for each, so the stack would never be what is wanted. Source: `mangleLikeCloudFormation` in
+    aws/aws-cdk-cli.
     """
     events = list(yaml.parse(template, Loader=yaml.CSafeLoader))
     for event in events:
         if isinstance(event, yaml.ScalarEvent) and event.style == "|":
             event.style = '"'
-    text: str = yaml.emit(events, Dumper=yaml.CSafeDumper, width=-1, allow_unicode=True)  # -1: no line is folded
+    text: str = yaml.emit(events, Dumper=yaml.CSafeDumper, width=-1)  # -1: no line is folded
     return text
 
 

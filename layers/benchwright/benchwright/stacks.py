@@ -48,6 +48,9 @@ KEPT = (
 NO_CHANGES = ("didn't contain changes", "No updates are to be performed")
 OUR_CHANGE_SETS = "benchwright-"
 BEING_COMPUTED = ("CREATE_PENDING", "CREATE_IN_PROGRESS")
+ABSENT = ("DELETE_COMPLETE", "REVIEW_IN_PROGRESS")
+DELETION = "deletion"
+"""In place of a change set's name, where an execution deleted the stack."""
 # What a person does about a stack that Benchwright leaves alone.
 REMEDIES: Mapping[str, str] = {
     "CREATE_FAILED": "Roll it back, which removes what it made",
@@ -78,12 +81,13 @@ class Desired:
 class Stack:
     """What a stack is.
 
-    left: of one that can only be deleted, each resource that is still there: its name, type, id, and why.
+    changed: when it was last updated, or created (ISO 8601). left: of one that can only be deleted, each resource that
+    is still there: its name, type, id, and why.
     """
 
     status: str
     arn: str = ""
-    last_event: str = ""
+    changed: str = ""
     template: str = ""
     parameters: Mapping[str, str] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
@@ -95,8 +99,9 @@ class Stack:
 
 @dataclass(frozen=True)
 class ChangeSet:
-    """A change set under the name that belongs to what is desired and to what was observed."""
+    """A change set: the one that this execution executed, or the one that leads to what is desired."""
 
+    name: str
     status: str
     execution_status: str = ""
     reason: str = ""
@@ -105,19 +110,37 @@ class ChangeSet:
 
 
 Action = Literal[
-    "create change set", "execute", "discard", "delete stack", "protect", "wait", "done", "failed", "ask", "refuse"
+    "create change set",
+    "execute",
+    "discard",
+    "discard unused",
+    "delete stack",
+    "protect",
+    "wait",
+    "done",
+    "failed",
+    "ask",
+    "refuse",
 ]
 
 
-def decide(stack: Stack | None, change_set: ChangeSet | None, desired: Desired, begun: bool) -> Action:
-    """Decide the next action; `begun` tells that this execution already executed a change set, or deleted the stack."""
-    if stack is None or stack.status in ("DELETE_COMPLETE", "REVIEW_IN_PROGRESS"):
+def decide(stack: Stack | None, change_set: ChangeSet | None, desired: Desired, begun: str = "") -> Action:
+    """Decide the next action.
+
+    begun: the name of the change set that this execution executed last, or DELETION where it deleted the stack. That
+    change set alone says whether its execution failed: the stack keeps its old state, which can be that of an earlier
+    failure, until the execution has really begun.
+    """
+    if stack and stack.status not in ABSENT:
+        if _owner(stack.parameters) != _owner(desired.parameters):
+            return "refuse"
+        if stack.status.endswith("_IN_PROGRESS"):
+            return "wait"
+    if change_set and change_set.name == begun:
+        return "failed" if change_set.execution_status == "EXECUTE_FAILED" else "wait"
+    if stack is None or stack.status in ABSENT:
         return _next_of(change_set)
-    if _owner(stack.parameters) != _owner(desired.parameters):
-        return "refuse"
-    if stack.status.endswith("_IN_PROGRESS"):
-        return "wait"
-    if begun and stack.status in FAILED_OUTCOMES:
+    if begun and stack.status in ({"DELETE_FAILED"} if begun == DELETION else FAILED_OUTCOMES):
         return "failed"
     if stack.status in ONLY_TO_DELETE:
         return "ask" if _would_orphan(desired, stack) else "delete stack"
@@ -147,11 +170,12 @@ def _would_orphan(desired: Desired, stack: Stack) -> bool:
 def _next_of(change_set: ChangeSet | None) -> Action:
     if change_set is None:
         return "create change set"
-    if change_set.status in BEING_COMPUTED or change_set.execution_status.startswith("EXECUTE_"):
-        return "wait"
     if change_set.status == "FAILED":
         return "discard"
-    return "execute"
+    if change_set.execution_status == "AVAILABLE":
+        return "execute"
+    # Executed by an execution that ended, or overtaken by a change of somebody else.
+    return "discard unused" if change_set.execution_status in ("EXECUTE_FAILED", "OBSOLETE") else "wait"
 
 
 def refused_changes(changes: Iterable[Mapping[str, Any]]) -> list[str]:
@@ -171,11 +195,20 @@ def refused_changes(changes: Iterable[Mapping[str, Any]]) -> list[str]:
     return refused
 
 
-def observe(desired: Desired) -> tuple[Stack | None, ChangeSet | None, str]:
-    """Look at the stack, and at the change set that belongs to this desire; return both and the change set's name."""
-    stack = describe(desired.name)
+def find_change_set(desired: Desired, stack: Stack | None, begun: str) -> tuple[ChangeSet | None, str]:
+    """Look for the change set that counts now, and return it with its name.
+
+    That is the one that this execution executed last, `begun`, until its execution is complete; otherwise the one that
+    leads from the stack as it is to what is desired. None counts while the stack changes.
+    """
+    if stack and stack.status.endswith("_IN_PROGRESS") and stack.status not in ABSENT:
+        return None, begun
+    if stack and begun not in ("", DELETION):
+        executed = _describe_change_set(stack.arn, begun)
+        if executed and executed.execution_status != "EXECUTE_COMPLETE":
+            return executed, begun
     name = _change_set_name(desired, stack)
-    return stack, _describe_change_set(desired.name, name) if stack else None, name
+    return _describe_change_set(stack.arn, name) if stack else None, name
 
 
 def describe(name: str) -> Stack | None:
@@ -191,11 +224,10 @@ def describe(name: str) -> Stack | None:
     if found["StackStatus"] in SETTLED:
         body = cloudformation.get_template(StackName=arn, TemplateStage="Original")["TemplateBody"]
         template = body if isinstance(body, str) else json.dumps(body)
-    events = cloudformation.describe_stack_events(StackName=arn)["StackEvents"]
     return Stack(
         status=found["StackStatus"],
         arn=arn,
-        last_event=events[0]["EventId"] if events else "",
+        changed=str(found.get("LastUpdatedTime") or found["CreationTime"]),
         template=template,
         parameters={item["ParameterKey"]: item.get("ParameterValue", "") for item in found.get("Parameters", [])},
         tags={item["Key"]: item["Value"] for item in found.get("Tags", [])},
@@ -236,19 +268,15 @@ def act(action: Action, desired: Desired, stack: Stack | None, change_set: Chang
     cloudformation = client("cloudformation")
     match action:
         case "create change set":
-            creates = stack is None or stack.status in ("DELETE_COMPLETE", "REVIEW_IN_PROGRESS")
+            creates = stack is None or stack.status in ABSENT
             _create_change_set(desired, name, "CREATE" if creates else "UPDATE")
             return f"CloudFormation: what would change in {desired.name}"
         case "execute" if change_set:
-            if refused := refused_changes(change_set.changes):
-                cloudformation.delete_change_set(StackName=desired.name, ChangeSetName=name)
-                raise StackRefused(
-                    f"The change of {desired.name} was refused, because it would lose data: {'; '.join(refused)}. "
-                    "Undo the change of the template or the parameter that causes it; nothing was changed."
-                )
-            token = hashlib.sha256(f"{name} {stack.arn if stack else ''}".encode()).hexdigest()
-            cloudformation.execute_change_set(StackName=desired.name, ChangeSetName=name, ClientRequestToken=token)
+            _execute(desired, stack, change_set)
             return f"CloudFormation: {desired.name}, {len(change_set.changes)} changes"
+        case "discard unused":
+            cloudformation.delete_change_set(StackName=desired.name, ChangeSetName=name)
+            return f"CloudFormation: a new change set of {desired.name}"
         case "discard" if change_set:
             holds = any(text in change_set.reason for text in NO_CHANGES)  # only the text of the template differs
             refusal = None if holds else _describe_refusal(desired, change_set)
@@ -269,7 +297,7 @@ def act(action: Action, desired: Desired, stack: Stack | None, change_set: Chang
         case "refuse" if stack:
             raise StackRefused(_describe_stranger(desired, stack))
         case "failed" if stack:
-            raise describe_failure(desired, stack)
+            raise describe_failure(desired, stack, change_set)
         case "ask" if stack:
             raise StackRefused(
                 f"The stack {desired.name} is {stack.status} ({stack.reason or 'no reason given'}), which needs a "
@@ -277,6 +305,17 @@ def act(action: Action, desired: Desired, stack: Stack | None, change_set: Chang
             )
         case _:
             return f"CloudFormation: {desired.name} is {stack.status if stack else 'being prepared'}"
+
+
+def _execute(desired: Desired, stack: Stack | None, change_set: ChangeSet) -> None:
+    cloudformation, named = client("cloudformation"), {"StackName": desired.name, "ChangeSetName": change_set.name}
+    if refused := refused_changes(change_set.changes):
+        cloudformation.delete_change_set(**named)
+        raise StackRefused(
+            f"The change of {desired.name} was refused, because it would lose data: {'; '.join(refused)}. "
+            "Undo the change of the template or the parameter that causes it; nothing was changed."
+        )
+    cloudformation.execute_change_set(**named, ClientRequestToken=_token(change_set.name, stack))
 
 
 def _describe_stranger(desired: Desired, stack: Stack) -> str:
@@ -316,9 +355,19 @@ def _describe_refusal(desired: Desired, change_set: ChangeSet) -> StackFailed:
     return StackFailed("\n".join(lines))
 
 
-def describe_failure(desired: Desired, stack: Stack) -> StackFailed:
-    """Name the root event: the first failure since the last operation began, not the cancellations that it caused."""
-    root = root_event(stack.arn)
+def describe_failure(desired: Desired, stack: Stack, change_set: ChangeSet | None = None) -> StackFailed:
+    """Name the root event: the first failure since the last operation began, not the cancellations that it caused.
+
+    change_set: what was executed, where that failed; without an event of its own it never began.
+    """
+    root = root_event(stack.arn, _token(change_set.name, stack) if change_set else "")
+    if not root and change_set:
+        return StackFailed(
+            f"CloudFormation could not begin the change of {desired.name}: {change_set.reason or 'no reason given'}. "
+            f"The stack is as it was before: {stack.status}. Fix what the reason names, often a permission of the role "
+            "that CloudFormation assumes, and start again."
+        )
+    root = root or "no failed event was found; look at the stack's events"
     if stack.status in ONLY_TO_DELETE and not _would_orphan(desired, stack):
         left = "Its creation was rolled back: the next execution removes what is left of it and begins anew."
         if stack.status == "DELETE_FAILED":
@@ -339,8 +388,11 @@ def _remedy(stack: Stack) -> str:
     return "\n".join([*lines, *(["What it left:"] if stack.left else []), *(f"- {line}" for line in stack.left)])
 
 
-def root_event(arn: str) -> str:
-    """Return the failure that began it all, as one sentence."""
+def root_event(arn: str, token: str = "") -> str:
+    """Return the failure that began it all, as one sentence; empty where there is none.
+
+    token: of the operation in question, where it has one. If the newest operation has another one, there is no failure.
+    """
     failures: list[str] = []
     for page in client("cloudformation").get_paginator("describe_stack_events").paginate(StackName=arn):
         for event in page["StackEvents"]:  # newest first
@@ -349,20 +401,27 @@ def root_event(arn: str) -> str:
                 event["ResourceType"] == "AWS::CloudFormation::Stack"
                 and event.get("PhysicalResourceId") == event["StackId"]
             )
+            if begins and token and event.get("ClientRequestToken", token) != token:
+                return ""
             if begins and status in ("CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS", "DELETE_IN_PROGRESS"):
-                return failures[-1] if failures else "no failed event was found; look at the stack's events"
+                return failures[-1] if failures else ""
             if status.endswith("_FAILED") and not begins and not CANCELLED.match(reason):
                 failures.append(f"{event['LogicalResourceId']} ({event['ResourceType']}) is {status}: {reason}")
-    return failures[-1] if failures else "no failed event was found; look at the stack's events"
+    return failures[-1] if failures else ""
+
+
+def _token(change_set: str, stack: Stack | None) -> str:
+    """Return the token by which CloudFormation recognises a repeated execution, and which it notes in the events."""
+    return hashlib.sha256(f"{change_set} {stack.arn if stack else ''}".encode()).hexdigest()
 
 
 def _change_set_name(desired: Desired, stack: Stack | None) -> str:
-    """Name the change set by what is desired and by the stack's last event.
+    """Name the change set by what is desired and by the stack as it is.
 
-    So a retry finds the change set that it made, while a new attempt after a failure, which left new events, makes a
-    new one.
+    So a retry finds the change set that it made, while a new attempt after a failure, which changed the stack's time or
+    status, makes a new one. Events do not count: a hook of the account adds some at any time.
     """
-    predecessor = stack.last_event if stack and stack.status != "REVIEW_IN_PROGRESS" else ""
+    predecessor = [stack.arn, stack.changed, stack.status] if stack and stack.status not in ABSENT else []
     content = json.dumps([desired.template, dict(desired.parameters), dict(desired.tags), predecessor], sort_keys=True)
     return f"{OUR_CHANGE_SETS}{hashlib.sha256(content.encode()).hexdigest()[:40]}"
 
@@ -383,6 +442,7 @@ def _describe_change_set(stack: str, name: str) -> ChangeSet | None:
             break
         arguments["NextToken"] = page["NextToken"]
     return ChangeSet(
+        name,
         page["Status"],
         page.get("ExecutionStatus", ""),
         page.get("StatusReason", ""),

@@ -1,9 +1,12 @@
 """The operations on change sets."""
 
+import functools
 import threading
 import uuid
 from collections.abc import Mapping
 from typing import Any
+
+from tests.rehearsal.services import work
 
 from . import changes, graph, templates
 from .answers import Pages, present, shown_change_set
@@ -15,6 +18,8 @@ from .requests import Request, Requests, check_name, check_rules, check_token, c
 NO_CHANGES = "The submitted information didn't contain changes. Submit different information to create a change set."
 CHANGE_SET_SECONDS = 3
 """How long computing a change set takes in an account, about."""
+EXECUTION_SECONDS = 5
+"""How long an execution takes that fails before it begins, about."""
 
 
 class ChangeSets:
@@ -86,6 +91,7 @@ class ChangeSets:
 
     def _decide(self, change_set: ChangeSet) -> None:
         stack, wanted = change_set.stack, change_set.wanted
+        self._note_hooks(stack)
         scope = self.requests.scope(stack, wanted)
         check, change_set.problems = "PropertyValidation", changes.problems(scope, wanted)
         if not change_set.problems:
@@ -107,6 +113,7 @@ class ChangeSets:
 
     def describe_change_set(self, request: Request, _: str | None) -> Mapping[str, Any]:
         change_set = self.requests.change_set(request)
+        self._note_hooks(change_set.stack)
         page, token = self.pages.page(request, change_set.changes)
         answer = shown_change_set(change_set) | {
             "Parameters": [parameter.shown(name) for name, parameter in change_set.wanted.parameters.items()],
@@ -152,13 +159,38 @@ class ChangeSets:
             self.engine.start(stack, change_set.role_arn, caller, token)
             stack.disable_rollback = bool(request.get("DisableRollback", False))
             stack.retain_except_on_create = bool(request.get("RetainExceptOnCreate", False))
-            if change_set.type == "CREATE":
-                on_failure = "DO_NOTHING" if stack.disable_rollback else change_set.on_failure or "ROLLBACK"
-                self.engine.create(stack, change_set.wanted, on_failure=on_failure)
+            take, clock = self.engine.aws.faults.take, self.engine.aws.clock
+            if (fails := take("change-set:fails", stack=stack.name)) is not None:
+                change_set.reason = fails.get("reason") or "The rehearsal was asked to fail this execution"
+                work.start(clock, functools.partial(self._fail, change_set))
+            elif (slow := take("change-set:slow", stack=stack.name)) is not None:
+                work.start(clock, functools.partial(self._begin_late, change_set, int(slow.get("seconds", 90))))
             else:
-                self.engine.update(stack, change_set.wanted)
-        threading.Thread(target=_note_execution, args=(change_set,), daemon=True).start()
+                self._begin(change_set)
         return {}
+
+    def _begin(self, change_set: ChangeSet) -> None:
+        stack = change_set.stack
+        if change_set.type == "CREATE":
+            on_failure = "DO_NOTHING" if stack.disable_rollback else change_set.on_failure or "ROLLBACK"
+            self.engine.create(stack, change_set.wanted, on_failure=on_failure)
+        else:
+            self.engine.update(stack, change_set.wanted)
+        threading.Thread(target=_note_execution, args=(change_set,), daemon=True).start()
+
+    def _begin_late(self, change_set: ChangeSet, seconds: int) -> None:
+        self.engine.aws.clock.sleep(seconds)
+        with self.engine.lock:
+            self._begin(change_set)
+
+    def _fail(self, change_set: ChangeSet) -> None:
+        self.engine.aws.clock.sleep(EXECUTION_SECONDS)
+        change_set.execution_status = "EXECUTE_FAILED"
+
+    def _note_hooks(self, stack: Stack) -> None:
+        """The events of a hook of the account, at whose invocation the stack itself does not change."""
+        if self.engine.aws.faults.take("change-set:hooks", stack=stack.name) is not None:
+            self.engine.event(stack, None, stack.status, "Hook invocations complete.", hook="Private::Guard::Hook")
 
     def delete_change_set(self, request: Request, _: str | None) -> Mapping[str, Any]:
         try:

@@ -122,8 +122,10 @@ class Engine:
         with self.lock:
             stack.status, stack.reason = status, reason
 
-    def event(self, stack: Stack, resource: Resource | None, status: str, reason: str | None = None) -> None:
-        """Write an event of a resource, or of the stack itself."""
+    def event(
+        self, stack: Stack, resource: Resource | None, status: str, reason: str | None = None, *, hook: str = ""
+    ) -> None:
+        """Write an event of a resource, or of the stack itself; `hook` is the type of the hook that it tells of."""
         with self.lock:
             moment = self.moment()
             if resource is None:
@@ -133,7 +135,19 @@ class Engine:
                 logical_id, physical_id, type_ = resource.logical_id, resource.physical_id, resource.type
                 shown = json.dumps(resource.properties, default=str) if resource.properties else None
             stack.events.append(
-                Event(stack.id, stack.name, logical_id, physical_id, type_, status, moment, reason, stack.token, shown)
+                Event(
+                    stack.id,
+                    stack.name,
+                    logical_id,
+                    physical_id,
+                    type_,
+                    status,
+                    moment,
+                    reason,
+                    stack.token,
+                    shown,
+                    hook or None,
+                )
             )
 
     def start(self, stack: Stack, role_arn: str | None, caller: str | None, token: str | None) -> None:

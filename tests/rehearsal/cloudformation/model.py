@@ -68,6 +68,7 @@ class Event:
     reason: str | None = None
     token: str | None = None
     properties: str | None = None
+    hook: str | None = None
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
 
     def shown(self) -> dict[str, Any]:
@@ -84,6 +85,8 @@ class Event:
             "ResourceStatusReason": self.reason,
             "ResourceProperties": self.properties,
             "ClientRequestToken": self.token,
+            "HookType": self.hook,
+            "HookStatus": "HOOK_COMPLETE_SUCCEEDED" if self.hook else None,
         }
         return {key: value for key, value in answer.items() if value is not None}
 

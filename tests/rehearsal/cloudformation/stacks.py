@@ -212,6 +212,7 @@ class Stacks:
             template = stack.deployment.template
         processed = request.get("TemplateStage") == "Processed" and template.processed is not template.original
         body = json.dumps(template.processed) if processed else template.body
+        body = body.encode("ascii", "replace").decode()  # as CloudFormation does: `mangleLikeCloudFormation` of the CDK
         return {"TemplateBody": body, "StagesAvailable": ["Original", "Processed"]}
 
     def get_template_summary(self, request: Request, caller: str | None) -> Mapping[str, Any]:

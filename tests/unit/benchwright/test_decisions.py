@@ -15,7 +15,7 @@ from benchwright.image_retirement import Candidate
 from benchwright.node_group import Node, Refresh
 from benchwright.run_command import Invocation
 from benchwright.settings import Settings
-from benchwright.stacks import ChangeSet, Desired, Stack
+from benchwright.stacks import DELETION, ChangeSet, Desired, Stack
 from tests.unit.benchwright.steps import COMMAND
 from tests.unit.benchwright.test_verification import a_plan
 
@@ -93,44 +93,64 @@ def test_the_default_version_of_our_own_launch_template_keeps_no_image() -> None
 # A stack
 
 DESIRED = Desired("s", "template", {"a": "1"}, {"t": "v"}, protected=True)
-READY = ChangeSet("CREATE_COMPLETE", "AVAILABLE")
+
+
+def change_set(execution_status: str, status: str = "CREATE_COMPLETE", name: str = "next") -> ChangeSet:
+    return ChangeSet(name, status, execution_status)
+
+
+READY = change_set("AVAILABLE")
 
 
 def stack(status: str, **changed: Any) -> Stack:
     values: dict[str, Any] = {"template": "template", "parameters": {"a": "1"}, "tags": {"t": "v"}, "protected": True}
-    return Stack(status, "arn", "event-1", **(values | changed))
+    return Stack(status, "arn", "2026-01-01", **(values | changed))
 
 
 @pytest.mark.parametrize(
     ("found", "change_set", "begun", "action"),
     [
-        (None, None, False, "create change set"),
-        (stack("DELETE_COMPLETE"), None, False, "create change set"),
-        (stack("REVIEW_IN_PROGRESS"), None, False, "create change set"),
-        (stack("REVIEW_IN_PROGRESS"), ChangeSet("CREATE_IN_PROGRESS"), False, "wait"),
-        (stack("REVIEW_IN_PROGRESS"), READY, False, "execute"),
-        (stack("REVIEW_IN_PROGRESS"), ChangeSet("CREATE_COMPLETE", "EXECUTE_IN_PROGRESS"), True, "wait"),
-        (stack("CREATE_IN_PROGRESS"), None, True, "wait"),
-        (stack("UPDATE_COMPLETE_CLEANUP_IN_PROGRESS"), None, True, "wait"),
-        (stack("CREATE_COMPLETE"), None, True, "done"),
-        (stack("CREATE_COMPLETE", protected=False), None, True, "protect"),
-        (stack("CREATE_COMPLETE", parameters={"a": "1", "left to its default": "x"}), None, False, "done"),
-        (stack("CREATE_COMPLETE", template="other"), None, False, "create change set"),
-        (stack("CREATE_COMPLETE", parameters={"a": "2"}), READY, False, "execute"),
-        (stack("UPDATE_COMPLETE", tags={}), ChangeSet("FAILED", "UNAVAILABLE", "x"), False, "discard"),
-        (stack("ROLLBACK_IN_PROGRESS"), None, True, "wait"),
-        (stack("ROLLBACK_COMPLETE"), None, True, "failed"),
-        (stack("ROLLBACK_COMPLETE"), None, False, "delete stack"),
-        (stack("UPDATE_ROLLBACK_COMPLETE"), None, True, "failed"),
-        (stack("UPDATE_ROLLBACK_COMPLETE", template="other"), None, False, "create change set"),
-        (stack("UPDATE_ROLLBACK_FAILED"), None, False, "ask"),
-        (stack("UPDATE_FAILED"), None, False, "ask"),
-        (stack("CREATE_COMPLETE", parameters={"a": "1", "Application": "other"}), None, False, "refuse"),
-        (stack("UPDATE_IN_PROGRESS", parameters={"a": "1", "Cluster": "other"}), READY, False, "refuse"),
-        (stack("ROLLBACK_COMPLETE", parameters={"Application": "other"}), None, False, "refuse"),
+        (None, None, "", "create change set"),
+        (stack("DELETE_COMPLETE"), None, "", "create change set"),
+        (stack("DELETE_COMPLETE"), None, DELETION, "create change set"),
+        (stack("REVIEW_IN_PROGRESS"), None, "", "create change set"),
+        (stack("REVIEW_IN_PROGRESS"), change_set("UNAVAILABLE", "CREATE_IN_PROGRESS"), "", "wait"),
+        (stack("REVIEW_IN_PROGRESS"), READY, "", "execute"),
+        (stack("REVIEW_IN_PROGRESS"), READY, "next", "wait"),  # executed, and CloudFormation does not say so yet
+        (stack("REVIEW_IN_PROGRESS"), change_set("EXECUTE_IN_PROGRESS"), "next", "wait"),
+        (stack("REVIEW_IN_PROGRESS"), change_set("EXECUTE_IN_PROGRESS"), "", "wait"),
+        (stack("REVIEW_IN_PROGRESS"), change_set("EXECUTE_FAILED"), "next", "failed"),
+        (stack("REVIEW_IN_PROGRESS"), change_set("EXECUTE_FAILED"), "", "discard unused"),
+        (stack("CREATE_IN_PROGRESS"), None, "one", "wait"),
+        (stack("UPDATE_COMPLETE_CLEANUP_IN_PROGRESS"), None, "one", "wait"),
+        (stack("CREATE_COMPLETE"), None, "one", "done"),
+        (stack("CREATE_COMPLETE"), change_set("EXECUTE_COMPLETE", name="one"), "one", "wait"),  # it is about to change
+        (stack("CREATE_COMPLETE", protected=False), None, "one", "protect"),
+        (stack("CREATE_COMPLETE", parameters={"a": "1", "left to its default": "x"}), None, "", "done"),
+        (stack("CREATE_COMPLETE", template="other"), None, "", "create change set"),
+        (stack("CREATE_COMPLETE", parameters={"a": "2"}), READY, "", "execute"),
+        (stack("CREATE_COMPLETE", parameters={"a": "2"}), READY, "one", "execute"),  # the first one is complete
+        (stack("CREATE_COMPLETE", parameters={"a": "2"}), change_set("OBSOLETE"), "", "discard unused"),
+        (stack("CREATE_COMPLETE", parameters={"a": "2"}), change_set("UNAVAILABLE"), "", "wait"),
+        (stack("UPDATE_COMPLETE", tags={}), change_set("UNAVAILABLE", "FAILED"), "", "discard"),
+        (stack("ROLLBACK_IN_PROGRESS"), None, "one", "wait"),
+        (stack("ROLLBACK_COMPLETE"), None, "one", "failed"),
+        (stack("ROLLBACK_COMPLETE"), change_set("EXECUTE_FAILED", name="one"), "one", "failed"),
+        (stack("ROLLBACK_COMPLETE"), None, "", "delete stack"),
+        (stack("ROLLBACK_COMPLETE"), None, DELETION, "delete stack"),  # CloudFormation has not begun with it
+        (stack("UPDATE_ROLLBACK_COMPLETE"), None, "one", "failed"),
+        (stack("UPDATE_ROLLBACK_COMPLETE"), change_set("EXECUTE_FAILED", name="one"), "one", "failed"),
+        (stack("UPDATE_ROLLBACK_COMPLETE"), change_set("EXECUTE_IN_PROGRESS", name="one"), "one", "wait"),
+        (stack("UPDATE_ROLLBACK_COMPLETE", template="other"), None, "", "create change set"),
+        (stack("UPDATE_ROLLBACK_COMPLETE", template="other"), change_set("EXECUTE_FAILED"), "", "discard unused"),
+        (stack("UPDATE_ROLLBACK_FAILED"), None, "", "ask"),
+        (stack("UPDATE_FAILED"), None, "", "ask"),
+        (stack("CREATE_COMPLETE", parameters={"a": "1", "Application": "other"}), None, "", "refuse"),
+        (stack("UPDATE_IN_PROGRESS", parameters={"a": "1", "Cluster": "other"}), READY, "", "refuse"),
+        (stack("ROLLBACK_COMPLETE", parameters={"Application": "other"}), None, "", "refuse"),
     ],
 )
-def test_stack(found: Stack | None, change_set: ChangeSet | None, begun: bool, action: str) -> None:
+def test_stack(found: Stack | None, change_set: ChangeSet | None, begun: str, action: str) -> None:
     assert stacks.decide(found, change_set, DESIRED, begun) == action
 
 
@@ -138,15 +158,15 @@ def test_stack(found: Stack | None, change_set: ChangeSet | None, begun: bool, a
 @pytest.mark.parametrize(
     ("protected", "left", "begun", "action"),
     [
-        (True, (), False, "delete stack"),
-        (True, ("Secret",), False, "ask"),
-        (False, ("Group",), False, "delete stack"),
-        (False, ("Group",), True, "failed"),
-        (True, ("Secret",), True, "failed"),
+        (True, (), "", "delete stack"),
+        (True, ("Secret",), "", "ask"),
+        (False, ("Group",), "", "delete stack"),
+        (False, ("Group",), "one", "failed"),
+        (True, ("Secret",), "one", "failed"),
     ],
 )
 def test_a_stack_is_not_deleted_where_that_would_orphan_what_it_left(
-    status: str, protected: bool, left: tuple[str, ...], begun: bool, action: str
+    status: str, protected: bool, left: tuple[str, ...], begun: str, action: str
 ) -> None:
     wanted = Desired("s", "template", {"a": "1"}, {"t": "v"}, protected=protected)
     assert stacks.decide(stack(status, left=left), None, wanted, begun) == action

@@ -5,6 +5,7 @@ nothing.
 import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import partial
 from types import MappingProxyType, SimpleNamespace
 from typing import Any
@@ -100,6 +101,7 @@ def stack(
         "StackName": "wb-blue",
         "StackId": "arn:stack",
         "StackStatus": status,
+        "CreationTime": datetime(2026, 1, 1, tzinfo=UTC),
         "Parameters": [{"ParameterKey": key, "ParameterValue": text} for key, text in parameters.items()],
         "Tags": [{"Key": key, "Value": text} for key, text in tags.items()],
         "Outputs": [{"OutputKey": key, "OutputValue": text} for key, text in outputs.items()],
@@ -107,7 +109,6 @@ def stack(
     return {
         "DescribeStacks": {"Stacks": [found]},
         "GetTemplate": {"TemplateBody": desired.template if desired else ""},
-        "DescribeStackEvents": {"StackEvents": []},
         "DescribeChangeSet": change_set,
         "CreateChangeSet": {},
         "ExecuteChangeSet": {},

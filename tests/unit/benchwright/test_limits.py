@@ -31,5 +31,5 @@ def test_the_same_change_of_a_stack_made_anew_has_another_token(monkeypatch: pyt
     monkeypatch.setattr(stacks, "client", lambda _: execute)
     desired = Desired("wb", "", {}, {})
     for arn in ("stack/wb/1", "stack/wb/1", "stack/wb/2"):
-        stacks.act("execute", desired, Stack("REVIEW_IN_PROGRESS", arn), ChangeSet("CREATE_COMPLETE"), "name")
+        stacks.act("execute", desired, Stack("REVIEW_IN_PROGRESS", arn), ChangeSet("name", "CREATE_COMPLETE"), "name")
     assert (tokens[0] == tokens[1], tokens[0] == tokens[2], {len(token) for token in tokens}) == (True, False, {64})

@@ -14,6 +14,7 @@ from typing import Any
 from unittest import mock
 
 import pytest
+import yaml
 
 from benchwright import cluster_stacks
 from benchwright.errors import StackFailed, StackRefused, TransientError
@@ -59,12 +60,18 @@ def template(**resources: Mapping[str, Any]) -> str:
 
 @dataclass
 class Orders(NoFaults):
-    """reasons: why a resource cannot be made or changed, by logical id. refused: operations that are denied."""
+    """reasons: why a resource cannot be made or changed, by logical id. refused: operations that are denied.
 
+    change_sets: what happens to change sets, by the word of the fault, with its details.
+    """
+
+    change_sets: dict[str, dict[str, str]] = field(default_factory=dict)
     reasons: dict[str, str] = field(default_factory=dict)
     refused: set[str] = field(default_factory=set)
 
     def take(self, kind: str, **facts: str) -> dict[str, str] | None:
+        if kind.startswith("change-set:"):
+            return self.change_sets.get(kind.partition(":")[2])
         if kind == "call" and facts["operation"] in self.refused:
             return {"code": "AccessDeniedException", "message": f"no {facts['operation']}"}
         reason = self.reasons.get(facts.get("resource", "")) if kind == "stack" else None
@@ -95,9 +102,8 @@ class World:
         """The step once, as the state machine calls it."""
         return handle("deploy_stack", execution="arn:e", stack=stack.rpartition("-")[2], change_set=change_set)
 
-    def deploy(self, stack: str, meanwhile: Callable[[], None] = lambda: None) -> None:
+    def deploy(self, stack: str, meanwhile: Callable[[], None] = lambda: None, change_set: str = "") -> None:
         """The step until it is done, as an execution repeats it; `meanwhile` happens after the first look."""
-        change_set = ""
         for look in range(LOOKS):
             try:
                 answer = self.look(stack, change_set)
@@ -148,6 +154,11 @@ class World:
             for found in self.api.list_change_sets(StackName=stack)["Summaries"]
             if not found["ExecutionStatus"].startswith("EXECUTE_")
         ]
+
+    def calls(self) -> list[dict[str, Any]]:
+        """What was asked of CloudFormation, in order."""
+        lines = (self.aws.directory / "calls.jsonl").read_text().splitlines()
+        return [call for call in map(json.loads, lines) if call["service"] == "cloudformation"]
 
     def secret(self) -> str:
         """The value of the secret; empty when there is none."""
@@ -343,6 +354,105 @@ def test_a_change_that_a_person_left_half_made_waits_for_that_person(world: Worl
     assert world.refusal(NODES, StackRefused)[0].endswith(
         "which needs a person. Roll it back; then start the execution again (docs/operations.md, StackRefused)."
     )
+
+
+# A change set that is slow, or fails, or of which a hook of the account tells
+
+
+def begin_slowly(world: World) -> str:
+    """Look until the change set is executed, and some times more before CloudFormation begins; return its name."""
+    world.faults.change_sets["slow"] = {}
+    world.look(NODES)
+    (name,) = world.change_sets(NODES)
+    world.api.get_waiter("change_set_create_complete").wait(StackName=NODES, ChangeSetName=name)
+    with world.aws.clock.busy():  # no time passes
+        assert world.look(NODES)["change_set"] == name
+        for _ in range(3):
+            assert world.look(NODES, name)["change_set"] == name
+        assert world.calls()[-1]["operation"] == "DescribeChangeSet"
+    world.faults.change_sets.clear()
+    return name
+
+
+def test_a_slow_beginning_after_a_change_that_was_rolled_back_is_no_failure(world: World) -> None:
+    world.deploy(NODES)
+    world.days, world.faults.reasons["Group"] = 14, "no room"
+    (ended, _) = world.refusal(NODES, StackFailed)
+    assert ended.endswith(" ended UPDATE_ROLLBACK_COMPLETE: Group (AWS::Logs::LogGroup) is UPDATE_FAILED: no room")
+    world.faults.reasons.clear()
+    world.deploy(NODES, change_set=begin_slowly(world))
+    assert (world.settled(NODES), world.retention()) == ("UPDATE_COMPLETE", {"group": 14})
+
+
+def test_a_change_that_began_slowly_and_failed_is_a_failure_with_its_own_cause(world: World) -> None:
+    world.deploy(NODES)
+    for days in (14, 30):
+        world.days, world.faults.reasons["Group"] = days, f"no room for {days}"
+        begun = begin_slowly(world)
+        with pytest.raises(StackFailed) as caught:
+            world.deploy(NODES, change_set=begun)
+        assert str(caught.value).splitlines() == [
+            (
+                f"The stack {NODES} ended UPDATE_ROLLBACK_COMPLETE: Group (AWS::Logs::LogGroup) is UPDATE_FAILED: "
+                f"no room for {days}"
+            ),
+            "The change was rolled back: the stack is as it was before.",
+        ]
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_a_change_set_whose_execution_fails_ends_the_step_and_the_next_execution_makes_another(
+    world: World, there: bool
+) -> None:
+    if there:
+        world.deploy(NODES)
+        world.days, world.faults.reasons["Group"] = 5, "no room"
+        world.refusal(NODES, StackFailed)  # an older failure, which is not that of the next change
+        world.faults.reasons.clear()
+    world.days = 14
+    world.faults.change_sets["fails"] = {"reason": "Role arn:aws:iam::123456789012:role/service cannot be assumed"}
+    before = "UPDATE_ROLLBACK_COMPLETE" if there else "REVIEW_IN_PROGRESS"
+    for _ in range(2):
+        (ended,) = world.refusal(NODES, StackFailed)
+        assert ended == (
+            f"CloudFormation could not begin the change of {NODES}: Role arn:aws:iam::123456789012:role/service cannot "
+            f"be assumed. The stack is as it was before: {before}. Fix what the reason names, often a permission of "
+            "the role that CloudFormation assumes, and start again."
+        )
+    world.faults.change_sets.clear()
+    world.deploy(NODES)
+    assert (world.retention(), world.change_sets(NODES)) == ({"group": 14}, [])
+
+
+def test_events_of_a_hook_between_two_looks_change_nothing(world: World) -> None:
+    world.deploy(NODES)
+    world.faults.change_sets["hooks"] = {}
+    world.days = 14
+    world.deploy(NODES)
+    assert (world.retention(), world.change_sets(NODES)) == ({"group": 14}, [])
+    asked = [call["operation"] for call in world.calls() if call["operation"] == "CreateChangeSet"]
+    assert len(asked) == 2
+
+
+def test_a_template_beyond_ascii_is_what_it_shall_be_once_it_is_deployed(world: World) -> None:
+    described = {"Description": "Größe – 日本 😀", **json.loads(template(Group=GROUP))}
+    world.nodes = cluster_stacks.condensed(yaml.safe_dump(described, allow_unicode=True))
+    assert yaml.safe_load(world.nodes) == described
+    for _ in range(2):
+        world.deploy(NODES)
+        assert [call["operation"] for call in world.calls()].count("CreateChangeSet") == 1
+
+
+def test_each_look_describes_the_stack_once_and_no_events(world: World) -> None:
+    world.deploy(NODES)
+    before = len(world.calls())
+    world.days = 14
+    for _ in range(3):
+        world.look(NODES)
+        asked = [call["operation"] for call in world.calls()[before:]]
+        before += len(asked)
+        assert asked.count("DescribeStacks") == 1
+        assert "DescribeStackEvents" not in asked
 
 
 # A deletion by a person

@@ -1,6 +1,8 @@
 """The conversation with CloudFormation: which change set is executed, and what is done with one that is not."""
 
 from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -11,7 +13,7 @@ from benchwright.stacks import ChangeSet, Desired, Stack
 from tests.unit.benchwright.conversation import Conversation, refusal
 
 DESIRED = Desired("wb-blue-foundation", "template", {}, {}, protected=True)
-STACK = Stack("UPDATE_COMPLETE", "arn:stack", "event", protected=True)
+STACK = Stack("UPDATE_COMPLETE", "arn:stack", protected=True)
 NAME = "benchwright-1"
 ADDRESSED = {"StackName": "wb-blue-foundation", "ChangeSetName": NAME}
 HARMLESS = {"Action": "Modify", "ResourceType": "AWS::EC2::SecurityGroup", "Replacement": "True"}
@@ -19,7 +21,7 @@ HARMLESS = {"Action": "Modify", "ResourceType": "AWS::EC2::SecurityGroup", "Repl
 
 def change_set(*changes: Mapping[str, Any]) -> ChangeSet:
     named = [{"LogicalResourceId": f"R{number}", **change} for number, change in enumerate(changes)]
-    return ChangeSet("CREATE_COMPLETE", "AVAILABLE", "", tuple({"ResourceChange": change} for change in named))
+    return ChangeSet(NAME, "CREATE_COMPLETE", "AVAILABLE", "", tuple({"ResourceChange": change} for change in named))
 
 
 @pytest.mark.parametrize(
@@ -61,7 +63,7 @@ def test_a_harmless_change_set_is_executed_once_however_often_it_is_asked_for(aw
 
 def test_a_change_set_without_changes_is_removed_and_the_stack_protected(aws: Conversation) -> None:
     aws.answers = {"DeleteChangeSet": {}, "UpdateTerminationProtection": {}, "ListChangeSets": {"Summaries": []}}
-    empty = ChangeSet("FAILED", "UNAVAILABLE", "The submitted information didn't contain changes.")
+    empty = ChangeSet(NAME, "FAILED", "UNAVAILABLE", "The submitted information didn't contain changes.")
     assert stacks.act("discard", DESIRED, Stack("UPDATE_COMPLETE"), empty, NAME) == ""
     assert aws.calls == [
         ("DeleteChangeSet", ADDRESSED),
@@ -73,7 +75,7 @@ def test_a_change_set_without_changes_is_removed_and_the_stack_protected(aws: Co
 def test_a_change_set_that_cloudformation_could_not_make_fails_with_its_reason(aws: Conversation) -> None:
     warning = {"ValidationStatusReason": "of no weight", "ValidationFailureMode": "WARN"}
     aws.answers = {"DescribeEvents": {"OperationEvents": [warning]}, "DeleteChangeSet": {}}
-    failed = ChangeSet("FAILED", "UNAVAILABLE", "No such parameter", arn="arn:set")
+    failed = ChangeSet(NAME, "FAILED", "UNAVAILABLE", "No such parameter", arn="arn:set")
     with pytest.raises(StackFailed) as caught:
         stacks.act("discard", DESIRED, STACK, failed, NAME)
     assert str(caught.value) == "CloudFormation refused the change of wb-blue-foundation: No such parameter"
@@ -86,7 +88,7 @@ def test_a_change_set_that_cloudformation_could_not_make_fails_with_its_reason(a
 def test_findings_that_may_not_be_read_hide_no_failure(aws: Conversation) -> None:
     aws.answers = {"DescribeEvents": refusal("AccessDenied", "not for you"), "DeleteChangeSet": {}}
     with pytest.raises(StackFailed) as caught:
-        stacks.act("discard", DESIRED, STACK, ChangeSet("FAILED", "", "Validation failed", arn="arn:set"), NAME)
+        stacks.act("discard", DESIRED, STACK, ChangeSet(NAME, "FAILED", "", "Validation failed", arn="arn:set"), NAME)
     assert str(caught.value) == (
         "CloudFormation refused the change of wb-blue-foundation: Validation failed\n"
         "The findings of its validation cannot be read: not for you"
@@ -119,14 +121,46 @@ def test_a_change_set_that_is_still_computed_is_waited_for(aws: Conversation) ->
     assert str(caught.value) == "CloudFormation still computes the change set benchwright-1 of an earlier execution"
 
 
-def test_a_stack_whose_deletion_ends_between_two_questions_is_waited_for(aws: Conversation) -> None:
-    gone = refusal("ValidationError", "Stack with id wb-blue-foundation does not exist")
-    found = {"StackName": "wb-blue-foundation", "StackId": "arn:stack", "StackStatus": "DELETE_IN_PROGRESS"}
+def test_a_stack_whose_deletion_ends_between_two_questions_is_begun_again(aws: Conversation) -> None:
+    gone = refusal("ValidationError", "Stack with id arn:stack does not exist")
+    found = {"StackName": "wb-blue-foundation", "StackId": "arn:stack", "StackStatus": "REVIEW_IN_PROGRESS"}
     aws.answers = {
-        "DescribeStacks": {"Stacks": [found]},
-        "DescribeStackEvents": lambda asked: {"StackEvents": []} if asked["StackName"] == "arn:stack" else gone,
-        "DescribeChangeSet": gone,
+        "DescribeStacks": {"Stacks": [{**found, "CreationTime": datetime(2026, 1, 1, tzinfo=UTC)}]},
+        "DescribeChangeSet": lambda asked: gone if asked["StackName"] == "arn:stack" else {},
     }
-    stack, change_set, _ = stacks.observe(DESIRED)
-    assert (stack, change_set) == (Stack("DELETE_IN_PROGRESS", "arn:stack"), None)
-    assert stacks.decide(stack, change_set, DESIRED, True) == "wait"
+    stack = stacks.describe("wb-blue-foundation")
+    assert stack == Stack("REVIEW_IN_PROGRESS", "arn:stack", "2026-01-01 00:00:00+00:00")
+    change_set, name = stacks.find_change_set(DESIRED, stack, "")
+    assert (change_set, name[:12]) == (None, "benchwright-")
+    assert stacks.decide(stack, change_set, DESIRED) == "create change set"
+
+
+def test_a_change_set_is_named_by_the_stack_as_it_is(aws: Conversation) -> None:
+    aws.answers = {"DescribeChangeSet": refusal("ChangeSetNotFound")}
+    stack = Stack("UPDATE_COMPLETE", "arn:stack", "2026-01-01")
+    others = [
+        replace(stack, arn="arn:b"),
+        replace(stack, changed="2026-01-02"),
+        replace(stack, status="CREATE_COMPLETE"),
+    ]
+    names = [stacks.find_change_set(DESIRED, found, "")[1] for found in (stack, stack, *others)]
+    assert (names[0] == names[1], len(set(names))) == (True, 4)
+    absent = [None, *(Stack(status, "arn", changed) for status in stacks.ABSENT for changed in "12")]
+    assert len({stacks.find_change_set(DESIRED, found, "")[1] for found in absent}) == 1
+
+
+@pytest.mark.parametrize(
+    ("token", "root"),
+    [("ours", "Group (AWS::Logs::LogGroup) is UPDATE_FAILED: no room"), ("another", "")],
+)
+def test_a_failure_of_another_operation_is_no_failure_of_ours(aws: Conversation, token: str, root: str) -> None:
+    event = {"StackId": "arn:stack", "ClientRequestToken": "ours"}
+    itself = event | {"ResourceType": "AWS::CloudFormation::Stack", "PhysicalResourceId": "arn:stack"}
+    group = event | {"ResourceType": "AWS::Logs::LogGroup", "LogicalResourceId": "Group"}
+    events = [
+        itself | {"ResourceStatus": "UPDATE_ROLLBACK_COMPLETE"},
+        group | {"ResourceStatus": "UPDATE_FAILED", "ResourceStatusReason": "no room"},
+        itself | {"ResourceStatus": "UPDATE_IN_PROGRESS"},
+    ]
+    aws.answers = {"DescribeStackEvents": {"StackEvents": events}}
+    assert stacks.root_event("arn:stack", token) == root

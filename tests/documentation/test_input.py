@@ -11,7 +11,8 @@ from benchwright.errors import InvalidInput
 from benchwright.models import Image, Once, User, Wanted
 from benchwright.plan import read_input
 from tests.documentation import input_reference
-from tests.documentation.pages import PAGES, ROOT, blocks, inline_code
+from tests.documentation.examples import examples
+from tests.documentation.pages import ROOT
 
 SCHEMA = json.loads((ROOT / "docs" / "input.schema.json").read_text(encoding="utf-8"))
 VALIDATOR = Draft202012Validator(SCHEMA)
@@ -25,16 +26,6 @@ def accepts(content: Any) -> tuple[bool, bool]:
     except InvalidInput:
         return VALIDATOR.is_valid(content), False
     return VALIDATOR.is_valid(content), True
-
-
-def examples() -> list[tuple[str, str]]:
-    """Every input in the documents, with its page: blocks of JSON, and code in a line that is a JSON object."""
-    found = []
-    for path in PAGES:
-        text = path.read_text(encoding="utf-8")
-        written = [*blocks(text, "json"), *(code for code in inline_code(text) if code.startswith("{"))]
-        found += [(str(path.relative_to(ROOT)), example) for example in dict.fromkeys(written)]
-    return found
 
 
 def test_the_schema_is_one() -> None:

@@ -5,6 +5,7 @@ infra/nodes.yaml does: the report was recorded on a real node, and what belongs 
 filled in. A node calls AWS in the order of the script, with the keys of its role, and fails with its sentences.
 """
 
+import hashlib
 import io
 import json
 import subprocess
@@ -56,6 +57,7 @@ class Node:
     file_systems: FileSystems
     configuration: str | None = None
     secrets: dict[str, str] = field(default_factory=dict)
+    accounts: list[str] = field(default_factory=list)
     launched: bool = False
     terminating: bool = False
     image: Path | None = None
@@ -138,12 +140,13 @@ class Node:
             configuration = self._call(f"The node cannot read {folder}/current", read, f"{folder}/current").decode()
         archive = self._call("The node cannot read the bundle", read, f"{folder}/{configuration}.tar.gz")
         with tarfile.open(fileobj=io.BytesIO(archive)) as bundle:
-            member = bundle.extractfile("env")
-            assert member
-            lines = member.read().decode().splitlines()
-        values = dict(line.split("=", 1) for line in lines)
+            env, users = (bundle.extractfile(name) for name in ("env", "users"))
+            assert env and users
+            values = dict(line.split("=", 1) for line in env.read().decode().splitlines())
+            accounts = sorted(":".join(line.split()[:3]) for line in users.read().decode().splitlines())
         if values["CONFIGURATION"] != configuration:
             raise NodeFailure(f"The bundle says that it is configuration {values['CONFIGURATION']!r}; deploy again.")
+        self.accounts = accounts
         return configuration, values
 
     def _read_secret(self, arn: str, version: str) -> None:
@@ -212,6 +215,11 @@ class Node:
                 "host": self.name,
                 "ipv4": self.address,
                 "configuration": self.configuration,
+                "users": {
+                    "count": len(self.accounts),
+                    "digest": hashlib.sha256("".join(f"{line}\n" for line in self.accounts).encode()).hexdigest(),
+                },
+                "license": "Activated" if self.secrets.get("LICENSE_SECRET") else "missing",
                 "services": {"rstudio-server": active, "rstudio-launcher": active},
                 "health": "ok" if self.configuration else "no answer",
                 "error": error,

@@ -7,8 +7,6 @@ import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchwright import server_options
-
 from ..rskey import Key, KeyFileError
 from . import state
 
@@ -109,6 +107,8 @@ def read(*, options_checked: bool = True) -> Configuration:
 
     `verify-installation` does not look for unknown options, so it can switch that off (rstudio#9709).
     """
+    from benchwright import server_options  # hosts have it, what runs outside of them need not
+
     server = settings(ETC / "rserver.conf")
     unknown = sorted(server.keys() - server_options.known(state.version()))
     if unknown and options_checked:

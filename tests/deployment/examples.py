@@ -1,0 +1,106 @@
+"""Deploy every input that the documents show, one after the other in one account; nodes are recorded.
+
+Inputs are merge patches, so those that contradict each other in nothing are deployed as one. Prints a line of JSON for
+each deployment: its input, how its execution ended, and which keys of rserver.conf the server then refuses.
+"""
+
+import io
+import json
+import sys
+import tarfile
+from pathlib import Path
+from typing import Any, Final
+
+from benchwright import server_options
+from benchwright.plan import read_input
+from tests.documentation.examples import examples
+from tests.documentation.input_reference import defaults
+from tests.faults import account, deployment
+from tests.rehearsal import launcher
+
+SECRETS: Final = ("benchwright/license/workbench", "benchwright/users/ann", "benchwright/users/ben")
+AMI: Final = "ami-0123456789abcdef0"
+"""What stands in the documents for an image of one's own."""
+ALONE: Final = ("image", "only_if_deployed")
+"""Keys that keep others from having an effect."""
+
+
+def main() -> int:
+    return launcher.isolated(_run)
+
+
+def merged() -> list[dict[str, Any]]:
+    """The inputs to deploy: those that need an image that was built, or a cluster, come last.
+
+    Who has an id keeps it, so inputs that name people are of a cluster of their own.
+    """
+    found: list[dict[str, Any]] = []
+    for _, text in examples():
+        example = json.loads(text)
+        for place, group in enumerate(found):
+            if _agree(group, example):
+                found[place] = _together(group, example)
+                break
+        else:
+            found.append(example)
+    groups = sorted(found, key=lambda content: any(key in content for key in ALONE))
+    return [
+        {"cluster": f"people-{n}", **content} if "users" in content else content for n, content in enumerate(groups)
+    ]
+
+
+def _agree(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    if any(one.get(key) != other.get(key) for key in ALONE):
+        return False
+    if one.get("cluster", "workbench") != other.get("cluster", "workbench") or _contradict(one, other):
+        return False
+    return not read_input(_together(one, other), {}, defaults(), "benchwright").problems
+
+
+def _contradict(one: Any, other: Any) -> bool:
+    if isinstance(one, dict) and isinstance(other, dict):
+        return any(_contradict(one[key], other[key]) for key in one.keys() & other.keys())
+    return bool(one != other)
+
+
+def _together(one: Any, other: Any) -> Any:
+    """Both patches, with what they take back."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return {**one, **other, **{key: _together(one[key], other[key]) for key in one.keys() & other.keys()}}
+    return other
+
+
+def _run(scratch: Path) -> int:
+    installed = account.install(scratch, full=False)
+    installed.wake()
+    client = installed.aws.client
+    for name in SECRETS:
+        client("secretsmanager").create_secret(Name=name, SecretString="what a person wrote")
+    for content in merged():
+        built = [image["ImageId"] for image in client("ec2").describe_images(Owners=["self"])["Images"]]
+        text = json.dumps(content)
+        ended = deployment.deploy(installed, json.loads(text.replace(AMI, built[-1]) if built else text), [])
+        told = {"input": content, "status": ended.status, "cause": ended.cause, "refused": _refused(client)}
+        print(json.dumps(told), flush=True)
+    return 0
+
+
+def _refused(client: Any) -> list[str]:
+    """The keys of every rserver.conf that was published, which the server would not start with."""
+    s3, found = client("s3"), set()
+    for bucket in s3.list_buckets()["Buckets"]:
+        for item in s3.list_objects_v2(Bucket=bucket["Name"], Prefix="clusters/").get("Contents", []):
+            if item["Key"].endswith(".tar.gz"):
+                found |= _keys(s3.get_object(Bucket=bucket["Name"], Key=item["Key"])["Body"].read())
+    return sorted(found - server_options.PUBLISHED)
+
+
+def _keys(archive: bytes) -> set[str]:
+    with tarfile.open(fileobj=io.BytesIO(archive)) as bundle:
+        member = bundle.extractfile("files/etc/rstudio/rserver.conf")
+        assert member
+        return {line.partition("=")[0] for line in member.read().decode().splitlines()}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

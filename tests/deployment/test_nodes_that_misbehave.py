@@ -69,6 +69,20 @@ def test_a_verification_names_a_node_that_does_not_answer(account: Account) -> N
     assert_whole(account, account.succeed(account.start("verify", {})))
 
 
+def test_a_verification_names_the_file_that_was_edited_and_a_deployment_restores_it(account: Account) -> None:
+    edited = min(account.nodes)
+    done = account.nodes[edited].host.run("echo audit-r-sessions=1 >>/etc/rstudio/rserver.conf", timeout=60)
+    assert done.returncode == 0
+    ended = account.end(account.start("verify", {}))
+    assert (ended.status, ended.error) == ("FAILED", "VerificationFailed")
+    failing = [line for line in (ended.cause or "").splitlines() if line.startswith("- ") and "https://" not in line]
+    assert [line.partition(". Start a deployment with {}")[0] for line in failing] == [
+        f"- files and accounts: {edited}: /etc/rstudio/rserver.conf: content"
+    ]
+    assert_whole(account, account.deploy({}))
+    assert_whole(account, account.succeed(account.start("verify", {})))
+
+
 def test_a_deployment_that_begins_in_the_middle_of_a_verification_is_no_failure_of_it(account: Account) -> None:
     """A cluster that is being deployed is left alone; a node that does not answer holds the verification."""
     faults_of(account).order(f"node:hang,instance={min(account.nodes)}")

@@ -125,6 +125,52 @@ def test_a_file_that_somebody_changed_is_put_right(cluster: Cluster) -> None:
     assert cluster.statuses() == [("10.0.1.10", "Online")]
 
 
+def differences(cluster: Cluster, node: Host) -> list[str]:
+    told: list[str] = report(cluster.run(node, "report"))["differences"]
+    return told
+
+
+def test_what_somebody_changed_on_a_node_is_named_and_restored(cluster: Cluster) -> None:
+    anna, bob = Account(name="anna", uid=5001, gid=5001), Account(name="bob", uid=5002, gid=5002)
+    cluster.publish(accounts=[anna, bob])
+    node = cluster.add_node()
+    assert differences(cluster, node) == ["nothing is recorded of what a configuration has made"]
+    cluster.apply(node)
+    cluster.publish(accounts=[anna], locked=["bob"])
+    cluster.apply(node)
+    assert differences(cluster, node) == []
+    by_hand = """
+        echo x >>/etc/rstudio/rserver.conf
+        chmod 644 /etc/rstudio/database.conf
+        chown anna:anna /etc/rstudio/launcher.conf
+        rm /etc/rstudio/file-locks
+        usermod --append --groups sudo --shell /bin/sh anna
+        usermod --expiredate '' bob
+        groupadd guests && usermod --gid guests anna
+    """
+    done = node.run(f"set -e{by_hand}", timeout=60)
+    assert done.returncode == 0, done.stderr
+    guests = node.run("getent group guests | cut -d: -f3", timeout=60).stdout.strip()
+    assert sorted(differences(cluster, node)) == [
+        "/etc/rstudio/database.conf: mode=0644, not mode=0600",
+        "/etc/rstudio/file-locks: missing",
+        "/etc/rstudio/launcher.conf: owner=anna:anna, not owner=root:root",
+        "/etc/rstudio/rserver.conf: content",
+        f"user:anna: gid={guests}, not gid=5001",
+        "user:anna: groups=sudo, not groups=",
+        "user:anna: shell=/bin/sh, not shell=/bin/bash",
+        "user:bob: expires=, not expires=1",
+    ]
+    cluster.apply(node)
+    assert differences(cluster, node) == []
+    assert node.run("id -nG anna; getent passwd anna | cut -d: -f7", timeout=60).stdout == "anna\n/bin/bash\n"
+    assert shadow(node, "bob")[EXPIRES] == "1"
+    node.run("userdel anna", timeout=60)
+    assert differences(cluster, node) == ["user:anna: missing"]
+    cluster.apply(node)
+    assert differences(cluster, node) == []
+
+
 def test_an_option_that_workbench_does_not_know_is_named(cluster: Cluster) -> None:
     cluster.publish(config={"no-such-option": "1"})
     error = cluster.fail_to_apply(cluster.add_node())

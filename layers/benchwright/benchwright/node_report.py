@@ -34,6 +34,10 @@ class NodeReport(BaseModel):
         default=None, description="refused or reachable, as an ordinary user finds the ports of EFS's mount helper"
     )
     mounts: list[str] = []
+    differences: list[str] | None = Field(
+        default=None,
+        description="what of files and accounts is no longer as a configuration left it; None: not compared",
+    )
     changed: list[str] = []
     restarted: bool = False
     error: str | None = None

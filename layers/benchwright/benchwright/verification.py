@@ -33,6 +33,8 @@ REMEDIES: Mapping[str, str] = {
     "workbench version": "Start a deployment with {}: it replaces nodes of an image with another version, all at once. "
     "Terminate a node on which somebody installed another one.",
     "configuration": "Start a deployment with {}: it applies the recorded configuration to every node.",
+    "files and accounts": "Start a deployment with {}: it restores what was changed on the node. To keep a change, put "
+    "it into the input (`config`, `users`) or into the image.",
     "service user": "Terminate a node whose account rstudio-server differs: a new one comes from the image.",
     "users": "Start a deployment with {}: it creates missing accounts. Remove an account with another uid on its node: "
     "somebody made it by hand.",
@@ -162,6 +164,7 @@ def verify(plan: Plan, ami: str, configuration: str, observed: Observed) -> Veri
         by_node("image", observed.images, ami),
         by_node("workbench version", of_each(lambda report: report.workbench), wanted.workbench.version),
         by_node("configuration", of_each(lambda report: report.configuration), configuration),
+        each("files and accounts", unless(_unchanged, _changes), "as configured"),
         _same("service user", of_each(lambda report: report.rstudio_server)),
         by_node("users", of_each(lambda report: report.users.digest if report.users else None), digest),
         each("clocks", unless(_in_time, _offset), "within 1 s"),
@@ -220,6 +223,15 @@ def _same(name: str, values: Mapping[str, str | None]) -> Check:
         found[0] if len(found) == 1 else "; ".join(f"{instance}: {value}" for instance, value in sorted(values.items()))
     )
     return Check(name=name, holds=len(found) == 1 and found != ["unknown"], found=text or "unknown")
+
+
+def _unchanged(report: NodeReport) -> bool:
+    """A node that reports an error has compared nothing; the check `reports` names it."""
+    return report.differences == [] or bool(report.error)
+
+
+def _changes(report: NodeReport) -> str:
+    return "not compared" if report.differences is None else ", ".join(report.differences)
 
 
 def _in_time(report: NodeReport) -> bool:

@@ -290,6 +290,8 @@ NEVER: dict[str, Callable[[World], object]] = {
     "metadata that users reach": lambda world: said(world, "metadata", "reachable"),
     "a mount helper that users reach": lambda world: said(world, "helper", "reachable"),
     "a mount helper of which an older script says nothing": lambda world: world.reports["i-12"].pop("helper"),
+    "a file that somebody changed": lambda world: said(world, "differences", ["/etc/rstudio/rserver.conf: content"]),
+    "files that an older script does not compare": lambda world: world.reports["i-12"].pop("differences"),
     "a mount that is another": lambda world: said(world, "mounts", ["/efs/home", "/efs/shared-storage2"]),
 }
 
@@ -515,6 +517,7 @@ license_status() { echo Activated; }
 metadata_for_users() { echo refused; }
 helper_for_users() { echo refused; }
 clock_offset() { echo 0.001; }
+differences() { cat differences; }
 """
 FUNCTIONS = ["json", "json_or_null", "json_list", "users_digest", "shortened", "print_report", "cluster"]
 
@@ -539,6 +542,24 @@ def test_a_report_of_any_failure_fits_into_what_run_command_keeps(letter: str, s
     assert told.error.endswith(remedy)
     assert len(told.error) >= 350 or not letter[0].isprintable() or not letter.isascii()
     assert (told.health or "").startswith(letter[0]) or not letter[0].isprintable() or not letter.isascii()
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ([], []),
+        (["/etc/rstudio/rserver.conf: content", 'user:ann: shell=/bin/"\\, not shell=/bin/bash'], None),
+        ([f"user:{n:0500}: missing" for n in range(500)], [*["user:" + "0" * 95] * 8, "and 492 more"]),
+    ],
+)
+def test_a_report_names_what_differs_and_fits(changed: list[str], told: list[str] | None, tmp_path: Path) -> None:
+    (tmp_path / "differences").write_text("".join(f"{line}\n" for line in changed))
+    (tmp_path / "health").write_text('"' * 150)
+    printed = run_on_a_node("print_report ''", tmp_path)
+    assert len(printed) <= 2_400 - len("--- look for room on the disk\n")
+    found = read_report(printed)
+    assert found
+    assert found.differences == (changed if told is None else told)
 
 
 @pytest.mark.parametrize("code", [1, 127, 137, 168, 194])

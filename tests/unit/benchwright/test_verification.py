@@ -36,6 +36,7 @@ def report(instance: str, **changed: Any) -> NodeReport:
         "metadata": "refused",
         "helper": "refused",
         "mounts": ["/efs/home", "/efs/shared-storage"],
+        "differences": [],
     }
     return NodeReport.model_validate(values | changed)
 
@@ -84,6 +85,7 @@ WRONG: dict[str, list[dict[str, Any]]] = {
     "workbench version": [two(workbench="2026.01.0+1.pro1"), two(workbench=None)],
     "configuration": [two(configuration="other"), two(configuration=None)],
     "service user": [two(rstudio_server="901:901"), two(rstudio_server=None)],
+    "files and accounts": [two(differences=["/etc/rstudio/rserver.conf: content"]), two(differences=None)],
     "users": [two(users={"count": 1, "digest": "x"}), two(users=None)],
     "clocks": [two(clock_offset=-300.0), two(clock_offset=None)],
     "services": [two(services={"rstudio-server": "active", "rstudio-launcher": "failed"}), two(services={})],
@@ -117,6 +119,12 @@ def test_each_wrong_thing_fails_its_check_with_a_remedy(name: str, changed: dict
         ("health", {"health": None}, "unknown"),
         ("mounts", {"mounts": ["/efs/home"]}, "/efs/home"),
         ("mounts", {"mounts": []}, "none"),
+        ("files and accounts", {"differences": None}, "not compared"),
+        (
+            "files and accounts",
+            {"differences": ["/etc/rstudio/rserver.conf: content", "user:ann: groups=sudo, not groups="]},
+            "/etc/rstudio/rserver.conf: content, user:ann: groups=sudo, not groups=",
+        ),
     ],
 )
 def test_what_a_node_reports_is_told_in_words(name: str, changed: dict[str, Any], found: str) -> None:

@@ -13,7 +13,10 @@ export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/.tools/bin:$(PATH)
 export SAM_CLI_TELEMETRY := 0
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
+# What a rehearsal needs is installed first, and alone where nothing else is wanted.
+REHEARSAL := .venv/.rehearsal
 VENV := .venv/.installed
+SIMULATOR := .tools/.simulator
 CHECKOV := .venv-checkov/.installed
 AUDIT := .venv-audit/.installed
 TOOLS := .tools/.installed
@@ -21,15 +24,18 @@ TOOLS := .tools/.installed
 TEMPLATES := $(wildcard template.yaml infra/*.yaml)
 # Two processes, each in a network of its own, take the files in turn: tests of a file share what is costly to make.
 SHARED := --numprocesses 2 --dist loadfile --no-loadscope-reorder
-PIP_INSTALL := -m pip install --quiet --require-hashes --timeout 60 --retries 5
+# The files name every package that is needed, so pip looks for no more. Python compiles what it imports: a tenth.
+PIP_INSTALL := -m pip install --quiet --no-deps --no-compile --require-hashes --timeout 60 --retries 5
+NPM_CI := bin/npm ci --ignore-scripts --no-audit --no-fund --silent --fetch-timeout 60000 --fetch-retries 5
 
 .PHONY: help rehearse serve faults bench test lint lint-python lint-templates lint-security tests judges audit sbom tools build docs docs-recording format clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-# The tools judge the policies: in a rehearsal no call may be made that AWS would deny.
-rehearse: $(VENV) $(TOOLS) ## one deployment from nothing, offline, as root; options in ARGS="…" (ARGS=--help lists them)
+# The simulator judges the policies: in a rehearsal no call may be made that AWS would deny.
+rehearse: ## one deployment from nothing, offline, as root; options in ARGS="…" (ARGS=--help lists them)
+	@$(MAKE) --no-print-directory --silent --jobs 2 $(REHEARSAL) $(SIMULATOR)
 	@python -m tests.rehearsal $(ARGS)
 
 serve: $(VENV) ## the same local AWS, kept up for the AWS CLI and psql of other terminals; options in ARGS="…", too
@@ -93,9 +99,14 @@ format: $(VENV) ## let ruff put the Python in order
 clean: ## remove what was built, and the virtualenvs
 	rm -rf .aws-sam build .mypy_cache .pytest_cache .ruff_cache .hypothesis .venv .venv-audit .venv-checkov .tools
 
-$(VENV): tests/requirements.txt
-	@echo "Installing what tests/requirements.txt pins into .venv: once, a minute or two, 0.8 GB"
+$(REHEARSAL): tests/requirements-rehearsal.txt
+	@echo "Installing what tests/requirements-rehearsal.txt pins into .venv: once, SIZE1"
 	@$(PYTHON) -m venv .venv
+	@timeout 1200 .venv/bin/python $(PIP_INSTALL) --requirement $<
+	@touch $@
+
+$(VENV): tests/requirements.txt $(REHEARSAL)
+	@echo "Installing what tests/requirements.txt pins beside it: once, SIZE2"
 	@timeout 1200 .venv/bin/python $(PIP_INSTALL) --requirement $<
 	@touch $@
 
@@ -111,10 +122,15 @@ $(AUDIT): tests/requirements-audit.txt
 	@timeout 1200 .venv-audit/bin/python $(PIP_INSTALL) --requirement $<
 	@touch $@
 
-$(TOOLS): tests/requirements-tools.txt tests/package.json tests/package-lock.json
-	@echo "Installing node and the tools of tests/package.json into .tools: once, half a minute, 0.4 GB"
+$(SIMULATOR): tests/requirements-tools.txt tests/package.json tests/package-lock.json
+	@echo "Installing node and the simulator of IAM's policies into .tools: once, SIZE3"
 	@$(PYTHON) -m venv .tools
 	@timeout 1200 .tools/bin/python $(PIP_INSTALL) --requirement $<
 	@cp tests/package.json tests/package-lock.json .tools/
-	@timeout 300 .tools/bin/npm ci --prefix .tools --ignore-scripts --no-audit --no-fund --silent --fetch-timeout 60000 --fetch-retries 5
+	@cd .tools && timeout 300 $(NPM_CI) --omit dev
+	@touch $@
+
+$(TOOLS): $(SIMULATOR)
+	@echo "Installing the other tools of tests/package.json into .tools: once, SIZE4"
+	@cd .tools && timeout 300 $(NPM_CI)
 	@touch $@

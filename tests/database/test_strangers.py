@@ -4,6 +4,7 @@ What it refuses it leaves exactly as it was, and in no case does anybody lose an
 """
 
 import re
+from collections.abc import Sequence
 from contextlib import closing
 from typing import NamedTuple
 
@@ -17,6 +18,11 @@ from tests.database.world import READS, World, world
 FITTING = "LOGIN PASSWORD '{verifier}'"
 """Of a role whose password is that of the secret."""
 
+AS_MASTER = (
+    "CREATE ROLE rstudio LOGIN",
+    "GRANT rstudio TO postgres{set}",
+    "CREATE DATABASE rstudio OWNER rstudio",
+)
 MINE = (f"CREATE ROLE rstudio {FITTING}", "CREATE DATABASE rstudio OWNER rstudio")
 
 
@@ -100,6 +106,11 @@ STRANGERS = {
     ),
     "a database that is only read": Stranger(
         (*MINE, "ALTER DATABASE rstudio SET default_transaction_read_only = on"), "may only read", versions=("14", "17")
+    ),
+    "a database of the master": Stranger(
+        ("CREATE DATABASE rstudio OWNER postgres",),
+        'belongs to "postgres"',
+        inside=("CREATE TABLE public.its ()",),
     ),
     "a database of another": Stranger(
         (f"CREATE ROLE rstudio {FITTING}", "CREATE ROLE alice", "CREATE DATABASE rstudio OWNER alice"),
@@ -198,7 +209,7 @@ def lost(before: World, after: World) -> list[object]:
 
 def remedies(message: str) -> list[str]:
     """The statements that a message tells a person to run."""
-    found = re.search(r"[Rr]un ((?:ALTER|GRANT|CREATE|DROP) .*?)(?: if it is| there,|; then|, then)", message)
+    found = re.search(r"[Rr]un ((?:ALTER|GRANT|CREATE|DROP) .*?)(?: there,|; then|, then)", message)
     return found.group(1).split("; ") if found else []
 
 
@@ -229,6 +240,61 @@ def test_what_others_made_is_kept_or_refused_with_what_mends_it(step: Step, said
             assert world(postgres) == before
         assert mend(step, str(refused.value), stranger.remedy) is bool(stranger.remedy)
         assert not stranger.remedy or step.call()[:2] == ("unchanged", "unchanged")
+
+
+# What a master of RDS may have made before Benchwright came, and must be able to undo by what Benchwright says.
+OF_THE_MASTER = {
+    "a database": ("CREATE DATABASE rstudio",),
+    "a database and a role": ("CREATE DATABASE rstudio", "CREATE ROLE rstudio LOGIN"),
+    "a database of another role": (
+        "CREATE ROLE alice",
+        "GRANT alice TO postgres{set}",
+        "CREATE DATABASE rstudio OWNER alice",
+    ),
+    "a database of another role that it left": (
+        "CREATE ROLE alice",
+        "GRANT alice TO postgres{set}",
+        "CREATE DATABASE rstudio OWNER alice",
+        "REVOKE alice FROM postgres",
+    ),
+    "a role that may not log in": ("CREATE ROLE rstudio NOLOGIN CONNECTION LIMIT 0 VALID UNTIL '2020-01-01'",),
+    "a role that only reads": (*AS_MASTER, "ALTER ROLE rstudio SET default_transaction_read_only = on"),
+    "a closed database": (*AS_MASTER, "ALTER DATABASE rstudio ALLOW_CONNECTIONS false"),
+    "a database without connections": (*AS_MASTER, "ALTER DATABASE rstudio CONNECTION LIMIT 0"),
+}
+
+
+def as_master(step: Step, statements: Sequence[str]) -> None:
+    """Run statements one by one, as a person at psql does."""
+    with closing(step.postgres.connect(*step.read_master())) as connection, connection.cursor() as cursor:
+        connection.autocommit = True
+        is_new = connection.server_version >= 160000
+        for statement in statements:
+            cursor.execute(statement.replace("{set}", " WITH SET TRUE" if is_new else ""))
+
+
+@pytest.mark.parametrize("made", OF_THE_MASTER.values(), ids=list(OF_THE_MASTER))
+def test_what_a_master_that_is_no_superuser_made_it_can_undo_word_by_word(step: Step, made: Sequence[str]) -> None:
+    assert step.postgres.execute("SELECT rolsuper FROM pg_roles WHERE rolname = 'postgres'") == [(False,)]
+    as_master(step, made)
+    for _ in range(3):  # a role in whose way several things stand may name one after the other
+        try:
+            assert step.call().role in ("created", "updated", "unchanged")
+            break
+        except DatabaseFailed as error:
+            as_master(step, remedies(str(error)))
+    assert step.call()[:2] == ("unchanged", "unchanged")
+    step.log_in()
+
+
+def test_a_database_of_the_master_that_is_not_for_workbench_is_renamed_and_kept(step: Step) -> None:
+    as_master(step, ["CREATE DATABASE rstudio"])
+    with pytest.raises(DatabaseFailed) as refused:
+        step.call()
+    as_master(step, remedies(str(refused.value).partition("If it is not, ")[2]))
+    assert step.call()[:2] == ("created", "created")
+    databases = {row[0]: row[1] for row in world(step.postgres)["databases"]}
+    assert (databases["rstudio_before"], databases["rstudio"]) == ("postgres", "rstudio")
 
 
 def mend(step: Step, message: str, database: str) -> bool:

@@ -74,6 +74,11 @@ class Account:
         except secrets.exceptions.ResourceExistsException:
             secrets.put_secret_value(SecretId=name, SecretString=value)
 
+    def install(self, release: Path = application.ROOT) -> None:
+        """What a person does to upgrade: `sam deploy` of a release that is built."""
+        environment = self.aws.environment("sam")
+        self.application = application.deploy(self.aws.client, environment, {}, release=release)
+
     def start(self, kind: str, content: Any) -> str:
         """Begin an execution of the machine `deploy` or `verify`."""
         states = self.aws.client("stepfunctions")
@@ -171,8 +176,14 @@ class RowWatch:
 
 
 @contextlib.contextmanager
-def new_account(directory: Path, speed: float, recorded: Path | None = None) -> Iterator[Account]:
-    """The application in an account of its own, in a network of its own; what it did stays in the folder `recorded`."""
+def new_account(
+    directory: Path, speed: float, recorded: Path | None = None, release: Path = application.ROOT
+) -> Iterator[Account]:
+    """The application in an account of its own, in a network of its own; what it did stays in the folder `recorded`.
+
+    release: the one that is installed; this one is built, too.
+    """
+    application.build(release)
     application.build()
     listener = launcher.listening("127.0.0.1")  # where this process was: it is its port that the local AWS takes
     with mock.patch.dict(os.environ), launcher.visit_network_and_mounts():
@@ -180,7 +191,7 @@ def new_account(directory: Path, speed: float, recorded: Path | None = None) -> 
         try:
             aws = run.local_aws(directory, Clock(speed), Faults(), listener)
             try:
-                yield Account(aws, application.deploy(aws.client, aws.environment("sam"), {}))
+                yield Account(aws, application.deploy(aws.client, aws.environment("sam"), {}, release=release))
             finally:
                 aws.stop()
                 aws.hosts.stop()

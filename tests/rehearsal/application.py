@@ -65,38 +65,44 @@ def stack_name() -> str:
     raise KeyError("samconfig.toml names no stack in [default.deploy.parameters] or [default.global.parameters]")
 
 
-def build() -> None:
+def build(release: Path = ROOT) -> None:
     """`sam build`, cached, and only when something to build has changed since: others may be deploying what is there.
 
-    Needs the network the first time, so it happens before the network is taken away.
+    Needs the network the first time, so it happens before the network is taken away. release: where SOURCES are.
     """
-    BUILT.parent.mkdir(exist_ok=True)
-    mark = BUILT / "rehearsal.sha256"  # inside, so every other `sam build` takes it away
-    with (BUILT.parent / "rehearsal.lock").open("w") as lock:
+    built = release / BUILT.relative_to(ROOT)
+    built.parent.mkdir(exist_ok=True)
+    mark = built / "rehearsal.sha256"  # inside, so every other `sam build` takes it away
+    with (built.parent / "rehearsal.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        sources = _digest_of_sources()
+        sources = _digest_of_sources(release)
         if not mark.exists() or mark.read_text() != sources:
-            _sam(["build"], {}, SECONDS_TO_BUILD)
+            _sam(["build"], {}, SECONDS_TO_BUILD, release)
             mark.write_text(sources)
 
 
-def _digest_of_sources() -> str:
+def _digest_of_sources(release: Path) -> str:
     digest = hashlib.sha256(sys.version.encode())
     for source in SOURCES:
-        files = [ROOT / source, *sorted((ROOT / source).rglob("*"))]
+        files = [release / source, *sorted((release / source).rglob("*"))]
         for file in files:
             if file.is_file() and "__pycache__" not in file.parts:
-                digest.update(f"{file.relative_to(ROOT)} {file.stat().st_mode} {file.stat().st_size}\n".encode())
+                digest.update(f"{file.relative_to(release)} {file.stat().st_mode} {file.stat().st_size}\n".encode())
                 digest.update(file.read_bytes())
     return digest.hexdigest()
 
 
 def deploy(
-    client: Callable[[str], Any], environment: Mapping[str, str], parameters: Mapping[str, Any], name: str = ""
+    client: Callable[[str], Any],
+    environment: Mapping[str, str],
+    parameters: Mapping[str, Any],
+    name: str = "",
+    *,
+    release: Path = ROOT,
 ) -> Application:
     """`sam deploy` with samconfig.toml's settings and a caller's `environment`; `client(service)` reads the result.
 
-    name: of the stack, in place of samconfig.toml's.
+    name: of the stack, in place of samconfig.toml's. release: where SOURCES are, as they were built.
     """
     _make_managed_stack(client("cloudformation"))
     command = ["deploy", "--no-confirm-changeset", "--no-progressbar"]
@@ -106,7 +112,7 @@ def deploy(
         command += ["--stack-name", name]
     name = name or stack_name()
     try:
-        _sam(command, {**environment, "SAM_CLI_POLL_DELAY": "0.2"}, SECONDS_TO_DEPLOY)
+        _sam(command, {**environment, "SAM_CLI_POLL_DELAY": "0.2"}, SECONDS_TO_DEPLOY, release)
     except CommandFailedError as failed:
         reasons = "\n".join(_reasons(client("cloudformation"), name))
         raise CommandFailedError(f"{failed}\n{reasons}") from failed
@@ -142,7 +148,8 @@ def _make_managed_stack(stacks: Any) -> None:
         "Outputs": {"SourceBucket": {"Value": {"Ref": "SamCliSourceBucket"}}},
     }
     tags = [{"Key": "ManagedStackSource", "Value": "AwsSamCli"}]
-    stacks.create_stack(StackName=MANAGED_STACK, TemplateBody=json.dumps(template), Tags=tags)
+    with contextlib.suppress(stacks.exceptions.AlreadyExistsException):
+        stacks.create_stack(StackName=MANAGED_STACK, TemplateBody=json.dumps(template), Tags=tags)
     stacks.get_waiter("stack_create_complete").wait(
         StackName=MANAGED_STACK, WaiterConfig={"Delay": 0.1, "MaxAttempts": 300}
     )
@@ -153,7 +160,7 @@ def _override(value: object) -> str:
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-def _sam(arguments: list[str], environment: Mapping[str, str], seconds: int) -> None:
+def _sam(arguments: list[str], environment: Mapping[str, str], seconds: int, release: Path) -> None:
     """Run sam of this virtualenv without the caller's AWS settings; its output is shown only if it fails."""
     binaries = Path(sys.executable).parent
     inherited = {key: value for key, value in os.environ.items() if not key.startswith("AWS_")}
@@ -171,7 +178,7 @@ def _sam(arguments: list[str], environment: Mapping[str, str], seconds: int) -> 
     try:
         done = subprocess.run(
             [binaries / "sam", *arguments],
-            cwd=ROOT,
+            cwd=release,
             env=settings,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

@@ -138,7 +138,8 @@ class Observed:
     """What is there.
 
     `database_owner` is None where the database is missing; `master_may_act` tells whether the master may act for the
-    role.
+    role, `master_owns` whether it has what the owner has. `grants_have_options`: since PostgreSQL 16 a GRANT of a role
+    says whether one may act for it (SET) and has what it has (INHERIT).
     """
 
     role_exists: bool
@@ -146,9 +147,15 @@ class Observed:
     database_owner: str | None
     master_may_act: bool
     barriers: tuple[Barrier, ...] = ()
+    master: str = "postgres"
+    master_owns: bool = False
+    grants_have_options: bool = True
 
 
-# A refused login has no SQLSTATE on the client's side, only text; the server writes it in English on Aurora.
+# A refused login has no SQLSTATE on the client's side, only text, which Aurora writes in English. What is listed here
+# stays as it is until a person changes something. All else is transient: nobody knows every text of a server that
+# starts, fails over, resumes or is short of something, nor of the network before it. A transient error that stays costs
+# a few minutes of retries and then ends with its text.
 ANSWERS: tuple[tuple[Login, tuple[str, ...]], ...] = (
     (Login.WRONG_CREDENTIALS, ("password authentication failed", "is not permitted to log in")),
     (
@@ -161,29 +168,22 @@ ANSWERS: tuple[tuple[Login, tuple[str, ...]], ...] = (
     ),
     (Login.NO_ROOM, ("too many connections for",)),
     (
-        Login.NOT_NOW,
+        Login.REFUSED,
         (
-            "connection refused",
-            "connection reset",
-            "connection timed out",
-            "broken pipe",
-            "unexpected eof",
-            "timeout expired",
-            "due to timeout",
-            "terminating connection",
-            "could not fork",
-            "out of memory",
-            "too many clients",
-            "remaining connection slots",
-            "database system is",
-            "not yet accepting connections",
-            "server closed the connection",
-            "connection has been closed unexpectedly",
-            "could not translate host name",
-            "network is unreachable",
-            "no route to host",
-            "ssl syscall error",
-            "resuming",
+            "certificate verify failed",
+            "certificate authentication failed",
+            "does not match host name",
+            "could not get server's host name from server certificate",
+            "root certificate file",
+            "no pg_hba.conf entry",
+            "pg_hba.conf rejects",
+            "authentication failed for user",  # by PAM, LDAP and their like; by password it is above
+            "no password supplied",
+            "server does not support ssl",
+            "invalid connection option",
+            "unrecognized configuration parameter",
+            "permission denied to set parameter",
+            "must be superuser to connect",
         ),
     ),
 )
@@ -191,10 +191,13 @@ ANSWERS: tuple[tuple[Login, tuple[str, ...]], ...] = (
 # How libpq begins what it says of a server; our message has named it already.
 CONNECTION = re.compile(r'connection to server at "[^"]*" \([^)]*\), port \d+ failed: ')
 
-# SQLSTATE classes and codes after which another look may find it possible: lost connections, exhausted resources, locks
-# held by others, a statement that was cancelled, a server that is going down or has just become a reader (25006), and
-# what somebody else, who does not take our lock, made after we had looked (23505, 42710, 42P04).
-TRANSIENT_STATES = ("08", "53", "40", "57", "55P03", "55006", "25006", "23505", "42710", "42P04")
+# SQLSTATE classes of what stays refused until a person changes something: features (0A), data (22), constraints (23), a
+# login (28), names (3D, 3F), privileges, syntax and definitions (42), limits of the program (54) and settings (F0);
+# https://www.postgresql.org/docs/current/errcodes-appendix.html. All else is transient: lost connections, exhausted
+# resources, locks, a server that goes down or has just become a reader (25006), and what is not known.
+FINAL_STATES = ("0A", "22", "23", "28", "3D", "3F", "42", "54", "F0")
+# What somebody else, who does not take our lock, made after we had looked: the next look finds it.
+MADE_MEANWHILE = ("23505", "42710", "42P04")
 
 REMEDIES: tuple[tuple[str, str], ...] = (
     (
@@ -251,7 +254,7 @@ def login_answer(message: str) -> Login:
     for answer, signs in ANSWERS:
         if any(sign in text for sign in signs):
             return answer
-    return Login.REFUSED
+    return Login.NOT_NOW
 
 
 def decide(observed: Observed, role: str, database: str = DATABASE) -> tuple[Action, ...]:
@@ -267,11 +270,7 @@ def decide(observed: Observed, role: str, database: str = DATABASE) -> tuple[Act
             )
         )
     if observed.database_owner not in (None, role):
-        raise DatabaseFailed(
-            f'The database "{database}" belongs to "{observed.database_owner}", not to "{role}", and Benchwright '
-            f'takes over nothing that others made. As its owner, run ALTER DATABASE "{database}" OWNER TO "{role}" '
-            f'if it is meant for Workbench, or ALTER DATABASE "{database}" RENAME TO another name, then start again.'
-        )
+        raise _belongs_to_another(observed, role, database)
     actions = []
     if not observed.role_exists:
         actions.append(Action.CREATE_ROLE)
@@ -286,6 +285,26 @@ def decide(observed: Observed, role: str, database: str = DATABASE) -> tuple[Act
     return tuple(actions)
 
 
+def _belongs_to_another(observed: Observed, role: str, database: str) -> DatabaseFailed:
+    """Say how a master that is no superuser, as on RDS, gives the database away or renames it.
+
+    Both need what the owner has, and CREATEDB; giving it away needs to act for the new owner, too
+    (https://www.postgresql.org/docs/current/sql-alterdatabase.html).
+    """
+    owner, master = observed.database_owner, observed.master
+    have, act = (" WITH INHERIT TRUE", " WITH SET TRUE") if observed.grants_have_options else ("", "")
+    own = [] if observed.master_owns else [f'GRANT "{owner}" TO "{master}"{have}']
+    make = [] if observed.role_exists else [f'CREATE ROLE "{role}" LOGIN']
+    join = [] if observed.master_may_act else [f'GRANT "{role}" TO "{master}"{act}']
+    give = "; ".join([*own, *make, *join, f'ALTER DATABASE "{database}" OWNER TO "{role}"'])
+    rename = "; ".join([*own, f'ALTER DATABASE "{database}" RENAME TO "{database}_before"'])
+    return DatabaseFailed(
+        f'The database "{database}" belongs to "{owner}", not to "{role}", and Benchwright takes over nothing that '
+        f'others made. If it is meant for Workbench, log in as "{master}" to the database "{MAINTENANCE_DATABASE}" and '
+        f"run {give}; then start again. If it is not, run {rename}; then start again."
+    )
+
+
 def ensure(server: Server, application: Credentials, read_master: Callable[[], Credentials]) -> Outcome:
     """Bring role and database of the application about, and prove them by logging in as the application.
 
@@ -293,8 +312,8 @@ def ensure(server: Server, application: Credentials, read_master: Callable[[], C
     they were rotated meanwhile. Raises DatabaseFailed when PostgreSQL refuses, and TransientError when it asks
     for patience.
     """
-    if _probe(server, application) is Login.ACCEPTED:
-        return Outcome("unchanged", "unchanged", _prove(server, application))
+    if _probe(server, application) is Login.ACCEPTED and (version := _prove(server, application)):
+        return Outcome("unchanged", "unchanged", version)
     master, connection = _connect_as_master(server, read_master)
     with closing(connection), _translated(), connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_lock(%s)", (LOCK,))  # held until the connection closes
@@ -306,6 +325,8 @@ def ensure(server: Server, application: Credentials, read_master: Callable[[], C
         for action in actions:
             _act(action, cursor, application, master)
     version = _prove(server, application)
+    if not version:
+        raise TransientError(f'The database "{DATABASE}" was given to another role meanwhile.')
     return Outcome(
         "created" if Action.CREATE_ROLE in actions else "updated" if Action.SET_PASSWORD in actions else "unchanged",
         "created" if Action.CREATE_DATABASE in actions else "unchanged",
@@ -371,11 +392,9 @@ def _observe(cursor: Cursor, role: str) -> Observed:
         (DATABASE,),
     )
     database = cursor.fetchone()
-    privilege = "SET" if cursor.connection.server_version >= 160000 else "MEMBER"
-    may_act = False
-    if found:
-        cursor.execute("SELECT pg_has_role(CURRENT_USER, %s::name, %s)", (role, privilege))
-        may_act = bool(cursor.fetchone() == (True,))
+    owner: str | None = database[0] if database else None
+    grants_have_options = cursor.connection.server_version >= 160000
+    may_act = bool(found) and _has(cursor, role, "SET" if grants_have_options else "MEMBER")
     signs = {
         Barrier.NO_LOGIN: found and found[0],
         Barrier.EXPIRED: found and found[1],
@@ -385,7 +404,22 @@ def _observe(cursor: Cursor, role: str) -> Observed:
         Barrier.DATABASE_INVALID: database and database[3],
     }
     barriers = tuple(barrier for barrier, stands in signs.items() if stands)
-    return Observed(bool(found), False, database[0] if database else None, may_act, barriers)
+    return Observed(
+        role_exists=bool(found),
+        password_fits=False,
+        database_owner=owner,
+        master_may_act=may_act,
+        barriers=barriers,
+        master=cursor.connection.info.user,
+        master_owns=owner is not None and _has(cursor, owner, "USAGE"),
+        grants_have_options=grants_have_options,
+    )
+
+
+def _has(cursor: Cursor, role: str, privilege: str) -> bool:
+    """Tell whether the master has a privilege on a role."""
+    cursor.execute("SELECT pg_has_role(CURRENT_USER, %s::name, %s)", (role, privilege))
+    return bool(cursor.fetchone() == (True,))
 
 
 def _act(action: Action, cursor: Cursor, application: Credentials, master: str) -> None:
@@ -413,7 +447,10 @@ def _act(action: Action, cursor: Cursor, application: Credentials, master: str) 
 
 
 def _prove(server: Server, application: Credentials) -> str:
-    """Log in as the application, make a table as Workbench would, leave no trace, and return the server's version."""
+    """Log in as the application, make a table as Workbench would, leave no trace, and return the server's version.
+
+    Returns an empty text where the database is another role's, which the master can say more of.
+    """
     try:
         connection = _connect(server, application, DATABASE)
     except psycopg2.Error as error:
@@ -428,7 +465,9 @@ def _prove(server: Server, application: Credentials) -> str:
             "AND NOT pg_is_in_recovery() FROM pg_database WHERE datname = current_database()"
         )
         owner, read_only = cursor.fetchone() or (None, False)
-        # Refuses where the database is another's, or for reading only; a reader (in recovery) is a case for patience.
+        if owner != application.username:
+            return ""
+        # Refuses where the database is for reading only; a reader (in recovery) is a case for patience.
         barriers = (Barrier.READ_ONLY,) if read_only else ()
         decide(Observed(True, True, owner, True, barriers), application.username)
         connection.autocommit = False
@@ -470,7 +509,7 @@ def _translated() -> Iterator[None]:
         yield
     except psycopg2.Error as error:
         state, message = error.pgcode or "08000", error.diag.message_primary or " ".join(str(error).split())
-        if state.startswith(TRANSIENT_STATES) or "concurrently updated" in message:
+        if not state.startswith(FINAL_STATES) or state in MADE_MEANWHILE or "concurrently updated" in message:
             raise TransientError(f"PostgreSQL asked for patience: {message} ({state})") from error
         raise DatabaseFailed(
             f"PostgreSQL refused: {message} ({state}). Mend what it names, then start again."

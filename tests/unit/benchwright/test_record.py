@@ -1,6 +1,8 @@
 """The lock of a cluster on moto's DynamoDB, whose other writers come between two calls of ours."""
 
+import json
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -9,7 +11,8 @@ from botocore.exceptions import ClientError
 from moto import mock_aws
 
 from benchwright import record
-from benchwright.errors import ClusterLocked, LockLost, TransientError
+from benchwright.errors import ClusterLocked, LockLost, RecordUnreadable, TransientError
+from benchwright.models import merge_patch
 from benchwright.plan import Known
 from tests.unit.benchwright.conversation import Answer, Conversation, refusal
 from tests.unit.benchwright.steps import EXECUTION, OTHER
@@ -161,3 +164,71 @@ def test_what_a_cluster_was_verified_with_is_recorded_beside_the_rest(table: Any
     record.save_verified("blue", EXECUTION, record.read("blue"), ["ami-2", "ami-1"])
     found = record.Record(holder=EXECUTION, ami="ami-2", verified=True, verified_images=("ami-2", "ami-1"))
     assert record.read("blue") == found
+
+
+RECORDS = Path(__file__).with_name("records")
+"""Of a cluster with a value of each key, as the release that came with each version wrote it."""
+
+
+def stored(version: int) -> dict[str, Any]:
+    item: dict[str, Any] = json.loads((RECORDS / f"version-{version}.json").read_text(encoding="utf-8"))
+    return item
+
+
+def test_there_is_an_upgrade_of_each_earlier_version_and_a_record_of_each() -> None:
+    assert sorted(record.UPGRADES) == list(range(1, record.VERSION))
+    files = {path.name for path in RECORDS.iterdir()}
+    assert files == {f"version-{version}.json" for version in range(1, record.VERSION + 1)}
+
+
+@pytest.mark.parametrize("version", range(1, record.VERSION + 1))
+def test_a_record_of_each_version_is_read_whole(aws: Conversation, version: int) -> None:
+    """A key that this release has added has a default, or UPGRADES adds it."""
+    item = stored(version)
+    aws.answers = {"GetItem": {"Item": item}}
+    found = record.read("blue")
+    given = json.loads(item["input"]["S"])
+    assert found.unreadable == ""
+    wanted = record.plan_of(found, "blue").wanted.model_dump(mode="json")
+    assert merge_patch(wanted, given) == wanted
+    assert (found.ami, found.configuration, found.verified) == ("ami-0123456789abcdef0", "c0ffee", True)
+    assert (found.known.proven, found.known.proven_generation) == (found.known.input, 1)
+    assert record.unproven_values(found) == []
+
+
+def test_nothing_of_a_first_version_that_was_never_verified_is_proven(aws: Conversation) -> None:
+    aws.answers = {"GetItem": {"Item": stored(1) | {"verified": {"BOOL": False}}}}
+    found = record.read("blue")
+    assert "nodes.count" in {value.name for value in record.unproven_values(found)}
+
+
+def test_a_record_of_a_newer_release_is_refused(aws: Conversation) -> None:
+    newer = record.VERSION + 1
+    aws.answers = {"GetItem": {"Item": stored(record.VERSION) | {"version": {"N": str(newer)}}}}
+    with pytest.raises(RecordUnreadable) as caught:
+        record.confirm_lock("blue", EXECUTION)
+    assert str(caught.value) == (
+        f"A newer release of Benchwright wrote the record of the cluster blue (version {newer}; this release reads up "
+        f"to {record.VERSION}): deploy that release of the application again."
+    )
+
+
+@pytest.mark.parametrize("name", ["input", "accounts", "plan", "proven", "origins", "verified_images"])
+def test_a_damaged_record_is_explained_as_such(aws: Conversation, name: str) -> None:
+    aws.answers = {"GetItem": {"Item": stored(record.VERSION) | {name: {"S": "{"}}}}
+    with pytest.raises(RecordUnreadable, match=r"^The record of the cluster blue is damaged: .* Restore its item in "):
+        record.read("blue")
+
+
+def test_a_plan_that_this_release_does_not_know_is_explained_as_such(aws: Conversation) -> None:
+    item = stored(record.VERSION)
+    plan = json.loads(item["plan"]["S"])
+    del plan["wanted"]["nodes"]["count"]
+    aws.answers = {"GetItem": {"Item": item | {"plan": {"S": json.dumps(plan)}}}}
+    found = record.read("blue")  # a deployment goes on, and records another
+    with pytest.raises(RecordUnreadable) as caught:
+        record.plan_of(found, "blue")
+    assert str(caught.value) == (
+        "The recorded plan of the cluster blue is not one of this release (wanted.nodes.count: Field required). Start "
+        "a deployment with {}: it records another."
+    )

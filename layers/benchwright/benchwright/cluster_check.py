@@ -121,10 +121,10 @@ def judge(
         if (report := read_report(answer.output)) and (answer.status == "Success" or report.error)
     }
     addresses, images = addresses_and_images(instances)
-    listed, balanced, unreadable = _listing(questions.listing)
+    listed, balanced, strange, unreadable = _listing(questions.listing)
     known = {instance: report for instance, report in reports.items() if instance in addresses}
     coming_or_leaving = frozenset(addresses_and_images(others)[0].values())
-    observed = Observed(addresses, images, known, listed, balanced, coming_or_leaving, unreadable)
+    observed = Observed(addresses, images, known, listed, balanced, coming_or_leaving, unreadable, strange)
     rows = {node.ipv4: node for node in listed}
     sessions = {node.ipv4: node.sessions for node in balanced}
     found = outputs(settings().stack_name(plan.cluster, "foundation"))
@@ -150,14 +150,16 @@ def judge(
     )
 
 
-def _listing(command: Command) -> tuple[list[ListedNode], list[BalancedNode], str]:
-    """Return the cluster as a node sees it; or nothing, and what of its answer cannot be read."""
+def _listing(command: Command) -> tuple[list[ListedNode], list[BalancedNode], list[str], str]:
+    """Return the cluster as a node sees it, and the lines of the status page that cannot be read; or nothing, and why
+    its answer cannot be read.
+    """
     asked = command.instances[0]
     output = run_command.full_output(command, asked)
     if (report := read_report(output)) and report.error:
-        return [], [], f"{asked}: {report.error}"
+        return [], [], [], f"{asked}: {report.error}"
     try:
         listing, status = split_output(output)
-        return read_list_nodes(listing), read_load_balancer_status(status), ""
+        return read_list_nodes(listing), *read_load_balancer_status(status), ""
     except UnreadableListing as error:  # a node that is just starting prints no table yet
-        return [], [], f"{asked}: {error}"
+        return [], [], [], f"{asked}: {error}"

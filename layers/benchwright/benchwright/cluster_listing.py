@@ -15,8 +15,8 @@ from pydantic import BaseModel
 
 STATUS_SEPARATOR = "=== load-balancer status ==="
 COLUMNS = ("ID", "Host", "IPv4", "Port", "Status", "Last Seen")
-HEADER = re.compile(r"ID {2,}Host {2,}")
-ROW = re.compile(r"[0-9]+ {2,}\S+ {2,}[0-9]+(?:\.[0-9]+){3}\s")
+CELL = re.compile(r"\S+(?: \S+)*")
+ADDRESS_CELL = re.compile(r"[0-9]+(?:\.[0-9]+){3}")
 NODE_LINE = re.compile(r"(\S+?)(?::[0-9]+)? [-\u2013\u2014] (\S+) +Load: ([0-9.e+-]+(?:, [0-9.e+-]+)*) *")
 SESSION_LINE = re.compile(r" +[0-9]+ [-\u2013\u2014] (.*\S) *")
 
@@ -46,27 +46,31 @@ class BalancedNode(BaseModel):
 
 
 def read_list_nodes(text: str) -> list[ListedNode]:
-    """Read the table of list-nodes by the offsets of its header, since Status and Last Seen contain spaces.
+    """Read the table of list-nodes by the names and offsets in its header, in any order: Status and Last Seen contain
+    spaces.
 
     Lines before it (the protocol, and a line about logging where a terminal is attached) are passed over. Unknown
-    further columns are ignored.
+    further columns are ignored. Without a header, only a table that has no line at all is one without nodes.
     """
     lines = text.splitlines()
-    headers = [number for number, line in enumerate(lines) if HEADER.match(line)]
+    headers = [number for number, line in enumerate(lines) if {"ID", "Host"} <= set(CELL.findall(line))]
     if not headers:
-        if any(line.rstrip() == "Nodes" for line in lines) and not any(re.match(r"[0-9]+\s", line) for line in lines):
+        titles = [number for number, line in enumerate(lines) if line.rstrip() == "Nodes"]
+        if titles and not any(line.strip(" -") for line in lines[titles[0] + 1 :]):
             return []
         raise UnreadableListing(
             f"list-nodes printed no table with the header {'  '.join(COLUMNS)}: {text.strip()[:200]!r}"
         )
     header = lines[headers[0]]
-    columns = [(match.group(), match.start()) for match in re.finditer(r"\S+(?: \S+)*", header)]
+    columns = [(match.group(), match.start()) for match in CELL.finditer(header)]
     names = [name for name, _ in columns]
     if missing := [name for name in COLUMNS if names.count(name) != 1]:
         raise UnreadableListing(f"list-nodes has no column {', '.join(missing)}, or has it twice: {header[:200]!r}")
     rows = list(takewhile(str.strip, lines[headers[0] + 1 :]))
     others = [*lines[: headers[0]], *lines[headers[0] + 1 + len(rows) :]]
-    if outside := [line for line in others if HEADER.match(line) or ROW.match(line)]:
+    outside = [lines[number] for number in headers[1:]]
+    outside += [line for line in others if any(map(ADDRESS_CELL.fullmatch, CELL.findall(line)))]
+    if outside:
         raise UnreadableListing(f"list-nodes printed a row outside of its table: {outside[0][:200]!r}")
     nodes = [_row(_cells(line, columns), line) for line in rows]
     if len({node.id for node in nodes}) < len(nodes):
@@ -74,21 +78,23 @@ def read_list_nodes(text: str) -> list[ListedNode]:
     return nodes
 
 
-def read_load_balancer_status(text: str) -> list[BalancedNode]:
-    """Read /load-balancer/status: a line per node, indented lines for its sessions."""
+def read_load_balancer_status(text: str) -> tuple[list[BalancedNode], list[str]]:
+    """Read /load-balancer/status: a line per node, indented lines for its sessions. Return what could be read, and the
+    lines of another form; what is indented below such a line is of no node.
+    """
     nodes: list[BalancedNode] = []
-    for line in text.splitlines():
-        if not line.strip():
-            continue
-        if node := NODE_LINE.fullmatch(line):
-            nodes.append(
-                BalancedNode(host=node[1], ipv4=_address(node[2], line), load=_numbers(node[3], line), sessions=[])
-            )
-        elif (session := SESSION_LINE.fullmatch(line)) and nodes:
-            nodes[-1].sessions.append(session[1])
+    unreadable: list[str] = []
+    above: BalancedNode | None = None
+    for line in filter(str.strip, text.splitlines()):
+        if node := _balanced(line):
+            nodes.append(node)
+            above = node
+        elif above and (session := SESSION_LINE.fullmatch(line)):
+            above.sessions.append(session[1])
         else:
-            raise UnreadableListing(f"/load-balancer/status printed a line of unknown form: {line[:200]!r}")
-    return nodes
+            unreadable.append(line[:200])
+            above = above if line[0].isspace() else None
+    return nodes, unreadable
 
 
 def split_output(output: str) -> tuple[str, str]:
@@ -148,8 +154,11 @@ def _address(text: str, line: str) -> str:
         raise UnreadableListing(f"{text[:50]!r} is no IPv4 address in the line {line[:200]!r}") from None
 
 
-def _numbers(text: str, line: str) -> list[float]:
+def _balanced(line: str) -> BalancedNode | None:
+    if not (node := NODE_LINE.fullmatch(line)):
+        return None
     try:
-        return [float(number) for number in text.split(", ")]
+        load = [float(number) for number in node[3].split(", ")]
+        return BalancedNode(host=node[1], ipv4=str(IPv4Address(node[2])), load=load, sessions=[])
     except ValueError:
-        raise UnreadableListing(f"{text[:50]!r} are no load averages in the line {line[:200]!r}") from None
+        return None

@@ -84,7 +84,7 @@ class Verification(BaseModel):
 class Observed:
     """What was seen of a cluster. in_service: address by instance id; images: AMI by instance id; coming_or_leaving:
     addresses of instances that are not in service yet, or no longer. unreadable: who printed what cannot be read in
-    place of `listed` and `balanced`, if anybody did.
+    place of `listed` and `balanced`, if anybody did. strange: lines of the status page that cannot be read.
     """
 
     in_service: Mapping[str, str]
@@ -94,6 +94,7 @@ class Observed:
     balanced: Sequence[BalancedNode]
     coming_or_leaving: frozenset[str] = frozenset()
     unreadable: str = ""
+    strange: Sequence[str] = ()
 
 
 def verify(plan: Plan, ami: str, configuration: str, observed: Observed) -> Verification:
@@ -174,7 +175,8 @@ def verify(plan: Plan, ami: str, configuration: str, observed: Observed) -> Veri
             name="load balancer",
             holds=balanced == addresses,
             found=f"names {', '.join(sorted(balanced)) or 'nobody'}"
-            + "".join(f"; not {names[address]}" for address in sorted(addresses - balanced)),
+            + "".join(f"; not {names[address]}" for address in sorted(addresses - balanced))
+            + (f"; unreadable: {' | '.join(observed.strange[:3])}" if observed.strange else ""),
         ),
         each("mounts", unless(_mounted, lambda report: ", ".join(report.mounts) or "none"), "mounted"),
         by_node("instance metadata", of_each(lambda report: report.metadata), "refused"),

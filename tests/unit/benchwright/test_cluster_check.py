@@ -134,7 +134,6 @@ def test_a_node_that_has_gone_meanwhile_is_no_node_of_the_cluster(cluster: Conve
             f"x\n{STATUS_SEPARATOR}\n",
             "list-nodes printed no table with the header ID  Host  IPv4  Port  Status  Last Seen: 'x'",
         ),
-        (f"{RECORDED_2024}\n{STATUS_SEPARATOR}\nx", "/load-balancer/status printed a line of unknown form: 'x'"),
     ],
 )
 def test_what_workbench_printed_in_another_form_is_told_of_the_node_that_was_asked(
@@ -143,6 +142,18 @@ def test_what_workbench_printed_in_another_form_is_told_of_the_node_that_was_ask
     cluster.answers["GetCommandInvocation"] = {"StandardOutputContent": output}
     failed = {check.name: check.found for check in judge().verification.checks if not check.holds}
     assert failed == {"node table": f"{SECOND}: {unreadable}"}
+
+
+def test_an_odd_line_of_the_status_page_hides_neither_its_other_nodes_nor_the_node_table(cluster: Conversation) -> None:
+    odd = RECORDED_STATUS.replace("Load: 0, 0, 0", "Load: none")
+    cluster.answers["GetCommandInvocation"] = {"StandardOutputContent": f"{RECORDED_2024}\n{STATUS_SEPARATOR}\n{odd}"}
+    found = judge()
+    failed = {check.name: check.found for check in found.verification.checks if not check.holds}
+    assert failed == {
+        "load balancer": f"names 10.2.2.105; not {SECOND} (10.2.1.113); unreadable: "
+        "ip-10-2-1-113:8787 – 10.2.1.113  Load: none |    1963 – user1 rsession |    2000 – user1 rsession"
+    }
+    assert [(node.status, len(node.sessions)) for node in found.nodes] == [("Online", 3), ("Online", 0)]
 
 
 @pytest.fixture

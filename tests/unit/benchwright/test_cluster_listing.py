@@ -67,11 +67,30 @@ def test_a_further_column_is_passed_over() -> None:
     assert read_list_nodes(text)[0].status == "Online"
 
 
+def test_columns_are_found_by_name_in_any_order() -> None:
+    text = "Nodes\n-----\nHost  Status   Last Seen  ID  Port  IPv4\na     Offline  now        7   8787  10.0.0.1\n"
+    expected = ListedNode(id=7, host="a", ipv4="10.0.0.1", port=8787, status="Offline", last_seen="now")
+    assert read_list_nodes(text) == [expected]
+
+
+HEADER = "ID  Host  IPv4      Port  Status   Last Seen"
+ROW = "1   a     10.0.0.1  8787  Online   now"
+
+
 @pytest.mark.parametrize(
     "text",
     [
         "",
         "Segmentation fault",
+        "Nodes\n-----\nNode  Name  Address\n",
+        "Nodes\n-----\nNode  Name  Address\na     b     10.0.0.1\n",
+        f"Nodes\n-----\n{HEADER.replace('Host', 'Name')}\n{ROW}\n",
+        f"{HEADER}\n1   a     10.0.0.1  8787  Starting Online\n",
+        f"{HEADER}\n1   abcde 10.0.0.1  8787  Online   now\n",
+        f"{HEADER}\n{ROW}\n\n2   b     10.0.0.2  8787  Offline  now\n",
+        f"{HEADER}\n{ROW}\n\n  b   2     8787  10.0.0.2\n",
+        f"2   b     10.0.0.2  8787  Offline  now\n{HEADER}\n{ROW}\n",
+        f"{HEADER}\n{ROW}\n\n{HEADER}\n",
         RECORDED_2021.replace("Status", "State "),
         RECORDED_2021.replace("172.98.8.241", "rsw-primary "),
         RECORDED_2021.replace("1   rsw-primary", "x   rsw-primary"),
@@ -84,17 +103,20 @@ def test_another_form_is_refused(text: str) -> None:
 
 @pytest.mark.judge
 def test_the_recording_of_the_status_page() -> None:
-    assert read_load_balancer_status(RECORDED_STATUS) == [
-        BalancedNode(
-            host="ip-10-2-2-105",
-            ipv4="10.2.2.105",
-            load=[0.072, 0.024, 0.0034],
-            sessions=["user1 rworkspaces", "user1 rsession", "user1 rsession"],
-        ),
-        BalancedNode(
-            host="ip-10-2-1-113", ipv4="10.2.1.113", load=[0, 0, 0], sessions=["user1 rsession", "user1 rsession"]
-        ),
-    ]
+    assert read_load_balancer_status(RECORDED_STATUS) == (STATUS, [])
+
+
+STATUS = [
+    BalancedNode(
+        host="ip-10-2-2-105",
+        ipv4="10.2.2.105",
+        load=[0.072, 0.024, 0.0034],
+        sessions=["user1 rworkspaces", "user1 rsession", "user1 rsession"],
+    ),
+    BalancedNode(
+        host="ip-10-2-1-113", ipv4="10.2.1.113", load=[0, 0, 0], sessions=["user1 rsession", "user1 rsession"]
+    ),
+]
 
 
 def test_a_status_page_with_plain_dashes() -> None:
@@ -104,11 +126,25 @@ def test_a_status_page_with_plain_dashes() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["<html>502</html>", "   1 - user rsession\n", "a - 10.0.0.1  Load: high\n", "a - b  Load: 0\n"]
+    "line",
+    [
+        "<html>502</html>",
+        "   1 - user rsession",
+        "a - 10.0.0.1  Load: high",
+        "a - 10.0.0.1  Load: 0, 1e",
+        "a - b  Load: 0",
+        "a - 10.0.0.256  Load: 0",
+    ],
 )
-def test_another_status_page_is_refused(text: str) -> None:
-    with pytest.raises(UnreadableListing):
-        read_load_balancer_status(text)
+def test_a_line_of_another_form_is_told_and_the_rest_of_the_page_is_kept(line: str) -> None:
+    assert read_load_balancer_status(f"{line}\n{RECORDED_STATUS}") == (STATUS, [line])
+    assert read_load_balancer_status(line) == ([], [line])
+
+
+def test_sessions_below_a_line_of_another_form_are_no_other_node_s() -> None:
+    strange = "c:8787 - 10.0.0.3  Load: none"
+    page = f"{RECORDED_STATUS}\n{strange}\n   9 - ann rsession\n"
+    assert read_load_balancer_status(page) == (STATUS, [strange, "   9 - ann rsession"])
 
 
 def test_the_two_parts_of_the_output() -> None:

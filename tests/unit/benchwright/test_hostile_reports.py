@@ -124,7 +124,7 @@ def test_a_column_that_is_there_twice_is_refused() -> None:
 
 
 def test_a_long_line_of_spaces_takes_no_time() -> None:
-    nodes = read_load_balancer_status(f"{RECORDED_STATUS}\n   1 – user {' ' * 200_000}x\n")
+    nodes, _ = read_load_balancer_status(f"{RECORDED_STATUS}\n   1 – user {' ' * 200_000}x\n")
     assert nodes[-1].sessions[-1] == f"user {' ' * 200_000}x"
 
 
@@ -584,6 +584,6 @@ def test_no_node_is_cut_off_by_the_sessions_of_others(sessions: int, tmp_path: P
     printed = run_on_a_node(script, tmp_path)
     assert len(printed) <= 24_000
     listing, page = split_output(printed)
-    balanced = read_load_balancer_status(page)
+    balanced, _ = read_load_balancer_status(page)
     assert [node.ipv4 for node in read_list_nodes(listing)] == [node.ipv4 for node in balanced] == addresses
     assert {len(node.sessions) for node in balanced} == {sessions if sessions < 100 else 0}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.nodes.cluster import Cluster, lift_fault, order_fault
+from tests.nodes.cluster import Cluster, lift_fault, order_fault, report
 
 RESTART = "systemctl stop rstudio-server; {tamper}; systemctl start rstudio-server; systemctl is-active rstudio-server"
 LOG = "cat /var/log/rstudio/rstudio-server/rserver.log"
@@ -61,3 +61,11 @@ def test_another_protocol_than_the_cluster_s_is_refused(cluster: Cluster) -> Non
     cluster.postgres.execute("update cluster set protocol = 'Https'", database="rstudio")
     node.run("systemctl restart rstudio-server", timeout=30)
     assert "Invalid protocol" in node.run(LOG, timeout=60).stdout
+
+
+def test_a_lease_of_a_license_server_is_a_licence(cluster: Cluster) -> None:
+    cluster.publish()
+    node = cluster.add_node()
+    assert cluster.apply(node)["license"] == "missing"
+    order_fault(node, "lease")
+    assert report(cluster.run(node, "report"))["license"] == "Activated"

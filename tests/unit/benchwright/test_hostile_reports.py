@@ -431,6 +431,9 @@ def test_any_text_that_a_node_reports_is_json(tmp_path: Path) -> None:
     ]
 
 
+WITHOUT_SERVER = "LICENSE_FOLDER=.\nHEALTH=http://x\ncurl() { return 7; }"
+
+
 @pytest.mark.parametrize(
     ("status", "has_file", "told"),
     [
@@ -442,6 +445,10 @@ def test_any_text_that_a_node_reports_is_json(tmp_path: Path) -> None:
         ("Licensee: Status: Activated\n", True, "unknown"),
         ("Status: Activated soon\n", False, "missing"),
         ("Status: not Activated\n", False, "missing"),
+        ('{"floating":{"status":"Expired"},"license-file":{"status":"Activated"}}', True, "Activated"),
+        ('{\n  "License-File": {\n    "Status" : "Expired"\n  }\n}', True, "Expired"),
+        ('{"local": {"status": "Activated"}}', False, "Activated"),
+        ('{"local": {"status": "Not Activated"}}', False, "missing"),
         ("Status: Not\nActivated\n", False, "missing"),
         ("", True, "unknown"),
         ("", False, "missing"),
@@ -454,8 +461,24 @@ def test_the_status_of_the_licence_is_that_of_its_own_section(
     (tmp_path / "status").write_text(status)
     if has_file:
         (tmp_path / "benchwright.lic").touch()
-    script = f"LICENSE_FOLDER=.\nrstudio-server() {{ cat status; }}\n{function('license_status')}\nlicense_status"
+    script = f"{WITHOUT_SERVER}\nrstudio-server() {{ cat status; }}\n{function('license_status')}\nlicense_status"
     assert bash(script, folder=tmp_path) == f"{told}\n"
+
+
+@pytest.mark.parametrize(
+    ("health", "told"),
+    [
+        ("active-sessions: 1\nlicense-status: Activated\n", "Activated"),
+        ("license-status: Activated \r\n", "Activated"),
+        ("license-status: Activated soon\n", "missing"),
+        ("x-license-status: Activated\n", "missing"),
+        ("license-status: Expired\n", "missing"),
+    ],
+)
+def test_a_server_that_runs_knows_of_every_kind_of_licence(health: str, told: str, tmp_path: Path) -> None:
+    (tmp_path / "health").write_text(health)
+    around = "LICENSE_FOLDER=.\nHEALTH=http://x\ncurl() { cat health; }\nrstudio-server() { false; }"
+    assert bash(f"{around}\n{function('license_status')}\nlicense_status", folder=tmp_path) == f"{told}\n"
 
 
 def answered(name: str, said: Sequence[str], folder: Path, around: str = "") -> list[str]:
@@ -478,7 +501,7 @@ def test_any_status_of_a_licence_is_one_line_and_activated_only_where_it_says_so
     said = ["\n".join(lines) for lines in drawn(200, st.lists(STATUS_LINES | texts, max_size=4))]
     if has_file:
         (tmp_path / "benchwright.lic").touch()
-    around = 'LICENSE_FOLDER=.\nrstudio-server() { cat "$said"; }'
+    around = f'{WITHOUT_SERVER}\nrstudio-server() {{ cat "$said"; }}'
     for text, line in zip(said, answered("license_status", said, tmp_path, around), strict=True):
         assert line.endswith("~")
         told, statuses = line[:-1], re.findall(r"^[ \t]*Status:[ \t]*(.*[^\s])", text, re.MULTILINE)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from benchwright import node_group
-from benchwright.node_group import Refresh
+from benchwright.node_group import Decision, Node, Refresh, decide
 from tests.unit.benchwright.conversation import Answer, Conversation, refusal
 
 GROUP = "wb-blue-nodes-group"
@@ -104,3 +104,15 @@ def test_a_node_is_replaced_at_once(aws: Conversation) -> None:
     node_group.replace("i-1")
     unhealthy = {"InstanceId": "i-1", "HealthStatus": "Unhealthy", "ShouldRespectGracePeriod": False}
     assert aws.calls == [("SetInstanceHealth", unhealthy)]
+
+
+@pytest.mark.parametrize(("old", "new"), [("9", "10"), ("10", "9"), ("1", "11")])
+def test_a_node_of_any_other_template_version_is_outdated(old: str, new: str) -> None:
+    nodes = [Node("i-1", "InService", new), Node("i-2", "InService", old)]
+    assert decide(nodes, None, 2, new, "") == Decision("refresh", "Auto Scaling: 1 nodes are replaced one at a time")
+    assert decide(nodes[:1], None, 1, new, "") == Decision("done")
+
+
+def test_a_node_that_is_launched_beside_a_full_group_is_waited_for() -> None:
+    nodes = [Node("i-1", "InService", "1"), Node("i-2", "Pending", "1")]
+    assert decide(nodes, None, 1, "1", "") == Decision("wait", "Auto Scaling: i-2 Pending")

@@ -128,7 +128,7 @@ class Server:
 
     def health(self) -> str:
         """The body of /health-check."""
-        held = licensing.read()
+        held, leased = licensing.read(), licensing.leased()
         lines = {
             "active-sessions": len(state.sessions()),
             "idle-seconds": 0,
@@ -136,9 +136,9 @@ class Server:
             "memory-percent": "12.5",
             "swap-percent": "0.0",
             "load-average": f"{os.getloadavg()[0]:.1f}",
-            "license-status": held.status if held else "Expired",
+            "license-status": held.status if held else "Activated" if leased else "Expired",
             "license-days-left": held.days_left if held else 0,
-            "license-allow-product-usage": int(bool(held and held.status == "Activated")),
+            "license-allow-product-usage": int(bool(held and held.status == "Activated") or leased),
         }
         return "".join(f"{name}: {value}\n" for name, value in lines.items())
 

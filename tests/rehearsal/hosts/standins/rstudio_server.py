@@ -149,8 +149,10 @@ def license_manager(words: list[str]) -> int:
     if fault("hang"):
         _sleep("infinity")
     match words:
-        case ["status", *_]:
-            print(licensing.report(number), end="")
+        case ["status", *options]:
+            # Text is the default at a terminal alone (the administration guide, "rstudio-server CLI").
+            text = sys.stdout.isatty() if not options else options in (["--output=text"], ["--output", "text"])
+            print(licensing.report(number) if text else licensing.json_report(number), end="")
         case ["initialize"]:
             pass
         case _:

@@ -1,11 +1,13 @@
 """The licence, as far as the server and `license-manager` tell about it."""
 
 import datetime
+import json
 import pwd
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..surroundings import fault
 from .configuration import STATE
 
 
@@ -75,8 +77,32 @@ License server not in use.
 """
 
 
+LEASED = """-- Floating license status --
+
+License server in use: license-server.internal:8989
+Lease-Expiration: 2030-01-01 00:00:00
+"""
+
+
+def leased() -> bool:
+    """Whether this host has a lease of a license server, which no rehearsal has but on order."""
+    return fault("lease")
+
+
 def report(version: str) -> str:
     """What `license-manager status` prints: a section for each kind of licence, so `Status:` appears more than once."""
     found = read()
     own = LICENSE_FILE.format(**vars(found), days_left=found.days_left) if found else ""
-    return f"RStudio License Manager {version}\n\n{own}{OTHERS}"
+    others = OTHERS.partition("-- Floating")[0] + LEASED if leased() else OTHERS
+    return f"RStudio License Manager {version}\n\n{own}{others}"
+
+
+def json_report(version: str) -> str:
+    """The same as JSON. Its shape is not published: an object for each section, in the order of their names."""
+    sections = report(version).split("-- ")[1:]
+    told = {}
+    for section in sections:
+        title, *lines = section.splitlines()
+        pairs = (line.partition(": ") for line in lines if ": " in line)
+        told[title.partition(" ")[0].lower()] = {name.lower(): value for name, _, value in pairs}
+    return json.dumps(told, sort_keys=True, indent=2) + "\n"

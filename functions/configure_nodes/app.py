@@ -90,10 +90,9 @@ def _apply(event: Event, plan: Plan, record: Record) -> Result:
     if event.last and decision.offline:
         # A node that never registered was never configured and holds nobody's session: the next run meets a new one.
         strangers = [instance for instance in decision.offline if instance not in agents]
-        for instance in strangers:
-            node_group.replace(instance)
+        replaced = [instance for instance in strangers if node_group.replace(instance)]
         logs = {instance: console_lines(instance, LOG_LINES) for instance in decision.offline[:LOGS]}
-        raise configuration.not_online(decision.offline, strangers, logs)
+        raise configuration.not_online(decision.offline, replaced, logs)
     return Result(
         done=decision.action == "done",
         waiting_for=decision.waiting_for,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Literal
 
 from pydantic import BaseModel
@@ -16,7 +17,7 @@ from benchwright.settings import settings
 class Event(StepEvent):
     """change_set, refresh: what this execution set going, from the step's previous result.
 
-    change_set: or stacks.DELETION.
+    change_set: or stacks.DELETION. began: when the execution began.
     """
 
     stack: Literal["foundation", "nodes"]
@@ -24,6 +25,7 @@ class Event(StepEvent):
     foundation: dict[str, str] = {}
     change_set: str = ""
     refresh: str = ""
+    began: datetime | None = None
 
 
 class Result(BaseModel):
@@ -47,6 +49,8 @@ def handler(event: Event) -> Result:
     waiting_for = stacks.act(action, desired, stack, change_set, name)
     if action in ("done", "protect", "discard") and is_final and stack:  # discard: the change set held no changes
         return _nodes(event, plan, stack) if event.stack == "nodes" else Result(done=True, outputs=dict(stack.outputs))
+    if event.stack == "nodes" and action == "wait":
+        waiting_for = _with_failed_launch(waiting_for, event)
     begun = {"execute": name, "delete stack": stacks.DELETION}.get(action, event.change_set)
     return Result(
         done=False,
@@ -68,6 +72,17 @@ def _desired(event: Event, plan: Plan, current: stacks.Stack | None) -> tuple[st
     return cluster_stacks.nodes(settings(), plan, event.ami, event.foundation), True
 
 
+def _with_failed_launch(waiting_for: str, event: Event) -> str:
+    """Say why the newest launch failed, too; raises NodesNotReady where waiting is no use.
+
+    CloudFormation waits for the first nodes of a group, for an hour and without a word.
+    """
+    group = settings().group_name(event.cluster)
+    failed = node_group.failed_launches(group, event.began)
+    node_group.raise_if_lasting(group, failed)
+    return f"{waiting_for}. The newest launch failed: {failed[0].message}" if failed else waiting_for
+
+
 def _nodes(event: Event, plan: Plan, stack: stacks.Stack) -> Result:
     group = stack.outputs["AutoScalingGroupName"]
     node_group.stop_rebalancing(group)
@@ -83,10 +98,10 @@ def _nodes(event: Event, plan: Plan, stack: stacks.Stack) -> Result:
         raise node_group.describe_failure(group, decision.waiting_for)
     if decision.action == "refresh":
         refresh = node_group.start_refresh(group, plan.wanted.nodes.count)
-    done = decision.action == "done"
+    waits, done = decision.action == "wait", decision.action == "done"
     return Result(
         done=done,
-        waiting_for=decision.waiting_for,
+        waiting_for=_with_failed_launch(decision.waiting_for, event) if waits else decision.waiting_for,
         change_set=event.change_set,
         refresh=refresh,
         outputs=dict(stack.outputs) if done else {},

@@ -86,6 +86,28 @@ GROUP = Failure(
         "Next: Mend what this event names",
     ),
 )
+NO_CAPACITY = Failure(
+    "launch:capacity,zone=us-east-1b",
+    "NodesNotReady",
+    "Deploy nodes",
+    (
+        "Auto Scaling cannot launch nodes of benchwright-workbench-nodes-group. Since ",
+        "We currently do not have sufficient m7i.xlarge capacity in the Availability Zone you requested (us-east-1b)",
+        "Choose another instance type (nodes.instance_type), or wait",
+        "- activities of the Auto Scaling group benchwright-workbench-nodes-group: ",
+        "Next: Mend what kept the nodes away",
+    ),
+)
+NOT_BEGUN = Failure(
+    "change-set:fails,stack=*-nodes,reason=The role of CloudFormation cannot be assumed",
+    "StackFailed",
+    "Deploy nodes",
+    (
+        "CloudFormation could not begin the change of benchwright-workbench-nodes: The role of CloudFormation cannot",
+        "The stack is as it was before: REVIEW_IN_PROGRESS.",
+        "Next: Mend what this event names",
+    ),
+)
 OFFLINE = Failure(
     "node:ssm-offline,times=1",
     "NodesNotReady",
@@ -131,7 +153,7 @@ def rehearsal_of(name: str, *failures: Failure) -> Any:
     [
         rehearsal_of("foundation", FILE_SYSTEM, PROTECTION),
         rehearsal_of("image and database", IMAGE, POSTGRES),
-        rehearsal_of("nodes", GROUP, VERIFY_INSTALLATION),
+        rehearsal_of("nodes", NOT_BEGUN, GROUP, NO_CAPACITY, VERIFY_INSTALLATION),
         rehearsal_of("node that never appears", OFFLINE),
     ],
 )

@@ -11,6 +11,7 @@ KINDS: Final[dict[str, str]] = {
     "stack": "CloudFormation cannot make a resource; resource=LOGICAL_ID or type=AWS::… chooses, reason=TEXT says why, "
     "during=create or during=update tells the operations of the stack apart",
     "change-set": "CloudFormation is slow or fails with a change set: change-set:WORD; stack=NAME chooses the stack",
+    "launch": "Auto Scaling cannot launch an instance: launch:WORD; zone=NAME chooses the zone",
     "postgres": "PostgreSQL refuses, e.g. postgres:refuse",
     "call": "an AWS call fails: call:service=ssm,operation=SendCommand,code=ThrottlingException; code is needed",
     "node": "a node misbehaves: node:WORD; node=N chooses the N-th by its instance id, instance=ID says it itself",
@@ -40,10 +41,22 @@ CHANGE_SETS: Final[dict[str, str]] = {
 }
 """The words of a change set, each with what happens."""
 
-WORDS: Final = {"node": NODES, "change-set": CHANGE_SETS}
+LAUNCHES: Final[dict[str, str]] = {
+    "quota": "the quota of vCPUs of the account is used up",
+    "capacity": "EC2 has no capacity in the zone",
+    "key": "the account's default key of EBS may not be used by Auto Scaling: the instance ends at once",
+    "ami": "the AMI is gone",
+    "addresses": "the subnet has no free address",
+    "role": "the service-linked role of Auto Scaling does not work yet",
+    "type": "the zone does not have the instance type",
+    "validation": "AWS still validates the account",
+}
+"""The words of a launch, each with what happens."""
+
+WORDS: Final = {"change-set": CHANGE_SETS, "launch": LAUNCHES, "node": NODES}
 """The words of each kind that has a closed list of them."""
 
-DEFAULT_WORDS: Final = {"change-set": "slow", "postgres": "refuse", "node": "verify-installation"}
+DEFAULT_WORDS: Final = {"change-set": "slow", "launch": "capacity", "postgres": "refuse", "node": "verify-installation"}
 
 GRAMMAR: Final = "\n".join(
     [

@@ -144,7 +144,9 @@ def test_each_step_is_told_all_that_it_asks_for_and_what_its_last_look_left(work
     nodes = {"AutoScalingGroupName": "group", "DocumentName": "document"}
     build = caller | {"action": "build"}
     foundation = caller | {"stack": "foundation"}
-    deploy = caller | {"stack": "nodes", "ami": "ami-1", "foundation": OUTPUTS}
+    began = told["DeployStack"][-1]["began"]
+    assert datetime.fromisoformat(began).tzinfo is not None
+    deploy = caller | {"stack": "nodes", "ami": "ami-1", "foundation": OUTPUTS, "began": began}
     apply = caller | {"action": "apply", "nodes": nodes, "configuration": "hash", "last": False}
     verify = caller | {"locked": True, "last": False}
     assert told == {

@@ -34,11 +34,16 @@ def addresses_and_images(instances: Sequence[str]) -> tuple[dict[str, str], dict
 def console_lines(instance: str, count: int) -> list[str]:
     """Return the last lines of an instance's system log; empty when EC2 has none yet, or does not give it.
 
-    A failure is being explained: not to find its log must not hide it, so a refusal is only noted.
+    The log as it is now, which instances of the Nitro system have; of others, as it was posted some minutes after the
+    boot. A failure is being explained: not to find its log must not hide it, so a refusal is only logged.
+    Source: EC2 API reference, GetConsoleOutput, Latest.
     """
-    try:
-        text = client("ec2").get_console_output(InstanceId=instance).get("Output", "")
-    except ClientError as error:
-        logger.warning("system log not readable", instance=instance, reason=str(error))
-        return []
+    text = ""
+    for latest in (True, False):
+        try:
+            text = client("ec2").get_console_output(InstanceId=instance, Latest=latest).get("Output", "")
+        except ClientError as error:
+            logger.warning("system log not readable", instance=instance, latest=latest, reason=str(error))
+        if text:
+            break
     return [line for line in CONTROL.sub("", text).splitlines() if line.strip()][-count:]

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -27,6 +28,9 @@ from benchwright.settings import settings
 
 REFUSED = "ConditionalCheckFailedException"
 VERSION = 2  # of the form of a record; see UPGRADES
+# Seconds for which an execution that Step Functions does not know counts as one that has just been started: what
+# DescribeExecution answers "may not reflect very recent updates" (Step Functions API reference).
+BECOMES_KNOWN = 300
 TRIES = 3  # to take a lock that others take and give back at the same moment
 
 
@@ -34,11 +38,13 @@ TRIES = 3  # to take a lock that others take and give back at the same moment
 class Record:
     """What the table holds of a cluster; every field is empty for a cluster that was never asked for.
 
-    verified_images: the images that the cluster was verified with, the latest first. planned_by: the execution that
-    recorded the plan. unreadable: why the recorded plan cannot be used, where there is one.
+    held_since: when the lock was taken, in seconds since 1970. verified_images: the images that the cluster was
+    verified with, the latest first. planned_by: the execution that recorded the plan. unreadable: why the recorded plan
+    cannot be used, where there is one.
     """
 
     holder: str = ""
+    held_since: int = 0
     known: Known = field(default_factory=Known)
     plan: Plan | None = None
     planned_by: str = ""
@@ -69,8 +75,9 @@ def take_lock(cluster: str, execution: str) -> str:
     for _ in range(TRIES):
         if _hold(cluster, execution, "attribute_not_exists(holder) OR holder = :me", {}):
             return ""
-        holder = read(cluster).holder  # empty where it gave the lock back meanwhile
-        if holder and _runs(holder):
+        found = read(cluster)
+        holder = found.holder  # empty where it gave the lock back meanwhile
+        if holder and _runs(found):
             raise ClusterLocked(
                 f"The cluster {cluster} is locked by the execution {holder}, which still runs. Wait until it ends, or "
                 "stop it; then start this execution again. Nothing was changed."
@@ -87,7 +94,7 @@ def release_lock(cluster: str, execution: str) -> bool:
 
 def is_locked(record: Record) -> bool:
     """Tell whether a running execution holds the cluster."""
-    return bool(record.holder) and _runs(record.holder)
+    return bool(record.holder) and _runs(record)
 
 
 def revision(record: Record) -> str:
@@ -175,15 +182,21 @@ def _save(cluster: str, execution: str, values: Mapping[str, Any]) -> None:
 
 def _hold(cluster: str, execution: str, condition: str, values: Mapping[str, Any]) -> bool:
     """Write the lock if the condition holds; tell whether it did."""
-    return _update(cluster, "SET holder = :me", condition, {":me": {"S": execution}, **values})
+    given = {":me": {"S": execution}, ":now": {"N": str(int(time.time()))}, **values}
+    return _update(cluster, "SET holder = :me, held_since = :now", condition, given)
 
 
-def _runs(execution: str) -> bool:
+def _runs(record: Record) -> bool:
+    """Tell whether the holder of a record runs. One that Step Functions does not know ended more than 90 days ago,
+    unless it took the lock a moment ago.
+    """
     try:
-        return str(client("stepfunctions").describe_execution(executionArn=execution)["status"]) == "RUNNING"
+        return str(client("stepfunctions").describe_execution(executionArn=record.holder)["status"]) == "RUNNING"
     except ClientError as error:
-        if error_code(error) in ("ExecutionDoesNotExist", "InvalidArn"):
-            return False  # ended more than 90 days ago
+        if error_code(error) == "ExecutionDoesNotExist":
+            return time.time() < record.held_since + BECOMES_KNOWN
+        if error_code(error) == "InvalidArn":
+            return False
         raise
 
 
@@ -275,6 +288,7 @@ def _record(stored: Mapping[str, Any]) -> Record:
     )
     return Record(
         holder=text("holder"),
+        held_since=number("held_since"),
         known=known,
         plan=plan,
         planned_by=text("planned_by"),

@@ -59,6 +59,10 @@ class Settings(BaseModel):
         """Return the CloudFormation stack name of one of a cluster's two stacks."""
         return f"{self.application}-{cluster}-{stack}"
 
+    def group_name(self, cluster: str) -> str:
+        """Return the name of a cluster's Auto Scaling group, which infra/nodes.yaml gives it."""
+        return f"{self.stack_name(cluster, 'nodes')}-group"
+
 
 def _listed(text: str) -> list[str]:
     return [item.strip() for item in text.split(",") if item.strip()]

@@ -29,6 +29,7 @@ GROUP_TAG = "aws:autoscaling:groupName"
 # AWS seconds.
 RUNNING_SECONDS = 15
 ONLINE_SECONDS = 75
+CONSOLE_SECONDS = 240  # until the system log of a boot is posted
 CONNECTION_LOST_SECONDS = 300  # an agent says that it lives every five minutes
 TERMINATING_SECONDS = 20
 # Cloud-init waits for ever, a rehearsal does not.
@@ -59,6 +60,7 @@ class Machine:
         self.role_name: str = role.name if role else ""
         self.user_data = user_data
         self.console: list[str] = []  # lines of the system log
+        self.posted: list[str] = []  # those that EC2 shows to who does not ask for the latest
         self.host: Host | None = None
         self.online = False  # the agent has registered, and Systems Manager has heard of it lately
         self.connected = True  # the instance reaches the network
@@ -215,11 +217,13 @@ class Machines:
         self._terminate([instance_id])
 
     def get_console_output(self, call: Call) -> Mapping[str, Any]:
-        """The system log as it was posted after the boot."""
+        """The system log as it is, or as it was posted some minutes after the boot."""
         machine = self.by_id.get(call["InstanceId"])
         if machine is None:
             raise ServiceError("InvalidInstanceID.NotFound", f"The instance ID '{call['InstanceId']}' does not exist")
-        output = base64.b64encode("\r\n".join(machine.console).encode()).decode()
+        output = base64.b64encode(
+            "\r\n".join(machine.console if call.get("Latest") else machine.posted).encode()
+        ).decode()
         return {"InstanceId": machine.id, "Timestamp": self._aws.clock.datetime(), "Output": output}
 
     def drop_unused_layers(self) -> None:
@@ -294,6 +298,7 @@ class Machines:
             machine.console.append(f"{machine.name} begins to boot")
             machine.host.run_boot()
         work.start(clock, functools.partial(self._end_boot, machine))  # the agent does not wait for its end
+        work.start(clock, functools.partial(self._post_console, machine))
         if clock.sleep(begun + ONLINE_SECONDS - clock.now(), lambda: machine.ending):
             return
         if machine.role_arn is None:
@@ -306,6 +311,10 @@ class Machines:
     def _end_boot(self, machine: Machine) -> None:
         self._run_user_data(machine)
         machine.console.append(f"{machine.name} has booted")
+
+    def _post_console(self, machine: Machine) -> None:
+        self._aws.clock.sleep(CONSOLE_SECONDS, lambda: machine.ending)
+        machine.posted = list(machine.console)
 
     def _run_user_data(self, machine: Machine) -> None:
         """As cloud-init's last stage does, after the units: a script, once, as root, its output in a log."""

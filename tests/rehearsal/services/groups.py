@@ -23,6 +23,39 @@ HEALTH_CHECK_SECONDS = 30
 RETRY_SECONDS = 60
 GONE_SECONDS = 600
 DEFAULT_HEARTBEAT = 3600
+REFUSED = "Refused"  # the code of a fault that was ordered
+FAILED = "{} Launching EC2 instance failed."
+# What AWS says of launches that fail, by the word of the fault. Sources: Amazon EC2 Auto Scaling user guide,
+# "Troubleshoot: EC2 instance launch failures", and public issues, such as gruntwork-io/terratest#693 for the key.
+REFUSALS = {
+    "quota": FAILED.format(
+        "You have requested more vCPU capacity than your current vCPU limit of 0 allows for the instance bucket that "
+        "the specified instance type belongs to. Please visit http://aws.amazon.com/contact-us/ec2-request to request "
+        "an adjustment to this limit."
+    ),
+    "capacity": FAILED.format(
+        "We currently do not have sufficient {type} capacity in the Availability Zone you requested ({zone}). Our "
+        "system will be working on provisioning additional capacity. You can currently get {type} capacity by not "
+        "specifying an Availability Zone in your request or choosing another one."
+    ),
+    "key": "Instance became unhealthy while waiting for instance to be in InService state. Termination Reason: "
+    "Client.InvalidKMSKey.InvalidState: The KMS key provided is in an incorrect state",
+    "ami": FAILED.format("The AMI ID '{image}' does not exist."),
+    "addresses": FAILED.format(
+        "There are not enough free addresses in subnet '{subnet}' to satisfy the requested number of instances."
+    ),
+    "role": FAILED.format("Authentication Failure."),
+    "type": FAILED.format(
+        "Your requested instance type ({type}) is not supported in your requested Availability Zone ({zone}). Please "
+        "retry your request by not specifying an Availability Zone or choosing another one."
+    ),
+    "validation": FAILED.format(
+        "Your request for accessing resources in this region is being validated, and you will not be able to launch "
+        "additional resources in this region until the validation is complete. We will notify you by email once your "
+        "request has been validated. While normally resolved within minutes, please allow up to 4 hours for this "
+        "process to complete."
+    ),
+}
 # Wall seconds for which time does not run fast while a node that is to go does its last work.
 LAST_WORK_SECONDS = 30.0
 
@@ -214,15 +247,26 @@ class Group:
         clock = self.aws.clock
         activity = self._begin("Launching a new EC2 instance", cause)
         try:
-            member = self._start_instance()
+            member, refusal = self._start_instance()
         except ServiceError as error:
-            self._finish(activity, "Failed", f"{error.message} Launching EC2 instance failed.")
+            message = error.message if error.code == REFUSED else FAILED.format(error.message)
+            self._finish(activity, "Failed", message)
             clock.sleep(RETRY_SECONDS, lambda: self.deleted)
             with self.lock:
                 self.pending_launches -= 1
             self.reconcile(cause)
             return
         activity.description = f"Launching a new EC2 instance: {member.id}"
+        if refusal:
+            clock.sleep(PROCEED_SECONDS)
+            self._finish(activity, "Cancelled", refusal)
+            member.leaving = True  # it never ran: no hook is asked
+            self.aws.machines.terminate(member.id)
+            clock.sleep(RETRY_SECONDS, lambda: self.deleted)
+            with self.lock:
+                self.members.remove(member)
+            self.reconcile(cause)
+            return
         machine = member.machine
         clock.sleep(GONE_SECONDS, lambda: machine.ending or machine.instance.state == "running")
         for hook in [hook for hook in list(self.hooks.values()) if hook["LifecycleTransition"] == LAUNCHING]:
@@ -251,7 +295,8 @@ class Group:
         self._finish(activity, "Successful")
         clock.wake()
 
-    def _start_instance(self) -> Member:
+    def _start_instance(self) -> tuple[Member, str]:
+        """Launch an instance; returned with why it ends at once, if it does. Refuses as AWS does."""
         shown, data = self.template()
         backend = ec2_backends[self.aws.account][self.aws.region]
         with self.lock:
@@ -263,6 +308,7 @@ class Group:
             zone = scaling.zone_for_launch(list(subnets), occupied)
             interface = (data.get("NetworkInterfaces") or [{}])[0]
             profile = data.get("IamInstanceProfile") or {}
+            refusal = self._refusal(zone, subnets[zone], data)
             tags = {tag["Key"]: tag["Value"] for tag in self.settings.get("Tags") or [] if tag.get("PropagateAtLaunch")}
             machine = self.aws.machines.launch(
                 image_id=data["ImageId"],
@@ -284,7 +330,19 @@ class Group:
             machine.lifecycle_state = lambda: "Terminated" if member.leaving else "InService"
             self.members.append(member)
             self.pending_launches -= 1
-        return member
+        return member, refusal
+
+    def _refusal(self, zone: str, subnet: str, data: Mapping[str, Any]) -> str:
+        """Why an instance that is launched ends at once; raises where none is launched."""
+        fault = self.aws.faults.take("launch", group=self.name, zone=zone)
+        if fault is None:
+            return ""
+        text = REFUSALS[fault["word"]].format(
+            type=data.get("InstanceType"), zone=zone, subnet=subnet, image=data["ImageId"]
+        )
+        if fault["word"] == "key":
+            return text
+        raise ServiceError(REFUSED, text)
 
     def _end(self, member: Member, cause: str) -> None:
         clock = self.aws.clock

@@ -269,6 +269,8 @@ def nodes(*states: str, version: str = "2") -> list[Node]:
         (nodes("InService", "InService", version="1"), Refresh("r", "Failed"), "r", "fail"),
         (nodes("InService", "InService", version="1"), Refresh("r", "Failed"), "", "refresh"),
         (nodes("InService", "InService", "InService"), None, "", "wait"),
+        (nodes("InService", "Standby"), None, "", "fail"),
+        (nodes("InService", "Standby"), Refresh("r", "InProgress"), "r", "fail"),
     ],
 )
 def test_nodes(group: Sequence[Node], refresh: Refresh | None, started: str, action: str) -> None:

@@ -10,6 +10,7 @@ from botocore.exceptions import ClientError
 from benchwright import configuration, image_builder, instances, stacks
 from benchwright.image_builder import Build
 from benchwright.stacks import Desired, Stack
+from tests.unit.benchwright.conversation import Conversation, refusal
 
 STACK = "arn:aws:cloudformation:eu-west-1:123456789012:stack/wb/1"
 BUILD = Build("arn:aws:imagebuilder:eu-west-1:123456789012:image/wb/1.2.3/1", "FAILED")
@@ -114,6 +115,12 @@ def test_the_system_log_is_its_last_lines_without_what_is_for_terminals(monkeypa
         instances, "client", lambda _: SimpleNamespace(get_console_output=lambda **_: {"Output": output})
     )
     assert instances.console_lines("i-1", 2) == ["  OK   two", "three"]
+
+
+@pytest.mark.parametrize("latest", [{"Output": "now"}, {}, refusal("UnsupportedOperation")])
+def test_the_system_log_is_the_latest_one_where_there_is_one(aws: Conversation, latest: dict[str, Any]) -> None:
+    aws.answers = {"GetConsoleOutput": lambda asked: latest if asked["Latest"] else {"Output": "of the boot"}}
+    assert instances.console_lines("i-1", 2) == (["now"] if "Output" in latest else ["of the boot"])
 
 
 def test_a_system_log_that_may_not_be_read_hides_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,26 +1,28 @@
 """The conversation with EC2 Auto Scaling: what is asked for, and why nodes that did not come are missing."""
 
-from datetime import UTC, datetime
+import contextlib
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from benchwright import node_group
+from benchwright.errors import NodesNotReady
 from benchwright.node_group import Decision, Node, Refresh, decide
+from tests.rehearsal.services.groups import REFUSALS
 from tests.unit.benchwright.conversation import Answer, Conversation, refusal
 
 GROUP = "wb-blue-nodes-group"
-NO_ROOM = "We currently do not have sufficient m6i.xlarge capacity in the Availability Zone you requested."
-LEFT = (
-    "\nThe nodes before them still serve. Look at the log of the configuration on the new node (log group of the "
-    "nodes), mend it, then start the execution again."
-)
+NO_ROOM = REFUSALS["capacity"].format(type="m6i.xlarge", zone="us-east-1a")
+BEGAN = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
-def activity(status: str, number: int, message: str | None = None) -> dict[str, Any]:
-    """An activity, newest first as Auto Scaling lists them; one that goes on has no message."""
-    told = {"StatusCode": status, "Description": f"Launching a new EC2 instance: i-{number}"}
-    return told if message is None else {**told, "StatusMessage": message}
+def activity(status: str, minute: float, message: str = "", *, ends: bool = False) -> dict[str, Any]:
+    """A launch so many minutes after the execution began; one that goes on has no end."""
+    told: dict[str, Any] = {"StatusCode": status, "StartTime": BEGAN + timedelta(minutes=minute)}
+    told |= {"Description": "Terminating EC2 instance: i-1" if ends else "Launching a new EC2 instance"}
+    told |= {"StatusMessage": message} if message else {}
+    return told if status == "InProgress" else {**told, "EndTime": told["StartTime"]}
 
 
 @pytest.mark.parametrize(
@@ -30,24 +32,83 @@ def activity(status: str, number: int, message: str | None = None) -> dict[str, 
         ([activity("Successful", 1), activity("InProgress", 2)], ""),
         (
             [activity("InProgress", 1), activity("Failed", 2, NO_ROOM), activity("Failed", 3, "an older one")],
-            f"\nThe newest failed activity: Launching a new EC2 instance: i-2: {NO_ROOM}",
+            f"\nThe newest launch that failed: {NO_ROOM}",
         ),
-        (
-            [activity("Cancelled", 1)],
-            "\nThe newest failed activity: Launching a new EC2 instance: i-1: no reason given",
-        ),
+        ([activity("Cancelled", 1)], "\nThe newest launch that failed: no reason given"),
+        ([activity("Failed", 1, "of no weight", ends=True)], ""),
     ],
-    ids=["none", "none failed", "newest failed", "no message"],
+    ids=["none", "none failed", "newest failed", "no message", "no launch"],
 )
-def test_nodes_that_were_not_replaced_are_explained_by_the_newest_failed_activity(
+def test_nodes_that_were_not_replaced_are_explained_by_the_newest_launch_that_failed(
     aws: Conversation, activities: list[dict[str, Any]], told: str
 ) -> None:
     aws.answers = {"DescribeScalingActivities": {"Activities": activities}}
-    error = node_group.describe_failure(GROUP, "the instance refresh r ended Failed: no reason given")
-    assert str(error) == (
-        f"The nodes of {GROUP} were not replaced: the instance refresh r ended Failed: no reason given{told}{LEFT}"
-    )
-    assert aws.calls == [("DescribeScalingActivities", {"AutoScalingGroupName": GROUP, "MaxRecords": 20})]
+    error = node_group.describe_failure(GROUP, "The instance refresh r ended Failed.")
+    assert str(error) == f"The nodes of {GROUP} are not as planned. The instance refresh r ended Failed.{told}"
+
+
+@pytest.mark.parametrize(
+    ("activities", "shown", "lasting"),
+    [
+        ([], 0, False),
+        ([activity("Failed", 1, NO_ROOM)], 1, False),
+        ([activity("Failed", minute, NO_ROOM) for minute in (1, 1, 1, 1)], 4, False),  # four nodes, once
+        ([activity("Failed", minute, NO_ROOM) for minute in (6, 1)], 2, False),
+        ([activity("Failed", minute, NO_ROOM) for minute in (7, 6, 1)], 3, True),
+        ([activity("Failed", minute, NO_ROOM) for minute in (9, 8, 7, 1, 1)], 4, True),
+        (
+            [activity("InProgress", 8), *(activity("Cancelled", minute, REFUSALS["key"]) for minute in (7, 4, 1))],
+            3,
+            True,
+        ),
+        (
+            [
+                *(
+                    activity("Failed", 7 - minute, NO_ROOM.replace("1a", zone))
+                    for minute, zone in enumerate(("1a", "1b"))
+                ),
+                activity("Successful", 5, ends=True),
+                activity("Failed", 1, NO_ROOM),
+            ],
+            3,
+            True,
+        ),
+        ([activity("Failed", 7, NO_ROOM), activity("Successful", 6), activity("Failed", 1, NO_ROOM)], 1, False),
+        ([activity("Failed", 7, NO_ROOM), *(activity("Failed", each, REFUSALS["role"]) for each in (3, 1))], 1, False),
+        ([activity("Failed", 3, NO_ROOM), *(activity("Failed", each, NO_ROOM) for each in (-3, -9))], 1, False),
+        ([activity("Failed", minute, f"Unknown fault of i-0000000{minute}") for minute in (7, 6, 1)], 3, True),
+        ([activity("Failed", minute, f"Fault number {minute}") for minute in (7, 6, 1)], 1, False),
+    ],
+)
+def test_launches_that_fail_alike_for_minutes_end_the_step(
+    aws: Conversation, activities: list[dict[str, Any]], shown: int, lasting: bool
+) -> None:
+    aws.answers = {"DescribeScalingActivities": {"Activities": activities}}
+    failed = node_group.failed_launches(GROUP, BEGAN)
+    assert len(failed) == shown
+    with pytest.raises(NodesNotReady) if lasting else contextlib.nullcontext():
+        node_group.raise_if_lasting(GROUP, failed)
+
+
+def test_a_group_that_does_not_exist_yet_has_no_launches(aws: Conversation) -> None:
+    aws.answers = {"DescribeScalingActivities": refusal("ValidationError", "Group not found")}
+    assert node_group.failed_launches(GROUP, BEGAN) == []
+
+
+@pytest.mark.parametrize("word", REFUSALS)
+def test_each_cause_has_its_own_remedy(aws: Conversation, word: str) -> None:
+    message = REFUSALS[word].format(type="m6i.xlarge", zone="us-east-1a", subnet="subnet-1", image="ami-1")
+    activities = [activity("Failed", minute, message) for minute in (9, 5, 1)]
+    aws.answers = {"DescribeScalingActivities": {"Activities": activities}}
+    with pytest.raises(NodesNotReady) as caught:
+        node_group.raise_if_lasting(GROUP, node_group.failed_launches(GROUP, BEGAN))
+    reason, remedy = str(caught.value).splitlines()
+    assert reason == f"Auto Scaling cannot launch nodes of {GROUP}. Since 12:01 UTC every launch failed: {message}"
+    assert remedy.endswith("; then start the execution again.")
+    others = {node_group.REMEDIES[cause] for cause in node_group.REMEDIES}
+    assert [text for text in others if remedy.startswith(text)] == [
+        remedy.removesuffix("; then start the execution again.")
+    ]
 
 
 @pytest.mark.parametrize(
@@ -101,7 +162,7 @@ def test_no_healthy_node_ends_to_even_out_the_zones(aws: Conversation, suspended
 
 def test_a_node_is_replaced_at_once(aws: Conversation) -> None:
     aws.answers = {"SetInstanceHealth": {}}
-    node_group.replace("i-1")
+    assert node_group.replace("i-1")
     unhealthy = {"InstanceId": "i-1", "HealthStatus": "Unhealthy", "ShouldRespectGracePeriod": False}
     assert aws.calls == [("SetInstanceHealth", unhealthy)]
 
@@ -116,3 +177,8 @@ def test_a_node_of_any_other_template_version_is_outdated(old: str, new: str) ->
 def test_a_node_that_is_launched_beside_a_full_group_is_waited_for() -> None:
     nodes = [Node("i-1", "InService", "1"), Node("i-2", "Pending", "1")]
     assert decide(nodes, None, 1, "1", "") == Decision("wait", "Auto Scaling: i-2 Pending")
+
+
+def test_a_node_that_left_the_group_meanwhile_hides_no_failure(aws: Conversation) -> None:
+    aws.answers = {"SetInstanceHealth": refusal("ValidationError", "Instance Id not found - i-1")}
+    assert not node_group.replace("i-1")

@@ -1,8 +1,10 @@
 """The lock of a cluster on moto's DynamoDB, whose other writers come between two calls of ours."""
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import boto3
@@ -24,7 +26,7 @@ DEAD = "arn:aws:states:eu-west-1:123456789012:execution:wb-deploy:dead"
 @pytest.fixture
 def table(environment: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """The table of clusters, without one; of the executions only DEAD has ended."""
-    monkeypatch.setattr(record, "_runs", lambda execution: execution != DEAD)
+    monkeypatch.setattr(record, "_runs", lambda found: found.holder != DEAD)
     with mock_aws():
         yield boto3.resource("dynamodb").create_table(
             TableName="clusters",
@@ -89,10 +91,10 @@ def test_a_lock_that_is_given_back_meanwhile_is_taken(table: Any, before_reading
 
 
 def test_who_took_over_from_the_dead_sooner_is_named(table: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    def look(execution: str) -> bool:
-        if execution == DEAD:
+    def look(found: record.Record) -> bool:
+        if found.holder == DEAD:
             set_holder(table, OTHER)
-        return execution != DEAD
+        return found.holder != DEAD
 
     set_holder(table, DEAD)
     monkeypatch.setattr(record, "_runs", look)
@@ -130,6 +132,21 @@ def test_only_a_holder_that_runs_locks_a_cluster(aws: Conversation, answer: Answ
     aws.answers = {"DescribeExecution": answer}
     assert record.is_locked(record.Record(holder=OTHER)) is locked
     assert aws.asked("DescribeExecution") == [{"executionArn": OTHER}]
+
+
+@pytest.mark.parametrize(("age", "locked"), [(0, True), (299, True), (301, False)])
+def test_a_holder_that_step_functions_does_not_know_yet_keeps_its_lock(
+    aws: Conversation, monkeypatch: pytest.MonkeyPatch, age: int, locked: bool
+) -> None:
+    monkeypatch.setattr(record, "time", SimpleNamespace(time=lambda: 1_000_000.0 + age))
+    aws.answers = {"DescribeExecution": refusal("ExecutionDoesNotExist")}
+    assert record.is_locked(record.Record(holder=OTHER, held_since=1_000_000)) is locked
+
+
+def test_a_lock_says_since_when_it_is_held(table: Any) -> None:
+    before = int(time.time())
+    record.take_lock("blue", EXECUTION)
+    assert before <= record.read("blue").held_since <= time.time()
 
 
 def test_whether_a_holder_runs_is_not_guessed(aws: Conversation) -> None:

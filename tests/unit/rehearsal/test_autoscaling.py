@@ -10,6 +10,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from tests.rehearsal.aws import LocalAws
+from tests.rehearsal.faults import Faults
 from tests.rehearsal.services import groups, scaling
 from tests.rehearsal.services.scaling import Candidate
 from tests.unit.rehearsal.fake_hosts import instance_profile, local_aws, subnets
@@ -133,6 +134,25 @@ def test_a_group_fills_itself_over_its_zones(aws: LocalAws, client: Any, templat
     assert [(host.files / "greeting").read_text() for host in aws.hosts.booted] == ["hello\n", "hello\n"]
     activities = client.describe_scaling_activities(AutoScalingGroupName=GROUP)["Activities"]
     assert [one["StatusCode"] for one in activities] == ["Successful", "Successful"]
+
+
+@pytest.mark.parametrize("word", groups.REFUSALS)
+def test_a_launch_fails_on_order_and_succeeds_when_it_is_tried_again(
+    aws: LocalAws, client: Any, template: str, word: str
+) -> None:
+    aws.faults = Faults([f"launch:{word},times=1"])
+    aws.faults.begin()
+    create(aws, template, count=1)
+    aws.clock.sleep(groups.RETRY_SECONDS // 2)
+    (failed,) = client.describe_scaling_activities(AutoScalingGroupName=GROUP)["Activities"]
+    (image,) = aws.client("ec2").describe_images()["Images"]
+    (group,) = client.describe_auto_scaling_groups()["AutoScalingGroups"]
+    message = groups.REFUSALS[word].format(
+        type="m6i.large", zone="us-east-1a", subnet=group["VPCZoneIdentifier"].partition(",")[0], image=image["ImageId"]
+    )
+    assert (failed["StatusCode"], failed["StatusMessage"]) == ("Cancelled" if word == "key" else "Failed", message)
+    aws.clock.sleep(groups.RETRY_SECONDS * 2)
+    assert [*instances(aws).values()] == ["InService"]
 
 
 def test_a_group_refuses_what_cannot_be(aws: LocalAws, client: Any, template: str) -> None:

@@ -75,7 +75,8 @@ def test_an_instance_boots_runs_its_user_data_and_ends(tmp_path: Path) -> None:
         assert (state(aws, instance_id), host.name, host.address) == ("running", "ip-10-0-0-4", "10.0.0.4")
         aws.clock.sleep(60)
         assert (host.booted, (host.files / "greeting").read_text(), online(aws)) == (True, "/bin/bash\n", [instance_id])
-        console = aws.client("ec2").get_console_output(InstanceId=instance_id)["Output"]
+        assert not aws.client("ec2").get_console_output(InstanceId=instance_id)["Output"]  # not posted yet
+        console = aws.client("ec2").get_console_output(InstanceId=instance_id, Latest=True)["Output"]
         assert console.splitlines()[-1] == "ip-10-0-0-4 has booted"
         aws.client("ec2").terminate_instances(InstanceIds=[instance_id])
         assert state(aws, instance_id) == "shutting-down"

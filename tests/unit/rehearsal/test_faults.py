@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.rehearsal.faults import GRAMMAR, KINDS, NODES, WORDS, Fault, FaultGrammarError, Faults
+from tests.rehearsal.faults import GRAMMAR, KINDS, LAUNCHES, NODES, WORDS, Fault, FaultGrammarError, Faults
+from tests.rehearsal.services.groups import REFUSALS
 from tests.rehearsal.services.node_faults import BEGINNINGS
 
 
@@ -30,7 +31,10 @@ def test_a_spec_reads_as_its_fault(spec: str, fault: Fault) -> None:
 @pytest.mark.parametrize(
     ("spec", "sentence"),
     [
-        ("disk", "--fault 'disk': there is no kind 'disk'; there are image, stack, change-set, postgres, call, node"),
+        (
+            "disk",
+            "--fault 'disk': there is no kind 'disk'; there are image, stack, change-set, launch, postgres, call, node",
+        ),
         ("image:times=0", "--fault 'image:times=0': times='0' is not a number from 1"),
         ("call:service=ssm", "--fault 'call:service=ssm': a call fails with a code, such as code=ThrottlingException"),
         (
@@ -123,6 +127,10 @@ def test_a_fault_that_is_ordered_later_meets_the_next_execution() -> None:
 def test_the_help_explains_every_kind_and_every_word_of_it() -> None:
     assert all(f"  {kind} " in GRAMMAR for kind in KINDS)
     assert all(f"  {word} " in GRAMMAR for words in WORDS.values() for word in words)
+
+
+def test_aws_says_something_of_every_launch_that_fails() -> None:
+    assert [*REFUSALS] == [*LAUNCHES]
 
 
 def test_every_word_of_a_node_begins_somewhere() -> None:

@@ -1,10 +1,12 @@
-"""What every test has: no AWS account, a network and mounts of its own where root can make them, and examples that are
-the same in every run.
+"""What every test has: no AWS account, a network and mounts of its own where root can make them, no accounts of people,
+and examples that are the same in every run.
 """
 
 import contextlib
 import os
 import subprocess
+import tempfile
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -20,6 +22,21 @@ def pytest_configure() -> None:
     if os.geteuid() == 0:
         with contextlib.suppress(OSError, subprocess.SubprocessError):  # a test that needs them says so itself
             launcher.own_network_and_mounts()
+            _leave_only_accounts_of_the_system()
+
+
+def _leave_only_accounts_of_the_system() -> None:
+    """Show every process of the test run an /etc/passwd such as a bare server or a container has.
+
+    Debian gives 0 to 99 and 65534 to the same accounts everywhere: Debian Policy Manual, 9.2.2 UID and GID classes.
+    """
+    lines = Path("/etc/passwd").read_text().splitlines(keepends=True)
+    kept = [line for line in lines if (number := int(line.split(":")[2])) < 100 or number == 65534]
+    with tempfile.NamedTemporaryFile("w") as file:
+        file.writelines(kept)
+        file.flush()
+        Path(file.name).chmod(0o644)
+        subprocess.run(["mount", "--bind", file.name, "/etc/passwd"], check=True, capture_output=True, timeout=10)
 
 
 @pytest.fixture(autouse=True)

@@ -1,12 +1,13 @@
 """A real PostgreSQL that stands for one Aurora cluster: TLS only, and a master that is no superuser.
 
 The server runs as a child of this process and ends with it, even when this process is killed. PostgreSQL refuses to
-run as root; root therefore runs it in a user namespace, where it is an ordinary user and no account is needed.
+run as root; root therefore runs it in a user namespace, where it is an ordinary user: one that every machine has.
 """
 
 import contextlib
 import json
 import os
+import pwd
 import re
 import secrets
 import socket
@@ -297,9 +298,13 @@ def _set_password(connection: Connection, statement: str, role: str, password: s
 
 
 def _unprivileged(command: Sequence[str]) -> list[str]:
+    """The command as root cannot run it itself: initdb asks for the name of its user, who must therefore exist."""
     if os.geteuid() != 0:
         return list(command)
-    return ["unshare", "-U", "--map-user=1000", "--map-group=1000", *command]
+    account = next((account for account in pwd.getpwall() if account.pw_uid != 0), None)
+    if account is None:
+        raise PostgresNotStarted("no account but root's is in /etc/passwd: add one, such as nobody, to run PostgreSQL")
+    return ["unshare", "--user", f"--map-user={account.pw_uid}", f"--map-group={account.pw_gid}", *command]
 
 
 def _run(command: Sequence[str]) -> None:

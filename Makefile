@@ -22,6 +22,8 @@ SIMULATOR := .tools/.simulator
 CHECKOV := .venv-checkov/.installed
 AUDIT := .venv-audit/.installed
 TOOLS := .tools/.installed
+# What needs namespaces tries them before anything is installed.
+CHECK := $(if $(filter rehearse serve faults test tests docs-recording,$(MAKECMDGOALS)),machine,python)
 # infra/ is handed to CloudFormation by the workflow; template.yaml by SAM.
 TEMPLATES := $(wildcard template.yaml infra/*.yaml)
 # Two processes, each in a network of its own, take the files in turn: tests of a file share what is costly to make.
@@ -30,23 +32,23 @@ SHARED := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 PIP_INSTALL := -m pip install --quiet --no-deps --no-compile --require-hashes --timeout 60 --retries 5
 NPM_CI := bin/npm ci --ignore-scripts --no-audit --no-fund --silent --fetch-timeout 60000 --fetch-retries 5
 
-.PHONY: help rehearse serve faults bench test lint lint-python lint-templates lint-security tests judges audit sbom tools build docs docs-recording format clean
+.PHONY: help rehearse serve faults bench test lint lint-python lint-templates lint-security tests judges audit sbom tools build docs docs-recording format clean python machine
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # The simulator judges the policies: in a rehearsal no call may be made that AWS would deny.
-rehearse: ## one deployment from nothing, offline, as root; options in ARGS="…" (ARGS=--help lists them)
+rehearse: | $(CHECK) ## one deployment from nothing, offline, as root; options in ARGS="…" (ARGS=--help lists them)
 	@$(MAKE) --no-print-directory --silent --jobs 2 $(REHEARSAL) $(SIMULATOR)
 	@python -m tests.rehearsal $(ARGS)
 
-serve: $(VENV) ## the same local AWS, kept up for the AWS CLI and psql of other terminals; options in ARGS="…", too
+serve: $(VENV) | $(CHECK) ## the same local AWS, kept up for the AWS CLI and psql of other terminals; options in ARGS="…", too
 	@exec python -m tests.rehearsal.serve $(ARGS)
 
-faults: $(VENV) ## every fault at every place of a deployment, as root; ARGS="--sample N" for some of them
+faults: $(VENV) | $(CHECK) ## every fault at every place of a deployment, as root; ARGS="--sample N" for some of them
 	@python -m tests.faults $(ARGS)
 
-test: lint tests ## linters, types and every test
+test: lint tests | $(CHECK) ## linters, types and every test
 
 lint: lint-python lint-templates lint-security ## ruff, mypy, yamllint, cfn-lint and checkov
 
@@ -91,7 +93,7 @@ tools: $(TOOLS) ## judges written in JavaScript, and node to run them, in .tools
 docs: $(VENV) ## what is generated in README.md and docs/, written anew
 	PYTHONPATH=layers/benchwright python -m tests.documentation
 
-docs-recording: $(VENV) ## the terminal picture and the failure of README.md, recorded anew from two rehearsals, as root
+docs-recording: $(VENV) | $(CHECK) ## the terminal picture and the failure of README.md, recorded anew from two rehearsals, as root
 	PYTHONPATH=layers/benchwright python -m tests.documentation.recording
 
 format: $(VENV) ## let ruff put the Python in order
@@ -101,7 +103,16 @@ format: $(VENV) ## let ruff put the Python in order
 clean: ## remove what was built, and the virtualenvs
 	rm -rf .aws-sam build .mypy_cache .pytest_cache .ruff_cache .hypothesis .venv .venv-audit .venv-checkov .tools
 
-$(REHEARSAL): tests/requirements-rehearsal.txt
+python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 13))' 2>/dev/null || { \
+	  echo "Python 3.13 is needed, and $(PYTHON) does not run it: on Debian 13 \`apt-get install python3.13 python3.13-venv\` brings it, and \`make PYTHON=/path/to/python3.13 …\` names one that is elsewhere." >&2; exit 2; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo "$(PYTHON) cannot make a virtualenv: on Debian and Ubuntu \`apt-get install python3.13-venv\` brings what it lacks." >&2; exit 2; }
+
+machine: python
+	@$(PYTHON) -m tests.rehearsal.machine $(firstword $(MAKECMDGOALS))
+
+$(REHEARSAL): tests/requirements-rehearsal.txt | $(CHECK)
 	@echo "Installing what tests/requirements-rehearsal.txt pins into .venv: once, half a minute, 0.3 GB (93 MB to download)"
 	@$(PYTHON) -m venv .venv
 	@timeout 1200 .venv/bin/python $(PIP_INSTALL) --requirement $<
@@ -113,19 +124,19 @@ $(VENV): tests/requirements.txt $(REHEARSAL)
 	@.venv/bin/python -m compileall -qq -j 0 .venv/lib
 	@touch $@
 
-$(CHECKOV): tests/requirements-checkov.txt
+$(CHECKOV): tests/requirements-checkov.txt | $(CHECK)
 	@echo "Installing checkov into .venv-checkov: once, half a minute, 0.3 GB"
 	@$(PYTHON) -m venv .venv-checkov
 	@timeout 1200 .venv-checkov/bin/python $(PIP_INSTALL) --requirement $<
 	@touch $@
 
-$(AUDIT): tests/requirements-audit.txt
+$(AUDIT): tests/requirements-audit.txt | $(CHECK)
 	@echo "Installing pip-audit into .venv-audit: once, some seconds, 50 MB"
 	@$(PYTHON) -m venv .venv-audit
 	@timeout 1200 .venv-audit/bin/python $(PIP_INSTALL) --requirement $<
 	@touch $@
 
-$(SIMULATOR): tests/requirements-tools.txt tests/package.json tests/package-lock.json
+$(SIMULATOR): tests/requirements-tools.txt tests/package.json tests/package-lock.json | $(CHECK)
 	@echo "Installing node and the simulator of IAM's policies into .tools: once, some seconds, 0.2 GB (63 MB to download)"
 	@$(PYTHON) -m venv .tools
 	@timeout 1200 .tools/bin/python $(PIP_INSTALL) --requirement $<

@@ -7,11 +7,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tests.rehearsal import faults, launcher, schedules
+from tests.rehearsal import faults, machine, schedules
 from tests.rehearsal.faults import FaultGrammarError, Faults
 from tests.rehearsal.schedules import Order, ScheduleGrammarError
 
-EXIT_MISUSE = 2
 SECRET_BYTES = 65_536
 BOTH_WAYS = "Give an object itself, which begins with {, or the name of a file that holds JSON"
 
@@ -123,10 +122,10 @@ def positive(text: str) -> float:
 def main(arguments: list[str]) -> int:
     wanted = options(arguments)
     try:
-        launcher.require_namespaces()
-    except launcher.NotAllowedError as error:
+        machine.require("rehearse")
+    except machine.NotAbleError as error:
         print(error, file=sys.stderr)
-        return EXIT_MISUSE
+        return machine.EXIT_MISUSE
     from tests.rehearsal import run
 
     return run.rehearse(wanted)

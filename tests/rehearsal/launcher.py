@@ -5,12 +5,13 @@ import ctypes
 import errno
 import fcntl
 import os
+import pwd
 import signal
 import socket
 import struct
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Final, NoReturn
@@ -18,37 +19,14 @@ from typing import Final, NoReturn
 PR_SET_PDEATHSIG: Final = 1
 SIOCSIFFLAGS: Final = 0x8914
 IFF_UP: Final = 0x1
+# include/uapi/linux/mount.h
+MS_BIND, MS_MOVE, MS_REC, MS_PRIVATE = 1 << 12, 1 << 13, 1 << 14, 1 << 18
 
 INTERRUPTED: Final = 128 + signal.SIGINT
 """Exit code of work that ended with a KeyboardInterrupt."""
 
 SCRATCH_CANDIDATES: Final = ("/media", "/srv")
 """Neither /mnt nor /opt: processes of functions have mounts of their own there."""
-
-
-class NotAllowedError(Exception):
-    """This process may not make namespaces; the message is one sentence with the remedy."""
-
-
-def require_namespaces(target: str = "rehearse") -> None:
-    """Try once, in a child, all that `isolated` needs; raises NotAllowedError, which names the target of make."""
-    if os.geteuid() != 0:
-        raise NotAllowedError(
-            f"The rehearsal needs root, because its nodes are namespaces of Linux: start it as `sudo make {target}`."
-        )
-    child = os.fork()
-    if child == 0:
-        try:
-            _unshare()
-            _run("mount", "-t", "proc", "proc", "/proc")
-        except (OSError, subprocess.SubprocessError):
-            os._exit(1)
-        os._exit(0)
-    if os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) != 0:
-        raise NotAllowedError(
-            "This machine lets root make no namespaces or mounts, which the rehearsal's nodes are: in a container,"
-            " start it with `docker run --cap-add SYS_ADMIN --cap-add NET_ADMIN --security-opt apparmor=unconfined …`."
-        )
 
 
 def listening(address: str, port: int = 0) -> socket.socket:
@@ -89,9 +67,40 @@ def isolated(work: Callable[[Path], int], *, session: bool = False) -> int:
 def own_network_and_mounts() -> None:
     """Move this process into network and mount namespaces of its own, with a loopback that works."""
     os.unshare(os.CLONE_NEWNS | os.CLONE_NEWNET)
-    _run("mount", "--make-rprivate", "/")
+    try:
+        _run("mount", "--make-rprivate", "/")
+    except subprocess.CalledProcessError:
+        _make_a_mount_of_the_root()
     with socket.socket() as any_socket:
         fcntl.ioctl(any_socket, SIOCSIFFLAGS, struct.pack("16sh", b"lo", IFF_UP))
+
+
+def _make_a_mount_of_the_root() -> None:
+    """Give this process of a chroot, in its own mount namespace, the same root as a mount that it can make private.
+
+    A chroot's root is a directory of a mount outside it, whose propagation cannot be changed from within (EINVAL,
+    mount(2)), and nobody in a chroot may make a user namespace (EPERM, unshare(2)), as PostgreSQL needs. So the
+    process goes to the root of the namespace, mounts the directory on itself, and moves that there.
+    """
+    root, where = os.open("/", os.O_PATH | os.O_DIRECTORY), Path.cwd()
+    try:
+        os.setns(os.pidfd_open(os.getpid()), os.CLONE_NEWNS)  # which also leads to its root
+        place = str(Path(f"/proc/self/fd/{root}").readlink())
+        _mount("/", flags=MS_REC | MS_PRIVATE)
+        _mount(place, place, MS_REC | MS_BIND)
+        os.chdir(place)
+        _mount("/", ".", MS_MOVE)
+        os.chroot(".")
+        os.chdir(where)
+    finally:
+        os.close(root)
+
+
+def _mount(target: str, source: str | None = None, flags: int = 0) -> None:
+    """mount(2), where there may be no program of this name."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.mount(source and os.fsencode(source), os.fsencode(target), None, ctypes.c_ulong(flags), None):
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), target)
 
 
 @contextlib.contextmanager
@@ -119,6 +128,20 @@ def visit_network_and_mounts() -> Iterator[None]:
             os.close(descriptor)
 
 
+def unprivileged(command: Sequence[str]) -> list[str]:
+    """The command as an ordinary user runs it, and root in a user namespace: PostgreSQL refuses root.
+
+    The user must have a name, which initdb asks for, so it is the first one of this machine that is not root. Raises
+    LookupError.
+    """
+    if os.geteuid() != 0:
+        return list(command)
+    account = next((account for account in pwd.getpwall() if account.pw_uid != 0), None)
+    if account is None:
+        raise LookupError("no account but root's is in /etc/passwd")
+    return ["unshare", "--user", f"--map-user={account.pw_uid}", f"--map-group={account.pw_gid}", *command]
+
+
 def _unshare() -> None:
     own_network_and_mounts()
     os.unshare(os.CLONE_NEWIPC)
@@ -130,7 +153,8 @@ def _init(work: Callable[[Path], int], session: bool) -> NoReturn:
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     code = 1
     try:
-        scratch = _mount()
+        _run("mount", "-t", "proc", "proc", "/proc")  # that of the new PID namespace
+        scratch = mount_scratch()
         worker = os.fork()
         if worker == 0:
             if session:
@@ -172,9 +196,8 @@ def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
     raise KeyboardInterrupt
 
 
-def _mount() -> Path:
-    """/proc of the new PID namespace, and a scratch directory over one of the host's that nothing of ours lies in."""
-    _run("mount", "-t", "proc", "proc", "/proc")
+def mount_scratch() -> Path:
+    """A directory in memory, over one of the machine's that nothing of ours lies in. Raises OSError."""
     ours = [Path.cwd(), Path(sys.executable).resolve(), Path(sys.prefix).resolve(), Path.home().resolve()]
     for candidate in map(Path, SCRATCH_CANDIDATES):
         if candidate.is_dir() and not candidate.is_symlink() and not any(p.is_relative_to(candidate) for p in ours):

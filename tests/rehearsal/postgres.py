@@ -6,8 +6,6 @@ run as root; root therefore runs it in a user namespace, where it is an ordinary
 
 import contextlib
 import json
-import os
-import pwd
 import re
 import secrets
 import socket
@@ -23,6 +21,8 @@ import psycopg2
 import trustme
 from psycopg2 import sql
 from psycopg2.extensions import connection as Connection
+
+from tests.rehearsal import launcher
 
 ADMINISTRATOR = "rdsadmin"
 """The superuser that Amazon keeps for itself; only the rehearsal logs in as it."""
@@ -162,7 +162,7 @@ class Postgres:
             if fresh:
                 self._initialise()
             command = ["bash", "-c", KEEPER, "postgres", str(self.programs), str(self.data), str(self.log)]
-            self._server = subprocess.Popen(_unprivileged(command), stdin=subprocess.PIPE)
+            self._server = subprocess.Popen(launcher.unprivileged(command), stdin=subprocess.PIPE)
             self._wait()
             if fresh:
                 self._make_master()
@@ -297,19 +297,14 @@ def _set_password(connection: Connection, statement: str, role: str, password: s
     return sql.SQL(statement).format(sql.Identifier(role), sql.Literal(verifier))
 
 
-def _unprivileged(command: Sequence[str]) -> list[str]:
-    """The command as root cannot run it itself: initdb asks for the name of its user, who must therefore exist."""
-    if os.geteuid() != 0:
-        return list(command)
-    account = next((account for account in pwd.getpwall() if account.pw_uid != 0), None)
-    if account is None:
-        raise PostgresNotStarted("no account but root's is in /etc/passwd: add one, such as nobody, to run PostgreSQL")
-    return ["unshare", "--user", f"--map-user={account.pw_uid}", f"--map-group={account.pw_gid}", *command]
-
-
 def _run(command: Sequence[str]) -> None:
     done = subprocess.run(
-        _unprivileged(command), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False
+        launcher.unprivileged(command),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
     if done.returncode:
         raise PostgresNotStarted(f"{Path(command[0]).name} failed: {re.sub(r'\s+', ' ', done.stderr).strip()}")

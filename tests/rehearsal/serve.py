@@ -25,8 +25,8 @@ from typing import Final
 from rich.console import Console
 from rich.text import Text
 
-from tests.rehearsal import application, containers, invitation, launcher, local_invoke, run
-from tests.rehearsal.__main__ import EXIT_MISUSE, json_object, positive
+from tests.rehearsal import application, containers, invitation, launcher, local_invoke, machine, run
+from tests.rehearsal.__main__ import json_object, positive
 from tests.rehearsal.application import Application, CommandFailedError
 from tests.rehearsal.aws import LocalAws
 from tests.rehearsal.clock import Clock
@@ -84,12 +84,12 @@ def main(arguments: list[str]) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     signal.signal(signal.SIGHUP, signal.default_int_handler)
     try:
-        launcher.require_namespaces("serve")
+        machine.require("serve")
         with only_instance():
             return serve(wanted)
-    except (launcher.NotAllowedError, NotServedError) as error:
+    except (machine.NotAbleError, NotServedError) as error:
         print(error, file=sys.stderr)
-        return EXIT_MISUSE
+        return machine.EXIT_MISUSE
     except KeyboardInterrupt:
         print("Stopped before it was ready.")
         return 0

@@ -29,24 +29,13 @@ from tests.rehearsal.hosts.metadata import InstanceMetadata, MetadataService
 from tests.rehearsal.hosts.mirror import HOSTS as MIRRORED
 from tests.rehearsal.hosts.mirror import Mirror
 from tests.rehearsal.hosts.network import Network
+from tests.rehearsal.machine import NEW_NAMESPACES
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 READY_SECONDS = 30
 BOOT_SECONDS = 120
 DISK_BYTES = 8 << 30  # as Ubuntu's images have; of memory only what is written is taken
 
-NEW_NAMESPACES = [
-    "unshare",
-    "--mount",
-    "--uts",
-    "--ipc",
-    "--net",
-    "--pid",
-    "--fork",
-    "--kill-child",
-    "--propagation",
-    "private",
-]
 SET_UP = r"""
 set -euo pipefail
 name=$1 root=$2 lower=$3 upper=$4 work=$5; shift 5

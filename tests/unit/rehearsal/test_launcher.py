@@ -1,7 +1,6 @@
-"""Namespaces: what runs inside cannot leave anything behind, and who may not make them is told why."""
+"""Namespaces: what runs inside cannot leave anything behind."""
 
 import contextlib
-import os
 import signal
 import subprocess
 import sys
@@ -80,19 +79,3 @@ def test_a_thread_comes_back_from_other_namespaces_though_one_that_it_started_th
             assert Path.cwd() == tmp_path
     finally:
         over.set()
-
-
-def test_without_root_one_sentence_names_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    with pytest.raises(launcher.NotAllowedError, match="sudo make rehearse"):
-        launcher.require_namespaces()
-
-
-@pytest.mark.root
-def test_root_without_capabilities_is_told_how_to_start_a_container() -> None:
-    command = [sys.executable, "-m", "tests.rehearsal"]
-    done = subprocess.run(
-        ["setpriv", "--bounding-set=-sys_admin", "--inh-caps=-sys_admin", *command],
-        cwd=ROOT, capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
-    assert (done.returncode, done.stderr.count("\n"), "--cap-add SYS_ADMIN" in done.stderr) == (2, 1, True)

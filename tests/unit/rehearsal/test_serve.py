@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.rehearsal import invitation, launcher, serve
-from tests.rehearsal.__main__ import EXIT_MISUSE
+from tests.rehearsal.machine import EXIT_MISUSE
 from tests.rehearsal.postgres import PINNED
 
 ROOT = Path(__file__).resolve().parents[3]

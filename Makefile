@@ -32,7 +32,7 @@ SHARED := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 PIP_INSTALL := -m pip install --quiet --no-deps --no-compile --require-hashes --timeout 60 --retries 5
 NPM_CI := bin/npm ci --ignore-scripts --no-audit --no-fund --silent --fetch-timeout 60000 --fetch-retries 5
 
-.PHONY: help rehearse serve faults bench test lint lint-python lint-templates lint-security tests judges audit sbom tools build docs docs-recording format clean python machine
+.PHONY: help rehearse serve faults bench test lint lint-python lint-templates lint-security tests judges audit sbom tools build previous docs docs-recording format clean python machine
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -67,7 +67,7 @@ lint-security: $(CHECKOV)
 
 # Deployments come last: they take the longest, and what others find is found sooner.
 # What all of them recorded is judged together: no call denied, no right granted in vain.
-tests: $(VENV) $(AUDIT) $(TOOLS) build ## every test, without the linters
+tests: $(VENV) $(AUDIT) $(TOOLS) build previous ## every test, without the linters
 	pytest $(SHARED) --ignore tests/deployment
 	@mkdir -p build
 	pytest $(SHARED) tests/deployment --basetemp build/deployments
@@ -87,6 +87,9 @@ bench: $(VENV) build ## how long things take: cold starts, decisions, the rehear
 
 build: $(VENV) ## the artifacts that `sam deploy` uploads, in .aws-sam/build
 	sam build
+
+previous: $(VENV) ## the artifacts of the previous release, which the test of an upgrade deploys first
+	python -m tests.deployment.previous
 
 tools: $(TOOLS) ## judges written in JavaScript, and node to run them, in .tools
 

@@ -190,10 +190,17 @@ def test_a_removed_user_is_locked_and_keeps_the_home(account: Account, changed: 
 
 
 def test_an_option_that_workbench_does_not_know_is_a_clear_failure(account: Account, changed: Any) -> None:
-    ended = account.end(account.start("deploy", {"config": {"no-such-option": "1"}}))
+    execution = account.start("deploy", {"config": {"no-such-option": "1"}})
+    ended = account.end(execution)
     assert (ended.status, ended.error) == ("FAILED", "NodeConfigurationFailed")
     assert "no-such-option" in (ended.cause or "")
     assert "correct config in the input" in (ended.cause or "")
+    back = '{"config": {"no-such-option": null}}'
+    value = f'- config.no-such-option: "1", from the input of this execution. To take it back: {back}\n'
+    assert value in (ended.cause or "")
+    again = account.end(account.start("deploy", {}))
+    value = value.replace("this execution", f"an earlier execution, {execution}")
+    assert (again.error, value in (again.cause or "")) == (ended.error, True), again.cause
 
 
 def test_a_node_that_appears_after_it_takes_the_configuration_before(account: Account, changed: Any) -> None:
@@ -208,6 +215,12 @@ def returned(account: Account, changed: Any) -> Any:
     """The output of a deployment that takes the unknown option back, and ann in again."""
     back = {"config": {"no-such-option": None}, "users": {"ann": {"password": "benchwright/users/ann"}}}
     return account.deploy(back).output
+
+
+def test_what_a_verified_deployment_has_used_is_proven(account: Account, returned: Any) -> None:
+    (item,) = account.aws.client("dynamodb").scan(TableName=account.application.outputs["TableName"])["Items"]
+    assert json.loads(item["proven"]["S"]) == json.loads(item["input"]["S"])
+    assert item["origins"] == {"S": "{}"}
 
 
 def test_a_user_who_returns_is_unlocked_and_finds_everything(account: Account, returned: Any) -> None:

@@ -1,0 +1,67 @@
+"""The previous release deploys a cluster, this one takes it over: each test goes on where the one before it ended."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.deployment import previous
+from tests.deployment.account import Account, new_account
+from tests.rehearsal.application import ROOT
+from tests.rehearsal.report import Execution
+
+REPLACES = "replaces the nodes of each cluster"
+"""What CHANGELOG.md says of a release whose upgrade does."""
+
+pytestmark = [pytest.mark.root, pytest.mark.timeout(600)]
+
+
+@pytest.fixture(scope="module")
+def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
+    with new_account(tmp_path_factory.mktemp("account"), 300, release=previous.built()) as made:
+        made.put_secret("benchwright/users/ann", "a password")
+        made.deploy({"users": {"ann": {"password": "benchwright/users/ann"}}, "tags": {"team": "research"}})
+        made.deploy({"nodes": {"count": 3}})
+        yield made
+
+
+@pytest.fixture(scope="module")
+def nodes(account: Account) -> set[str]:
+    """The nodes of the previous release; from then on this one is installed."""
+    before = set(account.nodes)
+    account.install()
+    return before
+
+
+@pytest.fixture(scope="module")
+def upgraded(account: Account, nodes: set[str]) -> Execution:
+    """The first deployment of this release."""
+    return account.deploy({})
+
+
+def test_this_release_reads_what_the_previous_one_recorded(account: Account, nodes: set[str]) -> None:
+    """Its nodes may lack what this release verifies; then each check that fails has its remedy."""
+    assert len(nodes) == 3
+    ended = account.end(account.start("verify", {}))
+    assert ended.error in (None, "VerificationFailed"), ended.cause
+    assert "Unproven values" not in (ended.cause or "")
+
+
+def test_what_was_recorded_stays(account: Account, upgraded: Execution) -> None:
+    wanted = upgraded.output["plan"]["wanted"]
+    assert (wanted["nodes"]["count"], wanted["tags"], list(wanted["users"])) == (3, {"team": "research"}, ["ann"])
+    assert upgraded.output["verification"]["verified"]
+    assert len(account.nodes) == 3
+
+
+def test_the_changelog_says_whether_an_upgrade_replaces_nodes(
+    account: Account, nodes: set[str], upgraded: Execution
+) -> None:
+    unreleased = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8").partition("## Unreleased")[2].partition("\n## ")[0]
+    assert (REPLACES in unreleased) == (not nodes & set(account.nodes))
+
+
+def test_after_the_upgrade_nothing_is_left_to_change(account: Account, upgraded: Execution) -> None:
+    nodes = set(account.nodes)
+    account.deploy({})
+    assert set(account.nodes) == nodes
+    assert account.succeed(account.start("verify", {})).output["verification"]["verified"]

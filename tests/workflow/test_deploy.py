@@ -331,6 +331,71 @@ def test_a_function_of_the_network_that_was_put_to_rest_is_waited_for(
 
 
 @pytest.mark.parametrize(
+    "code",
+    ["CodeArtifactUserPendingException", "EC2ThrottledException", "SubnetIPAddressLimitReachedException"],
+)
+@pytest.mark.parametrize("function", ["ResolvePlan", "CreateDatabase", "DeployStack"])
+def test_a_function_that_lambda_cannot_start_now_is_called_again(
+    workflow: Workflow, code: str, function: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Cluster(workflow)
+    invoke = workflow_module._Lambda.invoke
+    refused: list[str] = []
+
+    def refuse_first(client: Any, FunctionName: str, Payload: bytes) -> Any:
+        if FunctionName.endswith(f":{function}") and len(refused) < 6:
+            refused.append(code)
+            raise refusal("Invoke", code)
+        return invoke(client, FunctionName, Payload)
+
+    monkeypatch.setattr(workflow_module._Lambda, "invoke", refuse_first)
+    assert workflow.run("deploy", {}).status == "SUCCEEDED"
+    assert len(refused) == 6
+
+
+TIMEOUTS = {name: type(name, (Exception,), {}) for name in ("States.Timeout", "Sandbox.Timedout")}
+
+
+def time_out(workflow: Workflow, function: str, action: str, error: str, times: int) -> list[dict[str, Any]]:
+    """Let the first calls of a function end as one that outlasts its time does; returns all of its calls."""
+    original, calls = workflow.functions[function], list[dict[str, Any]]()
+
+    def late(event: dict[str, Any]) -> Any:
+        if event.get("action") == action:
+            calls.append(event)
+            if len(calls) <= times:
+                raise TIMEOUTS[error]
+        return original(event)
+
+    workflow.functions[function] = late
+    return calls
+
+
+@pytest.mark.parametrize("error", TIMEOUTS)
+def test_a_step_that_did_not_answer_in_its_time_is_asked_again(workflow: Workflow, error: str) -> None:
+    Cluster(workflow)
+    calls = time_out(workflow, "ConfigureNodes", "publish", error, times=6)
+    assert workflow.run("deploy", {}).status == "SUCCEEDED"
+    assert (len(calls), calls[0]) == (7, calls[6])
+
+
+@pytest.mark.parametrize("error", TIMEOUTS)
+def test_old_images_that_are_not_retired_in_time_are_a_warning_of_a_verified_cluster(
+    workflow: Workflow, error: str
+) -> None:
+    cluster = Cluster(workflow)
+    calls = time_out(workflow, "BuildImage", "retire", error, times=100)
+    report = workflow.run("deploy", {})
+    assert (report.status, len(calls)) == ("SUCCEEDED", 7)
+    assert report.output["retired_images"] == []
+    assert report.output["warnings"] == [
+        "license: missing",
+        "Old images were not retired: the step did not end in its time. The next deployment tries again.",
+    ]
+    assert not cluster.held
+
+
+@pytest.mark.parametrize(
     ("step", "error_step", "looks"),
     [
         ("BuildImage", "Build image", 240),

@@ -49,6 +49,9 @@ REPEATED = frozenset(
         "SdkClientException",
         "TooManyRequestsException",
         "Unknown",
+        "CodeArtifactUserPendingException",
+        "EC2ThrottledException",
+        "SubnetIPAddressLimitReachedException",
         # Of a function in a VPC that has not been called for long, its network is made anew.
         "ENINotReadyException",
         "ResourceConflictException",

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Literal
 
 from pydantic import BaseModel
 
-from benchwright import record, server_options, unproven
+from benchwright import account_check, record, server_options, unproven
 from benchwright.errors import ClusterLocked, InvalidInput
 from benchwright.lookup import look_up
 from benchwright.models import Plan
 from benchwright.observability import step
-from benchwright.plan import Known, Reading, cluster_of, make_plan, read_input, read_verify_input
+from benchwright.plan import Known, Problem, Reading, cluster_of, make_plan, read_input, read_verify_input
 from benchwright.settings import settings
 
 
@@ -68,12 +69,15 @@ def _validate(event: Event) -> Result:
     if request.once.only_if_deployed and request.once.rebuild and reading.named.ami and not reading.problems:
         message = f"{request.cluster} uses the AMI {reading.named.ami} of its own: nothing to rebuild"
         return Result(cluster=request.cluster, proceed=False, message=message)
-    # What only the whole can tell: ids that contradict each other, and the length.
-    wanted = _planned(event, known, reading)[0].wanted
+    account = account_check.Judgement()
+    if reading.wanted:
+        account = account_check.check(reading.wanted, request.cluster, deployed=known.verified)
+    # What only the whole can tell, too: ids that contradict each other, and the length.
+    wanted = _planned(event, known, reading, account.problems)[0].wanted
     return Result(
         cluster=request.cluster,
         quiet=request.once.only_if_deployed,
-        warnings=server_options.warn(wanted.config, wanted.workbench.version),
+        warnings=[*account.warnings, *server_options.warn(wanted.config, wanted.workbench.version)],
     )
 
 
@@ -110,9 +114,11 @@ def _plan(event: Event) -> Result:
     return Result(cluster=event.cluster, plan=plan.model_dump(mode="json", exclude={"accounts"}))
 
 
-def _planned(event: Event, found: record.Record, reading: Reading) -> tuple[Plan, Known]:
+def _planned(
+    event: Event, found: record.Record, reading: Reading, problems: Iterable[Problem] = ()
+) -> tuple[Plan, Known]:
     try:
-        looked = look_up(reading)
+        looked = look_up(reading, problems)
         request, wanted = reading.whole()
         defaults = settings().defaults
         return make_plan(request, wanted, found.known, looked, defaults=defaults, execution=event.execution)

@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tests.rehearsal import faults, machine, schedules
+from tests.rehearsal import before, faults, machine, schedules
+from tests.rehearsal.before import Before, BeforeGrammarError
 from tests.rehearsal.faults import FaultGrammarError, Faults
 from tests.rehearsal.schedules import Order, ScheduleGrammarError
 
@@ -20,7 +21,7 @@ def options(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="make rehearse ARGS='…'",
         description=__doc__,
-        epilog=f"{schedules.GRAMMAR}\n\n{faults.GRAMMAR}",
+        epilog=f"{schedules.GRAMMAR}\n\n{faults.GRAMMAR}\n\n{before.GRAMMAR}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
@@ -29,6 +30,13 @@ def options(arguments: list[str]) -> argparse.Namespace:
     )
     parser.add_argument(
         "--parameters", metavar="JSON|FILE", type=json_object, default={}, help="parameters of the stack ({})"
+    )
+    parser.add_argument(
+        "--account",
+        metavar="JSON|FILE",
+        type=json_object,
+        default={},
+        help="what the account is like before, see below",
     )
     parser.add_argument("--name", default="", help="name of the stack, and of all that it makes (benchwright)")
     parser.add_argument(
@@ -61,8 +69,9 @@ def options(arguments: list[str]) -> argparse.Namespace:
     parsed = parser.parse_args(arguments)
     try:
         parsed.faults = Faults(parsed.fault)
+        parsed.account = Before.parse(parsed.account)
         parsed.schedule = [Order.parse(spec) for spec in parsed.schedule]
-    except (FaultGrammarError, ScheduleGrammarError) as error:
+    except (BeforeGrammarError, FaultGrammarError, ScheduleGrammarError) as error:
         parser.error(str(error))
     if len(dict(parsed.secret)) < len(parsed.secret):
         parser.error("--secret gives a name twice")

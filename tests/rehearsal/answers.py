@@ -35,6 +35,9 @@ ALLOWED: Final[dict[str, str]] = {
     # EC2 writes these states in lower case, whatever its model says.
     "ec2:CreateVpcEndpoint VpcEndpoint.State": "available",
     "ec2:DescribeVpcEndpoints VpcEndpoints[].State": "available",
+    # AWS says so of the gateway of a network, and of recent types, where its models do not: moto has recorded both.
+    "ec2:DescribeInternetGateways InternetGateways[].Attachments[].State": "available",
+    "ec2:DescribeInstanceTypes InstanceTypes[].ProcessorInfo.SupportedFeatures[]": "metal-compatibility",
     # moto does not know for which systems a document is, nor when a machine was changed; nobody asks.
     "ssm:CreateDocument DocumentDescription.PlatformTypes[]": r"Not Implemented \(moto\)",
     "ssm:DescribeDocument Document.PlatformTypes[]": r"Not Implemented \(moto\)",

@@ -27,6 +27,7 @@ from moto.moto_api._internal.models import moto_api_backend
 from moto.s3.models import FakeBucket
 
 from tests.rehearsal import clock as aws_time
+from tests.rehearsal.before import Before
 from tests.rehearsal.clock import Clock
 from tests.rehearsal.policies.named import Names
 from tests.rehearsal.recorder import Identity, Recorder, resource_policies, role_policies
@@ -43,6 +44,7 @@ MODULES = (
     "tests.rehearsal.services.rds",
     "tests.rehearsal.services.efs",
     "tests.rehearsal.services.ec2",
+    "tests.rehearsal.services.account",
     "tests.rehearsal.services.imagebuilder",
     "tests.rehearsal.services.autoscaling",
     "tests.rehearsal.services.ssm",
@@ -90,6 +92,7 @@ class LocalAws:
     postgres: dict[str, Any] = dataclasses.field(default_factory=dict)
     names: dict[str, str] = dataclasses.field(default_factory=dict)
     binds: list[tuple[Path, str]] = dataclasses.field(default_factory=list)
+    before: Before = dataclasses.field(default_factory=Before)
 
     def __post_init__(self) -> None:
         self.directory.mkdir(parents=True, exist_ok=True)

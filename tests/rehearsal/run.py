@@ -21,6 +21,7 @@ from tests.rehearsal import application, launcher, secrets, summary
 from tests.rehearsal.application import Application, CommandFailedError
 from tests.rehearsal.arguments import ArgumentWatch
 from tests.rehearsal.aws import LocalAws
+from tests.rehearsal.before import Before, make_network
 from tests.rehearsal.clock import Clock
 from tests.rehearsal.diagram import outline
 from tests.rehearsal.faults import Faults
@@ -66,12 +67,13 @@ class Rehearsal:
         self.report.speed = self.wanted.speed
         faults: Faults = self.wanted.faults
         with self.progress.work("Starting the local AWS"):
-            aws = local_aws(self.scratch, Clock(self.wanted.speed), faults, self.listener)
+            aws = local_aws(self.scratch, Clock(self.wanted.speed), faults, self.listener, self.wanted.account)
         try:
             with self.progress.work("Installing the application (sam deploy)"):
-                installed = application.deploy(
-                    aws.client, aws.environment("sam"), self.wanted.parameters, self.wanted.name
-                )
+                parameters = self.wanted.parameters
+                if subnets := aws.before.subnets:
+                    parameters = make_network(aws.client, subnets) | parameters
+                installed = application.deploy(aws.client, aws.environment("sam"), parameters, self.wanted.name)
             for name, value in self.wanted.secret:
                 aws.client("secretsmanager").create_secret(Name=name, SecretString=value)
             with ArgumentWatch() if self.wanted.watch_arguments else contextlib.nullcontext() as watch:
@@ -165,7 +167,9 @@ class Rehearsal:
         self.report.secrets = secrets.search(secrets.stored(aws.client), places)
 
 
-def local_aws(scratch: Path, clock: Clock, faults: Faults, listener: socket.socket) -> LocalAws:
+def local_aws(
+    scratch: Path, clock: Clock, faults: Faults, listener: socket.socket, before: Before | None = None
+) -> LocalAws:
     """The local AWS, started: inside at localhost, for nodes on the bridge, for the host at `listener`."""
     port = listener.getsockname()[1]
     node_endpoint = f"http://{GATEWAY}:{port}"
@@ -179,6 +183,7 @@ def local_aws(scratch: Path, clock: Clock, faults: Faults, listener: socket.sock
         port=port,
         node_endpoint=node_endpoint,
         hosts=hosts,
+        before=before or Before(),
     )
     aws.start()
     return aws

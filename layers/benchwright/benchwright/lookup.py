@@ -5,6 +5,7 @@ today.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from benchwright.image_builder import existing_images
 from benchwright.observability import client
@@ -17,8 +18,8 @@ from benchwright.settings import settings
 VERSION_ID = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
 
 
-def look_up(reading: Reading) -> Looked:
-    """Look up all that an input names, changing nothing.
+def look_up(reading: Reading, more: Iterable[Problem] = ()) -> Looked:
+    """Look up all that an input names, changing nothing. more: problems that were found elsewhere.
 
     Raises InvalidInput that lists what does not exist together with all else that is wrong with the input.
     """
@@ -48,7 +49,7 @@ def look_up(reading: Reading) -> Looked:
                 "an AMI of this account and region",
             )
         )
-    reading.whole(problems)
+    reading.whole([*problems, *more])
     return Looked({name: secret for name, secret in found.items() if secret}, _parent_image())
 
 

@@ -17,7 +17,7 @@ from awslambdaric.lambda_runtime_marshaller import to_json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchwright import cluster_stacks, lookup, record, server_options
+from benchwright import account_check, cluster_stacks, lookup, record, server_options
 from benchwright.errors import InvalidInput, NodeConfigurationFailed, tellable
 from benchwright.image_recipe import load_recipe
 from benchwright.models import RESERVED_USERS, Plan
@@ -380,7 +380,8 @@ PARAMETERS = Settings(
 def test_ids_that_contradict_recorded_ones_are_refused_in_the_first_state(monkeypatch: pytest.MonkeyPatch) -> None:
     recorded = record.Record(known=Known(accounts={"ann": (20_000, 20_000)}))
     monkeypatch.setattr(record, "read", lambda _: recorded)
-    monkeypatch.setattr(resolve_plan, "look_up", lambda _: Looked({}, "ami-p"))
+    monkeypatch.setattr(resolve_plan, "look_up", lambda *_: Looked({}, "ami-p"))
+    monkeypatch.setattr(account_check, "check", lambda *_, **__: account_check.Judgement())
     monkeypatch.setattr(resolve_plan, "settings", lambda: PARAMETERS)
     event = resolve_plan.Event(action="validate", execution="e", input={"users": {"ann": {"uid": 6_000}}})
     with pytest.raises(InvalidInput, match=r"- users.ann.uid: 6000 is refused: the user has uid 20000"):
@@ -399,7 +400,8 @@ def test_a_monthly_rebuild_leaves_a_cluster_alone_that_uses_an_ami_of_its_own(mo
 
 def test_a_key_that_workbench_may_not_know_is_warned_about_in_the_first_state(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(record, "read", lambda _: record.Record())
-    monkeypatch.setattr(resolve_plan, "look_up", lambda _: Looked({}, "ami-p"))
+    monkeypatch.setattr(resolve_plan, "look_up", lambda *_: Looked({}, "ami-p"))
+    monkeypatch.setattr(account_check, "check", lambda *_, **__: account_check.Judgement())
     monkeypatch.setattr(resolve_plan, "settings", lambda: PARAMETERS)
     config = {"auth-timeout-minutes": "9", "session-timeout-kill-hours": "24"}
     result = resolve_plan._validate(resolve_plan.Event(action="validate", execution="e", input={"config": config}))

@@ -1,7 +1,7 @@
 """A wrong value in the record: each failure names it, who gave it, and the input that takes it back."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import boto3
@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from moto import mock_aws
 
-from benchwright import record, unproven
+from benchwright import account_check, record, unproven
 from benchwright.errors import InvalidInput
 from benchwright.models import DEFAULT_CLUSTER, merge_patch
-from benchwright.plan import Known, Looked, Reading, Secret
+from benchwright.plan import Known, Looked, Problem, Reading, Secret
 from tests.documentation import input_reference
 from tests.unit.benchwright.steps import app, handle
 
@@ -49,11 +49,12 @@ EARLIER: Mapping[str, Any] = {
 def table(environment: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """The table of clusters, and an AWS that knows each secret and each AMI."""
 
-    def look_up(reading: Reading) -> Looked:
+    def look_up(reading: Reading, _: Iterable[Problem]) -> Looked:
         reading.whole()
         return Looked({name: Secret(f"arn:{name}", "v1") for name in reading.named.secrets.values()}, "ami-parent")
 
     monkeypatch.setattr(app("resolve_plan"), "look_up", look_up)
+    monkeypatch.setattr(account_check, "check", lambda *_, **__: account_check.Judgement())
     monkeypatch.setenv("APPLICATION", "benchwright")
     with mock_aws():
         yield boto3.resource("dynamodb").create_table(

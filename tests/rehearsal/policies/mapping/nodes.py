@@ -10,6 +10,19 @@ GROUP_TAG = "aws:autoscaling:groupName"
 # ------------------------------------------------------------------------------------------------------------------ EC2
 
 without_resource("ec2", "ec2", "DescribeImages", "DescribeInstances", "DescribeLaunchTemplateVersions")
+without_resource("ec2", "ec2", "DescribeInstanceTypes", "DescribeInstanceTypeOfferings", "GetEbsDefaultKmsKeyId")
+without_resource("ec2", "ec2", "DescribeRouteTables", "DescribeSubnets", "DescribeVpcEndpoints")
+without_resource("service-quotas", "servicequotas", "GetServiceQuota")
+
+
+@on("ec2", "DescribeVpcAttribute")
+def network_attribute(call: Call) -> Iterator[Authorization]:
+    yield _ec2(call, "DescribeVpcAttribute", "vpc", call["VpcId"])
+
+
+@on("kms", "DescribeKey", "GetKeyPolicy", "ListGrants")
+def key(call: Call) -> Iterator[Authorization]:
+    yield call.ask(f"kms:{call.operation}", call["KeyId"])
 
 
 @on("ec2", "GetConsoleOutput")

@@ -1,0 +1,382 @@
+"""What an account must offer before a deployment begins: the instance type in each zone, vCPUs, a network that works,
+and the use of its EBS key.
+
+`observe` asks AWS, `judge` is pure. A look-up that AWS denies or does not answer is a warning: it must not stop a
+deployment that would succeed.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from benchwright.errors import error_code
+from benchwright.models import Wanted
+from benchwright.observability import client
+from benchwright.plan import Problem
+from benchwright.settings import settings
+
+# Quotas of running On-Demand vCPUs, by the letters that a family begins with.
+# Source: https://docs.aws.amazon.com/ec2/latest/instancetypes/ec2-instance-quotas.html
+STANDARD = "L-1216C47A"
+QUOTAS: Mapping[str, str] = dict.fromkeys(("a", "c", "d", "h", "i", "im", "is", "m", "r", "t", "z"), STANDARD) | {
+    **dict.fromkeys(("g", "gr", "vt"), "L-DB2E81BA"),
+    "dl": "L-6E869C2A",
+    "f": "L-74FC7D96",
+    "hpc": "L-F7808C92",
+    "inf": "L-1945791B",
+    "p": "L-417A185B",
+    "trn": "L-2C3B7624",
+    "x": "L-7295265B",
+}
+BUILD_VCPUS = 2  # of m7i.large and m6i.large, the InstanceTypes of BuildInfrastructure in template.yaml
+# Addresses that a cluster takes in one subnet beside those of its nodes: a mount target, two database instances, the
+# function that talks to PostgreSQL, an image build.
+OTHER_ADDRESSES = 5
+SUBNETS = "the private subnets"
+# What nodes and the function that talks to PostgreSQL call, where no route leads out of the network.
+CALLED = ("autoscaling", "dynamodb", "logs", "s3", "secretsmanager", "ssm", "ssmmessages")
+WAYS_OUT = (
+    *("NatGatewayId", "TransitGatewayId", "NetworkInterfaceId", "VpcPeeringConnectionId", "CoreNetworkArn"),
+    *("LocalGatewayId", "CarrierGatewayId"),
+)
+KEY_OF_AWS = "alias/aws/ebs"
+AUTO_SCALING = "aws-service-role/autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling"
+
+
+@dataclass(frozen=True)
+class Observed:
+    """What AWS said; None where it did not say it, and `unknown` has the reason.
+
+    type: the instance type as EC2 describes it, empty where there is none of this name. offered: zones that have it.
+    quota: vCPUs. instances: all that run. key: of EBS, where it is one of the account's own that Auto Scaling's role is
+    not known to be allowed to use; else an empty text.
+    """
+
+    type: Mapping[str, Any] | None = None
+    subnets: Sequence[Mapping[str, Any]] | None = None
+    offered: frozenset[str] | None = None
+    dns: Mapping[str, bool] | None = None
+    routes: Sequence[Mapping[str, Any]] | None = None
+    endpoints: Sequence[Mapping[str, Any]] | None = None
+    quota: float | None = None
+    instances: Sequence[Mapping[str, Any]] | None = None
+    key: str | None = None
+    unknown: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """problems: what makes a deployment fail; warnings: what may, or could not be looked up."""
+
+    problems: tuple[Problem, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+def check(wanted: Wanted, cluster: str, deployed: bool) -> Judgement:
+    """Ask AWS, and judge; nothing is changed. deployed: the cluster exists, so part of what it needs is its own."""
+    observed = observe(wanted.nodes.instance_type)
+    return judge(wanted, cluster, deployed, observed)
+
+
+@dataclass
+class _Questions:
+    """Answers by field of Observed; a question that AWS does not answer leaves a warning."""
+
+    unknown: list[str] = field(default_factory=list)
+
+    def ask[Answer](self, what: str, question: Callable[[], Answer]) -> Answer | None:
+        try:
+            return question()
+        except (BotoCoreError, ClientError) as error:
+            self.unknown.append(f"{what} could not be checked: {error}")
+            return None
+
+
+def observe(instance_type: str) -> Observed:
+    """Look up all that `judge` needs to know."""
+    ask = (questions := _Questions()).ask
+    subnets = ask("the private subnets", _subnets)
+    zones = sorted({subnet["AvailabilityZone"] for subnet in subnets or []})
+    routes = ask("the routes of the network", _routes)
+    has_no_way_out = routes is not None and any(not _has_way_out(subnet, routes) for subnet in subnets or [])
+    code = QUOTAS.get(_family(instance_type))
+    observed = Observed(
+        type=ask("the instance type", lambda: _type(instance_type)),
+        subnets=subnets,
+        offered=ask("the zones of the instance type", lambda: _offered(instance_type, zones)) if zones else None,
+        dns=ask("the DNS settings of the network", _dns),
+        routes=routes,
+        endpoints=ask("the endpoints of the network", _endpoints) if has_no_way_out else None,
+        quota=ask(f"the vCPU quota {code}", lambda: _quota(code)) if code else None,
+        instances=ask("the instances that run", _instances),
+        key=ask("the account's default EBS key", _key),
+    )
+    return replace(observed, unknown=tuple(questions.unknown))
+
+
+def judge(wanted: Wanted, cluster: str, deployed: bool, observed: Observed) -> Judgement:
+    """Decide what of the account makes this deployment fail, and what may."""
+    problems = [
+        *_judge_type(wanted, observed),
+        *_judge_network(wanted, cluster, deployed, observed),
+    ]
+    warnings = [*observed.unknown, *_judge_key(observed), *_judge_downloads(wanted, observed)]
+    short, warned = _judge_quota(wanted, cluster, observed)
+    return Judgement((*problems, *short), (*warnings, *warned))
+
+
+def _judge_type(wanted: Wanted, observed: Observed) -> Iterable[Problem]:
+    name, path = wanted.nodes.instance_type, "nodes.instance_type"
+    region = client("ec2").meta.region_name
+    if observed.type is None:
+        return
+    if not observed.type:
+        yield path, name, f"{region} has no such instance type", "an x86_64 instance type of this region"
+        return
+    architectures = observed.type["ProcessorInfo"]["SupportedArchitectures"]
+    if "x86_64" not in architectures:
+        wrong = f"it is of {' and '.join(architectures)}; the image of Benchwright is x86_64"
+        yield path, name, wrong, "an x86_64 instance type"
+        return
+    zones = sorted({subnet["AvailabilityZone"] for subnet in observed.subnets or []})
+    if observed.offered is not None and (lacking := [zone for zone in zones if zone not in observed.offered]):
+        wrong = f"{' and '.join(lacking)}, in which the cluster has a subnet, has no instances of this type"
+        give = f"a type that {' and '.join(zones)} have, or deploy the application with subnets in other zones"
+        yield path, name, wrong, give
+
+
+def _judge_quota(wanted: Wanted, cluster: str, observed: Observed) -> tuple[list[Problem], list[str]]:
+    """Compare the vCPUs that will run with those that may.
+
+    A node is launched before its predecessor goes, and an image is built beside the nodes: where these alone would be
+    too many, the nodes can start, and the next change will fail.
+    """
+    family = _family(wanted.nodes.instance_type)
+    if observed.quota is None or observed.instances is None or not observed.type:
+        return [], []
+    each = int(observed.type["VCpuInfo"]["DefaultVCpus"])
+    others = sum(
+        _vcpus(instance)
+        for instance in observed.instances
+        if QUOTAS.get(_family(instance["InstanceType"])) == QUOTAS[family] and not _is_own(instance, cluster)
+    )
+    needed = wanted.nodes.count * each
+    room = int(observed.quota) - others
+    code = QUOTAS[family]
+    builds = BUILD_VCPUS if wanted.image.ami is None and code == STANDARD else 0
+    at_most = needed + each + builds
+    raised = (
+        f"aws service-quotas request-service-quota-increase --service-code ec2 --quota-code {code} "
+        f"--desired-value {math.ceil(others + at_most)}"
+    )
+    quota = (
+        f"the quota {code} of {client('ec2').meta.region_name} is {observed.quota:g}, of which others use {others:g}"
+    )
+    if needed > room:
+        wrong = f"these nodes have {needed} vCPUs, and {quota}"
+        give = f"fewer or smaller nodes, or have the quota raised: {raised}"
+        value = {"count": wanted.nodes.count, "instance_type": wanted.nodes.instance_type}
+        return [("nodes", value, wrong, give)], []
+    warning = (
+        f"nodes: {quota}. The {wanted.nodes.count} nodes fit, but not one more while a node is replaced and an image "
+        f"is built ({at_most} vCPUs). Have it raised: {raised}"
+    )
+    return [], [warning] if at_most > room else []
+
+
+def _judge_network(wanted: Wanted, cluster: str, deployed: bool, observed: Observed) -> Iterable[Problem]:
+    network = settings().vpc_id
+    for attribute, is_on in (observed.dns or {}).items():
+        if not is_on:
+            give = f"it a value: aws ec2 modify-vpc-attribute --vpc-id {network} --{_option(attribute)} Value=true"
+            yield "the network", network, f"its {attribute} is off, so nodes do not find their file system", give
+    if observed.subnets is None:
+        return
+    wanted_ids = [name.strip() for name in settings().private_subnet_ids.split(",")]
+    found = {subnet["SubnetId"]: subnet for subnet in observed.subnets}
+    for name in wanted_ids:
+        if name not in found:
+            yield SUBNETS, name, "there is no such subnet", "PrivateSubnetIds of subnets that exist to sam deploy"
+        elif found[name]["VpcId"] != network:
+            wrong = f"it is in {found[name]['VpcId']}, not in {network}"
+            yield SUBNETS, name, wrong, "PrivateSubnetIds in the network VpcId to sam deploy"
+    for zone, times in Counter(subnet["AvailabilityZone"] for subnet in observed.subnets).items():
+        if times > 1:
+            same = [name for name, subnet in found.items() if subnet["AvailabilityZone"] == zone]
+            wrong = f"they are all in {zone}, and a file system takes one subnet of each zone"
+            yield SUBNETS, ",".join(same), wrong, "PrivateSubnetIds in different zones to sam deploy"
+    own = [instance for instance in observed.instances or [] if _is_own(instance, cluster)]
+    more_nodes = max(0, wanted.nodes.count + 1 - len(own))
+    needed = math.ceil(more_nodes / max(1, len(found))) + (0 if deployed else OTHER_ADDRESSES)
+    for name, subnet in found.items():
+        if subnet["AvailableIpAddressCount"] < needed:
+            wrong = f"it has {subnet['AvailableIpAddressCount']} free addresses, and the cluster needs {needed} more"
+            yield SUBNETS, name, wrong, "fewer nodes, or PrivateSubnetIds of larger subnets to sam deploy"
+        if lacking := _lacking(subnet, observed):
+            wrong = (
+                "its route table has no route for 0.0.0.0/0 that instances without a public address can use, and the "
+                f"network has no endpoints of {', '.join(lacking)} for it"
+            )
+            yield SUBNETS, name, wrong, "it a route to a NAT gateway or a transit gateway, or those endpoints"
+
+
+def _judge_downloads(wanted: Wanted, observed: Observed) -> Iterable[str]:
+    first = settings().private_subnet_ids.split(",")[0]  # SubnetId of BuildInfrastructure in template.yaml
+    for subnet in observed.subnets or []:
+        is_used = wanted.image.ami is None and subnet["SubnetId"] == first
+        if is_used and observed.routes is not None and not _has_way_out(subnet, observed.routes):
+            yield (
+                f"{first} has no route to the internet, from which an image build downloads: it fails unless the "
+                "components in image/ use mirrors of your own."
+            )
+
+
+def _judge_key(observed: Observed) -> Iterable[str]:
+    if observed.key:
+        yield (
+            f"The account's default EBS key is {observed.key}, and neither its policy nor a grant names Auto Scaling: "
+            "unless it may use the key, no node starts (Client.InternalError). Give it a grant: aws kms create-grant "
+            f"--key-id {observed.key} --grantee-principal {_role_of_auto_scaling(observed.key)} --operations Encrypt "
+            "Decrypt ReEncryptFrom ReEncryptTo GenerateDataKey GenerateDataKeyWithoutPlaintext DescribeKey CreateGrant"
+        )
+
+
+def _option(attribute: str) -> str:
+    """How the AWS CLI spells an attribute."""
+    return re.sub("(?<=[a-z])([A-Z])", r"-\1", attribute).lower()
+
+
+def _family(instance_type: str) -> str:
+    letters = re.match("[a-z]+", instance_type)
+    return letters[0] if letters else ""
+
+
+def _vcpus(instance: Mapping[str, Any]) -> int:
+    """The vCPUs that count: those of a Spot instance have quotas of their own."""
+    options = instance.get("CpuOptions", {})
+    return 0 if "InstanceLifecycle" in instance else options.get("CoreCount", 0) * options.get("ThreadsPerCore", 1)
+
+
+def _is_own(instance: Mapping[str, Any], cluster: str) -> bool:
+    tags = {tag["Key"]: tag["Value"] for tag in instance.get("Tags", [])}
+    return (tags.get("benchwright:application"), tags.get("benchwright:cluster")) == (settings().application, cluster)
+
+
+def _table_of(subnet: Mapping[str, Any], tables: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """The route table of a subnet: its own, or the main one of its network."""
+    main: Mapping[str, Any] = {}
+    for table in tables:
+        for association in table.get("Associations", []):
+            if association.get("SubnetId") == subnet["SubnetId"]:
+                return table
+            if association.get("Main") and table.get("VpcId") == subnet["VpcId"]:
+                main = table
+    return main
+
+
+def _has_way_out(subnet: Mapping[str, Any], tables: Sequence[Mapping[str, Any]]) -> bool:
+    """Tell whether an instance without a public address gets out: an internet gateway alone does not let it."""
+    return any(
+        route.get("DestinationCidrBlock") == "0.0.0.0/0"
+        and route.get("State") == "active"
+        and (any(route.get(target) for target in WAYS_OUT) or route.get("GatewayId", "").startswith(("vgw-", "vpce-")))
+        for route in _table_of(subnet, tables).get("Routes", [])
+    )
+
+
+def _lacking(subnet: Mapping[str, Any], observed: Observed) -> list[str]:
+    """What neither a route nor an endpoint brings to a subnet; empty where routes or endpoints are not known."""
+    if observed.endpoints is None or observed.routes is None or _has_way_out(subnet, observed.routes):
+        return []
+    table = _table_of(subnet, observed.routes).get("RouteTableId")
+    there = {
+        endpoint["ServiceName"].rpartition(".")[2]
+        for endpoint in observed.endpoints
+        if endpoint.get("State", "").lower() == "available"
+        and (endpoint["VpcEndpointType"] != "Gateway" or table in endpoint.get("RouteTableIds", []))
+    }
+    return [service for service in CALLED if service not in there]
+
+
+def _role_of_auto_scaling(key: str) -> str:
+    """The service-linked role, from the ARN of a key of the same account."""
+    _, partition, _, _, account, _ = key.split(":", 5)
+    return f"arn:{partition}:iam::{account}:role/{AUTO_SCALING}"
+
+
+def _type(name: str) -> Mapping[str, Any]:
+    try:
+        found = client("ec2").describe_instance_types(InstanceTypes=[name])["InstanceTypes"]
+    except ClientError as error:
+        if error_code(error) in ("InvalidInstanceType", "InvalidParameterValue"):
+            return {}
+        raise
+    return dict(found[0]) if found else {}
+
+
+def _subnets() -> list[Mapping[str, Any]]:
+    names = [name.strip() for name in settings().private_subnet_ids.split(",")]
+    # By a filter, since by its ids the call fails where one does not exist.
+    found = client("ec2").describe_subnets(Filters=[{"Name": "subnet-id", "Values": names}])["Subnets"]
+    return list(found)
+
+
+def _offered(name: str, zones: Sequence[str]) -> frozenset[str]:
+    filters = [{"Name": "instance-type", "Values": [name]}, {"Name": "location", "Values": list(zones)}]
+    answer = client("ec2").describe_instance_type_offerings(LocationType="availability-zone", Filters=filters)
+    return frozenset(offering["Location"] for offering in answer["InstanceTypeOfferings"])
+
+
+def _dns() -> dict[str, bool]:
+    network, ask = settings().vpc_id, client("ec2").describe_vpc_attribute
+    return {
+        name: bool(ask(VpcId=network, Attribute=name)[name[0].upper() + name[1:]]["Value"])
+        for name in ("enableDnsSupport", "enableDnsHostnames")
+    }
+
+
+def _routes() -> list[Mapping[str, Any]]:
+    return _all("describe_route_tables", "RouteTables", {"Name": "vpc-id", "Values": [settings().vpc_id]})
+
+
+def _endpoints() -> list[Mapping[str, Any]]:
+    return _all("describe_vpc_endpoints", "VpcEndpoints", {"Name": "vpc-id", "Values": [settings().vpc_id]})
+
+
+def _instances() -> list[Mapping[str, Any]]:
+    running = {"Name": "instance-state-name", "Values": ["pending", "running"]}
+    return [
+        instance for found in _all("describe_instances", "Reservations", running) for instance in found["Instances"]
+    ]
+
+
+def _all(operation: str, key: str, *filters: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    pages = client("ec2").get_paginator(operation).paginate(Filters=list(filters))
+    return [item for page in pages for item in page[key]]
+
+
+def _quota(code: str) -> float:
+    return float(client("service-quotas").get_service_quota(ServiceCode="ec2", QuotaCode=code)["Quota"]["Value"])
+
+
+def _key() -> str:
+    """The account's own key that new volumes get, unless a grant or its policy names Auto Scaling; else nothing."""
+    key = str(client("ec2").get_ebs_default_kms_key_id()["KmsKeyId"])
+    if key == KEY_OF_AWS or not key.startswith("arn:"):
+        return ""
+    keys = client("kms")
+    described = keys.describe_key(KeyId=key)["KeyMetadata"]
+    if described["KeyManager"] == "AWS":
+        return ""
+    arn = str(described["Arn"])
+    role = _role_of_auto_scaling(arn)
+    if keys.list_grants(KeyId=arn, GranteePrincipal=role)["Grants"]:
+        return ""
+    return "" if AUTO_SCALING in keys.get_key_policy(KeyId=arn, PolicyName="default")["Policy"] else arn

@@ -1,0 +1,79 @@
+"""What an account is like before the application comes to it, as a person orders it with `--account`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from ipaddress import ip_network
+from itertools import cycle
+from typing import Any, Final
+
+VPC: Final = "172.20.0.0/16"
+"""Addresses of a network that is there before."""
+
+GRAMMAR: Final = "\n".join(
+    [
+        "the account before, --account with any of these keys:",
+        "  vcpus        quota of running On-Demand Standard vCPUs (256)",
+        "  own_ebs_key  true: new volumes are encrypted with a key of the account's own",
+        "  subnets      N private subnets, 2 to 6, of a network that is there, for VpcId and PrivateSubnetIds",
+    ]
+)
+
+
+class BeforeGrammarError(ValueError):
+    """An account cannot be like that."""
+
+
+@dataclass(frozen=True)
+class Before:
+    """The keys of GRAMMAR."""
+
+    vcpus: float = 256
+    own_ebs_key: bool = False
+    subnets: int = 0
+
+    @classmethod
+    def parse(cls, given: Mapping[str, Any]) -> "Before":
+        """Read what a person gave; raises BeforeGrammarError with what would have been right."""
+        known = {key.name: type(key.default) for key in fields(cls)}
+        for name, value in given.items():
+            if name not in known:
+                raise BeforeGrammarError(f"--account has no key {name!r}; it has {', '.join(known)}")
+            if isinstance(value, bool) is not (known[name] is bool) or not isinstance(value, int | float):
+                raise BeforeGrammarError(f"--account {name}={value!r} is no {known[name].__name__}")
+        before = cls(**given)
+        if before.subnets not in (0, *range(2, 7)):
+            raise BeforeGrammarError(f"--account subnets={before.subnets} is not 2 to 6")
+        return before
+
+
+def make_network(client: Any, subnets: int) -> dict[str, str]:
+    """Make a network with private subnets, each in a zone of its own while there are some, behind one NAT gateway.
+
+    client: a function from the name of a service to its client. Returns the parameters of the application.
+    """
+    ec2 = client("ec2")
+    vpc = ec2.create_vpc(CidrBlock=VPC)["Vpc"]["VpcId"]
+    for attribute in ("EnableDnsSupport", "EnableDnsHostnames"):
+        ec2.modify_vpc_attribute(VpcId=vpc, **{attribute: {"Value": True}})
+    ranges = ip_network(VPC).subnets(new_prefix=24)
+    zones = [zone["ZoneName"] for zone in ec2.describe_availability_zones()["AvailabilityZones"]]
+
+    def subnet(zone: str) -> str:
+        made = ec2.create_subnet(VpcId=vpc, CidrBlock=str(next(ranges)), AvailabilityZone=zone)
+        return str(made["Subnet"]["SubnetId"])
+
+    gateway = ec2.create_internet_gateway()["InternetGateway"]["InternetGatewayId"]
+    ec2.attach_internet_gateway(InternetGatewayId=gateway, VpcId=vpc)
+    public = subnet(zones[0])
+    table = ec2.create_route_table(VpcId=vpc)["RouteTable"]["RouteTableId"]
+    ec2.associate_route_table(RouteTableId=table, SubnetId=public)
+    ec2.create_route(RouteTableId=table, DestinationCidrBlock="0.0.0.0/0", GatewayId=gateway)
+    address = ec2.allocate_address(Domain="vpc")["AllocationId"]
+    nat = ec2.create_nat_gateway(SubnetId=public, AllocationId=address)["NatGateway"]["NatGatewayId"]
+    # The main table, which subnets without one of their own have.
+    (main,) = ec2.describe_route_tables(
+        Filters=[{"Name": "vpc-id", "Values": [vpc]}, {"Name": "association.main", "Values": ["true"]}]
+    )["RouteTables"]
+    ec2.create_route(RouteTableId=main["RouteTableId"], DestinationCidrBlock="0.0.0.0/0", NatGatewayId=nat)
+    private = [subnet(zone) for zone, _ in zip(cycle(zones), range(subnets), strict=False)]
+    return {"VpcId": vpc, "PrivateSubnetIds": ",".join(private)}

@@ -1,0 +1,57 @@
+"""What the account has whoever uses it: quotas, and a default key of EBS.
+
+moto knows no quotas of EC2, no GetEbsDefaultKmsKeyId, and not how many vCPUs an instance has.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from moto.ec2.models import ec2_backends
+from moto.ec2.models.instance_types import INSTANCE_TYPES
+from moto.ec2.models.instances import Instance
+
+from tests.rehearsal.aws import LocalAws
+from tests.rehearsal.server import Call, ServiceError
+
+STANDARD_VCPUS: Final = "L-1216C47A"
+"""Running On-Demand Standard (A, C, D, H, I, M, R, T, Z) instances."""
+
+
+def install(aws: LocalAws) -> None:
+    Instance.cpu_options = property(_cpu_options)  # by this name moto's serializer looks for CpuOptions
+    aws.server.add("service-quotas", "GetServiceQuota", lambda call: _quota(aws, call))
+    aws.server.add("ec2", "GetEbsDefaultKmsKeyId", lambda call: {"KmsKeyId": _key(aws)})
+
+
+def _cpu_options(instance: Any) -> Mapping[str, int]:
+    """Cores, and threads of each, as an instance of this type has them where it asked for no others."""
+    of_type = INSTANCE_TYPES[instance.instance_type]["VCpuInfo"]
+    return {"CoreCount": of_type["DefaultCores"], "ThreadsPerCore": of_type["DefaultThreadsPerCore"]}
+
+
+def _quota(aws: LocalAws, call: Call) -> Mapping[str, Any]:
+    if (call["ServiceCode"], call["QuotaCode"]) != ("ec2", STANDARD_VCPUS):
+        raise ServiceError("NoSuchResourceException", "The request failed because the specified quota does not exist.")
+    return {
+        "Quota": {
+            "ServiceCode": "ec2",
+            "ServiceName": "Amazon Elastic Compute Cloud (Amazon EC2)",
+            "QuotaCode": STANDARD_VCPUS,
+            "QuotaName": "Running On-Demand Standard (A, C, D, H, I, M, R, T, Z) instances",
+            "Value": aws.before.vcpus,
+            "Unit": "None",
+            "Adjustable": True,
+            "GlobalQuota": False,
+        }
+    }
+
+
+def _key(aws: LocalAws) -> str:
+    """An alias of AWS's key as long as the account chose none of its own."""
+    if not aws.before.own_ebs_key:
+        return "alias/aws/ebs"
+    ec2 = ec2_backends[aws.account][aws.region]
+    if not ec2.default_kms_key_id:
+        key = aws.client("kms").create_key(Description="volumes of this account")["KeyMetadata"]["Arn"]
+        ec2.modify_ebs_default_kms_key_id(key)
+    return str(ec2.default_kms_key_id)

@@ -11,8 +11,8 @@ from tests.deployment.account import Account, Row, RowWatch, new_account
 from tests.rehearsal import secrets
 
 OLD, NEW = "2026.07.0+139.pro9", "2026.07.1+147.pro6"
-TEAM = "Research _.:/=+@- 9"
-"""A tag with every character that is taken."""
+TEAM = "Research _.:/=+@- 9 Größe 東京"
+"""A tag with every sign that is taken, and letters of other scripts."""
 ANN = "with 'quotes' $HOME & spaces"
 LICENCE = "-- a licence file --\nLicensee: Rehearsal\n"
 

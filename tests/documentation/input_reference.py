@@ -12,7 +12,7 @@ from copy import deepcopy
 from typing import Any, NamedTuple
 
 from benchwright.errors import InvalidInput
-from benchwright.models import DEFAULT_CLUSTER, OWNED_KEYS, RESERVED_USERS, Once, Plan, Wanted
+from benchwright.models import DEFAULT_CLUSTER, OWNED_KEYS, RESERVED_USERS, TAKEN_TAG, Once, Plan, Wanted
 from benchwright.plan import read_input
 from benchwright.settings import Settings
 from tests.documentation.pages import table
@@ -116,6 +116,7 @@ def schema() -> Schema:
         "only_if_deployed": once["only_if_deployed"] | {"examples": [True]},
     }
     properties["users"]["propertyNames"] |= {"not": {"enum": sorted(RESERVED_USERS)}}
+    properties["tags"]["propertyNames"] |= {"not": {"pattern": f"{TAKEN_TAG}|^ | $"}}
     # Only null, which takes back what an earlier release accepted.
     properties["config"]["properties"] = {key: {"type": "null"} for key in sorted(OWNED_KEYS)}
     return {

@@ -8,6 +8,7 @@ the examples, in an editor that knows docs/input.schema.json.
 from __future__ import annotations
 
 import re
+import unicodedata
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
@@ -23,6 +24,8 @@ NAME_IN_WORDS = "lower-case letters, digits and single hyphens, a letter first, 
 APPLICATION_NAME_IN_WORDS = (
     f"at most {LONGEST_APPLICATION} {NAME_IN_WORDS}, not default, and not beginning with aws, amazon or amzn"
 )
+# Of a version: at most two digits, and no zero before another, since no download has one.
+NUMBER = "(0|[1-9][0-9]?)"
 CLUSTER_NAME_IN_WORDS = f"at most {LONGEST_CLUSTER} {NAME_IN_WORDS}"
 # A node's own accounts end below 2,000 (Ubuntu's first user is 1000); allocated ids begin at 20,000.
 LOWEST_ID, FIRST_ALLOCATED_ID, HIGHEST_ID = 2_000, 20_000, 59_999
@@ -70,13 +73,6 @@ def _unique(values: list[str]) -> list[str]:
     return values
 
 
-def _recent_enough(version: str) -> str:
-    year, month, *_ = (int(number) for number in re.findall(r"\d+", version))
-    if (year, month) < (2023, 12):
-        raise ValueError("older than 2023.12, the first release that clusters as Benchwright sets it up")
-    return version
-
-
 def _as_workbench_reads_it(value: str) -> str:
     """Refuse what Workbench would change: the Boost library, which reads rserver.conf, cuts a line at its first # and
     trims it (Boost.Program_options, src/config_file.cpp).
@@ -95,16 +91,26 @@ def _half_step(capacity: float) -> float:
 
 
 def _one_architecture(instance_type: str) -> str:
-    family = instance_type.split(".", maxsplit=1)[0]
-    if re.match(r"^(a1|[a-z]+[0-9]+g[a-z]*|t4g)$", family):
+    if re.match(ARM, instance_type):
         raise ValueError("an arm64 instance type; the image of Benchwright is x86_64")
+    if re.match(MAC, instance_type):
+        raise ValueError("an instance type for macOS, on hosts of its own; the image of Benchwright is Ubuntu")
     return instance_type
 
 
 def _free_tag(key: str) -> str:
-    if key.lower().startswith(("aws:", "benchwright:")):
+    if re.match(TAKEN_TAG, key):
         raise ValueError("the prefixes aws: and benchwright: are taken")
     return _trimmed(key)
+
+
+def _of_letters(text: str) -> str:
+    """Refuse what the services of a cluster refuse: they take letters, numbers and spaces of any script (the pattern of
+    TagValue in the models of EFS, Systems Manager and IAM).
+    """
+    if wrong := {each for each in text if ord(each) > 127 and unicodedata.category(each)[0] not in "LN"} - SPACES:
+        raise ValueError(f"{''.join(sorted(wrong))!a} is neither a letter nor a number nor a space")
+    return text
 
 
 def _trimmed(text: str) -> str:
@@ -121,6 +127,10 @@ def _one_case(tags: dict[str, str]) -> dict[str, str]:
     return tags
 
 
+# Of an instance type, and of the key of a tag; patterns, since the template and the JSON Schema refuse them, too.
+ARM, MAC = r"^(a1|[a-z]+[0-9]+g[a-z]*)[.-]", r"^mac"
+TAKEN_TAG = r"^([Aa][Ww][Ss]|[Bb][Ee][Nn][Cc][Hh][Ww][Rr][Ii][Gg][Hh][Tt]):"
+SPACES = frozenset(chr(code) for code in range(128, 0x3001) if unicodedata.category(chr(code)) == "Zs")
 FORMS: dict[str, str] = {}
 """What each pattern means in words: nobody shall have to read a regular expression in the cause of a failure."""
 
@@ -130,8 +140,14 @@ def _form(pattern: str, words: str) -> StringConstraints:
     return StringConstraints(pattern=pattern)
 
 
+def _but(*patterns: str) -> Any:
+    """Say in the JSON Schema what a validator refuses."""
+    return Field(json_schema_extra={"not": {"type": "string", "pattern": "|".join(patterns)}})
+
+
 ClusterName = Annotated[str, StringConstraints(pattern=CLUSTER_NAME, max_length=LONGEST_CLUSTER)]
-Version = Annotated[str, _form(r"^[0-9]{1,2}\.[0-9]{1,2}\.[0-9]{1,2}$", "a version of three numbers")]
+RVersion = Annotated[str, _form(rf"^[3-9]\.{NUMBER}\.{NUMBER}$", "a version of R of three numbers")]
+PythonVersion = Annotated[str, _form(rf"^3\.{NUMBER}\.{NUMBER}$", "a version of Python 3 of three numbers")]
 UserId = Annotated[int, Field(ge=LOWEST_ID, le=HIGHEST_ID)]
 ConfigKey = Annotated[
     str, _form(r"^[a-z0-9][a-z0-9-]{0,99}$", "at most 100 lower-case letters, digits and -, and no - first")
@@ -141,16 +157,24 @@ ConfigValue = Annotated[
     str,
     _form(r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]{0,1000}$", "one line of at most 1,000 printable characters"),
     AfterValidator(_as_workbench_reads_it),
+    _but("#", "^ ", " $"),
 ]
 TagKey = Annotated[
     str,
     _form(r"^[A-Za-z0-9 _.:/=+@-]{1,128}$", "1 to 128 letters, digits, spaces and _.:/=+@-"),
     AfterValidator(_free_tag),
 ]
+# Letters and numbers of any script: what ASCII has beside them is left out, and _of_letters looks at the rest. Not
+# empty: CloudFormation, which tags what it makes, refuses that (API reference, Tag).
 TagValue = Annotated[
     str,
-    _form(r"^[A-Za-z0-9 _.:/=+@-]{1,256}$", "1 to 256 letters, digits, spaces and _.:/=+@-"),
+    _form(
+        r"^[^\x00-\x1f!-*,;<>?\[-\^`{-\x9f\u2028\u2029]{1,256}$",
+        "1 to 256 letters, numbers, spaces and _.:/=+@-",
+    ),
+    AfterValidator(_of_letters),
     AfterValidator(_trimmed),
+    _but("^ ", " $"),
 ]
 UserName = Annotated[
     str, _form(r"^[a-z_][a-z0-9_-]{0,31}$", "1 to 32 lower-case letters, digits, - and _, a letter or _ first")
@@ -163,8 +187,10 @@ class Workbench(Part):
 
     version: Annotated[
         str,
-        _form(r"^20[2-9][0-9]\.[01][0-9]\.[0-9]{1,2}\+[0-9]{1,4}\.pro[0-9]{1,3}$", "a full version of Workbench"),
-        AfterValidator(_recent_enough),
+        _form(
+            rf"^(2023\.12|20(2[4-9]|[3-9][0-9])\.(0[1-9]|1[0-2]))\.{NUMBER}\+[0-9]{{1,4}}\.pro[0-9]{{1,3}}$",
+            "a full version of Workbench from 2023.12 on, the first that clusters as Benchwright sets it up",
+        ),
     ] = Field(
         description='a full Posit Workbench version such as "2026.07.1+147.pro6", 2023.12 or newer',
         examples=["2026.07.1+147.pro6"],
@@ -189,6 +215,7 @@ class Nodes(Part):
         str,
         _form(r"^[a-z][a-z0-9-]{0,19}\.[a-z0-9-]{1,20}$", "the name of an instance type"),
         AfterValidator(_one_architecture),
+        _but(ARM, MAC),
     ] = Field(description='an x86_64 EC2 instance type such as "m6i.xlarge"', examples=["m7i.2xlarge"])
 
 
@@ -236,12 +263,12 @@ class Wanted(Part):
     """Every effective value of a cluster's input."""
 
     workbench: Workbench = Field(description="the version of Posit Workbench")
-    r_versions: Annotated[list[Version], Field(min_length=1, max_length=8), AfterValidator(_unique)] = Field(
+    r_versions: Annotated[list[RVersion], Field(min_length=1, max_length=8), AfterValidator(_unique)] = Field(
         description='1 to 8 R versions such as ["4.5.1"]',
         examples=[["4.4.3", "4.5.2"]],
         json_schema_extra={"uniqueItems": True},
     )
-    python_versions: Annotated[list[Version], Field(max_length=8), AfterValidator(_unique)] = Field(
+    python_versions: Annotated[list[PythonVersion], Field(max_length=8), AfterValidator(_unique)] = Field(
         description='up to 8 Python versions such as ["3.13.1"]',
         examples=[["3.13.9"]],
         json_schema_extra={"uniqueItems": True},
@@ -266,7 +293,8 @@ class Wanted(Part):
     )
     tags: Annotated[dict[TagKey, TagValue], Field(max_length=40), AfterValidator(_one_case)] = Field(
         default={},
-        description="tags of all that is made but node disks: letters, digits and _.:/=+@- ; not aws: or benchwright:",
+        description="tags of all that is made but node disks; keys of letters, digits, spaces and _.:/=+@- without "
+        "accents, values also in other scripts; not aws: or benchwright:",
         examples=[{"cost-centre": "4711"}],
     )
 

@@ -20,6 +20,7 @@ from tests.database.step import Step
 from tests.database.wire import Harm, Wire
 from tests.database.world import World, empty, world
 from tests.rehearsal.postgres import ADMINISTRATOR, Postgres, installations
+from tests.waiting import until
 
 pytestmark = pytest.mark.root
 
@@ -98,10 +99,8 @@ class Pair:
             configuration.write("synchronous_standby_names = '*'\nsynchronous_commit = remote_apply\n")
 
     def _wait_until_synchronous(self) -> None:
-        deadline = time.monotonic() + 60
-        while self.writer.execute("SELECT state, sync_state FROM pg_stat_replication") != [("streaming", "sync")]:
-            assert time.monotonic() < deadline, "the standby does not follow the writer"
-            time.sleep(0.02)
+        asked = "SELECT state, sync_state FROM pg_stat_replication"
+        until(lambda: self.writer.execute(asked) == [("streaming", "sync")], "the standby to follow the writer")
 
     def fail_over(self) -> None:
         self.writer.stop()

@@ -4,7 +4,6 @@ import contextlib
 import os
 import secrets
 import signal
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import replace
@@ -19,6 +18,11 @@ from tests.database.step import NEWEST, Step
 from tests.database.wire import Harm, Wire, moment
 from tests.database.world import World, empty, world
 from tests.rehearsal.postgres import ADMINISTRATOR, Postgres
+from tests.waiting import until
+
+RECOVERED = "database system is ready to accept connections"
+SLOTS, RESERVED_SLOTS = 8, 3
+ORDINARY_SLOTS = SLOTS - RESERVED_SLOTS
 
 # What a run from nothing says, by connection: it tries to log in as the application, works as the master, and logs in
 # as the application for proof. Farewells are left out, since nobody waits for an answer to them.
@@ -93,8 +97,9 @@ def restarted(postgres: Postgres, _wire: Wire) -> None:
 
 def crashed(postgres: Postgres, wire: Wire) -> None:
     """A session that is killed leaves shared memory in doubt, so the server ends all sessions and recovers."""
+    seen = postgres.log.read_text().count(RECOVERED)
     os.kill(wire.backend, signal.SIGKILL)
-    time.sleep(0.05)
+    until(lambda: postgres.log.read_text().count(RECOVERED) > seen, "the recovery of the server")
     postgres._wait()
 
 
@@ -205,28 +210,34 @@ class Slots:
 
     def take(self, user: str, password: str) -> None:
         """Connect until the server refuses, and go on refusing: the session that worked until now ends soon."""
-        for _ in range(4):
+
+        own: list[object] = []
+
+        def are_taken() -> bool:
             with pytest.raises(psycopg2.OperationalError):
                 while True:
-                    self.taken.callback(self.postgres.connect(user, password).close)
-            time.sleep(0.05)
+                    own.append(self.taken.enter_context(closing(self.postgres.connect(user, password))))
+            return len(own) == ORDINARY_SLOTS
+
+        until(are_taken, "the end of the session that worked until now")
 
     def free(self) -> None:
         """Close them, and wait until the server has seen it."""
         self.taken.close()
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline:
+
+        def are_free() -> bool:
             with contextlib.suppress(psycopg2.OperationalError):
                 busy = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'"
-                if self.postgres.execute(busy) == [(1,)]:
-                    return
-        raise AssertionError("connections stay")
+                return self.postgres.execute(busy) == [(1,)]
+            return False
+
+        until(are_free, "the end of the connections")
 
 
 @pytest.fixture
 def slots(postgres: Postgres) -> Iterator[Slots]:
     """Of a server with 8, of which 3 are for superusers."""
-    postgres.execute("ALTER SYSTEM SET max_connections = 8")
+    postgres.execute(f"ALTER SYSTEM SET max_connections = {SLOTS}")
     postgres.restart()
     with ExitStack() as taken:
         yield Slots(postgres, taken)

@@ -4,7 +4,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from contextlib import closing
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import pytest
 
 from tests.database.step import NEWEST
 from tests.rehearsal.postgres import FORWARDED, Postgres, installations
+from tests.waiting import until
 
 STARTER = """
 import sys, time
@@ -64,10 +64,7 @@ def test_the_server_ends_with_a_process_that_is_killed(tmp_path: Path) -> None:
         port = int(starter.stdout.readline())
         assert listens(port)
         starter.send_signal(signal.SIGKILL)
-    deadline = time.monotonic() + 10
-    while listens(port) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not listens(port)
+    until(lambda: not listens(port), "the end of the server")
 
 
 @NEWEST

@@ -9,7 +9,6 @@ import os
 import shutil
 import subprocess
 import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +17,7 @@ from unittest import mock
 
 import psycopg2
 
+from tests import waiting
 from tests.rehearsal import application, launcher, run
 from tests.rehearsal.application import Application
 from tests.rehearsal.aws import LocalAws
@@ -117,10 +117,7 @@ class Account:
     @staticmethod
     def until(condition: Callable[[], bool], what: str) -> None:
         """Wait in wall time, since what is waited for is real."""
-        deadline = time.monotonic() + PATIENCE
-        while not condition():
-            assert time.monotonic() < deadline, f"waited {PATIENCE} s for {what}"
-            time.sleep(0.1)
+        waiting.until(condition, what, seconds=PATIENCE, pause=0.1)
 
     def changes(self, execution: str) -> set[str]:
         """The calls of an execution that change something, beside functions being invoked and subscribers told."""

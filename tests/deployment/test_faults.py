@@ -151,10 +151,8 @@ def rehearsal_of(name: str, *failures: Failure) -> Any:
 @pytest.mark.parametrize(
     "failures",
     [
-        rehearsal_of("foundation", FILE_SYSTEM, PROTECTION),
-        rehearsal_of("image and database", IMAGE, POSTGRES),
-        rehearsal_of("nodes", NOT_BEGUN, GROUP, NO_CAPACITY, VERIFY_INSTALLATION),
-        rehearsal_of("node that never appears", OFFLINE),
+        rehearsal_of("stacks and a node that never appears", FILE_SYSTEM, PROTECTION, NOT_BEGUN, GROUP, OFFLINE),
+        rehearsal_of("image, database, capacity and installation", IMAGE, POSTGRES, NO_CAPACITY, VERIFY_INSTALLATION),
     ],
 )
 def test_a_failure_is_explained_and_the_same_input_succeeds_afterwards(

@@ -12,10 +12,9 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import IO, Any, Final, NamedTuple
 
 import psycopg2
 import pytest
@@ -24,6 +23,7 @@ from pyroute2 import IPRoute
 from tests.rehearsal import invitation, local_invoke
 from tests.rehearsal.application import ROOT
 from tests.rehearsal.containers import BRIDGE
+from tests.waiting import PATIENCE, until
 
 ENVIRONMENT: Final = ROOT / "build/serve.env"
 LOCK: Final = ROOT / "build/serve.lock"
@@ -32,16 +32,16 @@ BINARIES: Final = Path(sys.executable).parent
 SHELL: Final = {"PATH": f"{BINARIES}:{os.environ['PATH']}", "HOME": "/nonexistent", "LANG": "C.UTF-8", "AWS_PAGER": ""}
 """A fresh shell of a person without an AWS account."""
 
-READY_SECONDS: Final = 120
-STOP_SECONDS: Final = 30
-DEPLOY_SECONDS: Final = 150
+READY_SECONDS: Final = 240
+STOP_SECONDS: Final = 120
+DEPLOY_SECONDS: Final = 300
 MACHINE: Final = "--state-machine-arn $DEPLOY_STATE_MACHINE_ARN"
 LIST_NODES: Final = "--document-name AWS-RunShellScript --parameters commands='rstudio-server list-nodes'"
 NO_EXECUTION: Final = "arn:aws:states:us-east-1:123456789012:execution:benchwright-deploy:none"
 CONNECT: Final = "import psycopg2; psycopg2.connect('connect_timeout=10 user=rstudio dbname=rstudio')"
 """What psql does: everything else comes from the environment."""
 
-pytestmark = [pytest.mark.root, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.root, pytest.mark.timeout(900)]
 
 
 class Served:
@@ -51,7 +51,7 @@ class Served:
         self.output = directory / "output"
         with self.output.open("w") as output:
             self.process = start(*options, stdout=output)
-        until(lambda: self.ready or self.process.poll() is not None, READY_SECONDS)
+        until(lambda: self.ready or self.process.poll() is not None, "the local AWS", seconds=READY_SECONDS)
         assert self.process.poll() is None, self.output.read_text()
 
     @property
@@ -63,7 +63,7 @@ class Served:
         """Type a line into a fresh shell."""
         line = f"source {ENVIRONMENT.relative_to(ROOT)}; {command}"
         return subprocess.run(
-            ["bash", "-c", line], cwd=ROOT, env=SHELL, capture_output=True, text=True, timeout=60, check=False
+            ["bash", "-c", line], cwd=ROOT, env=SHELL, capture_output=True, text=True, timeout=PATIENCE, check=False
         )
 
     def aws(self, command: str) -> Any:
@@ -80,7 +80,8 @@ class Served:
             described.update(self.aws(f"stepfunctions describe-execution --execution-arn {execution}"))
             return str(described["status"]) != "RUNNING"
 
-        until(ended, DEPLOY_SECONDS, pause=2)  # the CLI takes more of a processor than what it asks about
+        # The CLI takes more of a processor than what it asks about.
+        until(ended, execution, seconds=DEPLOY_SECONDS, pause=2)
         return described
 
     def variables(self) -> dict[str, str]:
@@ -103,26 +104,45 @@ def start(*options: str, stdout: IO[str] | int = subprocess.PIPE) -> subprocess.
     )
 
 
-def until(condition: Callable[[], bool], seconds: float, pause: float = 0.1) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"waited {seconds} s"
-        time.sleep(pause)
-
-
 def answers(port: int) -> bool:
     with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 2):
         return True
     return False
 
 
-def descendants(process: int) -> set[Path]:
-    """The directories in /proc of all that a process has started: namespaces live as long as they do."""
-    found: set[Path] = set()
+class Process(NamedTuple):
+    """A process and the moment of its start, in ticks: another may have its number afterwards."""
+
+    number: int
+    start: str
+
+    @property
+    def lives(self) -> bool:
+        return started(self.number) == self.start
+
+
+def started(process: int) -> str:
+    """When a process was started; empty when there is none of this number, or it has ended (proc_pid_stat(5))."""
+    try:
+        state, *fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+    return "" if state in "ZX" else fields[18]
+
+
+def descendants(process: int) -> set[Process]:
+    """All that a process has started and that lives: namespaces live as long as they do."""
+    found: set[Process] = set()
     for children in Path(f"/proc/{process}/task").glob("*/children"):
-        for child in children.read_text().split():
-            found |= {Path(f"/proc/{child}"), *descendants(int(child))}
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # the thread has ended
+            for child in map(int, children.read_text().split()):
+                if moment := started(child):
+                    found |= {Process(child, moment), *descendants(child)}
     return found
+
+
+def have_ended(processes: set[Process]) -> bool:
+    return not any(process.lives for process in processes)
 
 
 @pytest.fixture(scope="module")
@@ -157,11 +177,11 @@ def test_after_a_kill_nothing_is_left_and_the_next_start_works(tmp_path: Path, d
     mounts = Path("/proc/self/mounts").read_text()
     with contextlib.closing(Served(tmp_path)) as killed:
         killed.aws(f"stepfunctions start-execution {MACHINE}")
-        until(lambda: len(descendants(killed.process.pid)) > 5, DEPLOY_SECONDS)  # with functions that run
-        started = descendants(killed.process.pid)
+        until(lambda: len(descendants(killed.process.pid)) > 5, "functions that run", seconds=DEPLOY_SECONDS)
+        begun = descendants(killed.process.pid)
     assert ENVIRONMENT.exists()
     with contextlib.closing(Served(tmp_path)) as following:
-        assert not any(process.exists() for process in started)
+        until(lambda: have_ended(begun), "the end of all that the killed one had started")
         listed = following.aws("stepfunctions list-executions --state-machine-arn $VERIFY_STATE_MACHINE_ARN")
         assert listed == {"executions": []}
         with pytest.raises(psycopg2.OperationalError, match="authentication failed"):
@@ -223,7 +243,7 @@ def test_commands_run_on_nodes(served: Served, deployed: dict[str, Any]) -> None
         outputs[:] = [plugin["Output"] for each in listed for plugin in each["CommandPlugins"]]
         return {each["Status"] for each in listed} == {"Success"}
 
-    until(answered, DEPLOY_SECONDS)
+    until(answered, "the command", seconds=DEPLOY_SECONDS)
     assert [output.count("Online") for output in outputs] == [2, 2]
 
 
@@ -291,14 +311,14 @@ def test_a_second_instance_is_refused(served: Served) -> None:
 
 def test_ctrl_c_ends_it_in_order(served: Served, deployed: dict[str, Any]) -> None:
     ports = [int(served.variables()["PGPORT"]), int(served.variables()["AWS_ENDPOINT_URL"].rpartition(":")[2])]
-    started = descendants(served.process.pid)
+    begun = descendants(served.process.pid)
     assert all(map(answers, ports))
-    assert len(started) > 10
+    assert len(begun) > 10
     told = served.output.read_text()
     assert served.stop(signal.SIGINT) == 0
     assert served.output.read_text().removeprefix(told) == "Stopped. Every call is in build/serve/calls.jsonl.\n"
     assert not any(map(answers, ports))
-    assert not any(process.exists() for process in started)
+    until(lambda: have_ended(begun), "the end of all that it had started")
     assert not ENVIRONMENT.exists()
     calls = [json.loads(line) for line in (KEPT / "calls.jsonl").read_text().splitlines()]
     assert {"cli", "DeployStack", "ConfigureNodes"} <= {call["caller"] for call in calls}

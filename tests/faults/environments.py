@@ -59,7 +59,7 @@ class Forker:
     def stop(self) -> None:
         assert self._process.stdin
         self._process.stdin.close()
-        self._process.wait(10)
+        self._process.wait(60)
 
 
 class Child:
@@ -78,7 +78,7 @@ class Child:
         return self.returncode
 
     def wait(self) -> int | None:
-        self._ended.wait(10)
+        self._ended.wait(60)
         return self.returncode
 
     def send_signal(self, number: int) -> None:

@@ -92,7 +92,7 @@ def arena(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arena]:
     assert [contender.hear() for contender in contenders] == ["ready"] * CONTENDERS
     yield Arena(aws, contenders)
     for contender in contenders:
-        contender.process.communicate(timeout=10)
+        contender.process.communicate(timeout=60)
     aws.stop()
     os.environ.clear()
     os.environ.update(before)

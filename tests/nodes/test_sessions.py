@@ -1,10 +1,9 @@
 """People's sessions outlive what is configured, and are suspended before their node goes."""
 
-import time
-
 from benchwright.models import Account
 from tests.nodes.cluster import Cluster
 from tests.rehearsal.hosts.host import Host
+from tests.waiting import until
 
 ANNA = Account(name="anna", uid=5001, gid=5001)
 SUSPENDED = "/efs/home/anna/.local/share/rstudio/sessions/active/session-{}/suspended-session-data"
@@ -35,10 +34,8 @@ def test_a_terminated_instance_suspends_its_sessions_stops_workbench_and_complet
     sessions = [cluster.start_session(node, "anna") for _ in range(2)]
     cluster.world.aws.waiting.add(("i-0000000000000000a", "stop-services"))
     cluster.world.hosts.metadata.instances["10.0.1.10"].state = "Terminated"  # type: ignore[attr-defined]
-    deadline = time.monotonic() + 30
-    while cluster.world.aws.waiting and time.monotonic() < deadline:
-        time.sleep(0.2)
-    assert (cluster.world.aws.waiting, cluster.statuses()) == (set(), [])
+    until(lambda: not cluster.world.aws.waiting, "the end of the hook")
+    assert cluster.statuses() == []
     assert node.run("rstudio-server active-sessions", timeout=60).stdout == ""
     for session in sessions:
         assert node.run(f"stat -c %U {SUSPENDED.format(session)}", timeout=60).stdout == "anna\n"

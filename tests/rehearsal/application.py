@@ -30,7 +30,7 @@ BUILT: Final = ROOT / ".aws-sam/build"
 """What it makes."""
 
 SECONDS_TO_BUILD: Final = 600
-SECONDS_TO_DEPLOY: Final = 180
+SECONDS_TO_DEPLOY: Final = 600
 
 
 class CommandFailedError(Exception):

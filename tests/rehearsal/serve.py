@@ -51,7 +51,7 @@ HOST: Final = "localhost"
 LOOK_SECONDS: Final = 0.5
 """Wall seconds between two looks at the executions."""
 
-ENDING_SECONDS: Final = 10
+ENDING_SECONDS: Final = 60
 """Wall seconds that the kernel may take to end what a killed predecessor has left."""
 
 NO_DOCKER: Final = "# needs Docker: start its engine, then this again"

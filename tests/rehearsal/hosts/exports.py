@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 NOBODY = 65534
+HOLDER_SECONDS = 60
 # include/uapi/linux/mount.h and the system call table that all architectures share
 OPEN_TREE, MOVE_MOUNT, MOUNT_SETATTR = 428, 429, 442
 OPEN_TREE_CLONE, MOVE_MOUNT_F_EMPTY_PATH, MOUNT_ATTR_IDMAP = 1, 4, 0x00100000
@@ -37,7 +38,7 @@ def withdraw(target: Path) -> None:
 
 def _mount_squashed(source: Path, target: Path) -> bool:
     libc = ctypes.CDLL(None, use_errno=True)
-    holder = subprocess.Popen(["unshare", "--user", "sleep", "60"])
+    holder = subprocess.Popen(["unshare", "--user", "sleep", str(2 * HOLDER_SECONDS)])
     try:
         users = _map_root_to_nobody(holder.pid)
         tree = libc.syscall(OPEN_TREE, AT_FDCWD, os.fsencode(source), OPEN_TREE_CLONE)
@@ -64,7 +65,7 @@ def _mount_squashed(source: Path, target: Path) -> bool:
 def _map_root_to_nobody(process: int) -> int:
     """The user namespace of the process, once it has one of its own: nobody of the file system is root there."""
     own = Path("/proc/self/ns/user").readlink()
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + HOLDER_SECONDS
     while (place := Path(f"/proc/{process}/ns/user")).readlink() == own:
         if time.monotonic() > deadline:
             raise TimeoutError

@@ -32,7 +32,7 @@ from tests.rehearsal.hosts.network import Network
 from tests.rehearsal.machine import NEW_NAMESPACES
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-READY_SECONDS = 30
+READY_SECONDS = 120
 BOOT_SECONDS = 120
 DISK_BYTES = 8 << 30  # as Ubuntu's images have; of memory only what is written is taken
 

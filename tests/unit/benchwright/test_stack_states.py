@@ -2,10 +2,11 @@
 the stack holds is never lost. The real step, on the CloudFormation of the rehearsal.
 """
 
+import itertools
 import json
 import math
 import os
-import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,12 +26,11 @@ from tests.rehearsal.aws import LocalAws
 from tests.rehearsal.clock import Clock
 from tests.rehearsal.server import NoFaults
 from tests.unit.benchwright.steps import handle
+from tests.waiting import PATIENCE
 
 MODULES = ("tests.rehearsal.services.secretsmanager", "tests.rehearsal.services.logs", "tests.rehearsal.cloudformation")
 FOUNDATION, NODES = "wb-blue-foundation", "wb-blue-nodes"
 SECRET = "wb/blue/database"
-LOOKS = 1000
-"""How often an execution looks before a test gives it up; the pauses between two are a hundredth of a second."""
 
 DATA: dict[str, Any] = {
     "Type": "AWS::SecretsManager::Secret",
@@ -104,7 +104,8 @@ class World:
 
     def deploy(self, stack: str, meanwhile: Callable[[], None] = lambda: None, change_set: str = "") -> None:
         """The step until it is done, as an execution repeats it; `meanwhile` happens after the first look."""
-        for look in range(LOOKS):
+        deadline = time.monotonic() + PATIENCE
+        for look in itertools.count():
             try:
                 answer = self.look(stack, change_set)
             except TransientError:
@@ -114,8 +115,8 @@ class World:
             change_set = answer["change_set"]
             if look == 0:
                 meanwhile()
-            threading.Event().wait(0.01)
-        raise AssertionError(f"{stack} is still not there: {answer}")
+            assert time.monotonic() < deadline, f"{stack} is still not there: {answer}"
+            time.sleep(0.01)
 
     def refusal(self, stack: str, error: type[Exception]) -> list[str]:
         """The lines of the error with which an execution ends."""
@@ -125,12 +126,13 @@ class World:
 
     def settled(self, stack: str) -> str:
         """The status of a stack when it is at rest; empty when there is none."""
-        for _ in range(LOOKS):
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
             found = [one for one in self.api.describe_stacks()["Stacks"] if one["StackName"] == stack]
             status = found[0]["StackStatus"] if found else ""
             if not status.endswith("_IN_PROGRESS"):
                 return str(status)
-            threading.Event().wait(0.01)
+            time.sleep(0.01)
         raise AssertionError(f"{stack} is still {status}")
 
     def delete(self, stack: str) -> str:

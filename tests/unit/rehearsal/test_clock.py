@@ -7,6 +7,7 @@ import time
 import pytest
 
 from tests.rehearsal.clock import Clock
+from tests.waiting import PATIENCE, until
 
 
 def elapsed(clock: Clock, began: float) -> float:
@@ -15,27 +16,29 @@ def elapsed(clock: Clock, began: float) -> float:
 
 def test_waiting_is_faster_than_the_wall_by_the_speed() -> None:
     clock = Clock(600)
-    began, wall = clock.now(), time.monotonic()
+    wall, began = time.monotonic(), clock.now()
     assert clock.wait(60) is False
-    assert 60 <= elapsed(clock, began) < 90
-    assert time.monotonic() - wall < 1
+    passed = elapsed(clock, began)
+    assert 60 <= passed <= 600 * (time.monotonic() - wall)
+    assert time.monotonic() - wall < 60
 
 
 def test_time_that_nobody_waits_for_passes_as_on_the_wall() -> None:
     clock = Clock(1000)
     clock.wait(60)
-    began, wall = clock.now(), time.monotonic()
+    wall, began = time.monotonic(), clock.now()
     time.sleep(0.2)
-    assert elapsed(clock, began) == pytest.approx(time.monotonic() - wall, abs=0.05)
+    passed = elapsed(clock, began)
+    assert 0.2 <= passed <= time.monotonic() - wall
 
 
 def test_work_is_counted_once_whatever_the_speed() -> None:
     clock = Clock(600)
-    began = clock.now()
     with clock.busy():
+        wall, began = time.monotonic(), clock.now()
         time.sleep(0.2)
         worked = elapsed(clock, began)
-    assert 0.2 <= worked < 5
+    assert 0.2 <= worked <= time.monotonic() - wall
 
 
 def test_a_wait_beside_work_lasts_as_long_as_the_wall() -> None:
@@ -48,12 +51,12 @@ def test_a_wait_beside_work_lasts_as_long_as_the_wall() -> None:
 
 def test_sleep_inside_work_lets_time_run() -> None:
     clock = Clock(math.inf)
-    began, wall = clock.now(), time.monotonic()
+    wall, began = time.monotonic(), clock.now()
     with clock.busy():
         clock.sleep(1000)
         slept = elapsed(clock, began)
-    assert 1000 <= slept < 1001
-    assert time.monotonic() - wall < 1
+    assert 1000 <= slept <= 1000 + time.monotonic() - wall
+    assert time.monotonic() - wall < 1000
 
 
 def test_with_infinite_speed_everybody_wakes_at_the_right_time_and_in_order() -> None:
@@ -64,27 +67,28 @@ def test_with_infinite_speed_everybody_wakes_at_the_right_time_and_in_order() ->
     def polls(seconds: int, times: int) -> None:
         for _ in range(times):
             clock.sleep(seconds)
-            woken.append((round(elapsed(clock, began)), seconds))
+            woken.append((int(elapsed(clock, began) // 10 * 10), seconds))  # the work between takes real time
         clock.release()
 
     for seconds, times in ((30, 4), (50, 2)):
         clock.hold()
         threading.Thread(target=polls, args=(seconds, times)).start()
-    while len(woken) < 6:
-        time.sleep(0.01)
+    until(lambda: len(woken) == 6, "six waits to end")
     assert woken == [(30, 30), (50, 50), (60, 30), (90, 30), (100, 50), (120, 30)]
 
 
 def test_the_speed_can_be_another_for_a_while() -> None:
     clock = Clock(1)
-    began, wall = clock.now(), time.monotonic()
+    wall, began = time.monotonic(), clock.now()
     with clock.at_speed(1000):
         clock.wait(300)
-    assert 300 <= elapsed(clock, began) < 600
-    assert time.monotonic() - wall < 2
-    hurried = clock.now()
+        hurried = elapsed(clock, began)
+    assert 300 <= hurried <= 1000 * (time.monotonic() - wall)
+    assert time.monotonic() - wall < 300
+    wall, began = time.monotonic(), clock.now()
     clock.wait(0.1)
-    assert 0.1 <= elapsed(clock, hurried) < 5
+    slow = elapsed(clock, began)
+    assert 0.1 <= slow <= time.monotonic() - wall
 
 
 def test_a_waiter_can_be_stopped() -> None:
@@ -95,7 +99,7 @@ def test_a_waiter_can_be_stopped() -> None:
     waiter.start()
     stop.set()
     clock.wake()
-    waiter.join(5)
+    waiter.join(PATIENCE)
     assert results == [True]
 
 

@@ -3,7 +3,6 @@
 import json
 import math
 import re
-import threading
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -15,8 +14,8 @@ from tests.rehearsal.clock import Clock
 from tests.rehearsal.cloudformation.engine import Engine
 from tests.rehearsal.cloudformation.model import Resource, Stack
 from tests.rehearsal.server import NoFaults
+from tests.waiting import until
 
-SECONDS = 20
 """Wall seconds within which everything here ends."""
 
 GROUP = {"Type": "AWS::Logs::LogGroup"}
@@ -115,13 +114,14 @@ class Cloud:
         }
 
     def _until(self, ask: Any, done: Any) -> Any:
-        pause = threading.Event()
-        for _ in range(SECONDS * 50):
-            answer = ask()
-            if done(answer):
-                return answer
-            pause.wait(0.02)
-        raise AssertionError(f"not done after {SECONDS} s: {answer}")
+        answers: list[Any] = []
+
+        def is_done() -> bool:
+            answers[:] = [ask()]
+            return bool(done(answers[0]))
+
+        until(is_done, "what was begun")
+        return answers[0]
 
 
 @pytest.fixture(scope="module")

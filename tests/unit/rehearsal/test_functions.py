@@ -4,7 +4,6 @@ import io
 import json
 import os
 import threading
-import time
 import zipfile
 from collections.abc import Iterator
 from typing import Any
@@ -13,6 +12,7 @@ import pytest
 
 from tests.rehearsal.aws import LocalAws
 from tests.rehearsal.clock import Clock
+from tests.waiting import until
 
 pytestmark = [
     pytest.mark.root,
@@ -209,9 +209,7 @@ def test_output_goes_to_the_log_group_of_the_template(aws: LocalAws) -> None:
         events = logs.filter_log_events(logGroupName="/app/look")["events"]
         return [event["message"].partition("\t")[0].split("RequestId")[0] for event in events]
 
-    end = time.monotonic() + 5
-    while "event process" not in lines() and time.monotonic() < end:
-        time.sleep(0.05)
+    until(lambda: "event process" in lines(), "the output of the function")
     assert {"START ", "imported", "event process", "END ", "REPORT "} <= set(lines())
 
 

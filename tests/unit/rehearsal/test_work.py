@@ -4,7 +4,6 @@ import contextlib
 import os
 import queue
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,15 +11,14 @@ import pytest
 
 from tests.rehearsal.clock import Clock
 from tests.rehearsal.services import work
-
-SECONDS = 5
+from tests.waiting import PATIENCE, until
 
 
 def done() -> tuple[int, int]:
     """The thread on which a task runs, and its network."""
     found: queue.SimpleQueue[tuple[int, int]] = queue.SimpleQueue()
     work.start(Clock(), lambda: found.put((threading.get_native_id(), network())))
-    return found.get(timeout=SECONDS)
+    return found.get(timeout=PATIENCE)
 
 
 def network() -> int:
@@ -40,10 +38,7 @@ def another_network() -> Iterator[None]:
 
 def test_a_task_that_fails_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     work.start(Clock(), lambda: 1 // 0)
-    deadline = time.monotonic() + SECONDS
-    while "ZeroDivisionError" not in caplog.text and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert "ZeroDivisionError" in caplog.text
+    until(lambda: "ZeroDivisionError" in caplog.text, "the log")
 
 
 def test_a_thread_outlives_its_tasks() -> None:

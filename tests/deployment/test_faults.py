@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 SPEED = "300"
 CONSOLE = "https://us-east-1.console.aws.amazon.com"
 
-pytestmark = [pytest.mark.root, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.root, pytest.mark.timeout(900)]
 
 
 class Failure(NamedTuple):
@@ -186,7 +186,7 @@ def rehearse(directory: Path, failures: tuple[Failure, ...]) -> list[dict[str, A
     for number, failure in enumerate(failures, 1):
         command += ["--fault", f"{failure.fault},execution={number}", "--then", str(same)]
     done = subprocess.run(
-        command, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=380, check=False
+        command, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=880, check=False
     )
     assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-4000:]
     report = json.loads((directory / "report.json").read_text())

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 import botocore.endpoint
-import moto.backends
 
 from tests.faults import databases, environments, nodes, real_nodes, times, transport
 from tests.rehearsal import application, launcher, traces
@@ -105,8 +104,6 @@ def _quicken(aws: Any, directory: Path) -> None:
     transport.install(aws)
     times.shorten()
     vars(botocore.endpoint)["time"] = types.SimpleNamespace(**{**vars(time), "sleep": lambda _seconds: None})
-    modules = list(moto.backends.list_of_moto_modules())
-    moto.backends.list_of_moto_modules = lambda: modules  # moto lists its directory at each request
 
 
 def _mount(*arguments: str) -> None:

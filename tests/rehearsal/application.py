@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import gc
 import hashlib
 import itertools
 import json
@@ -116,6 +117,9 @@ def deploy(
     except CommandFailedError as failed:
         reasons = "\n".join(_reasons(client("cloudformation"), name))
         raise CommandFailedError(f"{failed}\n{reasons}") from failed
+    # The models of services and the modules of moto stay: no collection of garbage needs to look at them again.
+    gc.collect()
+    gc.freeze()
     stack = client("cloudformation").describe_stacks(StackName=name)["Stacks"][0]
     resources = client("cloudformation").describe_stack_resources(StackName=name)["StackResources"]
     return Application(

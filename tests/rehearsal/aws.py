@@ -15,10 +15,12 @@ import secrets
 import socket
 import string
 import threading
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import boto3
+import moto.backends
 from botocore.config import Config
 from moto.iam.access_control import PermissionResult
 from moto.iam.aws_managed_policies import aws_managed_policies_data
@@ -114,6 +116,7 @@ class LocalAws:
         # moto judges bucket policies without their Conditions, so every Deny of calls without TLS would hold.
         FakeBucket.get_permission = lambda *_: PermissionResult.NEUTRAL
         IAMBackend._init_aws_policies = _amazons_policies  # roles attach them, policies.json shows them
+        moto.backends.list_of_moto_modules = _moto_modules
         self.port = self.server.listen(("127.0.0.1", self.port))
         for listener in self.listeners:
             self.server.listen(listener)
@@ -210,6 +213,12 @@ class LocalAws:
 def _session() -> boto3.session.Session:
     """One for all clients: it keeps the models of services, which are long to read."""
     return boto3.session.Session()
+
+
+@functools.cache
+def _moto_modules(listed: Callable[[], Iterable[str]] = moto.backends.list_of_moto_modules) -> tuple[str, ...]:
+    """The folders of moto, which looks for them at every request."""
+    return tuple(listed())
 
 
 @functools.cache

@@ -7,8 +7,8 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from . import dpkg
 from .surroundings import complain
@@ -25,8 +25,7 @@ class AptError(Exception):
     """When apt must refuse; the message is its own, and the exit code is 100."""
 
 
-@dataclass(frozen=True)
-class Source:
+class Source(NamedTuple):
     """One `deb` line, of one component."""
 
     url: str

@@ -15,8 +15,8 @@ import os
 import re
 import sys
 import time
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import quote, urlencode, urlsplit
 
 from .surroundings import clock_offset, complain, metadata, surroundings
@@ -65,8 +65,7 @@ class ServiceError(Exception):
         return found[1].strip() if found else str(self.status)
 
 
-@dataclass(frozen=True)
-class Caller:
+class Caller(NamedTuple):
     """Who calls, and where the services are."""
 
     region: str

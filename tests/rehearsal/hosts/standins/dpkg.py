@@ -9,8 +9,8 @@ import os
 import subprocess
 import sys
 import tarfile
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from .surroundings import complain
 
@@ -22,8 +22,7 @@ class PackageError(Exception):
     """When dpkg must refuse a file or a script of a package failed."""
 
 
-@dataclass
-class Archive:
+class Archive(NamedTuple):
     """An opened .deb."""
 
     control: dict[str, str]

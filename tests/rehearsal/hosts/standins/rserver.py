@@ -12,9 +12,7 @@ import socket
 import socketserver
 import sys
 import threading
-import urllib.request
 import zlib
-from concurrent.futures import ThreadPoolExecutor
 
 import psycopg2
 
@@ -155,6 +153,8 @@ class Server:
 
     def cluster_status(self) -> str:
         """The blocks of all nodes that are online: each is asked for its own."""
+        from concurrent.futures import ThreadPoolExecutor  # only who is asked for this needs it
+
         others = [node for node in self.nodes() if node.status == cluster.ONLINE and node.id != self.number]
         with ThreadPoolExecutor(max_workers=16) as pool:
             blocks = [self.own_status(), *pool.map(_status_of, others)]
@@ -184,6 +184,8 @@ class Server:
 
 
 def _status_of(node: Node) -> str:
+    import urllib.request
+
     try:
         with urllib.request.urlopen(f"http://{node.host}:{node.port}{OWN_LOAD}", timeout=PEER_SECONDS) as response:
             text: str = response.read().decode()

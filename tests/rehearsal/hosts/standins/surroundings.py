@@ -7,7 +7,7 @@ from typing import Any
 
 REHEARSAL = Path("/opt/rehearsal")
 FAULTS = Path("/run/rehearsal-faults")
-METADATA = "http://169.254.169.254/latest"
+METADATA = "169.254.169.254"
 SECONDS = 5
 
 
@@ -32,15 +32,22 @@ def clock_offset() -> float:
 
 def metadata(path: str) -> str:
     """What the instance metadata service says at `path`, by version 2 of its protocol. Raises OSError."""
-    import urllib.request  # most commands do not ask, and this costs more than all else that they do
+    token = _ask("PUT", "api/token", {"X-aws-ec2-metadata-token-ttl-seconds": "60"})
+    return _ask("GET", path, {"X-aws-ec2-metadata-token": token})
 
-    lifetime = {"X-aws-ec2-metadata-token-ttl-seconds": "60"}
-    request = urllib.request.Request(f"{METADATA}/api/token", method="PUT", headers=lifetime)
-    with urllib.request.urlopen(request, timeout=SECONDS) as response:
-        token = response.read().decode()
-    request = urllib.request.Request(f"{METADATA}/{path}", headers={"X-aws-ec2-metadata-token": token})
-    with urllib.request.urlopen(request, timeout=SECONDS) as response:
-        text: str = response.read().decode()
+
+def _ask(method: str, path: str, headers: dict[str, str]) -> str:
+    from http.client import HTTPConnection  # most commands do not ask, and this costs more than all else that they do
+
+    link = HTTPConnection(METADATA, timeout=SECONDS)
+    try:
+        link.request(method, f"/latest/{path}", headers=headers)
+        response = link.getresponse()
+        text = response.read().decode()
+    finally:
+        link.close()
+    if response.status >= 400:
+        raise OSError(f"HTTP Error {response.status}: {response.reason}")
     return text
 
 

@@ -19,7 +19,6 @@ import time
 import uuid
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -49,12 +48,12 @@ class UnitError(Exception):
         self.code = code
 
 
-@dataclass
 class Unit:
     """One unit: the text of its file and drop-ins, and what it is doing."""
 
-    name: str
-    files: list[Path]
+    def __init__(self, name: str, files: list[Path]) -> None:
+        self.name = name
+        self.files = files
 
     @cached_property
     def settings(self) -> dict[str, list[str]]:

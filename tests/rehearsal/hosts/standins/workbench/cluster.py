@@ -8,7 +8,6 @@ these have what the commands print.
 import datetime
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import psycopg2
@@ -33,8 +32,7 @@ create table if not exists active_session_metadata (session_id text primary key,
 """
 
 
-@dataclass(frozen=True)
-class Node:
+class Node(NamedTuple):
     """A row of the node table."""
 
     id: int

@@ -4,8 +4,8 @@ import os
 import re
 import socket
 import stat
-from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from ..rskey import Key, KeyFileError
 from . import state
@@ -50,8 +50,7 @@ class Refused(Exception):
     """When the cluster does not take this node, or does not do what is asked; the message is for the log."""
 
 
-@dataclass(frozen=True)
-class Database:
+class Database(NamedTuple):
     """How the server reaches its database; `plain` when the password stands in the file as it is."""
 
     provider: str = "sqlite"
@@ -60,15 +59,14 @@ class Database:
     plain: bool = False
 
 
-@dataclass(frozen=True)
-class Configuration:
+class Configuration(NamedTuple):
     """What the files say."""
 
     server: dict[str, str]
     load_balancer: dict[str, str]
     key: bytes
     key_file: Path
-    warnings: list[str] = field(default_factory=list)
+    warnings: list[str]
 
     @property
     def balanced(self) -> bool:

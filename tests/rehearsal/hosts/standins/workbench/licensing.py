@@ -4,15 +4,14 @@ import datetime
 import json
 import pwd
 import re
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from ..surroundings import fault
 from .configuration import STATE
 
 
-@dataclass(frozen=True)
-class License:
+class License(NamedTuple):
     """What a licence file is worth: `status` is Activated, Expired or Invalid; without a file there is none."""
 
     status: str
@@ -92,7 +91,7 @@ def leased() -> bool:
 def report(version: str) -> str:
     """What `license-manager status` prints: a section for each kind of licence, so `Status:` appears more than once."""
     found = read()
-    own = LICENSE_FILE.format(**vars(found), days_left=found.days_left) if found else ""
+    own = LICENSE_FILE.format(**found._asdict(), days_left=found.days_left) if found else ""
     others = OTHERS.partition("-- Floating")[0] + LEASED if leased() else OTHERS
     return f"RStudio License Manager {version}\n\n{own}{others}"
 

@@ -207,23 +207,23 @@ class Slots:
     def __init__(self, postgres: Postgres, taken: ExitStack) -> None:
         self.postgres = postgres
         self.taken = taken
+        self.own: list[object] = []
 
-    def take(self, user: str, password: str) -> None:
-        """Connect until the server refuses, and go on refusing: the session that worked until now ends soon."""
-
-        own: list[object] = []
+    def take(self, user: str, password: str, up_to: int = ORDINARY_SLOTS) -> None:
+        """Connect until so many connections are ours: the session that worked until now ends soon."""
 
         def are_taken() -> bool:
             with pytest.raises(psycopg2.OperationalError):
                 while True:
-                    own.append(self.taken.enter_context(closing(self.postgres.connect(user, password))))
-            return len(own) == ORDINARY_SLOTS
+                    self.own.append(self.taken.enter_context(closing(self.postgres.connect(user, password))))
+            return len(self.own) == up_to
 
         until(are_taken, "the end of the session that worked until now")
 
     def free(self) -> None:
         """Close them, and wait until the server has seen it."""
         self.taken.close()
+        self.own.clear()
 
         def are_free() -> bool:
             with contextlib.suppress(psycopg2.OperationalError):
@@ -250,7 +250,7 @@ def test_all_connection_slots_are_taken(slots: Slots, wire: Wire, wired: Step, c
     slots.take(*wired.read_master())
     with pytest.raises(TransientError, match="remaining connection slots are reserved"):
         wired.call()
-    slots.take(ADMINISTRATOR, wired.postgres._administrator_password)
+    slots.take(ADMINISTRATOR, wired.postgres._administrator_password, SLOTS)
     with pytest.raises(TransientError, match="too many clients already"):
         wired.call()
     slots.free()

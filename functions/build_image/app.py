@@ -15,6 +15,7 @@ from benchwright.image_builder import (
     ensure_recipe,
     existing_images,
     find_builds,
+    keep_log,
     start_build,
     usable_builds,
 )
@@ -73,6 +74,7 @@ def handler(event: Event) -> Result:
             raise describe_failure(recipe, build)
         case _, build:
             recipe_arn = ensure_recipe(recipe, event.execution, _tags(plan))
+            keep_log(recipe)
             confirm_lock(event.cluster, event.execution)  # a recipe takes seconds: whoever took over may build by now
             arn = start_build(recipe_arn, build.arn if build else "", event.execution, _tags(plan))
             return Result(done=False, build_arn=arn, waiting_for=f"Image Builder: {arn.split('/', 1)[1]} was started")

@@ -60,10 +60,11 @@ IMAGE = Failure(
     "Build image",
     (
         "ended FAILED in step AddTheRepository of component benchwright-workbench (build): The repository is not",
+        "Fix what the log says of the component of image/",
         "log group /aws/imagebuilder/benchwright-workbench. The last lines:\n",
         "Step AddTheRepository failed: The repository is not there\n",
         "- log of the build benchwright-workbench/",
-        "Next: Mend the cause, usually a component in image/",
+        "Next: Do what the message says, and start again with the same input: a new build begins.",
     ),
 )
 POSTGRES = Failure(

@@ -11,8 +11,8 @@ NEXT_ACTIONS: Mapping[str, str] = {
     "ClusterLocked": "Wait for the execution that holds the cluster, or stop it. Nothing was changed by this one.",
     "RecordUnreadable": "Do what the message says. Nothing was changed.",
     "LockLost": "See in the list of executions who took the cluster over; start again when that one has ended.",
-    "ImageBuildFailed": "Mend the cause, usually a component in image/ or what it downloads, and start again with the "
-    "same input: a new build begins. The foundation is kept, or goes on being made, meanwhile.",
+    "ImageBuildFailed": "Do what the message says, and start again with the same input: a new build begins. The "
+    "foundation is kept, or goes on being made, meanwhile.",
     "StackFailed": "Mend what this event names, often a quota, a capacity or a permission of the account, and start "
     "again with the same input. Finished steps are kept.",
     "StackRefused": "Undo the change that would lose data, mend the stack by hand, or name the cluster otherwise, as "

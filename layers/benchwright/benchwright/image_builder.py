@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -19,6 +20,20 @@ from benchwright.settings import settings
 FAILED_STATES = frozenset({"FAILED", "CANCELLED"})
 UNUSABLE_STATES = frozenset({"DEPRECATED", "DELETED", "DISABLED"})
 LOG_LINES = 15
+# By what Image Builder gives as the reason (EC2 Image Builder user guide, "Troubleshoot"; EC2 API, error codes).
+REMEDIES: Mapping[str, str] = {
+    "SSM Agent|Systems Manager|AWSTOE": "Systems Manager did not reach the build instance. Its subnet, the first "
+    "private one, needs a route to AWS (a NAT gateway, or endpoints for ssm, ssmmessages, ec2messages, imagebuilder, "
+    "s3 and logs), its parent image a running SSM agent.",
+    "VcpuLimitExceeded|vCPU": "Request more of the EC2 quota Running On-Demand Standard instances (Service Quotas, "
+    "L-1216C47A), or stop others.",
+    "InsufficientInstanceCapacity|capacity": "The zone has no such instance now: start again later.",
+    "KMS|InternalError|key": "The key that encrypts EBS volumes by default (EC2 console, EBS encryption) must exist, "
+    "be enabled, and allow Image Builder's service-linked role to use it.",
+    "quota|limit": "Request more of the quota that the reason names (Service Quotas), or delete what uses it up.",
+    "not authorized|AccessDenied|permission": "Allow what the reason names; a policy of the organization may deny it.",
+}
+OTHER_REMEDY = "Look at the reason, and at the instance of the build in CloudTrail."
 
 
 @dataclass(frozen=True)
@@ -113,6 +128,22 @@ def ensure_recipe(recipe: Recipe, execution: str, tags: Mapping[str, str]) -> st
     return recipe_arn
 
 
+def keep_log(recipe: Recipe) -> None:
+    """Make the log group of the recipe's builds, which Image Builder makes without an end, or give it one."""
+    logs, group = client("logs"), log_group(recipe)
+    try:
+        logs.create_log_group(logGroupName=group)
+    except ClientError as error:
+        if error_code(error) != "ResourceAlreadyExistsException":
+            raise
+    logs.put_retention_policy(logGroupName=group, retentionInDays=settings().log_retention_days)
+
+
+def log_group(recipe: Recipe) -> str:
+    """Return the name that Image Builder gives the log group of a recipe's builds."""
+    return f"/aws/imagebuilder/{recipe.name}"
+
+
 def start_build(recipe_arn: str, predecessor: str, execution: str, tags: Mapping[str, str]) -> str:
     """Start a build and return its ARN; raises TransientError while a build runs that is not listed yet.
 
@@ -123,6 +154,8 @@ def start_build(recipe_arn: str, predecessor: str, execution: str, tags: Mapping
         answer = client("imagebuilder").create_image(
             imageRecipeArn=recipe_arn,
             infrastructureConfigurationArn=settings().infrastructure_configuration_arn,
+            # It asks SSM Inventory, and builds hang in accounts that have associations of their own for it.
+            enhancedImageMetadataEnabled=False,
             clientToken=_token(recipe_arn, predecessor, execution),
             tags=dict(tags),
         )
@@ -143,17 +176,25 @@ def describe_failure(recipe: Recipe, build: Build) -> ImageBuildFailed:
         name = component.get("componentArn", "").split("/")[1:2]
         where = f" in step {component['stepName']} of component {''.join(name) or '?'} ({component['phaseName']})"
     reason = component.get("errorMessage") or state.get("reason") or build.reason or "no reason was given"
-    group = f"/aws/imagebuilder/{recipe.name}"
+    group = log_group(recipe)
     lines = last_lines(group, LOG_LINES)
     return ImageBuildFailed(
         "\n".join(
             [
                 f"The image build {build.arn} ended {build.status}{where}: {reason}",
+                remedy(reason, is_component=bool(component)),
                 f"Its log is the CloudWatch log group {group}{'. The last lines:' if lines else '.'}",
                 *(f"  {line}" for line in lines),
             ]
         )
     )
+
+
+def remedy(reason: str, *, is_component: bool) -> str:
+    """Return what to do about a failed build; what a component printed is told in its log."""
+    if is_component:
+        return "Fix what the log says of the component of image/, of a version in the input or of a download."
+    return next((text for pattern, text in REMEDIES.items() if re.search(pattern, reason, re.IGNORECASE)), OTHER_REMEDY)
 
 
 def _ensure_component(component: Component, execution: str) -> str:

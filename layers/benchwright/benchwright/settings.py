@@ -26,6 +26,7 @@ class Settings(BaseModel):
     database_client_security_group_id: str = ""
     permissions_boundary: str = ""
     node_log_group: str = ""
+    log_retention_days: int = 90
     parent_image: str = ""
     default_workbench_version: str = ""
     default_r_versions: str = ""

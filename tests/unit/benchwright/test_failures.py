@@ -94,8 +94,26 @@ def test_a_failed_build_is_told_with_step_component_reason_and_log(
     text = str(image_builder.describe_failure(SimpleNamespace(name="wb"), BUILD))  # type: ignore[arg-type]
     assert text == (
         f"The image build {BUILD.arn} ended FAILED in step InstallR of component wb-r (build): no such version\n"
+        "Fix what the log says of the component of image/, of a version in the input or of a download.\n"
         f"Its log is the CloudWatch log group /aws/imagebuilder/{end}"
     )
+
+
+@pytest.mark.parametrize(
+    ("reason", "remedy"),
+    [
+        ("SSM Agent verification failed", "Systems Manager did not reach the build instance. "),
+        ("You have requested more vCPU capacity than your current vCPU limit of 8", "Request more of the EC2 quota "),
+        ("VcpuLimitExceeded", "Request more of the EC2 quota "),
+        ("We currently do not have sufficient m7i.large capacity", "The zone has no such instance now"),
+        ("Client.InternalError: Client error on launch", "The key that encrypts EBS volumes by default "),
+        ("ServiceQuotaExceededException: too many AMIs", "Request more of the quota that the reason names"),
+        ("is not authorized to perform: ec2:RunInstances", "Allow what the reason names"),
+        ("no reason was given", "Look at the reason, and at the instance of the build in CloudTrail."),
+    ],
+)
+def test_a_build_that_failed_outside_of_its_components_has_a_remedy_by_its_cause(reason: str, remedy: str) -> None:
+    assert image_builder.remedy(reason, is_component=False).startswith(remedy)
 
 
 def test_a_node_that_stays_away_is_named_with_what_becomes_of_it_and_its_system_log() -> None:

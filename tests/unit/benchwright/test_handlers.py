@@ -62,6 +62,8 @@ def builds(*summaries: Mapping[str, Any]) -> dict[str, Answer]:
         "ListImageBuildVersions": {"imageSummaryList": list(summaries)},
         "DescribeImages": {"Images": [{"ImageId": AMI}]},
         "GetImageRecipe": {},
+        "CreateLogGroup": {},
+        "PutRetentionPolicy": {},
         "CreateImage": {"imageBuildVersionArn": BUILD},
     }
 
@@ -173,7 +175,7 @@ def bucket() -> dict[str, Answer]:
 
 
 CASES = {
-    "a build is begun": Case("build_image", {}, builds, ["CreateImage"]),
+    "a build is begun": Case("build_image", {}, builds, ["CreateLogGroup", "PutRetentionPolicy", "CreateImage"]),
     "a built image is recorded": Case("build_image", {}, lambda: builds(built(AMI)), ["UpdateItem"]),
     "a brought image is recorded": Case("build_image", {}, builds, ["UpdateItem"], {"image": {"ami": AMI}}),
     "an old image is retired": Case(

@@ -31,6 +31,8 @@ class Builder:
             "GetComponent": partial(self.get, "componentBuildVersionArn"),
             "CreateComponent": partial(self.once, self.create_component),
             "CreateImageRecipe": partial(self.once, self.create_recipe),
+            "CreateLogGroup": refusal("ResourceAlreadyExistsException"),
+            "PutRetentionPolicy": {},
             "CreateImage": partial(self.once, self.create_image),
         }
 
@@ -165,3 +167,13 @@ def test_a_component_that_cannot_be_made_is_told(aws: Conversation, builder: Bui
     aws.answers["CreateComponent"] = refused
     with pytest.raises(AwsCallFailed, match=r"^CreateComponent answered"):
         handle("build_image")
+
+
+@pytest.mark.usefixtures("builder")
+def test_a_build_asks_no_inventory_and_its_log_has_an_end(aws: Conversation) -> None:
+    look_of(aws, EXECUTION)
+    told = dict(aws.calls)
+    assert told["CreateImage"]["enhancedImageMetadataEnabled"] is False
+    group = f"/aws/imagebuilder/{told['CreateImageRecipe']['name']}"
+    assert told["CreateLogGroup"] == {"logGroupName": group}
+    assert told["PutRetentionPolicy"] == {"logGroupName": group, "retentionInDays": 90}

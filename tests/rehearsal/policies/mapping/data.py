@@ -88,7 +88,7 @@ def log_stream(call: Call) -> Iterator[Authorization]:
     yield call.ask(f"logs:{call.operation}", call.arn("logs", f"log-group:{group}:log-stream:{stream}"))
 
 
-@on("logs", "DescribeLogStreams")
+@on("logs", "CreateLogGroup", "DescribeLogStreams", "PutRetentionPolicy")
 def log_group(call: Call) -> Iterator[Authorization]:
     """CloudWatch Logs names a group with the streams below it: https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/
     iam-access-control-overview-cwl.html#CWL_ARN_Format

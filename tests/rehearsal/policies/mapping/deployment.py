@@ -136,6 +136,10 @@ def new_image(call: Call) -> Iterator[Authorization]:
     yield from call.ask_tagging("imagebuilder:TagResource", arn)
     yield call.ask("imagebuilder:GetImageRecipe", recipe)
     yield call.ask("imagebuilder:GetInfrastructureConfiguration", call["infrastructureConfigurationArn"])
+    # Of a build that names no workflow: Image Builder's own (Service Authorization Reference, dependent actions).
+    yield call.ask(
+        "imagebuilder:GetWorkflow", f"arn:aws:imagebuilder:{call.region}:aws:workflow/build/build-image/1.0.2/1"
+    )
     yield call.ask_service_role("imagebuilder.amazonaws.com", "AWSServiceRoleForImageBuilder")
 
 

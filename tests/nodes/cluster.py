@@ -40,6 +40,8 @@ env "$invocation" HOME=/efs/home/{user} setpriv --reuid={user} --regid={user} --
 until grep -qx rsession /proc/$!/comm; do sleep 0.01; done
 echo $!
 """
+MOUNTED = "mountpoint -q /efs/home && mountpoint -q /efs/shared-storage"
+UNTIL_MOUNTED = f"for _ in $(seq 50); do if {MOUNTED}; then break; fi; /bin/sleep 0.2; done"
 ROOT_ACCESS = frozenset({"ClientMount", "ClientWrite", "ClientRootAccess"})
 
 
@@ -102,6 +104,7 @@ class Cluster:
         node.run_boot()
         done = node.run(templates.user_data(NAMES), timeout=60)
         assert done.returncode == 0, done.stderr
+        node.run(UNTIL_MOUNTED, timeout=60)
         return node
 
     def run(self, node: Host, mode: str, stale_nodes: str = "", configuration: str = "") -> Completed:

@@ -1,8 +1,6 @@
 """What a machine does at boot after the kernel: mounts what fstab says, and starts the enabled units in their order."""
 
-import subprocess
 import sys
-from pathlib import Path
 
 from . import systemd
 from .systemd import UnitError
@@ -19,12 +17,12 @@ def main(arguments: list[str]) -> int:
         ):
             systemd.stop(name)
     for _source, point, _kind, options, *_rest in systemd.fstab():
-        if "noauto" in options.split(",") or Path(point).is_mount():
+        if "noauto" in options.split(","):
             continue
-        Path(point).mkdir(parents=True, exist_ok=True)
-        done = subprocess.run(["mount", point], capture_output=True, text=True, timeout=60, check=False)
-        if done.returncode:
-            print(f"{point}: {done.stderr.strip()}", file=sys.stderr)
+        try:
+            systemd.start(point)
+        except UnitError as error:
+            print(error, file=sys.stderr)
             if "nofail" not in options.split(","):
                 return 1
     for name in systemd.in_order(systemd.wanted_at_boot()):

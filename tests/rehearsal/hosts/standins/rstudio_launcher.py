@@ -7,6 +7,7 @@ import pwd
 import signal
 import socketserver
 import sys
+import time
 from pathlib import Path
 
 from .workbench.configuration import ETC
@@ -25,6 +26,7 @@ KNOWN = {
     "server": set(SERVER_OPTIONS.split()),
     "cluster": {"name", "type", "exe", "config-file", "allowed-groups"},
 }
+SECONDS_UNTIL_IT_LISTENS = 0.3
 LOCAL = set(LOCAL_OPTIONS.split())
 
 
@@ -33,17 +35,22 @@ class ConfigurationError(Exception):
 
 
 def main(_: list[str]) -> int:
-    """Becomes a daemon when its configuration holds and its port is free."""
+    """Becomes a daemon when its configuration holds, which only then, and some time later, listens."""
     try:
         address, port = read()
-        server = _Server((address, port), _Handler)
-    except (ConfigurationError, OSError) as error:
+    except ConfigurationError as error:
         print(f"ERROR {error}", file=sys.stderr)
         return 1
     if os.fork():
         return 0
     os.setsid()
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+    time.sleep(SECONDS_UNTIL_IT_LISTENS)
+    try:
+        server = _Server((address, port), _Handler)
+    except OSError as error:
+        print(f"ERROR {error}", file=sys.stderr)
+        return 1
     server.serve_forever()
     return 0
 

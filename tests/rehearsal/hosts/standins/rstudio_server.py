@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from . import systemd
@@ -100,13 +101,17 @@ def reset_cluster(_: list[str]) -> int:
     return 0
 
 
-def verify_installation(_: list[str]) -> int:
-    """Does not look for unknown options of rserver.conf (rstudio#9709), but for everything else that a start needs."""
-    import urllib.request
+def verify_installation(words: list[str]) -> int:
+    """Does not look for unknown options of rserver.conf (rstudio#9709), but for everything else that a start needs.
 
-    from . import rstudio_launcher
+    Without --verify-user the launcher is not asked; with it, jobs are started as that user, of each kind of session
+    unless --verify-test names one.
+    """
     from .workbench import cluster
 
+    options = dict(word.removeprefix("--").partition("=")[::2] for word in words)
+    if unknown := options.keys() - {"verify-user", "verify-test"}:
+        return complain(f"ERROR unrecognised option '--{min(unknown)}'")
     if fault("slow"):
         _sleep(str(SLOW_SECONDS))
     if fault("hang"):
@@ -123,6 +128,21 @@ def verify_installation(_: list[str]) -> int:
         )
     if database.provider == "postgresql":
         cluster.connect(database, "verify-installation").close()
+    if user := options.get("verify-user"):
+        code = _verify_launcher(user, options.get("verify-test", ""))
+        if code:
+            return code
+    print("No errors")
+    return 0
+
+
+def _verify_launcher(user: str, test: str) -> int:
+    """Have the launcher start jobs as a user who has a home, with a licence."""
+    import pwd
+    import urllib.request
+
+    from . import rstudio_launcher
+
     print("Checking Job Launcher configuration...")
     print("Ensuring server-user is a Job Launcher admin...")
     print("Getting list of Job Launcher clusters...")
@@ -133,6 +153,15 @@ def verify_installation(_: list[str]) -> int:
             clusters = json.load(response)["clusters"]
     except OSError as error:
         return complain(f"ERROR Could not connect to the Job Launcher at {host}:{port}: {error}")
+    try:
+        home = Path(pwd.getpwnam(user).pw_dir)
+    except KeyError:
+        return complain(f"ERROR User {user} does not exist")
+    held = licensing.read()
+    if not licensing.leased() and (held is None or held.status != "Activated"):
+        return complain("ERROR The license does not allow sessions")
+    if not home.is_dir():
+        return complain(f"ERROR The home directory {home} of {user} does not exist")
     print(f"Job launcher configured with the following clusters: {', '.join(clusters)}")
     print("launcher-adhoc-clusters is empty - all clusters may be used to launch adhoc jobs")
     print("launcher-sessions-clusters is empty - all clusters may be used to launch session jobs")
@@ -140,7 +169,8 @@ def verify_installation(_: list[str]) -> int:
         print(f"Launched {job} job for cluster {clusters[0]}\nWaiting for job to run...")
         print("Job transitioned to status Pending\nJob is running\nWaiting for job to finish...")
         print("Job has finished running\nJob exited successfully")
-    print("No errors")
+    if test != "r-sessions":
+        return complain("ERROR Could not launch JupyterLab session: jupyter-exe is not installed")
     return 0
 
 

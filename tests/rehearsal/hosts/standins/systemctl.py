@@ -1,5 +1,6 @@
 """`systemctl`: the verbs that scripts of a node use, with the texts and exit codes of systemd 255."""
 
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -24,6 +25,8 @@ def main(arguments: list[str]) -> int:
         return complain(f"Unknown command verb '{verb}', did you mean one of {', '.join([*VERBS, *QUESTIONS])}?")
     if not names and verb not in {"daemon-reload", "daemon-reexec", "reset-failed"}:
         return complain("Too few arguments.")
+    if verb == "start" and "--no-block" in options:
+        return _begin(names)
     code = 0
     for name in names or [""]:
         try:
@@ -33,6 +36,18 @@ def main(arguments: list[str]) -> int:
         except UnitError as error:
             code = complain(str(error), error.code)
     return code
+
+
+def _begin(names: list[str]) -> int:
+    """Start units and wait for none of them."""
+    for name in names:
+        if not systemd.exists(name):
+            return complain(f"Failed to start {systemd.full_name(name)}: Unit {systemd.full_name(name)} not found.", 5)
+    nowhere = subprocess.DEVNULL
+    subprocess.Popen(
+        ["systemctl", "start", *names], stdin=nowhere, stdout=nowhere, stderr=nowhere, start_new_session=True
+    )
+    return 0
 
 
 def _restart(name: str) -> None:

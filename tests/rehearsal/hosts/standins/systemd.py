@@ -2,12 +2,13 @@
 
 Understood: drop-ins, Requires, Wants, BindsTo, After, Before, RequiresMountsFor, ConditionPathExists, the Exec lines,
 Type simple, exec, forking and oneshot, RemainAfterExit, User, Group, WorkingDirectory, Environment, EnvironmentFile,
-RuntimeDirectory, StateDirectory, Restart, RestartSec, TimeoutStartSec, TimeoutStopSec, KillMode, and the Install
-section. A process belongs to a unit when the INVOCATION_ID of its environment says so, which replaces the control
-group.
+RuntimeDirectory, StateDirectory, Restart, RestartSec, TimeoutStartSec, TimeoutStopSec, KillMode, the Install section,
+and the mount units of fstab. A process belongs to a unit when the INVOCATION_ID of its environment says so, which
+replaces the control group.
 """
 
 import contextlib
+import fcntl
 import grp
 import json
 import os
@@ -140,7 +141,45 @@ class Unit:
         return recorded
 
 
+class Mount(Unit):
+    """A mount unit that systemd makes of a line of fstab."""
+
+    def __init__(self, name: str, point: str) -> None:
+        super().__init__(name, [])
+        self.point = point
+
+    @property
+    def state(self) -> str:
+        if os.path.ismount(self.point):
+            return "active"
+        return "failed" if self.recorded().get("state") == "failed" else "inactive"
+
+    def mount(self) -> None:
+        """Mount, one job at a time; raises UnitError. A mount that failed is not tried again."""
+        STATE.mkdir(parents=True, exist_ok=True)
+        with (STATE / f"{self.name}.lock").open("w") as job:
+            fcntl.flock(job, fcntl.LOCK_EX)
+            if os.path.ismount(self.point):
+                return
+            Path(self.point).mkdir(parents=True, exist_ok=True)
+            self.log(f"Mounting {self.name} - {self.point}...")
+            done = subprocess.run(["mount", self.point], capture_output=True, text=True, timeout=120, check=False)
+            if done.returncode:
+                self.remember("failed")
+                self.log(done.stderr.strip())
+                self.log(f"{self.name}: Mount process exited, code=exited, status={done.returncode}/FAILURE")
+                raise _job_failed(self)
+            self.remember("active")
+
+
+def mounts() -> dict[str, str]:
+    """The mount points of fstab, by the names of their units."""
+    return {full_name(fields[1]): fields[1] for fields in fstab()}
+
+
 def full_name(name: str) -> str:
+    if name.startswith("/"):  # as systemd-escape --path --suffix=mount
+        return f"{name.strip('/').replace('-', r'\x2d').replace('/', '-')}.mount"
     return (
         name
         if Path(name).suffix in {".service", ".timer", ".socket", ".target", ".mount", ".path"}
@@ -151,6 +190,8 @@ def full_name(name: str) -> str:
 def load(name: str) -> Unit:
     """The unit of this name. Raises UnitError when there is none, or it is masked."""
     name = full_name(name)
+    if name in (points := mounts()):
+        return Mount(name, points[name])
     for place in PLACES:
         file = place / name
         if file.is_symlink() and file.readlink() == Path("/dev/null"):
@@ -162,13 +203,17 @@ def load(name: str) -> Unit:
 
 
 def exists(name: str) -> bool:
-    return any((place / full_name(name)).is_file() for place in PLACES)
+    name = full_name(name)
+    return name in mounts() or any((place / name).is_file() for place in PLACES)
 
 
 def start(name: str) -> None:
     """Start a unit after what it requires. Raises UnitError with the text of systemctl."""
     unit = load(name)
     if unit.state == "active":
+        return
+    if isinstance(unit, Mount):
+        unit.mount()
         return
     if unit.name.endswith((".target", ".timer", ".socket", ".path")):
         unit.remember("active")
@@ -193,6 +238,11 @@ def start(name: str) -> None:
 def stop(name: str) -> None:
     """Stop a unit: its ExecStop lines, then signals to what is left of it."""
     unit = load(name)
+    if isinstance(unit, Mount):
+        if unit.state == "active":
+            subprocess.run(["umount", unit.point], check=False, timeout=30)
+        unit.remember("inactive")
+        return
     alive = unit.processes()
     if unit.state == "active":
         environment = _environment(unit, unit.recorded().get("invocation", ""))
@@ -215,11 +265,12 @@ def stop(name: str) -> None:
 
 def mount_for(unit: Unit, path: str) -> None:
     """Mount what fstab says about `path` or a folder above it; a path that fstab does not know needs nothing."""
-    for point in (entry[1] for entry in fstab()):
-        if (path == point or path.startswith(point.rstrip("/") + "/")) and not os.path.ismount(point):
-            done = subprocess.run(["mount", point], capture_output=True, text=True, timeout=120, check=False)
-            if done.returncode:
-                raise _dependency_failed(unit, f"mount {point}: {done.stderr.strip()}")
+    for name, point in mounts().items():
+        if path == point or path.startswith(point.rstrip("/") + "/"):
+            try:
+                start(name)
+            except UnitError as error:
+                raise _dependency_failed(unit, f"{name}: {error}") from error
 
 
 def fstab() -> list[list[str]]:
@@ -273,6 +324,8 @@ def _launch(unit: Unit) -> None:
             _signal(unit.processes(), signal.SIGKILL)
             unit.remember("failed")
             unit.log(f"{unit.name}: Failed with result 'exit-code'.")
+            if unit.one("Restart", "no") in {"on-failure", "always"}:
+                _start_later(unit)
             raise _job_failed(unit)
     if kind not in {"oneshot", "forking"}:
         _supervise(unit, lines[-1], environment)
@@ -281,6 +334,20 @@ def _launch(unit: Unit) -> None:
     if kind == "oneshot" and not unit.yes("RemainAfterExit"):
         unit.remember("inactive")
     unit.log(f"Started {unit.name}.")
+
+
+def _start_later(unit: Unit) -> None:
+    """Start a unit again whose commands have failed, after its pause, unless it is stopped meanwhile."""
+    again = f"sleep {unit.seconds('RestartSec', 0.1)}; exec systemctl start {unit.name}"
+    waiting = subprocess.Popen(
+        ["/bin/bash", "-c", again],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env={"PATH": PATH, "LANG": "C.UTF-8"},
+        start_new_session=True,
+    )
+    (STATE / f"{unit.name}.supervisor").write_text(str(waiting.pid))
 
 
 def _supervise(unit: Unit, line: str, environment: dict[str, str]) -> None:

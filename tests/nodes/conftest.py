@@ -113,6 +113,7 @@ def run_components(host: Host, *phases: str) -> list[str]:
 def image(world: World) -> Iterator[Path]:
     """The AMI that the components make, as Image Builder makes it."""
     builder = world.boot(250)
+    builder.run_boot()
     run_components(builder, "build", "validate")
     layer = world.hosts.directory / "images" / "ami"
     layer.mkdir(parents=True)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from benchwright.models import Account
 from tests.nodes.cluster import Cluster, lift_fault, order_fault, report
 
 RESTART = "systemctl stop rstudio-server; {tamper}; systemctl start rstudio-server; systemctl is-active rstudio-server"
@@ -44,6 +45,28 @@ def test_without_the_homes_no_service_starts(cluster: Cluster) -> None:
     assert started.stdout == "/efs/home is a mountpoint\n"
 
 
+def test_workbench_starts_when_its_mounts_come_after_a_reboot(cluster: Cluster) -> None:
+    cluster.publish()
+    node = cluster.add_node()
+    cluster.apply(node)
+    node.run("systemctl stop rstudio-server rstudio-launcher", timeout=60)  # sessions and homes are closed
+    order_fault(node, "mounts")
+    node.reboot()
+    states = "systemctl is-active efs-home.mount benchwright-mounts rstudio-launcher rstudio-server"
+    assert node.run(states, timeout=60).stdout.split() == ["failed", "failed", "inactive", "inactive"]
+    lift_fault(node, "mounts")
+    wait = f"for _ in $(seq 100); do {states} | grep -qv '^active' || break; /bin/sleep 0.5; done; {states}"
+    assert node.run(wait, timeout=120).stdout.split() == ["active"] * 4
+    assert node.run("grep -c ' /efs/' /proc/mounts", timeout=60).stdout == "2\n"
+
+
+def test_who_mounts_at_the_same_time_mounts_once(cluster: Cluster) -> None:
+    node = cluster.add_node()
+    node.run("systemctl stop efs-home.mount", timeout=60)
+    ask = "for _ in 1 2 3 4; do systemctl start /efs/home & done; wait; grep -c ' /efs/home ' /proc/mounts"
+    assert node.run(ask, timeout=60).stdout == "1\n"
+
+
 def test_an_installation_is_not_verified_while_the_server_runs(cluster: Cluster) -> None:
     cluster.publish()
     node = cluster.add_node()
@@ -69,3 +92,27 @@ def test_a_lease_of_a_license_server_is_a_licence(cluster: Cluster) -> None:
     assert cluster.apply(node)["license"] == "missing"
     order_fault(node, "lease")
     assert report(cluster.run(node, "report"))["license"] == "Activated"
+
+
+def test_an_installation_is_verified_by_a_session_of_somebody_where_there_is_a_licence(cluster: Cluster) -> None:
+    anna = [Account(name="anna", uid=5001, gid=5001)]
+    cluster.publish(accounts=anna)
+    node = cluster.add_node()
+    launched = "grep -c '^Launched R session job for cluster Local$' /var/log/benchwright/configure.log"
+    cluster.apply(node)
+    assert node.run(launched, timeout=60).stdout == "0\n"  # which no licence allows
+    cluster.publish(accounts=anna, license=cluster.license("a licence"))
+    cluster.apply(node)
+    assert node.run(launched, timeout=60).stdout == "1\n"
+
+
+def test_no_session_ends_and_no_service_stops_because_a_library_changes(cluster: Cluster) -> None:
+    cluster.publish(accounts=[Account(name="anna", uid=5001, gid=5001)])
+    node = cluster.add_node()
+    cluster.apply(node)
+    session = cluster.start_session(node, "anna")
+    done = node.run("apt-get update && apt-get install -y --reinstall psmisc", timeout=60)
+    assert (done.returncode, "systemctl restart rstudio" in done.stdout) == (0, False)
+    assert node.run(f"cat /proc/{session}/comm", timeout=60).stdout == "rsession\n"
+    node.run("rm /etc/needrestart/conf.d/benchwright.conf; apt-get install -y --reinstall psmisc", timeout=60)
+    assert node.run(f"test -e /proc/{session}", timeout=60).returncode == 1

@@ -35,12 +35,15 @@ PROGRAMS = {
         'case "$*" in *curl*) exit 7 ;; *) echo "bash: connect: Network is unreachable" >&2; exit 1 ;; esac'
     ),
     "etc/amazon/efs/efs-utils.conf": "port_range_lower_bound = 20049\nport_range_upper_bound = 21049",
+    "grep": 'case "$*" in *needrestart*) echo 3 ;; *) exec /usr/bin/grep "$@" ;; esac',
     **dict.fromkeys(("aws", "rskey", "mount.efs", "psql", "chronyc"), "exit 0"),
 }
 
 
-def run(phase: str, step: str, folder: Path, broken: dict[str, str] | None = None) -> tuple[int, str]:
-    """Runs a step of validate.yaml with what is below the root in a folder; gives its exit code and last line."""
+def run(
+    phase: str, step: str, folder: Path, broken: dict[str, str] | None = None, component: str = "validate"
+) -> tuple[int, str]:
+    """Runs a step of a component with what is below the root in a folder; gives its exit code and last line."""
     programs = PROGRAMS | (broken or {})
     for name, text in programs.items():
         path = folder / (name if "/" in name else f"bin/{name}")
@@ -50,7 +53,7 @@ def run(phase: str, step: str, folder: Path, broken: dict[str, str] | None = Non
             path.chmod(0o755)
     (commands,) = [
         item["inputs"]["commands"]
-        for found in COMPONENTS["validate"]["phases"]
+        for found in COMPONENTS[component]["phases"]
         if found["name"] == phase
         for item in found["steps"]
         if item["name"] == step
@@ -94,12 +97,17 @@ def test_every_check_is_there_and_ends_the_build_when_it_fails() -> None:
 
 def test_the_recipe_uses_every_component_once_and_checks_last() -> None:
     used = [use["file"].removesuffix(".yaml") for use in RECIPE["components"]]
-    assert (sorted(used), used[-2:]) == (sorted(COMPONENTS), ["clean-up", "validate"])
-    assert RECIPE["components"][-1]["parameters"] == {
+    assert (sorted(used), used[:2], used[-2:]) == (
+        sorted(COMPONENTS),
+        ["versions", "base"],
+        ["clean-up", "validate"],
+    )
+    parameters = {
         "WorkbenchVersion": "{workbench_version}",
         "RVersions": "{r_versions}",
         "PythonVersions": "{python_versions}",
     }
+    assert RECIPE["components"][0]["parameters"] == RECIPE["components"][-1]["parameters"] == parameters
     assert RECIPE["block_devices"] == [
         {
             "deviceName": "/dev/sda1",
@@ -247,3 +255,52 @@ def test_an_image_that_is_not_well_is_refused_with_what_is_wrong(
 ) -> None:
     (phase,) = [phase for phase, name in CHECKS if name == step]
     assert run(phase, step, tmp_path, broken) == (1, said)
+
+
+R_SOURCE = "https://cdn.posit.co/r/ubuntu-2404/pkgs/r-4.4.3_1_amd64.deb"
+PYTHON_SOURCE = "https://cdn.rstudio.com/python/ubuntu-2404/pkgs/python-3.13.9_1_amd64.deb"
+INDEX = "https://dl.posit.co/public/pro/deb/ubuntu/dists/noble/main/binary-amd64/Packages"
+WORKBENCH = "Workbench 2026.07.1+147.pro6"
+NOT = " is not published: "
+PACKAGES = "Package: other\\nVersion: 2026.07.1+147.pro6\\n\\nPackage: rstudio-server\\nVersion: 2026.07.0+139.pro9\\n"
+
+
+def sources(
+    answers: str = "", published: str = "Package: rstudio-server\\nVersion: 2026.07.1+147.pro6\\n"
+) -> dict[str, str]:
+    """A curl that answers 200, but for these cases of sh, and the index of Workbench's repository."""
+    return {"curl": f'case "$*" in *Packages*) printf "{published}" ;; {answers} *) printf 200 ;; esac'}
+
+
+@pytest.mark.parametrize(
+    ("programs", "told"),
+    [
+        (sources(), (0, "")),
+        (
+            sources("*r-4.4.3*) printf 404 ;;"),
+            (1, f"R 4.4.3{NOT}{R_SOURCE} answers 404. Set r_versions to published versions."),
+        ),
+        (
+            sources("*python*) printf 403 ;;"),
+            (
+                1,
+                f"Python 3.13.9{NOT}{PYTHON_SOURCE} answers 403. Set python_versions to published versions.",
+            ),
+        ),
+        (
+            sources(published=PACKAGES),
+            (
+                1,
+                f"{WORKBENCH}{NOT}{INDEX} has no such rstudio-server. Set workbench.version to a published version.",
+            ),
+        ),
+        (sources("*python*) printf 000; exit 6 ;;"), (0, f"{PYTHON_SOURCE} answers 000; going on.")),
+        (sources(published="<html>"), (0, "")),
+        ({"curl": "exit 6"}, (0, f"{PYTHON_SOURCE} answers nothing; going on.")),
+    ],
+    ids=["all", "R", "Python", "Workbench", "no answer", "no index", "no network"],
+)
+def test_a_version_that_is_not_published_is_refused_before_anything_is_built(
+    programs: dict[str, str], told: tuple[int, str], tmp_path: Path
+) -> None:
+    assert run("build", "ArePublished", tmp_path, programs, "versions") == told

@@ -104,11 +104,25 @@ UNITS_OF_UBUNTU = [
     "snapd.service",
     "snap.amazon-ssm-agent.amazon-ssm-agent.service",
     "unattended-upgrades.service",
-    "apt-daily.service",
     "apt-daily.timer",
-    "apt-daily-upgrade.service",
     "apt-daily-upgrade.timer",
 ]
+LOCKING_UNITS = {
+    "apt-daily.service": "/var/lib/apt/lists/lock",
+    "apt-daily-upgrade.service": "/var/lib/dpkg/lock-frontend",
+}
+"""What a machine of the parent image does on its first day, and the lock that each holds meanwhile."""
+LOCKING_UNIT = """[Unit]
+Description={unit}
+# On an image of ours nobody installs anything while it would matter.
+ConditionPathExists=!/etc/apt/apt.conf.d/90benchwright
+
+[Service]
+ExecStart=/usr/bin/flock {lock} tail -f /dev/null
+
+[Install]
+WantedBy=multi-user.target
+"""
 STANDIN_COMMANDS = {  # path in the node -> module below `standins`
     "usr/bin/systemctl": "systemctl",
     "usr/bin/journalctl": "journalctl",
@@ -185,6 +199,12 @@ def make_base_image(layer: Path, authority: bytes) -> None:
     _write_accounts(layer)
     for unit in UNITS_OF_UBUNTU:
         _write(layer, f"usr/lib/systemd/system/{unit}", _unit_that_does_nothing(unit))
+    for unit, lock in LOCKING_UNITS.items():
+        _write(layer, f"usr/lib/systemd/system/{unit}", LOCKING_UNIT.format(unit=unit, lock=lock))
+        link = layer / f"etc/systemd/system/multi-user.target.wants/{unit}"
+        link.parent.mkdir(exist_ok=True)
+        link.symlink_to(f"/usr/lib/systemd/system/{unit}")
+        _write(layer, lock.strip("/"), "", 0o640)
     absent = {
         path: module
         for path, module in STANDINS_IF_ABSENT.items()

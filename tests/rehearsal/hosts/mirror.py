@@ -260,7 +260,10 @@ def _handler_of(mirror: Mirror, scheme: str) -> type[http.server.BaseHTTPRequest
             self.send_response(404 if content is None else 200)
             self.send_header("Content-Length", str(len(content or b"")))
             self.end_headers()
-            self.wfile.write(content or b"")
+            if self.command != "HEAD":
+                self.wfile.write(content or b"")
+
+        do_HEAD = do_GET
 
         def log_message(self, *_: object) -> None:
             pass

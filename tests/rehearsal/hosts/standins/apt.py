@@ -1,9 +1,12 @@
 """`apt-get`, `apt-cache` and `apt-mark`: package indexes and packages come from the mirror, as sources.list says."""
 
+import contextlib
+import fcntl
 import os
 import re
 import ssl
 import sys
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -16,6 +19,7 @@ from .surroundings import complain
 SOURCES = Path("/etc/apt")
 LISTS = Path("/var/lib/apt/lists")
 HELD = Path("/var/lib/apt/held")
+FRONTEND = Path("/var/lib/dpkg/lock-frontend")
 ARCHIVES = Path("/var/cache/apt/archives")
 LINE = re.compile(r"deb\s+(?:\[(?P<options>[^\]]*)\]\s+)?(?P<url>\S+)\s+(?P<suite>\S+)\s+(?P<components>.+)")
 SECONDS = 30
@@ -51,11 +55,17 @@ def main(arguments: list[str]) -> int:
             return _mark(verb, names)
         match verb:
             case "update":
-                update()
+                with _lock(LISTS / "lock", 0):
+                    update()
             case "install":
-                install(names, reinstall="--reinstall" in options)
+                with _lock(FRONTEND, _lock_timeout()):
+                    install(names, reinstall="--reinstall" in options)
+                from . import needrestart
+
+                needrestart.main([])
             case "purge" | "remove":
-                purge(names)
+                with _lock(FRONTEND, _lock_timeout()):
+                    purge(names)
             case "policy":
                 _policy(names)
             case "autoremove" | "clean" | "autoclean" | "upgrade" | "dist-upgrade":
@@ -65,6 +75,29 @@ def main(arguments: list[str]) -> int:
     except (AptError, dpkg.PackageError) as error:
         return complain(str(error), 100)
     return 0
+
+
+@contextlib.contextmanager
+def _lock(path: Path, seconds: float) -> Iterator[None]:
+    """Hold a lock that one process may have. DPkg::Lock::Timeout is about dpkg's, not about that of the lists."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    deadline = time.monotonic() + seconds
+    with path.open("a") as file:
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError as error:
+                if time.monotonic() >= deadline:
+                    raise AptError(f"E: Could not get lock {path}. It is held by another process") from error
+                time.sleep(0.1)
+        yield
+
+
+def _lock_timeout() -> float:
+    texts = [file.read_text() for file in sorted((SOURCES / "apt.conf.d").glob("*"))]
+    found = re.findall(r'^DPkg::Lock::Timeout "(\d+)";', "\n".join(texts), re.MULTILINE)
+    return float(found[-1]) if found else 0
 
 
 def sources() -> Iterator[Source]:

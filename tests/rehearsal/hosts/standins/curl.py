@@ -13,17 +13,18 @@ from typing import Any
 from .surroundings import complain
 
 LONG = (
-    "fail silent show-error location output= request= header= max-time= connect-timeout= write-out= retry= interface="
+    "fail silent show-error location output= request= header= max-time= connect-timeout= head write-out= "
+    "retry= interface="
 )
 COULD_NOT_RESOLVE, COULD_NOT_CONNECT, HTTP_ERROR, TIMED_OUT, BAD_CERTIFICATE = 6, 7, 22, 28, 60
 
 
 def main(arguments: list[str]) -> int:
     """One address per call."""
-    given, urls = getopt.gnu_getopt(arguments[1:], "fsSLo:X:H:m:w:", LONG.split())
+    given, urls = getopt.gnu_getopt(arguments[1:], "fsSLIo:X:H:m:w:", LONG.split())
     options = dict(given)
     headers = dict(value.split(": ", 1) for name, value in given if name in {"-H", "--header"})
-    method = options.get("-X") or options.get("--request") or "GET"
+    method = options.get("-X") or options.get("--request") or ("HEAD" if {"-I", "--head"} & options.keys() else "GET")
     seconds = float(options.get("-m") or options.get("--max-time") or options.get("--connect-timeout") or 300)
     silent = {"-s", "--silent"} & options.keys() and not {"-S", "--show-error"} & options.keys()
     trust = ssl.create_default_context(cafile="/etc/ssl/certs/ca-certificates.crt")

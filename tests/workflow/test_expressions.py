@@ -1,0 +1,194 @@
+"""Every JSONata expression of the machines, evaluated in executions that between them take every branch, has the value
+that the reference implementation of JSONata (npm; `make tools`) gives it.
+
+Step Functions evaluates with the reference; the rehearsal with jsonata-python, which could differ from it.
+"""
+
+import functools
+import json
+import subprocess
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.rehearsal import interpreter
+from tests.workflow.test_deploy import TIMEOUTS, Cluster, ImageBuildFailed
+from tests.workflow.test_graph import MACHINES
+from tests.workflow.workflow import Workflow, definition_of, workflows
+
+pytestmark = pytest.mark.judge
+
+TOOLS = Path(__file__).parents[2] / ".tools"
+PROGRAM = Path(__file__).parent / "evaluate.mjs"
+LAST_LOOK = 1079  # of the longest loop; every loop is over with the look after it
+STEPS_OF_DEPLOY = (
+    *("ResolvePlan validate", "ResolvePlan lock", "ResolvePlan plan", "BuildImage build", "DeployStack foundation"),
+    *("CreateDatabase", "ConfigureNodes publish", "DeployStack nodes", "ConfigureNodes apply", "VerifyCluster"),
+    *("BuildImage retire", "ResolvePlan release", "ExplainFailure"),
+)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """An expression as it was evaluated: without the declarations of variables, which are `bindings`; and its value."""
+
+    expression: str
+    bindings: Mapping[str, Any]
+    value: Any
+
+
+def expressions(node: Any) -> Iterator[str]:
+    """Each expression in a definition, without its brackets."""
+    if isinstance(node, dict | list):
+        for member in node.values() if isinstance(node, dict) else node:
+            yield from expressions(member)
+    elif isinstance(node, str) and node.startswith("{%"):
+        yield node.removeprefix("{%").removesuffix("%}").strip()
+
+
+def near_its_end(node: Any) -> Any:
+    """The same definition, in which every loop begins with its last looks."""
+    if isinstance(node, dict):
+        return {
+            key: LAST_LOOK if (key, member) == ("attempt", 0) else near_its_end(member) for key, member in node.items()
+        }
+    return [near_its_end(member) for member in node] if isinstance(node, list) else node
+
+
+def deploy_every_way(workflow: Workflow) -> None:
+    """Deployments that succeed, have nothing to do, fail in each step, and wait in vain for each."""
+    definition = definition_of("deploy")
+    payload = {"nodes": {"count": 2}}
+    Cluster(workflow, looks=2)
+    workflow.run(definition, payload)
+    for action in ("validate", "lock"):
+        Cluster(workflow)
+        with_nothing_to_do(workflow, action)
+        workflow.run(definition, payload)
+    for step in STEPS_OF_DEPLOY:
+        fails: dict[str, Exception] = {step: ImageBuildFailed("the reason")}
+        if step == "ExplainFailure":
+            fails["DeployStack nodes"] = ImageBuildFailed("another reason")
+        Cluster(workflow, fails=fails)
+        workflow.run(definition, payload)
+    Cluster(workflow, fails={"BuildImage retire": TIMEOUTS["Sandbox.Timedout"]()})
+    workflow.run(definition, payload)
+    for step in (
+        "BuildImage build",
+        "DeployStack foundation",
+        "DeployStack nodes",
+        "ConfigureNodes apply",
+        "VerifyCluster",
+    ):
+        Cluster(workflow)
+        never_done(workflow, step)
+        workflow.run(near_its_end(definition), payload)
+
+
+def verify_every_way(workflow: Workflow) -> None:
+    """Verifications with and without the lock, of nothing, that fail in each step, and that wait in vain."""
+    definition = definition_of("verify")
+    Verified(workflow)
+    workflow.run(definition, {})
+    for action in ("inspect", "lock"):
+        Verified(workflow, needs_lock=True)
+        with_nothing_to_do(workflow, action)
+        workflow.run(definition, {})
+    for step in ("", "ResolvePlan inspect", "ResolvePlan lock", "VerifyCluster", "ResolvePlan release"):
+        Verified(workflow, needs_lock=True, fails=step)
+        workflow.run(definition, {})
+    for step in ("", "ExplainFailure"):
+        Verified(workflow, fails=step)
+        never_done(workflow, "VerifyCluster")
+        workflow.run(near_its_end(definition), {})
+
+
+class Verified:
+    """Functions of a verification that succeeds at its second look; a step named in `fails` raises."""
+
+    def __init__(self, workflow: Workflow, needs_lock: bool = False, fails: str = "") -> None:
+        self.needs_lock, self.fails = needs_lock, fails
+        for function in (self.resolve_plan, self.verify_cluster, self.explain_failure):
+            name = "".join(word.capitalize() for word in function.__name__.split("_"))
+            workflow.functions[name] = functools.partial(self.call, name, function)
+
+    def call(self, name: str, function: Callable[[dict[str, Any]], Any], event: dict[str, Any]) -> Any:
+        if self.fails and f"{name} {event.get('action', '')}".strip() == self.fails:
+            raise ImageBuildFailed("the reason")
+        return function(event)
+
+    def resolve_plan(self, _: dict[str, Any]) -> Any:
+        return {"cluster": "workbench", "proceed": True, "message": "", "revision": "r", "quiet": True}
+
+    def verify_cluster(self, event: dict[str, Any]) -> Any:
+        asks = self.needs_lock and not event["locked"]
+        summary = {"cluster": "workbench", "verification": {"license": "Activated", "warnings": []}}
+        done = not asks and event["attempt"] == 1
+        return {"waiting_for": "rows", "needs_lock": asks, "round": 1, "done": done, "summary": summary}
+
+    def explain_failure(self, event: dict[str, Any]) -> Any:
+        return {"error": event["error"], "subject": "failed", "text": event["cause"]}
+
+
+def with_nothing_to_do(workflow: Workflow, action: str) -> None:
+    original = workflow.functions["ResolvePlan"]
+    answer = {"proceed": False, "message": "nothing to do"}
+    workflow.functions["ResolvePlan"] = lambda event: original(event) | (answer if event["action"] == action else {})
+
+
+def never_done(workflow: Workflow, step: str) -> None:
+    function, _, which = step.partition(" ")
+    original = workflow.functions[function]
+
+    def wait(event: dict[str, Any]) -> Any:
+        waits = which in ("", event.get("action"), event.get("stack"))
+        return original(event) | ({"done": False} if waits else {})
+
+    workflow.functions[function] = wait
+
+
+@pytest.fixture(scope="module")
+def evaluated() -> dict[str, list[Evaluation]]:
+    """What each machine evaluated."""
+    found: dict[str, list[Evaluation]] = {}
+    original = interpreter.evaluate
+    with pytest.MonkeyPatch.context() as patch, workflows() as workflow:
+        for machine, run_every_way in (("deploy", deploy_every_way), ("verify", verify_every_way)):
+            noted = found.setdefault(machine, [])
+
+            def evaluate(expression: str, noted: list[Evaluation] = noted) -> Any:
+                value = original(expression)
+                bindings, own = interpreter._taken_apart(expression)
+                noted.append(Evaluation(own, json.loads(json.dumps(bindings, default=lambda _: None)), value))
+                return value
+
+            patch.setattr(interpreter, "evaluate", evaluate)
+            run_every_way(workflow)
+    return found
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_every_expression_is_evaluated(machine: str, evaluated: dict[str, list[Evaluation]]) -> None:
+    seen = {each.expression.removeprefix("(").removesuffix(")").strip() for each in evaluated[machine]}
+    written = set(expressions(definition_of(machine)))
+    assert len(written) > 20
+    assert written - seen == set()
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_every_expression_has_the_value_of_the_reference(machine: str, evaluated: dict[str, list[Evaluation]]) -> None:
+    different = {json.dumps([each.expression, each.bindings]): each for each in evaluated[machine]}.values()
+    asked = [{"expression": each.expression, "bindings": each.bindings} for each in different]
+    node = TOOLS / "bin" / "node"
+    assert node.exists(), "node and jsonata are not installed: make tools"
+    run = subprocess.run(
+        [node, PROGRAM, TOOLS], input=json.dumps(asked), capture_output=True, text=True, timeout=60, check=False
+    )
+    assert run.returncode == 0, run.stderr
+    values = [answer.get("value") for answer in json.loads(run.stdout)]
+    assert [(each.expression, each.value) for each in different] == [
+        (each.expression, value) for each, value in zip(different, values, strict=True)
+    ]

@@ -126,7 +126,6 @@ def test_an_image_that_is_well_passes(phase: str, step: str, tmp_path: Path) -> 
 
 REACHES = "An ordinary user reaches the instance metadata service (curl ended with"
 REACHES_HELPER = "An ordinary user reaches port"
-FIRST_DEVICE = (Path("/proc/net/route").read_text().splitlines()[1:2] or [""])[0].partition("\t")[0]
 REFUSED = "bash: connect: Network is unreachable"
 
 
@@ -216,8 +215,8 @@ def asked(port: int, does: str) -> str:
         ("GuardWorks", {"setpriv": "exit 22"}, f"{REACHES} 22)"),
         (
             "GuardWorks",
-            {"setpriv": 'case "$*" in *--interface*) exit 0 ;; *) exit 7 ;; esac'},
-            f"An ordinary user reaches the instance metadata service by --interface {FIRST_DEVICE} (curl ended with 0)",
+            {"awk": "echo ens5", "setpriv": 'case "$*" in *--interface*) exit 0 ;; *) exit 7 ;; esac'},
+            "An ordinary user reaches the instance metadata service by --interface ens5 (curl ended with 0)",
         ),
         (
             "GuardWorks",

@@ -20,20 +20,18 @@ def builds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
             file.unlink()
         built.mkdir(parents=True, exist_ok=True)
 
-    monkeypatch.setattr(application, "ROOT", tmp_path)
-    monkeypatch.setattr(application, "BUILT", tmp_path / ".aws-sam/build")
     monkeypatch.setattr(application, "_sam", sam)
     (tmp_path / "functions/step").mkdir(parents=True)
     (tmp_path / "functions/step/app.py").write_text("one = 1\n")
     (tmp_path / "template.yaml").write_text("Resources: {}\n")
-    application.build()
+    application.build(tmp_path)
     return ran
 
 
 def test_what_is_built_is_not_built_again(builds: list[Any], tmp_path: Path) -> None:
     (tmp_path / "functions/step/__pycache__").mkdir()
     (tmp_path / "functions/step/__pycache__/app.pyc").touch()
-    application.build()
+    application.build(tmp_path)
     assert builds == [["build"]]
 
 
@@ -47,8 +45,8 @@ def test_every_change_is_built(builds: list[Any], tmp_path: Path) -> None:
         (tmp_path / ".aws-sam/build/rehearsal.sha256").unlink,  # as another `sam build` does
     ):
         change()
-        application.build()
-        application.build()
+        application.build(tmp_path)
+        application.build(tmp_path)
     assert len(builds) == 1 + 5
 
 
@@ -61,6 +59,6 @@ def test_a_build_that_failed_is_tried_again(builds: list[Any], tmp_path: Path, m
         broken.setattr(application, "_sam", fail)
         (tmp_path / "template.yaml").write_text("Resources: []\n")
         with pytest.raises(application.CommandFailedError):
-            application.build()
-    application.build()
+            application.build(tmp_path)
+    application.build(tmp_path)
     assert builds == [["build"], "failed", ["build"]]

@@ -192,3 +192,21 @@ def test_without_its_cable_a_host_reaches_nobody(world: World, host: Host) -> No
     assert host.run(ask, timeout=60).returncode == 7
     host.connect(connected=True)
     assert host.run(ask, timeout=60).returncode == 0
+
+
+def test_a_new_machine_updates_itself_and_holds_both_locks_of_apt_meanwhile(host: Host) -> None:
+    host.run_boot()
+    lists, dpkg = "/var/lib/apt/lists/lock", "/var/lib/dpkg/lock-frontend"
+    refused = host.run("apt-get update", timeout=60)
+    assert (refused.returncode, refused.stderr) == (
+        100,
+        f"E: Could not get lock {lists}. It is held by another process\n",
+    )
+    lines(host, "systemctl stop apt-daily.service; apt-get update")
+    refused = host.run("apt-get install -y psmisc", timeout=60)
+    assert (refused.returncode, refused.stderr) == (
+        100,
+        f"E: Could not get lock {dpkg}. It is held by another process\n",
+    )
+    lines(host, "mkdir -p /etc/apt/apt.conf.d; echo 'DPkg::Lock::Timeout \"60\";' >/etc/apt/apt.conf.d/90x")
+    lines(host, "(/bin/sleep 1; systemctl stop apt-daily-upgrade.service) & apt-get install -y psmisc; wait")

@@ -44,6 +44,9 @@ class Image:
     infrastructure: Mapping[str, Any]
     uses: Sequence[ComponentUse]
     tests: bool
+    inventory: bool
+    """Whether the build asks SSM Inventory of its instance. This account has associations of its own for that, as many
+    have: then it waits for an answer that never comes."""
     tags: Mapping[str, str]
     created: datetime.datetime
     status: str = "PENDING"
@@ -122,6 +125,8 @@ class ImageBuild:
         try:
             for phase in ("build", "validate"):
                 self._run_phase(machine, phase)
+            while image.inventory:
+                self._wait(3600)
             with self._aws.clock.busy():
                 ami = self._machines.images.capture(
                     machine.host,

@@ -321,6 +321,7 @@ class ImageBuilder:
             infrastructure=infrastructure,
             uses=[self._use(use) for use in recipe["components"]],
             tests=(call.get("imageTestsConfiguration") or {}).get("imageTestsEnabled", True),
+            inventory=call.get("enhancedImageMetadataEnabled", True),
             tags=call.get("tags") or {},
             created=self._aws.clock.datetime(),
         )

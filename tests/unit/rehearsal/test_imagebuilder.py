@@ -97,11 +97,16 @@ def infrastructure(aws: LocalAws) -> str:
     return str(answer["infrastructureConfigurationArn"])
 
 
-def build(aws: LocalAws, recipe_arn: str, token: str = "build") -> str:
+def build(aws: LocalAws, recipe_arn: str, token: str = "build", *, inventory: bool = False) -> str:
     client = aws.client("imagebuilder")
     known = client.list_infrastructure_configurations()["infrastructureConfigurationSummaryList"]
     arn = known[0]["arn"] if known else infrastructure(aws)
-    answer = client.create_image(imageRecipeArn=recipe_arn, infrastructureConfigurationArn=arn, clientToken=token)
+    answer = client.create_image(
+        imageRecipeArn=recipe_arn,
+        infrastructureConfigurationArn=arn,
+        enhancedImageMetadataEnabled=inventory,
+        clientToken=token,
+    )
     return str(answer["imageBuildVersionArn"])
 
 
@@ -314,6 +319,15 @@ def test_a_build_can_be_cancelled(aws: LocalAws, client: Any) -> None:
     aws.clock.sleep(30)
     assert state(client, arn)["status"] == "CANCELLED"
     assert aws.client("ec2").describe_images(Owners=["self"])["Images"] == []
+
+
+def test_a_build_that_asks_ssm_inventory_does_not_end(aws: LocalAws, client: Any) -> None:
+    arn = build(aws, recipe(client), inventory=True)
+    aws.clock.sleep(3000)
+    assert state(client, arn)["status"] == "BUILDING"
+    client.cancel_image_creation(imageBuildVersionArn=arn)
+    aws.clock.sleep(30)
+    assert state(client, arn)["status"] == "CANCELLED"
 
 
 @pytest.mark.parametrize(("with_snapshots", "left"), [(True, 0), (False, 1)])

@@ -13,6 +13,7 @@ from tests.deployment.misbehaviour import (
     DISK,
     HANG,
     KEY,
+    METADATA,
     MOUNTS,
     NETWORK,
     TERMINATED,
@@ -39,7 +40,7 @@ def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
 @pytest.mark.parametrize("place", [1, 3], ids=["first", "other"])
 @pytest.mark.parametrize(
     "fault",
-    [HANG, NETWORK, TERMINATED, DISK, CLOCK, TIME_SOURCE, KEY, WORKBENCH, MOUNTS],
+    [HANG, NETWORK, TERMINATED, DISK, CLOCK, TIME_SOURCE, KEY, METADATA, WORKBENCH, MOUNTS],
     ids=lambda fault: fault.word,
 )
 def test_one_node_that_misbehaves_is_named_and_the_next_run_heals_it(

@@ -57,6 +57,7 @@ TIME_SOURCE: Final = Fault(
     ("The clock of this node is off by an unknown number of seconds", "Give it 169.254.169.123", "replace the node"),
 )
 KEY: Final = Fault("key")
+METADATA: Final = Fault("metadata")
 WORKBENCH: Final = Fault(
     "workbench",
     ("This node has Workbench 2026.07.0+139.pro9", "If somebody installed it here, replace the node"),

@@ -15,6 +15,7 @@ from tests.deployment.misbehaviour import (
     DISK,
     HANG,
     KEY,
+    METADATA,
     MOUNTS,
     NETWORK,
     TERMINATED,
@@ -47,7 +48,8 @@ def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
             id="others hang, lose their network, have a full disk, have an old Workbench",
         ),
         pytest.param(
-            {2: CLOCK, 3: KEY, 4: TERMINATED}, id="others are five minutes slow, have another key, are terminated"
+            {2: CLOCK, 3: KEY, 4: TERMINATED, 5: METADATA},
+            id="others are five minutes slow, have another key, are terminated, get no metadata for a while",
         ),
         pytest.param({2: TIME_SOURCE, 3: MOUNTS}, id="others have no time source, boot without their mounts"),
     ],

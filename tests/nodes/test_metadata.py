@@ -1,10 +1,15 @@
 """The metadata service answers an instance about itself, by version 2 of its protocol, until the guard is there for
-ordinary users.
+ordinary users. Where it does not answer at first, a node asks again.
 """
 
 import json
+import time
+from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
+from tests.nodes.cluster import Cluster
 from tests.nodes.conftest import World
 from tests.rehearsal.hosts.host import Host
 
@@ -89,3 +94,60 @@ def test_the_guard_of_the_image_lets_root_and_instance_connect_through_and_nobod
         assert reached == {"root": 0, "ec2-instance-connect": 0, "nobody": 7, "ubuntu": 7, "rstudio-server": 7}
     finally:
         host.stop()
+
+
+TOKEN, ROLE, STATE = "/api/token", "/security-credentials/node", "/target-lifecycle-state"
+"""Ends of paths that are asked for by curl, by the AWS CLI and the mount helper alone, and by the lifecycle watcher."""
+
+
+def ignore(asked: list[str], times: int, end: str) -> Callable[[str], bool]:
+    """Leave the next requests whose path ends so without an answer, and note each."""
+
+    def ignored(path: str) -> bool:
+        if not path.endswith(end) or len(asked) == times:
+            return False
+        asked.append(path)
+        return True
+
+    return ignored
+
+
+@pytest.mark.parametrize("end", [TOKEN, ROLE])
+def test_a_node_asks_again_where_the_metadata_service_does_not_answer(cluster: Cluster, end: str) -> None:
+    cluster.publish()
+    node = cluster.add_node()
+    asked: list[str] = []
+    cluster.world.hosts.metadata.silent[node.address] = ignore(asked, 2, end)
+    assert cluster.apply(node)["error"] is None
+    assert len(asked) == 2
+
+
+def test_without_metadata_a_node_fails_once_and_names_the_reason(cluster: Cluster) -> None:
+    cluster.publish()
+    node = cluster.add_node()
+    cluster.world.hosts.metadata.instances.pop(node.address)
+    began = time.monotonic()
+    told = cluster.fail_to_apply(node)
+    assert told.startswith("The instance metadata service gives this node no credentials: curl: (22) The requested URL")
+    assert told.endswith(
+        "Check that the launch template enables the service and names the instance profile, or replace the node, and "
+        "deploy again."
+    )
+    assert time.monotonic() - began < 90  # the next questions of the same run are asked once
+
+
+def test_a_node_that_leaves_asks_again_where_the_metadata_service_does_not_answer(cluster: Cluster) -> None:
+    cluster.publish()
+    node = cluster.add_node()
+    cluster.apply(node)
+    asked: list[str] = []
+    metadata = cluster.world.hosts.metadata
+    metadata.silent[node.address] = lambda path: ignore(asked, 1, STATE)(path) or ignore(asked, 3, ROLE)(path)
+    metadata.instances[node.address].state = "Terminated"  # type: ignore[attr-defined]
+    leaves = (metadata.instances[node.address].instance_id, "stop-services")
+    cluster.world.aws.waiting.add(leaves)
+    deadline = time.monotonic() + 90
+    while cluster.world.aws.waiting and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert (cluster.world.aws.waiting, len(asked)) == (set(), 3)
+    assert "could not be told" not in node.run("journalctl -u benchwright-lifecycle", timeout=60).stdout

@@ -346,6 +346,7 @@ def test_the_steps_are_told_as_they_begin(cluster: Cluster) -> None:
         "--- look for room on the disk",
         "--- compare the clock",
         "--- guard the instance metadata and the mount helper",
+        "--- ask for the credentials of this node",
         "--- mount the shared file systems",
         "--- fetch the configuration",
         "--- compare the version of Workbench",

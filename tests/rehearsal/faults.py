@@ -29,6 +29,7 @@ NODES: Final[dict[str, str]] = {
     "time-source": "its clock is 5 minutes slow, or seconds=N fast, and its time source does not answer",
     "key": "somebody has put another secure-cookie-key in place, and restarted Workbench",
     "workbench": "somebody has installed another version of Workbench, version=V",
+    "metadata": "its instance metadata service does not answer for 8 seconds, or seconds=N",
     "mounts": "the file systems do not answer when it boots, or boots again; seconds=N: for so long after",
 }
 """The words of a node, each with what happens on it: when it boots, or when the first command of an execution reaches

@@ -5,6 +5,7 @@ token requests are answered, and packets may make one hop
 (docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-retrieval.html).
 """
 
+import contextlib
 import json
 import secrets
 import socket
@@ -53,6 +54,8 @@ class MetadataService:
     def __init__(self, account: str = "123456789012") -> None:
         self.account = account
         self.instances: dict[str, InstanceMetadata] = {}
+        self.silent: dict[str, Callable[[str], bool]] = {}
+        """By the address of an instance: whether a request for this path stays without an answer for ever."""
         self._tokens: dict[str, tuple[str, float]] = {}
         self._lock = threading.Lock()
         self._server: ThreadingHTTPServer | None = None
@@ -139,6 +142,10 @@ def _credentials(instance: InstanceMetadata) -> dict[str, str]:
     return fixed | instance.credentials()
 
 
+def _never(_: str) -> bool:
+    return False
+
+
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 64
@@ -153,6 +160,16 @@ def _handler_of(service: MetadataService) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
         timeout = 10
+
+        def parse_request(self) -> bool:
+            if not super().parse_request():
+                return False
+            if not service.silent.get(self._address, _never)(self.path):
+                return True
+            self.close_connection = True
+            with contextlib.suppress(OSError):
+                self.rfile.read(1)  # until the client gives up
+            return False
 
         def do_PUT(self) -> None:
             seconds = self.headers.get("X-aws-ec2-metadata-token-ttl-seconds", "")

@@ -21,6 +21,9 @@ MIDDLE_SECONDS: Final = 20
 """AWS seconds after which a node that works slowly is met in the middle of it."""
 
 SLOW: Final = -300.0  # seconds by which a clock is fast, unless it is said
+SILENT: Final = 8
+"""AWS seconds for which a metadata service does not answer, unless it is said."""
+
 OLD_WORKBENCH: Final = "2026.07.0+139.pro9"
 
 type Moment = Literal["boot", "command"]
@@ -130,6 +133,17 @@ def _change_workbench(_: LocalAws, machine: "Machine", details: Mapping[str, str
     return functools.partial(machine.run, f"mv {file}.kept {file}", timeout=SCRIPT_SECONDS)
 
 
+def _silence_the_metadata(aws: LocalAws, machine: "Machine", details: Mapping[str, str]) -> Lift:
+    silent, address = aws.hosts.metadata.silent, machine.address
+    silent[address] = lambda _path: True
+
+    def lift() -> None:
+        silent.pop(address, None)
+
+    work.start(aws.clock, lambda: aws.clock.sleep(float(details.get("seconds", SILENT))) or lift())
+    return lift
+
+
 def _refuse_mounts(aws: LocalAws, machine: "Machine", details: Mapping[str, str]) -> Lift:
     _write(machine, "mounts")
     lift = functools.partial(_remove, machine, "mounts")
@@ -168,6 +182,7 @@ BEGINNINGS: Final[Mapping[Moment, Mapping[str, Begin]]] = {
         "time-source": _set_the_clock("clock", "time-source"),
         "key": _change_the_key,
         "workbench": _change_workbench,
+        "metadata": _silence_the_metadata,
         "mounts": _boot_again_without_mounts,
     },
 }

@@ -4,6 +4,7 @@ import getopt
 import socket
 import ssl
 import sys
+import time
 import urllib.error
 import urllib.request
 from functools import partial
@@ -13,15 +14,35 @@ from typing import Any
 from .surroundings import complain
 
 LONG = (
-    "fail silent show-error location output= request= header= max-time= connect-timeout= head write-out= "
-    "retry= interface="
+    "fail silent show-error location output= request= header= max-time= connect-timeout= head write-out= interface= "
+    "retry= retry-delay= retry-max-time= retry-connrefused retry-all-errors"
 )
 COULD_NOT_RESOLVE, COULD_NOT_CONNECT, HTTP_ERROR, TIMED_OUT, BAD_CERTIFICATE = 6, 7, 22, 28, 60
+FIRST_DELAY, LONGEST_DELAY = 1, 600
 
 
 def main(arguments: list[str]) -> int:
-    """One address per call."""
+    """One address per call; --retry as curl does it, which counts 4xx as an error to repeat only with
+    --retry-all-errors.
+    """
     given, urls = getopt.gnu_getopt(arguments[1:], "fsSLIo:X:H:m:w:", LONG.split())
+    options = dict(given)
+    began = time.monotonic()
+    delay = float(options.get("--retry-delay") or FIRST_DELAY)
+    for left in reversed(range(int(options.get("--retry") or 0) + 1)):
+        code = _attempt(given, urls)
+        again = code == TIMED_OUT or (code == COULD_NOT_CONNECT and "--retry-connrefused" in options)
+        if not left or not (again or (code and "--retry-all-errors" in options)):
+            break
+        if "--retry-max-time" in options and time.monotonic() - began + delay > float(options["--retry-max-time"]):
+            break
+        time.sleep(delay)
+        if "--retry-delay" not in options:
+            delay = min(2 * delay, LONGEST_DELAY)
+    return code
+
+
+def _attempt(given: list[tuple[str, str]], urls: list[str]) -> int:
     options = dict(given)
     headers = dict(value.split(": ", 1) for name, value in given if name in {"-H", "--header"})
     method = options.get("-X") or options.get("--request") or ("HEAD" if {"-I", "--head"} & options.keys() else "GET")

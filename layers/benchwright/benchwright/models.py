@@ -202,7 +202,7 @@ class Image(Part):
 
     ami: Annotated[str, _form(r"^ami-[0-9a-f]{8,17}$", "ami- and 8 to 17 of 0-9 and a-f")] | None = Field(
         default=None,
-        description="id of an AMI of your own, made from the components in image/; null builds one",
+        description="the id of an AMI of your own, made from the components in image/; null builds one",
         examples=["ami-0123456789abcdef0"],
     )
 
@@ -210,7 +210,7 @@ class Image(Part):
 class Nodes(Part):
     """How many nodes, and how large."""
 
-    count: Annotated[int, Field(ge=1, le=50)] = Field(description="number of nodes, from 1 to 50", examples=[3])
+    count: Annotated[int, Field(ge=1, le=50)] = Field(description="a number of nodes from 1 to 50", examples=[3])
     instance_type: Annotated[
         str,
         _form(r"^[a-z][a-z0-9-]{0,19}\.[a-z0-9-]{1,20}$", "the name of an instance type"),
@@ -223,12 +223,12 @@ class Database(Part):
     """Capacity of Aurora Serverless v2, in ACU."""
 
     min_capacity: Annotated[float, Field(ge=0.5, le=256), AfterValidator(_half_step)] = Field(
-        description="lowest capacity in ACU, from 0.5 to 256 in steps of 0.5",
+        description="the lowest capacity in ACU, from 0.5 to 256 in steps of 0.5",
         examples=[1],
         json_schema_extra={"multipleOf": 0.5},
     )
     max_capacity: Annotated[float, Field(ge=1, le=256), AfterValidator(_half_step)] = Field(
-        description="highest capacity in ACU, from 1 to 256 in steps of 0.5",
+        description="the highest capacity in ACU, from 1 to 256 in steps of 0.5",
         examples=[16],
         json_schema_extra={"multipleOf": 0.5},
     )
@@ -245,16 +245,16 @@ class User(Part):
 
     uid: UserId | None = Field(
         default=None,
-        description=f"user id from {LOWEST_ID} to {HIGHEST_ID}; allocated when left out",
+        description=f"a user id from {LOWEST_ID} to {HIGHEST_ID}; allocated when left out",
         examples=[3001],
     )
     gid: UserId | None = Field(
-        default=None, description="id of the user's own group; the uid when left out", examples=[3001]
+        default=None, description="the id of the user's own group; the uid when left out", examples=[3001]
     )
     password: SecretName | None = Field(
         default=None,
-        description="name of a secret below <application>/users/ that holds the password as plain text, in one line of "
-        "at most 128 bytes",
+        description="the name of a secret below <application>/users/ that holds the password as plain text, in one "
+        "line of at most 128 bytes",
         examples=["benchwright/users/ann"],
     )
 
@@ -278,7 +278,7 @@ class Wanted(Part):
     database: Database = Field(description="capacity of the database")
     license: SecretName | None = Field(
         default=None,
-        description="name of a secret below <application>/license/ that holds a licence file",
+        description="the name of a secret below <application>/license/ that holds a licence file",
         examples=["benchwright/license/workbench"],
     )
     users: Annotated[dict[UserName, User], Field(max_length=500)] = Field(

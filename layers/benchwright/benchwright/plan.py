@@ -488,20 +488,25 @@ def _explained(error: ValidationError) -> list[Problem]:
         message = detail["msg"].removeprefix("Value error, ")
         if detail["type"] == "string_pattern_mismatch":
             message = f"not {FORMS[detail['ctx']['pattern']]}"
-        problems.append((".".join(parts), detail["input"], message, _described(parts)))
+        problems.append((".".join(parts), detail["input"], message, _good_value(parts)))
     return problems
 
 
-def _described(parts: list[str]) -> str:
-    """Return the description of the innermost field on a path."""
+def _good_value(parts: list[str]) -> str:
+    """Describe a good value of the innermost field on a path, with an example."""
     model: type[BaseModel] | None = Wanted
-    described = "a value as in docs/input.md"
+    good = "a value as in docs/input.md"
     for part in parts:
         if model and part in model.model_fields:
             field_info = model.model_fields[part]
-            described = field_info.description or described
             model = _part_of(field_info.annotation)
-    return described
+            if model is field_info.annotation:
+                whole = {name: inner.examples[0] for name, inner in model.model_fields.items() if inner.examples}
+                good = f"an object such as {json.dumps(whole)}"
+            else:
+                example = json.dumps(field_info.examples[0]) if field_info.examples else ""
+                good = f"{field_info.description}; for example {example}"
+    return good
 
 
 def _refusal(problems: Iterable[Problem]) -> InvalidInput:

@@ -1,8 +1,13 @@
 """From an input to a plan: what is refused, what is merged, what is remembered."""
 
-from typing import Any
+import json
+import re
+from collections.abc import Iterator
+from functools import reduce
+from typing import Any, get_args
 
 import pytest
+from pydantic import BaseModel
 
 from benchwright.errors import InvalidInput
 from benchwright.models import FORMS, Account, License, Wanted, merge_patch
@@ -118,6 +123,28 @@ def test_a_wrong_value_is_named_with_a_remedy(raw: Any, problem: str) -> None:
     (found,) = problems(raw)
     assert found.startswith(problem)
     assert ". Give " in found
+
+
+def fields(model: type[BaseModel], *above: str) -> Iterator[tuple[str, ...]]:
+    """The path of each field of a model, and of the models in it; a map has one entry, `ann`."""
+    for name, field in model.model_fields.items():
+        yield (*above, name)
+        for kind in (field.annotation, *get_args(field.annotation)):
+            if isinstance(kind, type) and issubclass(kind, BaseModel):
+                entry = () if kind is field.annotation else ("ann",)
+                yield from fields(kind, *above, name, *entry)
+
+
+@pytest.mark.parametrize("path", list(fields(Wanted)), ids=".".join)
+def test_the_remedy_of_each_key_holds_an_example_that_is_accepted(path: tuple[str, ...]) -> None:
+    def given(value: Any) -> Any:
+        return reduce(lambda inner, key: {key: inner}, reversed(path), value)
+
+    (found,) = problems(given([[]]))
+    remedy = found.partition(". Give ")[2]
+    example = re.search(r"(?:; for example|an object such as) (.+)\.$", remedy)
+    assert example, found
+    read_input(given(json.loads(example[1])), {}, DEFAULTS, "benchwright").whole()
 
 
 def test_all_problems_are_told_at_once() -> None:

@@ -6,7 +6,11 @@ work is never counted many times over. So it does while nobody waits for anythin
 night is a night older, not a season. With an infinite speed it jumps to the next moment somebody waits for: waiting
 costs nothing.
 
+Machines of an account each have processors of their own; here they share those of this machine. So only as many work at
+once as it has processors, and while others wait for one, time runs as much slower as more want to work than can.
+
 Rules for who uses it: real work runs inside `busy()`, every AWS duration is a `wait()`, or a `sleep()` inside `busy()`.
+What a machine of the account computes runs inside `processor()`, too.
 """
 
 import contextlib
@@ -14,6 +18,7 @@ import datetime as real_datetime
 import functools
 import importlib
 import math
+import os
 import sys
 import threading
 import time
@@ -28,10 +33,14 @@ QUIET_SECONDS = 0.004
 class Clock:
     """AWS time in seconds since the epoch. `speed` may be `math.inf`."""
 
-    def __init__(self, speed: float = 60) -> None:
+    def __init__(self, speed: float = 60, processors: int | None = None) -> None:
+        """`processors`: how many machines of the account work at once; without it, as many as this process may use."""
         if not speed >= 1:
             raise ValueError(f"speed is {speed}; it must be at least 1")
         self.speed = float(speed)
+        self._processors = processors or max(2, os.process_cpu_count() or 2)
+        self._free = threading.Semaphore(self._processors)
+        self._queued = 0
         self._changed = threading.Condition()
         self._workers = 0
         self._deadlines: list[float] = []
@@ -72,6 +81,24 @@ class Clock:
         self._count(-1)
 
     @contextlib.contextmanager
+    def processor(self) -> Iterator[None]:
+        """Inside `busy()`: a machine of the account computes. Waits, in the order of arrival, until few others do."""
+        self._take_processor()
+        try:
+            yield
+        finally:
+            self._free.release()
+
+    @contextlib.contextmanager
+    def no_processor(self) -> Iterator[None]:
+        """Inside `processor()`: this machine only waits; another may compute meanwhile."""
+        self._free.release()
+        try:
+            yield
+        finally:
+            self._take_processor()
+
+    @contextlib.contextmanager
     def at_speed(self, speed: float) -> Iterator[None]:
         """Another speed for a while: of what a person is made to wait for before anything can be looked at."""
         before = self._change_speed(speed)
@@ -100,9 +127,32 @@ class Clock:
         with self._changed:
             self._changed.notify_all()
 
+    def _take_processor(self) -> None:
+        if self._free.acquire(blocking=False):
+            return
+        self._queue(+1)
+        try:
+            self._free.acquire()
+        finally:
+            self._queue(-1)
+
+    def _queue(self, change: int) -> None:
+        with self._changed:
+            self._tick()
+            self._queued += change
+            self._changed.notify_all()
+
+    @property
+    def _working_speed(self) -> float:
+        """Every machine that wants to compute gets its share of the processors, and takes so much longer."""
+        return self._processors / (self._processors + self._queued)
+
     def _tick(self) -> float:
         wall = time.monotonic()
-        speed = 1 if self._workers > 0 or not self._deadlines else 0 if math.isinf(self.speed) else self.speed
+        if self._workers > 0:
+            speed = self._working_speed
+        else:
+            speed = 1 if not self._deadlines else 0 if math.isinf(self.speed) else self.speed
         self._aws += (wall - self._wall) * speed
         self._wall = wall
         return self._aws
@@ -139,7 +189,7 @@ class Clock:
     def _until_next_look(self, left: float) -> float:
         """Wall seconds after which a waiter looks at the time again; with infinite speed also the place of the jump."""
         if self._workers > 0:
-            return min(left + 1e-4, 3600)
+            return min(left / self._working_speed + 1e-4, 3600)
         if not math.isinf(self.speed):
             return min(left / self.speed + 1e-4, 3600)
         quiet = self._wall - self._quiet_since

@@ -7,6 +7,7 @@ its first process: whatever dies, the kernel ends it. Needs root, or CAP_SYS_ADM
 """
 
 import compileall
+import contextlib
 import itertools
 import json
 import os
@@ -128,7 +129,8 @@ class Host:
 
         It runs in `directory`, or in the root. The environment is a fresh one plus `environment`; `timeout` is in
         seconds of the wall clock, and ends the script with all its children, except what became a daemon. With a
-        `clock`, which the caller holds, both `timeout` and what the script sleeps are in seconds of that clock.
+        `clock`, which the caller holds, both `timeout` and what the script sleeps are in seconds of that clock, and the
+        script waits for one of its processors; that wait is no part of `timeout`.
         """
         if not self._pid:
             return Completed(255, "", f"{self.name} is not running\n")
@@ -145,7 +147,8 @@ class Host:
             sleeps = naps.Naps(file.with_suffix(".naps"), Path(f"/proc/{self._pid}/root/proc"), clock)
             variables |= naps.variables(REHEARSAL / "host" / f"{name}.naps", PATH)
         try:
-            return self._enter(command, variables, timeout, script=script, sleeps=sleeps)
+            with clock.processor() if clock else contextlib.nullcontext():
+                return self._enter(command, variables, timeout, script=script, sleeps=sleeps)
         finally:
             file.unlink(missing_ok=True)
             if sleeps:

@@ -1,7 +1,8 @@
 """Scripts that only wait on a host wait in AWS time: what sleeps does not work.
 
-The `sleep` that such a script finds leaves the seconds in a file of its own and ends when the file is gone. Whoever
-runs the script lets the time pass, and takes the file away; a script that never ends costs no more than its time-out.
+The `sleep` that such a script finds leaves the seconds in a file of its own and ends when it reads a line from a pipe
+beside it. Whoever runs the script lets the time pass, and writes that line; meanwhile the script needs no processor. A
+script that never ends costs no more than its time-out.
 """
 
 import contextlib
@@ -22,9 +23,10 @@ COMMANDS: Final[Mapping[str, str]] = {
     "sleep": """#!/bin/sh
 case $1 in infinity) ;; *[!0-9.]*) exec /usr/bin/sleep "$@" ;; esac
 nap=$REHEARSAL_NAPS/$$
-echo "$1" >"$nap.new"
-mv "$nap.new" "$nap"
-while [ -e "$nap" ]; do /usr/bin/sleep 0.01; done
+mkfifo "$nap.end"
+exec 3<>"$nap.end"
+echo "$1" >"$nap"
+read -r _ <&3
 """,
     # flock -w SECONDS DESCRIPTOR
     "flock": """#!/bin/sh
@@ -56,15 +58,18 @@ class Naps:
         folder.mkdir()
 
     def wait(self, process: subprocess.Popen[bytes], seconds: float) -> bool:
-        """Wait until the script ends: False when AWS `seconds` are over before. The caller holds the clock."""
+        """Wait until the script ends: False when AWS `seconds` are over before. The caller holds the clock, and one of
+        its processors.
+        """
         deadline = self._clock.now() + seconds
         with self._ending(process) as ended:
             while (left := deadline - self._clock.now()) > 0:
                 nap = self._nap()
                 if nap:
                     file, length = nap
-                    self._clock.sleep(min(length, left), lambda: ended(0))
-                    file.unlink(missing_ok=True)
+                    with self._clock.no_processor():
+                        self._clock.sleep(min(length, left), lambda: ended(0))
+                    self._end(file)
                 if ended(0 if nap else LOOK_SECONDS):
                     process.wait()
                     return True
@@ -79,10 +84,24 @@ class Naps:
             for file in self._folder.iterdir():
                 if not file.name.isdecimal():
                     continue
-                if (self._processes / file.name).exists():
-                    return file, float(file.read_text())
-                file.unlink()
+                if not (self._processes / file.name).exists():
+                    self._forget(file)
+                elif (text := file.read_text()).endswith("\n"):
+                    return file, float(text)
         return None
+
+    def _end(self, file: Path) -> None:
+        """The pipe is open for reading as long as the command lives, which opened it before it left its file."""
+        with contextlib.suppress(OSError):  # killed meanwhile, or the host has ended
+            pipe = os.open(file.with_suffix(".end"), os.O_WRONLY | os.O_NONBLOCK)
+            self._forget(file)
+            os.write(pipe, b"\n")
+            os.close(pipe)
+
+    @staticmethod
+    def _forget(file: Path) -> None:
+        file.unlink(missing_ok=True)
+        file.with_suffix(".end").unlink(missing_ok=True)
 
     @staticmethod
     @contextlib.contextmanager

@@ -277,7 +277,7 @@ class Machines:
         if clock.sleep(RUNNING_SECONDS, lambda: machine.ending):
             return
         try:
-            with clock.busy():
+            with clock.busy(), clock.processor():
                 machine.host = self._aws.hosts.boot(
                     machine.name,
                     machine.address,
@@ -296,7 +296,8 @@ class Machines:
         with clock.busy():
             node_faults.begin(self._aws, machine, "boot")
             machine.console.append(f"{machine.name} begins to boot")
-            machine.host.run_boot()
+            with clock.processor():
+                machine.host.run_boot()
         work.start(clock, functools.partial(self._end_boot, machine))  # the agent does not wait for its end
         work.start(clock, functools.partial(self._post_console, machine))
         if clock.sleep(begun + ONLINE_SECONDS - clock.now(), lambda: machine.ending):
@@ -358,7 +359,7 @@ class Machines:
     def _shut_down(self, machine: Machine) -> None:
         machine.online = False
         self._tell(machine)
-        with self._aws.clock.busy():
+        with self._aws.clock.busy(), self._aws.clock.processor():
             if machine.host:
                 machine.host.stop()
                 machine.host = None

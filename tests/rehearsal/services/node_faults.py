@@ -140,7 +140,11 @@ def _silence_the_metadata(aws: LocalAws, machine: "Machine", details: Mapping[st
     def lift() -> None:
         silent.pop(address, None)
 
-    work.start(aws.clock, lambda: aws.clock.sleep(float(details.get("seconds", SILENT))) or lift())
+    def answer_later() -> None:
+        aws.clock.sleep(float(details.get("seconds", SILENT)))
+        lift()
+
+    work.start(aws.clock, answer_later)
     return lift
 
 

@@ -106,3 +106,71 @@ def test_a_waiter_can_be_stopped() -> None:
 def test_a_speed_below_one_is_refused() -> None:
     with pytest.raises(ValueError, match=r"speed is 0\.5; it must be at least 1"):
         Clock(0.5)
+
+
+def test_as_many_machines_work_at_once_as_there_are_processors() -> None:
+    clock = Clock(600, processors=2)
+    at_once: set[int] = set()
+    most: list[int] = []
+
+    def work(number: int) -> None:
+        with clock.busy(), clock.processor():
+            at_once.add(number)
+            time.sleep(0.02)
+            most.append(len(at_once))
+            at_once.remove(number)
+
+    machines = [threading.Thread(target=work, args=(number,)) for number in range(6)]
+    with clock.busy(), clock.processor(), clock.processor():
+        for machine in machines:
+            machine.start()
+        while clock._queued < len(machines):
+            time.sleep(0.001)
+    for machine in machines:
+        machine.join()
+    assert (len(most), max(most)) == (len(machines), 2)
+
+
+def test_time_runs_as_much_slower_as_more_machines_want_to_work_than_can(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else fifty machines that take turns would seem to take twenty-five times as long as two."""
+    clock = Clock(math.inf, processors=2)
+
+    def queue() -> None:
+        with clock.busy(), clock.processor():
+            pass
+
+    machines = [threading.Thread(target=queue) for _ in range(6)]
+    with clock.busy(), clock.processor(), clock.processor():
+        for machine in machines:
+            machine.start()
+        while clock._queued < len(machines):
+            time.sleep(0.001)
+        wall = time.monotonic()
+        monkeypatch.setattr(time, "monotonic", lambda: wall)
+        began = clock.now()
+        monkeypatch.setattr(time, "monotonic", lambda: wall + 60)
+        assert elapsed(clock, began) == pytest.approx(15)
+        monkeypatch.undo()
+    for machine in machines:
+        machine.join()
+
+
+def test_a_machine_that_only_waits_leaves_its_processor_to_another() -> None:
+    clock = Clock(math.inf, processors=1)
+    order: list[str] = []
+
+    def other() -> None:
+        with clock.busy(), clock.processor():
+            order.append("other")
+
+    with clock.busy(), clock.processor():
+        second = threading.Thread(target=other)
+        second.start()
+        while not clock._queued:
+            time.sleep(0.001)
+        order.append("first")
+        with clock.no_processor():
+            clock.sleep(10)
+        order.append("first again")
+    second.join()
+    assert order == ["first", "other", "first again"]

@@ -8,6 +8,7 @@ import contextlib
 import json
 import os
 import re
+import shlex
 import signal
 import socket
 import subprocess
@@ -28,8 +29,7 @@ from tests.waiting import PATIENCE, until
 ENVIRONMENT: Final = ROOT / "build/serve.env"
 LOCK: Final = ROOT / "build/serve.lock"
 KEPT: Final = ROOT / "build/serve"
-BINARIES: Final = Path(sys.executable).parent
-SHELL: Final = {"PATH": f"{BINARIES}:{os.environ['PATH']}", "HOME": "/nonexistent", "LANG": "C.UTF-8", "AWS_PAGER": ""}
+SHELL: Final = {"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "LANG": "C.UTF-8", "AWS_PAGER": ""}
 """A fresh shell of a person without an AWS account."""
 
 READY_SECONDS: Final = 240
@@ -60,10 +60,10 @@ class Served:
         return LOCK.exists() and LOCK.read_text() == str(self.process.pid) and ENVIRONMENT.exists()
 
     def type(self, command: str) -> subprocess.CompletedProcess[str]:
-        """Type a line into a fresh shell."""
-        line = f"source {ENVIRONMENT.relative_to(ROOT)}; {command}"
+        """Type a line into a fresh shell of another folder, which knows neither sam nor aws."""
+        line = f"source {shlex.quote(str(ENVIRONMENT))}; {command}"
         return subprocess.run(
-            ["bash", "-c", line], cwd=ROOT, env=SHELL, capture_output=True, text=True, timeout=PATIENCE, check=False
+            ["bash", "-c", line], cwd="/", env=SHELL, capture_output=True, text=True, timeout=PATIENCE, check=False
         )
 
     def aws(self, command: str) -> Any:

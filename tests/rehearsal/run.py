@@ -7,8 +7,9 @@ import itertools
 import json
 import shutil
 import socket
+import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -34,6 +35,9 @@ from tests.rehearsal.report import Execution, Report
 from tests.rehearsal.schedules import NoSuchScheduleError, Schedules
 from tests.rehearsal.starts import Start, in_order
 
+UNFINISHED: Final = ".unfinished"
+"""The folder in that of the report which holds the new one until it is complete."""
+
 LOOK_SECONDS: Final = 0.1
 """Wall seconds between two looks at a running execution."""
 
@@ -47,8 +51,20 @@ def rehearse(wanted: argparse.Namespace) -> int:
     except CommandFailedError as error:
         progress.console.print(Text(str(error)), soft_wrap=True)
         return 1
+    except KeyboardInterrupt:
+        return interrupted(wanted.report)
     listener = launcher.listening("127.0.0.1")
-    return launcher.isolated(lambda scratch: Rehearsal(wanted, scratch, progress, listener).run())
+    code = launcher.isolated(lambda scratch: Rehearsal(wanted, scratch, progress, listener).run())
+    return interrupted(wanted.report) if code == launcher.INTERRUPTED else code
+
+
+def interrupted(directory: Path) -> int:
+    """Say in one sentence that there is no new report."""
+    shutil.rmtree(directory / UNFINISHED, ignore_errors=True)
+    last = directory / "report.html"
+    kept = f" The report of the last one is still {last}." if last.exists() else ""
+    print(f"\nInterrupted: this rehearsal leaves no report.{kept}", file=sys.stderr)
+    return launcher.INTERRUPTED
 
 
 @dataclass
@@ -64,6 +80,7 @@ class Rehearsal:
     def run(self) -> int:
         directory: Path = self.wanted.report.absolute()
         directory.mkdir(parents=True, exist_ok=True)
+        complete = True
         self.report.speed = self.wanted.speed
         faults: Faults = self.wanted.faults
         with self.progress.work("Starting the local AWS"):
@@ -91,17 +108,31 @@ class Rehearsal:
         except (CommandFailedError, NoSuchScheduleError) as error:
             self.report.checks.append(str(error).partition("\n")[0])
             self.progress.console.print(Text(str(error)), soft_wrap=True)
+        except KeyboardInterrupt:
+            complete = False
+            raise
         finally:
-            self.report.judge()
-            self.report.write(directory)
-            keep_logs(aws, directory / "logs")
-            aws.stop()
-            aws.hosts.stop()
-            for name in ("calls.jsonl", "policies.json"):
-                if (aws.directory / name).exists():
-                    shutil.copyfile(aws.directory / name, directory / name)
+            with contextlib.ExitStack() as written:
+                if complete:
+                    written.enter_context(self._written(aws, directory))
+                aws.stop()
+                aws.hosts.stop()
         summary.show(self.progress.console, self.report, directory)
         return 0 if self.report.succeeded else 1
+
+    @contextlib.contextmanager
+    def _written(self, aws: LocalAws, directory: Path) -> Iterator[None]:
+        """Write the report; inside, the local AWS ends. Then it takes the place of the last one."""
+        unfinished = directory / UNFINISHED
+        shutil.rmtree(unfinished, ignore_errors=True)
+        self.report.judge()
+        self.report.write(unfinished)
+        keep_logs(aws, unfinished / "logs")
+        yield
+        for name in ("calls.jsonl", "policies.json"):
+            if (aws.directory / name).exists():
+                shutil.copyfile(aws.directory / name, unfinished / name)
+        replace_report(unfinished, directory)
 
     def _execute(self, aws: LocalAws, installed: Application, start: Start) -> None:
         """Start one execution, and those of schedules while it runs; show each, and add each to the report."""
@@ -187,6 +218,14 @@ def local_aws(
     )
     aws.start()
     return aws
+
+
+def replace_report(unfinished: Path, directory: Path) -> None:
+    """Move a complete report to where the last one is. What else is in the folder stays."""
+    shutil.rmtree(directory / "logs", ignore_errors=True)
+    for part in sorted(unfinished.iterdir()):
+        part.replace(directory / part.name)
+    unfinished.rmdir()
 
 
 def keep_logs(aws: LocalAws, directory: Path) -> None:

@@ -47,6 +47,9 @@ KEPT: Final = BUILD / "serve"
 """What is kept when all is over: calls.jsonl and policies.json, and what went wrong inside. Each start begins anew."""
 AUTHORITY: Final = KEPT / "rds-ca.pem"
 
+TOOLS: Final = application.ROOT / ".venv" / "bin"
+"""Where sam and aws are, if the machine has none."""
+
 HOST: Final = "localhost"
 LOOK_SECONDS: Final = 0.5
 """Wall seconds between two looks at the executions."""
@@ -207,8 +210,8 @@ class Serving:
             if self.sockets.containers:
                 self._containers = Containers(aws, installed, *self.sockets.containers)
             self._open_database(aws)
-            write_environment(self._environment(aws, installed), PINNED)
-            chapters = invitation.chapters(installed.name, str(ENVIRONMENT.relative_to(application.ROOT)))
+            write_environment(self._environment(aws, installed), TOOLS, PINNED)
+            chapters = invitation.chapters(installed.name, shlex.quote(str(ENVIRONMENT)))
             chapters["One function in a container"] = [local_invoke.COMMAND if self.sockets.containers else NO_DOCKER]
             invitation.show(self.progress.console, aws, chapters, time.monotonic() - began)
             self._watch(aws)
@@ -268,14 +271,14 @@ class Serving:
                 shutil.copyfile(aws.directory / name, KEPT / name)
 
 
-def write_environment(values: dict[str, str], programs: Path) -> None:
-    """Make build/serve.env appear at once, as lines that a shell sources.
+def write_environment(values: dict[str, str], *folders: Path) -> None:
+    """Make build/serve.env appear at once, as lines that a shell sources in any folder.
 
-    `programs`, of which psql is one, come last in PATH: what the machine has itself is found before.
+    The `folders` of sam, aws and psql come last in PATH: what the machine has itself is found before.
     """
     unfinished = ENVIRONMENT.with_suffix(".unfinished")
     lines = [f"export {name}={shlex.quote(value)}" for name, value in values.items()]
-    lines.append(f'export PATH="$PATH":{shlex.quote(str(programs))}')
+    lines.append(f'export PATH="$PATH":{shlex.quote(":".join(map(str, folders)))}')
     unfinished.write_text("\n".join(lines) + "\n")
     unfinished.rename(ENVIRONMENT)
 

@@ -117,6 +117,8 @@ def _ending(report: Report, directory: Path) -> Iterator[Text]:
     found = report.secrets
     if found.checked:
         yield Text(f"  {found.checked} secrets looked for in {found.places} places, found {found.found}")
+    elif found.places:
+        yield Text("  no secrets were looked for: there were none")
     if report.policies.judged:
         denied = len(report.policies.denied)
         yield Text(f"  {report.policies.judged} calls judged by the policies of their roles, {denied} denied")

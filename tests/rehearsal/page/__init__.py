@@ -6,6 +6,7 @@ Nothing is loaded from elsewhere and nothing runs: the page's own Content-Securi
 import datetime
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -59,7 +60,7 @@ def _execution(number: int, execution: Mapping[str, Any], report: Mapping[str, A
         "timeline": timeline(execution, machine),
         "machine": Markup(svg(machine, kind, visited(execution, machine))),
         "services": _services(execution["aws_calls"]),
-        "next_action": _next_action(execution["cause"]),
+        "failure": failure(execution["cause"], execution["error"]),
         "failed_step": next((state["name"] for state in execution["states"] if state["error"]), None),
     }
 
@@ -80,10 +81,28 @@ def visited(execution: Mapping[str, Any], machine: Mapping[str, Any]) -> dict[st
     return ends
 
 
-def _next_action(cause: str | None) -> str | None:
-    """What the cause of a failed execution says to do, on a line of its own."""
-    found = re.search(r"^Next: (.+)$", cause or "", re.MULTILINE)
-    return found[1] if found else None
+@dataclass(frozen=True)
+class Failure:
+    """The cause of a failed execution, in the order in which a person needs it."""
+
+    reason: str
+    next_action: str
+    evidence: str
+
+
+def failure(cause: str | None, error: str | None) -> Failure:
+    """Take a cause apart (benchwright/explanation.py) without its title, which the heading has."""
+    title, _, rest = (cause or "").partition("\n")
+    text = rest if error and title.startswith(f"{error} in step ") else (cause or "")
+    found = re.search(r"^Next: (.+)$", text, re.MULTILINE)
+    text = text.replace(found[0], "", 1) if found else text
+    reason, _, evidence = text.partition("\n\nEvidence:\n")
+    if not evidence and found:
+        reason, _, evidence = text.partition("\n\n\nExecution: ")
+        evidence = evidence and f"Execution: {evidence}"
+    elif evidence:
+        evidence = "Evidence:\n" + re.sub(r"\n{2,}", "\n", evidence)
+    return Failure(reason.strip() or "No cause was given.", found[1] if found else "", evidence.strip())
 
 
 def _services(calls: Mapping[str, int]) -> list[tuple[str, int, list[tuple[str, int]]]]:

@@ -1,11 +1,13 @@
 """report.html: what it tells, that it needs nothing from elsewhere, and that no text can become markup."""
 
 import datetime as dt
+from collections.abc import Sequence
 from html.parser import HTMLParser
 from typing import Any
 
 import pytest
 
+from benchwright import explanation
 from tests.rehearsal import page
 from tests.rehearsal.page.timeline import Group, Row, Stretch, timeline
 
@@ -188,9 +190,41 @@ def test_a_failure_is_told_with_its_cause_and_the_next_action_and_cannot_become_
     text = page.html(report(failed(), succeeded=False))
     assert "<script" not in text
     read = Page(text)
-    assert "ImageBuildFailed in step Build image" in read.text
-    assert "Next: Mend the cause & start again." in read.text
-    assert CAUSE.split("\n")[2] in read.text
+    assert (
+        "ImageBuildFailed in step Build image <script>alert(1)</script> Next: Mend the cause & start again. Timeline"
+        in read.text
+    )
+
+
+@pytest.mark.parametrize(
+    ("evidence", "unproven", "shown"),
+    [
+        ((), (), "Execution: arn:e"),
+        (("- log: https://l",), (), "Evidence:\n- log: https://l\nExecution: arn:e"),
+        (
+            ("- log: https://l",),
+            ("Unproven values:", "- nodes.count: 3"),
+            "Evidence:\n- log: https://l\nExecution: arn:e",
+        ),
+    ],
+)
+def test_the_reason_of_a_failure_comes_first_then_what_to_do_and_each_once(
+    evidence: Sequence[str], unproven: Sequence[str], shown: str
+) -> None:
+    cause = explanation.explain(
+        "Deploy nodes", "StackFailed", "It failed.\n\nTwice.", "arn:e", evidence, unproven=unproven
+    )
+    told = page.failure(cause, "StackFailed")
+    assert told.reason == "\n".join(["It failed.", "", "Twice.", *(["", *unproven] if unproven else [])])
+    assert told.evidence == shown
+    assert told.next_action == cause.partition("\nNext: ")[2].partition("\n")[0]
+    everything = [told.reason, told.next_action, told.evidence]
+    assert [text for text in everything if "Next:" in text or "in step" in text] == []
+
+
+@pytest.mark.parametrize("cause", [None, "", "Only a sentence."])
+def test_a_cause_of_another_form_is_shown_as_it_is(cause: str | None) -> None:
+    assert page.failure(cause, None) == page.Failure(cause or "No cause was given.", "", "")
 
 
 EVERYWHERE = "<script>alert('x')</script>\"onload="
@@ -315,6 +349,13 @@ def test_where_nobody_looked_no_secret_was_found_is_not_said() -> None:
     read = Page(page.html(report(secrets={"checked": 0, "found": 0, "where": [], "places": 0}, succeeded=False)))
     assert "Secrets found in the open – not looked for" in read.text
     assert "They were not looked for: the rehearsal ended before." in read.text
+
+
+def test_where_there_was_no_secret_the_page_says_so() -> None:
+    read = Page(page.html(report(secrets={"checked": 0, "found": 0, "where": [], "places": 12}, succeeded=False)))
+    assert "Secrets found in the open – there were none" in read.text
+    assert "There were none: when the rehearsal ended, the account had no secret." in read.text
+    assert "not looked for" not in read.text
 
 
 def test_a_step_that_is_taken_up_again_has_one_row_with_a_gap() -> None:

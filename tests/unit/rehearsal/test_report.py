@@ -3,6 +3,9 @@
 import json
 from pathlib import Path
 
+import pytest
+
+from tests.rehearsal import run
 from tests.rehearsal.policies.verdict import Verdict
 from tests.rehearsal.report import Execution, Report
 from tests.rehearsal.secrets import Findings
@@ -74,3 +77,31 @@ def test_the_page_is_written_beside_it_also_when_nothing_ran(tmp_path: Path) -> 
     page = (tmp_path / "report.html").read_text()
     assert "Nothing was deployed" in page
     assert "sam deploy failed" in page
+
+
+def test_a_complete_report_takes_the_place_of_the_last_one_and_what_else_is_there_stays(tmp_path: Path) -> None:
+    last = {"report.html": "last", "calls.jsonl": "last", "logs/gone.log": "last", "input.json": "of a person"}
+    new = {"report.html": "new", "calls.jsonl": "new", "logs/here.log": "new"}
+    unfinished = tmp_path / run.UNFINISHED
+    for folder, files in ((tmp_path, last), (unfinished, new)):
+        for name, text in files.items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_text(text)
+    run.replace_report(unfinished, tmp_path)
+    found = {str(path.relative_to(tmp_path)): path.read_text() for path in tmp_path.rglob("*") if path.is_file()}
+    assert found == {**new, "input.json": "of a person"}
+    assert not unfinished.exists()
+
+
+def test_an_interrupted_rehearsal_says_so_and_keeps_the_last_report(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / run.UNFINISHED).mkdir()
+    assert run.interrupted(tmp_path) == 130
+    assert capsys.readouterr().err == "\nInterrupted: this rehearsal leaves no report.\n"
+    (tmp_path / "report.html").write_text("last")
+    run.interrupted(tmp_path)
+    assert capsys.readouterr().err == (
+        f"\nInterrupted: this rehearsal leaves no report. The report of the last one is still {tmp_path}/report.html.\n"
+    )
+    assert [path.name for path in tmp_path.iterdir()] == ["report.html"]

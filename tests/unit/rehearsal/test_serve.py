@@ -79,12 +79,12 @@ def test_a_port_that_is_taken_is_refused_in_one_sentence() -> None:
 
 def test_what_a_shell_sources_is_what_was_written(build: Path) -> None:
     values = {"PGSSLROOTCERT": "/a folder/ca.pem", "AWS_ENDPOINT_URL": "http://localhost:1", "QUOTE": "it's $HOME"}
-    serve.write_environment(values, Path("/their programs/bin"))
+    serve.write_environment(values, Path("/their tools/bin"), Path("/their programs/bin"))
     shown = f"source {shlex.quote(str(serve.ENVIRONMENT))}; exec env -0"
     own = {"PATH": "/usr/bin:/bin"}
     done = subprocess.run(["bash", "-c", shown], env=own, capture_output=True, text=True, timeout=60, check=True)
     variables = dict(line.partition("=")[::2] for line in done.stdout.strip("\0").split("\0"))
-    wanted = values | {"PATH": "/usr/bin:/bin:/their programs/bin"}
+    wanted = values | {"PATH": "/usr/bin:/bin:/their tools/bin:/their programs/bin"}
     assert {name: variables.get(name) for name in wanted} == wanted
     assert [path.name for path in build.iterdir()] == ["serve.env"]
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
-from benchwright import account_check, record, server_options, unproven
+from benchwright import account_check, record, server_options, service_roles, unproven
 from benchwright.errors import ClusterLocked, InvalidInput
 from benchwright.lookup import look_up
 from benchwright.models import Plan
@@ -110,6 +110,8 @@ def _lock(event: Event) -> Result:
 def _plan(event: Event) -> Result:
     found = record.confirm_lock(event.cluster, event.execution)
     plan, known = _planned(event, found, _read(event, found))
+    if not found.verified:  # later it has used them all
+        service_roles.ensure()
     record.save_plan(event.cluster, event.execution, plan, known)
     return Result(cluster=event.cluster, plan=plan.model_dump(mode="json", exclude={"accounts"}))
 

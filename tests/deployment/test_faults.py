@@ -7,7 +7,9 @@ failed before it recovered.
 import json
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import pytest
@@ -144,22 +146,60 @@ VERIFY_INSTALLATION = Failure(
 )
 
 
-def rehearsal_of(name: str, *failures: Failure) -> Any:
+class Setting(NamedTuple):
+    """In which account, under which name and with which input an application is rehearsed."""
+
+    input: Mapping[str, Any] = MappingProxyType({})
+    account: Mapping[str, Any] = MappingProxyType({})
+    parameters: Mapping[str, Any] = MappingProxyType({})
+    name: str = "benchwright"
+
+
+NEW_ACCOUNT_AND_THREE_ZONES = Setting(
+    account={"new": True},
+    parameters={"AvailabilityZones": "us-east-1a,us-east-1c,us-east-1f"},
+    name="b123456789012345678901234567-9",  # the longest
+)
+# Six zones, of which one has no instances of the default type.
+NETWORK_OF_ONES_OWN = Setting(
+    input={"nodes": {"instance_type": "m4.xlarge"}}, account={"subnets": 6, "own_ebs_key": True, "vcpus": 8}
+)
+
+
+ORDINARY = Setting()
+
+
+def rehearsal_of(name: str, *failures: Failure, setting: Setting = ORDINARY) -> Any:
     """A case that has nothing in common with the others."""
-    return pytest.param(failures, id=name)
+    return pytest.param(failures, setting, id=name)
 
 
 @pytest.mark.parametrize(
-    "failures",
+    ("failures", "setting"),
     [
-        rehearsal_of("stacks and a node that never appears", FILE_SYSTEM, PROTECTION, NOT_BEGUN, GROUP, OFFLINE),
-        rehearsal_of("image, database, capacity and installation", IMAGE, POSTGRES, NO_CAPACITY, VERIFY_INSTALLATION),
+        rehearsal_of(
+            "stacks and a node that never appears",
+            FILE_SYSTEM,
+            PROTECTION,
+            NOT_BEGUN,
+            GROUP,
+            OFFLINE,
+            setting=NEW_ACCOUNT_AND_THREE_ZONES,
+        ),
+        rehearsal_of(
+            "image, database, capacity and installation",
+            IMAGE,
+            POSTGRES,
+            NO_CAPACITY,
+            VERIFY_INSTALLATION,
+            setting=NETWORK_OF_ONES_OWN,
+        ),
     ],
 )
 def test_a_failure_is_explained_and_the_same_input_succeeds_afterwards(
-    tmp_path: Path, failures: tuple[Failure, ...]
+    tmp_path: Path, failures: tuple[Failure, ...], setting: Setting
 ) -> None:
-    *failed, last = rehearse(tmp_path, failures)
+    *failed, last = rehearse(tmp_path, failures, setting)
     assert locks_given_back(tmp_path) == [execution["name"] for execution in (*failed, last)]
     assert last["status"] == "SUCCEEDED", last["cause"]
     assert [node["status"] for node in last["output"]["nodes"]] == ["Online", "Online"]
@@ -171,19 +211,20 @@ def test_a_failure_is_explained_and_the_same_input_succeeds_afterwards(
         assert cause.startswith(f"{failure.error} in step '{failure.step}'\n"), cause
         position = 0
         for text in failure.told:
-            position = cause.find(text, position)
+            position = cause.find(text.replace("benchwright-", f"{setting.name}-"), position)
             assert position >= 0, f"{text!r} is not where it should be in\n{cause}"
         assert "cancelled" not in cause
         states = [state["name"] for state in execution["states"]]
         assert states[-4:] == ["Notify subscribers", "Is the cluster known?", "Give the lock back", "Deployment failed"]
 
 
-def rehearse(directory: Path, failures: tuple[Failure, ...]) -> list[dict[str, Any]]:
+def rehearse(directory: Path, failures: tuple[Failure, ...], setting: Setting) -> list[dict[str, Any]]:
     """One execution for each failure and one without, all with the same input: what the report says of them."""
     same = directory / "input.json"
-    same.write_text("{}")
+    same.write_text(json.dumps(dict(setting.input)))
     command = [sys.executable, "-m", "tests.rehearsal", "--report", str(directory), "--speed", SPEED]
-    command += ["--input", str(same)]
+    command += ["--input", str(same), "--name", setting.name, "--account", json.dumps(dict(setting.account))]
+    command += ["--parameters", json.dumps(dict(setting.parameters))]
     for number, failure in enumerate(failures, 1):
         command += ["--fault", f"{failure.fault},execution={number}", "--then", str(same)]
     done = subprocess.run(

@@ -13,6 +13,7 @@ GRAMMAR: Final = "\n".join(
     [
         "the account before, --account with any of these keys:",
         "  vcpus        quota of running On-Demand Standard vCPUs (256)",
+        "  new          true: no service was used before, so service-linked roles are missing",
         "  own_ebs_key  true: new volumes are encrypted with a key of the account's own",
         "  subnets      N private subnets, 2 to 6, of a network that is there, for VpcId and PrivateSubnetIds",
     ]
@@ -29,6 +30,7 @@ class Before:
 
     vcpus: float = 256
     own_ebs_key: bool = False
+    new: bool = False
     subnets: int = 0
 
     @classmethod

@@ -1,9 +1,10 @@
-"""What the account has whoever uses it: quotas, and a default key of EBS.
+"""What the account has whoever uses it: quotas, a default key of EBS, and service-linked roles.
 
 moto knows no quotas of EC2, no GetEbsDefaultKmsKeyId, and not how many vCPUs an instance has.
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Final
 
 from moto.ec2.models import ec2_backends
@@ -11,16 +12,57 @@ from moto.ec2.models.instance_types import INSTANCE_TYPES
 from moto.ec2.models.instances import Instance
 
 from tests.rehearsal.aws import LocalAws
-from tests.rehearsal.server import Call, ServiceError
+from tests.rehearsal.server import PROCEED, Call, Proceed, ServiceError
 
 STANDARD_VCPUS: Final = "L-1216C47A"
 """Running On-Demand Standard (A, C, D, H, I, M, R, T, Z) instances."""
 
 
+SETTLING_SECONDS: Final = 20
+"""How long a new service-linked role does not work."""
+
+
 def install(aws: LocalAws) -> None:
     Instance.cpu_options = property(_cpu_options)  # by this name moto's serializer looks for CpuOptions
+    roles = SERVICE_ROLES[aws.directory] = ServiceRoles(aws)
+    aws.server.add("iam", "CreateServiceLinkedRole", roles.create)
     aws.server.add("service-quotas", "GetServiceQuota", lambda call: _quota(aws, call))
     aws.server.add("ec2", "GetEbsDefaultKmsKeyId", lambda call: {"KmsKeyId": _key(aws)})
+
+
+class ServiceRoles:
+    """The service-linked roles of the account, each with the moment since when it is there (AWS time)."""
+
+    def __init__(self, aws: LocalAws) -> None:
+        self._aws = aws
+        self._since: dict[str, float] = {}
+
+    def create(self, call: Call) -> Proceed:
+        """CreateServiceLinkedRole, which moto carries out where the role is missing."""
+        service = call["AWSServiceName"]
+        if not self._aws.before.new or service in self._since:
+            raise ServiceError(
+                "InvalidInput",
+                f"Service role name of {service} has been taken in this account, please try a different suffix.",
+                400,
+            )
+        self._since[service] = self._aws.clock.now()
+        return PROCEED
+
+    def works(self, service: str) -> bool:
+        """Whether a service can work with its role now; one that is missing is made by its first use."""
+        if not self._aws.before.new:
+            return True
+        return self._aws.clock.now() >= self._since.setdefault(service, self._aws.clock.now()) + SETTLING_SECONDS
+
+
+SERVICE_ROLES: dict[Path, ServiceRoles] = {}
+"""By the directory of the local AWS."""
+
+
+def role_works(aws: LocalAws, service: str) -> bool:
+    """Whether a service can use its service-linked role; it can where no module looks after them."""
+    return aws.directory not in SERVICE_ROLES or SERVICE_ROLES[aws.directory].works(f"{service}.amazonaws.com")
 
 
 def _cpu_options(instance: Any) -> Mapping[str, int]:

@@ -12,7 +12,7 @@ from moto.ec2.models import ec2_backends
 
 from tests.rehearsal.aws import LocalAws
 from tests.rehearsal.server import ServiceError
-from tests.rehearsal.services import scaling, work
+from tests.rehearsal.services import account, scaling, work
 from tests.rehearsal.services.ec2 import GROUP_TAG, Machine
 
 LAUNCHING = "autoscaling:EC2_INSTANCE_LAUNCHING"
@@ -334,6 +334,8 @@ class Group:
 
     def _refusal(self, zone: str, subnet: str, data: Mapping[str, Any]) -> str:
         """Why an instance that is launched ends at once; raises where none is launched."""
+        if not account.role_works(self.aws, "autoscaling"):
+            raise ServiceError(REFUSED, "Authentication Failure. Launching EC2 instance failed.")
         fault = self.aws.faults.take("launch", group=self.name, zone=zone)
         if fault is None:
             return ""

@@ -21,6 +21,7 @@ from moto.secretsmanager.models import secretsmanager_backends
 from tests.rehearsal.aws import LocalAws
 from tests.rehearsal.postgres import Postgres, Refusal
 from tests.rehearsal.server import PROCEED, Call, Operation, Proceed, ServiceError
+from tests.rehearsal.services import account
 
 CLUSTER_SECONDS = 300
 INSTANCE_SECONDS = 360
@@ -162,6 +163,12 @@ class Rds:
             raise ServiceError("DBClusterAlreadyExistsFault", f"DB Cluster already exists: {name}")
         if call["Engine"] != ENGINE:
             raise ServiceError("InvalidParameterValue", f"The rehearsal has only the engine {ENGINE}.")
+        if not account.role_works(self.aws, "rds"):
+            raise ServiceError(
+                "InvalidParameterValue",
+                "Unable to create the resource. Verify that you have permission to create service linked role. "
+                "Otherwise wait and try again later",
+            )
         version = call.get("EngineVersion", VERSIONS[-1])
         if version not in VERSIONS:
             raise ServiceError("InvalidParameterCombination", f"Cannot find version {version} for {ENGINE}")

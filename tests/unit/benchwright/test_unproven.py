@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from moto import mock_aws
 
-from benchwright import account_check, record, unproven
+from benchwright import account_check, record, service_roles, unproven
 from benchwright.errors import InvalidInput
 from benchwright.models import DEFAULT_CLUSTER, merge_patch
 from benchwright.plan import Known, Looked, Problem, Reading, Secret
@@ -55,6 +55,7 @@ def table(environment: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
     monkeypatch.setattr(app("resolve_plan"), "look_up", look_up)
     monkeypatch.setattr(account_check, "check", lambda *_, **__: account_check.Judgement())
+    monkeypatch.setattr(service_roles, "ensure", lambda: None)
     monkeypatch.setenv("APPLICATION", "benchwright")
     with mock_aws():
         yield boto3.resource("dynamodb").create_table(

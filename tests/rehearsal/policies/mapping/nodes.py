@@ -22,7 +22,12 @@ def network_attribute(call: Call) -> Iterator[Authorization]:
 
 @on("kms", "DescribeKey", "GetKeyPolicy", "ListGrants")
 def key(call: Call) -> Iterator[Authorization]:
-    yield call.ask(f"kms:{call.operation}", call["KeyId"])
+    yield call.ask(f"kms:{call.operation}", call["KeyId"], policy=call["KeyId"])
+
+
+@on("iam", "CreateServiceLinkedRole")
+def service_role(call: Call) -> Iterator[Authorization]:
+    yield call.ask_service_role(call["AWSServiceName"], UNKNOWN_ID)
 
 
 @on("ec2", "GetConsoleOutput")

@@ -155,17 +155,13 @@ class Setting(NamedTuple):
     name: str = "benchwright"
 
 
-NEW_ACCOUNT_AND_THREE_ZONES = Setting(
-    account={"new": True},
-    parameters={"AvailabilityZones": "us-east-1a,us-east-1c,us-east-1f"},
-    name="b123456789012345678901234567-9",  # the longest
-)
-# Six zones, of which one has no instances of the default type.
+# Six zones, of which one has no instances of the default type; the longest name; and no service was used before.
 NETWORK_OF_ONES_OWN = Setting(
-    input={"nodes": {"instance_type": "m4.xlarge"}}, account={"subnets": 6, "own_ebs_key": True, "vcpus": 8}
+    input=MappingProxyType({"nodes": {"instance_type": "m4.xlarge"}}),
+    account=MappingProxyType({"subnets": 6, "own_ebs_key": True, "vcpus": 8, "new": True}),
+    name="b123456789012345678901234567-9",
 )
-
-
+THREE_ZONES = Setting(parameters=MappingProxyType({"AvailabilityZones": "us-east-1a,us-east-1b,us-east-1d"}))
 ORDINARY = Setting()
 
 
@@ -184,7 +180,7 @@ def rehearsal_of(name: str, *failures: Failure, setting: Setting = ORDINARY) -> 
             NOT_BEGUN,
             GROUP,
             OFFLINE,
-            setting=NEW_ACCOUNT_AND_THREE_ZONES,
+            setting=NETWORK_OF_ONES_OWN,
         ),
         rehearsal_of(
             "image, database, capacity and installation",
@@ -192,7 +188,7 @@ def rehearsal_of(name: str, *failures: Failure, setting: Setting = ORDINARY) -> 
             POSTGRES,
             NO_CAPACITY,
             VERIFY_INSTALLATION,
-            setting=NETWORK_OF_ONES_OWN,
+            setting=THREE_ZONES,
         ),
     ],
 )

@@ -74,6 +74,11 @@ EFFECTS: Mapping[str, Effect] = {
         f"Aurora takes the new bound while it runs. {IN_PLACE} PostgreSQL's `max_connections`, which follows from this "
         "bound, changes when a database instance next restarts.",
     ),
+    "database.engine_version": Effect(
+        "database restarts",
+        "Aurora upgrades both instances, and connections break for up to a minute: Workbench connects again. A version "
+        "below the one that runs has no effect, since Aurora does not go back.",
+    ),
     "license": Effect(
         "Workbench restarts, sessions go on",
         f"{RESTART} A new version of the same secret does the same at the next deployment.",

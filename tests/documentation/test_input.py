@@ -76,6 +76,7 @@ def test_a_default_is_a_parameter_where_the_product_reads_one() -> None:
         "nodes.instance_type": "InstanceType",
         "database.min_capacity": "DatabaseMinCapacity",
         "database.max_capacity": "DatabaseMaxCapacity",
+        "database.engine_version": "DatabaseEngineVersion",
     }
 
 

@@ -176,6 +176,7 @@ TEXTS: Mapping[str, Callable[[str], Any]] = {
     "r_versions": lambda text: {"r_versions": [text]},
     "python_versions": lambda text: {"python_versions": [text]},
     "nodes.instance_type": lambda text: {"nodes": {"instance_type": text}},
+    "database.engine_version": lambda text: {"database": {"engine_version": text or None}},  # empty: the newest
 }
 
 
@@ -215,6 +216,7 @@ LOOSE = {
     "workbench.version": r"20[0-9]{2}\.[0-9]{2}\.[0-9]{1,2}\+[0-9]{1,4}\.pro[0-9]{1,3}",
     "r_versions": r"[0-9]\.[0-9]{1,2}\.[0-9]{1,3}",
     "python_versions": r"[0-9]\.[0-9]{1,2}\.[0-9]{1,3}",
+    "database.engine_version": r"1[67]\.[0-9]{1,3}",
     "nodes.instance_type": r"(mac|m|c|t|im|a|g)[0-9](g|gd|a|i|-m2)?\.(metal|large)",
 }
 

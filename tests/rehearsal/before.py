@@ -6,8 +6,8 @@ from ipaddress import ip_network
 from itertools import cycle
 from typing import Any, Final
 
-VPC: Final = "172.20.0.0/16"
-"""Addresses of a network that is there before."""
+VPC: Final = "10.0.0.0/16"
+"""Addresses of a network that is there before: those that the hosts of a rehearsal can have."""
 
 GRAMMAR: Final = "\n".join(
     [

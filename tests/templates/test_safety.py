@@ -109,6 +109,8 @@ def test_the_database_is_encrypted_backed_up_and_keeps_its_password_to_itself() 
         "DBSubnetGroupName": {"Ref": "DatabaseSubnets"},
         "VpcSecurityGroupIds": [{"Ref": "DatabaseSecurityGroup"}],
         "BackupRetentionPeriod": 7,
+        "PreferredBackupWindow": "23:00-23:30",
+        "PreferredMaintenanceWindow": "sun:01:00-sun:02:00",
         "CopyTagsToSnapshot": True,
         "DeletionProtection": {"Ref": "DeletionProtection"},
         "Tags": [{"Key": "Name", "Value": {"Fn::Sub": "${Application}-${Cluster}"}}],
@@ -117,6 +119,8 @@ def test_the_database_is_encrypted_backed_up_and_keeps_its_password_to_itself() 
         "Engine": "aurora-postgresql",
         "DBClusterIdentifier": {"Ref": "DatabaseCluster"},
         "DBInstanceClass": "db.serverless",
+        "AutoMinorVersionUpgrade": True,
+        "PreferredMaintenanceWindow": "sun:01:00-sun:02:00",
         "PubliclyAccessible": False,
     }
     instances = resources(FOUNDATION, "AWS::RDS::DBInstance")

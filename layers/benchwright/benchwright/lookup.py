@@ -7,6 +7,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from benchwright import engine
 from benchwright.image_builder import existing_images
 from benchwright.observability import client
 from benchwright.plan import Looked, Problem, Reading
@@ -49,8 +50,14 @@ def look_up(reading: Reading, more: Iterable[Problem] = ()) -> Looked:
                 "an AMI of this account and region",
             )
         )
+    engines = engine.look_up(reading.request.cluster)
+    wanted = reading.wanted.database.engine_version if reading.wanted else None
+    if not engines.running and (wanted or not engines.available) and wanted not in engines.available:
+        wrong = "RDS makes no database of this version here"
+        give = f"one of {', '.join(engines.available) or 'another region'}, or null"
+        problems.append(("database.engine_version", wanted, wrong, give))
     reading.whole([*problems, *more])
-    return Looked({name: secret for name, secret in found.items() if secret}, _parent_image())
+    return Looked({name: secret for name, secret in found.items() if secret}, _parent_image(), engines)
 
 
 def _parent_image() -> str:

@@ -220,7 +220,7 @@ class Nodes(Part):
 
 
 class Database(Part):
-    """Capacity of Aurora Serverless v2, in ACU."""
+    """Aurora Serverless v2: its capacity in ACU, and its version."""
 
     min_capacity: Annotated[float, Field(ge=0.5, le=256), AfterValidator(_half_step)] = Field(
         description="the lowest capacity in ACU, from 0.5 to 256 in steps of 0.5",
@@ -231,6 +231,15 @@ class Database(Part):
         description="the highest capacity in ACU, from 1 to 256 in steps of 0.5",
         examples=[16],
         json_schema_extra={"multipleOf": 0.5},
+    )
+
+    engine_version: (
+        Annotated[str, _form(r"^17\.[0-9]{1,2}$", "a version 17 of Aurora PostgreSQL, such as 17.7")] | None
+    ) = Field(
+        default=None,
+        description="version of Aurora PostgreSQL 17; null takes the newest once, and later keeps it. Aurora upgrades "
+        "minor versions by itself, and is never taken back",
+        examples=["17.7"],
     )
 
     @model_validator(mode="after")
@@ -275,7 +284,7 @@ class Wanted(Part):
     )
     image: Image = Field(default=Image(), description="the AMI of the nodes")
     nodes: Nodes = Field(description="number and size of the nodes")
-    database: Database = Field(description="capacity of the database")
+    database: Database = Field(description="capacity and version of the database")
     license: SecretName | None = Field(
         default=None,
         description="the name of a secret below <application>/license/ that holds a licence file",
@@ -345,6 +354,9 @@ class Plan(Part):
     image: ImagePlan
     license: License | None
     accounts: list[Account]
+    engine_version: str = Field(
+        default="", description="version of Aurora PostgreSQL, recorded so that a later execution keeps it"
+    )
     locked_accounts: list[str] = Field(
         description="users of earlier inputs: their accounts are locked, their homes kept"
     )

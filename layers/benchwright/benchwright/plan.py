@@ -15,6 +15,7 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from benchwright import unproven
+from benchwright.engine import Engines, choose
 from benchwright.errors import InvalidInput
 from benchwright.models import (
     APPLICATION_NAME,
@@ -117,6 +118,7 @@ class Looked:
 
     secrets: Mapping[str, Secret]
     parent_image: str
+    engines: Engines = field(default_factory=Engines)
 
 
 @dataclass(frozen=True)
@@ -126,6 +128,7 @@ class Known:
     input: dict[str, Any] = field(default_factory=dict)
     accounts: dict[str, tuple[int, int]] = field(default_factory=dict)  # name -> (uid, gid); never forgotten
     parent_image: str = ""
+    engine_version: str = ""
     generation: int = 0
     rebuilt_by: str = ""  # the execution that began this generation: a retry of the same step does not begin another
     # The input and the generation of the last execution that verified the cluster, and who gave what differs from it.
@@ -276,6 +279,7 @@ def make_plan(
         image=image,
         license=license_,
         accounts=accounts,
+        engine_version=choose(wanted.database.engine_version, known.engine_version, looked.engines),
         locked_accounts=sorted(set(ids) - set(wanted.users)),
         sources=sources_of(request.patch, known.input, defaults),
     )
@@ -285,6 +289,7 @@ def make_plan(
         input=merge_patch(known.input, request.patch),
         accounts=ids,
         parent_image=image.parent_image,
+        engine_version=plan.engine_version,
         generation=image.generation,
         rebuilt_by=rebuilt_by,
         origins=unproven.origins(known, request.patch, execution),

@@ -35,6 +35,7 @@ class Settings(BaseModel):
     default_instance_type: str = ""
     default_database_min_capacity: float = 0.5
     default_database_max_capacity: float = 4
+    default_database_engine_version: str = ""
     pgsslrootcert: str = Field("/opt/python/certificates/global-bundle.pem", description="trusted root certificates")
 
     @property
@@ -48,7 +49,8 @@ class Settings(BaseModel):
             "database": {
                 "min_capacity": self.default_database_min_capacity,
                 "max_capacity": self.default_database_max_capacity,
-            },
+            }
+            | ({"engine_version": version} if (version := self.default_database_engine_version) else {}),
         }
 
     @property

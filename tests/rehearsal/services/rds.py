@@ -383,7 +383,12 @@ class Rds:
     def describe_versions(self, call: Call) -> dict[str, Any]:
         if call.get("Engine", ENGINE) != ENGINE:
             return {"DBEngineVersions": []}
-        chosen = [version for version in VERSIONS if call.get("EngineVersion", version) == version]
+        chosen = [
+            version
+            for version in VERSIONS
+            if call.get("EngineVersion", version) == version
+            and call.get("DBParameterGroupFamily", _family(version)) == _family(version)
+        ]
         if call.get("DefaultOnly"):
             chosen = ["17.7"]
         return {

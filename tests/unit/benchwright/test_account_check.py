@@ -214,7 +214,7 @@ def test_a_network_without_dns(account: Account, attribute: str) -> None:
 
 def test_subnets_of_one_zone_of_another_network_and_none(account: Account) -> None:
     first, _ = account.subnets
-    same = account.ec2.create_subnet(VpcId=account.vpc, CidrBlock="172.20.100.0/24", AvailabilityZone="us-east-1a")
+    same = account.ec2.create_subnet(VpcId=account.vpc, CidrBlock="10.0.100.0/24", AvailabilityZone="us-east-1a")
     foreign = make_network(account.aws.client, 3)["PrivateSubnetIds"].split(",")[2]
     twin = same["Subnet"]["SubnetId"]
     account.parameters["PrivateSubnetIds"] = f"{first},{twin},{foreign},subnet-00000000"
@@ -240,7 +240,7 @@ def vpc_of(account: Account, subnet: str) -> str:
 
 
 def test_a_subnet_that_is_too_small(account: Account) -> None:
-    small = account.ec2.create_subnet(VpcId=account.vpc, CidrBlock="172.20.100.0/28", AvailabilityZone="us-east-1c")
+    small = account.ec2.create_subnet(VpcId=account.vpc, CidrBlock="10.0.100.0/28", AvailabilityZone="us-east-1c")
     name = small["Subnet"]["SubnetId"]
     account.parameters["PrivateSubnetIds"] = f"{account.subnets[0]},{name}"
     assert account.check(**nodes(11)).problems == ()

@@ -4,13 +4,15 @@ from typing import Any
 
 import pytest
 
-from benchwright import lookup
+from benchwright import engine, lookup
+from benchwright.engine import Engines
 from benchwright.errors import InvalidInput
 from benchwright.plan import Looked, Named, Secret, read_input
 from tests.unit.benchwright.test_plan import DEFAULTS
 
 SECRETS = {"benchwright/users/ann": Secret("arn:ann", "v1"), "benchwright/license/l": Secret("arn:l", "v2")}
 AMI = "ami-0123456789abcdef0"
+ENGINES = Engines("", ("17.7", "17.10"))
 
 
 @pytest.fixture
@@ -29,6 +31,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr(lookup, "describe_secret", describe_secret)
     monkeypatch.setattr(lookup, "existing_images", existing_images)
     monkeypatch.setattr(lookup, "_parent_image", lambda: "ami-parent")
+    monkeypatch.setattr(engine, "look_up", lambda _: ENGINES)
     return names
 
 
@@ -107,5 +110,15 @@ def test_what_exists_is_found(asked: list[str]) -> None:
     reading = read_input(raw, {}, DEFAULTS, "benchwright")
     secrets = {"license": "benchwright/license/l", "users.ann.password": "benchwright/users/ann"}
     assert reading.named == Named(secrets, AMI)
-    assert lookup.look_up(reading) == Looked(SECRETS, "ami-parent")
+    assert lookup.look_up(reading) == Looked(SECRETS, "ami-parent", ENGINES)
     assert sorted(asked) == [AMI, "benchwright/license/l", "benchwright/users/ann"]
+
+
+def test_a_version_that_no_new_database_can_have_is_refused(asked: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        look_up({"database": {"engine_version": "17.4"}})
+    wrong = '- database.engine_version: "17.4" is refused: RDS makes no database of this version here.'
+    assert str(caught.value).splitlines()[1:] == [f"{wrong} Give one of 17.7, 17.10, or null."]
+    running = Engines("17.5", ENGINES.available)
+    monkeypatch.setattr(engine, "look_up", lambda _: running)
+    assert look_up({"database": {"engine_version": "17.4"}}).engines == running

@@ -50,6 +50,7 @@ def test_every_form_is_told_in_words() -> None:
         "python_versions": ["2.7.18"],
         "image": {"ami": "ami-xyz"},
         "nodes": {"instance_type": "large"},
+        "database": {"engine_version": "16.9"},
         "license": "l" * 401,
         "users": {"Ann": {}},
         "config": {"-x": "a\tb"},

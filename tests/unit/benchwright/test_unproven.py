@@ -35,6 +35,7 @@ EARLIER: Mapping[str, Any] = {
     "nodes.instance_type": {"nodes": {"instance_type": "c7i.large"}},
     "database.min_capacity": {"database": {"min_capacity": 2}},
     "database.max_capacity": {"database": {"max_capacity": 64}},
+    "database.engine_version": {"database": {"engine_version": "17.9"}},
     "license": {"license": "benchwright/license/earlier"},
     "users": {"users": {"ben": {}}},
     "users.NAME.uid": {},

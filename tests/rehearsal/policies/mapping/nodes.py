@@ -12,6 +12,7 @@ GROUP_TAG = "aws:autoscaling:groupName"
 without_resource("ec2", "ec2", "DescribeImages", "DescribeInstances", "DescribeLaunchTemplateVersions")
 without_resource("ec2", "ec2", "DescribeInstanceTypes", "DescribeInstanceTypeOfferings", "GetEbsDefaultKmsKeyId")
 without_resource("ec2", "ec2", "DescribeRouteTables", "DescribeSubnets", "DescribeVpcEndpoints")
+without_resource("rds", "rds", "DescribeDBEngineVersions")
 without_resource("service-quotas", "servicequotas", "GetServiceQuota")
 
 
@@ -384,7 +385,7 @@ def new_instance(call: Call) -> Iterator[Authorization]:
 @on("rds", "DeleteDBCluster", "DescribeDBClusters", "ModifyDBCluster")
 def database(call: Call) -> Iterator[Authorization]:
     assert not call.get("RotateMasterUserPassword"), "a rotation asks for secretsmanager:RotateSecret"
-    yield from _rds(call, "cluster", call["DBClusterIdentifier"])
+    yield from _rds(call, "cluster", call.get("DBClusterIdentifier") or "*")
     if group_name := call.get("DBClusterParameterGroupName"):
         yield call.ask(f"rds:{call.operation}", call.arn("rds", f"cluster-pg:{group_name}"))
 

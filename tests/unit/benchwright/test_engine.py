@@ -1,0 +1,75 @@
+"""A database begins with the newest version, or with the one that is asked for, and never goes back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from benchwright import cluster_stacks, engine
+from benchwright.engine import Engines, choose
+from benchwright.models import Plan
+from benchwright.plan import Known, Looked, make_plan, read_input
+from benchwright.settings import Settings
+from tests.unit.benchwright.conversation import Conversation
+from tests.unit.benchwright.steps import ROOT
+from tests.unit.benchwright.test_plan import DEFAULTS
+
+AVAILABLE = ("17.7", "17.9", "17.10")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "recorded", "running", "chosen"),
+    [
+        (None, "", "", "17.10"),  # the newest, by number
+        (None, "17.9", "", "17.9"),  # looked up once
+        (None, "17.4", "", "17.10"),  # withdrawn before the database was made
+        ("17.7", "17.9", "", "17.7"),
+        (None, "", "17.5", "17.5"),  # made by a release that recorded none
+        (None, "17.7", "17.9", "17.9"),  # Aurora upgraded it
+        ("17.7", "17.7", "17.9", "17.9"),  # and an older version that the input holds takes nothing back
+        ("17.10", "17.7", "17.9", "17.10"),
+        (None, "17.10", "17.9", "17.10"),  # an upgrade that failed is tried again
+    ],
+)
+def test_the_version(wanted: str | None, recorded: str, running: str, chosen: str) -> None:
+    assert choose(wanted, recorded, Engines(running, AVAILABLE)) == chosen
+
+
+def test_the_database_of_a_cluster_is_known_by_its_tags(aws: Conversation) -> None:
+    def database(application: str, cluster: str, version: str) -> dict[str, Any]:
+        tags = {"benchwright:application": application, "benchwright:cluster": cluster}
+        listed = [{"Key": key, "Value": value} for key, value in tags.items()]
+        return {"DBClusterIdentifier": "x", "EngineVersion": version, "TagList": listed}
+
+    versions = [{"EngineVersion": version} for version in ("17.10", "17.7", "17.9")]
+    aws.answers["DescribeDBEngineVersions"] = {"DBEngineVersions": versions}
+    aws.answers["DescribeDBClusters"] = {
+        "DBClusters": [
+            {"DBClusterIdentifier": "of-nobody", "EngineVersion": "17.1"},
+            database("other", "blue", "17.2"),
+            database("wb", "green", "17.3"),
+            database("wb", "blue", "17.4"),
+        ]
+    }
+    assert engine.look_up("blue") == Engines("17.4", AVAILABLE)
+    assert engine.look_up("red") == Engines("", AVAILABLE)
+
+
+def test_the_version_is_recorded_and_goes_to_the_foundation() -> None:
+    request, wanted = read_input({}, {}, DEFAULTS, "benchwright").whole()
+
+    def planned(known: Known, engines: Engines) -> tuple[Plan, Known]:
+        return make_plan(request, wanted, known, Looked({}, "ami", engines), defaults=DEFAULTS, execution="e")
+
+    first, known = planned(Known(), Engines("", AVAILABLE))
+    assert (first.engine_version, known.engine_version) == ("17.10", "17.10")
+    later, known = planned(known, Engines("17.10", (*AVAILABLE, "17.11")))
+    assert (later.engine_version, known.engine_version) == ("17.10", "17.10")
+    upgraded, known = planned(known, Engines("17.11", (*AVAILABLE, "17.11")))
+    assert (upgraded.engine_version, known.engine_version) == ("17.11", "17.11")
+    stack = cluster_stacks.foundation(Settings(application="benchwright"), upgraded, None, ROOT / "infra")
+    assert stack.parameters["EngineVersion"] == "17.11"
+    of_an_older_release = upgraded.model_copy(update={"engine_version": ""})
+    stack = cluster_stacks.foundation(Settings(application="benchwright"), of_an_older_release, None, ROOT / "infra")
+    assert "EngineVersion" not in stack.parameters  # the template's default is what that release pinned

@@ -28,11 +28,13 @@ CHECK := $(if $(filter rehearse serve faults test tests docs-recording,$(MAKECMD
 TEMPLATES := $(wildcard template.yaml infra/*.yaml)
 # Two processes, each in a network of its own, take the files in turn: tests of a file share what is costly to make.
 SHARED := --numprocesses 2 --dist loadfile --no-loadscope-reorder
+# One of several targets after the other on each of two cores; what one of them prints stands together.
+AT_ONCE := $(MAKE) --no-print-directory --jobs 2 --output-sync=target
 # The files name every package that is needed, so pip need not look for others. A rehearsal imports a fifth of the code.
 PIP_INSTALL := -m pip install --quiet --no-deps --no-compile --require-hashes --timeout 60 --retries 5
 NPM_CI := bin/npm ci --ignore-scripts --no-audit --no-fund --silent --fetch-timeout 60000 --fetch-retries 5
 
-.PHONY: help rehearse serve faults bench test lint lint-python lint-templates lint-security tests judges audit sbom tools build previous docs docs-recording format clean python machine
+.PHONY: help rehearse serve faults bench test test-quick lint lint-python lint-templates lint-security tests tests-quick judges audit sbom tools build previous docs docs-recording format clean python machine
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,7 +52,15 @@ faults: $(VENV) | $(CHECK) ## every fault at every place of a deployment, as roo
 
 test: lint tests | $(CHECK) ## linters, types and every test
 
-lint: lint-python lint-templates lint-security ## ruff, mypy, yamllint, cfn-lint and checkov
+test-quick: $(VENV) $(CHECKOV) $(AUDIT) $(TOOLS) ## linters, types and every test without root, rehearsals and PostgreSQL
+	@$(AT_ONCE) tests-quick lint-python lint-templates lint-security
+
+tests-quick: $(VENV)
+	@python -c 'from tests.rehearsal import application; application.build()'
+	pytest $(SHARED) -m "not root" $(addprefix --ignore tests/,deployment nodes database)
+
+lint: $(VENV) $(CHECKOV) ## ruff, mypy, yamllint, cfn-lint and checkov
+	@$(AT_ONCE) lint-python lint-templates lint-security
 
 lint-python: $(VENV)
 	ruff check

@@ -1,0 +1,19 @@
+"""The order of the files: two processes take them in turn, so what takes longest begins first."""
+
+from typing import Final
+
+import pytest
+
+LONGEST_FIRST: Final = (
+    "test_behaviour.py",
+    "test_nodes_that_misbehave.py",
+    "test_rehearsal.py",
+    "test_serve.py",
+    "test_faults.py",
+    "test_upgrade.py",
+)
+"""By what they took on two idle cores; the others take less."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: LONGEST_FIRST.index(item.path.name) if item.path.name in LONGEST_FIRST else 99)

@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -42,8 +43,14 @@ def test_files_that_are_named_exist(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_targets_of_make_exist_and_their_options_are_understood(path: Path) -> None:
+def test_targets_of_make_exist_and_their_options_are_understood(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also of files that the lines before write."""
     text = path.read_text(encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    for line in re.findall(r"^echo .* >\S+$", "\n".join(blocks(text, "sh")), re.MULTILINE):
+        subprocess.run(["bash", "-c", line], check=True, timeout=60)
     written = [*blocks(text, "sh"), *(code for code in inline_code(text) if code.startswith("make "))]
     for line in (line for block in written for line in block.splitlines() if line.startswith("make ")):
         words = shlex.split(line, comments=True)

@@ -194,7 +194,7 @@ def test_an_option_that_workbench_does_not_know_is_a_clear_failure(account: Acco
     ended = account.end(execution)
     assert (ended.status, ended.error) == ("FAILED", "NodeConfigurationFailed")
     assert "no-such-option" in (ended.cause or "")
-    assert "correct config in the input" in (ended.cause or "")
+    assert "Correct config in the input" in (ended.cause or "")
     back = '{"config": {"no-such-option": null}}'
     value = f'- config.no-such-option: "1", from the input of this execution. To take it back: {back}\n'
     assert value in (ended.cause or "")

@@ -68,7 +68,7 @@ class Cluster:
             cluster="workbench",
             wanted=Wanted.model_validate(
                 {
-                    "workbench": {"version": WORKBENCH},
+                    "workbench": {"version": wanted.get("version", WORKBENCH)},
                     "r_versions": R_VERSIONS.split(),
                     "python_versions": PYTHON_VERSIONS.split(),
                     "nodes": {"count": 2, "instance_type": "m6i.xlarge"},

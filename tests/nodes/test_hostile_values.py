@@ -18,6 +18,7 @@ from benchwright.models import OWNED_KEYS, Account, ConfigValue
 from benchwright.server_options import PUBLISHED
 from tests.nodes.cluster import Cluster
 from tests.rehearsal.hosts.host import Host
+from tests.rehearsal.hosts.standins.workbench.configuration import INTEGERS, SWITCHES
 from tests.unit.benchwright.hostile import PRINTABLE, SPECIMENS, as_boost_reads
 
 ALPHABETS = "Übermaß-密码-пароль-🔑-\xa0-\u2028"
@@ -43,14 +44,14 @@ PASSWORDS = {
     "longest": "x" * 128,
     "a" * 32: "a name of 32",
     "line-end": "as an editor leaves it\n",
-    "windows-end": "as an editor of Windows leaves it\r\n",
+    "windows-end": "\ufeffas an editor of Windows leaves it\r\n",
 }
-LICENSE = "-- licence --\r\nOrg: Übermaß 'n' \"co\" $(id) %s \\\n\n\ttabs and no end of the last line"
+LICENSE = "\ufeff-- licence --\r\nOrg: Übermaß 'n' \"co\" $(id) %s \\\n\n\ttabs and no end of the last line"
 KEY = string.punctuation + "0123456789abcdef" * 2
 
 
 def allowed_config() -> dict[str, str]:
-    """Every hostile value that the model allows, each under a key of rserver.conf of its own."""
+    """Every hostile value that the model allows, each under a key of rserver.conf of its own whose type is text."""
     allowed = []
     for text in [text for texts in SPECIMENS.values() for text in texts]:
         value = f"a{text}b"
@@ -58,7 +59,7 @@ def allowed_config() -> dict[str, str]:
             allowed.append(TypeAdapter(ConfigValue).validate_python(value))
         except ValidationError:
             continue
-    keys = sorted(PUBLISHED - OWNED_KEYS)[: len(allowed)]
+    keys = sorted(PUBLISHED - OWNED_KEYS - INTEGERS - SWITCHES)[: len(allowed)]
     assert len(keys) == len(allowed) > 60
     return dict(zip(keys, allowed, strict=True))
 
@@ -99,7 +100,10 @@ def test_what_is_allowed_arrives_byte_for_byte_and_logs_in(cluster: Cluster) -> 
     assert (told["license"], told["users"]["count"], told["error"]) == ("Activated", len(PASSWORDS), None)
 
     assert as_boost_reads(read(node, "/etc/rstudio/rserver.conf").decode()).items() >= config.items()
-    assert read(node, "/var/lib/rstudio-server/benchwright.lic") == LICENSE.encode()
+    assert (
+        read(node, "/var/lib/rstudio-server/benchwright.lic")
+        == LICENSE.removeprefix("\ufeff").replace("\r", "").encode()
+    )
     assert read(node, "/etc/rstudio/secure-cookie-key") == KEY.encode()
     link = cluster.postgres.connect("rstudio", database, "rstudio")  # the server did, too: it is a member
     with link, link.cursor() as cursor:
@@ -107,7 +111,7 @@ def test_what_is_allowed_arrives_byte_for_byte_and_logs_in(cluster: Cluster) -> 
         assert cursor.fetchall() == [("10.0.1.10", "Online")]
     link.close()
 
-    typed = {name: text.rstrip("\r\n") for name, text in PASSWORDS.items()}
+    typed = {name: text.removeprefix("\ufeff").rstrip("\r\n") for name, text in PASSWORDS.items()}
     assert {name: logs_in(node, name, text) for name, text in typed.items()} == dict.fromkeys(typed, True)
     assert not logs_in(node, "spaces", "between")
     assert not logs_in(node, "all", PRINTABLE.strip())
@@ -146,6 +150,8 @@ def test_what_is_not_allowed_is_refused_by_name_and_changes_no_password(
     others = [error for what, error in errors.items() if not what.startswith("too long")]
     assert all(error.startswith("The node cannot read version v1 of the secret arn:") for error in others)
     assert all(error.endswith("it is one line of printable text.") for error in others)
+    assert ": it has more than one line. Check" in errors["two lines"]
+    assert "Traceback" not in read(node, "/var/log/benchwright/configure.log").decode()
     assert node.run("getent shadow ann | cut -d: -f2", timeout=60).stdout in ("!\n", "*\n")
 
 

@@ -2,11 +2,15 @@
 is wrong.
 """
 
+import json
 import math
 from concurrent.futures import ThreadPoolExecutor
 from shlex import quote
 
+import pytest
+
 from benchwright.models import Account
+from benchwright.plan import Secret
 from tests.nodes import templates
 from tests.nodes.cluster import KEY, NAMES, PASSWORD, Cluster, lift_fault, order_fault, report
 from tests.nodes.conftest import WORKBENCH
@@ -172,10 +176,70 @@ def test_what_somebody_changed_on_a_node_is_named_and_restored(cluster: Cluster)
 
 
 def test_an_option_that_workbench_does_not_know_is_named(cluster: Cluster) -> None:
-    cluster.publish(config={"no-such-option": "1"})
-    error = cluster.fail_to_apply(cluster.add_node())
-    assert "rserver.conf has an option that this version of Workbench does not know" in error
-    assert "unrecognised option 'no-such-option'" in error
+    cluster.publish(config={"no-such-option": "1", "nor-this-one": "1"})
+    assert cluster.fail_to_apply(cluster.add_node()) == (
+        f"Workbench {WORKBENCH} refuses the configuration, so nothing was changed on this node: [FAIL] Config file "
+        "/etc/rstudio/rserver.conf: unrecognized option(s): - no-such-option - nor-this-one. Correct config in the "
+        "input and deploy again."
+    )
+
+
+@pytest.mark.parametrize("version", [WORKBENCH, "2025.09.1+401.pro7"])
+@pytest.mark.parametrize(
+    ("config", "complaint"),
+    [
+        ({"no-such-option": "1"}, "no-such-option"),
+        ({"auth-timeout-minutes": "soon"}, "the argument ('soon') for option 'auth-timeout-minutes' is invalid"),
+    ],
+)
+def test_a_value_that_workbench_refuses_changes_nothing_on_a_node(
+    cluster: Cluster, version: str, config: dict[str, str], complaint: str
+) -> None:
+    node = cluster.add_node()
+    node.run(f"echo {version} >/usr/lib/rstudio-server/VERSION", timeout=60)
+    cluster.publish(version=version)
+    cluster.apply(node)
+    before = node.run(f"{STATE_OF_THE_NODE}; cat /run/rstudio-server.pid", timeout=60).stdout
+    cluster.publish(version=version, config=config)
+    error = cluster.fail_to_apply(node)
+    assert error.startswith(f"Workbench {version} refuses the configuration, so nothing was changed on this node: ")
+    assert complaint in error
+    assert error.endswith(". Correct config in the input and deploy again.")
+    assert node.run(f"{STATE_OF_THE_NODE}; cat /run/rstudio-server.pid", timeout=60).stdout == before
+
+
+def give_the_wrong_password(cluster: Cluster) -> str:
+    """Publish a configuration whose database secret has a password that PostgreSQL refuses; gives its hash."""
+    cluster.world.aws.secrets[cluster.database.arn, "v2"] = json.dumps({"username": "rstudio", "password": "wrong"})
+    cluster.database = Secret(cluster.database.arn, "v2")
+    return cluster.publish()
+
+
+def test_what_does_not_start_gives_way_to_what_worked(cluster: Cluster) -> None:
+    cluster.publish()
+    node = cluster.add_node()
+    cluster.apply(node)
+    before = node.run(STATE_OF_THE_NODE, timeout=60).stdout
+    wrong = give_the_wrong_password(cluster)
+    error = cluster.fail_to_apply(node)
+    assert "PostgreSQL refuses the login" in error
+    assert error.endswith(" The files of before are back, and Workbench runs with them.")
+    assert node.run(STATE_OF_THE_NODE, timeout=60).stdout == before
+    assert cluster.statuses() == [("10.0.1.10", "Online")]
+    told = report(cluster.run(node, "report"))
+    assert (told["health"], told["differences"], told["configuration"] == wrong) == ("ok", [], False)
+
+
+def test_where_what_worked_does_not_start_either_both_are_reported(cluster: Cluster) -> None:
+    cluster.publish()
+    node = cluster.add_node()
+    cluster.apply(node)
+    give_the_wrong_password(cluster)
+    cluster.postgres.execute("alter role rstudio password 'another'")
+    error = cluster.fail_to_apply(node)
+    assert "PostgreSQL refuses the login" in error
+    both = " The files of before are back, but Workbench does not start with them: The Workbench server does not start"
+    assert both in error
 
 
 def test_a_password_that_postgresql_refuses_is_explained(cluster: Cluster) -> None:
@@ -251,11 +315,12 @@ def test_what_was_not_verified_is_not_taken_for_verified_by_the_next_run(cluster
     assert first.startswith(
         "rstudio-server verify-installation failed. The last line was: ERROR system error 2 (No such file or directory)"
     )
+    assert first.endswith(" The files of before are back, and Workbench runs with them.")
+    assert cluster.statuses() == [("10.0.1.10", "Online")]
     assert cluster.fail_to_apply(node) == first
-    assert cluster.statuses() == []
     lift_fault(node, "verify-installation")
     told = cluster.apply(node)
-    assert (told["changed"], told["restarted"], told["health"]) == ([], True, "ok")
+    assert (told["changed"], told["restarted"], told["health"]) == (["etc/rstudio/rserver.conf"], True, "ok")
     assert cluster.statuses() == [("10.0.1.10", "Online")]
 
 
@@ -351,7 +416,9 @@ def test_the_steps_are_told_as_they_begin(cluster: Cluster) -> None:
         "--- fetch the configuration",
         "--- compare the version of Workbench",
         "--- prepare the files of this node",
+        "--- fetch the passwords",
         "--- make the users",
+        "--- check the configuration",
         "--- stop Workbench",
         "--- place the files",
         "--- verify the installation",

@@ -1,7 +1,7 @@
 """People's sessions outlive what is configured, and are suspended before their node goes."""
 
 from benchwright.models import Account
-from tests.nodes.cluster import Cluster
+from tests.nodes.cluster import START_SESSION, Cluster
 from tests.rehearsal.hosts.host import Host
 from tests.waiting import until
 
@@ -27,14 +27,67 @@ def test_a_change_of_the_configuration_restarts_the_server_and_ends_no_session(c
     assert node.run("rstudio-server active-sessions", timeout=60).stdout == f"{session}  anna  rsession\n"
 
 
+BROWSER = """#!/bin/bash
+# An open browser: whenever the server answers and its user has no session, it has one again.
+cat >/run/browser <<'END'
+#!/bin/bash
+until ! sleep 0.2; do
+  grep -qsx rsession /proc/[0-9]*/comm && continue
+  curl -fs --max-time 2 -o /dev/null http://localhost:8787/health-check && /run/resume
+done
+END
+cat >/run/resume <<'END'
+{resume}
+END
+chmod 755 /run/browser /run/resume
+setsid /run/browser >/dev/null 2>&1 </dev/null &
+"""
+
+
+def open_browser(node: Host, user: str) -> int:
+    """A browser that resumes the user's session as long as the server serves; gives the session of its beginning."""
+    script = BROWSER.format(resume=START_SESSION.format(user=user))
+    assert node.run(script, timeout=60).returncode == 0
+    found = node.run("until rstudio-server active-sessions | grep -o '^[0-9]*'; do sleep 0.1; done", timeout=60)
+    return int(found.stdout)
+
+
+def test_no_open_browser_resumes_a_session_of_an_instance_that_is_terminated(cluster: Cluster) -> None:
+    cluster.publish(accounts=[ANNA])
+    node = cluster.add_node()
+    cluster.apply(node)
+    session = open_browser(node, "anna")
+    terminate(cluster)
+    assert cluster.statuses() == []
+    assert node.run("rstudio-server active-sessions", timeout=60).stdout == ""
+    assert node.run(f"stat -c %U {SUSPENDED.format(session)}", timeout=60).stdout == "anna\n"
+
+
+def test_sessions_are_suspended_before_a_change_of_the_launcher_stops_it(cluster: Cluster) -> None:
+    cluster.publish(accounts=[ANNA])
+    node = cluster.add_node()
+    cluster.apply(node)
+    session, launcher = open_browser(node, "anna"), main_process(node, "rstudio-launcher")
+    node.run("echo thread-pool-size=8 >>/etc/rstudio/launcher.conf", timeout=60)
+    assert cluster.apply(node)["changed"] == ["etc/rstudio/launcher.conf"]
+    assert main_process(node, "rstudio-launcher") not in {launcher, "0"}
+    assert node.run(f"stat -c %U {SUSPENDED.format(session)}", timeout=60).stdout == "anna\n"
+    assert "sessions still run" not in node.run("cat /var/log/benchwright/configure.log", timeout=60).stdout
+
+
+def terminate(cluster: Cluster) -> None:
+    """The group takes the first node away, and its watcher ends the services, within the time of the hook."""
+    cluster.world.aws.waiting.add(("i-0000000000000000a", "stop-services"))
+    cluster.world.hosts.metadata.instances["10.0.1.10"].state = "Terminated"  # type: ignore[attr-defined]
+    until(lambda: not cluster.world.aws.waiting, "the end of the hook")
+
+
 def test_a_terminated_instance_suspends_its_sessions_stops_workbench_and_completes_its_hook(cluster: Cluster) -> None:
     cluster.publish(accounts=[ANNA])
     node = cluster.add_node()
     cluster.apply(node)
     sessions = [cluster.start_session(node, "anna") for _ in range(2)]
-    cluster.world.aws.waiting.add(("i-0000000000000000a", "stop-services"))
-    cluster.world.hosts.metadata.instances["10.0.1.10"].state = "Terminated"  # type: ignore[attr-defined]
-    until(lambda: not cluster.world.aws.waiting, "the end of the hook")
+    terminate(cluster)
     assert cluster.statuses() == []
     assert node.run("rstudio-server active-sessions", timeout=60).stdout == ""
     for session in sessions:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -82,17 +83,18 @@ def nodes(
 
 
 def condensed(template: str) -> str:
-    """The template without its comments and its indentation; the value of each script in it stays as it is.
+    """The template without its comments, those of its scripts too, and without its indentation.
 
-    CreateChangeSet takes a TemplateBody of at most 51,200 bytes, and comments are for who reads the file. Scripts are
-    quoted: each of their lines would be indented as deep as their key. Characters beyond ASCII are escaped: GetTemplate
-    answers a question mark for each, so the stack would never be what is wanted. Source: `mangleLikeCloudFormation` in
-    aws/aws-cdk-cli.
+    CreateChangeSet takes a TemplateBody of at most 51,200 bytes, and comments are for who reads the file. Those of a
+    script have a line of their own, which begins with "# "; a test holds that nothing else in a script does. Scripts
+    are quoted: each of their lines would be indented as deep as their key. Characters beyond ASCII are escaped:
+    GetTemplate answers a question mark for each, so the stack would never be what is wanted. Source:
+    `mangleLikeCloudFormation` in aws/aws-cdk-cli.
     """
     events = list(yaml.parse(template, Loader=yaml.CSafeLoader))
     for event in events:
         if isinstance(event, yaml.ScalarEvent) and event.style == "|":
-            event.style = '"'
+            event.style, event.value = '"', re.sub(r"^ *# .*\n", "", event.value, flags=re.MULTILINE)
     text: str = yaml.emit(events, Dumper=yaml.CSafeDumper, width=-1)  # -1: no line is folded
     return text
 

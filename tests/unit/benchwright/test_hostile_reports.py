@@ -526,7 +526,6 @@ def test_any_answer_of_the_clock_is_a_number_or_null(tmp_path: Path) -> None:
 # What the script's functions ask of the node that they run on.
 STAND_INS = """
 SSM_Mode=report MAXIMUM_REPORT=2400 MAXIMUM_CLUSTER_OUTPUT=23900 STATE=. LOG=./log log_start=0 work=. restarted=false
-named=0
 MOUNTS=(/efs/home /efs/shared-storage) changed=(var/lib/rstudio-server/benchwright.lic)
 changed+=(etc/rstudio/{secure-cookie-key,load-balancer,file-locks,{rserver,database,launcher,launcher.local}.conf})
 begin() { :; }
@@ -546,7 +545,7 @@ FUNCTIONS = ["json", "json_or_null", "json_list", "users_digest", "shortened", "
 
 
 def run_on_a_node(script: str, folder: Path) -> str:
-    return bash("\n".join([STAND_INS, *map(function, FUNCTIONS), "exec 3>&1", script]), folder=folder)
+    return bash("\n".join([STAND_INS, *map(function, FUNCTIONS), "exec 3>&1; touch steps", script]), folder=folder)
 
 
 @pytest.mark.parametrize("steps", ["", "--- a step\n" * 50])
@@ -556,7 +555,7 @@ def test_a_report_of_any_failure_fits_into_what_run_command_keeps(letter: str, s
     error = reason + (letter * 700)[:600] + remedy
     for name, text in {"error": error, "log": letter * 9_000, "health": letter * 150}.items():
         (tmp_path / name).write_text(text[:7_000])
-    script = f'named={len(steps)}\nprint_report "$(shortened "$(<error)" 700)"; tail -c 7000 log'
+    script = f'printf "{"x" * len(steps)}" >steps\nprint_report "$(shortened "$(<error)" 700)"; tail -c 7000 log'
     kept = agent_output.both(run_on_a_node(script, tmp_path), f"{steps}failed to run commands: exit status 1")
     told = read_report(kept)
     assert told

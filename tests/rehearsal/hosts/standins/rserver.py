@@ -5,6 +5,7 @@ and refusals are those of facts that were recorded from real systems; what the d
 """
 
 import contextlib
+import getopt
 import http.server
 import os
 import signal
@@ -13,6 +14,7 @@ import socketserver
 import sys
 import threading
 import zlib
+from pathlib import Path
 
 import psycopg2
 
@@ -26,9 +28,19 @@ OWN_LOAD = "/load-balancer/server-status"
 
 
 def main(arguments: list[str]) -> int:
-    """`rserver` becomes a daemon; `--check-config` only looks."""
-    if {"--check-config", "--test-config"} & set(arguments):
-        return configuration.check(deprecated="--test-config" in arguments)
+    """`rserver` becomes a daemon; `--check-config` only looks at the file that `--config-file` names."""
+    options = ["test-config", *(["check-config"] if configuration.checks_all() else [])]
+    try:
+        given = dict(getopt.getopt(arguments[1:], "", ["help", "config-file=", *options])[0])
+    except getopt.GetoptError as error:
+        print(f"unrecognised option '--{error.opt}' on command line", file=sys.stderr)
+        return 1
+    if "--help" in given:
+        print("".join(f"  --{name} \n" for name in ["help", *options, "config-file arg"]), end="")
+        return 0
+    if {"--check-config", "--test-config"} & given.keys():
+        path = Path(given.get("--config-file", configuration.ETC / "rserver.conf"))
+        return configuration.check(path, deprecated="--test-config" in given)
     try:
         server = Server(configuration.read())
         server.join()

@@ -223,11 +223,11 @@ def active_sessions(_: list[str]) -> int:
 
 
 def check_config(_: list[str]) -> int:
-    return configuration.check()
+    return configuration.check(configuration.ETC / "rserver.conf")
 
 
 def test_config(_: list[str]) -> int:
-    return configuration.check(deprecated=True)
+    return configuration.check(configuration.ETC / "rserver.conf", deprecated=True)
 
 
 def start(_: list[str]) -> int:

@@ -4,6 +4,7 @@ import os
 import re
 import socket
 import stat
+import sys
 from pathlib import Path
 from typing import NamedTuple
 
@@ -38,6 +39,33 @@ DATABASE_KEYS = {
     "pool-size",
     "auto-create",
 }
+# Types other than text in rserver.conf (github.com/rstudio/rstudio, src/cpp/server/server-options.json).
+INTEGERS = {
+    "auth-sign-in-throttle-seconds",
+    "auth-stay-signed-in-days",
+    "auth-timeout-minutes",
+    "monitor-interval-seconds",
+    "rsession-memory-limit-mb",
+    "rsession-process-limit",
+    "rsession-proxy-max-wait-secs",
+    "rsession-stack-limit-mb",
+    "www-thread-pool-size",
+}
+SWITCHES = {
+    "auth-cookies-force-secure",
+    "auth-encrypt-password",
+    "auth-none",
+    "auth-validate-users",
+    "server-daemonize",
+    "server-set-umask",
+    "session-use-file-storage",
+    "www-enable-origin-check",
+    "www-proxy-localhost",
+    "www-use-emulated-stack",
+    "www-verify-user-agent",
+}
+CHOICES = {"", "on", "off", "yes", "no", "1", "0", "true", "false"}
+CHECKED_SINCE = (2026, 7)  # rserver --check-config (rstudio#18020, merged in June 2026)
 SHORTEST_KEY = 32
 BLANK = " \t\r\n"
 
@@ -105,12 +133,11 @@ def read(*, options_checked: bool = True) -> Configuration:
 
     `verify-installation` does not look for unknown options, so it can switch that off (rstudio#9709).
     """
-    from benchwright import server_options  # hosts have it, what runs outside of them need not
-
     server = settings(ETC / "rserver.conf")
-    unknown = sorted(server.keys() - server_options.known(state.version()))
-    if unknown and options_checked:
-        raise ConfigurationError(f"Error reading {ETC}/rserver.conf: unrecognised option '{unknown[0]}'")
+    if options_checked:
+        _check_values(ETC / "rserver.conf", server)
+        if unknown := _unknown(server):
+            raise ConfigurationError(f"Error reading {ETC}/rserver.conf: unrecognised option '{unknown[0]}'")
     warnings: list[str] = []
     load_balancer: dict[str, str] = {}
     if server.get("load-balancing-enabled") == "1":
@@ -153,20 +180,52 @@ def database(configuration: Configuration) -> Database:
     return Database(provider, values["connection-uri"], password, plain)
 
 
-def check(*, deprecated: bool = False) -> int:
-    """The summary of `rserver --check-config`; the exit code is the contract."""
+def checks_all() -> bool:
+    """Whether this version has `--check-config`, which names every unknown option; before, only the first was named."""
+    year, month, *_ = state.version().split(".")
+    return (int(year), int(month)) >= CHECKED_SINCE
+
+
+def check(path: Path, *, deprecated: bool = False) -> int:
+    """The answer of `rserver --check-config` about a file (core/ProgramOptions.cpp). The exit code is the contract."""
+    server = settings(path)
+    try:
+        _check_values(path, server)
+        unknown = _unknown(server)
+        if unknown and not checks_all():
+            raise ConfigurationError(f"Error reading {path}: unrecognised option '{unknown[0]}'")
+    except ConfigurationError as error:
+        print(error, file=sys.stderr)
+        return 1
+    if not checks_all():
+        return 0
     if deprecated:
         print(
             "Warning: --test-config is deprecated and will be removed in a future release; use --check-config instead."
         )
-    try:
-        database(read())
-    except ConfigurationError as error:
-        print(f"[FAIL] Config file {ETC}/rserver.conf: {error}")
+    if unknown:
+        print(f"[FAIL] Config file {path}: unrecognized option(s):")
+        print("".join(f"  - {name}\n" for name in unknown), end="")
         return 1
-    print(f"[PASS] Config file {ETC}/rserver.conf: no unrecognized options found")
+    print(f"[PASS] Config file {path}: no unrecognized options found")
     print("[PASS] server-data-dir: /var/run/rstudio-server exists")
     return 0
+
+
+def _unknown(server: dict[str, str]) -> list[str]:
+    from benchwright import server_options  # hosts have it, what runs outside of them need not
+
+    return sorted(server.keys() - server_options.known(state.version()))
+
+
+def _check_values(path: Path, server: dict[str, str]) -> None:
+    """As Boost does, in its words."""
+    for name, value in server.items():
+        wrong = f"Error reading {path}: the argument ('{value}') for option '{name}' is invalid"
+        if name in INTEGERS and not re.fullmatch(r"[+-]?[0-9]{1,9}", value):
+            raise ConfigurationError(wrong)
+        if name in SWITCHES and value.lower() not in CHOICES:
+            raise ConfigurationError(f"{wrong}. Valid choices are 'on|off', 'yes|no', '1|0' and 'true|false'")
 
 
 def _decrypted(written: str, configuration: Configuration) -> tuple[str, bool]:

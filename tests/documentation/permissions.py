@@ -25,10 +25,21 @@ STANDS_FOR = {
     "Application": "APPLICATION",
     "Cluster": "CLUSTER",
     "BucketName": "BUCKET",
+    "CloudFormationRoleArn": "CloudFormationRole",
     "Bucket.Arn": "arn:aws:s3:::BUCKET",
 }
-OPERATORS = {"StringEquals": "is", "StringLike": "is like", "ArnLike": "is like", "Bool": "is"}
-ABSENT = {"lambda:SourceFunctionArn": "Lambda itself asks, and not the function's code"}
+OPERATORS = {
+    "StringEquals": "is",
+    "StringEqualsIfExists": "is, if the service says it,",
+    "StringLike": "is like",
+    "ArnLike": "is like",
+    "ArnLikeIfExists": "is, if the service says it, like",
+    "Bool": "is",
+}
+ABSENT = {
+    "aws:ResourceTag/benchwright:application": "the key is being made, or belongs to no application",
+    "lambda:SourceFunctionArn": "Lambda itself asks, and not the function's code",
+}
 MANAGED_BY_AWS = {
     "AmazonSSMManagedInstanceCore": "Image Builder drives the build through Systems Manager",
     "EC2InstanceProfileForImageBuilder": "Image Builder asks for it: components are read, logs written",

@@ -5,14 +5,15 @@ Actions and their types of resources are those of the service authorization refe
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
+from types import MappingProxyType
 from typing import Any
 
 import pytest
 
 from tests.rehearsal.policies.simulator import TOOLS, simulate
-from tests.templates.templates import APPLICATION, PSEUDO_PARAMETERS, policy_documents, render
+from tests.templates.templates import APPLICATION, FOUNDATION, PSEUDO_PARAMETERS, policy_documents, render
 from tests.templates.test_cloudformation_role import LEFT_OUT, PERMISSIONS, _types
 
 pytestmark = pytest.mark.judge
@@ -52,9 +53,16 @@ OURS = {
 # What is there before a cluster, and is named by what launches nodes and makes groups: never changed.
 GIVEN = {"image": "image/ami-0", "subnet": "subnet/subnet-0", "vpc": "vpc/vpc-0"}
 NAMING_WHAT_IS_GIVEN = {"ec2:RunInstances": {"image", "subnet"}, "ec2:CreateSecurityGroup": {"vpc"}}
+# Services whose ids say nothing of whose a resource is: its tags do.
+TAGGED = ("elasticfilesystem", "kms")
+TAG = "benchwright:application"
+MADE = {  # what tags a resource while it is made, when it has no tags yet
+    "elasticfilesystem:TagResource": {"elasticfilesystem:CreateAction": "CreateFileSystem"},
+    "kms:TagResource": {},
+}
 VIA = {"kms:ViaService": f"rds.{REGION}.amazonaws.com"}
 BOUNDED = {"iam:PermissionsBoundary": "PermissionsBoundary"}
-ON_ROLES = ("AttachRolePolicy", "CreateRole", "DeleteRolePolicy", "DetachRolePolicy", "PutRolePermissionsBoundary")
+ON_ROLES = ("CreateRole", "DeleteRolePolicy", "DetachRolePolicy", "PutRolePermissionsBoundary")
 CONTEXT = {
     "iam:CreateServiceLinkedRole": {"iam:AWSServiceName": "rds.amazonaws.com"},
     "iam:PassRole": {"iam:PassedToService": "ec2.amazonaws.com"},
@@ -76,15 +84,77 @@ def test_the_role_reaches_everything_of_a_cluster() -> None:
     """With a boundary, as everywhere; and then nobody takes it away."""
     asked = sorted(set(_asked()))
     assert len(asked) > 300
+    answers = _judged([_request(*each, tags=_tags(*each, APP)) for each in asked])
+    assert {action: result for (action, _), result in zip(asked, answers, strict=True) if result != "Allowed"} == {
+        "iam:DeleteRolePermissionsBoundary": "ImplicitlyDenied"
+    }
+
+
+def test_the_role_may_tag_what_it_makes_as_ours_alone() -> None:
+    for action, made in MADE.items():
+        for application, result in ((APP, "Allowed"), ("another", "ImplicitlyDenied")):
+            tags = {**made, f"aws:RequestTag/{TAG}": application}
+            resources = OURS[action.split(":")[0]].values()
+            requests = [_request(action, _arn(action.split(":")[0], each), tags=tags) for each in resources]
+            assert set(_judged(requests)) == {result}, (action, application)
+
+
+@pytest.mark.parametrize("tags", [{}, {f"aws:ResourceTag/{TAG}": "another"}], ids=["no tag", "another's tag"])
+def test_a_key_and_a_file_system_of_others_are_only_looked_at(tags: dict[str, str]) -> None:
+    """Also where the request itself says that they shall be ours."""
+    asked = sorted((action, arn) for action, arn in _asked() if action.split(":")[0] in TAGGED and arn != "*")
+    claimed = {**tags, f"aws:RequestTag/{TAG}": "another"}
+    answers = dict(zip(asked, _judged([_request(*each, tags=claimed) for each in asked]), strict=True))
+    assert len(answers) > 30
+    assert {action.split(":")[1] for (action, _), result in answers.items() if result == "Allowed"} == {
+        *("DescribeAccessPoints", "DescribeBackupPolicy", "DescribeFileSystemPolicy", "DescribeFileSystems"),
+        *("DescribeLifecycleConfiguration", "DescribeMountTargetSecurityGroups", "DescribeMountTargets"),
+        *("DescribeKey", "DescribeReplicationConfigurations", "GetKeyPolicy", "GetKeyRotationStatus"),
+        *("ListResourceTags", "ListTagsForResource"),
+    }
+
+
+@pytest.mark.parametrize("role", ["role/theirs", f"role/{APP}/DeployRole", f"role/{APP}-other/one/node"])
+def test_a_role_of_others_is_not_even_looked_at(role: str) -> None:
+    arn = _arn("iam", role)
+    asked = sorted({action for action, _ in _asked() if action.startswith("iam:") and "Role" in action})
+    asked.remove("iam:CreateServiceLinkedRole")
+    asked += ["iam:AttachRolePolicy"]
+    on_roles = [action for action in asked if "InstanceProfile" not in action]
+    assert len(on_roles) > 15
+    assert set(_judged([_request(action, arn) for action in on_roles])) == {"ImplicitlyDenied"}
+
+
+def test_no_policy_of_the_account_can_be_attached_to_a_role_of_nodes() -> None:
+    facts = {**BOUNDED, "iam:PolicyARN": f"arn:{PARTITION}:iam::aws:policy/AdministratorAccess"}
+    assert _judged([_request("iam:AttachRolePolicy", _arn("iam", OURS["iam"]["role"]), tags=facts)]) == [
+        "ImplicitlyDenied"
+    ]
+
+
+def test_a_key_names_the_role_that_makes_it_because_kms_learns_of_tags_late() -> None:
+    pseudo = {**PSEUDO_PARAMETERS, "CloudFormationRoleArn": ROLE}
+    document = render(FOUNDATION["Resources"]["Key"]["Properties"]["KeyPolicy"], pseudo)
+    asked = sorted((action, arn) for action, arn in _asked() if action.startswith("kms:") and arn != "*")
+    requests = [_request(*each) | {"resourcePolicy": document} for each in asked]
+    assert set(_judged(requests)) == {"Allowed"}
+
+
+def _judged(requests: list[dict[str, Any]]) -> list[str]:
+    """What the policies of the role say of each request."""
     policies = [
         {"name": name, "policy": {**document, "Statement": [each for each in document["Statement"] if "Sid" in each]}}
         for name, document in ((name, render(found)) for name, found in policy_documents(APPLICATION))
         if name.startswith("CloudFormation")
     ]
-    answers = simulate({ROLE: {"identity": policies, "boundary": None}}, [_request(*each) for each in asked])
-    assert {action: answer.result for (action, _), answer in zip(asked, answers, strict=True) if answer.why} == {
-        "iam:DeleteRolePermissionsBoundary": "ImplicitlyDenied"
-    }
+    return [answer.result for answer in simulate({ROLE: {"identity": policies, "boundary": None}}, requests)]
+
+
+def _tags(action: str, resource: str, application: str) -> dict[str, str]:
+    """What a request says of tags: of the resource that there is, or of the one that it makes."""
+    if action.split(":", maxsplit=1)[0] not in TAGGED:
+        return {}
+    return {f"aws:{'RequestTag' if resource == '*' else 'ResourceTag'}/{TAG}": application}
 
 
 def _asked() -> Iterator[tuple[str, str]]:
@@ -121,13 +191,13 @@ def _arn(service: str, resource: str) -> str:
     return f"arn:{PARTITION}:{service}:{region}:{account}:{resource}"
 
 
-def _request(action: str, resource: str) -> dict[str, Any]:
+def _request(action: str, resource: str, tags: Mapping[str, str] = MappingProxyType({})) -> dict[str, Any]:
     trust = {"Version": "2012-10-17", "Statement": [TRUSTING]} if ":kms:" in resource else None
     return {
         "principal": ROLE,
         "account": ACCOUNT,
         "action": action,
         "resource": resource,
-        "context": CONTEXT.get(action, {}),
+        "context": {**CONTEXT.get(action, {}), **tags},
         "resourcePolicy": trust,
     }

@@ -77,10 +77,10 @@ def test_a_change_set_passes_its_role_and_looks_up_its_parameters() -> None:
         },
     )
     stack = f"arn:aws:cloudformation:{REGION}:{ACCOUNT}:stack/app-nodes/{UNKNOWN_ID}"
+    tags = (("aws:RequestTag/a", "b"), ("aws:TagKeys", ("a",)))
     assert list(authorizations(made)) == [
-        Authorization(
-            ROLE, "cloudformation:CreateChangeSet", stack, (("aws:RequestTag/a", "b"), ("aws:TagKeys", ("a",)))
-        ),
+        Authorization(ROLE, "cloudformation:CreateChangeSet", stack, tags),
+        Authorization(ROLE, "cloudformation:TagResource", stack, tags),
         Authorization(ROLE, "iam:PassRole", service_role, (("iam:PassedToService", "cloudformation.amazonaws.com"),)),
         Authorization(ROLE, "ec2:DescribeSubnets", "*"),
     ]

@@ -68,6 +68,7 @@ LEFT_OUT = {
         "rds:RemoveRoleFromDBCluster",
         "rds:RemoveRoleFromDBInstance",
     },
+    "the role of nodes has its own policy alone": {"iam:AttachRolePolicy"},
     "the document has no attachment, the association no calendar and no resource group": {
         "resource-groups:GetGroupQuery",
         "resource-groups:ListGroupResources",

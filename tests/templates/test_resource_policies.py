@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.templates.templates import APPLICATION, FOUNDATION, TEMPLATES, render, resources
+from tests.templates.templates import APPLICATION, FOUNDATION, TEMPLATES, render, resources, statements
 
 ACCOUNT = "arn:aws-us-gov:iam::123456789012:root"
 NO_TLS = {"Bool": {"aws:SecureTransport": "false"}}
@@ -75,15 +75,27 @@ def test_the_key_of_the_application_works_for_three_services_and_whoever_uses_th
         ),
     ]
     assert _services(notices) == PUBLISHERS
-    assert "Condition" not in notices  # EventBridge does not tell for whom it publishes
+    # EventBridge does not tell for whom it publishes.
+    assert notices["Condition"] == {"StringEqualsIfExists": {"aws:SourceAccount": "123456789012"}}
     assert all(
         "kms:*" not in each["Action"] and not any("Put" in action for action in each["Action"])
         for each in (*others, notices)
     )
 
 
-def test_the_key_of_a_cluster_works_for_nobody_else() -> None:
-    assert len(DOCUMENTS["key of a cluster"]["Statement"]) == 1
+def test_the_key_of_a_cluster_works_for_the_stack_that_made_it_and_for_nobody_else() -> None:
+    """What the role of CloudFormation may do with a key by its tag, it may do at once with one that names it."""
+    by_tag = {
+        statement.sid: set(statement.actions)
+        for statement in statements(APPLICATION)
+        if statement.where.startswith("CloudFormationStorage")
+        and statement.sid in ("Keys", "UseKeysThroughDatabaseFilesAndSecrets")
+    }
+    role = {"Ref": "CloudFormationRoleArn"}
+    keys, use = DOCUMENTS["key of a cluster"]["Statement"][1:]
+    assert (keys["Principal"], use["Principal"]) == ({"AWS": role}, {"AWS": role})
+    assert {"Keys": set(keys["Action"]), "UseKeysThroughDatabaseFilesAndSecrets": set(use["Action"])} == by_tag
+    assert list(render(use["Condition"])["StringEquals"]) == ["kms:ViaService"]
 
 
 @pytest.mark.parametrize("name", ["bucket", "topic", "file system"])
@@ -111,7 +123,9 @@ def test_only_who_has_something_to_tell_publishes_by_the_policy_of_the_topic() -
 
 
 def test_services_that_say_for_whom_they_come_are_trusted_for_this_account_only() -> None:
-    """Step Functions and Scheduler do; to Lambda, EC2 and CloudFormation, the role was passed in its own account."""
+    """Step Functions and Scheduler do, of CloudFormation it is not known; to Lambda and EC2, the role was passed in its
+    own account.
+    """
     conditions = {
         name: (statement["Principal"]["Service"], render(statement.get("Condition")))
         for template in TEMPLATES.values()
@@ -119,9 +133,19 @@ def test_services_that_say_for_whom_they_come_are_trusted_for_this_account_only(
         for statement in item["Properties"]["AssumeRolePolicyDocument"]["Statement"]
     }
     bound = {"StringEquals": {"aws:SourceAccount": "123456789012"}}
-    saying = {"states.amazonaws.com", "scheduler.amazonaws.com"}
+    stacks = render(
+        {"Fn::Sub": "arn:aws-us-gov:cloudformation:ap-southeast-2:123456789012:stack/${AWS::StackName}-*/*"}
+    )
+    saying = {
+        "states.amazonaws.com": bound,
+        "scheduler.amazonaws.com": bound,
+        "cloudformation.amazonaws.com": {
+            "StringEqualsIfExists": bound["StringEquals"],
+            "ArnLikeIfExists": {"aws:SourceArn": stacks},
+        },
+    }
     assert {name: found for name, (_, found) in conditions.items()} == {
-        name: bound if service in saying else None for name, (service, _) in conditions.items()
+        name: saying.get(service) for name, (service, _) in conditions.items()
     }
 
 

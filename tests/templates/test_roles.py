@@ -172,7 +172,6 @@ def test_with_a_boundary_cloudformation_makes_no_role_without_it() -> None:
                 "iam:PutRolePermissionsBoundary",
                 "iam:PutRolePolicy",
                 "iam:DeleteRolePolicy",
-                "iam:AttachRolePolicy",
                 "iam:DetachRolePolicy",
                 "iam:UpdateAssumeRolePolicy",
             },

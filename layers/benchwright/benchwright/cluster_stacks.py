@@ -32,6 +32,7 @@ def foundation(settings: Settings, plan: Plan, stack: Stack | None, directory: P
             "PrivateSubnetIds": settings.private_subnet_ids,
             "DatabaseClientSecurityGroupId": settings.database_client_security_group_id,
             "BucketName": settings.bucket_name,
+            "CloudFormationRoleArn": settings.cloudformation_role_arn,
             "MinCapacity": f"{database.min_capacity:g}",
             "MaxCapacity": f"{database.max_capacity:g}",
             "DeletionProtection": "true" if stack and stack.status in SETTLED else "false",

@@ -110,4 +110,5 @@ def standing(policies: Mapping[str, Any], region: str) -> Iterator[Authorization
         for service in (EVENTS, ALARMS) if known["alarms"] else (EVENTS,):
             for action in ("Decrypt", "GenerateDataKey") if known["key"] else ():
                 via = {"kms:ViaService": f"sns.{region}.amazonaws.com"}
-                yield Authorization(service, f"kms:{action}", known["key"], policy=known["key"]).knowing(via)
+                asked = Authorization(service, f"kms:{action}", known["key"], policy=known["key"]).knowing(via)
+                yield asked.knowing({"aws:SourceAccount": topic.split(":")[4]}) if service == ALARMS else asked

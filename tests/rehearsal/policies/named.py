@@ -32,12 +32,14 @@ class Names:
         self._region = region
         self._lookups: Mapping[str, Callable[[str], Facts | None]] = {
             "AccessPointId": self._access_point,
+            "FileSystemId": self._file_system,
             "FunctionName": self._function,
             "InstanceProfileName": self._profile,
             "KeyId": self._key,
             "KmsKeyId": self._key,
             "MasterUserSecretKmsKeyId": self._key,
             "MountTargetId": self._mount_target,
+            "ResourceId": self._of_efs,
             "RoleName": self._role,
             "SecretId": self._secret,
             "TableName": self._table,
@@ -135,11 +137,25 @@ class Names:
         target = efs_backends[self._account][self._region].mount_targets_by_id.get(identifier)
         if target is None:
             return None
-        return {"file_system": target.file_system_id, "network_interface": target.network_interface_id}
+        return {
+            "file_system": target.file_system_id,
+            "network_interface": target.network_interface_id,
+        } | self._efs_tags(target.file_system_id)
 
     def _access_point(self, identifier: str) -> Facts | None:
         point = efs_backends[self._account][self._region].access_points.get(identifier)
-        return None if point is None else {"file_system": point.file_system_id}
+        return None if point is None else {"file_system": point.file_system_id} | self._efs_tags(identifier)
+
+    def _file_system(self, identifier: str) -> Facts | None:
+        known = efs_backends[self._account][self._region].file_systems_by_id
+        return self._efs_tags(identifier) if identifier in known else None
+
+    def _of_efs(self, identifier: str) -> Facts | None:
+        return self._access_point(identifier) if identifier.startswith("fsap-") else self._file_system(identifier)
+
+    def _efs_tags(self, identifier: str) -> Facts:
+        tags = efs_backends[self._account][self._region].list_tags_for_resource(identifier)
+        return {"tags": {tag["Key"]: tag["Value"] for tag in tags}}
 
 
 def _strings(value: Any, name: str = "") -> Iterator[tuple[str, str]]:

@@ -24,8 +24,9 @@ PEOPLE: Final = frozenset({"sam", "cli"})
 """Who calls as the administrator: who installs the application, and who types in a terminal beside `make serve`."""
 
 FILLED: Final = re.compile(
-    r"aws:(PrincipalAccount|PrincipalArn|RequestedRegion|SecureTransport|Source(Account|Arn)|TagKeys)"
-    r"|aws:(RequestTag|ResourceTag)/.+|ec2:CreateAction|elasticfilesystem:Access(PointArn|edViaMountTarget)"
+    r"aws:(PrincipalAccount|PrincipalArn|RequestedRegion|ResourceAccount|SecureTransport|Source(Account|Arn)|TagKeys)"
+    r"|aws:(RequestTag|ResourceTag)/.+|(ec2|elasticfilesystem):CreateAction"
+    r"|elasticfilesystem:Access(PointArn|edViaMountTarget)"
     r"|iam:(AWSServiceName|PassedToService|PermissionsBoundary)|kms:(CallerAccount|ViaService)"
     r"|kms:EncryptionContext:aws:logs:arn|lambda:SourceFunctionArn|ssm:resourceTag/.+"
 )
@@ -169,7 +170,7 @@ def _authorization(asked: Authorization, policies: Mapping[str, Any]) -> dict[st
     account = (caller or asked.resource).split(":")[4] if asked.resource != "*" or caller else ""
     facts = {"aws:SecureTransport": "true"}
     if caller:
-        facts |= {"aws:PrincipalArn": caller, "aws:PrincipalAccount": account}
+        facts |= {"aws:PrincipalArn": caller, "aws:PrincipalAccount": account, "aws:ResourceAccount": account}
     return {
         "principal": asked.principal,
         "action": asked.action,

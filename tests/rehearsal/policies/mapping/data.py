@@ -1,6 +1,7 @@
 """Tables, objects, secrets, keys, topics and logs."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from tests.rehearsal.policies.authorization import UNKNOWN_ID, Authorization, Call
 from tests.rehearsal.policies.mapping.registry import on, without_resource
@@ -55,8 +56,9 @@ def new_key(call: Call) -> Iterator[Authorization]:
     """The key's policy must let its maker change it, too (CreateKey, BypassPolicyLockoutSafetyCheck)."""
     arn = call.arn("kms", f"key/{UNKNOWN_ID}")
     yield call.ask_tagged("kms:CreateKey")
-    for action in ("TagResource", "PutKeyPolicy"):
-        yield call.ask(f"kms:{action}", arn, policy=call["Policy"])
+    yield call.ask("kms:PutKeyPolicy", arn, policy=call["Policy"])
+    for tagging in call.ask_tagging("kms:TagResource", arn):
+        yield replace(tagging, policy=call["Policy"])
 
 
 @on(

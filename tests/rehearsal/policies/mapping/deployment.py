@@ -47,6 +47,7 @@ def stack(call: Call) -> Iterator[Authorization]:
     name = call["StackName"]
     arn = name if name.startswith("arn:") else call.arn("cloudformation", f"stack/{name}/{UNKNOWN_ID}")
     yield call.ask_tagged(f"cloudformation:{call.operation}", arn)
+    yield from call.ask_tagging("cloudformation:TagResource", arn)
     if role := call.get("RoleARN"):
         yield call.ask_pass_role(role, "cloudformation.amazonaws.com")
     given = [value for each in call.get("Parameters") or [] for value in each.get("ParameterValue", "").split(",")]

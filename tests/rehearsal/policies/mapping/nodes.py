@@ -1,6 +1,6 @@
 """Networks, instances, groups, commands, file systems and databases."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from tests.rehearsal.policies.authorization import UNKNOWN_ID, Authorization, Call
 from tests.rehearsal.policies.mapping.registry import on, without_resource
@@ -246,7 +246,8 @@ def _document(call: Call, name: str) -> str:
 @on("efs", "CreateFileSystem")
 def new_file_system(call: Call) -> Iterator[Authorization]:
     yield call.ask_tagged("elasticfilesystem:CreateFileSystem")
-    yield from call.ask_tagging("elasticfilesystem:TagResource", _file_system(call, f"fs-{UNKNOWN_ID}"))
+    made = {"elasticfilesystem:CreateAction": "CreateFileSystem"}
+    yield from call.ask_tagging("elasticfilesystem:TagResource", _file_system(call, f"fs-{UNKNOWN_ID}"), made)
     yield call.ask_service_role("elasticfilesystem.amazonaws.com", "AWSServiceRoleForAmazonElasticFileSystem")
     # https://docs.aws.amazon.com/efs/latest/ug/EFSKMSPolicy.html
     if key := call.get("KmsKeyId"):
@@ -265,7 +266,7 @@ def new_file_system(call: Call) -> Iterator[Authorization]:
 )
 def file_system(call: Call) -> Iterator[Authorization]:
     arn = _file_system(call, call["FileSystemId"])
-    yield call.ask(f"elasticfilesystem:{call.operation}", arn, policy=arn)
+    yield call.ask(f"elasticfilesystem:{call.operation}", arn, policy=arn).on_tagged(_tags(call, "FileSystemId"))
     if call.operation == "PutBackupPolicy":
         yield call.ask_service_role("backup.amazonaws.com", "AWSServiceRoleForBackup")
 
@@ -279,23 +280,24 @@ def file_systems(call: Call) -> Iterator[Authorization]:
 @on("efs", "CreateAccessPoint")
 def new_access_point(call: Call) -> Iterator[Authorization]:
     arn = _file_system(call, call["FileSystemId"])
-    yield call.ask_tagged("elasticfilesystem:CreateAccessPoint", arn, policy=arn)
-    yield from call.ask_tagging(
-        "elasticfilesystem:TagResource", call.arn("elasticfilesystem", f"access-point/fsap-{UNKNOWN_ID}")
-    )
+    asked = call.ask_tagged("elasticfilesystem:CreateAccessPoint", arn, policy=arn)
+    yield asked.on_tagged(_tags(call, "FileSystemId"))
+    point = call.arn("elasticfilesystem", f"access-point/fsap-{UNKNOWN_ID}")
+    made = {"elasticfilesystem:CreateAction": "CreateAccessPoint"}
+    yield from call.ask_tagging("elasticfilesystem:TagResource", point, made)
 
 
 @on("efs", "DeleteAccessPoint", "DescribeAccessPoints")
 def access_point(call: Call) -> Iterator[Authorization]:
     arn = call.arn("elasticfilesystem", f"access-point/{call['AccessPointId']}")
-    yield call.ask(f"elasticfilesystem:{call.operation}", arn)
+    yield call.ask(f"elasticfilesystem:{call.operation}", arn).on_tagged(_tags(call, "AccessPointId"))
 
 
 @on("efs", "TagResource", "UntagResource")
 def efs_tags(call: Call) -> Iterator[Authorization]:
     kind = "access-point" if call["ResourceId"].startswith("fsap-") else "file-system"
     arn = call.arn("elasticfilesystem", f"{kind}/{call['ResourceId']}")
-    yield call.ask_tagged(f"elasticfilesystem:{call.operation}", arn)
+    yield call.ask_tagged(f"elasticfilesystem:{call.operation}", arn).on_tagged(_tags(call, "ResourceId"))
 
 
 @on("efs", "CreateMountTarget")
@@ -304,7 +306,7 @@ def new_mount_target(call: Call) -> Iterator[Authorization]:
     API_CreateMountTarget.html
     """
     arn = _file_system(call, call["FileSystemId"])
-    yield call.ask("elasticfilesystem:CreateMountTarget", arn, policy=arn)
+    yield call.ask("elasticfilesystem:CreateMountTarget", arn, policy=arn).on_tagged(_tags(call, "FileSystemId"))
     yield call.ask("ec2:DescribeSubnets")
     yield call.ask("ec2:DescribeNetworkInterfaces")
     yield _ec2(call, "CreateNetworkInterface", "network-interface")
@@ -318,13 +320,19 @@ def mount_target(call: Call) -> Iterator[Authorization]:
     found = call.known(call["MountTargetId"])
     arn = _file_system(call, found["file_system"])
     interface = found["network_interface"]
-    yield call.ask(f"elasticfilesystem:{call.operation}", arn, policy=arn)
+    yield call.ask(f"elasticfilesystem:{call.operation}", arn, policy=arn).on_tagged(found["tags"])
     if call.operation == "DeleteMountTarget":
         yield _ec2(call, "DeleteNetworkInterface", "network-interface", interface)
     else:
         yield _ec2(call, "ModifyNetworkInterfaceAttribute", "network-interface", interface)
         for security_group in call["SecurityGroups"]:
             yield _ec2(call, "ModifyNetworkInterfaceAttribute", "security-group", security_group)
+
+
+def _tags(call: Call, parameter: str) -> Mapping[str, str]:
+    """The tags of what a parameter names; none where it does not exist."""
+    tags: Mapping[str, str] = call.known(call[parameter]).get("tags", {})
+    return tags
 
 
 def _file_system(call: Call, identifier: str) -> str:

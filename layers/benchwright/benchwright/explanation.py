@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 
 # What a person does about each error; the error's own message has the particulars. A test: every error has an entry.
 NEXT_ACTIONS: Mapping[str, str] = {
-    "InvalidInput": "Correct the input as each line says, and start the execution again. Nothing was changed.",
+    "InvalidInput": "Correct the input, or the account, as each line says, and start the execution again. "
+    "Nothing was changed.",
     "ClusterLocked": "Wait for the execution that holds the cluster, or stop it. Nothing was changed by this one.",
     "RecordUnreadable": "Do what the message says. Nothing was changed.",
     "LockLost": "See in the list of executions who took the cluster over; start again when that one has ended.",

@@ -109,6 +109,7 @@ def test_the_database_is_encrypted_backed_up_and_keeps_its_password_to_itself() 
         "DBSubnetGroupName": {"Ref": "DatabaseSubnets"},
         "VpcSecurityGroupIds": [{"Ref": "DatabaseSecurityGroup"}],
         "BackupRetentionPeriod": 7,
+        "AutoMinorVersionUpgrade": True,
         "PreferredBackupWindow": "23:00-23:30",
         "PreferredMaintenanceWindow": "sun:01:00-sun:02:00",
         "CopyTagsToSnapshot": True,
@@ -119,8 +120,6 @@ def test_the_database_is_encrypted_backed_up_and_keeps_its_password_to_itself() 
         "Engine": "aurora-postgresql",
         "DBClusterIdentifier": {"Ref": "DatabaseCluster"},
         "DBInstanceClass": "db.serverless",
-        "AutoMinorVersionUpgrade": True,
-        "PreferredMaintenanceWindow": "sun:01:00-sun:02:00",
         "PubliclyAccessible": False,
     }
     instances = resources(FOUNDATION, "AWS::RDS::DBInstance")

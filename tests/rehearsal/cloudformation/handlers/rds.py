@@ -154,6 +154,7 @@ class Cluster(RdsResource):
 
 
 _MODIFIABLE = (
+    "AutoMinorVersionUpgrade",
     "BackupRetentionPeriod",
     "CopyTagsToSnapshot",
     "DBClusterParameterGroupName",

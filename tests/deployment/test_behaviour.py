@@ -236,6 +236,8 @@ def test_verification_removes_the_row_of_a_node_that_died(account: Account, retu
     account.aws.machines.terminate(lost["instance"])
     account.until(lambda: row_of(account, lost["ipv4"]) == "Offline", "the node to be missed")
     account.until(lambda: len(serving(account) - {lost["instance"]}) == 2, "Auto Scaling to replace the node")
+    # Until it has left the group, it may come back to life for all that a verification knows.
+    account.until(lambda: lost["instance"] not in states(account), "the lost node to leave the group")
     assert row_of(account, lost["ipv4"]) == "Offline"
     execution = account.start_schedule("nightly-verify")
     ended = account.succeed(execution)
@@ -346,8 +348,13 @@ def row_of(account: Account, address: str) -> str | None:
 
 def serving(account: Account) -> set[str]:
     """The instances that Auto Scaling has in service."""
+    return {instance for instance, state in states(account).items() if state == "InService"}
+
+
+def states(account: Account) -> dict[str, str]:
+    """The state of each instance of the group."""
     (group,) = account.aws.client("autoscaling").describe_auto_scaling_groups()["AutoScalingGroups"]
-    return {member["InstanceId"] for member in group["Instances"] if member["LifecycleState"] == "InService"}
+    return {member["InstanceId"]: member["LifecycleState"] for member in group["Instances"]}
 
 
 def online(table: list[Row]) -> list[Row]:

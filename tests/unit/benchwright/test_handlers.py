@@ -335,3 +335,26 @@ def test_an_image_that_does_not_exist_is_never_recorded(aws: Conversation) -> No
     assert aws.writes == []
     available = [{"Name": "image-id", "Values": [AMI]}, {"Name": "state", "Values": ["available"]}]
     assert aws.asked("DescribeImages") == [{"Filters": available}]
+
+
+@pytest.mark.usefixtures("steps")
+@pytest.mark.parametrize(
+    ("other", "why"),
+    [
+        ({"version": {"N": "99"}}, "A newer release of Benchwright wrote the record of the cluster green "),
+        (
+            {"plan": {"S": '{"cluster": "green"}'}},
+            "The recorded plan of the cluster green is not one of this release (",
+        ),
+    ],
+    ids=["newer", "unknown plan"],
+)
+def test_no_image_is_retired_while_another_cluster_s_record_cannot_be_read(
+    aws: Conversation, other: dict[str, Any], why: str
+) -> None:
+    """It may use the image."""
+    scan = {"Scan": {"Items": [{"cluster": {"S": "green"}, **other}]}}
+    aws.answers = {**retirement(), "GetItem": record(verified_images=[AMI, "ami-2"]), **scan}
+    answer = handle("build_image", action="retire", ami=AMI)
+    assert (aws.writes, answer["retired"], len(answer["warnings"])) == ([], [], 1)
+    assert answer["warnings"][0].startswith(f"Which old images may go could not be found out: {why}")

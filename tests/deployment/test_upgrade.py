@@ -9,10 +9,10 @@ from tests.deployment.account import Account, new_account
 from tests.rehearsal.application import ROOT
 from tests.rehearsal.report import Execution
 
-REPLACES = "replaces the nodes of each cluster"
+REPLACES = "the next deployment builds a new image and replaces the nodes"
 """What CHANGELOG.md says of a release whose upgrade does."""
 
-pytestmark = [pytest.mark.root, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.root, pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="module")

@@ -232,7 +232,6 @@ def test_alarms_and_eventbridge_may_publish_to_the_topic_and_use_its_key() -> No
     ("partition", "host"),
     [
         ("aws", "us-east-1.console.aws.amazon.com"),
-        ("aws-cn", "us-east-1.console.amazonaws.cn"),
         ("aws-us-gov", "us-east-1.console.amazonaws-us-gov.com"),
     ],
 )

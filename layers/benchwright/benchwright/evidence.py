@@ -15,7 +15,6 @@ from urllib.parse import quote
 # The console's host in each partition that the application can be deployed in: as in template.yaml, Mappings.
 HOSTS: Mapping[str, str] = {
     "aws": "console.aws.amazon.com",
-    "aws-cn": "console.amazonaws.cn",
     "aws-us-gov": "console.amazonaws-us-gov.com",
 }
 # The function of each step, as its log group calls it. A test holds this and the state machines together.

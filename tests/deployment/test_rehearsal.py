@@ -1,6 +1,7 @@
 """The whole: `python -m tests.rehearsal` takes the application through deployments, and its report says how."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tests.rehearsal.itself import EXIT_ITSELF
 from tests.rehearsal.policies.verdict import judge
 
 ROOT = Path(__file__).parents[2]
@@ -150,6 +152,34 @@ def test_a_role_that_lost_a_statement_is_caught(report: dict[str, Any], director
         Path(folder, "policies.json").write_text(json.dumps(policies))
         denied = judge([Path(folder)]).denied
     assert {told.partition(" on ")[0] for told in denied} == {"VerifyClusterRole may not ssm:SendCommand"}
+
+
+def test_a_postgresql_that_does_not_start_is_no_failure_of_the_account(tmp_path: Path) -> None:
+    """`unshare` lets the check of the machine pass, and makes initdb fail as on a machine without its account."""
+    program = tmp_path / "bin/unshare"
+    program.parent.mkdir()
+    refused = "initdb: could not look up effective user ID"
+    program.write_text(
+        f'#!/bin/bash\n[[ $* != */initdb\\ * ]] || {{ echo "{refused}" >&2; exit 1; }}\n'
+        f'exec {shutil.which("unshare")} "$@"\n'
+    )
+    program.chmod(0o755)
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.rehearsal", "--report", str(tmp_path), "--speed", "300"],
+        cwd=ROOT,
+        env={**os.environ, "PATH": f"{program.parent}:{os.environ['PATH']}"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    cause = f"rds:CreateDBCluster failed: PostgresNotStarted: initdb failed: {refused}"
+    assert (done.returncode, done.stderr) == (EXIT_ITSELF, "")
+    assert f"  the rehearsal itself failed: {cause}\n  its log: {tmp_path}/logs/rehearsal.log\n" in done.stdout
+    assert "Next:" not in done.stdout
+    assert json.loads((tmp_path / "report.json").read_text())["itself"] == [cause]
+    assert refused in (tmp_path / "logs/rehearsal.log").read_text()
 
 
 def changes(execution: dict[str, Any]) -> set[str]:

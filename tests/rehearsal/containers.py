@@ -17,7 +17,7 @@ from tests.rehearsal.forwarder import Forwarder
 
 BRIDGE = "docker0"
 
-logger = logging.getLogger("rehearsal")
+logger = logging.getLogger(__name__)
 
 
 def bridge_address() -> str | None:

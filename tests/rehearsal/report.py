@@ -80,6 +80,8 @@ class Execution:
 class Report:
     """The whole of report.json. `checks` are sentences of what does not hold; empty when all is well.
 
+    `itself` is what failed of the rehearsal itself: with it, executions say nothing about the account.
+
     `speed` is how many times faster than this machine's AWS time ran at most. `machines` are the definitions of the
     state machines that ran, as deployed, reduced to what leads where.
     """
@@ -89,6 +91,7 @@ class Report:
     secrets: Findings = field(default_factory=Findings)
     policies: Verdict = field(default_factory=Verdict)
     checks: list[str] = field(default_factory=list)
+    itself: list[str] = field(default_factory=list)
     speed: float = 1.0
     machines: dict[str, Any] = field(default_factory=dict)
 
@@ -110,11 +113,16 @@ class Report:
                 )
 
     @property
+    def unwell(self) -> list[str]:
+        """What speaks against the rehearsal, whatever its executions say."""
+        return self.itself + self.checks
+
+    @property
     def succeeded(self) -> bool:
         """The last execution that a person started, and what schedules started since, SUCCEEDED; every check held."""
         persons = [number for number, execution in enumerate(self.executions) if not execution.schedule]
         last = self.executions[persons[-1] if persons else -1 :]
-        return bool(last) and all(execution.status == "SUCCEEDED" for execution in last) and not self.checks
+        return bool(last) and all(execution.status == "SUCCEEDED" for execution in last) and not self.unwell
 
     def data(self) -> dict[str, Any]:
         """What report.json holds."""

@@ -29,6 +29,7 @@ from tests.rehearsal.faults import Faults
 from tests.rehearsal.history import Event
 from tests.rehearsal.hosts.host import Hosts
 from tests.rehearsal.hosts.network import GATEWAY
+from tests.rehearsal.itself import EXIT_ITSELF, Failures
 from tests.rehearsal.policies import verdict
 from tests.rehearsal.progress import Progress
 from tests.rehearsal.report import Execution, Report
@@ -43,7 +44,10 @@ LOOK_SECONDS: Final = 0.1
 
 
 def rehearse(wanted: argparse.Namespace) -> int:
-    """The exit code of `make rehearse`: 0 only when the last execution SUCCEEDED and every check held."""
+    """The exit code of `make rehearse`: 0 only when the last execution SUCCEEDED and every check held.
+
+    3 when the rehearsal itself failed, so that nothing was learned about the account; else 1.
+    """
     progress = Progress(Console(highlight=False))
     try:
         with progress.work("Building the application (sam build)"):
@@ -76,6 +80,7 @@ class Rehearsal:
     progress: Progress
     listener: socket.socket
     report: Report = field(default_factory=Report)
+    failures: Failures = field(default_factory=Failures)
 
     def run(self) -> int:
         directory: Path = self.wanted.report.absolute()
@@ -83,8 +88,14 @@ class Rehearsal:
         complete = True
         self.report.speed = self.wanted.speed
         faults: Faults = self.wanted.faults
-        with self.progress.work("Starting the local AWS"):
-            aws = local_aws(self.scratch, Clock(self.wanted.speed), faults, self.listener, self.wanted.account)
+        try:
+            with self.progress.work("Starting the local AWS"):
+                aws = local_aws(self.scratch, Clock(self.wanted.speed), faults, self.listener, self.wanted.account)
+        except Exception as error:
+            self.failures.add(error)
+            with self._written(None, directory):
+                summary.show(self.progress.console, self.report, directory)
+            return EXIT_ITSELF
         try:
             with self.progress.work("Installing the application (sam deploy)"):
                 parameters = self.wanted.parameters
@@ -111,6 +122,8 @@ class Rehearsal:
         except KeyboardInterrupt:
             complete = False
             raise
+        except Exception as error:
+            self.failures.add(error)
         finally:
             with contextlib.ExitStack() as written:
                 if complete:
@@ -118,19 +131,26 @@ class Rehearsal:
                 aws.stop()
                 aws.hosts.stop()
         summary.show(self.progress.console, self.report, directory)
+        if self.report.itself:
+            return EXIT_ITSELF
         return 0 if self.report.succeeded else 1
 
     @contextlib.contextmanager
-    def _written(self, aws: LocalAws, directory: Path) -> Iterator[None]:
+    def _written(self, aws: LocalAws | None, directory: Path) -> Iterator[None]:
         """Write the report; inside, the local AWS ends. Then it takes the place of the last one."""
         unfinished = directory / UNFINISHED
         shutil.rmtree(unfinished, ignore_errors=True)
+        if aws:
+            self.failures.read_crashes(aws.hosts.crashes)
+        self.report.itself = list(self.failures.causes)
         self.report.judge()
         self.report.write(unfinished)
-        keep_logs(aws, unfinished / "logs")
+        if aws:
+            keep_logs(aws, unfinished / "logs")
+        self.failures.write(unfinished / "logs")
         yield
         for name in ("calls.jsonl", "policies.json"):
-            if (aws.directory / name).exists():
+            if aws and (aws.directory / name).exists():
                 shutil.copyfile(aws.directory / name, unfinished / name)
         replace_report(unfinished, directory)
 
@@ -190,7 +210,8 @@ class Rehearsal:
         machine = states.describe_state_machine(stateMachineArn=start.machine)
         self.report.machines[kind] = outline(json.loads(machine["definition"]))
         self.report.checks += unexpected_errors(events)
-        summary.show_execution(self.progress.console, execution)
+        self.failures.read_crashes(aws.hosts.crashes)
+        summary.show_execution(self.progress.console, execution, itself=bool(self.failures.causes))
 
     def _look_for_secrets(self, aws: LocalAws, arguments: Iterable[secrets.Place]) -> None:
         logs = [*aws.directory.rglob("*.log"), aws.recorder.path]

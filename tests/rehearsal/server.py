@@ -34,6 +34,8 @@ from werkzeug.serving import BaseWSGIServer, make_server
 from tests.rehearsal import answers, clock
 from tests.rehearsal.recorder import Identity, Recorder
 
+logger = logging.getLogger(__name__)
+
 EXECUTION_HEADER = (
     "X-Rehearsal-Execution"  # which execution a call of a state machine belongs to; AWS needs no such hint
 )
@@ -218,7 +220,7 @@ class Server:
             except ServiceError as error:
                 answer = _error_answer(call, model, error)
             except Exception as error:
-                logging.getLogger(__name__).exception("moto failed in %s:%s", call.service, call.operation)
+                logger.exception("moto failed in %s:%s", call.service, call.operation)
                 missing = f"The rehearsal has no answer to {call.service}:{call.operation}: {error!r}"
                 answer = _error_answer(call, model, ServiceError("InternalFailure", missing, 501))
         start_response(f"{answer.status} {answer.outcome}", list(answer.headers.items()))
@@ -246,7 +248,7 @@ class Server:
         except JsonRESTError as error:  # moto's own, out of an added operation
             return _error_answer(call, model, ServiceError(error.error_type, error.message, error.code))
         except Exception as error:
-            logging.getLogger(__name__).exception("%s:%s failed", call.service, call.operation)
+            logger.exception("%s:%s failed", call.service, call.operation)
             failure = ServiceError("InternalFailure", f"The rehearsal failed: {error!r}", 501)
             return _error_answer(call, model, failure)
 
@@ -266,6 +268,8 @@ class Server:
             content = b"".join(chunks)
             chunks = [content]
             _refuse_answer(call, model, status, named_headers, content)
+            if status >= 500:
+                logger.error("moto answered %s:%s with %s: %s", call.service, call.operation, line, content[:500])
             if status >= 400:
                 outcome = _error_code(status, named_headers, content)
         if "x-amzn-requestid" not in named_headers:
@@ -357,7 +361,7 @@ def _refuse_answer(call: Call, model: Any, status: int, headers: Mapping[str, st
     protocol = determine_request_protocol(model.service_model, call.headers.get("Content-Type", ""))
     if found := answers.problems(model, protocol, status, headers, content):
         message = f"What the rehearsal answers to {call.service}:{call.operation} AWS would not: {'; '.join(found)}"
-        logging.getLogger(__name__).error(message)
+        logger.error(message)
         raise ServiceError("InternalFailure", message, 501)
 
 

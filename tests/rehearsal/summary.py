@@ -8,14 +8,19 @@ from typing import Any, Final
 from rich.console import Console
 from rich.text import Text
 
+from tests.rehearsal.itself import LOG
 from tests.rehearsal.progress import clock_face
 from tests.rehearsal.report import Execution, Report
 
 INDENT: Final = "    "
+NOT_OF_THE_ACCOUNT: Final = "The rehearsal itself failed, as shown below: this says nothing about the account."
 
 
-def show_execution(console: Console, execution: Execution) -> None:
-    """The end of one execution: how it ended, and what it says."""
+def show_execution(console: Console, execution: Execution, *, itself: bool = False) -> None:
+    """The end of one execution: how it ended, and what it says.
+
+    itself: whether the rehearsal itself failed. Then the cause of a failure is not the account's, and is not shown.
+    """
     good = execution.status == "SUCCEEDED"
     _show(
         console,
@@ -26,7 +31,8 @@ def show_execution(console: Console, execution: Execution) -> None:
             (f"  {execution.schedule}, by its schedule" if execution.schedule else "", "dim"),
         ),
     )
-    cause = (Text(line) for line in (execution.cause or "No cause was given.").splitlines())
+    told = NOT_OF_THE_ACCOUNT if itself else execution.cause or "No cause was given."
+    cause = (Text(line) for line in told.splitlines())
     for line in cluster(execution.output, console.width if console.is_terminal else None) if good else cause:
         _show(console, Text.assemble(INDENT if line else "", line))
     _show(console, Text())
@@ -112,6 +118,10 @@ def show(console: Console, report: Report, directory: Path) -> None:
 
 
 def _ending(report: Report, directory: Path) -> Iterator[Text]:
+    for cause in report.itself:
+        yield Text(f"  the rehearsal itself failed: {cause}", style="bold red")
+    if report.itself:
+        yield Text(f"  its log: {directory / 'logs' / LOG}")
     for check in report.checks:
         yield Text(f"  does not hold: {check}", style="red")
     found = report.secrets

@@ -1,9 +1,8 @@
 """All stacks of the account: their events, their clients, and the operations that run on them, each in a thread."""
 
 import json
-import sys
+import logging
 import threading
-import traceback
 import uuid
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
@@ -16,6 +15,8 @@ from .intrinsics import Scope
 from .model import STACK, Deployment, Event, Resource, Stack
 from .operations import Creation, Operation
 from .updates import Update
+
+logger = logging.getLogger(__name__)
 
 
 class Aws(Protocol):
@@ -194,7 +195,7 @@ class Engine:
             try:
                 run()
             except Exception as error:  # a mistake of the rehearsal must not leave a stack in progress for ever
-                traceback.print_exc(file=sys.stderr)
+                logger.exception("the operation on the stack %s failed", stack.name)
                 failed = stack.status.replace("_COMPLETE_CLEANUP", "").replace("IN_PROGRESS", "FAILED")
                 self.settle(stack, failed, f"The rehearsal itself failed: {type(error).__name__}: {error}")
             finally:

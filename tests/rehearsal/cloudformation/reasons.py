@@ -1,12 +1,13 @@
 """Why a resource failed, in the words of CloudFormation's events."""
 
-import sys
-import traceback
+import logging
 import uuid
 
 from botocore.exceptions import ClientError
 
 from .errors import ResourceFailed, ResourceGone, ValidationError
+
+logger = logging.getLogger(__name__)
 
 _HANDLER_CODES = {
     "AlreadyExists": "AlreadyExists",
@@ -44,5 +45,5 @@ def reason_of(error: Exception) -> str:
     message = getattr(error, "message", None) or str(error)
     if isinstance(error, (ResourceFailed, ValidationError)) or hasattr(error, "message"):
         return str(message)
-    traceback.print_exception(error, file=sys.stderr)
+    logger.error("a resource failed", exc_info=error)
     return f"The rehearsal itself failed: {type(error).__name__}: {error}"

@@ -145,7 +145,14 @@ import sys
 sys.path += ["{rehearsal}", "{rehearsal}/site"]
 from standins.{module} import main
 
-sys.exit(main(sys.argv))
+try:
+    code = main(sys.argv)
+except Exception as error:
+    from standins import crashes
+
+    crashes.leave("{module}", error)
+    raise
+sys.exit(code)
 """
 
 
@@ -220,7 +227,7 @@ def make_base_image(layer: Path, authority: bytes) -> None:
     _write(layer, str(REHEARSAL.relative_to("/") / "boot"), launcher("boot"), 0o755)
     for name, script in naps.COMMANDS.items():
         _write(layer, str(naps.FOLDER.relative_to("/") / name), script, 0o755)
-    for directory in ("host", "efs"):
+    for directory in ("host", "efs", "crashes"):
         (layer / REHEARSAL.relative_to("/") / directory).mkdir(parents=True, mode=0o755)
 
 

@@ -327,6 +327,7 @@ class Hosts:
         """
         self.directory = directory
         self.base = directory / "base"
+        self.crashes = directory / "crashes"  # where stand-ins leave what they did not expect
         self.endpoint = endpoint
         self.region = region
         self.mirror = Mirror(authority or trustme.CA())
@@ -344,6 +345,8 @@ class Hosts:
         subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=755", "hosts", str(self.directory)], check=True, timeout=10)
         compileall.compile_dir(STANDINS, quiet=1)
         self.base.mkdir()
+        self.crashes.mkdir()
+        self.crashes.chmod(0o1777)  # ordinary users of nodes run stand-ins, too
         make_base_image(self.base, self.mirror.authority.cert_pem.bytes())
         self.network.start()
         self.metadata.start()
@@ -432,6 +435,7 @@ class Hosts:
             REHEARSAL / "host": directory / "host",
             Path("/etc/hosts"): directory / "etc-hosts",
             REHEARSAL / "efs": directory / "efs",
+            REHEARSAL / "crashes": self.crashes,
         }
         for file_system, points in file_systems.access_points.items():
             for name, point in points.items():

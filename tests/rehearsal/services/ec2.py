@@ -22,7 +22,7 @@ from tests.rehearsal.services import efs, node_faults, work
 from tests.rehearsal.services.atomic import one_at_a_time
 from tests.rehearsal.services.images import Images
 
-logger = logging.getLogger("rehearsal")
+logger = logging.getLogger(__name__)
 
 IMAGE_GIB = 8  # of the root volume of Ubuntu's images
 GROUP_TAG = "aws:autoscaling:groupName"

@@ -22,7 +22,7 @@ from tests.rehearsal.services import agent_output, node_faults, work
 from tests.rehearsal.services.documents import Step
 from tests.rehearsal.services.ec2 import Machine
 
-logger = logging.getLogger("rehearsal")
+logger = logging.getLogger(__name__)
 
 # AWS seconds.
 VISIBLE_SECONDS = 2  # until an invocation can be seen after SendCommand

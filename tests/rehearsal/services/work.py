@@ -17,7 +17,7 @@ from pathlib import Path
 
 from tests.rehearsal.clock import Clock
 
-logger = logging.getLogger("rehearsal")
+logger = logging.getLogger(__name__)
 
 
 class Threads:

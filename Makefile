@@ -34,7 +34,7 @@ AT_ONCE := $(MAKE) --no-print-directory --jobs 2 --output-sync=target
 PIP_INSTALL := -m pip install --quiet --no-deps --no-compile --require-hashes --timeout 60 --retries 5
 NPM_CI := bin/npm ci --ignore-scripts --no-audit --no-fund --silent --fetch-timeout 60000 --fetch-retries 5
 
-.PHONY: help rehearse serve faults bench test test-quick lint lint-python lint-templates lint-security tests tests-quick judges audit sbom tools build previous docs docs-recording format clean python machine
+.PHONY: help rehearse serve faults bench test test-quick lint lint-python lint-templates lint-security tests tests-quick prepare judges audit sbom tools build previous docs docs-recording format clean python machine
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -77,11 +77,13 @@ lint-security: $(CHECKOV)
 
 # Deployments come last: they take the longest, and what others find is found sooner.
 # What all of them recorded is judged together: no call denied, no right granted in vain.
-tests: $(VENV) $(AUDIT) $(TOOLS) build previous ## every test, without the linters
+tests: prepare ## every test, without the linters
 	pytest $(SHARED) --ignore tests/deployment
 	@mkdir -p build
 	pytest $(SHARED) tests/deployment --basetemp build/deployments
 	python -m tests.rehearsal.policies build/deployments
+
+prepare: $(VENV) $(AUDIT) $(TOOLS) build previous ## all that pytest needs before it is started by hand
 
 judges: lint-templates lint-security $(TOOLS) ## only what others judge: their tools, their models, recordings of real clusters
 	pytest -m judge --ignore tests/deployment

@@ -6,7 +6,9 @@ import contextlib
 import os
 import subprocess
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Final
 
 import pytest
 from hypothesis import settings
@@ -15,6 +17,44 @@ from tests.rehearsal import launcher
 
 settings.register_profile("tests", deadline=None, derandomize=True, database=None)
 settings.load_profile("tests")
+
+PREPARED: Final = {
+    "tests/database": (".tools/node_modules/postgresql-14",),
+    "tests/deployment": (".aws-sam/build/template.yaml", ".tools/node_modules/@cloud-copilot/iam-simulate"),
+    "tests/faults": (".aws-sam/build/template.yaml",),
+    "tests/judges": (".tools/node_modules/asl-validator",),
+    "tests/policies": (".tools/node_modules/@cloud-copilot/iam-simulate",),
+    "tests/supply_chain/test_audit.py": (".venv-audit/bin/pip-audit", ".tools/bin/npm"),
+}
+"""What tests need beside `.venv`, by folder or file: what `make prepare` makes."""
+
+ROOT: Final = Path(__file__).parents[1]
+
+
+def missing(paths: Iterable[Path], root: Path = ROOT) -> str:
+    """One sentence on what the tests in these files need and is not there; empty where nothing is missing."""
+    lacking = {
+        needed: place
+        for place, all_needed in PREPARED.items()
+        for needed in all_needed
+        if not (root / needed).exists() and any(path.is_relative_to(root / place) for path in paths)
+    }
+    if not lacking:
+        return ""
+    told = ", ".join(f"{place} needs {needed}" for needed, place in sorted(lacking.items()))
+    return f"Run `make prepare` first, which needs the network once: {told}."
+
+
+@pytest.hookimpl(trylast=True)  # after -k and -m have chosen
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Begin no test where one that was chosen is bound to fail. A worker of xdist can only fail tests."""
+    if not hasattr(config, "workerinput") and (sentence := missing({item.path for item in items})):
+        raise pytest.UsageError(sentence)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if sentence := missing({item.path}):
+        pytest.fail(sentence, pytrace=False)
 
 
 def pytest_configure() -> None:

@@ -171,7 +171,7 @@ def test_a_postgresql_that_does_not_start_is_no_failure_of_the_account(tmp_path:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=580,
         check=False,
     )
     cause = f"rds:CreateDBCluster failed: PostgresNotStarted: initdb failed: {refused}"

@@ -30,6 +30,8 @@ SOURCES: Final = ("template.yaml", "samconfig.toml", "functions", "layers", "ima
 BUILT: Final = ROOT / ".aws-sam/build"
 """What it makes."""
 
+BUILD_FIRST: Final = "If packages could not be fetched: tests have no network, so run `make build` before `pytest`."
+
 SECONDS_TO_BUILD: Final = 600
 SECONDS_TO_DEPLOY: Final = 600
 
@@ -78,7 +80,10 @@ def build(release: Path = ROOT) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX)
         sources = _digest_of_sources(release)
         if not mark.exists() or mark.read_text() != sources:
-            _sam(["build"], {}, SECONDS_TO_BUILD, release)
+            try:
+                _sam(["build"], {}, SECONDS_TO_BUILD, release)
+            except CommandFailedError as failed:
+                raise CommandFailedError(f"{failed}\n{BUILD_FIRST}") from failed
             mark.write_text(sources)
 
 

@@ -174,7 +174,7 @@ def test_a_postgresql_that_does_not_start_is_no_failure_of_the_account(tmp_path:
         timeout=580,
         check=False,
     )
-    cause = f"rds:CreateDBCluster failed: PostgresNotStarted: initdb failed: {refused}"
+    cause = f"rds:CreateDBInstance failed: PostgresNotStarted: initdb failed: {refused}"
     assert (done.returncode, done.stderr) == (EXIT_ITSELF, "")
     assert f"  the rehearsal itself failed: {cause}\n  its log: {tmp_path}/logs/rehearsal.log\n" in done.stdout
     assert "Next:" not in done.stdout

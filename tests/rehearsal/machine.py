@@ -34,8 +34,8 @@ PROGRAMS: Final = {
 """Programs of this machine that the rehearsal and its nodes run, with Debian's package for each."""
 
 CONTAINER: Final = (
-    "in a container, start it with `docker run --privileged`, or with `--cap-add SYS_ADMIN --cap-add NET_ADMIN"
-    " --security-opt apparmor=unconfined --security-opt seccomp=unconfined`"
+    "in a container, start it with `docker run --cap-add SYS_ADMIN --cap-add NET_ADMIN"
+    " --security-opt apparmor=unconfined …`"
 )
 
 NEW_NAMESPACES: Final = (

@@ -142,13 +142,14 @@ def test_what_somebody_changed_on_a_node_is_named_and_restored(cluster: Cluster)
     cluster.apply(node)
     cluster.publish(accounts=[anna], locked=["bob"])
     cluster.apply(node)
+    node.run("usermod --shell /bin/sh anna", timeout=60)  # as a person does by chsh
     assert differences(cluster, node) == []
     by_hand = """
         echo x >>/etc/rstudio/rserver.conf
         chmod 644 /etc/rstudio/database.conf
         chown anna:anna /etc/rstudio/launcher.conf
         rm /etc/rstudio/file-locks
-        usermod --append --groups sudo --shell /bin/sh anna
+        usermod --append --groups sudo --shell /usr/sbin/nologin anna
         usermod --expiredate '' bob
         groupadd guests && usermod --gid guests anna
     """
@@ -162,7 +163,7 @@ def test_what_somebody_changed_on_a_node_is_named_and_restored(cluster: Cluster)
         "/etc/rstudio/rserver.conf: content",
         f"user:anna: gid={guests}, not gid=5001",
         "user:anna: groups=sudo, not groups=",
-        "user:anna: shell=/bin/sh, not shell=/bin/bash",
+        "user:anna: shell=/usr/sbin/nologin, not shell=login",
         "user:bob: expires=, not expires=1",
     ]
     cluster.apply(node)
@@ -200,7 +201,7 @@ def test_a_value_that_workbench_refuses_changes_nothing_on_a_node(
     cluster.publish(version=version)
     cluster.apply(node)
     before = node.run(f"{STATE_OF_THE_NODE}; cat /run/rstudio-server.pid", timeout=60).stdout
-    cluster.publish(version=version, config=config)
+    cluster.publish(version=version, config=config, accounts=[Account(name="anna", uid=5001, gid=5001)])
     error = cluster.fail_to_apply(node)
     assert error.startswith(f"Workbench {version} refuses the configuration, so nothing was changed on this node: ")
     assert complaint in error
@@ -416,9 +417,9 @@ def test_the_steps_are_told_as_they_begin(cluster: Cluster) -> None:
         "--- fetch the configuration",
         "--- compare the version of Workbench",
         "--- prepare the files of this node",
+        "--- check the configuration",
         "--- fetch the passwords",
         "--- make the users",
-        "--- check the configuration",
         "--- stop Workbench",
         "--- place the files",
         "--- verify the installation",

@@ -5,6 +5,7 @@ import ast
 import contextlib
 import itertools
 import json
+import logging
 import shutil
 import socket
 import sys
@@ -121,6 +122,7 @@ class Rehearsal:
             self.progress.console.print(Text(str(error)), soft_wrap=True)
         except KeyboardInterrupt:
             complete = False
+            logging.disable()  # what is under way fails now, and that is no news
             raise
         except Exception as error:
             self.failures.add(error)

@@ -401,10 +401,9 @@ def root_event(arn: str, token: str = "") -> str:
                 event["ResourceType"] == "AWS::CloudFormation::Stack"
                 and event.get("PhysicalResourceId") == event["StackId"]
             )
-            if begins and token and event.get("ClientRequestToken", token) != token:
-                return ""
             if begins and status in ("CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS", "DELETE_IN_PROGRESS"):
-                return failures[-1] if failures else ""
+                is_ours = not token or event.get("ClientRequestToken", token) == token
+                return failures[-1] if failures and is_ours else ""
             if status.endswith("_FAILED") and not begins and not CANCELLED.match(reason):
                 failures.append(f"{event['LogicalResourceId']} ({event['ResourceType']}) is {status}: {reason}")
     return failures[-1] if failures else ""

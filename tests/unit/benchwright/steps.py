@@ -12,6 +12,8 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
+import boto3
+
 from tests.unit.benchwright.test_verification import a_plan
 
 ROOT = Path(__file__).parents[3]
@@ -68,6 +70,16 @@ def written_by(script: str, function: str, standard_input: object = None) -> lis
         check=True,
     )
     return run.stdout.splitlines()
+
+
+def make_table() -> Any:
+    """The table of clusters, on moto's DynamoDB."""
+    return boto3.resource("dynamodb").create_table(
+        TableName="clusters",
+        KeySchema=[{"AttributeName": "cluster", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "cluster", "AttributeType": "S"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
 
 
 def record(holder: str = EXECUTION, verified_images: Sequence[str] | None = None, **wanted: Any) -> dict[str, Any]:

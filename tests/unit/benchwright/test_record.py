@@ -7,7 +7,6 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import boto3
 import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
@@ -17,7 +16,7 @@ from benchwright.errors import ClusterLocked, LockLost, RecordUnreadable, Transi
 from benchwright.models import merge_patch
 from benchwright.plan import Known
 from tests.unit.benchwright.conversation import Answer, Conversation, refusal
-from tests.unit.benchwright.steps import EXECUTION, OTHER
+from tests.unit.benchwright.steps import EXECUTION, OTHER, make_table
 from tests.unit.benchwright.test_verification import PLAN
 
 DEAD = "arn:aws:states:eu-west-1:123456789012:execution:wb-deploy:dead"
@@ -28,12 +27,7 @@ def table(environment: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """The table of clusters, without one; of the executions only DEAD has ended."""
     monkeypatch.setattr(record, "_runs", lambda found: found.holder != DEAD)
     with mock_aws():
-        yield boto3.resource("dynamodb").create_table(
-            TableName="clusters",
-            KeySchema=[{"AttributeName": "cluster", "KeyType": "HASH"}],
-            AttributeDefinitions=[{"AttributeName": "cluster", "AttributeType": "S"}],
-            BillingMode="PAY_PER_REQUEST",
-        )
+        yield make_table()
 
 
 def set_holder(table: Any, holder: str) -> None:

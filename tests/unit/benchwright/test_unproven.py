@@ -4,7 +4,6 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-import boto3
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,7 +14,7 @@ from benchwright.errors import InvalidInput
 from benchwright.models import DEFAULT_CLUSTER, merge_patch
 from benchwright.plan import Known, Looked, Problem, Reading, Secret
 from tests.documentation import input_reference
-from tests.unit.benchwright.steps import app, handle
+from tests.unit.benchwright.steps import app, handle, make_table
 
 ARN = "arn:aws:states:eu-west-1:123456789012:execution:benchwright-deploy"
 FIRST, WRONG, LATER, LAST = (f"{ARN}:{name}" for name in ("first", "wrong", "later", "last"))
@@ -59,12 +58,7 @@ def table(environment: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     monkeypatch.setattr(service_roles, "ensure", lambda: None)
     monkeypatch.setenv("APPLICATION", "benchwright")
     with mock_aws():
-        yield boto3.resource("dynamodb").create_table(
-            TableName="clusters",
-            KeySchema=[{"AttributeName": "cluster", "KeyType": "HASH"}],
-            AttributeDefinitions=[{"AttributeName": "cluster", "AttributeType": "S"}],
-            BillingMode="PAY_PER_REQUEST",
-        )
+        yield make_table()
 
 
 def deploy(content: Any, execution: str, *, verified: bool = False) -> str:

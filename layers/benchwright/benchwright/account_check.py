@@ -213,7 +213,8 @@ def _judge_network(wanted: Wanted, cluster: str, deployed: bool, observed: Obser
             wrong = f"they are all in {zone}, and a file system takes one subnet of each zone"
             yield SUBNETS, ",".join(same), wrong, "PrivateSubnetIds in different zones to sam deploy"
     own = [instance for instance in observed.instances or [] if _is_own(instance, cluster)]
-    more_nodes = max(0, wanted.nodes.count + 1 - len(own))
+    is_unknown = deployed and observed.instances is None  # how many addresses the cluster has already
+    more_nodes = 0 if is_unknown else max(0, wanted.nodes.count + 1 - len(own))
     needed = math.ceil(more_nodes / max(1, len(found))) + (0 if deployed else OTHER_ADDRESSES)
     for name, subnet in found.items():
         if subnet["AvailableIpAddressCount"] < needed:

@@ -24,6 +24,7 @@ PREPARED: Final = {
     "tests/faults": (".aws-sam/build/template.yaml",),
     "tests/judges": (".tools/node_modules/asl-validator",),
     "tests/policies": (".tools/node_modules/@cloud-copilot/iam-simulate",),
+    "tests/workflow/test_expressions.py": (".tools/node_modules/jsonata",),
     "tests/supply_chain/test_audit.py": (".venv-audit/bin/pip-audit", ".tools/bin/npm"),
 }
 """What tests need beside `.venv`, by folder or file: what `make prepare` makes."""

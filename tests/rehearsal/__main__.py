@@ -13,6 +13,8 @@ from tests.rehearsal.faults import FaultGrammarError, Faults
 from tests.rehearsal.schedules import Order, ScheduleGrammarError
 
 SECRET_BYTES = 65_536
+EXIT_CODES = """exit code: 0 succeeded; 1 an execution failed or a check does not hold; 2 an option is wrong, or this
+machine lacks something; 3 the rehearsal itself failed, which says nothing about the account"""
 BOTH_WAYS = "Give an object itself, which begins with {, or the name of a file that holds JSON"
 
 
@@ -21,7 +23,7 @@ def options(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="make rehearse ARGS='…'",
         description=__doc__,
-        epilog=f"{schedules.GRAMMAR}\n\n{faults.GRAMMAR}\n\n{before.GRAMMAR}",
+        epilog=f"{schedules.GRAMMAR}\n\n{faults.GRAMMAR}\n\n{before.GRAMMAR}\n\n{EXIT_CODES}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )

@@ -233,7 +233,7 @@ def _records(account: Account) -> Iterator[str]:
         known = {
             key: value
             for key, value in item.items()
-            if key not in ("holder", "ami", "configuration", "plan", "rebuilt_by")
+            if key not in ("holder", "held_since", "ami", "configuration", "plan", "rebuilt_by")
         }
         yield f"record {json.dumps(known, sort_keys=True)} {json.dumps(plan, sort_keys=True)}"
 

@@ -55,9 +55,10 @@ test: lint tests | $(CHECK) ## linters, types and every test
 test-quick: $(VENV) $(CHECKOV) $(AUDIT) $(TOOLS) ## linters, types and every test without root, rehearsals and PostgreSQL
 	@$(AT_ONCE) tests-quick lint-python lint-templates lint-security
 
+# Tests that run make are not to take part in the jobs of this one.
 tests-quick: $(VENV)
 	@python -c 'from tests.rehearsal import application; application.build()'
-	pytest $(SHARED) -m "not root" $(addprefix --ignore tests/,deployment nodes database)
+	MAKEFLAGS= pytest $(SHARED) -m "not root" $(addprefix --ignore tests/,deployment nodes database)
 
 lint: $(VENV) $(CHECKOV) ## ruff, mypy, yamllint, cfn-lint and checkov
 	@$(AT_ONCE) lint-python lint-templates lint-security

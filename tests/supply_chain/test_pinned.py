@@ -37,13 +37,14 @@ PLACE = re.compile(
 ADDRESS = re.compile(r"https?://(?:\{\{ \w+ \}\}|[^\s\"'])+")
 MODULE = re.compile(r"go install (\S+)@")
 
-# How what the image is made of is known to be what was meant. For the last three TLS alone: SECURITY.md names them.
+# How what the image is made of is known to be what was meant. For three of them TLS alone: SECURITY.md names them.
 VERIFIED = {
     "https://awscli.amazonaws.com/awscli-exe-linux-x86_64-{{ Version }}.zip": "checksum",
     "https://github.com/aws/efs-utils.git": "commit",
     "github.com/rstudio/rskey": "checksum database of Go",
     "https://dl.posit.co/public/pro/gpg.51C0B5BB19F92D60.key": "fingerprint",
     "https://dl.posit.co/public/pro/deb/ubuntu": "signature",
+    "https://dl.posit.co/public/pro/deb/ubuntu/dists/noble/main/binary-amd64/Packages": "read for versions only",
     "https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem": "TLS",
     "https://cdn.posit.co/r/ubuntu-2404/pkgs/r-${version}_1_amd64.deb": "TLS",
     "https://cdn.rstudio.com/python/ubuntu-2404/pkgs/python-${version}_1_amd64.deb": "TLS",
@@ -54,6 +55,7 @@ MARKS = {
     "checksum database of Go": r"go install {address}@{{{{ Version }}}}\n",
     "fingerprint": r"source: {address}\n(.*\n)*.*'\^fpr:+{{{{ KeyFingerprint }}}}:'",
     "signature": r"signed-by=\S+\] {address} ",
+    "read for versions only": r"repository={address}\n(.*\n)*.*published=\$\(curl [^|]*\"\$repository\" \| awk ",
     "TLS": r"{address}",
 }
 

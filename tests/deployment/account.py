@@ -21,6 +21,7 @@ from tests import waiting
 from tests.rehearsal import application, launcher, run
 from tests.rehearsal.application import Application
 from tests.rehearsal.aws import LocalAws
+from tests.rehearsal.before import Before
 from tests.rehearsal.clock import Clock
 from tests.rehearsal.faults import Faults
 from tests.rehearsal.hosts.standins.workbench.cluster import STALE_SECONDS
@@ -174,11 +175,16 @@ class RowWatch:
 
 @contextlib.contextmanager
 def new_account(
-    directory: Path, speed: float, recorded: Path | None = None, release: Path = application.ROOT
+    directory: Path,
+    speed: float,
+    recorded: Path | None = None,
+    *,
+    release: Path = application.ROOT,
+    before: Before | None = None,
 ) -> Iterator[Account]:
     """The application in an account of its own, in a network of its own; what it did stays in the folder `recorded`.
 
-    release: the one that is installed; this one is built, too.
+    release: the one that is installed; this one is built, too. before: how the account is before that.
     """
     application.build(release)
     application.build()
@@ -186,7 +192,7 @@ def new_account(
     with mock.patch.dict(os.environ), launcher.visit_network_and_mounts():
         subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=755", "account", str(directory)], check=True, timeout=10)
         try:
-            aws = run.local_aws(directory, Clock(speed), Faults(), listener)
+            aws = run.local_aws(directory, Clock(speed), Faults(), listener, before)
             try:
                 yield Account(aws, application.deploy(aws.client, aws.environment("sam"), {}, release=release))
             finally:

@@ -15,6 +15,7 @@ GRAMMAR: Final = "\n".join(
         "  vcpus        quota of running On-Demand Standard vCPUs (256)",
         "  new          true: no service was used before, so service-linked roles are missing",
         "  own_ebs_key  true: new volumes are encrypted with a key of the account's own",
+        "  inventory    false: no association for SSM Inventory, at which a build that asks for one hangs (true)",
         "  subnets      N private subnets, 2 to 6, of a network that is there, for VpcId and PrivateSubnetIds",
     ]
 )
@@ -32,6 +33,7 @@ class Before:
     own_ebs_key: bool = False
     new: bool = False
     subnets: int = 0
+    inventory: bool = True
 
     @classmethod
     def parse(cls, given: Mapping[str, Any]) -> "Before":

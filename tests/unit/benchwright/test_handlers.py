@@ -259,8 +259,13 @@ CASES = {
     "a plan is recorded": Case(
         "resolve_plan",
         {"action": "plan", "input": {"cluster": "blue"}},
-        lambda: {"GetParameter": {"Parameter": {"Value": AMI}}},
-        ["UpdateItem"],
+        lambda: {
+            "GetParameter": {"Parameter": {"Value": AMI}},
+            "DescribeDBEngineVersions": {"DBEngineVersions": [{"EngineVersion": "17.10"}]},
+            "DescribeDBClusters": {"DBClusters": []},
+            "CreateServiceLinkedRole": refusal("InvalidInput", "has been taken in this account"),
+        },
+        [*["CreateServiceLinkedRole"] * 5, "UpdateItem"],
     ),
 }
 

@@ -17,7 +17,8 @@ from awslambdaric.lambda_runtime_marshaller import to_json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchwright import account_check, cluster_stacks, lookup, record, server_options
+from benchwright import account_check, cluster_stacks, engine, lookup, record, server_options
+from benchwright.engine import Engines
 from benchwright.errors import InvalidInput, NodeConfigurationFailed, tellable
 from benchwright.image_recipe import load_recipe
 from benchwright.models import RESERVED_USERS, Plan
@@ -341,6 +342,7 @@ def test_a_version_of_a_secret_that_would_be_more_than_one_word_on_a_node_is_ref
     version: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lookup, "describe_secret", lambda name: Secret(f"{ARN}{name}", version))
+    monkeypatch.setattr(engine, "look_up", lambda _: Engines())
     reading = read_input({"users": {"ann": {"password": "benchwright/users/a"}}}, {}, DEFAULTS, "benchwright")
     with pytest.raises(InvalidInput, match=r'- users.ann.password: "benchwright/users/a" is refused: the id of its'):
         lookup.look_up(reading)

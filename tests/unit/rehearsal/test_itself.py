@@ -72,14 +72,14 @@ def test_a_call_without_an_answer_is_the_rehearsals_failure(tmp_path: Path, fail
 
         for service, operation, parameters in (
             ("sqs", "create_queue", {"QueueName": "q"}),
-            ("cloudformation", "describe_type_registration", {"RegistrationToken": "a"}),
+            ("sns", "get_data_protection_policy", {"ResourceArn": "arn:aws:sns:us-east-1:123456789012:topic"}),
             ("s3", "head_bucket", {"Bucket": "there-is-no-such-bucket"}),
         ):
             with pytest.raises(ClientError):
                 getattr(aws.client(service, attempts=1), operation)(**parameters)
     finally:
         aws.stop()
-    assert [cause.partition(":")[0] for cause in failures.causes] == ["sqs", "moto failed in cloudformation"]
+    assert [cause.partition(":")[0] for cause in failures.causes] == ["sqs", "moto failed in sns"]
     assert failures.causes[0] == "sqs:CreateQueue failed: PostgresNotStarted: no answer within 30 s"
 
 

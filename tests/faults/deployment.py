@@ -205,8 +205,8 @@ def _steal(account: Account, injection: Injection) -> None:
     account.aws.client("dynamodb").update_item(
         TableName=account.table,
         Key={"cluster": {"S": "workbench"}},
-        UpdateExpression="SET holder = :thief",
-        ExpressionAttributeValues={":thief": {"S": THIEF}},
+        UpdateExpression="SET holder = :thief, held_since = :long_ago",
+        ExpressionAttributeValues={":thief": {"S": THIEF}, ":long_ago": {"N": "0"}},
     )
 
 

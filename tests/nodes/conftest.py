@@ -146,3 +146,4 @@ def cluster(world: World, image: Path, postgres: Postgres, tmp_path: Path) -> It
     postgres.execute("drop database rstudio with (force)")
     postgres.execute("drop role rstudio")
     world.aws.calls.clear()
+    world.hosts.metadata.silent.clear()

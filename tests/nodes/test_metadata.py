@@ -104,7 +104,7 @@ def ignore(asked: list[str], times: int, end: str) -> Callable[[str], bool]:
     """Leave the next requests whose path ends so without an answer, and note each."""
 
     def ignored(path: str) -> bool:
-        if not path.endswith(end) or len(asked) == times:
+        if not path.endswith(end) or len(asked) >= times:
             return False
         asked.append(path)
         return True

@@ -50,6 +50,7 @@ class Failures(logging.Handler):
     def write(self, directory: Path) -> None:
         """Leave the log where there is something to say, and take no more."""
         LOGGER.removeHandler(self)
+        LOGGER.addHandler(logging.NullHandler())  # or logging prints what ends with the local AWS to stderr
         if self._text:
             directory.mkdir(parents=True, exist_ok=True)
             (directory / LOG).write_text("\n".join(self._text) + "\n", encoding="utf-8")

@@ -113,10 +113,12 @@ class _World:
             "WorkbenchVersion": settings["DEFAULT_WORKBENCH_VERSION"],
         }
         name, stacks = self._stack_name("nodes"), self.aws.client("cloudformation")
+        place = {"Bucket": settings["BUCKET_NAME"], "Key": "local/nodes.json"}  # it is longer than a call takes
+        self.aws.client("s3").put_object(**place, Body=json.dumps(template))
         with contextlib.suppress(stacks.exceptions.AlreadyExistsException):
             stacks.create_stack(
                 StackName=name,
-                TemplateBody=json.dumps(template),  # without comments: the file may be longer than a call takes
+                TemplateURL=f"{self.aws.endpoint}/{place['Bucket']}/{place['Key']}",
                 Parameters=[{"ParameterKey": key, "ParameterValue": values[key]} for key in template["Parameters"]],
                 Capabilities=["CAPABILITY_NAMED_IAM"],
                 RoleARN=settings["CLOUDFORMATION_ROLE_ARN"],

@@ -69,7 +69,8 @@ class Naps:
                     file, length = nap
                     with self._clock.no_processor():
                         self._clock.sleep(min(length, left), lambda: ended(0))
-                    self._end(file)
+                    if length <= left:  # or the time-out would wake the script before it kills it
+                        self._end(file)
                 if ended(0 if nap else LOOK_SECONDS):
                     process.wait()
                     return True

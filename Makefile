@@ -109,7 +109,7 @@ tools: $(TOOLS) ## judges written in JavaScript, and node to run them, in .tools
 docs: $(VENV) ## what is generated in README.md and docs/, written anew
 	PYTHONPATH=layers/benchwright python -m tests.documentation
 
-docs-recording: $(VENV) | $(CHECK) ## the terminal picture and the failure of README.md, recorded anew from two rehearsals, as root
+docs-recording: $(VENV) | $(CHECK) ## the terminal picture and the failure of README.md, recorded again from two rehearsals, as root
 	PYTHONPATH=layers/benchwright python -m tests.documentation.recording
 
 format: $(VENV) ## let ruff put the Python in order

@@ -72,7 +72,7 @@ def _validate(event: Event) -> Result:
     account = account_check.Judgement()
     if reading.wanted:
         account = account_check.check(reading.wanted, request.cluster, deployed=known.verified)
-    # What only the whole can tell, too: ids that contradict each other, and the length.
+    # What only the whole input shows, too: ids that contradict each other, and the length.
     wanted = _planned(event, known, reading, account.problems)[0].wanted
     return Result(
         cluster=request.cluster,

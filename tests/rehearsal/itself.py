@@ -1,4 +1,4 @@
-"""What fails of the rehearsal itself, told apart from what fails in the account that it stands for.
+"""What fails of the rehearsal itself, separated from what fails in the account that it stands for.
 
 Every module of the rehearsal logs as an error what AWS would not do: a PostgreSQL that does not start, a call that has
 no answer, work in the background that ends with an exception. A stand-in on a node that ends with one leaves a file.

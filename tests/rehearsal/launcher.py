@@ -79,7 +79,7 @@ def _make_a_mount_of_the_root() -> None:
     """Give this process of a chroot, in its own mount namespace, the same root as a mount that it can make private.
 
     A chroot's root is a directory of a mount outside it, whose propagation cannot be changed from within (EINVAL,
-    mount(2)), and nobody in a chroot may make a user namespace (EPERM, unshare(2)), as PostgreSQL needs. So the
+    mount(2)), and no process in a chroot may make a user namespace (EPERM, unshare(2)), as PostgreSQL needs. So the
     process goes to the root of the namespace, mounts the directory on itself, and moves that there.
     """
     root, where = os.open("/", os.O_PATH | os.O_DIRECTORY), Path.cwd()

@@ -283,7 +283,7 @@ def _table_of(subnet: Mapping[str, Any], tables: Sequence[Mapping[str, Any]]) ->
 
 
 def _has_way_out(subnet: Mapping[str, Any], tables: Sequence[Mapping[str, Any]]) -> bool:
-    """Tell whether an instance without a public address gets out: an internet gateway alone does not let it."""
+    """Return whether an instance without a public address gets out: an internet gateway alone does not."""
     return any(
         route.get("DestinationCidrBlock") == "0.0.0.0/0"
         and route.get("State") == "active"

@@ -153,7 +153,7 @@ class Observed:
 
 
 # A refused login has no SQLSTATE on the client's side, only text, which Aurora writes in English. What is listed here
-# stays as it is until a person changes something. All else is transient: nobody knows every text of a server that
+# stays as it is until a person changes something. All else is transient: no list holds every text of a server that
 # starts, fails over, resumes or is short of something, nor of the network before it. A transient error that stays costs
 # a few minutes of retries and then ends with its text.
 ANSWERS: tuple[tuple[Login, tuple[str, ...]], ...] = (
@@ -196,7 +196,7 @@ CONNECTION = re.compile(r'connection to server at "[^"]*" \([^)]*\), port \d+ fa
 # https://www.postgresql.org/docs/current/errcodes-appendix.html. All else is transient: lost connections, exhausted
 # resources, locks, a server that goes down or has just become a reader (25006), and what is not known.
 FINAL_STATES = ("0A", "22", "23", "28", "3D", "3F", "42", "54", "F0")
-# What somebody else, who does not take our lock, made after we had looked: the next look finds it.
+# Another actor, which does not take our lock, created it after our look: the next look finds it.
 MADE_MEANWHILE = ("23505", "42710", "42P04")
 
 REMEDIES: tuple[tuple[str, str], ...] = (
@@ -417,7 +417,7 @@ def _observe(cursor: Cursor, role: str) -> Observed:
 
 
 def _has(cursor: Cursor, role: str, privilege: str) -> bool:
-    """Tell whether the master has a privilege on a role."""
+    """Return whether the master has a privilege on a role."""
     cursor.execute("SELECT pg_has_role(CURRENT_USER, %s::name, %s)", (role, privilege))
     return bool(cursor.fetchone() == (True,))
 

@@ -191,7 +191,7 @@ def describe_failure(recipe: Recipe, build: Build) -> ImageBuildFailed:
 
 
 def remedy(reason: str, *, is_component: bool) -> str:
-    """Return what to do about a failed build; what a component printed is told in its log."""
+    """Return what to do about a failed build; what a component printed is in its log."""
     if is_component:
         return "Fix what the log says of the component of image/, of a version in the input or of a download."
     return next((text for pattern, text in REMEDIES.items() if re.search(pattern, reason, re.IGNORECASE)), OTHER_REMEDY)

@@ -188,7 +188,7 @@ def _hold(cluster: str, execution: str, condition: str, values: Mapping[str, Any
 
 
 def _runs(record: Record) -> bool:
-    """Tell whether the holder of a record runs. One that Step Functions does not know ended more than 90 days ago,
+    """Return whether the holder of a record runs. One that Step Functions does not know ended more than 90 days ago,
     unless it took the lock a moment ago.
     """
     try:
@@ -272,7 +272,7 @@ def _record(stored: Mapping[str, Any]) -> Record:
     except ValueError as error:
         raise RecordUnreadable(
             f"The record of the cluster {cluster} is damaged: {error}. Restore its item in the table "
-            f"{settings().table_name} from a point in time before somebody changed it by hand, then start again."
+            f"{settings().table_name} from a point in time before it was edited by hand, then start again."
         ) from error
     for earlier in range(version, VERSION):
         item = UPGRADES[earlier](item)

@@ -174,7 +174,7 @@ def _next_of(change_set: ChangeSet | None) -> Action:
         return "discard"
     if change_set.execution_status == "AVAILABLE":
         return "execute"
-    # Executed by an execution that ended, or overtaken by a change of somebody else.
+    # Executed by an execution that ended, or overtaken by another change of the stack.
     return "discard unused" if change_set.execution_status in ("EXECUTE_FAILED", "OBSOLETE") else "wait"
 
 

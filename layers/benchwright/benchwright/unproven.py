@@ -81,7 +81,7 @@ def origins(known: Known, patch: Mapping[str, Any], execution: str) -> dict[str,
 
 
 def mentions(patch: Any, path: Path) -> bool:
-    """Tell whether a patch gives the value at a path, a part of it, or what holds it."""
+    """Return whether a patch gives the value at a path, a part of it, or what holds it."""
     for key in path:
         if not isinstance(patch, dict):
             return True

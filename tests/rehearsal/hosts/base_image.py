@@ -114,7 +114,7 @@ LOCKING_UNITS = {
 """What a machine of the parent image does on its first day, and the lock that each holds meanwhile."""
 LOCKING_UNIT = """[Unit]
 Description={unit}
-# On an image of ours nobody installs anything while it would matter.
+# An image of ours installs nothing while it would matter.
 ConditionPathExists=!/etc/apt/apt.conf.d/90benchwright
 
 [Service]

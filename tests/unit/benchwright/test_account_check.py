@@ -1,4 +1,4 @@
-"""What an account lacks is said in the first state, with the value and the remedy; what nobody can tell is a warning.
+"""The first state reports what an account lacks, with value and remedy; what cannot be looked up is a warning.
 
 The account is the local AWS: its networks, instance types, offerings and keys are moto's.
 """

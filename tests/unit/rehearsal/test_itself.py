@@ -1,4 +1,4 @@
-"""What fails of the rehearsal itself is told apart from what fails in the account: its cause, its log and its code."""
+"""What fails of the rehearsal itself is separated from what fails in the account: its cause, its log and its code."""
 
 import argparse
 import contextlib

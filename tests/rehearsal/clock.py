@@ -24,10 +24,20 @@ import threading
 import time
 import types
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from typing import Any
 
 # Threads hand over to one another within this time; only after it is everybody known to wait (infinite speed only).
 QUIET_SECONDS = 0.004
+
+
+@contextlib.contextmanager
+def _between(begin: Callable[[], object], end: Callable[[], object]) -> Iterator[None]:
+    begin()
+    try:
+        yield
+    finally:
+        end()
 
 
 class Clock:
@@ -54,23 +64,13 @@ class Clock:
     def datetime(self) -> real_datetime.datetime:
         return real_datetime.datetime.fromtimestamp(self.now(), real_datetime.UTC)
 
-    @contextlib.contextmanager
-    def busy(self) -> Iterator[None]:
+    def busy(self) -> AbstractContextManager[None]:
         """Something real is at work here."""
-        self.hold()
-        try:
-            yield
-        finally:
-            self.release()
+        return _between(self.hold, self.release)
 
-    @contextlib.contextmanager
-    def idle(self) -> Iterator[None]:
-        """Inside `busy()`: somebody else works, this one only waits for it."""
-        self.release()
-        try:
-            yield
-        finally:
-            self.hold()
+    def idle(self) -> AbstractContextManager[None]:
+        """Inside `busy()`: another works, this one only waits for it."""
+        return _between(self.release, self.hold)
 
     def hold(self) -> None:
         """The beginning of `busy()`, where begin and end are in different threads."""
@@ -80,23 +80,13 @@ class Clock:
         """The end of what `hold()` began."""
         self._count(-1)
 
-    @contextlib.contextmanager
-    def processor(self) -> Iterator[None]:
+    def processor(self) -> AbstractContextManager[None]:
         """Inside `busy()`: a machine of the account computes. Waits, in the order of arrival, until few others do."""
-        self._take_processor()
-        try:
-            yield
-        finally:
-            self._free.release()
+        return _between(self._take_processor, self._free.release)
 
-    @contextlib.contextmanager
-    def no_processor(self) -> Iterator[None]:
+    def no_processor(self) -> AbstractContextManager[None]:
         """Inside `processor()`: this machine only waits; another may compute meanwhile."""
-        self._free.release()
-        try:
-            yield
-        finally:
-            self._take_processor()
+        return _between(self._free.release, self._take_processor)
 
     @contextlib.contextmanager
     def at_speed(self, speed: float) -> Iterator[None]:

@@ -109,7 +109,7 @@ def decide(
     if aside := [node.instance for node in nodes if node.state == "Standby"]:
         return Decision(
             "fail",
-            f"{', '.join(aside)} is in Standby, where somebody put it, and counts as no node. Put it back into service "
+            f"{', '.join(aside)} is in Standby and does not count as a node. Put it back into service "
             "(aws autoscaling exit-standby), or terminate it, then start the execution again.",
         )
     if refresh and refresh.status in RUNNING_REFRESH:

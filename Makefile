@@ -56,8 +56,7 @@ test-quick: $(VENV) $(CHECKOV) $(AUDIT) $(TOOLS) ## linters, types and every tes
 	@$(AT_ONCE) tests-quick lint-python lint-templates lint-security
 
 # Tests that run make are not to take part in the jobs of this one.
-tests-quick: $(VENV)
-	@python -c 'from tests.rehearsal import application; application.build()'
+tests-quick: build
 	MAKEFLAGS= pytest $(SHARED) -m "not root" $(addprefix --ignore tests/,deployment nodes database)
 
 lint: $(VENV) $(CHECKOV) ## ruff, mypy, yamllint, cfn-lint and checkov
@@ -77,7 +76,7 @@ lint-security: $(CHECKOV)
 	.venv-checkov/bin/checkov --directory . --config-file .checkov.yaml
 
 # Deployments come last: they take the longest, and what others find is found sooner.
-# What all of them recorded is judged together: no call denied, no right granted in vain.
+# What all of them recorded is judged together: no call denied, no permission unused.
 tests: prepare ## every test, without the linters
 	pytest $(SHARED) --ignore tests/deployment
 	@mkdir -p build

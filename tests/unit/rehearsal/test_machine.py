@@ -137,6 +137,7 @@ def test_the_root_of_a_plain_chroot_will_do_and_nothing_is_left_in_it(tmp_path: 
         elif entry.is_dir():
             script.append(f"mkdir -p {place}; mount --rbind {entry} {place}")
     script += [
+        'mkdir -p "$0/root$1"; mount --bind "$1" "$0/root$1"',  # the working copy may be in /tmp
         "mount --make-rshared $0",
         "cat /proc/self/mountinfo >$0/before",
         'chroot $0/root bash -c \'cd "$0" && exec "$@"\' "$@"',

@@ -336,6 +336,7 @@ def test_of_two_runs_at_the_same_time_one_waits_for_the_other(cluster: Cluster) 
     steps = node.run("grep -E '^(--- |done$)' /var/log/benchwright/configure.log", timeout=60).stdout.splitlines()
     begun, begun_again = (number for number, step in enumerate(steps) if step == "--- look for room on the disk")
     assert begun < steps.index("done") < begun_again
+    assert "--- wait for other runs on this node" not in steps[begun : steps.index("done")]
 
 
 def test_no_secret_stands_in_a_log_of_the_node_or_in_what_the_script_prints(cluster: Cluster) -> None:

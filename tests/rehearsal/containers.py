@@ -7,6 +7,7 @@ in which nothing was deployed yet is an empty one.
 import logging
 import socket
 import threading
+from collections.abc import Callable
 
 from pyroute2 import IPRoute
 
@@ -32,11 +33,18 @@ def bridge_address() -> str | None:
 class Containers:
     """Leads `api` to the local AWS and `database` to the database of that cluster, and writes local.yaml.
 
-    Both sockets were opened at the bridge's address.
+    Both sockets were opened at the bridge's address. `report` shows a sentence to the person.
     """
 
-    def __init__(self, aws: LocalAws, installed: Application, api: socket.socket, database: socket.socket) -> None:
-        self._aws, self._installed = aws, installed
+    def __init__(
+        self,
+        aws: LocalAws,
+        installed: Application,
+        api: socket.socket,
+        database: socket.socket,
+        report: Callable[[str], object],
+    ) -> None:
+        self._aws, self._installed, self._report = aws, installed, report
         self._lock = threading.Lock()
         self._asked = False
         self.database: tuple[str, int] | None = None
@@ -54,6 +62,7 @@ class Containers:
                 self._asked = True
                 try:
                     self.database = local_invoke.prepare(self._aws, self._installed)
-                except Exception:  # a thread for one connection: whoever connects is hung up on
+                except Exception as error:  # a thread for one connection: whoever connects is hung up on
                     logger.exception("the cluster of events/ could not be made")
+                    self._report(f"The cluster of events/ could not be made, so no container gets an answer: {error}")
             return self.database

@@ -1,10 +1,13 @@
 """Carries connections from a socket of the machine to a server inside the rehearsal's network."""
 
 import contextlib
+import logging
 import socket
 import threading
 from collections.abc import Callable
 from typing import Final
+
+logger = logging.getLogger(__name__)
 
 CONNECT_SECONDS: Final = 5
 PIECE: Final = 65_536
@@ -43,7 +46,12 @@ class Forwarder:
             if target is None:
                 self._refuse(caller)
                 return
-            with socket.create_connection(target, CONNECT_SECONDS) as server:
+            try:
+                server = socket.create_connection(target, CONNECT_SECONDS)
+            except OSError:
+                logger.exception("nothing answers at %s, to which a connection leads", target)
+                raise
+            with server:
                 server.settimeout(None)
                 back = threading.Thread(target=_pump, args=(server, caller), daemon=True)
                 back.start()

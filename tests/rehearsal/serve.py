@@ -208,7 +208,7 @@ class Serving:
             with self.progress.work("Installing the application (sam deploy)"):
                 installed = application.deploy(aws.client, aws.environment("sam"), self.wanted.parameters)
             if self.sockets.containers:
-                self._containers = Containers(aws, installed, *self.sockets.containers)
+                self._containers = Containers(aws, installed, *self.sockets.containers, self._say)
             self._open_database(aws)
             write_environment(self._environment(aws, installed), TOOLS, PINNED)
             chapters = invitation.chapters(installed.name, shlex.quote(str(ENVIRONMENT)))
@@ -225,6 +225,9 @@ class Serving:
         with contextlib.suppress(OSError):  # the terminal may be gone
             self.progress.console.print(f"Stopped. Every call is in {KEPT.relative_to(application.ROOT)}/calls.jsonl.")
         return 0
+
+    def _say(self, sentence: str) -> None:
+        self.progress.console.print(Text(sentence), soft_wrap=True)
 
     def _open_database(self, aws: LocalAws) -> None:
         """Let psql reach the cluster that was made last, and say so to who comes too early."""

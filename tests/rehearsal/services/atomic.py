@@ -5,13 +5,15 @@ import threading
 from typing import Any
 
 
-def one_at_a_time(backend: type, *names: str) -> None:
+def one_at_a_time(owner: type, *names: str) -> None:
     """Patch these methods of moto so that only one of them works at a time; moto is one per process, so once."""
     working = threading.RLock()
     for name in names:
-        original = getattr(backend, name)
-        if not hasattr(original, "__wrapped__"):
-            setattr(backend, name, _guarded(original, working))
+        original = getattr(owner, name)
+        if not hasattr(original, "one_at_a_time"):
+            guarded = _guarded(original, working)
+            guarded.one_at_a_time = True
+            setattr(owner, name, guarded)
 
 
 def _guarded(original: Any, working: threading.RLock) -> Any:

@@ -1,13 +1,14 @@
-"""DynamoDB: one write of an item at a time, since a conditional write looks and writes at once.
+"""DynamoDB: one request at a time, since a conditional write looks and writes at once.
 
-In moto another request may write in between: then two would hold a lock that only one can hold.
+In moto another request may come in between: then two would hold a lock that only one can hold, or an item would change
+while moto copies it.
 """
 
-from moto.dynamodb.models import DynamoDBBackend
+from moto.dynamodb.responses import DynamoHandler
 
 from tests.rehearsal.aws import LocalAws
 from tests.rehearsal.services.atomic import one_at_a_time
 
 
 def install(_aws: LocalAws) -> None:
-    one_at_a_time(DynamoDBBackend, "put_item", "update_item", "delete_item", "transact_write_items")
+    one_at_a_time(DynamoHandler, "call_action")

@@ -3,6 +3,7 @@
 moto knows no quotas of EC2, no GetEbsDefaultKmsKeyId, and not how many vCPUs an instance has.
 """
 
+import itertools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -16,6 +17,9 @@ from tests.rehearsal.server import PROCEED, Call, Proceed, ServiceError
 
 STANDARD_VCPUS: Final = "L-1216C47A"
 """Running On-Demand Standard (A, C, D, H, I, M, R, T, Z) instances."""
+
+STANDARD_FAMILIES: Final = frozenset(("a", "c", "d", "h", "i", "im", "is", "m", "r", "t", "z"))
+"""The letters before the number of a type, m7i.xlarge's m. Source: the EC2 instance types guide, "Quotas"."""
 
 
 SETTLING_SECONDS: Final = 20
@@ -63,6 +67,18 @@ SERVICE_ROLES: dict[Path, ServiceRoles] = {}
 def role_works(aws: LocalAws, service: str) -> bool:
     """Whether a service can use its service-linked role; it can where no module looks after them."""
     return aws.directory not in SERVICE_ROLES or SERVICE_ROLES[aws.directory].works(f"{service}.amazonaws.com")
+
+
+def is_over_quota(aws: LocalAws, instance_type: str) -> bool:
+    """Whether one more instance of this type would be more vCPUs than may run at once."""
+    running = [machine.instance_type for machine in list(aws.machines.by_id.values()) if not machine.gone.is_set()]
+    standard = [each for each in (*running, instance_type) if _is_standard(each)]
+    vcpus = sum(INSTANCE_TYPES[each]["VCpuInfo"]["DefaultVCpus"] for each in standard)
+    return _is_standard(instance_type) and bool(vcpus > aws.before.vcpus)
+
+
+def _is_standard(instance_type: str) -> bool:
+    return "".join(itertools.takewhile(str.isalpha, instance_type)) in STANDARD_FAMILIES
 
 
 def _cpu_options(instance: Any) -> Mapping[str, int]:

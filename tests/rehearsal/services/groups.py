@@ -29,9 +29,9 @@ FAILED = "{} Launching EC2 instance failed."
 # "Troubleshoot: EC2 instance launch failures", and public issues, such as gruntwork-io/terratest#693 for the key.
 REFUSALS = {
     "quota": FAILED.format(
-        "You have requested more vCPU capacity than your current vCPU limit of 0 allows for the instance bucket that "
-        "the specified instance type belongs to. Please visit http://aws.amazon.com/contact-us/ec2-request to request "
-        "an adjustment to this limit."
+        "You have requested more vCPU capacity than your current vCPU limit of {limit} allows for the instance bucket "
+        "that the specified instance type belongs to. Please visit http://aws.amazon.com/contact-us/ec2-request to "
+        "request an adjustment to this limit."
     ),
     "capacity": FAILED.format(
         "We currently do not have sufficient {type} capacity in the Availability Zone you requested ({zone}). Our "
@@ -337,12 +337,18 @@ class Group:
         if not account.role_works(self.aws, "autoscaling"):
             raise ServiceError(REFUSED, "Authentication Failure. Launching EC2 instance failed.")
         fault = self.aws.faults.take("launch", group=self.name, zone=zone)
-        if fault is None:
+        over_quota = account.is_over_quota(self.aws, str(data.get("InstanceType")))
+        word = fault["word"] if fault else "quota" if over_quota else None
+        if word is None:
             return ""
-        text = REFUSALS[fault["word"]].format(
-            type=data.get("InstanceType"), zone=zone, subnet=subnet, image=data["ImageId"]
+        text = REFUSALS[word].format(
+            type=data.get("InstanceType"),
+            zone=zone,
+            subnet=subnet,
+            image=data["ImageId"],
+            limit=int(self.aws.before.vcpus),
         )
-        if fault["word"] == "key":
+        if word == "key":
             return text
         raise ServiceError(REFUSED, text)
 

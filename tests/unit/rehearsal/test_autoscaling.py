@@ -10,6 +10,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from tests.rehearsal.aws import LocalAws
+from tests.rehearsal.before import Before
 from tests.rehearsal.faults import Faults
 from tests.rehearsal.services import groups, scaling
 from tests.rehearsal.services.scaling import Candidate
@@ -148,11 +149,25 @@ def test_a_launch_fails_on_order_and_succeeds_when_it_is_tried_again(
     (image,) = aws.client("ec2").describe_images()["Images"]
     (group,) = client.describe_auto_scaling_groups()["AutoScalingGroups"]
     message = groups.REFUSALS[word].format(
-        type="m6i.large", zone="us-east-1a", subnet=group["VPCZoneIdentifier"].partition(",")[0], image=image["ImageId"]
+        type="m6i.large",
+        zone="us-east-1a",
+        subnet=group["VPCZoneIdentifier"].partition(",")[0],
+        image=image["ImageId"],
+        limit=256,
     )
     assert (failed["StatusCode"], failed["StatusMessage"]) == ("Cancelled" if word == "key" else "Failed", message)
     aws.clock.sleep(groups.RETRY_SECONDS * 2)
     assert [*instances(aws).values()] == ["InService"]
+
+
+def test_no_more_vcpus_run_than_the_quota_allows(aws: LocalAws, client: Any, template: str) -> None:
+    aws.before = Before(vcpus=3)
+    create(aws, template, count=2)
+    aws.clock.sleep(groups.RETRY_SECONDS // 2)
+    activities = client.describe_scaling_activities(AutoScalingGroupName=GROUP)["Activities"]
+    assert sorted(activity["StatusCode"] for activity in activities) == ["Failed", "Successful"]
+    (failed,) = (activity for activity in activities if activity["StatusCode"] == "Failed")
+    assert "more vCPU capacity than your current vCPU limit of 3 allows" in failed["StatusMessage"]
 
 
 def test_a_group_refuses_what_cannot_be(aws: LocalAws, client: Any, template: str) -> None:

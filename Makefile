@@ -26,8 +26,8 @@ TOOLS := .tools/.installed
 CHECK := $(if $(filter rehearse serve faults test tests docs-recording,$(MAKECMDGOALS)),machine,python)
 # infra/ is handed to CloudFormation by the workflow; template.yaml by SAM.
 TEMPLATES := $(wildcard template.yaml infra/*.yaml)
-# Two processes, each in a network of its own, take the files in turn: tests of a file share what is costly to make.
-SHARED := --numprocesses 2 --dist loadfile --no-loadscope-reorder
+# Processes, each in a network of its own, take the files in turn: tests of a file share what is costly to make.
+SHARED := --dist loadfile --no-loadscope-reorder --numprocesses
 # One of several targets after the other on each of two cores; what one of them prints stands together.
 AT_ONCE := $(MAKE) --no-print-directory --jobs 2 --output-sync=target
 # The files name every package that is needed, so pip need not look for others. A rehearsal imports a fifth of the code.
@@ -57,7 +57,7 @@ test-quick: $(VENV) $(CHECKOV) $(AUDIT) $(TOOLS) ## linters, types and every tes
 
 # Tests that run make are not to take part in the jobs of this one.
 tests-quick: build
-	MAKEFLAGS= pytest $(SHARED) -m "not root" $(addprefix --ignore tests/,deployment nodes database)
+	MAKEFLAGS= pytest $(SHARED) 2 -m "not root" $(addprefix --ignore tests/,deployment nodes database)
 
 lint: $(VENV) $(CHECKOV) ## ruff, mypy, yamllint, cfn-lint and checkov
 	@$(AT_ONCE) lint-python lint-templates lint-security
@@ -75,12 +75,13 @@ lint-templates: $(VENV)
 lint-security: $(CHECKOV)
 	.venv-checkov/bin/checkov --directory . --config-file .checkov.yaml
 
+# Without the deployments, tests wait half of their time: more processes than cores use it.
 # Deployments come last: they take the longest, and what others find is found sooner.
 # What all of them recorded is judged together: no call denied, no permission unused.
 tests: prepare ## every test, without the linters
-	pytest $(SHARED) --ignore tests/deployment
+	pytest $(SHARED) 4 --ignore tests/deployment
 	@mkdir -p build
-	pytest $(SHARED) tests/deployment --basetemp build/deployments
+	pytest $(SHARED) 2 tests/deployment --basetemp build/deployments
 	python -m tests.rehearsal.policies build/deployments
 
 prepare: $(VENV) $(AUDIT) $(TOOLS) build previous ## all that pytest needs before it is started by hand

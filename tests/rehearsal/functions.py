@@ -6,6 +6,7 @@ merged as /opt, the runtime client, and the keys of its role.
 The protocol: https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html
 """
 
+import contextlib
 import functools
 import hashlib
 import http.server
@@ -19,6 +20,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import uuid
@@ -40,6 +42,9 @@ MAXIMUM_REQUEST_BYTES = 6_291_456
 RUNTIME_CLIENT = ("awslambdaric", "simplejson", "snapshot_restore_py.py", "runtime_client")
 # Below an empty file system of the process's own: a place that exists on every machine, whatever else does not.
 INSIDE = Path("/mnt")
+UNPACKED = Path(__file__).parents[2] / "build" / "functions"
+"""Code by its content, as Lambda keeps it: unpacked and compiled once for all rehearsals."""
+KEPT_SECONDS = 7 * 24 * 3600
 
 
 @dataclass(frozen=True)
@@ -179,12 +184,23 @@ class Functions:
     def _once(self, kind: str, content: bytes, make: Callable[[bytes, Path], None]) -> Path:
         if content not in self._digests:  # a layer has 20 MB, and every invocation asks
             self._digests[content] = hashlib.sha256(content).hexdigest()[:16]
-        target = self.directory / f"{kind}-{self._digests[content]}"
+        target = UNPACKED / f"{kind}-{self._digests[content]}"
         if not target.exists():
-            unfinished = target.with_suffix(".unfinished")
-            make(content, unfinished)
-            unfinished.rename(target)
+            UNPACKED.mkdir(parents=True, exist_ok=True)
+            _forget_what_is_old()
+            with tempfile.TemporaryDirectory(dir=UNPACKED, prefix="unfinished-") as folder:
+                unfinished = Path(folder) / "code"
+                make(content, unfinished)
+                with contextlib.suppress(OSError):  # another process was faster
+                    unfinished.rename(target)
+        os.utime(target)
         return target
+
+
+def _forget_what_is_old() -> None:
+    for folder in UNPACKED.iterdir():
+        if folder.stat().st_mtime < time.time() - KEPT_SECONDS:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _refuse_payload(payload: bytes) -> None:
@@ -413,6 +429,7 @@ class Process:
             f"mount -t tmpfs -o mode=755,size=1m tmpfs {INSIDE}",
             f"mkdir {INSIDE}/task {INSIDE}/runtime",
             f"mount --bind {shlex.quote(str(self.settings.task))} {INSIDE}/task",
+            f"mount -o remount,bind,ro {INSIDE}/task",
             f"mount --bind {shlex.quote(str(self.functions.runtime))} {INSIDE}/runtime",
         ]
         if self.settings.opt is not None:

@@ -389,6 +389,7 @@ def test_old_images_that_are_not_retired_in_time_are_a_warning_of_a_verified_clu
     assert (report.status, len(calls)) == ("SUCCEEDED", 7)
     assert report.output["retired_images"] == []
     assert report.output["warnings"] == [
+        "config: x",
         "license: missing",
         "Old images were not retired: the step did not end in its time. The next deployment tries again.",
     ]

@@ -17,12 +17,22 @@ THERE = "InvalidInput"  # "Service role name … has been taken in this account,
 
 
 def ensure() -> None:
-    """Make what is missing. Nothing is to be done where a role is there already."""
+    """Create each role that does not exist.
+
+    IAM checks permissions before it looks whether a role exists, so where a service control policy or a permissions
+    boundary forbids the call, nothing is learned: an administrator may have created the roles. This is logged; a role
+    that does not exist makes the service that needs it fail with a reason of its own. Raises ClientError for any other
+    refusal.
+    """
     for service in SERVICES:
+        name = f"{service}.amazonaws.com"
         try:
-            made = client("iam").create_service_linked_role(AWSServiceName=f"{service}.amazonaws.com")
+            created = client("iam").create_service_linked_role(AWSServiceName=name)
         except ClientError as error:
-            if error_code(error) != THERE:
+            code = error_code(error)
+            if "AccessDenied" in code:
+                logger.warning("service-linked role not created", service_name=name, reason=str(error))
+            elif code != THERE:
                 raise
         else:
-            logger.info("service-linked role made", role=made["Role"]["Arn"])
+            logger.info("service-linked role created", role=created["Role"]["Arn"])

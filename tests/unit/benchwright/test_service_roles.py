@@ -26,9 +26,21 @@ def test_what_is_missing_is_made_and_what_is_there_stays(aws: Conversation) -> N
     assert aws.calls == [("CreateServiceLinkedRole", {"AWSServiceName": service}) for service in EACH]
 
 
-def test_an_account_that_forbids_it_says_so_before_anything_is_made(aws: Conversation) -> None:
+def test_what_an_account_forbids_is_logged_and_keeps_nothing_from_going_on(
+    aws: Conversation, caplog: pytest.LogCaptureFixture
+) -> None:
+    """IAM refuses before it looks whether the role exists."""
     aws.answers["CreateServiceLinkedRole"] = refusal(
         "AccessDenied", "with an explicit deny in a service control policy"
     )
-    with pytest.raises(ClientError, match="explicit deny"):
+    service_roles.ensure()
+    assert aws.calls == [("CreateServiceLinkedRole", {"AWSServiceName": service}) for service in EACH]
+    logged = [(record.levelname, record.__dict__["service_name"]) for record in caplog.records]
+    assert logged == [("WARNING", service) for service in EACH]
+    assert all("explicit deny" in record.__dict__["reason"] for record in caplog.records)
+
+
+def test_what_else_fails_ends_the_step(aws: Conversation) -> None:
+    aws.answers["CreateServiceLinkedRole"] = refusal("ServiceFailure", "unknown error")
+    with pytest.raises(ClientError, match="ServiceFailure"):
         service_roles.ensure()

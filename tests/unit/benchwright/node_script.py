@@ -14,10 +14,10 @@ SCRIPT = templates.node_script(NAMES)
 
 
 def function(name: str) -> str:
-    """A function of the script, as it stands there."""
-    _, found, rest = SCRIPT.partition(f"\n{name}() {{")
+    """A function of the script, as it stands there, on one line or several."""
+    found = re.search(rf"^{name}\(\) \{{(?: .* \}}|\n(?s:.*?)^\}})\n", SCRIPT, re.MULTILINE)
     assert found
-    return f"{name}() {{{rest.partition('\n}\n')[0]}\n}}\n"
+    return found[0]
 
 
 def constant(name: str) -> str:

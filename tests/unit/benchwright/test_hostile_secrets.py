@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.benchwright.hostile import drawn
-from tests.unit.benchwright.node_script import SCRIPT, bash, constant, function
+from tests.unit.benchwright.node_script import bash, constant, function
 
 # The CLI prints what Secrets Manager answers; `None` in its text output could be the text, or that there is none.
 BEFORE = """
@@ -34,7 +34,8 @@ def read(answers: list[str], folder: Path, *kind: str) -> list[bytes | str]:
     """The text of each answer, or why it was refused."""
     for number, answer in enumerate(answers):
         (folder / f"{number:04}").write_text(answer)
-    script = "\n".join([BEFORE, ASK, constant("TEXT"), function("read_secret"), EACH])
+    functions = map(function, ["answer_file", "read_secret"])
+    script = "\n".join([BEFORE, ASK, constant("TEXT"), *functions, EACH])
     lines = bash(script, *kind, folder=folder).splitlines()
     assert len(lines) == len(answers)
     return [line.removeprefix("! ") if line.startswith("! ") else base64.b64decode(line) for line in lines]
@@ -123,7 +124,6 @@ def test_a_binary_secret_and_no_answer_at_all_are_refused(kind: tuple[str, ...],
     assert read(["null\n", "", "\n"], tmp_path, *kind) == [refusal(form[len(kind)])] * 3
 
 
-ONE_LINE = next(line for line in SCRIPT.splitlines() if line.startswith("ask_secret()"))
 FETCH = """
 work=. STATE=state SSM_Mode=apply
 begin() { :; }
@@ -139,19 +139,55 @@ export -f aws
 """
 
 
+READ = """
+ask_secret() { echo "$1 $2" >>asked-alone; return 254; }
+while read -r name _ _ arn version; do
+  [ "$arn" = - ] || (read_secret "$arn" "$version" line) >"read.$name" 3>/dev/null || true
+done <bundle/users
+"""
+
+
+def fetch(users: list[str], folder: Path, around: str = "") -> tuple[dict[str, str], list[str]]:
+    """What is read for each user after the passwords were fetched together, and what had to be asked for again.
+
+    `users` are lines of the bundle.
+    """
+    for inside in ("bundle", "state/users"):
+        (folder / inside).mkdir(parents=True)
+    (folder / "bundle" / "users").write_text("\n".join([*users, ""]))
+    (folder / "state" / "users" / "u3").write_text("v1")  # set already
+    functions = map(function, ["ask_secret", "answer_file", "fetch_passwords", "read_secret"])
+    bash("\n".join([BEFORE, FETCH, *functions, constant("TEXT"), around, "fetch_passwords", READ]), folder=folder)
+    alone = folder / "asked-alone"
+    return (
+        {path.name.removeprefix("read."): path.read_text() for path in folder.glob("read.*")},
+        alone.read_text().splitlines() if alone.exists() else [],
+    )
+
+
 def test_the_passwords_of_many_users_are_asked_for_several_at_once(tmp_path: Path) -> None:
     """A call of the CLI takes 0.5 seconds of a CPU (awscli 1.46.3, measured): 500 in turn come near its end."""
     users = [f"u{number} {number} {number} arn:u{number} v1" for number in range(40)]
-    for folder in ("bundle", "state/users"):
-        (tmp_path / folder).mkdir(parents=True)
-    (tmp_path / "bundle" / "users").write_text("\n".join([*users, "none 900 900 - -"]))
-    (tmp_path / "state" / "users" / "u3").write_text("v1")  # set already
-    script = "\n".join([FETCH, ONE_LINE, function("fetch_passwords")])
-    bash(f"{script}\nfetch_passwords", folder=tmp_path)
+    found, alone = fetch([*users, "none 900 900 - -"], tmp_path)
+    together = [number for number in range(40) if number not in (3, 7)]
     asked = sorted((tmp_path / "asked").read_text().splitlines())
-    expected = sorted(f"arn:u{number} v1" for number in range(40) if number not in (3, 7))
-    assert asked == expected
-    answers = {path.name: path.read_text() for path in (tmp_path / "answers").iterdir()}
-    assert answers == {line.replace(" ", "."): f'"password of {line.split()[0]}"' for line in expected}
-    together = [int(count) for count in (tmp_path / "together").read_text().split()]
-    assert 1 < max(together) <= 2 * (os.cpu_count() or 1)
+    assert asked == sorted(f"arn:u{number} v1" for number in together)
+    assert alone == ["arn:u3 v1", "arn:u7 v1"]
+    assert found == {f"u{number}": f"password of arn:u{number}" for number in together} | {"u3": "", "u7": ""}
+    counts = [int(count) for count in (tmp_path / "together").read_text().split()]
+    assert 1 < max(counts) <= 2 * (os.cpu_count() or 1)
+
+
+def test_a_password_is_fetched_whatever_the_name_of_its_secret(tmp_path: Path) -> None:
+    """A secret's name may have 400 characters, slashes among them; that of a file 255."""
+    names = ["n" * 400, "a/" * 200, "a_" * 200, "a/b", "a_b"]
+    users = [f"user{number} 1 1 {name} v1" for number, name in enumerate(names)]
+    found, alone = fetch(users, tmp_path, 'aws() { printf \'"password of %s"\' "$4"; }')
+    assert found == {f"user{number}": f"password of {name}" for number, name in enumerate(names)}
+    assert alone == []
+
+
+def test_an_answer_that_cannot_be_removed_ends_no_run(tmp_path: Path) -> None:
+    found, alone = fetch(["u7 1 1 arn:u7 v1", "u8 1 1 arn:u8 v1"], tmp_path, "rm() { return 1; }; export -f rm")
+    assert found == {"u7": "", "u8": "password of arn:u8"}
+    assert alone == []  # the empty answer stands in its place, and is refused

@@ -191,3 +191,58 @@ def test_an_answer_that_cannot_be_removed_ends_no_run(tmp_path: Path) -> None:
     found, alone = fetch(["u7 1 1 arn:u7 v1", "u8 1 1 arn:u8 v1"], tmp_path, "rm() { return 1; }; export -f rm")
     assert found == {"u7": "", "u8": "password of arn:u8"}
     assert alone == []  # the empty answer stands in its place, and is refused
+
+
+# The accounts themselves are no subject here.
+ACCOUNTS = """
+differences() { :; }
+ensure_account() { :; }
+ensure_home() { :; }
+chpasswd() { cat >>set; ls answers | wc -l >>together-in-memory; }
+"""
+
+
+def test_no_password_stays_in_memory_when_it_is_set(tmp_path: Path) -> None:
+    for inside in ("bundle", "state/users"):
+        (tmp_path / inside).mkdir(parents=True)
+    (tmp_path / "bundle" / "users").write_text("ann 3001 3001 arn:ann v1\nben 3002 3002 arn:ben v1\n")
+    (tmp_path / "bundle" / "locked").touch()
+    names = ["ask_secret", "answer_file", "fetch_passwords", "read_secret", "ensure_password", "ensure_users"]
+    bash("\n".join([BEFORE, FETCH, ACCOUNTS, *map(function, names), constant("TEXT"), "ensure_users"]), folder=tmp_path)
+    assert (tmp_path / "set").read_text() == "ann:password of arn:ann\nben:password of arn:ben\n"
+    assert (tmp_path / "together-in-memory").read_text() == "2\n2\n"
+    assert not (tmp_path / "answers").exists()
+
+
+# Everything that `apply` does after it holds the node is left out, but for the first step.
+HELD = """
+RUN=. STATE=state LOG=log work=./work.mine own_log=./work.mine/log changed=()
+begin() { :; }
+note_logs() { :; }
+workbench_runs() { :; }
+applied_here() { :; }
+ensure_room() { find work.* -type f | sort >left; }
+for step in ensure_{clock,guard,credentials,mounts,users} fetch_bundle check_workbench_version stage_files \\
+  check_configuration find_changes complete_launch; do eval "$step() { :; }"; done
+configuration=c RSERVER_CONF=conf
+apply
+"""
+
+
+def test_a_run_removes_the_secrets_that_a_run_which_was_killed_has_left(tmp_path: Path) -> None:
+    """The run that holds the lock is the only one that has secrets; what reports and waits goes on with its files."""
+    for name in (
+        "state/verified",
+        "work.killed/answers/a",
+        "work.killed/stage/etc/rstudio/secure-cookie-key",
+        "work.killed/before/etc/rstudio/secure-cookie-key",
+        "work.killed/steps",
+        "work.mine/log",
+        "work.reports/token",
+    ):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    bash("\n".join([BEFORE, function("apply"), HELD]), folder=tmp_path)
+    left = (tmp_path / "left").read_text().splitlines()
+    assert left == ["work.killed/steps", "work.mine/log", "work.reports/token"]

@@ -71,7 +71,8 @@ def _validate(event: Event) -> Result:
         return Result(cluster=request.cluster, proceed=False, message=message)
     account = account_check.Judgement()
     if reading.wanted:
-        account = account_check.check(reading.wanted, request.cluster, deployed=known.verified)
+        begun = known.verified or known.plan is not None
+        account = account_check.check(reading.wanted, request.cluster, begun=begun, deployed=known.verified)
     # What only the whole input shows, too: ids that contradict each other, and the length.
     wanted = _planned(event, known, reading, account.problems)[0].wanted
     return Result(

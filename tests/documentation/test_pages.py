@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from benchwright import account_check
 from tests.documentation.pages import PAGES, ROOT, anchors, blocks, inline_code, links
 from tests.rehearsal.__main__ import options
 
@@ -70,3 +71,11 @@ def test_make_help_lists_every_target_that_the_readme_names() -> None:
 def test_anchors_are_those_of_github() -> None:
     page = "# The `a.b` key, and more\n## Twice\n## Twice\n```sh\n# no heading\n```\n### [Link](x.md): é\n"
     assert anchors(page) == {"the-ab-key-and-more", "twice", "twice-1", "link-é"}
+
+
+def test_what_a_network_needs_is_what_the_first_state_looks_for() -> None:
+    text = (ROOT / "docs" / "deploying.md").read_text(encoding="utf-8")
+    needs = " ".join(text.partition("**A network of your own**")[2].partition("\n\nThe first deployment")[0].split())
+    services = re.search(r"or endpoints of ([^-]*),", needs)
+    assert services and tuple(inline_code(services[1])) == account_check.CALLED
+    assert f"{account_check.OTHER_ADDRESSES} in each subnet" in needs

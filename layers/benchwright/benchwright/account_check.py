@@ -7,6 +7,7 @@ deployment that would succeed.
 
 from __future__ import annotations
 
+import ipaddress
 import math
 import re
 from collections import Counter
@@ -36,8 +37,8 @@ QUOTAS: Mapping[str, str] = dict.fromkeys(("a", "c", "d", "h", "i", "im", "is", 
     "x": "L-7295265B",
 }
 BUILD_VCPUS = 2  # of m7i.large and m6i.large, the InstanceTypes of BuildInfrastructure in template.yaml
-# Addresses that a cluster takes in one subnet beside those of its nodes: a mount target, two database instances, the
-# function that talks to PostgreSQL, an image build.
+# Addresses that a cluster takes at most in one subnet beside those of its nodes: a mount target, two database
+# instances, the function that talks to PostgreSQL, an image build. docs/deploying.md has the number, too.
 OTHER_ADDRESSES = 5
 SUBNETS = "the private subnets"
 # What nodes and the function that talks to PostgreSQL call, where no route leads out of the network.
@@ -46,6 +47,7 @@ WAYS_OUT = (
     *("NatGatewayId", "TransitGatewayId", "NetworkInterfaceId", "VpcPeeringConnectionId", "CoreNetworkArn"),
     *("LocalGatewayId", "CarrierGatewayId"),
 )
+EVERYWHERE = ipaddress.IPv4Network("0.0.0.0/0")
 KEY_OF_AWS = "alias/aws/ebs"
 AUTO_SCALING = "aws-service-role/autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling"
 
@@ -79,10 +81,12 @@ class Judgement:
     warnings: tuple[str, ...] = ()
 
 
-def check(wanted: Wanted, cluster: str, deployed: bool) -> Judgement:
-    """Ask AWS, and judge; nothing is changed. deployed: the cluster exists, so part of what it needs is its own."""
-    observed = observe(wanted.nodes.instance_type)
-    return judge(wanted, cluster, deployed, observed)
+def check(wanted: Wanted, cluster: str, *, begun: bool, deployed: bool) -> Judgement:
+    """Ask AWS, and judge; nothing is changed.
+
+    begun: an execution planned this cluster, so part of what it needs may be its own. deployed: it was verified.
+    """
+    return judge(wanted, cluster, observe(wanted.nodes.instance_type), begun=begun, deployed=deployed)
 
 
 @dataclass
@@ -105,7 +109,7 @@ def observe(instance_type: str) -> Observed:
     subnets = ask("the private subnets", _subnets)
     zones = sorted({subnet["AvailabilityZone"] for subnet in subnets or []})
     routes = ask("the routes of the network", _routes)
-    has_no_way_out = routes is not None and any(not _has_way_out(subnet, routes) for subnet in subnets or [])
+    asks_for_endpoints = routes is not None and any(not _leads_out(subnet, routes) for subnet in subnets or [])
     code = QUOTAS.get(_family(instance_type))
     observed = Observed(
         type=ask("the instance type", lambda: _type(instance_type)),
@@ -113,7 +117,7 @@ def observe(instance_type: str) -> Observed:
         offered=ask("the zones of the instance type", lambda: _offered(instance_type, zones)) if zones else None,
         dns=ask("the DNS settings of the network", _dns),
         routes=routes,
-        endpoints=ask("the endpoints of the network", _endpoints) if has_no_way_out else None,
+        endpoints=ask("the endpoints of the network", _endpoints) if asks_for_endpoints else None,
         quota=ask(f"the vCPU quota {code}", lambda: _quota(code)) if code else None,
         instances=ask("the instances that run", _instances),
         key=ask("the account's default EBS key", _key),
@@ -121,15 +125,25 @@ def observe(instance_type: str) -> Observed:
     return replace(observed, unknown=tuple(questions.unknown))
 
 
-def judge(wanted: Wanted, cluster: str, deployed: bool, observed: Observed) -> Judgement:
-    """Decide what of the account makes this deployment fail, and what may."""
-    problems = [
-        *_judge_type(wanted, observed),
-        *_judge_network(wanted, cluster, deployed, observed),
+def judge(wanted: Wanted, cluster: str, observed: Observed, *, begun: bool, deployed: bool) -> Judgement:
+    """Decide what of the account makes this deployment fail, and what may.
+
+    Nothing of the network refuses a deployed cluster: it works there, and its network cannot be exchanged.
+    """
+    lacking, doubts = _judge_routes(observed)
+    short, crowded = _judge_addresses(wanted, cluster, observed, begun)
+    network = [*_judge_network(observed), *short, *lacking]
+    problems = [*_judge_type(wanted, observed), *([] if deployed else network)]
+    warnings = [
+        *observed.unknown,
+        *([f"{path} {value}: {wrong}. Give {give}." for path, value, wrong, give in network] if deployed else []),
+        *doubts,
+        *crowded,
+        *_judge_key(observed),
+        *_judge_downloads(wanted, observed),
     ]
-    warnings = [*observed.unknown, *_judge_key(observed), *_judge_downloads(wanted, observed)]
-    short, warned = _judge_quota(wanted, cluster, observed)
-    return Judgement((*problems, *short), (*warnings, *warned))
+    too_many, tight = _judge_quota(wanted, cluster, observed)
+    return Judgement((*problems, *too_many), (*warnings, *tight))
 
 
 def _judge_type(wanted: Wanted, observed: Observed) -> Iterable[Problem]:
@@ -191,7 +205,7 @@ def _judge_quota(wanted: Wanted, cluster: str, observed: Observed) -> tuple[list
     return [], [warning] if at_most > room else []
 
 
-def _judge_network(wanted: Wanted, cluster: str, deployed: bool, observed: Observed) -> Iterable[Problem]:
+def _judge_network(observed: Observed) -> Iterable[Problem]:
     network = settings().vpc_id
     for attribute, is_on in (observed.dns or {}).items():
         if not is_on:
@@ -199,9 +213,11 @@ def _judge_network(wanted: Wanted, cluster: str, deployed: bool, observed: Obser
             yield "the network", network, f"its {attribute} is off, so nodes do not find their file system", give
     if observed.subnets is None:
         return
-    wanted_ids = [name.strip() for name in settings().private_subnet_ids.split(",")]
     found = {subnet["SubnetId"]: subnet for subnet in observed.subnets}
-    for name in wanted_ids:
+    for name, times in Counter(_subnet_ids()).items():
+        if times > 1:
+            wrong = "it is given more than once, and a file system takes one subnet of each zone"
+            yield SUBNETS, name, wrong, "PrivateSubnetIds that differ to sam deploy"
         if name not in found:
             yield SUBNETS, name, "there is no such subnet", "PrivateSubnetIds of subnets that exist to sam deploy"
         elif found[name]["VpcId"] != network:
@@ -211,31 +227,80 @@ def _judge_network(wanted: Wanted, cluster: str, deployed: bool, observed: Obser
         if times > 1:
             same = [name for name, subnet in found.items() if subnet["AvailabilityZone"] == zone]
             wrong = f"they are all in {zone}, and a file system takes one subnet of each zone"
-            yield SUBNETS, ",".join(same), wrong, "PrivateSubnetIds in different zones to sam deploy"
+            give = "AvailabilityZones, or PrivateSubnetIds of your own network, in different zones to sam deploy"
+            yield SUBNETS, ",".join(same), wrong, give
+
+
+def _judge_addresses(wanted: Wanted, cluster: str, observed: Observed, begun: bool) -> tuple[list[Problem], list[str]]:
+    """Compare the free addresses with those that are still needed.
+
+    Auto Scaling launches in another zone where one has no address left, so nodes need them in all subnets together.
+    Nobody knows how many of the others a cluster that was begun has already.
+    """
+    free = {subnet["SubnetId"]: subnet["AvailableIpAddressCount"] for subnet in observed.subnets or []}
+    if not free or (begun and observed.instances is None):
+        return [], []
     own = [instance for instance in observed.instances or [] if _is_own(instance, cluster)]
-    is_unknown = deployed and observed.instances is None  # how many addresses the cluster has already
-    more_nodes = 0 if is_unknown else max(0, wanted.nodes.count + 1 - len(own))
-    needed = math.ceil(more_nodes / max(1, len(found))) + (0 if deployed else OTHER_ADDRESSES)
-    for name, subnet in found.items():
-        if subnet["AvailableIpAddressCount"] < needed:
-            wrong = f"it has {subnet['AvailableIpAddressCount']} free addresses, and the cluster needs {needed} more"
-            yield SUBNETS, name, wrong, "fewer nodes, or PrivateSubnetIds of larger subnets to sam deploy"
-        if lacking := _lacking(subnet, observed):
+    nodes = max(0, wanted.nodes.count + 1 - len(own))
+    names, total = ",".join(free), sum(free.values())
+    if begun:
+        warning = (
+            f"{SUBNETS} {names}: they have {total} free addresses, and the nodes need {nodes} more (one while a node "
+            "is replaced). Free addresses in them, or nodes do not start."
+        )
+        return [], [warning] if total < nodes else []
+    give = "fewer nodes, free addresses there, or PrivateSubnetIds of larger subnets to sam deploy"
+    problems: list[Problem] = [
+        (SUBNETS, name, f"it has {count} free addresses, and the cluster needs {OTHER_ADDRESSES} beside nodes", give)
+        for name, count in free.items()
+        if count < OTHER_ADDRESSES
+    ]
+    needed = nodes + OTHER_ADDRESSES * len(free)
+    if not problems and total < needed:
+        wrong = f"they have {total} free addresses together, and the cluster needs {needed}"
+        return [(SUBNETS, names, wrong, give)], []
+    return problems, []
+
+
+def _judge_routes(observed: Observed) -> tuple[list[Problem], list[str]]:
+    """Find subnets that certainly have no way to AWS, and those of which AWS does not show one.
+
+    What routes do not show: what is behind a transit gateway or in a prefix list, a proxy, the endpoints of the owner
+    of a shared network, and route tables that this account may not see.
+    """
+    problems: list[Problem] = []
+    warnings: list[str] = []
+    for subnet in observed.subnets or []:
+        name, lacking = subnet["SubnetId"], _lacking(subnet, observed)
+        if not lacking:
+            continue
+        routes = _routes_of(subnet, observed.routes or [])
+        is_closed = bool(routes) and all(route.get("GatewayId") == "local" for route in routes)
+        if is_closed and not observed.endpoints and not _is_shared(subnet):
             wrong = (
-                "its route table has no route for 0.0.0.0/0 that instances without a public address can use, and the "
-                f"network has no endpoints of {', '.join(lacking)} for it"
+                "its route table leads nowhere but into the network, which has no endpoints, so it has no way to AWS"
             )
-            yield SUBNETS, name, wrong, "it a route to a NAT gateway or a transit gateway, or those endpoints"
+            give = (
+                "it a route for 0.0.0.0/0 to a NAT gateway or a transit gateway, or the network endpoints of "
+                f"{', '.join(CALLED)}"
+            )
+            problems.append((SUBNETS, name, wrong, give))
+        else:
+            warnings.append(
+                f"{name} shows neither a route for 0.0.0.0/0 that instances without a public address can use nor "
+                f"endpoints of {', '.join(lacking)}: unless it reaches them by other routes, the deployment fails."
+            )
+    return problems, warnings
 
 
 def _judge_downloads(wanted: Wanted, observed: Observed) -> Iterable[str]:
-    first = settings().private_subnet_ids.split(",")[0]  # SubnetId of BuildInfrastructure in template.yaml
+    first = _subnet_ids()[0]  # SubnetId of BuildInfrastructure in template.yaml
     for subnet in observed.subnets or []:
         is_used = wanted.image.ami is None and subnet["SubnetId"] == first
-        if is_used and observed.routes is not None and not _has_way_out(subnet, observed.routes):
+        if is_used and observed.routes is not None and not _leads_out(subnet, observed.routes):
             yield (
-                f"{first} has no route to the internet, from which an image build downloads: it fails unless the "
-                "components in image/ use mirrors of your own."
+                f"{first} shows no route to the internet, from which an image build downloads: it fails unless it has "
+                "another way, or the components in image/ use mirrors of your own."
             )
 
 
@@ -249,6 +314,11 @@ def _judge_key(observed: Observed) -> Iterable[str]:
         )
 
 
+def _subnet_ids() -> list[str]:
+    """PrivateSubnetIds as they were given, or those of the network that the application made."""
+    return [name.strip() for name in settings().private_subnet_ids.split(",")]
+
+
 def _option(attribute: str) -> str:
     """How the AWS CLI spells an attribute."""
     return re.sub("(?<=[a-z])([A-Z])", r"-\1", attribute).lower()
@@ -260,9 +330,14 @@ def _family(instance_type: str) -> str:
 
 
 def _vcpus(instance: Mapping[str, Any]) -> int:
-    """The vCPUs that count: those of a Spot instance have quotas of their own."""
+    """The vCPUs that count: those of Spot instances and of Dedicated Hosts have quotas of their own.
+
+    Source: https://github.com/jantman/awslimitchecker/issues/477 (AWS's own count leaves Dedicated Hosts out).
+    """
+    if "InstanceLifecycle" in instance or instance.get("Placement", {}).get("Tenancy") == "host":
+        return 0
     options = instance.get("CpuOptions", {})
-    return 0 if "InstanceLifecycle" in instance else options.get("CoreCount", 0) * options.get("ThreadsPerCore", 1)
+    return int(options.get("CoreCount", 0) * options.get("ThreadsPerCore", 1))
 
 
 def _is_own(instance: Mapping[str, Any], cluster: str) -> bool:
@@ -282,19 +357,28 @@ def _table_of(subnet: Mapping[str, Any], tables: Sequence[Mapping[str, Any]]) ->
     return main
 
 
-def _has_way_out(subnet: Mapping[str, Any], tables: Sequence[Mapping[str, Any]]) -> bool:
-    """Return whether an instance without a public address gets out: an internet gateway alone does not."""
-    return any(
-        route.get("DestinationCidrBlock") == "0.0.0.0/0"
-        and route.get("State") == "active"
+def _routes_of(subnet: Mapping[str, Any], tables: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The routes that work; none where the route table cannot be seen, since each has one into its own network."""
+    return [route for route in _table_of(subnet, tables).get("Routes", []) if route.get("State") == "active"]
+
+
+def _leads_out(subnet: Mapping[str, Any], tables: Sequence[Mapping[str, Any]]) -> bool:
+    """Return whether an instance without a public address gets everywhere: an internet gateway alone does not do it.
+
+    The default route may be split, for instance into 0.0.0.0/1 and 128.0.0.0/1.
+    """
+    led = [
+        ipaddress.IPv4Network(route["DestinationCidrBlock"])
+        for route in _routes_of(subnet, tables)
+        if "DestinationCidrBlock" in route
         and (any(route.get(target) for target in WAYS_OUT) or route.get("GatewayId", "").startswith(("vgw-", "vpce-")))
-        for route in _table_of(subnet, tables).get("Routes", [])
-    )
+    ]
+    return EVERYWHERE in ipaddress.collapse_addresses(led)
 
 
 def _lacking(subnet: Mapping[str, Any], observed: Observed) -> list[str]:
     """What neither a route nor an endpoint brings to a subnet; empty where routes or endpoints are not known."""
-    if observed.endpoints is None or observed.routes is None or _has_way_out(subnet, observed.routes):
+    if observed.endpoints is None or observed.routes is None or _leads_out(subnet, observed.routes):
         return []
     table = _table_of(subnet, observed.routes).get("RouteTableId")
     there = {
@@ -304,6 +388,15 @@ def _lacking(subnet: Mapping[str, Any], observed: Observed) -> list[str]:
         and (endpoint["VpcEndpointType"] != "Gateway" or table in endpoint.get("RouteTableIds", []))
     }
     return [service for service in CALLED if service not in there]
+
+
+def _is_shared(subnet: Mapping[str, Any]) -> bool:
+    """Return whether another account owns a subnet: its endpoints serve it, and only the owner sees them.
+
+    Source: https://docs.aws.amazon.com/vpc/latest/userguide/vpc-share-limitations.html
+    """
+    account = settings().cloudformation_role_arn.split(":")[4]
+    return bool(subnet.get("OwnerId", account) != account)
 
 
 def _role_of_auto_scaling(key: str) -> str:
@@ -323,7 +416,7 @@ def _type(name: str) -> Mapping[str, Any]:
 
 
 def _subnets() -> list[Mapping[str, Any]]:
-    names = [name.strip() for name in settings().private_subnet_ids.split(",")]
+    names = sorted(set(_subnet_ids()))
     # By a filter, since by its ids the call fails where one does not exist.
     found = client("ec2").describe_subnets(Filters=[{"Name": "subnet-id", "Values": names}])["Subnets"]
     return list(found)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 from unittest import mock
 
@@ -67,10 +67,11 @@ class Account:
             ],
         )
 
-    def check(self, deployed: bool = False, **wanted: Any) -> Judgement:
+    def check(self, *, begun: bool = False, deployed: bool = False, **wanted: Any) -> Judgement:
         """What the first state says, in the environment of the function."""
         environment = self.aws.environment("ResolvePlan") | {
             "APPLICATION": "wb",
+            "CLOUDFORMATION_ROLE_ARN": "arn:aws:iam::123456789012:role/wb/cloudformation",
             "VPC_ID": self.vpc,
             "PRIVATE_SUBNET_IDS": self.parameters["PrivateSubnetIds"],
         }
@@ -78,7 +79,8 @@ class Account:
             settings.cache_clear()
             boto3.DEFAULT_SESSION = None
             try:
-                return check(Wanted.model_validate(DEFAULTS | wanted), "blue", deployed)
+                given = Wanted.model_validate(DEFAULTS | wanted)
+                return check(given, "blue", begun=begun or deployed, deployed=deployed)
             finally:
                 settings.cache_clear()
                 boto3.DEFAULT_SESSION = None
@@ -128,7 +130,8 @@ def test_an_instance_type_of_another_architecture() -> None:
     observed = account_check.Observed(type={"ProcessorInfo": {"SupportedArchitectures": ["arm64"]}})
     wanted = Wanted.model_validate(DEFAULTS | nodes(2, "z99.xlarge"))
     wrong = "it is of arm64; the image of Benchwright is x86_64"
-    assert lines(account_check.judge(wanted, "blue", False, observed)) == [("nodes.instance_type", "z99.xlarge", wrong)]
+    judged = account_check.judge(wanted, "blue", observed, begun=False, deployed=False)
+    assert lines(judged) == [("nodes.instance_type", "z99.xlarge", wrong)]
 
 
 @pytest.mark.parametrize("account", [Before(subnets=6)], indirect=True)
@@ -165,12 +168,27 @@ def test_nodes_for_which_the_quota_has_no_room(account: Account) -> None:
     assert account.check(**nodes(1)) == Judgement()
 
 
+@pytest.mark.usefixtures("aws")
+def test_instances_of_dedicated_hosts_and_spot_instances_have_quotas_of_their_own() -> None:
+    """moto knows no tenancy of an instance."""
+    other = {"InstanceType": "m5.large", "CpuOptions": {"CoreCount": 1, "ThreadsPerCore": 2}}
+    of_a_host, dedicated = ({**other, "Placement": {"Tenancy": tenancy}} for tenancy in ("host", "dedicated"))
+    type_of_nodes = {"ProcessorInfo": {"SupportedArchitectures": ["x86_64"]}, "VCpuInfo": {"DefaultVCpus": 4}}
+    wanted = Wanted.model_validate(DEFAULTS | nodes(3))
+
+    def judged(*others: Mapping[str, Any]) -> Judgement:
+        observed = account_check.Observed(type=type_of_nodes, quota=18, instances=others)
+        return account_check.judge(wanted, "blue", observed, begun=False, deployed=False)
+
+    assert judged(of_a_host, {**other, "InstanceLifecycle": "spot"}) == Judgement()
+    assert [text for text in judged(dedicated).warnings if "of which others use 2." in text]
+
+
 @pytest.mark.parametrize("account", [Before(vcpus=16)], indirect=True)
 def test_nodes_that_run_already_are_counted_once(account: Account) -> None:
-    own = {"benchwright:application": "wb", "benchwright:cluster": "blue"}
-    account.run("m7i.xlarge", 4, own)
+    account.run("m7i.xlarge", 4, OWN)
     assert account.check(deployed=True, **nodes(4)).problems == ()
-    account.run("m7i.xlarge", 1, own | {"benchwright:cluster": "green"})
+    account.run("m7i.xlarge", 1, OWN | {"benchwright:cluster": "green"})
     assert [value for _, value, _ in lines(account.check(deployed=True, **nodes(4)))] == [nodes(4)["nodes"]]
 
 
@@ -242,40 +260,97 @@ def vpc_of(account: Account, subnet: str) -> str:
     return str(account.ec2.describe_subnets(SubnetIds=[subnet])["Subnets"][0]["VpcId"])
 
 
-def test_a_subnet_that_is_too_small(account: Account) -> None:
-    small = account.ec2.create_subnet(VpcId=account.vpc, CidrBlock="10.0.100.0/28", AvailabilityZone="us-east-1c")
-    name = small["Subnet"]["SubnetId"]
-    account.parameters["PrivateSubnetIds"] = f"{account.subnets[0]},{name}"
+def test_a_subnet_that_is_given_twice(account: Account) -> None:
+    name, _ = account.subnets
+    account.parameters["PrivateSubnetIds"] = f"{name},{name}"
+    (problem,) = account.check(**nodes()).problems
+    wrong = "it is given more than once, and a file system takes one subnet of each zone"
+    assert problem == ("the private subnets", name, wrong, "PrivateSubnetIds that differ to sam deploy")
+
+
+def small_subnets(account: Account) -> list[str]:
+    """Two subnets with eleven free addresses each."""
+    made = [
+        account.ec2.create_subnet(VpcId=account.vpc, CidrBlock=f"10.0.100.{16 * at}/28", AvailabilityZone=zone)
+        for at, zone in enumerate(("us-east-1a", "us-east-1b"))
+    ]
+    names = [each["Subnet"]["SubnetId"] for each in made]
+    account.parameters["PrivateSubnetIds"] = ",".join(names)
+    return names
+
+
+OWN = {"benchwright:application": "wb", "benchwright:cluster": "blue"}
+
+
+def test_subnets_that_are_too_small(account: Account) -> None:
+    names = small_subnets(account)
     assert account.check(**nodes(11)).problems == ()
-    wrong = "it has 11 free addresses, and the cluster needs 12 more"
-    assert lines(account.check(**nodes(13))) == [("the private subnets", name, wrong)]
-    account.run("m7i.large", 13, {"benchwright:application": "wb", "benchwright:cluster": "blue"})
-    assert account.check(deployed=True, **nodes(13)).problems == ()
+    wrong = "they have 22 free addresses together, and the cluster needs 23"
+    assert lines(account.check(**nodes(12))) == [("the private subnets", ",".join(names), wrong)]
+    account.run("m7i.large", 7, {"Name": "of others"})
+    wrong = "it has 4 free addresses, and the cluster needs 5 beside nodes"
+    assert lines(account.check(**nodes(2))) == [("the private subnets", names[0], wrong)]
+    assert account.check(begun=True, **nodes(2)) == Judgement()  # it may have all but the nodes
 
 
-def test_a_cluster_whose_instances_nobody_tells_is_not_refused_for_them(aws: Conversation) -> None:
+def test_a_full_subnet_of_a_deployed_cluster(account: Account) -> None:
+    """The other one has an address for the node that is launched before its predecessor goes."""
+    names = small_subnets(account)
+    account.run("m7i.large", 2, OWN)
+    account.run("m7i.large", 9, {"Name": "of others"})
+    assert account.check(deployed=True, **nodes(2)) == Judgement()
+    account.parameters["PrivateSubnetIds"] = names[0]
+    judged = account.check(deployed=True, **nodes(2))
+    assert judged.problems == ()
+    crowded = (
+        f"the private subnets {names[0]}: they have 0 free addresses, and the nodes need 1 more (one while a node is "
+        "replaced). Free addresses in them, or nodes do not start."
+    )
+    assert judged.warnings == (crowded,)
+
+
+def test_a_cluster_whose_instances_are_not_known_is_not_refused_for_them(aws: Conversation) -> None:
     subnet = {"SubnetId": "subnet-1", "VpcId": "vpc-1", "AvailabilityZone": "eu-west-1a", "AvailableIpAddressCount": 1}
     observed = account_check.Observed(subnets=[subnet, subnet | {"SubnetId": "subnet-2", "AvailabilityZone": "b"}])
     wanted = Wanted.model_validate(DEFAULTS | nodes(13))
-    assert account_check.judge(wanted, "blue", True, observed) == Judgement()
-    assert len(account_check.judge(wanted, "blue", False, observed).problems) == 2
+    assert account_check.judge(wanted, "blue", observed, begun=True, deployed=False) == Judgement()
+    assert len(account_check.judge(wanted, "blue", observed, begun=False, deployed=False).problems) == 2
 
 
-def test_a_subnet_without_a_way_out_needs_endpoints(account: Account) -> None:
+def internet_gateway(account: Account) -> str:
+    gateways = account.ec2.describe_internet_gateways()["InternetGateways"]
+    own = next(each for each in gateways if each["Attachments"][0]["VpcId"] == account.vpc)
+    return str(own["InternetGatewayId"])
+
+
+def doubt(subnet: str, lacking: Sequence[str]) -> str:
+    return (
+        f"{subnet} shows neither a route for 0.0.0.0/0 that instances without a public address can use nor endpoints "
+        f"of {', '.join(lacking)}: unless it reaches them by other routes, the deployment fails."
+    )
+
+
+CLOSED = "its route table leads nowhere but into the network, which has no endpoints, so it has no way to AWS"
+
+
+def test_a_subnet_without_any_way_out_is_refused_unless_the_cluster_is_deployed(account: Account) -> None:
+    _, second = account.subnets
+    account.table(second)
+    (problem,) = account.check(**nodes()).problems
+    give = (
+        "it a route for 0.0.0.0/0 to a NAT gateway or a transit gateway, or the network endpoints of "
+        f"{', '.join(account_check.CALLED)}"
+    )
+    assert problem == ("the private subnets", second, CLOSED, give)
+    assert account.check(deployed=True, **nodes()) == Judgement(
+        warnings=(f"the private subnets {second}: {CLOSED}. Give {give}.",)
+    )
+
+
+def test_a_subnet_with_some_endpoints_or_an_internet_gateway_is_a_warning(account: Account) -> None:
     first, second = account.subnets
-    gateway = account.ec2.describe_internet_gateways()["InternetGateways"]
-    attached = next(each for each in gateway if each["Attachments"][0]["VpcId"] == account.vpc)["InternetGatewayId"]
     table = account.table(second)
-    account.ec2.create_route(RouteTableId=table, DestinationCidrBlock="0.0.0.0/0", GatewayId=attached)
-    called = ["autoscaling", "dynamodb", "logs", "s3", "secretsmanager", "ssm", "ssmmessages"]
-
-    def wrong(lacking: list[str]) -> str:
-        return (
-            "its route table has no route for 0.0.0.0/0 that instances without a public address can use, and the "
-            f"network has no endpoints of {', '.join(lacking)} for it"
-        )
-
-    assert lines(account.check(**nodes())) == [("the private subnets", second, wrong(called))]
+    called = account_check.CALLED
     for service in called[:1] + called[2:3] + called[4:]:
         account.ec2.create_vpc_endpoint(
             VpcId=account.vpc,
@@ -290,7 +365,75 @@ def test_a_subnet_without_a_way_out_needs_endpoints(account: Account) -> None:
             VpcEndpointType="Gateway",
             RouteTableIds=[of],
         )
-    assert lines(account.check(**nodes())) == [("the private subnets", second, wrong(["dynamodb"]))]
+    assert account.check(**nodes()) == Judgement(warnings=(doubt(second, ["dynamodb"]),))
+
+
+def test_an_internet_gateway_alone_is_a_warning(account: Account) -> None:
+    _, second = account.subnets
+    table = account.table(second)
+    account.ec2.create_route(RouteTableId=table, DestinationCidrBlock="0.0.0.0/0", GatewayId=internet_gateway(account))
+    assert account.check(**nodes()) == Judgement(warnings=(doubt(second, account_check.CALLED),))
+
+
+SUBNET = {"VpcId": "vpc-1", "AvailableIpAddressCount": 4000}
+LOCAL = {"DestinationCidrBlock": "10.1.0.0/16", "GatewayId": "local", "State": "active"}
+TRANSIT = {"TransitGatewayId": "tgw-1", "State": "active"}
+
+
+def judge_routes(*routes: Mapping[str, Any], visible: bool = True, owner: str = "123456789012") -> Judgement:
+    """The judgement of subnet-1 with these routes, in a network without endpoints; subnet-2 has a NAT gateway."""
+    nat = {"DestinationCidrBlock": "0.0.0.0/0", "NatGatewayId": "nat-1", "State": "active"}
+    tables = [
+        {"RouteTableId": "rtb-1", "Associations": [{"SubnetId": "subnet-1"}], "Routes": [LOCAL, *routes]},
+        {"RouteTableId": "rtb-2", "Associations": [{"SubnetId": "subnet-2"}], "Routes": [LOCAL, nat]},
+    ]
+    first, second = (
+        {**SUBNET, "OwnerId": owner, "SubnetId": f"subnet-{at}", "AvailabilityZone": str(at)} for at in (1, 2)
+    )
+    observed = account_check.Observed(subnets=[first, second], routes=tables[0 if visible else 1 :], endpoints=[])
+    wanted = Wanted.model_validate(DEFAULTS | nodes() | {"image": {"ami": "ami-00000000"}})
+    return account_check.judge(wanted, "blue", observed, begun=False, deployed=False)
+
+
+@pytest.mark.usefixtures("aws")
+def test_a_default_route_in_parts_is_one() -> None:
+    first, second = ({**TRANSIT, "DestinationCidrBlock": block} for block in ("0.0.0.0/1", "128.0.0.0/1"))
+    assert judge_routes(first, second) == Judgement()
+    assert judge_routes(first) == Judgement(warnings=(doubt("subnet-1", account_check.CALLED),))
+
+
+@pytest.mark.usefixtures("aws")
+def test_what_routes_do_not_show_refuses_nothing() -> None:
+    unsure = Judgement(warnings=(doubt("subnet-1", account_check.CALLED),))
+    assert judge_routes({**TRANSIT, "DestinationPrefixListId": "pl-1"}) == unsure
+    assert judge_routes({**TRANSIT, "DestinationCidrBlock": "10.0.0.0/8"}) == unsure
+    assert judge_routes(owner="210987654321") == unsure  # with endpoints of its owner
+    assert judge_routes(visible=False) == unsure
+
+
+@pytest.mark.usefixtures("aws")
+def test_a_route_that_leads_nowhere_is_none() -> None:
+    gone = {"DestinationCidrBlock": "0.0.0.0/0", "NatGatewayId": "nat-1", "State": "blackhole"}
+    assert lines(judge_routes(gone)) == [("the private subnets", "subnet-1", CLOSED)]
+
+
+@pytest.mark.parametrize(
+    "break_network",
+    [
+        lambda account: account.ec2.modify_vpc_attribute(VpcId=account.vpc, EnableDnsHostnames={"Value": False}),
+        lambda account: account.parameters.update(PrivateSubnetIds=f"{account.subnets[0]},subnet-00000000"),
+        lambda account: account.table(account.subnets[1]),
+    ],
+    ids=["no host names", "no such subnet", "no way out"],
+)
+def test_nothing_about_the_network_refuses_a_deployed_cluster(
+    account: Account, break_network: Callable[[Account], Any]
+) -> None:
+    break_network(account)
+    (problem,) = account.check(**nodes()).problems
+    path, value, wrong, give = problem
+    judged = account.check(deployed=True, **nodes())
+    assert judged == Judgement(warnings=(f"{path} {value}: {wrong}. Give {give}.",))
 
 
 def test_an_image_build_without_the_internet_is_a_warning(account: Account) -> None:
@@ -304,7 +447,9 @@ def test_an_image_build_without_the_internet_is_a_warning(account: Account) -> N
         )
     told = account.check(**nodes())
     assert told.problems == ()
-    assert [text.partition(",")[0] for text in told.warnings] == [f"{account.subnets[0]} has no route to the internet"]
+    assert [text.partition(",")[0] for text in told.warnings] == [
+        f"{account.subnets[0]} shows no route to the internet"
+    ]
     assert account.check(**nodes(), image={"ami": "ami-00000000"}) == Judgement()
 
 
@@ -314,7 +459,7 @@ def test_what_aws_does_not_say_is_a_warning(aws: Conversation) -> None:
     aws.answers |= {f"Describe{name}": denied for name in reads}
     aws.answers["GetEbsDefaultKmsKeyId"] = denied
     aws.answers["GetServiceQuota"] = EndpointConnectionError(endpoint_url="https://servicequotas")
-    told = check(Wanted.model_validate(DEFAULTS | nodes()), "blue", deployed=False)
+    told = check(Wanted.model_validate(DEFAULTS | nodes()), "blue", begun=False, deployed=False)
     assert told.problems == ()
     assert [warning.partition(" could not be checked: ")[0] for warning in told.warnings] == [
         "the private subnets",

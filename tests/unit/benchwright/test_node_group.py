@@ -97,7 +97,7 @@ def test_a_group_that_does_not_exist_yet_has_no_launches(aws: Conversation) -> N
 
 @pytest.mark.parametrize("word", REFUSALS)
 def test_each_cause_has_its_own_remedy(aws: Conversation, word: str) -> None:
-    message = REFUSALS[word].format(type="m6i.xlarge", zone="us-east-1a", subnet="subnet-1", image="ami-1")
+    message = REFUSALS[word].format(type="m6i.xlarge", zone="us-east-1a", subnet="subnet-1", image="ami-1", limit=8)
     activities = [activity("Failed", minute, message) for minute in (9, 5, 1)]
     aws.answers = {"DescribeScalingActivities": {"Activities": activities}}
     with pytest.raises(NodesNotReady) as caught:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Literal
 
@@ -9,6 +10,7 @@ from pydantic import BaseModel
 
 from benchwright import cluster_stacks, node_group, stacks
 from benchwright.models import Plan
+from benchwright.node_group import Activity
 from benchwright.observability import StepEvent, step
 from benchwright.record import confirm_lock, plan_of
 from benchwright.settings import settings
@@ -46,15 +48,16 @@ def handler(event: Event) -> Result:
     desired, is_final = _desired(event, plan, stack)
     change_set, name = stacks.find_change_set(desired, stack, event.change_set)
     action = stacks.decide(stack, change_set, desired, event.change_set)
+    failed: list[Activity] = []
+    if event.stack == "nodes" and action == "wait" and stack:
+        action, failed = _with_failed_launches(event, stack, desired)
     waiting_for = stacks.act(action, desired, stack, change_set, name)
     if action in ("done", "protect", "discard") and is_final and stack:  # discard: the change set held no changes
         return _nodes(event, plan, stack) if event.stack == "nodes" else Result(done=True, outputs=dict(stack.outputs))
-    if event.stack == "nodes" and action == "wait":
-        waiting_for = _with_failed_launch(waiting_for, event)
     begun = {"execute": name, "delete stack": stacks.DELETION}.get(action, event.change_set)
     return Result(
         done=False,
-        waiting_for=waiting_for or f"the next look at {desired.name}",
+        waiting_for=_with_newest(failed, waiting_for or f"the next look at {desired.name}"),
         change_set=begun,
         refresh=event.refresh,
     )
@@ -72,14 +75,39 @@ def _desired(event: Event, plan: Plan, current: stacks.Stack | None) -> tuple[st
     return cluster_stacks.nodes(settings(), plan, event.ami, event.foundation), True
 
 
-def _with_failed_launch(waiting_for: str, event: Event) -> str:
-    """Say why the newest launch failed, too; raises NodesNotReady where waiting is no use.
+def _with_failed_launches(
+    event: Event, stack: stacks.Stack, desired: stacks.Desired
+) -> tuple[stacks.Action, list[Activity]]:
+    """Decide whether to wait for the stack, and list the launches that fail meanwhile.
 
-    CloudFormation waits for the first nodes of a group, for an hour and without a word.
+    CloudFormation waits an hour for nodes that cannot be launched, and gives no reason. If an earlier execution began
+    that with other parameters, this execution may bring the remedy: what this one wants was not tried yet. A first
+    creation is then deleted, which CloudFormation allows while it is in progress: the nodes hold no data. An update
+    rolls back by itself. Raises NodesNotReady where what this execution wants cannot be launched.
     """
-    group = settings().group_name(event.cluster)
-    failed = node_group.failed_launches(group, event.began)
+    if stacks.has_parameters(stack, desired):
+        return "wait", _failed_launches(event, stack)
+    failed = node_group.failed_launches(settings().group_name(event.cluster), _changed(stack))
+    is_superseded = failed and stack.status == "CREATE_IN_PROGRESS" and not event.change_set
+    return "delete stack" if is_superseded else "wait", failed
+
+
+def _failed_launches(event: Event, stack: stacks.Stack) -> list[Activity]:
+    """List the launches that failed alike since the execution began, but none of what the stack was before its last
+    change. Raises NodesNotReady where waiting is no use.
+    """
+    group, changed = settings().group_name(event.cluster), _changed(stack)
+    failed = node_group.failed_launches(group, max(event.began, changed) if event.began else changed)
     node_group.raise_if_lasting(group, failed)
+    return failed
+
+
+def _changed(stack: stacks.Stack) -> datetime:
+    return datetime.fromisoformat(stack.changed)
+
+
+def _with_newest(failed: Sequence[Activity], waiting_for: str) -> str:
+    """Say why the newest launch failed, too."""
     return f"{waiting_for}. The newest launch failed: {failed[0].message}" if failed else waiting_for
 
 
@@ -101,7 +129,7 @@ def _nodes(event: Event, plan: Plan, stack: stacks.Stack) -> Result:
     waits, done = decision.action == "wait", decision.action == "done"
     return Result(
         done=done,
-        waiting_for=_with_failed_launch(decision.waiting_for, event) if waits else decision.waiting_for,
+        waiting_for=_with_newest(_failed_launches(event, stack) if waits else [], decision.waiting_for),
         change_set=event.change_set,
         refresh=refresh,
         outputs=dict(stack.outputs) if done else {},

@@ -11,7 +11,7 @@ KINDS: Final[dict[str, str]] = {
     "stack": "CloudFormation cannot make a resource; resource=LOGICAL_ID or type=AWS::… chooses, reason=TEXT says why, "
     "during=create or during=update tells the operations of the stack apart",
     "change-set": "CloudFormation is slow or fails with a change set: change-set:WORD; stack=NAME chooses the stack",
-    "launch": "Auto Scaling cannot launch an instance: launch:WORD; zone=NAME chooses the zone",
+    "launch": "Auto Scaling cannot launch an instance: launch:WORD; zone=NAME and type=NAME choose",
     "postgres": "PostgreSQL refuses, e.g. postgres:refuse",
     "call": "an AWS call fails: call:service=ssm,operation=SendCommand,code=ThrottlingException; code is needed",
     "node": "a node misbehaves: node:WORD; node=N chooses the N-th by its instance id, instance=ID says it itself",

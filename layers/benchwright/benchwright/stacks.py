@@ -146,11 +146,17 @@ def decide(stack: Stack | None, change_set: ChangeSet | None, desired: Desired, 
         return "ask" if _would_orphan(desired, stack) else "delete stack"
     if stack.status not in SETTLED:
         return "ask"
-    # CloudFormation also lists the parameters that were left to the template's defaults.
-    parameters_hold = desired.parameters.items() <= stack.parameters.items()
-    if stack.template == desired.template and parameters_hold and stack.tags == desired.tags:
+    if stack.template == desired.template and has_parameters(stack, desired) and stack.tags == desired.tags:
         return "protect" if desired.protected and not stack.protected else "done"
     return _next_of(change_set)
+
+
+def has_parameters(stack: Stack, desired: Desired) -> bool:
+    """Tell whether the stack has the desired parameters, or is being brought to them.
+
+    CloudFormation also lists the parameters that were left to the template's defaults.
+    """
+    return desired.parameters.items() <= stack.parameters.items()
 
 
 def _owner(parameters: Mapping[str, str]) -> tuple[str, str]:
@@ -287,7 +293,7 @@ def act(action: Action, desired: Desired, stack: Stack | None, change_set: Chang
             return act("protect" if unprotected else "done", desired, stack, None, name)
         case "delete stack":
             cloudformation.delete_stack(StackName=desired.name, RoleARN=settings().cloudformation_role_arn)
-            return f"CloudFormation: {desired.name} is removed, to be made anew"
+            return f"CloudFormation: {desired.name} is deleted, and then created again"
         case "protect":
             cloudformation.update_termination_protection(StackName=desired.name, EnableTerminationProtection=True)
             return act("done", desired, stack, None, name)

@@ -179,8 +179,15 @@ class Engine:
         self._begin(stack, lambda: operation.roll_back(stack.unfinished, skipped))
 
     def delete(self, stack: Stack, retained: Iterable[str] = ()) -> None:
-        """Delete every resource that its policy does not retain, then the stack."""
+        """Delete every resource that its policy does not retain, then the stack.
+
+        A creation in progress gives up what it waits for, and then deletes.
+        """
+        is_created = stack.status == "CREATE_IN_PROGRESS"
         self.settle(stack, "DELETE_IN_PROGRESS", "User Initiated")
+        if is_created:
+            self.aws.clock.wake()
+            return
         self._begin(stack, lambda: Operation(self, stack).delete_stack(set(retained)))
 
     def wait(self, stack: Stack) -> None:

@@ -36,8 +36,12 @@ class Operation:
 
     def context(self, logical_id: str, *, snapshot: bool = False, cancellable: bool = True) -> Context:
         return Context(
-            self.engine, self.stack, logical_id, (lambda: self.failed) if cancellable else (lambda: False), snapshot
+            self.engine, self.stack, logical_id, self.is_cancelled if cancellable else (lambda: False), snapshot
         )
+
+    def is_cancelled(self) -> bool:
+        """Whether what is in progress gives up."""
+        return self.failed
 
     def fail(self) -> None:
         self.failed = True
@@ -209,8 +213,16 @@ class Operation:
         return shown
 
 
+ON_FAILURE = {
+    "DO_NOTHING": ("CREATE_FAILED", ""),
+    "DELETE": ("DELETE_IN_PROGRESS", "Delete requested by user."),
+    "ROLLBACK": ("ROLLBACK_IN_PROGRESS", "Rollback requested by user."),
+}
+"""What a stack becomes when its creation fails, and the end of the reason, by OnFailure."""
+
+
 class Creation(Operation):
-    """Creating a stack."""
+    """Creating a stack, until it is deleted."""
 
     called: ClassVar = "create"
 
@@ -218,11 +230,20 @@ class Creation(Operation):
         super().__init__(engine, stack)
         self.wanted = wanted
 
+    def is_deleted(self) -> bool:
+        """Whether somebody deletes the stack meanwhile."""
+        return self.stack.status == "DELETE_IN_PROGRESS"
+
+    def is_cancelled(self) -> bool:
+        return self.failed or self.is_deleted()
+
     def run(self, on_failure: str) -> None:
         scope = self.scope(self.wanted)
         needed = graph.dependencies(scope)
 
         def work(name: str) -> bool:
+            if self.is_deleted():
+                return False
             definition = self.wanted.template.resources[name]
             resource = Resource(name, definition["Type"], definition, needed[name])
             self.stack.resources[name] = resource
@@ -233,21 +254,20 @@ class Creation(Operation):
             return True
 
         failed = graph.walk(needed, needed, work, self.clock)
-        reason = f"The following resource(s) failed to create: [{', '.join(failed)}]. "
+        status, reason = ON_FAILURE[on_failure]
+        reason = f"The following resource(s) failed to create: [{', '.join(failed)}]. {reason}"
         if not failed:
             try:
                 self.stack.outputs = self.outputs(scope, self.wanted)
-                self.engine.settle(self.stack, "CREATE_COMPLETE")
-                return
+                status, reason = "CREATE_COMPLETE", ""
             except Exception as error:
-                reason = reason_of(error) + ". "
-        if on_failure == "DO_NOTHING":
-            self.engine.settle(self.stack, "CREATE_FAILED", reason)
-        elif on_failure == "DELETE":
-            self.engine.settle(self.stack, "DELETE_IN_PROGRESS", f"{reason}Delete requested by user.")
+                reason = f"{reason_of(error)}. {ON_FAILURE[on_failure][1]}"
+        with self.engine.lock:
+            if not self.is_deleted():
+                self.engine.settle(self.stack, status, reason or None)
+        if self.is_deleted():
             self.delete_stack(set())
-        else:
-            self.engine.settle(self.stack, "ROLLBACK_IN_PROGRESS", f"{reason}Rollback requested by user.")
+        elif status == "ROLLBACK_IN_PROGRESS":
             left = self.remove_all(self.stack.resources, self.on_creation)
             if left:
                 reason = f"The following resource(s) failed to delete: [{', '.join(left)}]. "

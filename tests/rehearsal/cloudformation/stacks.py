@@ -7,7 +7,7 @@ from typing import Any
 from . import changes, templates
 from .answers import Pages, description, present, shown_resource, shown_stack
 from .engine import Engine
-from .errors import AlreadyExists, NotRehearsed, ValidationError
+from .errors import AlreadyExists, ValidationError
 from .requests import Request, Requests, check_name, check_token, check_updatable, only
 
 
@@ -82,8 +82,6 @@ class Stacks:
                 raise ValidationError(f"Stack [{stack.name}] cannot be deleted while TerminationProtection is enabled")
             if stack.in_progress and stack.status != "CREATE_IN_PROGRESS":
                 raise ValidationError(f"Stack [{stack.id}] cannot be deleted while in status {stack.status}")
-            if stack.status == "CREATE_IN_PROGRESS":
-                raise NotRehearsed(f"The rehearsal does not delete a stack in status {stack.status}")
             if request.get("RetainResources") and stack.status != "DELETE_FAILED":
                 raise ValidationError(
                     f"Invalid operation on stack [{stack.id}]. RetainResources is for stacks in status DELETE_FAILED"

@@ -336,7 +336,7 @@ class Group:
         """Why an instance that is launched ends at once; raises where none is launched."""
         if not account.role_works(self.aws, "autoscaling"):
             raise ServiceError(REFUSED, "Authentication Failure. Launching EC2 instance failed.")
-        fault = self.aws.faults.take("launch", group=self.name, zone=zone)
+        fault = self.aws.faults.take("launch", group=self.name, zone=zone, type=data.get("InstanceType"))
         over_quota = account.is_over_quota(self.aws, str(data.get("InstanceType")))
         word = fault["word"] if fault else "quota" if over_quota else None
         if word is None:

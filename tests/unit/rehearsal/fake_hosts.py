@@ -6,7 +6,7 @@ import math
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -95,15 +95,18 @@ class FakeHosts:
 
 
 @contextlib.contextmanager
-def local_aws(directory: Path, *faults: str) -> Iterator[LocalAws]:
-    """An empty account with instances on fake hosts. Time passes only where a test lets it: `aws.clock.sleep`."""
+def local_aws(directory: Path, *faults: str, modules: Sequence[str] = ()) -> Iterator[LocalAws]:
+    """An empty account with instances on fake hosts. Time passes only where a test lets it: `aws.clock.sleep`.
+
+    modules: of further services.
+    """
     with mock.patch.dict(os.environ):
         ordered = Faults(faults)
         ordered.begin()
         aws = LocalAws(
             clock=Clock(math.inf),
             directory=directory,
-            modules=SERVICES,
+            modules=(*SERVICES, *modules),
             hosts=FakeHosts(directory / "hosts"),
             faults=ordered,
         )

@@ -683,6 +683,29 @@ def test_a_protected_stack_is_not_deleted_and_retained_resources_stay(cloud: Clo
     ]
 
 
+def test_a_creation_in_progress_is_given_up_when_the_stack_is_deleted(cloud: Cloud) -> None:
+    first, then = group(LogGroupName="early-first"), group(LogGroupName="early-then")
+    cloud.change_set("early", template(First=first, Then={**then, "DependsOn": "First"}))
+    with cloud.aws.clock.busy():  # no time passes
+        cloud.api.execute_change_set(StackName="early", ChangeSetName="first")
+        until(lambda: cloud.groups("early-"), "the first resource")
+        stack_id = cloud.api.describe_stacks(StackName="early")["Stacks"][0]["StackId"]
+        cloud.api.delete_stack(StackName="early")
+        assert cloud.api.describe_stacks(StackName="early")["Stacks"][0]["StackStatus"] == "DELETE_IN_PROGRESS"
+    assert (cloud.status(stack_id), cloud.groups("early-")) == ("DELETE_COMPLETE", {})
+    assert [(name, status) for name, status, _ in cloud.events(stack_id)] == [
+        ("early", "REVIEW_IN_PROGRESS"),
+        ("early", "CREATE_IN_PROGRESS"),
+        ("First", "CREATE_IN_PROGRESS"),
+        ("First", "CREATE_IN_PROGRESS"),
+        ("early", "DELETE_IN_PROGRESS"),
+        ("First", "CREATE_FAILED"),
+        ("First", "DELETE_IN_PROGRESS"),
+        ("First", "DELETE_COMPLETE"),
+        ("early", "DELETE_COMPLETE"),
+    ]
+
+
 def test_calls_are_made_and_recorded_with_the_service_role(cloud: Cloud) -> None:
     trust = json.dumps({"Version": "2012-10-17", "Statement": []})
     arn = cloud.aws.client("iam").create_role(RoleName="service", AssumeRolePolicyDocument=trust)["Role"]["Arn"]

@@ -1,0 +1,163 @@
+"""The first nodes of a cluster cannot be launched: the remedy works, while CloudFormation still waits for them.
+
+The real step, on the CloudFormation and the Auto Scaling of the rehearsal.
+"""
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from benchwright import cluster_stacks
+from benchwright.errors import NodesNotReady
+from benchwright.settings import settings
+from benchwright.stacks import Desired
+from functions.deploy_stack import app
+from tests.rehearsal.aws import LocalAws
+from tests.rehearsal.faults import Faults
+from tests.unit.benchwright.steps import handle
+from tests.unit.rehearsal import fake_hosts
+
+STACK, GROUP = "wb-blue-nodes", "wb-blue-nodes-group"
+OLD, NEW = "m7i.xlarge", "m6i.large"
+NO_CAPACITY = f"launch:capacity,type={OLD}"
+BETWEEN_LOOKS = 30
+"""Seconds of AWS time."""
+
+
+def template(image: str, profile: str, subnets: list[str]) -> str:
+    names = ("Application", "Cluster", "InstanceType", "NodeCount")
+    launch = {"ImageId": image, "InstanceType": {"Ref": "InstanceType"}, "IamInstanceProfile": {"Arn": profile}}
+    version = {"Fn::GetAtt": ["LaunchTemplate", "LatestVersionNumber"]}
+    group = {
+        "AutoScalingGroupName": GROUP,
+        "MinSize": {"Ref": "NodeCount"},
+        "DesiredCapacity": {"Ref": "NodeCount"},
+        "MaxSize": {"Ref": "NodeCount"},
+        "VPCZoneIdentifier": subnets,
+        "LaunchTemplate": {"LaunchTemplateId": {"Ref": "LaunchTemplate"}, "Version": version},
+    }
+    resources = {
+        "LaunchTemplate": {"Type": "AWS::EC2::LaunchTemplate", "Properties": {"LaunchTemplateData": launch}},
+        "AutoScalingGroup": {"Type": "AWS::AutoScaling::AutoScalingGroup", "Properties": group},
+    }
+    outputs = {"AutoScalingGroupName": {"Ref": "AutoScalingGroup"}, "LaunchTemplateVersion": version}
+    return json.dumps(
+        {
+            "Parameters": {name: {"Type": "String"} for name in names},
+            "Resources": resources,
+            "Outputs": {name: {"Value": value} for name, value in outputs.items()},
+        }
+    )
+
+
+@dataclass
+class World:
+    """An account, the step in it, and what the nodes of the cluster shall be."""
+
+    aws: LocalAws
+    template: str
+    instance_type: str = OLD
+    count: int = 1
+    looks: list[str] = field(default_factory=list)
+    """What each look of the last execution waited for."""
+
+    def desired(self) -> Desired:
+        owner = {"Application": "wb", "Cluster": "blue"}
+        nodes = {"InstanceType": self.instance_type, "NodeCount": str(self.count)}
+        return Desired(STACK, self.template, {**owner, **nodes}, {})
+
+    def deploy(self, before: float = 0) -> None:
+        """One execution: the step until it is done. before: seconds of AWS time that earlier steps take."""
+        began, answer = datetime.fromtimestamp(self.aws.clock.now(), UTC), dict[str, Any]()
+        self.looks.clear()
+        self.aws.clock.sleep(before)
+        while not answer.get("done") and len(self.looks) < 3600 / BETWEEN_LOOKS:
+            told = {name: answer.get(name, "") for name in ("change_set", "refresh")}
+            answer = handle("deploy_stack", execution="arn:e", stack="nodes", began=began.isoformat(), **told)
+            self.looks.append(answer["waiting_for"])
+            self.aws.clock.sleep(BETWEEN_LOOKS)
+        assert answer["done"], answer
+
+    def stack(self) -> dict[str, Any]:
+        return dict(self.aws.client("cloudformation").describe_stacks(StackName=STACK)["Stacks"][0])
+
+    def nodes(self) -> list[str]:
+        """The instance type of each node in service."""
+        groups = self.aws.client("autoscaling").describe_auto_scaling_groups()["AutoScalingGroups"]
+        return [one["InstanceType"] for group in groups for one in group["Instances"]]
+
+    def deletions(self) -> int:
+        lines = (self.aws.directory / "calls.jsonl").read_text().splitlines()
+        return sum(json.loads(line)["operation"] == "DeleteStack" for line in lines)
+
+
+@pytest.fixture
+def world(environment: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    with fake_hosts.local_aws(tmp_path, NO_CAPACITY, modules=["tests.rehearsal.cloudformation"]) as aws:
+        trust = json.dumps({"Version": "2012-10-17", "Statement": []})
+        role = aws.client("iam").create_role(RoleName="service", AssumeRolePolicyDocument=trust)["Role"]["Arn"]
+        os.environ |= aws.environment() | {"APPLICATION": "wb", "CLOUDFORMATION_ROLE_ARN": role}
+        (image,) = aws.client("ec2").describe_images()["Images"]
+        profile, subnets = fake_hosts.instance_profile(aws), fake_hosts.subnets(aws, "ab")
+        made = World(aws, template(image["ImageId"], profile, subnets))
+        plan = SimpleNamespace(cluster="blue", wanted=SimpleNamespace(nodes=made))
+        monkeypatch.setattr(cluster_stacks, "nodes", lambda *_: made.desired())
+        monkeypatch.setattr(cluster_stacks, "must_go_offline", lambda *_: False)
+        monkeypatch.setattr(app, "confirm_lock", lambda *_: None)
+        monkeypatch.setattr(app, "plan_of", lambda *_: plan)
+        settings.cache_clear()
+        yield made
+
+
+def lift(world: World) -> None:
+    """From now on each launch succeeds."""
+    world.aws.faults = Faults()
+
+
+def test_another_instance_type_is_tried_at_once_while_the_stack_still_waits_for_the_first(world: World) -> None:
+    with pytest.raises(NodesNotReady, match=f"not have sufficient {OLD} capacity(.|\n)*Choose another instance type"):
+        world.deploy()
+    assert (world.stack()["StackStatus"], world.deletions()) == ("CREATE_IN_PROGRESS", 0)
+    world.instance_type = NEW
+    world.deploy()
+    assert (world.stack()["StackStatus"], world.nodes(), world.deletions()) == ("CREATE_COMPLETE", [NEW], 1)
+    assert len(world.looks) * BETWEEN_LOOKS < 600
+
+
+def test_the_same_input_waits_for_the_stack_that_is_being_created(world: World) -> None:
+    with pytest.raises(NodesNotReady):
+        world.deploy()
+    began = world.stack()["StackId"]
+    lift(world)
+    world.deploy()
+    assert (world.stack()["StackId"], world.nodes(), world.deletions()) == (began, [OLD], 0)
+
+
+def test_a_creation_whose_launches_do_not_fail_goes_on_and_is_changed_afterwards(world: World) -> None:
+    with pytest.raises(NodesNotReady):
+        world.deploy()
+    began = world.stack()["StackId"]
+    lift(world)
+    world.aws.clock.sleep(65)  # the launch that succeeds has begun, and CloudFormation may not know it yet
+    world.count = 2
+    world.deploy()
+    assert (world.stack()["StackId"], world.nodes(), world.deletions()) == (began, [OLD, OLD], 0)
+
+
+def test_launches_of_the_nodes_before_a_change_do_not_end_it(world: World) -> None:
+    lift(world)
+    world.deploy()
+    world.aws.faults = Faults([NO_CAPACITY])
+    world.aws.faults.begin()
+    (lost,) = world.aws.client("autoscaling").describe_auto_scaling_instances()["AutoScalingInstances"]
+    world.aws.client("ec2").terminate_instances(InstanceIds=[lost["InstanceId"]])
+    world.instance_type = NEW
+    world.deploy(before=900)
+    assert (world.stack()["StackStatus"], world.nodes(), world.deletions()) == ("UPDATE_COMPLETE", [NEW], 0)

@@ -28,6 +28,7 @@ for file in [0-9]*; do
 done
 """
 CONTROL = r"[\0-\x1f\x7f-\x9f]"
+CONTROL_IN_A_FILE = r"[\0-\x08\x0b-\x1f\x7f-\x9f]"  # tabs and ends of lines are not
 
 
 def read(answers: list[str], folder: Path, *kind: str) -> list[bytes | str]:
@@ -61,6 +62,10 @@ def collected() -> list[str]:
         "None",
         "null",
         "a\0b",
+        "a\rb",
+        "a\tb\n",
+        "\r\n\n",
+        " \t",
     ]
 
 
@@ -76,12 +81,20 @@ def refusal(form: str) -> str:
 def test_a_file_arrives_with_every_line_as_linux_ends_it(collected: list[str], tmp_path: Path) -> None:
     found = read([json.dumps(text) for text in collected], tmp_path)
     files = [text.removeprefix("\ufeff").replace("\r\n", "\n") for text in collected]
-    assert found == [text.encode() if is_utf8(text) else refusal("text") for text in files]
+    fits = [bool(text.strip("\t\n ")) and is_utf8(text) and not re.search(CONTROL_IN_A_FILE, text) for text in files]
+    wrong = refusal("printable text")
+    assert found == [text.encode() if fit else wrong for text, fit in zip(files, fits, strict=True)]
+    assert 20 < sum(fits) < len(fits) - 20
 
 
 @pytest.mark.parametrize(
     ("answer", "kind", "why"),
     [
+        ('"\\ufeff"', (), "it is empty"),
+        ('" \\r\\n"', (), "it is empty"),
+        ('"one\\u0000two\\n"', (), "it has a character that cannot be printed"),
+        ('"one\\rtwo"', (), "it has a character that cannot be printed"),
+        ('"one\\ud800"', (), "it has a character that cannot be printed"),
         ('"one\\ntwo"', ("line",), "it has more than one line"),
         ('"one\\ttwo"', ("line",), "it has a character that cannot be printed"),
         ('"\\r\\n"', ("line",), "it is empty"),
@@ -120,8 +133,8 @@ def test_the_password_of_a_database_arrives_as_it_is_and_anything_else_is_refuse
 
 @pytest.mark.parametrize("kind", [(), ("line",), ("line", "password")])
 def test_a_binary_secret_and_no_answer_at_all_are_refused(kind: tuple[str, ...], tmp_path: Path) -> None:
-    form = {0: "text", 1: "one line of printable text", 2: "JSON with a password of one line of printable text"}
-    assert read(["null\n", "", "\n"], tmp_path, *kind) == [refusal(form[len(kind)])] * 3
+    form = ["", "one line of ", "JSON with a password of one line of "][len(kind)]
+    assert read(["null\n", "", "\n"], tmp_path, *kind) == [refusal(f"{form}printable text")] * 3
 
 
 FETCH = """

@@ -37,7 +37,7 @@ OPERATORS = {
     "Bool": "is",
 }
 ABSENT = {
-    "aws:ResourceTag/benchwright:application": "the key is being made, or belongs to no application",
+    "aws:ResourceTag/benchwright:application": "it is being made, or belongs to no application",
     "lambda:SourceFunctionArn": "Lambda itself asks, and not the function's code",
 }
 MANAGED_BY_AWS = {

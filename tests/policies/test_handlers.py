@@ -53,13 +53,16 @@ OURS = {
 # What is there before a cluster, and is named by what launches nodes and makes groups: never changed.
 GIVEN = {"image": "image/ami-0", "subnet": "subnet/subnet-0", "vpc": "vpc/vpc-0"}
 NAMING_WHAT_IS_GIVEN = {"ec2:RunInstances": {"image", "subnet"}, "ec2:CreateSecurityGroup": {"vpc"}}
-# Services whose ids say nothing of whose a resource is: its tags do.
-TAGGED = ("elasticfilesystem", "kms")
+# Resources whose ids do not show whose they are: their tags do.
+TAGGED = ("elasticfilesystem:access-point", "elasticfilesystem:file-system", "kms:key", "ssm:association")
 TAG = "benchwright:application"
 MADE = {  # what tags a resource while it is made, when it has no tags yet
     "elasticfilesystem:TagResource": {"elasticfilesystem:CreateAction": "CreateFileSystem"},
     "kms:TagResource": {},
+    "ssm:AddTagsToResource": {},
+    "ssm:CreateAssociation": {},
 }
+ON_CREATION = ("elasticfilesystem:CreateFileSystem", "kms:CreateKey")  # have no resource, but tags
 VIA = {"kms:ViaService": f"rds.{REGION}.amazonaws.com"}
 BOUNDED = {"iam:PermissionsBoundary": "PermissionsBoundary"}
 ON_ROLES = ("CreateRole", "DeleteRolePolicy", "DetachRolePolicy", "PutRolePermissionsBoundary")
@@ -94,15 +97,15 @@ def test_the_role_may_tag_what_it_makes_as_ours_alone() -> None:
     for action, made in MADE.items():
         for application, result in ((APP, "Allowed"), ("another", "ImplicitlyDenied")):
             tags = {**made, f"aws:RequestTag/{TAG}": application}
-            resources = OURS[action.split(":")[0]].values()
-            requests = [_request(action, _arn(action.split(":")[0], each), tags=tags) for each in resources]
+            made_by_it = [arn for asked, arn in set(_asked()) if asked == action and _kind(arn) in TAGGED]
+            requests = [_request(action, arn, tags=tags) for arn in made_by_it]
             assert set(_judged(requests)) == {result}, (action, application)
 
 
 @pytest.mark.parametrize("tags", [{}, {f"aws:ResourceTag/{TAG}": "another"}], ids=["no tag", "another's tag"])
-def test_a_key_and_a_file_system_of_others_are_only_looked_at(tags: dict[str, str]) -> None:
-    """Also where the request itself says that they shall be ours."""
-    asked = sorted((action, arn) for action, arn in _asked() if action.split(":")[0] in TAGGED and arn != "*")
+def test_what_has_no_tag_of_ours_is_only_looked_at(tags: dict[str, str]) -> None:
+    """Also where the request itself says that it belongs to another application."""
+    asked = sorted((action, arn) for action, arn in set(_asked()) if _kind(arn) in TAGGED)
     claimed = {**tags, f"aws:RequestTag/{TAG}": "another"}
     answers = dict(zip(asked, _judged([_request(*each, tags=claimed) for each in asked]), strict=True))
     assert len(answers) > 30
@@ -110,8 +113,30 @@ def test_a_key_and_a_file_system_of_others_are_only_looked_at(tags: dict[str, st
         *("DescribeAccessPoints", "DescribeBackupPolicy", "DescribeFileSystemPolicy", "DescribeFileSystems"),
         *("DescribeLifecycleConfiguration", "DescribeMountTargetSecurityGroups", "DescribeMountTargets"),
         *("DescribeKey", "DescribeReplicationConfigurations", "GetKeyPolicy", "GetKeyRotationStatus"),
-        *("ListResourceTags", "ListTagsForResource"),
+        *("DescribeAssociation", "ListResourceTags", "ListTagsForResource"),
     }
+
+
+def test_the_script_runs_on_no_instance_that_a_request_names() -> None:
+    """Systems Manager asks about instances that a request names, not about those that its targets reach: https://docs.
+    aws.amazon.com/systems-manager/latest/userguide/systems-manager-state-manager-iam.html
+    """
+    actions = {action for action, arn in _asked() if _kind(arn) == "ssm:association"}
+    assert "ssm:CreateAssociation" in actions
+    tags = {f"aws:{of}Tag/{TAG}": APP for of in ("Request", "Resource")}
+    requests = [
+        _request(action, _arn("ec2", "instance/i-0"), tags=tags)
+        for action in sorted(actions)
+        if "instance" in {each["name"] for each in _of_reference(action)["resourceTypes"]}
+    ]
+    assert len(requests) > 4
+    assert set(_judged(requests)) == {"ImplicitlyDenied"}
+
+
+def test_an_association_of_another_application_is_not_claimed() -> None:
+    tags = {f"aws:RequestTag/{TAG}": APP, f"aws:ResourceTag/{TAG}": "another"}
+    association = _arn("ssm", OURS["ssm"]["association"])
+    assert _judged([_request("ssm:AddTagsToResource", association, tags=tags)]) == ["ImplicitlyDenied"]
 
 
 @pytest.mark.parametrize("role", ["role/theirs", f"role/{APP}/DeployRole", f"role/{APP}-other/one/node"])
@@ -152,9 +177,17 @@ def _judged(requests: list[dict[str, Any]]) -> list[str]:
 
 def _tags(action: str, resource: str, application: str) -> dict[str, str]:
     """What a request says of tags: of the resource that there is, or of the one that it makes."""
-    if action.split(":", maxsplit=1)[0] not in TAGGED:
-        return {}
-    return {f"aws:{'RequestTag' if resource == '*' else 'ResourceTag'}/{TAG}": application}
+    if resource == "*":
+        return {f"aws:RequestTag/{TAG}": application} if action in ON_CREATION else {}
+    if action == "ssm:CreateAssociation":
+        return {f"aws:RequestTag/{TAG}": application}
+    return {f"aws:ResourceTag/{TAG}": application} if _kind(resource) in TAGGED else {}
+
+
+def _kind(arn: str) -> str:
+    """Service and type of a resource, as in TAGGED; the action's service where it takes none."""
+    service, _, _, resource = arn.split(":", 5)[2:] if arn != "*" else ("", "", "", "")
+    return f"{service}:{resource.split('/')[0]}"
 
 
 def _asked() -> Iterator[tuple[str, str]]:
@@ -179,6 +212,11 @@ def _asked() -> Iterator[tuple[str, str]]:
                 yield full, _arn(service, OURS[service][kind])
             for kind in kinds & NAMING_WHAT_IS_GIVEN.get(full, set()):
                 yield full, _arn("ec2", GIVEN[kind])
+
+
+def _of_reference(action: str) -> dict[str, Any]:
+    service, name = action.split(":")
+    return next(each for each in _reference(service) if each["name"] == name)
 
 
 def _reference(service: str) -> list[dict[str, Any]]:

@@ -99,7 +99,8 @@ class LocalAws:
     def __post_init__(self) -> None:
         self.directory.mkdir(parents=True, exist_ok=True)
         self.recorder = Recorder(self.directory / "calls.jsonl", self.clock.now)
-        self.server = Server(self.recorder, self.faults, self.identity_of, Names(self.account, self.region).of)
+        self.named = Names(self.account, self.region)
+        self.server = Server(self.recorder, self.faults, self.identity_of, self.named.of)
         self.identities: dict[str, Identity] = {}
         self.administrator = self.register(Identity("rehearsal", recorded=False))
         self._clients: dict[tuple[str, str | None, str, str | None, int], Any] = {}

@@ -20,6 +20,7 @@ from moto.secretsmanager.models import secretsmanager_backends
 from moto.sns.models import sns_backends
 
 type Facts = dict[str, Any]
+type Lookup = Callable[[str], Facts | None]
 
 EC2_ID = re.compile(r"(ami|i|lt|sg|snap|subnet|vpc)-[0-9a-f]{8,17}")
 
@@ -30,7 +31,7 @@ class Names:
     def __init__(self, account: str, region: str) -> None:
         self._account = account
         self._region = region
-        self._lookups: Mapping[str, Callable[[str], Facts | None]] = {
+        self._lookups: dict[str, Lookup] = {
             "AccessPointId": self._access_point,
             "FileSystemId": self._file_system,
             "FunctionName": self._function,
@@ -45,6 +46,15 @@ class Names:
             "TableName": self._table,
             "TopicArn": self._topic,
         }
+
+    def add(self, parameter: str, lookup: Lookup) -> None:
+        """Look up what stands in this parameter here, too: for resources that moto does not keep."""
+        before = self._lookups.get(parameter, lambda _: None)
+
+        def both(value: str) -> Facts | None:
+            return lookup(value) or before(value)
+
+        self._lookups[parameter] = both
 
     def of(self, parameters: Mapping[str, Any]) -> dict[str, Facts]:
         """What is known of each name and id in the parameters, by the name or id; what does not exist is left out."""

@@ -79,6 +79,7 @@ class Associations:
             for other in self._associations.values():
                 if other.given.get("AssociationName") == name:
                     raise ServiceError("AssociationAlreadyExists", f"The association {name} exists already.")
+        given["_tags"] = {tag["Key"]: tag["Value"] for tag in call.get("Tags") or []}
         now = self._aws.clock.datetime()
         association = Association(str(uuid.uuid4()), given, now, now)
         self._associations[association.id] = association
@@ -151,6 +152,10 @@ class Associations:
             for instance_id, target in execution.targets.items()
         ]
         return page(call, "AssociationExecutionTargets", shown)
+
+    def known(self, association_id: str) -> dict[str, Any] | None:
+        """The tags that IAM's conditions can ask for; None where there is no such association."""
+        return {"tags": dict(self.tags(association_id))} if association_id in self._associations else None
 
     def tags(self, association_id: str) -> dict[str, str]:
         if association_id not in self._associations:

@@ -25,6 +25,8 @@ def install(aws: LocalAws) -> None:
     manager = SystemsManager(aws)
     commands = RunCommand(aws, manager.prepare, manager.select)
     associations = manager.associations
+    for parameter in ("AssociationId", "ResourceId"):
+        aws.named.add(parameter, associations.known)
     aws.machines.watchers.append(manager.notice)
     for operation in (
         manager.create_document,

@@ -219,21 +219,28 @@ def document(call: Call) -> Iterator[Authorization]:
 
 @on("ssm", "CreateAssociation", "UpdateAssociation")
 def association(call: Call) -> Iterator[Authorization]:
-    arn = call.arn("ssm", f"association/{call.get('AssociationId') or UNKNOWN_ID}")
-    for resource in (arn, _document(call, call["Name"])):
-        yield call.ask_tagged(f"ssm:{call.operation}", resource)
+    """An instance is asked about only where the request names one: https://docs.aws.amazon.com/systems-manager/latest/
+    userguide/systems-manager-state-manager-iam.html
+    """
+    assert not call.get("InstanceId"), "an association with an instance asks for that instance"
+    existing = call.get("AssociationId") or ""
+    arn = call.arn("ssm", f"association/{existing or UNKNOWN_ID}")
+    tags: dict[str, str] = call.known(existing).get("tags", {})
+    yield call.ask_tagged(f"ssm:{call.operation}", arn).on_tagged(tags)
+    yield call.ask_tagged(f"ssm:{call.operation}", _document(call, call["Name"]))
     yield from call.ask_tagging("ssm:AddTagsToResource", arn)
 
 
 @on("ssm", "DeleteAssociation")
 def old_association(call: Call) -> Iterator[Authorization]:
-    yield call.ask("ssm:DeleteAssociation", call.arn("ssm", f"association/{call['AssociationId']}"))
+    tags: dict[str, str] = call.known(call["AssociationId"]).get("tags", {})
+    yield call.ask("ssm:DeleteAssociation", call.arn("ssm", f"association/{call['AssociationId']}")).on_tagged(tags)
 
 
 @on("ssm", "AddTagsToResource", "RemoveTagsFromResource")
 def ssm_tags(call: Call) -> Iterator[Authorization]:
     arn = call.arn("ssm", f"{call['ResourceType'].lower()}/{call['ResourceId']}")
-    yield call.ask_tagged(f"ssm:{call.operation}", arn)
+    yield call.ask_tagged(f"ssm:{call.operation}", arn).on_tagged(call.known(call["ResourceId"]).get("tags", {}))
 
 
 def _document(call: Call, name: str) -> str:

@@ -32,6 +32,7 @@ OPERATORS = {
     "StringEquals": "is",
     "StringEqualsIfExists": "is, if the service says it,",
     "StringLike": "is like",
+    "StringNotLike": "is not like",
     "ArnLike": "is like",
     "ArnLikeIfExists": "is, if the service says it, like",
     "Bool": "is",

@@ -81,13 +81,16 @@ TRUSTING = {
     "Action": "kms:*",
     "Resource": "*",
 }
+KEY_POLICY = render(
+    FOUNDATION["Resources"]["Key"]["Properties"]["KeyPolicy"], {**PSEUDO_PARAMETERS, "CloudFormationRoleArn": ROLE}
+)
 
 
 def test_the_role_reaches_everything_of_a_cluster() -> None:
     """With a boundary, as everywhere; and then nobody takes it away."""
     asked = sorted(set(_asked()))
     assert len(asked) > 300
-    answers = _judged([_request(*each, tags=_tags(*each, APP)) for each in asked])
+    answers = _judged([_request(*each, tags=_tags(*each, APP), policy=KEY_POLICY) for each in asked])
     assert {action: result for (action, _), result in zip(asked, answers, strict=True) if result != "Allowed"} == {
         "iam:DeleteRolePermissionsBoundary": "ImplicitlyDenied"
     }
@@ -157,12 +160,41 @@ def test_no_policy_of_the_account_can_be_attached_to_a_role_of_nodes() -> None:
     ]
 
 
-def test_a_key_names_the_role_that_makes_it_because_kms_learns_of_tags_late() -> None:
-    pseudo = {**PSEUDO_PARAMETERS, "CloudFormationRoleArn": ROLE}
-    document = render(FOUNDATION["Resources"]["Key"]["Properties"]["KeyPolicy"], pseudo)
-    asked = sorted((action, arn) for action, arn in _asked() if action.startswith("kms:") and arn != "*")
-    requests = [_request(*each) | {"resourcePolicy": document} for each in asked]
-    assert set(_judged(requests)) == {"Allowed"}
+def test_a_key_names_the_role_that_makes_it() -> None:
+    """KMS learns of tags late, and by tags the role would reach the keys of others."""
+    asked = sorted((action, arn) for action, arn in _asked() if _kind(arn) == "kms:key")
+    assert set(_judged([_request(*each, policy=KEY_POLICY) for each in asked])) == {"Allowed"}
+
+
+@pytest.mark.parametrize("name", [{}, {"Name": "theirs"}, {"Name": f"{APP}-one"}], ids=["none", "theirs", "ours"])
+def test_no_tag_that_the_role_can_set_opens_a_key_of_others(name: dict[str, str]) -> None:
+    """KMS asks the same of a tag at creation as of a later one. The second call comes with the tags of the first."""
+    key = _arn("kms", OURS["kms"]["key"])
+    wanted = {TAG: APP, **name}
+    claim = _request("kms:TagResource", key, tags={f"aws:RequestTag/{each}": value for each, value in wanted.items()})
+    claimed = _judged([claim]) == ["Allowed"]
+    assert claimed == (name.get("Name") != f"{APP}-one")
+    found = {f"aws:ResourceTag/{each}": value for each, value in wanted.items()} if claimed else {}
+    again = found | {f"aws:RequestTag/{TAG}": APP, "aws:RequestTag/Name": f"{APP}-one"}
+    actions = sorted({action for action, arn in _asked() if arn == key})
+    requests = [_request(action, key, tags=again if action == "kms:TagResource" else found) for action in actions]
+    assert {action for action, result in zip(actions, _judged(requests), strict=True) if result == "Allowed"} == {
+        f"kms:{action}" for action in ("DescribeKey", "GetKeyPolicy", "GetKeyRotationStatus", "ListResourceTags")
+    }
+
+
+def test_a_key_of_an_older_release_gets_a_policy_that_names_the_role() -> None:
+    """The handler of keys sets the policy before the tags (its UpdateHandler, on GitHub)."""
+    tags = {f"aws:ResourceTag/{TAG}": APP, "aws:ResourceTag/Name": f"{APP}-one"}
+    actions = sorted({action for action, arn in _asked() if _kind(arn) == "kms:key"})
+    answers = _judged([_request(action, _arn("kms", OURS["kms"]["key"]), tags=tags) for action in actions])
+    assert {action for action, result in zip(actions, answers, strict=True) if result != "Allowed"} == {
+        f"kms:{action}"
+        for action in (
+            *("DisableKey", "DisableKeyRotation", "EnableKey", "EnableKeyRotation"),
+            *("ScheduleKeyDeletion", "UpdateKeyDescription"),
+        )
+    }
 
 
 def _judged(requests: list[dict[str, Any]]) -> list[str]:
@@ -229,8 +261,14 @@ def _arn(service: str, resource: str) -> str:
     return f"arn:{PARTITION}:{service}:{region}:{account}:{resource}"
 
 
-def _request(action: str, resource: str, tags: Mapping[str, str] = MappingProxyType({})) -> dict[str, Any]:
-    trust = {"Version": "2012-10-17", "Statement": [TRUSTING]} if ":kms:" in resource else None
+def _request(
+    action: str,
+    resource: str,
+    tags: Mapping[str, str] = MappingProxyType({}),
+    policy: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """A key without `policy` leaves everything to the policies of its account."""
+    trust = policy or {"Version": "2012-10-17", "Statement": [TRUSTING]} if ":kms:" in resource else None
     return {
         "principal": ROLE,
         "account": ACCOUNT,

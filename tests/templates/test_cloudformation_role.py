@@ -1,4 +1,5 @@
-"""The role of CloudFormation allows what the handlers of the templates' resource types do, neither less nor more.
+"""The role of CloudFormation, and the key of a cluster that names it, allow what the handlers of the templates'
+resource types do, neither less nor more.
 
 data/cloudformation-permissions.json holds the IAM actions of each type's handlers, from the schemas of the
 CloudFormation registry (its key "source" says how they were read).
@@ -127,4 +128,9 @@ def _needed() -> set[str]:
 
 def _granted() -> set[str]:
     policies = (statement for statement in statements(APPLICATION) if statement.where.startswith("CloudFormation"))
-    return {action for statement in policies for action in statement.actions}
+    by_the_key = [
+        statement["Action"]
+        for statement in FOUNDATION["Resources"]["Key"]["Properties"]["KeyPolicy"]["Statement"]
+        if statement["Principal"] == {"AWS": {"Ref": "CloudFormationRoleArn"}}
+    ]
+    return {action for actions in (*(each.actions for each in policies), *by_the_key) for action in actions}

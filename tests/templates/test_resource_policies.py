@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.templates.templates import APPLICATION, FOUNDATION, TEMPLATES, render, resources, statements
+from tests.templates.test_cloudformation_role import PERMISSIONS
 
 ACCOUNT = "arn:aws-us-gov:iam::123456789012:root"
 NO_TLS = {"Bool": {"aws:SecureTransport": "false"}}
@@ -84,17 +85,21 @@ def test_the_key_of_the_application_works_for_three_services_and_whoever_uses_th
 
 
 def test_the_key_of_a_cluster_works_for_the_stack_that_made_it_and_for_nobody_else() -> None:
-    """What the role of CloudFormation may do with a key by its tag, it may do at once with one that names it."""
-    by_tag = {
-        statement.sid: set(statement.actions)
+    """CloudFormation's role does with it what the handlers of keys do; the role's own policies only look and create."""
+    handlers = {action for actions in PERMISSIONS["AWS::KMS::Key"].values() for action in actions}
+    by_its_policies = {
+        action
         for statement in statements(APPLICATION)
-        if statement.where.startswith("CloudFormationStorage")
-        and statement.sid in ("Keys", "UseKeysThroughDatabaseFilesAndSecrets")
+        if (statement.where, statement.sid) in (("CloudFormationStoragePolicy", sid) for sid in ("MakeAKey", "SeeKeys"))
+        for action in statement.actions
     }
     role = {"Ref": "CloudFormationRoleArn"}
     keys, use = DOCUMENTS["key of a cluster"]["Statement"][1:]
     assert (keys["Principal"], use["Principal"]) == ({"AWS": role}, {"AWS": role})
-    assert {"Keys": set(keys["Action"]), "UseKeysThroughDatabaseFilesAndSecrets": set(use["Action"])} == by_tag
+    assert set(keys["Action"]) == handlers - by_its_policies
+    assert set(use["Action"]) == {
+        f"kms:{action}" for action in ("CreateGrant", "Decrypt", "GenerateDataKey", "GenerateDataKeyWithoutPlaintext")
+    }
     assert list(render(use["Condition"])["StringEquals"]) == ["kms:ViaService"]
 
 

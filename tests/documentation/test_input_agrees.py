@@ -221,8 +221,48 @@ LOOSE = {
 }
 
 
+def is_accepted(name: str, text: str) -> bool:
+    return re.fullmatch(APPLICATION["Parameters"][name]["AllowedPattern"], text) is not None
+
+
 @pytest.mark.parametrize("prefix", ["/16", "/17"])
-@pytest.mark.parametrize(("network", "valid"), [("10.0.0.0", True), ("999.20.0.0", False), ("10.256.0.0", False)])
-def test_a_network_has_addresses_that_exist(network: str, prefix: str, valid: bool) -> None:
-    pattern = APPLICATION["Parameters"]["VpcCidr"]["AllowedPattern"]
-    assert (re.fullmatch(pattern, f"{network}{prefix}") is not None) is valid
+@pytest.mark.parametrize(
+    ("network", "valid"),
+    [
+        *(
+            (network, True)
+            for network in ("10.0.0.0", "100.64.0.0", "126.0.0.0", "128.0.0.0", "169.253.0.0", "223.1.0.0")
+        ),
+        *((network, False) for network in ("999.20.0.0", "10.256.0.0")),
+        *((network, False) for network in ("0.0.0.0", "127.0.0.0", "127.255.0.0", "169.254.0.0")),
+        *((network, False) for network in ("224.0.0.0", "229.1.0.0", "230.0.0.0", "239.255.0.0")),
+    ],
+)
+def test_a_network_has_addresses_that_it_can_have(network: str, prefix: str, valid: bool) -> None:
+    assert is_accepted("VpcCidr", f"{network}{prefix}") is valid
+
+
+@pytest.mark.parametrize(
+    ("name", "distinct", "same"),
+    [
+        (
+            "AvailabilityZones",
+            ["", "us-east-1a,us-east-1b", "us-east-1b,us-east-1a,us-east-1c", "us-west-2-lax-1a,us-west-2-lax-1"],
+            ["us-east-1a,us-east-1a", "us-east-1a,us-east-1b,us-east-1a", "us-east-1b,us-east-1a,us-east-1a"],
+        ),
+        (
+            "PrivateSubnetIds",
+            ["", "subnet-0123456789,subnet-01234567", "subnet-01234567,subnet-0123456789,subnet-0123456780"],
+            [
+                "subnet-01234567,subnet-01234567",
+                "subnet-01234567,subnet-0123456789,subnet-01234567",
+                "subnet-0123456789,subnet-01234567,subnet-89abcdef,subnet-01234567,subnet-aaaaaaaa",
+            ],
+        ),
+    ],
+)
+def test_a_zone_or_subnet_is_given_once(name: str, distinct: list[str], same: list[str]) -> None:
+    assert {text: is_accepted(name, text) for text in distinct + same} == {
+        **dict.fromkeys(distinct, True),
+        **dict.fromkeys(same, False),
+    }

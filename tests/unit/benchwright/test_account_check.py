@@ -241,7 +241,10 @@ def test_subnets_of_one_zone_of_another_network_and_none(account: Account) -> No
     account.parameters["PrivateSubnetIds"] = f"{first},{twin},{foreign},subnet-00000000"
     zone = account.ec2.describe_subnets(SubnetIds=[first])["Subnets"][0]["AvailabilityZone"]
     assert zone == "us-east-1a"
-    found = lines(account.check(**nodes()))
+    judged = account.check(**nodes())
+    give = "AvailabilityZones, or PrivateSubnetIds of your own network, in different zones to sam deploy"
+    assert judged.problems[2][3] == give
+    found = lines(judged)
     assert sorted(found[:2]) == sorted(
         [
             ("the private subnets", foreign, f"it is in {vpc_of(account, foreign)}, not in {account.vpc}"),

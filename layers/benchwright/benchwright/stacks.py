@@ -364,10 +364,10 @@ def _describe_refusal(desired: Desired, change_set: ChangeSet) -> StackFailed:
 def describe_failure(desired: Desired, stack: Stack, change_set: ChangeSet | None = None) -> StackFailed:
     """Name the root event: the first failure since the last operation began, not the cancellations that it caused.
 
-    change_set: what was executed, where that failed; without an event of its own it never began.
+    change_set: what was executed, where that failed; if the newest operation is another one, it never began.
     """
     root = root_event(stack.arn, _token(change_set.name, stack) if change_set else "")
-    if not root and change_set:
+    if root is None and change_set:
         return StackFailed(
             f"CloudFormation could not begin the change of {desired.name}: {change_set.reason or 'no reason given'}. "
             f"The stack is as it was before: {stack.status}. Fix what the reason names, often a permission of the role "
@@ -394,25 +394,31 @@ def _remedy(stack: Stack) -> str:
     return "\n".join([*lines, *(["What it left:"] if stack.left else []), *(f"- {line}" for line in stack.left)])
 
 
-def root_event(arn: str, token: str = "") -> str:
-    """Return the failure that began it all, as one sentence; empty where there is none.
+def root_event(arn: str, token: str = "") -> str | None:
+    """Return the failure that began it all, as one sentence.
 
-    token: of the operation in question, where it has one. If the newest operation has another one, there is no failure.
+    That is the first failure of a resource. Without one, as where a person cancelled an update, it is the reason of the
+    stack's own first event after the beginning; empty if there is none.
+    token: of the operation in question, where it has one. None if the newest operation has another one, or none began.
     """
     failures: list[str] = []
+    ends = ""
     for page in client("cloudformation").get_paginator("describe_stack_events").paginate(StackName=arn):
         for event in page["StackEvents"]:  # newest first
             status, reason = event["ResourceStatus"], event.get("ResourceStatusReason", "")
-            begins = (
+            is_stack = (
                 event["ResourceType"] == "AWS::CloudFormation::Stack"
                 and event.get("PhysicalResourceId") == event["StackId"]
             )
-            if begins and status in ("CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS", "DELETE_IN_PROGRESS"):
+            if is_stack and status in ("CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS", "DELETE_IN_PROGRESS"):
                 is_ours = not token or event.get("ClientRequestToken", token) == token
-                return failures[-1] if failures and is_ours else ""
-            if status.endswith("_FAILED") and not begins and not CANCELLED.match(reason):
-                failures.append(f"{event['LogicalResourceId']} ({event['ResourceType']}) is {status}: {reason}")
-    return failures[-1] if failures else ""
+                return (failures[-1] if failures else ends) if is_ours else None
+            sentence = f"{event['LogicalResourceId']} ({event['ResourceType']}) is {status}: {reason}"
+            if is_stack:
+                ends = sentence if reason else ends
+            elif status.endswith("_FAILED") and not CANCELLED.match(reason):
+                failures.append(sentence)
+    return failures[-1] if failures else None
 
 
 def _token(change_set: str, stack: Stack | None) -> str:

@@ -149,18 +149,57 @@ def test_a_change_set_is_named_by_the_stack_as_it_is(aws: Conversation) -> None:
     assert len({stacks.find_change_set(DESIRED, found, "")[1] for found in absent}) == 1
 
 
-@pytest.mark.parametrize(
-    ("token", "root"),
-    [("ours", "Group (AWS::Logs::LogGroup) is UPDATE_FAILED: no room"), ("another", "")],
-)
-def test_a_failure_of_another_operation_is_no_failure_of_ours(aws: Conversation, token: str, root: str) -> None:
-    event = {"StackId": "arn:stack", "ClientRequestToken": "ours"}
-    itself = event | {"ResourceType": "AWS::CloudFormation::Stack", "PhysicalResourceId": "arn:stack"}
-    group = event | {"ResourceType": "AWS::Logs::LogGroup", "LogicalResourceId": "Group"}
-    events = [
-        itself | {"ResourceStatus": "UPDATE_ROLLBACK_COMPLETE"},
-        group | {"ResourceStatus": "UPDATE_FAILED", "ResourceStatusReason": "no room"},
-        itself | {"ResourceStatus": "UPDATE_IN_PROGRESS"},
+OURS = stacks._token(NAME, STACK)
+
+
+def told_of(aws: Conversation, token: str, *events: tuple[str, str, str]) -> str:
+    """The failure of our change set, by the events of the newest operation, which has this token, oldest first."""
+    told = [
+        {
+            "StackId": "arn:stack",
+            "PhysicalResourceId": "arn:stack" if name == "wb" else name,
+            "LogicalResourceId": name,
+            "ResourceType": "AWS::CloudFormation::Stack" if name == "wb" else "AWS::Logs::LogGroup",
+            "ResourceStatus": status,
+            "ResourceStatusReason": reason,
+            "ClientRequestToken": token,
+        }
+        for name, status, reason in reversed(events)
     ]
-    aws.answers = {"DescribeStackEvents": {"StackEvents": events}}
-    assert stacks.root_event("arn:stack", token) == root
+    aws.answers = {"DescribeStackEvents": {"StackEvents": told}}
+    failed = ChangeSet(NAME, "CREATE_COMPLETE", "EXECUTE_FAILED", "the role cannot be assumed")
+    return str(stacks.describe_failure(DESIRED, replace(STACK, status="UPDATE_ROLLBACK_COMPLETE"), failed))
+
+
+BEGINS = ("wb", "UPDATE_IN_PROGRESS", "User Initiated")
+ROLLED_BACK = "The change was rolled back: the stack is as it was before."
+
+
+def test_a_failure_of_another_operation_is_no_failure_of_ours(aws: Conversation) -> None:
+    events = [BEGINS, ("Group", "UPDATE_FAILED", "no room"), ("wb", "UPDATE_ROLLBACK_COMPLETE", "")]
+    assert told_of(aws, OURS, *events) == (
+        "The stack wb-blue-foundation ended UPDATE_ROLLBACK_COMPLETE: "
+        f"Group (AWS::Logs::LogGroup) is UPDATE_FAILED: no room\n{ROLLED_BACK}"
+    )
+    assert told_of(aws, "another", *events) == (
+        "CloudFormation could not begin the change of wb-blue-foundation: the role cannot be assumed. The stack is as "
+        "it was before: UPDATE_ROLLBACK_COMPLETE. Fix what the reason names, often a permission of the role that "
+        "CloudFormation assumes, and start again."
+    )
+
+
+def test_a_change_that_a_person_cancelled_has_the_reason_of_its_rollback(aws: Conversation) -> None:
+    told = told_of(
+        aws,
+        OURS,
+        BEGINS,
+        ("Group", "UPDATE_IN_PROGRESS", ""),
+        ("wb", "UPDATE_ROLLBACK_IN_PROGRESS", "User Initiated"),
+        ("Group", "UPDATE_FAILED", "Resource update cancelled"),
+        ("wb", "UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS", ""),
+        ("wb", "UPDATE_ROLLBACK_COMPLETE", ""),
+    )
+    assert told == (
+        "The stack wb-blue-foundation ended UPDATE_ROLLBACK_COMPLETE: "
+        f"wb (AWS::CloudFormation::Stack) is UPDATE_ROLLBACK_IN_PROGRESS: User Initiated\n{ROLLED_BACK}"
+    )

@@ -5,6 +5,7 @@ Minor versions are withdrawn after about a year, and Aurora upgrades by itself: 
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from benchwright.observability import client
@@ -12,6 +13,7 @@ from benchwright.settings import settings
 
 ENGINE = "aurora-postgresql"
 FAMILY = "aurora-postgresql17"  # of the parameter group in infra/foundation.yaml
+VERSION = r"17\.[0-9]{1,2}"  # RDS lists other engines under the same name, such as 16.4-limitless
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,8 @@ def look_up(cluster: str) -> Engines:
         .get_paginator("describe_db_engine_versions")
         .paginate(Engine=ENGINE, DBParameterGroupFamily=FAMILY)
     )
-    available = {version["EngineVersion"] for page in pages for version in page["DBEngineVersions"]}
+    listed = {version["EngineVersion"] for page in pages for version in page["DBEngineVersions"]}
+    available = [version for version in listed if re.fullmatch(VERSION, version)]
     return Engines(_running(cluster), tuple(sorted(available, key=_number)))
 
 
@@ -47,16 +50,32 @@ def _running(cluster: str) -> str:
 
 
 def choose(wanted: str | None, recorded: str, engines: Engines) -> str:
-    """Decide the version: what is wanted, what was recorded, what runs, or the newest; never less than what runs.
+    """Decide the version: what is wanted, what was looked up before, or the newest; never less than what runs.
 
+    A database that runs keeps its version where none is wanted: so a wrong value that was recorded can be taken back.
     A recorded version that RDS has withdrawn since cannot begin a database any more. Empty where RDS has none at all.
     """
     if engines.running:
-        return max(wanted or recorded or engines.running, engines.running, key=_number)
+        return max(wanted or engines.running, engines.running, key=_number)
     if wanted or recorded in engines.available:
         return wanted or recorded
     return engines.available[-1] if engines.available else ""
 
 
+def refusal(wanted: str | None, engines: Engines) -> tuple[str, str] | None:
+    """Return what is wrong with a version and what to give instead; None where RDS can run it."""
+    if not engines.available and not engines.running:
+        return f"RDS lists no version of {ENGINE} 17 here", "no version, and deploy in a region that has Aurora"
+    if (
+        wanted is None
+        or wanted in engines.available
+        or (engines.running and _number(wanted) <= _number(engines.running))
+    ):
+        return None
+    newer = [each for each in engines.available if not engines.running or _number(each) > _number(engines.running)]
+    stay = f"null, which keeps the {engines.running} that runs" if engines.running else "null"
+    return "RDS has no such version here", f"one of {', '.join(newer)}, or {stay}" if newer else stay
+
+
 def _number(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in version.split("."))
+    return tuple(map(int, re.findall(r"\d+", version)))

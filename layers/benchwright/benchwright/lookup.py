@@ -52,10 +52,8 @@ def look_up(reading: Reading, more: Iterable[Problem] = ()) -> Looked:
         )
     engines = engine.look_up(reading.request.cluster)
     wanted = reading.wanted.database.engine_version if reading.wanted else None
-    if not engines.running and (wanted or not engines.available) and wanted not in engines.available:
-        wrong = "RDS makes no database of this version here"
-        give = f"one of {', '.join(engines.available) or 'another region'}, or null"
-        problems.append(("database.engine_version", wanted, wrong, give))
+    if refused := engine.refusal(wanted, engines):
+        problems.append(("database.engine_version", wanted, *refused))
     reading.whole([*problems, *more])
     return Looked({name: secret for name, secret in found.items() if secret}, _parent_image(), engines)
 

@@ -252,6 +252,8 @@ def make_plan(
         parent_image=looked.parent_image if begins_generation else known.parent_image,
         generation=known.generation + 1 if begins_generation else known.generation,
     )
+    # A version that an input gave is not one that was looked up: who takes it back gets another.
+    looked_up = "" if known.input.get("database", {}).get("engine_version") else known.engine_version
     ids = allocate_ids(wanted, known.accounts)
     secrets = looked.secrets
     accounts = [
@@ -279,7 +281,7 @@ def make_plan(
         image=image,
         license=license_,
         accounts=accounts,
-        engine_version=choose(wanted.database.engine_version, known.engine_version, looked.engines),
+        engine_version=choose(wanted.database.engine_version, looked_up, looked.engines),
         locked_accounts=sorted(set(ids) - set(wanted.users)),
         sources=sources_of(request.patch, known.input, defaults),
     )

@@ -29,11 +29,51 @@ AVAILABLE = ("17.7", "17.9", "17.10")
         (None, "17.7", "17.9", "17.9"),  # Aurora upgraded it
         ("17.7", "17.7", "17.9", "17.9"),  # and an older version that the input holds takes nothing back
         ("17.10", "17.7", "17.9", "17.10"),
-        (None, "17.10", "17.9", "17.10"),  # an upgrade that failed is tried again
+        (None, "17.10", "17.9", "17.9"),  # an upgrade that was taken back
     ],
 )
 def test_the_version(wanted: str | None, recorded: str, running: str, chosen: str) -> None:
     assert choose(wanted, recorded, Engines(running, AVAILABLE)) == chosen
+
+
+@pytest.mark.parametrize(
+    ("wanted", "running", "give"),
+    [
+        (None, "", None),
+        ("17.9", "", None),
+        ("17.4", "", "one of 17.7, 17.9, 17.10, or null"),
+        ("17.4", "17.5", None),  # no database goes back
+        ("17.5", "17.5", None),  # withdrawn, and still running
+        ("17.10", "17.9", None),
+        ("17.99", "17.9", "one of 17.10, or null, which keeps the 17.9 that runs"),
+        ("17.99", "17.10", "null, which keeps the 17.10 that runs"),
+    ],
+)
+def test_a_version_that_rds_does_not_have_is_refused(wanted: str | None, running: str, give: str | None) -> None:
+    refused = engine.refusal(wanted, Engines(running, AVAILABLE))
+    assert refused == (give and ("RDS has no such version here", give))
+
+
+def test_a_region_without_aurora_is_named() -> None:
+    refused = engine.refusal(None, Engines())
+    assert refused == (
+        "RDS lists no version of aurora-postgresql 17 here",
+        "no version, and deploy in a region that has Aurora",
+    )
+    assert engine.refusal(None, Engines("17.4")) is None
+
+
+@pytest.mark.parametrize("running", ["", "17.7"])
+def test_a_version_that_an_input_gave_can_be_taken_back(running: str) -> None:
+    """Also one that RDS has, and to which the database could not be brought."""
+    known, version = Known(), ""
+    for given in ({"engine_version": "17.9"}, {"engine_version": None}):
+        raw = {"database": given}
+        request, wanted = read_input(raw, known.input, DEFAULTS, "benchwright").whole()
+        looked = Looked({}, "ami", Engines(running, AVAILABLE))
+        plan, known = make_plan(request, wanted, known, looked, defaults=DEFAULTS, execution="e")
+        version = plan.engine_version
+    assert version == known.engine_version == (running or "17.10")
 
 
 def test_the_database_of_a_cluster_is_known_by_its_tags(aws: Conversation) -> None:
@@ -42,7 +82,9 @@ def test_the_database_of_a_cluster_is_known_by_its_tags(aws: Conversation) -> No
         listed = [{"Key": key, "Value": value} for key, value in tags.items()]
         return {"DBClusterIdentifier": "x", "EngineVersion": version, "TagList": listed}
 
-    versions = [{"EngineVersion": version} for version in ("17.10", "17.7", "17.9")]
+    # Names of Aurora PostgreSQL Limitless Database, as its release notes have them for 16.
+    listed = ("17.10", "17.7", "17.6-limitless", "17.6.8-limitless", "17.9")
+    versions = [{"EngineVersion": version} for version in listed]
     aws.answers["DescribeDBEngineVersions"] = {"DBEngineVersions": versions}
     aws.answers["DescribeDBClusters"] = {
         "DBClusters": [

@@ -117,7 +117,7 @@ def test_what_exists_is_found(asked: list[str]) -> None:
 def test_a_version_that_no_new_database_can_have_is_refused(asked: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(InvalidInput) as caught:
         look_up({"database": {"engine_version": "17.4"}})
-    wrong = '- database.engine_version: "17.4" is refused: RDS makes no database of this version here.'
+    wrong = '- database.engine_version: "17.4" is refused: RDS has no such version here.'
     assert str(caught.value).splitlines()[1:] == [f"{wrong} Give one of 17.7, 17.10, or null."]
     running = Engines("17.5", ENGINES.available)
     monkeypatch.setattr(engine, "look_up", lambda _: running)

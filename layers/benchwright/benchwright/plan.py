@@ -133,6 +133,7 @@ class Known:
     rebuilt_by: str = ""  # the execution that began this generation: a retry of the same step does not begin another
     # The input and the generation of the last execution that verified the cluster, and who gave what differs from it.
     proven: dict[str, Any] = field(default_factory=dict)
+    proven_accounts: tuple[str, ...] = ()  # names whose ids a verified execution has used
     proven_generation: int = 0
     origins: dict[str, list[str]] = field(default_factory=dict)  # execution -> dotted paths
 
@@ -254,7 +255,7 @@ def make_plan(
     )
     # A version that an input gave is not one that was looked up: who takes it back gets another.
     looked_up = "" if known.input.get("database", {}).get("engine_version") else known.engine_version
-    ids = allocate_ids(wanted, known.accounts)
+    ids = allocate_ids(wanted, known)
     secrets = looked.secrets
     accounts = [
         Account(
@@ -313,16 +314,26 @@ def _check_length(plan: Plan, record: Known) -> None:
             raise _refusal([("the plan", length, wrong, "fewer users, config keys or tags, or shorter values")])
 
 
-def allocate_ids(wanted: Wanted, known: Mapping[str, tuple[int, int]]) -> dict[str, tuple[int, int]]:
-    """Give every user one uid and gid for ever; raises InvalidInput when a given id contradicts a recorded one.
+def _gives_ids(recorded: Mapping[str, Any], name: str) -> bool:
+    user = recorded.get("users", {}).get(name)
+    return isinstance(user, dict) and (user.get("uid") is not None or user.get("gid") is not None)
 
-    An id is never used again, not even after its user was removed: files keep their owner's number.
+
+def allocate_ids(wanted: Wanted, known: Known) -> dict[str, tuple[int, int]]:
+    """Give every user one uid and gid for ever; raises InvalidInput when a given id contradicts a proven one.
+
+    An id that a verified execution has used is never used again, not even after its user was removed: files keep their
+    owner's number. One that was only recorded gives way to an id that an input gives.
     """
-    ids = dict(known)
+    ids = {name: pair for name, pair in known.accounts.items() if name in known.proven_accounts}
+    unproven_ids = {name: pair for name, pair in known.accounts.items() if name not in ids}
+    allocated = {name: pair for name, pair in unproven_ids.items() if not _gives_ids(known.input, name)}
+    undecided = [name for name, user in wanted.users.items() if user.uid is None and user.gid is None]
+    ids |= {name: allocated[name] for name in undecided if name in allocated}
     problems: list[Problem] = []
     for name, user in sorted(wanted.users.items()):
-        if name in known:
-            uid, gid = known[name]
+        if name in ids:
+            uid, gid = ids[name]
             problems += [
                 (
                     f"users.{name}.{kind}",
@@ -334,7 +345,9 @@ def allocate_ids(wanted: Wanted, known: Mapping[str, tuple[int, int]]) -> dict[s
                 if given not in (None, number)
             ]
             continue
-        own = {"uid": user.uid, "gid": user.gid if user.gid is not None else user.uid}
+        before = allocated.get(name, (None, None)) if user.uid is None else (None, None)
+        own = {"uid": user.uid if user.uid is not None else before[0]}
+        own["gid"] = next((each for each in (user.gid, before[1], own["uid"]) if each is not None), None)
         for position, (kind, number) in enumerate(own.items()):
             owner = next(
                 (other for other, pair in ids.items() if number is not None and pair[position] == number), None
@@ -343,9 +356,10 @@ def allocate_ids(wanted: Wanted, known: Mapping[str, tuple[int, int]]) -> dict[s
                 remedy = f"another {kind}, or leave it out"
                 problems.append((f"users.{name}.{kind}", number, f"the {kind} belongs to {owner}", remedy))
                 break
-        if user.uid is not None and own["gid"] is not None:
-            ids[name] = (user.uid, own["gid"])
-    taken = {number for pair in ids.values() for number in pair} | {user.gid for user in wanted.users.values()}
+        if own["uid"] is not None and own["gid"] is not None:
+            ids[name] = (own["uid"], own["gid"])
+    taken = {number for pair in (*ids.values(), *unproven_ids.values()) for number in pair}
+    taken |= {user.gid for user in wanted.users.values() if user.gid is not None}
     following = FIRST_ALLOCATED_ID
     for name, user in sorted(wanted.users.items()):
         if name in ids:
@@ -357,6 +371,9 @@ def allocate_ids(wanted: Wanted, known: Mapping[str, tuple[int, int]]) -> dict[s
             break
         ids[name] = (following, user.gid if user.gid is not None else following)
         taken.add(following)
+    for name, (uid, gid) in unproven_ids.items():  # of users who were removed: remembered unless another has them now
+        if name not in ids and not any(uid == other[0] or gid == other[1] for other in ids.values()):
+            ids[name] = (uid, gid)
     if problems:
         raise _refusal(problems)
     return ids
@@ -474,7 +491,7 @@ def _unknown_keys(patch: Mapping[str, Any], model: type[BaseModel], prefix: str)
             known = ", ".join(
                 sorted({*model.model_fields, *({"cluster", "only_if_deployed"} if not prefix else set())})
             )
-            problems.append((path, value, "an unknown key", f"one of {known}"))
+            problems.append((path, _veiled(value), "an unknown key", f"one of {known}"))
         elif isinstance(value, dict) and (part := _part_of(annotation := model.model_fields[key].annotation)):
             for name, item in value.items() if get_origin(annotation) is dict else [("", value)]:
                 if isinstance(item, dict):
@@ -532,13 +549,22 @@ def _told(path: str, value: Any, wrong: str, give: str) -> str:
 
 
 def _hidden(path: str, value: Any) -> Any:
-    """Return a value as it may be told.
+    """Return a value as it may be shown.
 
-    Who writes a password or a licence where the name of its secret belongs shall not find it in mails and logs: below
-    these keys a text is told only if it looks like the name of a secret, or is the key itself.
+    Who writes a password or a licence where the name of its secret belongs, or below a key that they spelled wrong,
+    must not find it in mails and logs. Below `users` and `license` a text is shown only if it looks like the name of a
+    secret, or is the key itself; elsewhere, where the input has texts.
     """
     if path.split(".", maxsplit=1)[0] not in ("users", "license"):
-        return value
+        if isinstance(value, dict):
+            part = _part_of(field_.annotation) if (field_ := Wanted.model_fields.get(path)) else None
+            known = part.model_fields if part else {}
+            return {
+                key: item if key in known and isinstance(item, str) else _veiled(item) for key, item in value.items()
+            }
+        return (
+            [item if isinstance(item, str) else _veiled(item) for item in value] if isinstance(value, list) else value
+        )
     if isinstance(value, dict):
         return {key: _hidden(path, item) for key, item in value.items()}
     if isinstance(value, list):
@@ -547,6 +573,15 @@ def _hidden(path: str, value: Any) -> Any:
     is_name = isinstance(value, str) and len(value) <= 400 and re.fullmatch(r"[A-Za-z0-9/_+=.@-]+", value)
     is_told = (is_name and any(folder in value for folder in folders)) or path.endswith(f".{value}")
     return value if is_told or not isinstance(value, str) else "***"
+
+
+def _veiled(value: Any) -> Any:
+    """Return a value without its texts."""
+    if isinstance(value, dict):
+        return {key: _veiled(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_veiled(item) for item in value]
+    return "***" if isinstance(value, str) else value
 
 
 def _cut(text: str, longest: int) -> str:

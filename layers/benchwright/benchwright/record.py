@@ -14,14 +14,14 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any, get_origin
 
 from botocore.exceptions import ClientError
-from pydantic import ValidationError
+from pydantic import AfterValidator, BaseModel, ValidationError
 
 from benchwright import unproven
 from benchwright.errors import ClusterLocked, LockLost, RecordUnreadable, TransientError, error_code
-from benchwright.models import Plan
+from benchwright.models import Part, Plan, Wanted
 from benchwright.observability import client
 from benchwright.plan import Known
 from benchwright.settings import settings
@@ -142,6 +142,7 @@ def save_plan(cluster: str, execution: str, plan: Plan, known: Known) -> None:
         "engine_version": known.engine_version,
         "rebuilt_by": known.rebuilt_by,
         "proven": _json(known.proven),
+        "proven_accounts": _json(sorted(known.proven_accounts)),
         "origins": _json(known.origins),
     }
     numbers = {"version": VERSION, "generation": known.generation, "proven_generation": known.proven_generation}
@@ -167,7 +168,9 @@ def save_verified(cluster: str, execution: str, record: Record, images: Sequence
     """
     values: dict[str, Any] = {"verified": {"BOOL": True}, "verified_images": {"S": _json(list(images))}}
     if record.planned_by == execution:
+        users = record.plan.wanted.users if record.plan else {}
         values["proven"] = {"S": _json(record.known.input)}
+        values["proven_accounts"] = {"S": _json(sorted({*record.known.proven_accounts, *users}))}
         values["proven_generation"] = {"N": str(record.known.generation)}
         values["origins"] = {"S": "{}"}
     _save(cluster, execution, values)
@@ -228,78 +231,131 @@ def _json(value: Any) -> str:
     return json.dumps(value, sort_keys=True)
 
 
+type Item = dict[str, Any]
+
+
 def _prove_what_was_verified(item: Item) -> Item:
     """Version 1 had no proof: of a cluster that was once verified, all that is recorded counts as proven."""
-    if not item["verified"]:
+    if not item.get("verified"):
         return item
-    return item | {"proven": item["input"], "proven_generation": item["generation"]}
+    proven = {"proven": item.get("input", {}), "proven_generation": item.get("generation", 0)}
+    return item | proven | {"proven_accounts": list(item.get("accounts", {}))}
 
 
-type Item = dict[str, Any]
-# From each version to the next, of an item as `_record` has decoded it. A new key of the plan that has no default is
-# added here to the plans of earlier releases. A test reads a record of each version.
+# From each version to the next, of an item as `_decoded` returns it. A new key of the plan that has no default is added
+# here to the plans of earlier releases. A test reads a record of each version.
 UPGRADES: Mapping[int, Callable[[Item], Item]] = {1: _prove_what_was_verified}
+
+
+def _whole_objects(recorded: dict[str, Any]) -> dict[str, Any]:
+    for name, value in recorded.items():
+        annotation = found.annotation if (found := Wanted.model_fields.get(name)) else None
+        is_object = get_origin(annotation) is dict or (isinstance(annotation, type) and issubclass(annotation, Part))
+        if is_object and not isinstance(value, dict):
+            raise ValueError(f"{name} is {json.dumps(value)}, not an object")
+    return recorded
+
+
+type RecordedInput = Annotated[dict[str, Any], AfterValidator(_whole_objects)]
+
+
+class _Stored(BaseModel):
+    """An item of this version, decoded."""
+
+    holder: str = ""
+    held_since: int = 0
+    input: RecordedInput = {}
+    accounts: dict[str, tuple[int, int]] = {}
+    parent_image: str = ""
+    engine_version: str = ""
+    generation: int = 0
+    rebuilt_by: str = ""
+    proven: RecordedInput = {}
+    proven_accounts: list[str] = []
+    proven_generation: int = 0
+    origins: dict[str, list[str]] = {}
+    plan: dict[str, Any] | None = None
+    planned_by: str = ""
+    ami: str = ""
+    configuration: str = ""
+    verified: bool = False
+    verified_images: list[str] = []
+
+
+IN_JSON = frozenset(("input", "accounts", "proven", "proven_accounts", "origins", "plan", "verified_images"))
+# The types of DynamoDB in which the attributes are written; all others are texts.
+TYPES = dict.fromkeys(("version", "held_since", "generation", "proven_generation"), "N") | {"verified": "BOOL"}
+
+
+def _decoded(stored: Mapping[str, Any]) -> Item:
+    """Read the attributes of an item; raises ValueError where one has another type than the releases write."""
+    item: Item = {}
+    for name, attribute in stored.items():
+        if name not in _Stored.model_fields and name != "version":
+            continue
+        expected = TYPES.get(name, "S")
+        if set(attribute) != {expected}:
+            raise ValueError(f"the attribute {name} is of type {', '.join(attribute)}, not {expected}")
+        value = attribute[expected]
+        if name in IN_JSON:
+            item |= {name: json.loads(value)} if value else {}
+        else:
+            item[name] = int(value) if expected == "N" else value
+    return item
 
 
 def _record(stored: Mapping[str, Any]) -> Record:
     """Decode and upgrade an item; raises RecordUnreadable."""
     cluster = stored["cluster"]["S"]
-
-    def text(name: str) -> str:
-        return str(stored.get(name, {}).get("S", ""))
-
-    def number(name: str, default: int = 0) -> int:
-        return int(stored.get(name, {}).get("N", default))
-
-    version = number("version", 1)
-    if version > VERSION:
-        raise RecordUnreadable(
-            f"A newer release of Benchwright wrote the record of the cluster {cluster} (version {version}; this "
-            f"release reads up to {VERSION}): deploy that release of the application again."
-        )
     try:
-        item: Item = {
-            "input": json.loads(text("input") or "{}"),
-            "accounts": json.loads(text("accounts") or "{}"),
-            "generation": number("generation"),
-            "plan": json.loads(text("plan") or "null"),
-            "verified": bool(stored.get("verified", {}).get("BOOL", False)),
-            "verified_images": json.loads(text("verified_images") or "[]"),
-            "proven": json.loads(text("proven") or "{}"),
-            "proven_generation": number("proven_generation"),
-            "origins": json.loads(text("origins") or "{}"),
-        }
-    except ValueError as error:
+        item = _decoded(stored)
+        version = item.get("version", 1)
+        if version > VERSION:
+            raise RecordUnreadable(
+                f"A newer release of Benchwright wrote the record of the cluster {cluster} (version {version}; this "
+                f"release reads up to {VERSION}): deploy that release of the application again."
+            )
+        if version < 1:
+            raise ValueError(f"its version is {version}")
+        for earlier in range(version, VERSION):
+            item = UPGRADES[earlier](item)
+        whole = _Stored.model_validate(item)
+    except (ValueError, TypeError, AttributeError) as error:
         raise RecordUnreadable(
-            f"The record of the cluster {cluster} is damaged: {error}. Restore its item in the table "
+            f"The record of the cluster {cluster} is damaged: {_reason(error)}. Restore its item in the table "
             f"{settings().table_name} from a point in time before it was edited by hand, then start again."
         ) from error
-    for earlier in range(version, VERSION):
-        item = UPGRADES[earlier](item)
-    plan, unreadable = _plan(item["plan"])
+    plan, unreadable = _plan(whole.plan)
     known = Known(
-        input=item["input"],
-        accounts={name: (uid, gid) for name, (uid, gid) in item["accounts"].items()},
-        parent_image=text("parent_image"),
-        engine_version=text("engine_version"),
-        generation=item["generation"],
-        rebuilt_by=text("rebuilt_by"),
-        proven=item["proven"],
-        proven_generation=item["proven_generation"],
-        origins=item["origins"],
+        input=whole.input,
+        accounts=whole.accounts,
+        parent_image=whole.parent_image,
+        engine_version=whole.engine_version,
+        generation=whole.generation,
+        rebuilt_by=whole.rebuilt_by,
+        proven=whole.proven,
+        proven_accounts=tuple(whole.proven_accounts),
+        proven_generation=whole.proven_generation,
+        origins=whole.origins,
     )
     return Record(
-        holder=text("holder"),
-        held_since=number("held_since"),
+        holder=whole.holder,
+        held_since=whole.held_since,
         known=known,
         plan=plan,
-        planned_by=text("planned_by"),
+        planned_by=whole.planned_by,
         unreadable=unreadable,
-        ami=text("ami"),
-        configuration=text("configuration"),
-        verified=item["verified"],
-        verified_images=tuple(item["verified_images"]),
+        ami=whole.ami,
+        configuration=whole.configuration,
+        verified=whole.verified,
+        verified_images=tuple(whole.verified_images),
     )
+
+
+def _reason(error: Exception) -> str:
+    if not isinstance(error, ValidationError):
+        return str(error)
+    return "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()[:5])
 
 
 def _plan(recorded: Any) -> tuple[Plan | None, str]:
@@ -310,5 +366,4 @@ def _plan(recorded: Any) -> tuple[Plan | None, str]:
     try:
         return (Plan.model_validate_json(json.dumps(recorded)) if recorded else None), ""
     except ValidationError as error:
-        wrong = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()[:5])
-        return None, f"is not one of this release ({wrong})"
+        return None, f"is not one of this release ({_reason(error)})"

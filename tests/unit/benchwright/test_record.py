@@ -13,7 +13,7 @@ from moto import mock_aws
 
 from benchwright import record
 from benchwright.errors import ClusterLocked, LockLost, RecordUnreadable, TransientError
-from benchwright.models import merge_patch
+from benchwright.models import User, merge_patch
 from benchwright.plan import Known
 from tests.unit.benchwright.conversation import Answer, Conversation, refusal
 from tests.unit.benchwright.steps import EXECUTION, OTHER, make_table
@@ -177,6 +177,15 @@ def test_what_a_cluster_was_verified_with_is_recorded_beside_the_rest(table: Any
     assert record.read("blue") == found
 
 
+def test_a_user_whom_a_verified_execution_made_is_proven_and_one_who_was_taken_back_is_not(table: Any) -> None:
+    set_holder(table, EXECUTION)
+    known = Known(accounts={"ann": (3001, 3001), "anm": (3002, 3002), "cid": (3003, 3003)}, proven_accounts=("cid",))
+    plan = PLAN.model_copy(update={"wanted": PLAN.wanted.model_copy(update={"users": {"ann": User()}})})
+    record.save_plan("blue", EXECUTION, plan, known)
+    record.save_verified("blue", EXECUTION, record.read("blue"), [])
+    assert record.read("blue").known.proven_accounts == ("ann", "cid")
+
+
 RECORDS = Path(__file__).with_name("records")
 """Of a cluster with a value of each key, as the release that came with each version wrote it."""
 
@@ -224,11 +233,32 @@ def test_a_record_of_a_newer_release_is_refused(aws: Conversation) -> None:
     )
 
 
-@pytest.mark.parametrize("name", ["input", "accounts", "plan", "proven", "origins", "verified_images"])
-def test_a_damaged_record_is_explained_as_such(aws: Conversation, name: str) -> None:
-    aws.answers = {"GetItem": {"Item": stored(record.VERSION) | {name: {"S": "{"}}}}
-    with pytest.raises(RecordUnreadable, match=r"^The record of the cluster blue is damaged: .* Restore its item in "):
+@pytest.mark.parametrize(
+    ("name", "attribute", "wrong"),
+    [
+        *((name, {"S": "{"}, "Expecting property name") for name in sorted(record.IN_JSON)),
+        *((name, {"M": {}}, f"the attribute {name} is of type M, not S") for name in sorted(record.IN_JSON)),
+        ("input", {"S": "null"}, "input: Input should be a valid dictionary"),
+        ("proven", {"S": '{"image": "ami-1"}'}, 'proven: Value error, image is "ami-1", not an object'),
+        ("input", {"S": '{"users": ["ann"]}'}, 'input: Value error, users is ["ann"], not an object'),
+        ("origins", {"S": "[]"}, "origins: Input should be a valid dictionary"),
+        ("accounts", {"S": '{"ann": [1, 2, 3]}'}, "accounts.ann: Tuple should have at most 2 items"),
+        ("verified_images", {"S": "null"}, "verified_images: Input should be a valid list"),
+        ("verified", {"S": "true"}, "the attribute verified is of type S, not BOOL"),
+        ("generation", {"S": "3"}, "the attribute generation is of type S, not N"),
+        ("held_since", {"N": "1.5"}, "invalid literal for int"),
+        ("version", {"N": "0"}, "its version is 0"),
+    ],
+)
+def test_a_damaged_record_is_explained_as_such(
+    aws: Conversation, name: str, attribute: dict[str, Any], wrong: str
+) -> None:
+    """Nothing of it is taken for empty: an input without users would lock all of them."""
+    aws.answers = {"GetItem": {"Item": stored(record.VERSION) | {name: attribute}}}
+    with pytest.raises(RecordUnreadable) as caught:
         record.read("blue")
+    assert str(caught.value).startswith(f"The record of the cluster blue is damaged: {wrong}")
+    assert ". Restore its item in the table " in str(caught.value)
 
 
 def test_a_plan_that_this_release_does_not_know_is_explained_as_such(aws: Conversation) -> None:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.benchwright.node_script import bash, function
+from benchwright.models import HIGHEST_ID, LOWEST_ID
+from tests.unit.benchwright.node_script import bash, constant, function
 
 # The accounts of the node stand in files; what would change them is recorded.
 NODE = """
@@ -64,3 +65,75 @@ def test_only_what_has_changed_of_an_account_is_named_and_restored(
     assert printed.splitlines() == [f"user:ann: {line}" for line in differs]
     calls = node / "usermod"
     assert (calls.read_text().splitlines() if calls.exists() else []) == restored
+
+
+# What stands in the way of the user ann, to whom the configuration gives uid 3003 and gid 3004.
+REFUSALS = """
+last_log_line() { tail -n 1 log; }
+groupadd() {
+  cut -d: -f1 group | grep -qx "$3" || return 0
+  echo "groupadd: group '$3' already exists" >>log
+  return 9
+}
+useradd() { echo 'useradd: cannot lock /etc/passwd; try again later' >>log; return 1; }
+"""
+REPLACE = "comes with the image, remove it there; otherwise replace each node that has it. Then deploy again."
+
+
+def refused(folder: Path, passwd: str = "", group: str = "", home_of: int = 3003, around: str = "") -> str:
+    """Why the user ann is refused on a node with these accounts and a home of this uid."""
+    home = f"mkdir -p efs/home/ann; stat() {{ echo {home_of}; }}"
+    names = ["or_by_input", "ensure_account", "ensure_home"]
+    functions = "\n".join(map(function, names)).replace('"/efs/home', '"efs/home')
+    ensure = "(ensure_account ann 3003 3004; ensure_home ann 3003 3004) || true"
+    script = "\n".join([REFUSALS, home, constant("REPLACE"), functions, around, ensure])
+    return on_a_node(script, folder, passwd, group)
+
+
+def by_input(uid: int, kind: str = "uid") -> str:
+    """The remedy that the input has, for an id that it takes."""
+    if not LOWEST_ID <= uid <= HIGHEST_ID:
+        return ""
+    return f" Until a deployment with ann is verified, the input can also give ann {kind} {uid}."
+
+
+IDS = [0, LOWEST_ID - 1, LOWEST_ID, 3001, HIGHEST_ID, HIGHEST_ID + 1]
+
+
+@pytest.mark.parametrize("uid", IDS)
+def test_an_account_with_another_uid_is_refused_with_what_a_person_can_do(uid: int, node: Path) -> None:
+    """A failed run, the image or a person made it: the input can change only ids that no verified deployment used."""
+    told = f"User ann has uid {uid} on this node, but uid 3003 in the configuration. "
+    found = refused(node, f"ann:x:{uid}:3001::/efs/home/ann:/bin/bash")
+    assert found == f"{told}If this account {REPLACE}{by_input(uid)}"
+
+
+def test_a_uid_of_another_account_is_refused_with_what_a_person_can_do(node: Path) -> None:
+    told = "Uid 3003 of user ann belongs to ben on this node. "
+    other = " Until a deployment with ann is verified, the input can also give ann another uid."
+    assert refused(node, "ben:x:3003:3003::/efs/home/ben:/bin/bash") == f"{told}If ben {REPLACE}{other}"
+
+
+@pytest.mark.parametrize("gid", IDS)
+def test_a_group_of_the_same_name_is_refused_with_what_a_person_can_do(gid: int, node: Path) -> None:
+    told = "Group ann cannot be made with gid 3004: groupadd: group 'ann' already exists. "
+    assert refused(node, group=f"ann:x:{gid}:") == f"{told}If this group {REPLACE}{by_input(gid, 'gid')}"
+
+
+def test_a_group_that_cannot_be_made_for_another_reason_is_refused_with_what_was_said(node: Path) -> None:
+    told = "Group ann cannot be made with gid 3004: groupadd: cannot lock /etc/group; try again later. "
+    around = "groupadd() { echo 'groupadd: cannot lock /etc/group; try again later' >>log; return 10; }"
+    assert refused(node, around=around) == f"{told}If this group {REPLACE}"
+
+
+def test_an_account_that_cannot_be_made_is_refused_with_what_a_person_can_do(node: Path) -> None:
+    told = "User ann cannot be made with uid 3003 and gid 3004: useradd: cannot lock /etc/passwd; try again later. "
+    assert refused(node) == f"{told}Deploy again; if that does not help, replace this node."
+
+
+@pytest.mark.parametrize("uid", IDS)
+def test_a_home_of_another_uid_is_refused_with_what_a_person_can_do(uid: int, node: Path) -> None:
+    told = f"The home efs/home/ann belongs to uid {uid}, but user ann has uid 3003. "
+    remedy = "If it is ann's, run chown -R 3003:3004 efs/home/ann on this node, otherwise move it away. "
+    found = refused(node, "ann:x:3003:3004::/efs/home/ann:/bin/bash", "ann:x:3004:", uid)
+    assert found == f"{told}{remedy}Then deploy again.{by_input(uid)}"

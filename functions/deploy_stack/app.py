@@ -54,7 +54,7 @@ def handler(event: Event) -> Result:
     waiting_for = stacks.act(action, desired, stack, change_set, name)
     if action in ("done", "protect", "discard") and is_final and stack:  # discard: the change set held no changes
         return _nodes(event, plan, stack) if event.stack == "nodes" else Result(done=True, outputs=dict(stack.outputs))
-    begun = {"execute": name, "delete stack": stacks.DELETION}.get(action, event.change_set)
+    begun = {"execute": name, "discard unused": "", "delete stack": stacks.DELETION}.get(action, event.change_set)
     return Result(
         done=False,
         waiting_for=_with_newest(failed, waiting_for or f"the next look at {desired.name}"),

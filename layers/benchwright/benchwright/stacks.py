@@ -48,6 +48,8 @@ KEPT = (
 NO_CHANGES = ("didn't contain changes", "No updates are to be performed")
 OUR_CHANGE_SETS = "benchwright-"
 BEING_COMPUTED = ("CREATE_PENDING", "CREATE_IN_PROGRESS")
+BEING_EXECUTED = ("EXECUTE_PENDING", "EXECUTE_IN_PROGRESS", "EXECUTE_COMPLETE")
+BEING_DELETED = ("DELETE_PENDING", "DELETE_IN_PROGRESS")
 ABSENT = ("DELETE_COMPLETE", "REVIEW_IN_PROGRESS")
 DELETION = "deletion"
 """In place of a change set's name, where an execution deleted the stack."""
@@ -81,7 +83,8 @@ class Desired:
 class Stack:
     """What a stack is.
 
-    changed: when it was last updated, or created (ISO 8601). left: of one that can only be deleted, each resource that
+    changed: when it was last updated, or created (ISO 8601). reviewed: of one that was not created yet, and has no
+    parameters, those of each change set that could create it. left: of one that can only be deleted, each resource that
     is still there: its name, type, id, and why.
     """
 
@@ -94,6 +97,7 @@ class Stack:
     outputs: Mapping[str, str] = field(default_factory=dict)
     protected: bool = False
     reason: str = ""
+    reviewed: tuple[Mapping[str, str], ...] = ()
     left: tuple[str, ...] = ()
 
 
@@ -107,6 +111,7 @@ class ChangeSet:
     reason: str = ""
     changes: tuple[Mapping[str, Any], ...] = ()
     arn: str = ""
+    parameters: Mapping[str, str] = field(default_factory=dict)
 
 
 Action = Literal[
@@ -131,13 +136,13 @@ def decide(stack: Stack | None, change_set: ChangeSet | None, desired: Desired, 
     change set alone says whether its execution failed: the stack keeps its old state, which can be that of an earlier
     failure, until the execution has really begun.
     """
-    if stack and stack.status not in ABSENT:
-        if _owner(stack.parameters) != _owner(desired.parameters):
-            return "refuse"
-        if stack.status.endswith("_IN_PROGRESS"):
-            return "wait"
+    if stack and _strangers(stack, desired):
+        return "refuse"
+    if stack and stack.status.endswith("_IN_PROGRESS") and stack.status not in ABSENT:
+        return "wait"
     if change_set and change_set.name == begun:
-        return "failed" if change_set.execution_status == "EXECUTE_FAILED" else "wait"
+        ended: Mapping[str, Action] = {"EXECUTE_FAILED": "failed", "OBSOLETE": "discard unused"}
+        return ended.get(change_set.execution_status, "wait")
     if stack is None or stack.status in ABSENT:
         return _next_of(change_set)
     if begun and stack.status in ({"DELETE_FAILED"} if begun == DELETION else FAILED_OUTCOMES):
@@ -164,6 +169,12 @@ def _owner(parameters: Mapping[str, str]) -> tuple[str, str]:
     return parameters.get("Application", ""), parameters.get("Cluster", "")
 
 
+def _strangers(stack: Stack, desired: Desired) -> list[tuple[str, str]]:
+    """List the other owners of the stack, or of the change sets that could create it."""
+    found = {"DELETE_COMPLETE": (), "REVIEW_IN_PROGRESS": stack.reviewed}.get(stack.status, (stack.parameters,))
+    return [owner for owner in map(_owner, found) if owner != _owner(desired.parameters)]
+
+
 def _would_orphan(desired: Desired, stack: Stack) -> bool:
     """Tell whether a deletion of the stack would keep something that nothing knows of any more.
 
@@ -180,8 +191,11 @@ def _next_of(change_set: ChangeSet | None) -> Action:
         return "discard"
     if change_set.execution_status == "AVAILABLE":
         return "execute"
-    # Executed by an execution that ended, or overtaken by another change of the stack.
-    return "discard unused" if change_set.execution_status in ("EXECUTE_FAILED", "OBSOLETE") else "wait"
+    if change_set.status in BEING_COMPUTED + BEING_DELETED or change_set.execution_status in BEING_EXECUTED:
+        return "wait"
+    # An earlier execution failed, another change of the stack overtook it, or it could not be deleted. The next one has
+    # the same name.
+    return "discard unused"
 
 
 def refused_changes(changes: Iterable[Mapping[str, Any]]) -> list[str]:
@@ -235,13 +249,27 @@ def describe(name: str) -> Stack | None:
         arn=arn,
         changed=str(found.get("LastUpdatedTime") or found["CreationTime"]),
         template=template,
-        parameters={item["ParameterKey"]: item.get("ParameterValue", "") for item in found.get("Parameters", [])},
+        parameters=_parameters(found),
         tags={item["Key"]: item["Value"] for item in found.get("Tags", [])},
         outputs={item["OutputKey"]: item["OutputValue"] for item in found.get("Outputs", [])},
         protected=found.get("EnableTerminationProtection", False),
         reason=found.get("StackStatusReason", ""),
+        reviewed=_reviewed(arn) if found["StackStatus"] == "REVIEW_IN_PROGRESS" else (),
         left=_left(arn) if found["StackStatus"] in ONLY_TO_DELETE else (),
     )
+
+
+def _reviewed(arn: str) -> tuple[Mapping[str, str], ...]:
+    """Return the parameters of each change set of the stack that was computed."""
+    pages = client("cloudformation").get_paginator("list_change_sets").paginate(StackName=arn)
+    try:
+        listed = [found for page in pages for found in page["Summaries"] if found["Status"] == "CREATE_COMPLETE"]
+    except ClientError as error:
+        if _is_missing(error):
+            return ()
+        raise
+    described = [_describe_change_set(arn, found["ChangeSetName"]) for found in listed]
+    return tuple(change_set.parameters for change_set in described if change_set)
 
 
 def _left(arn: str) -> tuple[str, ...]:
@@ -326,7 +354,7 @@ def _execute(desired: Desired, stack: Stack | None, change_set: ChangeSet) -> No
 
 def _describe_stranger(desired: Desired, stack: Stack) -> str:
     """Say whose the stack is that has the name of ours."""
-    application, cluster = _owner(stack.parameters)
+    application, cluster = _strangers(stack, desired)[0]
     whose = "is not Benchwright's: it has no parameters Application and Cluster"
     if application and cluster:
         whose = f"is of the cluster {cluster} of the application {application}"
@@ -459,7 +487,12 @@ def _describe_change_set(stack: str, name: str) -> ChangeSet | None:
         page.get("StatusReason", ""),
         tuple(changes),
         page.get("ChangeSetId", ""),
+        _parameters(page),
     )
+
+
+def _parameters(described: Mapping[str, Any]) -> dict[str, str]:
+    return {item["ParameterKey"]: item.get("ParameterValue", "") for item in described.get("Parameters", [])}
 
 
 def _delete_unneeded_change_sets(stack: str) -> None:

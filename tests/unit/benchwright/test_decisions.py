@@ -131,7 +131,20 @@ def stack(status: str, **changed: Any) -> Stack:
         (stack("CREATE_COMPLETE", parameters={"a": "2"}), READY, "", "execute"),
         (stack("CREATE_COMPLETE", parameters={"a": "2"}), READY, "one", "execute"),  # the first one is complete
         (stack("CREATE_COMPLETE", parameters={"a": "2"}), change_set("OBSOLETE"), "", "discard unused"),
-        (stack("CREATE_COMPLETE", parameters={"a": "2"}), change_set("UNAVAILABLE"), "", "wait"),
+        (stack("CREATE_COMPLETE", parameters={"a": "2"}), change_set("UNAVAILABLE"), "", "discard unused"),
+        (stack("CREATE_COMPLETE", parameters={"a": "2"}), change_set("EXECUTE_PENDING"), "", "wait"),
+        (stack("CREATE_COMPLETE", parameters={"a": "2"}), change_set("EXECUTE_COMPLETE"), "", "wait"),
+        (stack("CREATE_COMPLETE", parameters={"a": "2"}), change_set("UNAVAILABLE", "CREATE_PENDING"), "", "wait"),
+        (stack("CREATE_COMPLETE", parameters={"a": "2"}), change_set("UNAVAILABLE", "DELETE_PENDING"), "", "wait"),
+        (stack("CREATE_COMPLETE", parameters={"a": "2"}), change_set("UNAVAILABLE", "DELETE_IN_PROGRESS"), "", "wait"),
+        (
+            stack("CREATE_COMPLETE", parameters={"a": "2"}),
+            change_set("UNAVAILABLE", "DELETE_FAILED"),
+            "",
+            "discard unused",
+        ),
+        (stack("CREATE_COMPLETE", parameters={"a": "2"}), change_set("OBSOLETE", name="one"), "one", "discard unused"),
+        (stack("UPDATE_ROLLBACK_COMPLETE"), change_set("OBSOLETE", name="one"), "one", "discard unused"),
         (stack("UPDATE_COMPLETE", tags={}), change_set("UNAVAILABLE", "FAILED"), "", "discard"),
         (stack("ROLLBACK_IN_PROGRESS"), None, "one", "wait"),
         (stack("ROLLBACK_COMPLETE"), None, "one", "failed"),
@@ -148,6 +161,8 @@ def stack(status: str, **changed: Any) -> Stack:
         (stack("CREATE_COMPLETE", parameters={"a": "1", "Application": "other"}), None, "", "refuse"),
         (stack("UPDATE_IN_PROGRESS", parameters={"a": "1", "Cluster": "other"}), READY, "", "refuse"),
         (stack("ROLLBACK_COMPLETE", parameters={"Application": "other"}), None, "", "refuse"),
+        (stack("REVIEW_IN_PROGRESS", parameters={}, reviewed=({}, {"Application": "other"})), READY, "", "refuse"),
+        (stack("REVIEW_IN_PROGRESS", parameters={}, reviewed=({"a": "2"},)), READY, "", "execute"),
     ],
 )
 def test_stack(found: Stack | None, change_set: ChangeSet | None, begun: str, action: str) -> None:

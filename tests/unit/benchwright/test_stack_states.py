@@ -224,6 +224,40 @@ def test_a_stack_of_somebody_else_that_has_the_name_is_not_touched(
     assert (world.change_sets(NODES), world.retention()) == ([], {"theirs": 30})
 
 
+def test_a_stack_that_somebody_else_reviews_gets_no_change_set_of_ours(world: World) -> None:
+    theirs = {"Parameters": {name: {"Type": "String"} for name in ("Application", "Cluster")}}
+    given = [
+        {"ParameterKey": name, "ParameterValue": value}
+        for name, value in (("Application", "wb-blue"), ("Cluster", "x"))
+    ]
+    body = json.dumps({**theirs, "Resources": {"Theirs": THEIRS}})
+    world.api.create_change_set(
+        StackName=NODES, ChangeSetName="theirs", ChangeSetType="CREATE", TemplateBody=body, Parameters=given
+    )
+    world.api.get_waiter("change_set_create_complete").wait(StackName=NODES, ChangeSetName="theirs")
+    world.owner = {"Application": "wb", "Cluster": "blue"}
+    (told,) = world.refusal(NODES, StackRefused)
+    assert told.startswith(f"The stack {NODES} is of the cluster x of the application wb-blue. It was not touched. ")
+    assert world.change_sets(NODES) == ["theirs"]
+
+
+def test_a_change_set_that_another_change_overtook_is_made_again(world: World) -> None:
+    world.deploy(NODES)
+    world.days = 14
+    world.look(NODES)
+    (ours,) = world.change_sets(NODES)
+    other = {"StackName": NODES, "ChangeSetName": "of-a-person"}
+    parameters = [{"ParameterKey": "Days", "ParameterValue": "30"}]
+    world.api.create_change_set(**other, TemplateBody=world.nodes, Parameters=parameters)
+    for name in (ours, "of-a-person"):
+        world.api.get_waiter("change_set_create_complete").wait(StackName=NODES, ChangeSetName=name)
+    world.faults.change_sets["fails"] = {}
+    world.api.execute_change_set(**other)  # in the moment before CloudFormation begins with ours
+    world.faults.change_sets.clear()
+    world.deploy(NODES, change_set=ours)
+    assert world.retention() == {"group": 14}
+
+
 # A creation that failed
 
 

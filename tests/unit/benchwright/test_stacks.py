@@ -126,6 +126,7 @@ def test_a_stack_whose_deletion_ends_between_two_questions_is_begun_again(aws: C
     found = {"StackName": "wb-blue-foundation", "StackId": "arn:stack", "StackStatus": "REVIEW_IN_PROGRESS"}
     aws.answers = {
         "DescribeStacks": {"Stacks": [{**found, "CreationTime": datetime(2026, 1, 1, tzinfo=UTC)}]},
+        "ListChangeSets": gone,
         "DescribeChangeSet": lambda asked: gone if asked["StackName"] == "arn:stack" else {},
     }
     stack = stacks.describe("wb-blue-foundation")

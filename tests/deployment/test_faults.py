@@ -161,7 +161,10 @@ NETWORK_OF_ONES_OWN = Setting(
     account=MappingProxyType({"subnets": 6, "own_ebs_key": True, "vcpus": 8, "new": True}),
     name="b123456789012345678901234567-9",
 )
-THREE_ZONES = Setting(parameters=MappingProxyType({"AvailabilityZones": "us-east-1a,us-east-1b,us-east-1d"}))
+THREE_ZONES = Setting(
+    account=MappingProxyType({"service_roles": False}),
+    parameters=MappingProxyType({"AvailabilityZones": "us-east-1a,us-east-1b,us-east-1d"}),
+)
 ORDINARY = Setting()
 
 

@@ -12,11 +12,12 @@ VPC: Final = "10.0.0.0/16"
 GRAMMAR: Final = "\n".join(
     [
         "the account before, --account with any of these keys:",
-        "  vcpus        quota of running On-Demand Standard vCPUs (256)",
-        "  new          true: no service was used before, so service-linked roles are missing",
-        "  own_ebs_key  true: new volumes are encrypted with a key of the account's own",
-        "  inventory    false: no association for SSM Inventory, at which a build that asks for one hangs (true)",
-        "  subnets      N private subnets, 2 to 6, of a network that is there, for VpcId and PrivateSubnetIds",
+        "  vcpus         quota of running On-Demand Standard vCPUs (256)",
+        "  new           true: no service was used before, so service-linked roles are missing",
+        "  service_roles false: a service control policy forbids iam:CreateServiceLinkedRole (true)",
+        "  own_ebs_key   true: new volumes are encrypted with a key of the account's own",
+        "  inventory     false: no association for SSM Inventory, at which a build that asks for one hangs (true)",
+        "  subnets       N private subnets, 2 to 6, of a network that is there, for VpcId and PrivateSubnetIds",
     ]
 )
 
@@ -34,6 +35,7 @@ class Before:
     new: bool = False
     subnets: int = 0
     inventory: bool = True
+    service_roles: bool = True
 
     @classmethod
     def parse(cls, given: Mapping[str, Any]) -> "Before":

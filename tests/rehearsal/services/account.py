@@ -44,6 +44,10 @@ class ServiceRoles:
     def create(self, call: Call) -> Proceed:
         """CreateServiceLinkedRole, which moto carries out where the role is missing."""
         service = call["AWSServiceName"]
+        if not self._aws.before.service_roles:  # before IAM looks whether the role exists
+            role = f"arn:aws:iam::{self._aws.account}:role/aws-service-role/{service}/*"
+            denied = f"User is not authorized to perform: iam:CreateServiceLinkedRole on resource: {role}"
+            raise ServiceError("AccessDenied", f"{denied} with an explicit deny in a service control policy", 403)
         if not self._aws.before.new or service in self._since:
             raise ServiceError(
                 "InvalidInput",
@@ -57,6 +61,8 @@ class ServiceRoles:
         """Whether a service can work with its role now; one that is missing is made by its first use."""
         if not self._aws.before.new:
             return True
+        if not self._aws.before.service_roles:  # its first use may not create it either
+            return False
         return self._aws.clock.now() >= self._since.setdefault(service, self._aws.clock.now()) + SETTLING_SECONDS
 
 

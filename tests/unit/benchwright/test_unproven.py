@@ -237,3 +237,18 @@ def test_what_takes_all_back_gives_what_was_proven(now: dict[str, Any], before: 
     for value in values:
         one_by_one = merge_patch(one_by_one, value.take_back)
     assert unproven.changed(one_by_one, before) == {}
+
+
+@pytest.mark.usefixtures("table")
+def test_the_account_is_judged_for_what_a_cluster_has_already(monkeypatch: pytest.MonkeyPatch) -> None:
+    judged = []
+
+    def check(_: Any, cluster: str, *, begun: bool, deployed: bool) -> account_check.Judgement:
+        judged.append((cluster, begun, deployed))
+        return account_check.Judgement()
+
+    monkeypatch.setattr(account_check, "check", check)
+    deploy({"cluster": "blue"}, "one")
+    deploy({"cluster": "blue"}, "two", verified=True)
+    deploy({"cluster": "blue"}, "three")
+    assert judged == [("blue", False, False), ("blue", True, False), ("blue", True, True)]

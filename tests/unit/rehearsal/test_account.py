@@ -25,10 +25,11 @@ def test_an_account_that_cannot_be_is_refused(given: dict[str, Any]) -> None:
 
 
 @pytest.fixture
-def new(tmp_path: Path) -> Iterator[LocalAws]:
+def new(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[LocalAws]:
     services = ("tests.rehearsal.services.rds", "tests.rehearsal.services.account")
+    before = getattr(request, "param", Before(new=True))
     with mock.patch.dict(os.environ):
-        aws = LocalAws(clock=Clock(math.inf), directory=tmp_path, modules=services, before=Before(new=True))
+        aws = LocalAws(clock=Clock(math.inf), directory=tmp_path, modules=services, before=before)
         aws.start()
         try:
             with aws.clock.busy():  # time passes only where a test lets it
@@ -54,3 +55,12 @@ def test_a_service_cannot_work_with_its_role_at_once(new: LocalAws) -> None:
     assert role_works(new, "autoscaling")
     with pytest.raises(ClientError, match="has been taken in this account"):
         new.client("iam").create_service_linked_role(AWSServiceName="rds.amazonaws.com")
+
+
+@pytest.mark.parametrize("new", [Before(service_roles=False), Before(service_roles=False, new=True)], indirect=True)
+def test_where_a_policy_forbids_it_a_role_that_exists_works_and_none_is_created(new: LocalAws) -> None:
+    with pytest.raises(ClientError, match=r"AccessDenied.* with an explicit deny in a service control policy"):
+        new.client("iam").create_service_linked_role(AWSServiceName="rds.amazonaws.com")
+    new.clock.sleep(SETTLING_SECONDS)
+    assert (WAIT in refusal(new)) is new.before.new
+    assert role_works(new, "rds") is not new.before.new

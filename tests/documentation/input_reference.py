@@ -87,7 +87,9 @@ EFFECTS: Mapping[str, Effect] = {
         "in place", f"Accounts are made or locked on every node; who is removed keeps the home. {IN_PLACE}"
     ),
     "users.NAME.uid": Effect(
-        "never changes", "An id is given once and for ever: another one for a known user is refused."
+        "never changes",
+        "After a verified deployment with the user, another id is refused for ever. Before, you can change it: where a "
+        "failed deployment has made the account or the home already, the node says what to do.",
     ),
     "users.NAME.gid": Effect("never changes", "As for `uid`."),
     "users.NAME.password": Effect(

@@ -16,6 +16,7 @@ from pydantic import BaseModel
 STATUS_SEPARATOR = "=== load-balancer status ==="
 COLUMNS = ("ID", "Host", "IPv4", "Port", "Status", "Last Seen")
 CELL = re.compile(r"\S+(?: \S+)*")
+FIRST_CELL = re.compile(r" *[0-9]+ ")
 ADDRESS_CELL = re.compile(r"[0-9]+(?:\.[0-9]+){3}")
 NODE_LINE = re.compile(r"(\S+?)(?::[0-9]+)? [-\u2013\u2014] (\S+) +Load: ([0-9.e+-]+(?:, [0-9.e+-]+)*) *")
 SESSION_LINE = re.compile(r" +[0-9]+ [-\u2013\u2014] (.*\S) *")
@@ -49,8 +50,9 @@ def read_list_nodes(text: str) -> list[ListedNode]:
     """Read the table of list-nodes by the names and offsets in its header, in any order: Status and Last Seen contain
     spaces.
 
-    Lines before it (the protocol, and a line about logging where a terminal is attached) are passed over. Unknown
-    further columns are ignored. Without a header, only a table that has no line at all is one without nodes.
+    Lines before it (the protocol, and a line about logging where a terminal is attached) are ignored unless they look
+    like a row, and unknown further columns too. Nothing is known to follow the table: what does may be a row. Without a
+    header, only a table that has no line at all is one without nodes.
     """
     lines = text.splitlines()
     headers = [number for number, line in enumerate(lines) if {"ID", "Host"} <= set(CELL.findall(line))]
@@ -67,9 +69,8 @@ def read_list_nodes(text: str) -> list[ListedNode]:
     if missing := [name for name in COLUMNS if names.count(name) != 1]:
         raise UnreadableListing(f"list-nodes has no column {', '.join(missing)}, or has it twice: {header[:200]!r}")
     rows = list(takewhile(str.strip, lines[headers[0] + 1 :]))
-    others = [*lines[: headers[0]], *lines[headers[0] + 1 + len(rows) :]]
-    outside = [lines[number] for number in headers[1:]]
-    outside += [line for line in others if any(map(ADDRESS_CELL.fullmatch, CELL.findall(line)))]
+    outside = [line for line in lines[: headers[0]] if _looks_like_a_row(line)]
+    outside += filter(str.strip, lines[headers[0] + 1 + len(rows) :])
     if outside:
         raise UnreadableListing(f"list-nodes printed a row outside of its table: {outside[0][:200]!r}")
     nodes = [_row(_cells(line, columns), line) for line in rows]
@@ -115,6 +116,10 @@ def table(nodes: Sequence[ListedNode]) -> str:
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
     )
+
+
+def _looks_like_a_row(line: str) -> bool:
+    return bool(FIRST_CELL.match(line)) or any(map(ADDRESS_CELL.fullmatch, CELL.findall(line)))
 
 
 def _cells(line: str, columns: Sequence[tuple[str, int]]) -> dict[str, str]:

@@ -62,6 +62,11 @@ def test_a_cluster_without_nodes() -> None:
     assert read_list_nodes(header) == []
 
 
+@pytest.mark.parametrize("listing", [RECORDED_2021, RECORDED_2024])
+def test_blank_lines_after_the_table_are_no_rows(listing: str) -> None:
+    assert read_list_nodes(f"{listing}\n \n\n") == read_list_nodes(listing)
+
+
 def test_a_further_column_is_passed_over() -> None:
     text = "ID  Host  IPv4      Port  Version  Status  Last Seen\n1   a     10.0.0.1  8787  2026.07  Online  now\n"
     assert read_list_nodes(text)[0].status == "Online"
@@ -89,6 +94,12 @@ ROW = "1   a     10.0.0.1  8787  Online   now"
         f"{HEADER}\n1   abcde 10.0.0.1  8787  Online   now\n",
         f"{HEADER}\n{ROW}\n\n2   b     10.0.0.2  8787  Offline  now\n",
         f"{HEADER}\n{ROW}\n\n  b   2     8787  10.0.0.2\n",
+        f"{HEADER}\n{ROW}\n\n2   b     10.0.0.2:8787  Offline\n",
+        f"{HEADER}\n{ROW}\n\n2   b     fd00::1  8787  Offline  now\n",
+        f"{HEADER}\n{ROW}\n\n2 b 10.0.0.2 8787 Offline now\n",
+        f"{HEADER}\n{ROW}\n \nERROR the other nodes could not be listed\n",
+        f"{HEADER}\n\n{ROW}\n",
+        f"2 b fd00::1 8787 Offline now\n{HEADER}\n{ROW}\n",
         f"2   b     10.0.0.2  8787  Offline  now\n{HEADER}\n{ROW}\n",
         f"{HEADER}\n{ROW}\n\n{HEADER}\n",
         RECORDED_2021.replace("Status", "State "),

@@ -128,15 +128,22 @@ def observe(instance_type: str) -> Observed:
 def judge(wanted: Wanted, cluster: str, observed: Observed, *, begun: bool, deployed: bool) -> Judgement:
     """Decide what of the account makes this deployment fail, and what may.
 
-    Nothing of the network refuses a deployed cluster: it works there, and its network cannot be exchanged.
+    Nothing of the network refuses a deployed cluster: it works there, and its network cannot be exchanged. Nor does a
+    zone without the instance type where nodes of this type run in others.
     """
+    runs = any(
+        _is_own(instance, cluster) and instance["InstanceType"] == wanted.nodes.instance_type
+        for instance in observed.instances or []
+    )
+    zones = [*_judge_zones(wanted, observed)]
     lacking, doubts = _judge_routes(observed)
     short, crowded = _judge_addresses(wanted, cluster, observed, begun)
     network = [*_judge_network(observed), *short, *lacking]
-    problems = [*_judge_type(wanted, observed), *([] if deployed else network)]
+    tolerated = [*(zones if runs else []), *(network if deployed else [])]
+    problems = [*_judge_type(wanted, observed), *([] if runs else zones), *([] if deployed else network)]
     warnings = [
         *observed.unknown,
-        *([f"{path} {value}: {wrong}. Give {give}." for path, value, wrong, give in network] if deployed else []),
+        *(f"{path} {value}: {wrong}. Give {give}." for path, value, wrong, give in tolerated),
         *doubts,
         *crowded,
         *_judge_key(observed),
@@ -158,9 +165,14 @@ def _judge_type(wanted: Wanted, observed: Observed) -> Iterable[Problem]:
     if "x86_64" not in architectures:
         wrong = f"it is of {' and '.join(architectures)}; the image of Benchwright is x86_64"
         yield path, name, wrong, "an x86_64 instance type"
+
+
+def _judge_zones(wanted: Wanted, observed: Observed) -> Iterable[Problem]:
+    name, path = wanted.nodes.instance_type, "nodes.instance_type"
+    if not observed.type or observed.offered is None:
         return
     zones = sorted({subnet["AvailabilityZone"] for subnet in observed.subnets or []})
-    if observed.offered is not None and (lacking := [zone for zone in zones if zone not in observed.offered]):
+    if lacking := [zone for zone in zones if zone not in observed.offered]:
         wrong = f"{' and '.join(lacking)}, in which the cluster has a subnet, has no instances of this type"
         give = f"a type that {' and '.join(zones)} have, or deploy the application with subnets in other zones"
         yield path, name, wrong, give

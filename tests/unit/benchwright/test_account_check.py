@@ -146,6 +146,17 @@ def test_an_instance_type_that_a_zone_lacks(account: Account) -> None:
     )
 
 
+@pytest.mark.parametrize("account", [Before(subnets=6)], indirect=True)
+def test_a_type_that_runs_already_in_other_zones_is_a_warning(account: Account) -> None:
+    account.run("m7i.xlarge", 1, OWN)
+    (problem,) = account.check(deployed=True, **nodes(2, "m7i.2xlarge")).problems
+    assert problem[:2] == ("nodes.instance_type", "m7i.2xlarge")
+    judged = account.check(deployed=True, **nodes())
+    (warning,) = judged.warnings
+    assert judged.problems == ()
+    assert warning.startswith("nodes.instance_type m7i.xlarge: us-east-1e, in which the cluster has a subnet, has no")
+
+
 @pytest.mark.parametrize("account", [Before(vcpus=16)], indirect=True)
 def test_nodes_for_which_the_quota_has_no_room(account: Account) -> None:
     account.run("m5.large", 2, {"Name": "of others"})

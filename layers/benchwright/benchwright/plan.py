@@ -230,7 +230,12 @@ def sources_of(patch: Mapping[str, Any], known: Mapping[str, Any], defaults: Map
     """Tell for each effective value where it came from, by dotted path."""
     flat_patch, flat_known, flat_defaults = _flat(patch), _flat(known), _flat(defaults)
     sources: dict[str, Source] = {}
-    for path in (*flat_defaults, *flat_known, *flat_patch, *_flat(_model_defaults())):
+    given = {path for path, value in (flat_known | flat_patch).items() if value is not None}
+    # A default that is an empty object, such as that of `users`, is in force only where nothing is given below it.
+    defaults_in_force = [
+        path for path in _flat(_model_defaults()) if not any(each.startswith(f"{path}.") for each in given)
+    ]
+    for path in (*flat_defaults, *flat_known, *flat_patch, *defaults_in_force):
         if flat_patch.get(path) is not None:
             sources[path] = "input"
         elif path in flat_patch or path not in flat_known:

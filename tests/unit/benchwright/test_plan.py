@@ -308,6 +308,20 @@ def test_each_value_has_a_source() -> None:
     }
 
 
+def test_a_map_has_the_sources_of_what_is_in_it() -> None:
+    known = {"users": {"ann": {"uid": 3001}}, "tags": {"a": "b"}, "config": {"x": "1"}}
+    patch = {"users": {"ben": {"password": "benchwright/users/ben"}}, "tags": {"a": None}, "config": {"y": "2"}}
+    sources = sources_of(patch, known, {})
+    assert {path: source for path, source in sources.items() if path.startswith(("users", "tags", "config"))} == {
+        "config.x": "recorded",
+        "config.y": "input",
+        "tags": "default",
+        "tags.a": "default",
+        "users.ann.uid": "recorded",
+        "users.ben.password": "input",
+    }
+
+
 def test_a_verification_takes_a_cluster_and_nothing_else() -> None:
     assert read_verify_input({"cluster": "big", "Comment": "x"}) == "big"
     with pytest.raises(InvalidInput, match=r"- nodes: \{\"count\": 3\} is refused: a verification changes nothing"):

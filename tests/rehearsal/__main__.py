@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tests.rehearsal import before, faults, machine, schedules
+from tests.rehearsal import before, faults, launcher, machine, schedules
 from tests.rehearsal.before import Before, BeforeGrammarError
 from tests.rehearsal.faults import FaultGrammarError, Faults
 from tests.rehearsal.schedules import Order, ScheduleGrammarError
@@ -117,7 +117,8 @@ def secret(text: str) -> tuple[str, str]:
     try:
         value = Path(file).read_text(encoding="utf-8").removesuffix("\n")
     except (OSError, UnicodeDecodeError) as error:
-        raise argparse.ArgumentTypeError(f"{file} cannot be read: {error}") from error
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise argparse.ArgumentTypeError(f"{file} cannot be read: {reason}") from error
     if not 1 <= len(value.encode()) <= SECRET_BYTES:
         raise argparse.ArgumentTypeError(f"{file} holds no secret: it has 1 to {SECRET_BYTES} bytes")
     return name, value
@@ -134,12 +135,15 @@ def main(arguments: list[str]) -> int:
     wanted = options(arguments)
     try:
         machine.require("rehearse")
+        from tests.rehearsal import run
+
+        return run.rehearse(wanted)
     except machine.NotAbleError as error:
         print(error, file=sys.stderr)
         return machine.EXIT_MISUSE
-    from tests.rehearsal import run
-
-    return run.rehearse(wanted)
+    except KeyboardInterrupt:
+        print("\nInterrupted: nothing was started.", file=sys.stderr)
+        return launcher.INTERRUPTED
 
 
 if __name__ == "__main__":

@@ -84,6 +84,12 @@ class Rehearsal:
     failures: Failures = field(default_factory=Failures)
 
     def run(self) -> int:
+        try:
+            return self._rehearse()
+        except SystemExit as gone:  # Rich's answer where nothing reads the output any more, as after `| head`
+            raise KeyboardInterrupt from gone
+
+    def _rehearse(self) -> int:
         directory: Path = self.wanted.report.absolute()
         directory.mkdir(parents=True, exist_ok=True)
         complete = True
@@ -120,7 +126,7 @@ class Rehearsal:
         except (CommandFailedError, NoSuchScheduleError) as error:
             self.report.checks.append(str(error).partition("\n")[0])
             self.progress.console.print(Text(str(error)), soft_wrap=True)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, SystemExit):
             complete = False
             logging.disable()  # what is under way fails now, and that is no news
             raise

@@ -1,12 +1,19 @@
 """What report.json holds, and when a rehearsal has succeeded."""
 
+import contextlib
 import json
+import logging
+import os
+import socket
 from pathlib import Path
+from unittest import mock
 
 import pytest
+from rich.console import Console
 
-from tests.rehearsal import run
+from tests.rehearsal import __main__, machine, run
 from tests.rehearsal.policies.verdict import Verdict
+from tests.rehearsal.progress import Progress
 from tests.rehearsal.report import Execution, Report
 from tests.rehearsal.secrets import Findings
 
@@ -104,4 +111,34 @@ def test_an_interrupted_rehearsal_says_so_and_keeps_the_last_report(
     assert capsys.readouterr().err == (
         f"\nInterrupted: this rehearsal leaves no report. The report of the last one is still {tmp_path}/report.html.\n"
     )
+    assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
+
+
+def test_an_interrupt_before_anything_was_started_says_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt(_purpose: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(machine, "require", interrupt)
+    assert __main__.main([]) == 130
+    assert capsys.readouterr().err == "\nInterrupted: nothing was started.\n"
+
+
+def test_a_reader_that_goes_away_interrupts_and_keeps_the_last_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "report.html").write_text("last")
+    aws = mock.MagicMock()
+    aws.before.subnets = 0
+    monkeypatch.setattr(run, "local_aws", lambda *_: aws)
+    monkeypatch.setattr(logging, "disable", lambda: None)
+    reading, writing = os.pipe()
+    os.close(reading)
+    closed = os.fdopen(writing, "w")
+    wanted = __main__.options(["--report", str(tmp_path)])
+    with socket.socket() as listener, pytest.raises(KeyboardInterrupt):
+        run.Rehearsal(wanted, tmp_path, Progress(Console(file=closed)), listener).run()
+    with contextlib.suppress(BrokenPipeError):
+        closed.close()
     assert [path.name for path in tmp_path.iterdir()] == ["report.html"]

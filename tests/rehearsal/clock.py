@@ -25,6 +25,7 @@ import time
 import types
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import Any
 
 # Threads hand over to one another within this time; only after it is everybody known to wait (infinite speed only).
@@ -40,6 +41,13 @@ def _between(begin: Callable[[], object], end: Callable[[], object]) -> Iterator
         end()
 
 
+@dataclass(eq=False)
+class _Waiter:
+    deadline: float
+    asked: int = -1
+    """The number of the last `wake()` after which its `stop()` was asked."""
+
+
 class Clock:
     """AWS time in seconds since the epoch. `speed` may be `math.inf`."""
 
@@ -53,7 +61,8 @@ class Clock:
         self._queued = 0
         self._changed = threading.Condition()
         self._workers = 0
-        self._deadlines: list[float] = []
+        self._waiters: list[_Waiter] = []
+        self._wakes = 0
         self._aws = time.time()
         self._wall = self._quiet_since = time.monotonic()
 
@@ -115,6 +124,7 @@ class Clock:
     def wake(self) -> None:
         """Lets every waiter ask its `stop()` again."""
         with self._changed:
+            self._wakes += 1
             self._changed.notify_all()
 
     def _take_processor(self) -> None:
@@ -142,7 +152,7 @@ class Clock:
         if self._workers > 0:
             speed = self._working_speed
         else:
-            speed = 1 if not self._deadlines else 0 if math.isinf(self.speed) else self.speed
+            speed = 1 if not self._waiters else 0 if math.isinf(self.speed) else self.speed
         self._aws += (wall - self._wall) * speed
         self._wall = wall
         return self._aws
@@ -162,19 +172,23 @@ class Clock:
             self._changed.notify_all()
 
     def _wait(self, seconds: float, stop: Callable[[], bool], and_then: Callable[[], None] = lambda: None) -> bool:
-        deadline = self._tick() + seconds
-        self._deadlines.append(deadline)
+        waiter = _Waiter(self._tick() + seconds)
+        self._waiters.append(waiter)
         try:
-            while not (stopped := stop()):
-                left = deadline - self._tick()
+            while not (stopped := self._asked(waiter, stop)):
+                left = waiter.deadline - self._tick()
                 if left <= 0:
                     break
                 self._changed.wait(self._until_next_look(left))
         finally:
             self._tick()
-            self._deadlines.remove(deadline)
+            self._waiters.remove(waiter)
         and_then()
         return stopped
+
+    def _asked(self, waiter: "_Waiter", stop: Callable[[], bool]) -> bool:
+        waiter.asked = self._wakes
+        return stop()
 
     def _until_next_look(self, left: float) -> float:
         """Wall seconds after which a waiter looks at the time again; with infinite speed also the place of the jump."""
@@ -185,8 +199,10 @@ class Clock:
         quiet = self._wall - self._quiet_since
         if quiet < QUIET_SECONDS:
             return QUIET_SECONDS - quiet + 1e-4
-        # Who was woken by the last jump and has not run yet is still in the list: nobody jumps past it.
-        earliest = min(self._deadlines)
+        # Who was woken by the last jump, or by `wake()`, and has not run yet is in the list: nobody jumps past it.
+        if any(waiter.asked != self._wakes for waiter in self._waiters):
+            return QUIET_SECONDS
+        earliest = min(waiter.deadline for waiter in self._waiters)
         if earliest > self._aws:
             self._aws = earliest
             self._quiet_since = self._wall

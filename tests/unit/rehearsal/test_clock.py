@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from tests.rehearsal import clock as clock_module
 from tests.rehearsal.clock import Clock
 from tests.waiting import PATIENCE, until
 
@@ -174,3 +175,33 @@ def test_a_machine_that_only_waits_leaves_its_processor_to_another() -> None:
         order.append("first again")
     second.join()
     assert order == ["first", "other", "first again"]
+
+
+def test_nobody_jumps_past_who_was_woken_and_has_not_run_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a machine so loaded that a thread gets its turn long after it was woken."""
+    monkeypatch.setattr(clock_module, "QUIET_SECONDS", 0)
+    clock = Clock(math.inf)
+    began, woken = clock.now(), threading.Event()
+    asked: set[int] = set()
+    ended: list[float] = []
+
+    def is_woken() -> bool:
+        asked.add(threading.get_ident())
+        return woken.is_set()
+
+    def wait() -> None:
+        clock.wait(1_000_000, is_woken)
+        ended.append(elapsed(clock, began))
+
+    waiting = [threading.Thread(target=wait) for _ in range(20)]
+    with clock.busy():
+        for thread in waiting:
+            thread.start()
+        until(lambda: len(asked) == len(waiting), "all to wait")
+    woken.set()
+    clock.wake()
+    clock.wait(1000)
+    for thread in waiting:
+        thread.join(PATIENCE)
+    assert len(ended) == len(waiting)
+    assert max(ended) < 1000

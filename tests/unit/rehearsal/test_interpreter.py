@@ -13,7 +13,7 @@ from moto.stepfunctions.parser.asl.component.state.exec.state_parallel.branch_wo
 
 from tests.rehearsal import clock, interpreter
 from tests.rehearsal.server import ServiceError
-from tests.waiting import until
+from tests.waiting import PATIENCE, until
 from tests.workflow.workflow import Function, Workflow, workflows
 
 
@@ -46,7 +46,7 @@ def fails(name: str, message: str = "because") -> Callable[[Any], Any]:
 
 def stop(started: Future[Any]) -> None:
     """Stop an execution from inside: it may come to this before the call that starts it has returned."""
-    started.result(timeout=30).stop(None, error="Stopped", cause="by the test")
+    started.result(timeout=PATIENCE).stop(None, error="Stopped", cause="by the test")
 
 
 def test_a_task_returns_what_its_function_returned(workflow: Workflow) -> None:
@@ -173,13 +173,13 @@ def test_stopping_keeps_error_and_cause_and_ends_a_wait_at_once(workflow: Workfl
         {},
     )  # fmt: skip
     started.set_result(execution)
-    report = interpreter.wait_for(execution, timeout=60)
+    report = interpreter.wait_for(execution, timeout=PATIENCE)
     assert (report.status, report.error, report.cause) == ("ABORTED", "Stopped", "by the test")
 
 
 def test_the_history_of_a_stopped_execution_ends_with_the_stop(workflow: Workflow) -> None:
     """What its branches still do, and how they fail without it, is told by nobody."""
-    met = threading.Barrier(2, timeout=30)
+    met = threading.Barrier(2, timeout=PATIENCE)
     started: Future[Any] = Future()
 
     def stop_and_fail(_event: object) -> object:
@@ -244,7 +244,7 @@ def test_what_fails_in_the_moment_of_a_stop_does_not_undo_it(workflow: Workflow)
     waiting = {"Type": "Wait", "Seconds": 1, "Next": "Look"}
     execution = workflow.start(machine({"Sleep": waiting, "Look": task("Look", End=True)}), {})
     started.set_result(execution)
-    report = interpreter.wait_for(execution, timeout=60)
+    report = interpreter.wait_for(execution, timeout=PATIENCE)
     assert (report.status, report.error, report.cause) == ("ABORTED", "Stopped", "by the test")
 
 

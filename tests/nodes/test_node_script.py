@@ -261,11 +261,41 @@ def test_a_key_that_is_not_the_cluster_s_is_refused(cluster: Cluster) -> None:
     assert cluster.statuses() == [("10.0.1.10", "Online"), ("10.0.1.11", "Invalid secure cookie key")]
 
 
+def test_another_uid_after_a_failed_run_needs_what_the_node_says(cluster: Cluster) -> None:
+    """A person does what each cause says: replaces the node that has the account, and gives the home to the new uid."""
+    cluster.publish(accounts=[Account(name="anna", uid=5001, gid=5001)])
+    node = cluster.add_node()
+    cluster.apply(node)
+    node.run("echo kept >/efs/home/anna/work", timeout=60)
+    cluster.publish(accounts=[Account(name="anna", uid=5003, gid=5003)])
+    error = cluster.fail_to_apply(node)
+    assert error == (
+        "User anna has uid 5001 on this node, but uid 5003 in the configuration. If this account comes with the image, "
+        "remove it there; otherwise replace each node that has it. Then deploy again. Until a deployment with anna is "
+        "verified, the input can also give anna uid 5001."
+    )
+    replacement = cluster.add_node()
+    error = cluster.fail_to_apply(replacement)
+    remedy = "chown -R 5003:5003 /efs/home/anna"
+    assert error == (
+        f"The home /efs/home/anna belongs to uid 5001, but user anna has uid 5003. If it is anna's, run {remedy} on "
+        "this node, otherwise move it away. Then deploy again. Until a deployment with anna is verified, the input can "
+        "also give anna uid 5001."
+    )
+    assert replacement.run(remedy, timeout=60).returncode == 0
+    cluster.apply(replacement)
+    found = replacement.run("stat -c '%u:%g %n' /efs/home/anna /efs/home/anna/work", timeout=60).stdout
+    assert found == "5003:5003 /efs/home/anna\n5003:5003 /efs/home/anna/work\n"
+
+
 def test_without_root_access_to_the_file_system_a_home_cannot_be_made(cluster: Cluster) -> None:
     cluster.actions = frozenset({"ClientMount", "ClientWrite"})
     cluster.publish(accounts=[Account(name="anna", uid=5001, gid=5001)])
     error = cluster.fail_to_apply(cluster.add_node())
-    assert "make the users" in error
+    assert error == (
+        "The home of anna cannot be made: mkdir: cannot create directory /efs/home/.benchwright.anna.ip-10-0-1-10: "
+        "Permission denied. Give the node role elasticfilesystem:ClientRootAccess to the file system, and deploy again."
+    )
     assert not (cluster.directory / "home" / "anna").exists()
 
 

@@ -15,7 +15,7 @@ from benchwright.errors import InvalidInput
 from benchwright.models import DEFAULT_CLUSTER, OWNED_KEYS, RESERVED_USERS, TAKEN_TAG, Once, Plan, Wanted
 from benchwright.plan import read_input
 from benchwright.settings import Settings
-from tests.documentation.pages import table
+from tests.documentation.pages import code, table
 from tests.templates.templates import APPLICATION
 
 type Schema = dict[str, Any]
@@ -223,7 +223,8 @@ def reference() -> str:
 def default_of(key: Key) -> str:
     """What holds where neither the input nor the record says anything."""
     if parameter := parameters().get(key.path):
-        return f"`{APPLICATION['Parameters'][parameter]['Default']}` (parameter `{parameter}`)"
+        value = APPLICATION["Parameters"][parameter]["Default"]
+        return f"{code(str(value)) if value != '' else 'empty'} (parameter `{parameter}`)"
     default = key.schema.get("default")
     if default in (None, {}):
         return {
@@ -274,11 +275,11 @@ def limits_of(part: Schema) -> str:
         texts.append(f"at most {part['maxProperties']}")
     for what, where in (("", part), ("each ", part.get("items", {})), ("names ", part.get("propertyNames", {}))):
         if "pattern" in where:
-            texts.append(f"{what}`{where['pattern']}`")
+            texts.append(f"{what}{code(where['pattern'])}")
     if isinstance(part.get("additionalProperties"), dict) and "pattern" in (
         value := _not_null(part["additionalProperties"])
     ):
-        texts.append(f"values `{value['pattern']}`")
+        texts.append(f"values {code(value['pattern'])}")
     return ", ".join(texts)
 
 

@@ -67,6 +67,11 @@ def anchors(text: str) -> set[str]:
 
 
 def table(columns: list[str], rows: list[list[str]]) -> str:
-    """A Markdown table."""
-    lines = [columns, ["---"] * len(columns), *rows]
+    """A Markdown table. GitHub reads `\\|` as a bar, also in code."""
+    lines = [columns, ["---"] * len(columns), *([cell.replace("|", r"\|") for cell in cells] for cells in rows)]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def code(text: str) -> str:
+    """A span of code, which may hold backticks."""
+    return f"`` {text} ``" if "`" in text else f"`{text}`"

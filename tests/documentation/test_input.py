@@ -1,11 +1,13 @@
 """The schema and the reference of the input agree with the models, and every example is one."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
+from markdown_it import MarkdownIt
 
 from benchwright.errors import InvalidInput
 from benchwright.models import Image, Once, User, Wanted
@@ -127,3 +129,15 @@ def test_what_is_unusual_and_right_is_accepted_by_both(content: Any) -> None:
 
 def test_the_schema_lies_where_the_reference_says() -> None:
     assert "(input.schema.json)" in (Path(ROOT) / "docs" / "input.md").read_text(encoding="utf-8")
+
+
+def test_a_pattern_is_rendered_whole() -> None:
+    """A bar ends a cell of a table, and a backtick a span of code, where they are not escaped."""
+    tokens = MarkdownIt("commonmark").enable("table").parse((ROOT / "docs" / "input.md").read_text(encoding="utf-8"))
+    spans = {span.content for token in tokens for span in token.children or () if span.type == "code_inline"}
+    patterns = set(re.findall(r'"pattern": "(.*?)"[,\n]', json.dumps([key.schema for key in KEYS], indent=0)))
+    shown = {json.loads(f'"{pattern}"') for pattern in patterns}
+    limits = "".join(input_reference.limits_of(key.schema) for key in KEYS)
+    assert {pattern for pattern in shown if pattern in limits} <= spans
+    assert len(spans & shown) >= 5
+    assert "``" not in "".join(spans)

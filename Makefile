@@ -129,7 +129,7 @@ machine: python
 	@$(PYTHON) -m tests.rehearsal.machine $(firstword $(MAKECMDGOALS))
 
 $(REHEARSAL): tests/requirements-rehearsal.txt | $(CHECK)
-	@echo "Installing what tests/requirements-rehearsal.txt pins into .venv: once, half a minute, 0.3 GB (93 MB to download)"
+	@echo "Installing what tests/requirements-rehearsal.txt pins into .venv: once, half a minute, 0.4 GB (93 MB to download)"
 	@$(PYTHON) -m venv .venv
 	@timeout 1200 .venv/bin/python $(PIP_INSTALL) --requirement $<
 	@touch $@

@@ -15,7 +15,7 @@ from tests.rehearsal.schedules import Order, ScheduleGrammarError
 SECRET_BYTES = 65_536
 EXIT_CODES = """exit code: 0 the last execution succeeded and every check holds; 1 it failed, or a check does not hold;
 2 an option is wrong, or this machine lacks something; 3 the rehearsal itself failed, which says nothing about the
-account; 130 interrupted. make prints it as "Error N" and ends with 2; .venv/bin/python -m tests.rehearsal ends with it"""
+account; 130 interrupted. make prints it as "Error N" and ends with 2; .venv/bin/python -m tests.rehearsal has it."""
 BOTH_WAYS = "Give an object itself, which begins with {, or the name of a file that holds JSON"
 
 

@@ -158,13 +158,16 @@ class Group:
         with self.lock:
             if self.deleted:
                 return
-            missing = self.desired + self.surplus - len(self.living) - self.pending_launches
+            more_than_wanted = len(self.living) - self.desired - self.surplus
+            missing = -more_than_wanted - self.pending_launches
             if missing > 0 and "Launch" not in self.suspended:
                 self.pending_launches += missing
                 for _ in range(missing):
                     work.start(self.aws.clock, functools.partial(self._launch, cause))
-            if missing < 0 and "Terminate" not in self.suspended:
-                self._scale_in(-missing, cause)
+            if (
+                more_than_wanted > 0 and "Terminate" not in self.suspended
+            ):  # a launch that may fail replaces no instance
+                self._scale_in(more_than_wanted, cause)
 
     def end(self, member: Member, cause: str) -> None:
         """Begin to take an instance out, through the terminating hooks."""
@@ -293,6 +296,7 @@ class Group:
             return
         member.state = "InService"
         self._finish(activity, "Successful")
+        self.reconcile(cause)  # fewer may be wanted by now
         clock.wake()
 
     def _start_instance(self) -> tuple[Member, str]:

@@ -80,12 +80,13 @@ def _with_failed_launches(
 ) -> tuple[stacks.Action, list[Activity]]:
     """Decide whether to wait for the stack, and list the launches that fail meanwhile.
 
-    CloudFormation waits an hour for nodes that cannot be launched, and gives no reason. If an earlier execution began
-    that with other parameters, this execution may bring the remedy: what this one wants was not tried yet. A first
-    creation is then deleted, which CloudFormation allows while it is in progress: the nodes hold no data. An update
-    rolls back by itself. Raises NodesNotReady where what this execution wants cannot be launched.
+    CloudFormation waits an hour for nodes that cannot be launched, and gives no reason. If another execution began that
+    with other parameters, this execution may bring the remedy: what this one wants was not tried yet. A first creation
+    is then deleted, which CloudFormation allows while it is in progress: the nodes hold no data. An update rolls back
+    by itself. Raises NodesNotReady where what this execution wants cannot be launched.
     """
-    if stacks.has_parameters(stack, desired):
+    is_ours = event.change_set not in ("", stacks.DELETION) and stack.status.endswith("_IN_PROGRESS")
+    if is_ours or stacks.has_parameters(stack, desired):
         return "wait", _failed_launches(event, stack)
     failed = node_group.failed_launches(settings().group_name(event.cluster), _changed(stack))
     is_superseded = failed and stack.status == "CREATE_IN_PROGRESS" and not event.change_set

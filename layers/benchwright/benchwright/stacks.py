@@ -157,9 +157,9 @@ def decide(stack: Stack | None, change_set: ChangeSet | None, desired: Desired, 
 
 
 def has_parameters(stack: Stack, desired: Desired) -> bool:
-    """Tell whether the stack has the desired parameters, or is being brought to them.
+    """Tell whether CloudFormation lists the desired parameters, beside those that were left to the template's defaults.
 
-    CloudFormation also lists the parameters that were left to the template's defaults.
+    No page says whether it lists the new ones while an update is in progress.
     """
     return desired.parameters.items() <= stack.parameters.items()
 

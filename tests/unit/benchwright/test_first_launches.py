@@ -78,7 +78,7 @@ class World:
         began, answer = datetime.fromtimestamp(self.aws.clock.now(), UTC), dict[str, Any]()
         self.looks.clear()
         self.aws.clock.sleep(before)
-        while not answer.get("done") and len(self.looks) < 3600 / BETWEEN_LOOKS:
+        while not answer.get("done") and len(self.looks) < 5400 / BETWEEN_LOOKS:
             told = {name: answer.get(name, "") for name in ("change_set", "refresh")}
             answer = handle("deploy_stack", execution="arn:e", stack="nodes", began=began.isoformat(), **told)
             self.looks.append(answer["waiting_for"])
@@ -161,3 +161,20 @@ def test_launches_of_the_nodes_before_a_change_do_not_end_it(world: World) -> No
     world.instance_type = NEW
     world.deploy(before=900)
     assert (world.stack()["StackStatus"], world.nodes(), world.deletions()) == ("UPDATE_COMPLETE", [NEW], 0)
+
+
+def test_an_update_whose_launches_fail_is_rolled_back_before_the_remedy_is_tried(world: World) -> None:
+    lift(world)
+    world.deploy()
+    world.aws.faults = Faults([NO_CAPACITY])
+    world.aws.faults.begin()
+    world.count = 2
+    with pytest.raises(NodesNotReady):
+        world.deploy()
+    assert world.stack()["StackStatus"] == "UPDATE_IN_PROGRESS"
+    world.instance_type = NEW
+    world.deploy()
+    assert (world.stack()["StackStatus"], world.nodes(), world.deletions()) == ("UPDATE_COMPLETE", [NEW, NEW], 0)
+    assert (
+        f"is UPDATE_IN_PROGRESS. The newest launch failed: We currently do not have sufficient {OLD}" in world.looks[0]
+    )

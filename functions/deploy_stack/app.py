@@ -119,7 +119,7 @@ def _nodes(event: Event, plan: Plan, stack: stacks.Stack) -> Result:
         node_group.describe_nodes(group),
         node_group.newest_refresh(group),
         plan.wanted.nodes.count,
-        stack.outputs["LaunchTemplateVersion"],
+        f"{stack.outputs['LaunchTemplateId']}:{stack.outputs['LaunchTemplateVersion']}",
         event.refresh,
     )
     refresh = event.refresh

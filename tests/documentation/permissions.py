@@ -27,14 +27,16 @@ STANDS_FOR = {
     "BucketName": "BUCKET",
     "CloudFormationRoleArn": "CloudFormationRole",
     "Bucket.Arn": "arn:aws:s3:::BUCKET",
+    "Network.Outputs.VpcId": "VPC",
 }
 OPERATORS = {
     "StringEquals": "is",
-    "StringEqualsIfExists": "is, if the service says it,",
+    "StringEqualsIfExists": "is, where there is one,",
     "StringLike": "is like",
     "StringNotLike": "is not like",
     "ArnLike": "is like",
-    "ArnLikeIfExists": "is, if the service says it, like",
+    "ArnLikeIfExists": "is, where there is one, like",
+    "ArnEquals": "is",
     "Bool": "is",
 }
 ABSENT = {
@@ -130,6 +132,8 @@ def name_of(value: Any) -> str:
             return STANDS_FOR.get(name, name)
         case {"Fn::GetAtt": [str(name), *_]}:
             return name
+        case {"Fn::If": ["MakesNetwork", dict(made), _]}:
+            return name_of(made)
         case {"Fn::Sub": str(text)}:
             return re.sub(r"\$\{([^}]+)}", lambda found: STANDS_FOR.get(found[1], found[1]), text).strip()
         case _:

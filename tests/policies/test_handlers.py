@@ -51,13 +51,25 @@ OURS = {
     "ssm": {"association": "association/0", "document": f"document/{APP}-one-nodes-ConfigurationDocument-0"},
 }
 # What is there before a cluster, and is named by what launches nodes and makes groups: never changed.
-GIVEN = {"image": "image/ami-0", "subnet": "subnet/subnet-0", "vpc": "vpc/vpc-0"}
+GIVEN = {"image": "image/ami-0", "subnet": "subnet/subnet-0", "vpc": "vpc/Network.Outputs.VpcId"}
 NAMING_WHAT_IS_GIVEN = {"ec2:RunInstances": {"image", "subnet"}, "ec2:CreateSecurityGroup": {"vpc"}}
 # Resources whose ids do not show whose they are: their tags do.
-TAGGED = ("elasticfilesystem:access-point", "elasticfilesystem:file-system", "kms:key", "ssm:association")
+TAGGED = (
+    *("ec2:launch-template", "ec2:security-group"),
+    *("elasticfilesystem:access-point", "elasticfilesystem:file-system", "kms:key", "ssm:association"),
+)
+VPC = f"arn:{PARTITION}:ec2:{REGION}:{ACCOUNT}:vpc/Network.Outputs.VpcId"
+IN_VPC = ("ec2:security-group", "ec2:network-interface", "ec2:subnet")
+# Tags of EC2's resources are set by the call that makes them; only security groups get new ones later.
+TAGS_OF_EC2 = {
+    "ec2:CreateTags": {"instance", "launch-template", "security-group", "volume"},
+    "ec2:DeleteTags": {"launch-template", "security-group"},
+}
 TAG = "benchwright:application"
 MADE = {  # what tags a resource while it is made, when it has no tags yet
     "elasticfilesystem:TagResource": {"elasticfilesystem:CreateAction": "CreateFileSystem"},
+    "ec2:CreateLaunchTemplate": {},
+    "ec2:CreateTags": {"ec2:CreateAction": "CreateLaunchTemplate"},
     "kms:TagResource": {},
     "ssm:AddTagsToResource": {},
     "ssm:CreateAssociation": {},
@@ -108,7 +120,10 @@ def test_the_role_may_tag_what_it_makes_as_ours_alone() -> None:
 @pytest.mark.parametrize("tags", [{}, {f"aws:ResourceTag/{TAG}": "another"}], ids=["no tag", "another's tag"])
 def test_what_has_no_tag_of_ours_is_only_looked_at(tags: dict[str, str]) -> None:
     """Also where the request itself says that it belongs to another application."""
-    asked = sorted((action, arn) for action, arn in set(_asked()) if _kind(arn) in TAGGED)
+    not_yet_there = {"ec2:CreateSecurityGroup", "ec2:RunInstances"}
+    asked = sorted(
+        (action, arn) for action, arn in set(_asked()) if _kind(arn) in TAGGED and action not in not_yet_there
+    )
     claimed = {**tags, f"aws:RequestTag/{TAG}": "another"}
     answers = dict(zip(asked, _judged([_request(*each, tags=claimed) for each in asked]), strict=True))
     assert len(answers) > 30
@@ -116,8 +131,72 @@ def test_what_has_no_tag_of_ours_is_only_looked_at(tags: dict[str, str]) -> None
         *("DescribeAccessPoints", "DescribeBackupPolicy", "DescribeFileSystemPolicy", "DescribeFileSystems"),
         *("DescribeLifecycleConfiguration", "DescribeMountTargetSecurityGroups", "DescribeMountTargets"),
         *("DescribeKey", "DescribeReplicationConfigurations", "GetKeyPolicy", "GetKeyRotationStatus"),
-        *("DescribeAssociation", "ListResourceTags", "ListTagsForResource"),
+        *("DescribeAssociation", "DescribeSecurityGroupReferences", "ListResourceTags", "ListTagsForResource"),
+        *(() if tags else ("DeleteLaunchTemplate",)),  # those of earlier releases have no tag
     }
+
+
+def test_a_security_group_of_another_application_or_network_is_out_of_reach() -> None:
+    group = _arn("ec2", "security-group/sg-0")
+    not_on_it = {"ec2:CreateSecurityGroup", "ec2:DescribeSecurityGroupReferences", "ec2:RunInstances"}
+    actions = sorted({action for action, arn in _asked() if arn == group} - not_on_it)
+    assert len(actions) > 7
+    theirs = {"ec2:Vpc": f"{VPC}-of-others"}
+    for tags in (
+        theirs,
+        {**theirs, f"aws:RequestTag/{TAG}": APP},
+        {"ec2:Vpc": VPC, f"aws:ResourceTag/{TAG}": "another"},
+    ):
+        requests = [_request(action, group, tags=_known_to(action, tags)) for action in actions]
+        assert set(_judged(requests)) == {"ImplicitlyDenied"}
+    being_made = [_request(action, group, tags=_known_to(action, {"ec2:Vpc": VPC})) for action in actions]
+    assert {action for action, result in zip(actions, _judged(being_made), strict=True) if result != "Allowed"} == {
+        "ec2:DeleteTags"
+    }
+
+
+def test_no_group_is_made_in_another_network() -> None:
+    theirs = _arn("ec2", "vpc/vpc-0")
+    assert _judged([_request("ec2:CreateSecurityGroup", theirs)]) == ["ImplicitlyDenied"]
+
+
+def test_addresses_are_those_of_the_network_alone() -> None:
+    """EFS asks for them as who makes a mount target, with the subnet and the security group."""
+    asked = [("CreateNetworkInterface", "subnet/subnet-0"), ("CreateNetworkInterface", "security-group/sg-0")] + [
+        (f"{verb}NetworkInterface{of}", "network-interface/eni-0")
+        for verb, of in (("Delete", ""), ("Modify", "Attribute"))
+    ]
+    for network, result in ((VPC, "Allowed"), (f"{VPC}-of-others", "ImplicitlyDenied")):
+        requests = [_request(f"ec2:{name}", _arn("ec2", kind), tags={"ec2:Vpc": network}) for name, kind in asked]
+        assert set(_judged(requests)) == {result}
+    assert _judged([_request("ec2:CreateNetworkInterface", _arn("ec2", "network-interface/eni-0"))]) == ["Allowed"]
+
+
+@pytest.mark.parametrize("kind", ["instance", "launch-template", "volume"])
+def test_a_tag_is_given_by_the_call_that_makes_what_has_it_alone(kind: str) -> None:
+    """A tag opens the conditions of ConfigureNodes and VerifyCluster, which run commands on nodes as root."""
+    arn = _arn("ec2", f"{kind}/x-0")
+    wanted = {f"aws:RequestTag/{TAG}": APP}
+    made = {"ec2:CreateAction": "CreateLaunchTemplate" if kind == "launch-template" else "RunInstances"}
+    later = [wanted, {}, {**wanted, f"aws:ResourceTag/{TAG}": APP}, {f"aws:RequestTag/{TAG}": "another", **made}]
+    requests = [_request("ec2:CreateTags", arn, tags=tags) for tags in (*later, {**wanted, **made}, made)]
+    assert _judged(requests) == [*["ImplicitlyDenied"] * 4, "Allowed", "Allowed"]
+
+
+def test_snapshots_of_other_images_are_kept() -> None:
+    (policy,) = (document for name, document in policy_documents(APPLICATION) if name == "BuildImageRole")
+    role = {"identity": [{"name": "step", "policy": render(policy)}], "boundary": None}
+    snapshot = f"arn:{PARTITION}:ec2:{REGION}::snapshot/snap-0"
+    image = f"arn:{PARTITION}:imagebuilder:{REGION}:{ACCOUNT}:image"
+    by_image_builder = {"aws:ResourceTag/CreatedBy": "EC2 Image Builder"}
+    found = [
+        {**by_image_builder, "aws:ResourceTag/Ec2ImageBuilderArn": f"{image}/{APP}-workbench/1.0.0/1"},
+        {**by_image_builder, "aws:ResourceTag/Ec2ImageBuilderArn": f"{image}/theirs/1.0.0/1"},
+        by_image_builder,
+    ]
+    requests = [_request("ec2:DeleteSnapshot", snapshot, tags=tags) for tags in found]
+    answers = [answer.result for answer in simulate({ROLE: role}, requests)]
+    assert answers == ["Allowed", "ImplicitlyDenied", "ImplicitlyDenied"]
 
 
 def test_the_script_runs_on_no_instance_that_a_request_names() -> None:
@@ -184,7 +263,10 @@ def test_no_tag_that_the_role_can_set_opens_a_key_of_others(name: dict[str, str]
 
 
 def test_a_key_of_an_older_release_gets_a_policy_that_names_the_role() -> None:
-    """The handler of keys sets the policy before the tags (its UpdateHandler, on GitHub)."""
+    """The handler of keys sets the policy before the tags.
+
+    Source: UpdateHandler of https://github.com/aws-cloudformation/aws-cloudformation-resource-providers-kms.
+    """
     tags = {f"aws:ResourceTag/{TAG}": APP, "aws:ResourceTag/Name": f"{APP}-one"}
     actions = sorted({action for action, arn in _asked() if _kind(arn) == "kms:key"})
     answers = _judged([_request(action, _arn("kms", OURS["kms"]["key"]), tags=tags) for action in actions])
@@ -211,9 +293,22 @@ def _tags(action: str, resource: str, application: str) -> dict[str, str]:
     """What a request says of tags: of the resource that there is, or of the one that it makes."""
     if resource == "*":
         return {f"aws:RequestTag/{TAG}": application} if action in ON_CREATION else {}
-    if action == "ssm:CreateAssociation":
+    if action in ("ec2:CreateLaunchTemplate", "ssm:CreateAssociation"):
         return {f"aws:RequestTag/{TAG}": application}
-    return {f"aws:ResourceTag/{TAG}": application} if _kind(resource) in TAGGED else {}
+    if action == "ec2:CreateTags" and _kind(resource) != "ec2:security-group":
+        return {"ec2:CreateAction": "CreateLaunchTemplate" if "launch" in resource else "RunInstances"}
+    tags = {f"aws:ResourceTag/{TAG}": application} if _kind(resource) in TAGGED else {}
+    return _known_to(action, tags | ({"ec2:Vpc": VPC} if _kind(resource) in IN_VPC else {}))
+
+
+def _known_to(action: str, facts: Mapping[str, str]) -> dict[str, str]:
+    """Without the network where the action does not know it: that of what it makes, and of what loses a tag."""
+    known = {
+        key
+        for each in (_of_reference(action), *_of_reference(action)["resourceTypes"])
+        for key in each["conditionKeys"]
+    }
+    return {key: value for key, value in facts.items() if key != "ec2:Vpc" or key in known}
 
 
 def _kind(arn: str) -> str:
@@ -240,6 +335,7 @@ def _asked() -> Iterator[tuple[str, str]]:
                     f"arn:{PARTITION}:iam::{ACCOUNT}:role/aws-service-role/rds.amazonaws.com/AWSServiceRoleForRDS",
                 )
                 continue
+            kinds &= TAGS_OF_EC2.get(full, kinds)
             for kind in kinds & OURS[service].keys() if service in OURS else ():
                 yield full, _arn(service, OURS[service][kind])
             for kind in kinds & NAMING_WHAT_IS_GIVEN.get(full, set()):

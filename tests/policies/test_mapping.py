@@ -131,6 +131,21 @@ def test_a_mount_target_is_asked_for_its_address_too() -> None:
     ]
 
 
+def test_a_security_group_is_asked_for_with_its_network_and_its_tags() -> None:
+    named = {"sg-1": {"tags": {"a": "b"}, "vpc": "vpc-1"}}
+    made = call("ec2", "AuthorizeSecurityGroupIngress", {"GroupId": "sg-1"}, named)
+    of_group, _ = authorizations(made)
+    network = f"arn:aws:ec2:{REGION}:{ACCOUNT}:vpc/vpc-1"
+    assert of_group.context == (("aws:ResourceTag/a", "b"), ("ec2:Vpc", network))
+
+
+@pytest.mark.parametrize("operation", ["AddTagsToResource", "DeleteAssociation", "UpdateAssociation"])
+def test_an_association_is_asked_for_with_its_tags(operation: str) -> None:
+    parameters = {"AssociationId": "1", "ResourceId": "1", "ResourceType": "Association", "Name": "app-doc"}
+    first, *_ = authorizations(call("ssm", operation, parameters, {"1": {"tags": {"a": "b"}}}))
+    assert (first.resource.rpartition(":")[2], first.context) == ("association/1", (("aws:ResourceTag/a", "b"),))
+
+
 @pytest.mark.parametrize(
     ("operation", "given", "boundary"),
     [

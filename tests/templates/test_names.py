@@ -20,6 +20,7 @@ LONGEST: Final = {
     ("AWS::AutoScaling::LifecycleHook", "LifecycleHookName"): 255,
     ("AWS::CloudWatch::Alarm", "AlarmName"): 255,
     ("AWS::CloudWatch::Dashboard", "DashboardName"): 255,
+    ("AWS::EC2::LaunchTemplate", "LaunchTemplateName"): 128,
     ("AWS::IAM::RolePolicy", "PolicyName"): 128,
     ("AWS::ImageBuilder::InfrastructureConfiguration", "Name"): 128,
     ("AWS::Logs::LogGroup", "LogGroupName"): 512,

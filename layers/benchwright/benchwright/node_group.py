@@ -68,7 +68,7 @@ WARM_UP = 60
 
 @dataclass(frozen=True)
 class Node:
-    """An instance of the group."""
+    """An instance of the group. `template_version` is the id and the version of its launch template: "lt-0a1b:3"."""
 
     instance: str
     state: str
@@ -257,6 +257,6 @@ def _is_lasting(row: Sequence[Activity]) -> bool:
 
 
 def _node(instance: dict[str, Any]) -> Node:
-    return Node(
-        instance["InstanceId"], instance["LifecycleState"], str(instance.get("LaunchTemplate", {}).get("Version", ""))
-    )
+    made_of = instance.get("LaunchTemplate", {})
+    template = f"{made_of.get('LaunchTemplateId', '')}:{made_of.get('Version', '')}"
+    return Node(instance["InstanceId"], instance["LifecycleState"], template)

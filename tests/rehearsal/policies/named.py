@@ -69,6 +69,8 @@ class Names:
     def _ec2(self, identifier: str) -> Facts | None:
         backend = ec2_backends[self._account][self._region]
         facts: Facts = {"tags": dict(backend.tags.get(identifier, {}))}
+        if network := self._network(identifier):
+            facts["vpc"] = network
         image = backend.amis.get(identifier)
         if image is None and identifier.startswith("ami-"):
             return None  # moto keeps the tags of an image that is gone
@@ -79,6 +81,16 @@ class Names:
         if template is not None:
             facts["versions"] = {str(version.number): self._launch(version.data) for version in template.versions}
         return facts
+
+    def _network(self, identifier: str) -> str | None:
+        """The network of a security group, a subnet or an address."""
+        backend = ec2_backends[self._account][self._region]
+        if identifier.startswith("sg-"):
+            return next((its[identifier].vpc_id for its in backend.groups.values() if identifier in its), None)
+        if identifier.startswith("subnet-"):
+            return next((its[identifier].vpc_id for its in backend.subnets.values() if identifier in its), None)
+        address = backend.enis.get(identifier)
+        return address.subnet.vpc_id if address else None
 
     def _launch(self, data: Mapping[str, Any]) -> Facts:
         """What a launch template launches, and the roles of its instance profile."""
@@ -150,6 +162,7 @@ class Names:
         return {
             "file_system": target.file_system_id,
             "network_interface": target.network_interface_id,
+            "vpc": self._network(target.network_interface_id),
         } | self._efs_tags(target.file_system_id)
 
     def _access_point(self, identifier: str) -> Facts | None:

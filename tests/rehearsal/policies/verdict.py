@@ -25,7 +25,7 @@ PEOPLE: Final = frozenset({"sam", "cli"})
 
 FILLED: Final = re.compile(
     r"aws:(PrincipalAccount|PrincipalArn|RequestedRegion|ResourceAccount|SecureTransport|Source(Account|Arn)|TagKeys)"
-    r"|aws:(RequestTag|ResourceTag)/.+|(ec2|elasticfilesystem):CreateAction"
+    r"|aws:(RequestTag|ResourceTag)/.+|(ec2|elasticfilesystem):CreateAction|ec2:Vpc"
     r"|elasticfilesystem:Access(PointArn|edViaMountTarget)"
     r"|iam:(AWSServiceName|PassedToService|PermissionsBoundary)|kms:(CallerAccount|ViaService)"
     r"|kms:EncryptionContext:aws:logs:arn|lambda:SourceFunctionArn|ssm:resourceTag/.+"

@@ -40,6 +40,7 @@ FOUNDATION = {
 NODES = {
     "AutoScalingGroupName": "wb-blue-nodes-group",
     "DocumentName": "wb-blue-configure",
+    "LaunchTemplateId": "lt-1",
     "LaunchTemplateVersion": "2",
 }
 READY = {"Status": "CREATE_COMPLETE", "ExecutionStatus": "AVAILABLE"}
@@ -132,13 +133,13 @@ def nodes() -> Desired:
     return cluster_stacks.nodes(settings(), a_plan({"cluster": "blue"}), AMI, FOUNDATION)
 
 
-def group(*versions: str) -> dict[str, Answer]:
+def group(*versions: str, template: str = "lt-1") -> dict[str, Answer]:
     """A group of nodes in service, by the version of their launch template."""
     instances = [
         {
             "InstanceId": f"{NODE[:-1]}{number}",
             "LifecycleState": "InService",
-            "LaunchTemplate": {"Version": version},
+            "LaunchTemplate": {"LaunchTemplateId": template, "Version": version},
         }
         for number, version in enumerate(versions)
     ]
@@ -213,6 +214,12 @@ CASES = {
         "deploy_stack",
         {"stack": "nodes", "ami": AMI, "foundation": FOUNDATION},
         lambda: {**stack("UPDATE_COMPLETE", nodes(), outputs=NODES), **group("1", "2")},
+        ["SuspendProcesses", "StartInstanceRefresh"],
+    ),
+    "nodes of another launch template are replaced": Case(
+        "deploy_stack",
+        {"stack": "nodes", "ami": AMI, "foundation": FOUNDATION},
+        lambda: {**stack("UPDATE_COMPLETE", nodes(), outputs=NODES), **group("2", "2", template="lt-0")},
         ["SuspendProcesses", "StartInstanceRefresh"],
     ),
     "the database is made": Case(

@@ -93,8 +93,18 @@ def tags(call: Call) -> Iterator[Authorization]:
 
 
 def _ec2(call: Call, action: str, kind: str, identifier: str = "") -> Authorization:
-    """`identifier` is empty for what is only about to be. AMIs and snapshots have no account in their ARN."""
-    return call.ask(f"ec2:{action}", _arn(call, kind, identifier)).on_tagged(call.known(identifier).get("tags", {}))
+    """`identifier` is empty for what is only about to be. AMIs and snapshots have no account in their ARN.
+
+    Every action on a security group, a subnet or an address knows its network but DeleteTags (service authorization
+    reference).
+    """
+    known = call.known(identifier)
+    asked = call.ask(f"ec2:{action}", _arn(call, kind, identifier)).on_tagged(known.get("tags", {}))
+    return _inside(call, asked, known) if action != "DeleteTags" else asked
+
+
+def _inside(call: Call, asked: Authorization, known: Mapping[str, str]) -> Authorization:
+    return asked.knowing({"ec2:Vpc": call.arn("ec2", f"vpc/{known['vpc']}")}) if known.get("vpc") else asked
 
 
 def _arn(call: Call, kind: str, identifier: str) -> str:
@@ -329,9 +339,9 @@ def mount_target(call: Call) -> Iterator[Authorization]:
     interface = found["network_interface"]
     yield call.ask(f"elasticfilesystem:{call.operation}", arn, policy=arn).on_tagged(found["tags"])
     if call.operation == "DeleteMountTarget":
-        yield _ec2(call, "DeleteNetworkInterface", "network-interface", interface)
+        yield _inside(call, _ec2(call, "DeleteNetworkInterface", "network-interface", interface), found)
     else:
-        yield _ec2(call, "ModifyNetworkInterfaceAttribute", "network-interface", interface)
+        yield _inside(call, _ec2(call, "ModifyNetworkInterfaceAttribute", "network-interface", interface), found)
         for security_group in call["SecurityGroups"]:
             yield _ec2(call, "ModifyNetworkInterfaceAttribute", "security-group", security_group)
 

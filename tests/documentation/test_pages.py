@@ -50,7 +50,7 @@ def test_targets_of_make_exist_and_their_options_are_understood(
     """Also of files that the lines before write."""
     text = path.read_text(encoding="utf-8")
     monkeypatch.chdir(tmp_path)
-    for line in re.findall(r"^echo .* >\S+$", "\n".join(blocks(text, "sh")), re.MULTILINE):
+    for line in re.findall(r"^(?:echo .* >\S+|mkdir .*)$", "\n".join(blocks(text, "sh")), re.MULTILINE):
         subprocess.run(["bash", "-c", line], check=True, timeout=60)
     written = [*blocks(text, "sh"), *(code for code in inline_code(text) if code.startswith("make "))]
     for line in (line for block in written for line in block.splitlines() if line.startswith("make ")):

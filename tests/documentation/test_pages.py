@@ -79,3 +79,19 @@ def test_what_a_network_needs_is_what_the_first_state_looks_for() -> None:
     services = re.search(r"or endpoints of ([^-]*),", needs)
     assert services and tuple(inline_code(services[1])) == account_check.CALLED
     assert f"{account_check.OTHER_ADDRESSES} in each subnet" in needs
+
+
+def test_each_decision_that_is_cited_is_recorded_and_listed() -> None:
+    """Code and comments cite a decision by its number alone, as `docs/decisions/0009`."""
+    folders = ("functions", "image", "infra", "layers/benchwright", "statemachine", "tests")
+    files = [path for folder in folders for path in (ROOT / folder).rglob("*") if path.suffix in {".py", ".yaml"}]
+    texts = [path.read_text(encoding="utf-8") for path in (*files, *PAGES, ROOT / "template.yaml")]
+    cited = {number for text in texts for number in re.findall(r"decisions/(\d{4})", text)}
+    records = {path.name[:4]: path for path in (ROOT / "docs" / "decisions").glob("[0-9]*.md")}
+    assert cited <= set(records)
+    assert not [text for text in texts if re.search(r"design\s+decision", text)]
+    listed = (ROOT / "docs" / "decisions" / "README.md").read_text(encoding="utf-8")
+    for number, path in records.items():
+        title = path.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ")
+        assert title.startswith(f"{int(number)}. ")
+        assert f"- [{title}]({path.name})" in listed

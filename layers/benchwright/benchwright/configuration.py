@@ -1,5 +1,5 @@
-"""How the configuration reaches the nodes: one node first, which defines the cluster, then all others (design
-decision 7).
+"""How the configuration reaches the nodes: one node first, which defines the cluster, then all others
+(docs/decisions/0012).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What is baked into the AMI: reads image/ and turns it, with a plan, into content-addressed components and a recipe.
 
-Versions derive from a hash of the content (design decision 5), so an unchanged image is found again and never rebuilt,
+Versions derive from a hash of the content (docs/decisions/0011), so an unchanged image is found again, never rebuilt,
 and a changed one never collides with an immutable version that exists.
 """
 

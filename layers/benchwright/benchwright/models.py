@@ -309,7 +309,7 @@ class Wanted(Part):
 
 
 class Once(Part):
-    """What an input asks for this execution alone; never recorded (design decision 12)."""
+    """What an input asks for this execution alone; never recorded (docs/decisions/0016)."""
 
     rebuild: bool = Field(default=False, description="true to resolve the parent image anew and build")
     only_if_deployed: bool = Field(

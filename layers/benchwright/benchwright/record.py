@@ -1,6 +1,6 @@
-"""The one DynamoDB item of each cluster: its lock, its recorded input and plan (design decision 11).
+"""The one DynamoDB item of each cluster: its lock, its recorded input and plan (docs/decisions/0015).
 
-Records outlive releases (design decision 15): each has the version of its form. One of an earlier release is upgraded
+Records outlive releases (docs/decisions/0009): each has the version of its form. One of an earlier release is upgraded
 when it is read, and written in this release's form by the next deployment.
 
 The lock is the ARN of the execution that holds it. Taking, stealing and releasing are single conditional writes,

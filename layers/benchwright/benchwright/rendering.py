@@ -2,7 +2,7 @@
 
 The bundle is a gzipped tar with `manifest` (mode, owner, group, path), `files/` (content), `users`, `locked` and
 `env`. Its hash covers the plain configuration and the versions of the secrets, not what differs by node or by chance
-(design decision 8).
+(docs/decisions/0013).
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ class Settings(BaseModel):
 
     @property
     def defaults(self) -> dict[str, Any]:
-        """The stack's parameters in the shape of an execution input (design decision 12)."""
+        """The stack's parameters in the shape of an execution input (docs/decisions/0016)."""
         return {
             "workbench": {"version": self.default_workbench_version},
             "r_versions": _listed(self.default_r_versions),

@@ -1,4 +1,4 @@
-"""Recorded values that no verified execution has used yet, and the inputs that take them back (design decision 15).
+"""Recorded values that no verified execution has used yet, and the inputs that take them back (docs/decisions/0009).
 
 An input is recorded before it is used. So a wrong value is in the record when its deployment fails, and each later
 input that does not mention it would use it again. Until an execution with a value has verified the cluster, each

@@ -1,4 +1,4 @@
-"""What "verified" means (design decision 9): pure checks of what was observed against the plan, and a remedy for each.
+"""What "verified" means (docs/decisions/0014): pure checks of observations against the plan, and a remedy for each.
 
 REMEDIES is data: one entry per check that can fail. A test holds both sides together.
 """

@@ -1,4 +1,4 @@
-# The doors of Benchwright. `make help` lists them. Python 3.13 is all that a fresh Linux machine needs.
+# Development commands. `make help` lists them. Python 3.13 is all that a fresh Linux machine needs.
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -106,7 +106,7 @@ previous: $(VENV) ## the artifacts of the previous release, which the test of an
 
 tools: $(TOOLS) ## judges written in JavaScript, and node to run them, in .tools
 
-docs: $(VENV) ## what is generated in README.md and docs/, written anew
+docs: $(VENV) ## write the generated parts of README.md and docs/
 	PYTHONPATH=layers/benchwright python -m tests.documentation
 
 docs-recording: $(VENV) | $(CHECK) ## the terminal picture and the failure of README.md, recorded again from two rehearsals, as root

@@ -57,7 +57,7 @@ class Line(NamedTuple):
 
 
 def standing() -> list[Line]:
-    """What a cluster with all defaults costs in a month in which nobody works."""
+    """What a cluster with all defaults costs in a month without sessions."""
     parameters = {name: item["Default"] for name, item in APPLICATION["Parameters"].items()}
     nodes, kind = int(parameters["NodeCount"]), str(parameters["InstanceType"])
     zones = int(parameters["AvailabilityZoneCount"])
@@ -103,7 +103,7 @@ def brief() -> str:
         [
             standing_table(),
             "",
-            f"That is about {total / HOURS:.2f} an hour in which nobody works. Executions cost next to nothing:",
+            f"That is about {total / HOURS:.2f} for each hour without sessions. Executions cost next to nothing:",
             "",
             f"- a first deployment {100 * sum(first):.0f} cents, most of it the instance that builds the image;",
             f"- the same input again {100 * sum(again):.1f} cents.",

@@ -52,7 +52,7 @@ def test_what_does_not_exist_is_told_with_all_else_that_is_wrong(asked: list[str
     heading, *lines = str(caught.value).splitlines()
     assert heading == "The input has 6 problems; nothing was changed."
     assert [line.split(" is refused: ")[0] for line in lines] == [
-        '- colour: "blue"',
+        '- colour: "***"',
         "- nodes.count: 0",
         "- users.ben.uid: 1",
         '- license: "benchwright/license/gone"',

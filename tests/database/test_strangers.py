@@ -1,4 +1,4 @@
-"""A role, a database or a master that others made or changed: Benchwright converges, or names what mends it.
+"""A role, a database or a master that others made or changed: Benchwright converges, or names what fixes it.
 
 What it refuses it leaves exactly as it was, and in no case does anybody lose anything.
 """
@@ -238,7 +238,7 @@ def test_what_others_made_is_kept_or_refused_with_what_mends_it(step: Step, said
             step.call()
         if "master" not in name:  # what such a master could do was done, and is kept
             assert world(postgres) == before
-        assert mend(step, str(refused.value), stranger.remedy) is bool(stranger.remedy)
+        assert fix(step, str(refused.value), stranger.remedy) is bool(stranger.remedy)
         assert not stranger.remedy or step.call()[:2] == ("unchanged", "unchanged")
 
 
@@ -297,7 +297,7 @@ def test_a_database_of_the_master_that_is_not_for_workbench_is_renamed_and_kept(
     assert (databases["rstudio_before"], databases["rstudio"]) == ("postgres", "rstudio")
 
 
-def mend(step: Step, message: str, database: str) -> bool:
+def fix(step: Step, message: str, database: str) -> bool:
     """Do what a message says, and what the next one says, as often as another comes; returns whether that helped."""
     seen = set()
     while message not in seen and remedies(message):
@@ -321,7 +321,7 @@ def test_a_role_that_inherits_nothing_may_need_its_schema(step: Step, version: s
     if version == "15":
         with pytest.raises(DatabaseFailed, match='ALTER SCHEMA public OWNER TO "rstudio"') as refused:
             step.call()
-        assert mend(step, str(refused.value), "rstudio")
+        assert fix(step, str(refused.value), "rstudio")
     else:
         assert step.call()[:2] == ("updated", "created")
     step.log_in()

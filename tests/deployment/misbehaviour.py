@@ -29,7 +29,7 @@ _minutes = itertools.count(31)
 class Fault:
     """What goes wrong on one node.
 
-    told: what the cause of the failure says of the node, in this order; empty where the run mends it. replaced: the
+    told: what the cause of the failure says of the node, in this order; empty where the run fixes it. replaced: the
     node is gone in the end, by itself or because a person follows the remedy.
     """
 

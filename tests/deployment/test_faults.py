@@ -42,7 +42,7 @@ FILE_SYSTEM = Failure(
         f"- events of the stack benchwright-workbench-foundation: {CONSOLE}/cloudformation/home?",
         f"- log of the step: {CONSOLE}/cloudwatch/home?",
         f"- the execution: {CONSOLE}/states/home?",
-        "Next: Mend what this event names",
+        "Next: Fix what this event names",
     ),
 )
 PROTECTION = Failure(
@@ -53,7 +53,7 @@ PROTECTION = Failure(
         "The stack benchwright-workbench-foundation ended UPDATE_ROLLBACK_COMPLETE: ",
         "DatabaseCluster (AWS::RDS::DBCluster) is UPDATE_FAILED: The cluster is being backed up\n",
         "the stack is as it was before",
-        "Next: Mend what this event names",
+        "Next: Fix what this event names",
     ),
 )
 IMAGE = Failure(
@@ -76,7 +76,7 @@ POSTGRES = Failure(
     (
         'does not let "postgres" log in: FATAL: pg_hba.conf rejects connection',
         "Allow this user over TLS",
-        "Next: Mend the database as the message says",
+        "Next: Fix the database as the message says",
     ),
 )
 GROUP = Failure(
@@ -86,7 +86,7 @@ GROUP = Failure(
     (
         "The stack benchwright-workbench-nodes ended ROLLBACK_COMPLETE: ",
         "AutoScalingGroup (AWS::AutoScaling::AutoScalingGroup) is CREATE_FAILED: No instances of this type\n",
-        "Next: Mend what this event names",
+        "Next: Fix what this event names",
     ),
 )
 NO_CAPACITY = Failure(
@@ -98,7 +98,7 @@ NO_CAPACITY = Failure(
         "We currently do not have sufficient m7i.xlarge capacity in the Availability Zone you requested (us-east-1b)",
         "Choose another instance type (nodes.instance_type), or wait",
         "- activities of the Auto Scaling group benchwright-workbench-nodes-group: ",
-        "Next: Mend what kept the nodes away",
+        "Next: Fix what kept the nodes away",
     ),
 )
 NOT_BEGUN = Failure(
@@ -108,7 +108,7 @@ NOT_BEGUN = Failure(
     (
         "CloudFormation could not begin the change of benchwright-workbench-nodes: The role of CloudFormation cannot",
         "The stack is as it was before: REVIEW_IN_PROGRESS.",
-        "Next: Mend what this event names",
+        "Next: Fix what this event names",
     ),
 )
 OFFLINE = Failure(
@@ -123,7 +123,7 @@ OFFLINE = Failure(
         " has booted\n",
         "- activities of the Auto Scaling group benchwright-workbench-nodes-group: ",
         "- node i-",
-        "Next: Mend what kept the nodes away",
+        "Next: Fix what kept the nodes away",
     ),
 )
 VERIFY_INSTALLATION = Failure(
@@ -141,7 +141,7 @@ VERIFY_INSTALLATION = Failure(
         "- command ",
         "- node i-",
         "- what the node reported: ",
-        "Next: Mend the cause, or replace the node",
+        "Next: Fix the cause, or replace the node",
     ),
 )
 

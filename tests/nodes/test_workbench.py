@@ -1,4 +1,4 @@
-"""The stand-in of Workbench refuses what the real one refuses; the node script mends most of it before it shows."""
+"""The stand-in of Workbench refuses what the real one refuses; the node script fixes most of it before it shows."""
 
 import pytest
 

@@ -116,7 +116,7 @@ def _answer(command: Sequence[str | Path], path: Path, **options: Any) -> dict[s
 
 
 def _fixed_in(versions: Sequence[str]) -> str:
-    return f", mended in {', '.join(versions)}" if versions else ", not mended yet"
+    return f", fixed in {', '.join(versions)}" if versions else ", not fixed yet"
 
 
 def _advisories(via: Sequence[Any]) -> Iterator[str]:

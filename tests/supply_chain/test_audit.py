@@ -120,7 +120,7 @@ def test_a_vulnerability_is_told_with_the_version_that_mends_it(
 ) -> None:
     told, address = databases
     told.answers["left"] = advisory("left")
-    assert audit_python(requirements, f"{address}/osv") == ["left 1.0 has GHSA-1, mended in 1.1"]
+    assert audit_python(requirements, f"{address}/osv") == ["left 1.0 has GHSA-1, fixed in 1.1"]
 
 
 @pytest.mark.parametrize("status", [404, 500])

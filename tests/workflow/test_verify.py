@@ -98,7 +98,7 @@ def test_a_failure_under_the_lock_gives_it_back(workflow: Workflow, ends: str) -
 
 @pytest.mark.parametrize("looks", [1, 2, 60])
 def test_a_deployment_that_has_begun_meanwhile_is_no_failure(workflow: Workflow, looks: int) -> None:
-    """Whichever look finds that the cluster can be judged, or mended, under the lock alone: its holder goes first."""
+    """Whichever look finds that the cluster can be judged, or fixed, under the lock alone: its holder goes first."""
     actions = answer(workflow, lock=False)
     workflow.functions["VerifyCluster"] = lambda event: {
         "done": False,

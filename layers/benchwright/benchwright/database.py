@@ -498,7 +498,7 @@ def _login_error(server: Server, user: str, error: psycopg2.Error) -> DatabaseFa
     if answer is Login.WRONG_CREDENTIALS:
         remedy = "The secret holds another password than PostgreSQL: rotate the secret, then start again"
     else:
-        remedy = next((remedy for sign, remedy in REMEDIES if sign in reason), "Mend what it names, then start again")
+        remedy = next((remedy for sign, remedy in REMEDIES if sign in reason), "Fix what it names, then start again")
     return DatabaseFailed(f"{text}. {remedy}.")
 
 
@@ -512,5 +512,5 @@ def _translated() -> Iterator[None]:
         if not state.startswith(FINAL_STATES) or state in MADE_MEANWHILE or "concurrently updated" in message:
             raise TransientError(f"PostgreSQL asked for patience: {message} ({state})") from error
         raise DatabaseFailed(
-            f"PostgreSQL refused: {message} ({state}). Mend what it names, then start again."
+            f"PostgreSQL refused: {message} ({state}). Fix what it names, then start again."
         ) from error

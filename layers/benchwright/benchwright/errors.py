@@ -82,7 +82,7 @@ class DeadlineExceeded(BenchwrightError):
 
 
 class AwsCallFailed(BenchwrightError):
-    """AWS refused a call for a reason that a retry does not mend, for example a missing permission."""
+    """AWS refused a call for a reason that a retry does not fix, for example a missing permission."""
 
 
 class TransientError(BenchwrightError):
@@ -164,7 +164,7 @@ def from_client_error(error: ClientError) -> BenchwrightError:
         return AwsCallFailed(
             f"{text}. Grant this action to the role of this function (docs/security.md), then start again."
         )
-    return AwsCallFailed(f"{text}. Mend what it names, then start the execution again: finished steps are kept.")
+    return AwsCallFailed(f"{text}. Fix what it names, then start the execution again: finished steps are kept.")
 
 
 def from_connection_error(error: BotoCoreError) -> BenchwrightError:

@@ -14,18 +14,18 @@ NEXT_ACTIONS: Mapping[str, str] = {
     "LockLost": "See in the list of executions who took the cluster over; start again when that one has ended.",
     "ImageBuildFailed": "Do what the message says, and start again with the same input: a new build begins. The "
     "foundation is kept, or goes on being made, meanwhile.",
-    "StackFailed": "Mend what this event names, often a quota, a capacity or a permission of the account, and start "
+    "StackFailed": "Fix what this event names, often a quota, a capacity or a permission of the account, and start "
     "again with the same input. Finished steps are kept.",
-    "StackRefused": "Undo the change that would lose data, mend the stack by hand, or name the cluster otherwise, as "
+    "StackRefused": "Undo the change that would lose data, fix the stack by hand, or name the cluster otherwise, as "
     "the message says, and start again.",
-    "DatabaseFailed": "Mend the database as the message says, and start again with the same input. Nothing was "
+    "DatabaseFailed": "Fix the database as the message says, and start again with the same input. Nothing was "
     "dropped; image and stacks are kept. What the server wrote: RDS console, the cluster's writer, Logs & events.",
-    "NodesNotReady": "Mend what kept the nodes away, and start again with the same input. Finished steps are kept.",
-    "NodeConfigurationFailed": "Mend the cause, or replace the node, and start again with the same input: what was "
+    "NodesNotReady": "Fix what kept the nodes away, and start again with the same input. Finished steps are kept.",
+    "NodeConfigurationFailed": "Fix the cause, or replace the node, and start again with the same input: what was "
     "configured already stays as it is.",
     "VerificationFailed": "Follow the remedy of each failing check, and start again.",
     "DeadlineExceeded": "Look at what it waited for; start again with the same input to go on waiting.",
-    "AwsCallFailed": "Mend what AWS named, usually a permission or a quota, and start again with the same input.",
+    "AwsCallFailed": "Fix what AWS named, usually a permission or a quota, and start again with the same input.",
     "TransientError": "Six tries within minutes met the same answer. Look at what the message names and at the AWS "
     "Health Dashboard, and start again with the same input.",
 }

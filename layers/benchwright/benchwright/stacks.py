@@ -60,7 +60,7 @@ REMEDIES: Mapping[str, str] = {
     "whose deletion alone would keep it and forget it",
     "DELETE_FAILED": "Somebody deleted it, and what it left holds the data of the cluster. Finish the deletion, which "
     "keeps that, and import it into a new stack of this name, or give the cluster up",
-    "UPDATE_ROLLBACK_FAILED": "Mend what its last events name, and continue its rollback",
+    "UPDATE_ROLLBACK_FAILED": "Fix what its last events name, and continue its rollback",
     "UPDATE_FAILED": "Roll it back",
 }
 
@@ -417,7 +417,7 @@ def describe_failure(desired: Desired, stack: Stack, change_set: ChangeSet | Non
 
 def _remedy(stack: Stack) -> str:
     """Say what a person does about a stack, and what it left."""
-    what = REMEDIES.get(stack.status, "Mend it in the CloudFormation console, as its last events say")
+    what = REMEDIES.get(stack.status, "Fix it in the CloudFormation console, as its last events say")
     lines = [f"{what}; then start the execution again (docs/operations.md, StackRefused)."]
     return "\n".join([*lines, *(["What it left:"] if stack.left else []), *(f"- {line}" for line in stack.left)])
 

@@ -47,7 +47,7 @@ REMEDIES: Mapping[str, str] = {
     "load balancer": "Look at www-host-name in /etc/rstudio/load-balancer on a node that the others do not name, and "
     "open the ports 8787 and 5559 between the nodes: they do not reach it.",
     "mounts": "Look at `findmnt /efs/home /efs/shared-storage` and at /var/log/amazon/efs/mount.log on the node, and "
-    "mend what they name, or terminate the node.",
+    "fix what they name, or terminate the node.",
     "instance metadata": "Start a deployment with {}: it sets the guard of each node anew. Where the image is older "
     'than the check `mount helper`, deploy with {"image": {"rebuild": true}}, or make `image.ami` anew: until the '
     "guard works, every user of Workbench can take the node's role.",

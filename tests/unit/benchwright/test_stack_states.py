@@ -357,7 +357,7 @@ def test_a_change_whose_rollback_failed_waits_for_a_person_who_continues_it(worl
         f"The stack {NODES} ended UPDATE_ROLLBACK_FAILED: Other (AWS::Logs::LogGroup) is UPDATE_FAILED: no room"
     )
     assert remedy == (
-        "Mend what its last events name, and continue its rollback; then start the execution again "
+        "Fix what its last events name, and continue its rollback; then start the execution again "
         "(docs/operations.md, StackRefused)."
     )
     assert world.refusal(NODES, StackRefused)[0].endswith(f"which needs a person. {remedy}")

@@ -246,6 +246,6 @@ def handler(event, context):
 def test_new_code_gets_new_processes(aws: LocalAws) -> None:
     client = aws.client("lambda")
     client.update_function_code(
-        FunctionName="app-Broken-ABCDEF", ZipFile=archive({"app.py": "def handler(event, context): return 'mended'"})
+        FunctionName="app-Broken-ABCDEF", ZipFile=archive({"app.py": "def handler(event, context): return 'fixed'"})
     )
-    assert invoke(aws, function="app-Broken-ABCDEF") == (None, "mended")
+    assert invoke(aws, function="app-Broken-ABCDEF") == (None, "fixed")

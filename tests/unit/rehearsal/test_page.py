@@ -78,7 +78,7 @@ FAILED = [
     visit("Explain failure", "Task", 10, 11),
     visit("Failed", "Fail", 11, None, error="ImageBuildFailed"),
 ]
-CAUSE = "ImageBuildFailed in step 'Build image'\n\n<script>alert(1)</script>\n\nNext: Mend the cause & start again."
+CAUSE = "ImageBuildFailed in step 'Build image'\n\n<script>alert(1)</script>\n\nNext: Fix the cause & start again."
 
 
 def execution(states: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
@@ -191,7 +191,7 @@ def test_a_failure_is_told_with_its_cause_and_the_next_action_and_cannot_become_
     assert "<script" not in text
     read = Page(text)
     assert (
-        "ImageBuildFailed in step Build image <script>alert(1)</script> Next: Mend the cause & start again. Timeline"
+        "ImageBuildFailed in step Build image <script>alert(1)</script> Next: Fix the cause & start again. Timeline"
         in read.text
     )
 

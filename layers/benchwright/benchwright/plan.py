@@ -10,9 +10,9 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, get_args, get_origin
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BaseModel, TypeAdapter, ValidationError
 
 from benchwright import unproven
 from benchwright.engine import Engines, choose
@@ -36,6 +36,7 @@ from benchwright.models import (
     ImagePlan,
     License,
     Once,
+    Part,
     Plan,
     SecretName,
     Wanted,
@@ -121,18 +122,31 @@ class Looked:
     engines: Engines = field(default_factory=Engines)
 
 
+def _whole_objects(recorded: dict[str, Any]) -> dict[str, Any]:
+    """Refuse an input in which something else stands for an object: what reads the record looks into it."""
+    for name, value in recorded.items():
+        annotation = found.annotation if (found := Wanted.model_fields.get(name)) else None
+        is_object = get_origin(annotation) is dict or (isinstance(annotation, type) and issubclass(annotation, Part))
+        if is_object and not isinstance(value, dict):
+            raise ValueError(f"{name} is {json.dumps(value)}, not an object")
+    return recorded
+
+
+type RecordedInput = Annotated[dict[str, Any], AfterValidator(_whole_objects)]
+
+
 @dataclass(frozen=True)
 class Known:
     """What earlier executions recorded of a cluster."""
 
-    input: dict[str, Any] = field(default_factory=dict)
+    input: RecordedInput = field(default_factory=dict)
     accounts: dict[str, tuple[int, int]] = field(default_factory=dict)  # name -> (uid, gid); never forgotten
     parent_image: str = ""
     engine_version: str = ""
     generation: int = 0
     rebuilt_by: str = ""  # the execution that began this generation: a retry of the same step does not begin another
     # The input and the generation of the last execution that verified the cluster, and who gave what differs from it.
-    proven: dict[str, Any] = field(default_factory=dict)
+    proven: RecordedInput = field(default_factory=dict)
     proven_accounts: tuple[str, ...] = ()  # names whose ids a verified execution has used
     proven_generation: int = 0
     origins: dict[str, list[str]] = field(default_factory=dict)  # execution -> dotted paths
@@ -560,24 +574,30 @@ def _hidden(path: str, value: Any) -> Any:
     must not find it in mails and logs. Below `users` and `license` a text is shown only if it looks like the name of a
     secret, or is the key itself; elsewhere, where the input has texts.
     """
-    if path.split(".", maxsplit=1)[0] not in ("users", "license"):
-        if isinstance(value, dict):
-            part = _part_of(field_.annotation) if (field_ := Wanted.model_fields.get(path)) else None
-            known = part.model_fields if part else {}
+    if path.split(".", maxsplit=1)[0] in ("users", "license"):
+        return _hidden_secret(path, value)
+    part = _part_of(Wanted.model_fields[path].annotation) if path in Wanted.model_fields else None
+    texts = part.model_fields if part else {}
+    match value:
+        case dict():
             return {
-                key: item if key in known and isinstance(item, str) else _veiled(item) for key, item in value.items()
+                key: item if key in texts and isinstance(item, str) else _veiled(item) for key, item in value.items()
             }
-        return (
-            [item if isinstance(item, str) else _veiled(item) for item in value] if isinstance(value, list) else value
-        )
+        case list():
+            return [item if isinstance(item, str) else _veiled(item) for item in value]
+    return value
+
+
+def _hidden_secret(path: str, value: Any) -> Any:
+    """Return a value below `users` or `license` as it may be shown."""
     if isinstance(value, dict):
-        return {key: _hidden(path, item) for key, item in value.items()}
+        return {key: _hidden_secret(path, item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_hidden(path, item) for item in value]
+        return [_hidden_secret(path, item) for item in value]
     folders = ("/",) if path == "license" else ("/license/", "/users/")
     is_name = isinstance(value, str) and len(value) <= 400 and re.fullmatch(r"[A-Za-z0-9/_+=.@-]+", value)
-    is_told = (is_name and any(folder in value for folder in folders)) or path.endswith(f".{value}")
-    return value if is_told or not isinstance(value, str) else "***"
+    is_shown = (is_name and any(folder in value for folder in folders)) or path.endswith(f".{value}")
+    return value if is_shown or not isinstance(value, str) else "***"
 
 
 def _veiled(value: Any) -> Any:

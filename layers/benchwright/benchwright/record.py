@@ -13,15 +13,15 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Annotated, Any, get_origin
+from dataclasses import dataclass, field, fields
+from typing import Any
 
 from botocore.exceptions import ClientError
-from pydantic import AfterValidator, BaseModel, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from benchwright import unproven
 from benchwright.errors import ClusterLocked, LockLost, RecordUnreadable, TransientError, error_code
-from benchwright.models import Part, Plan, Wanted
+from benchwright.models import Plan
 from benchwright.observability import client
 from benchwright.plan import Known
 from benchwright.settings import settings
@@ -247,41 +247,9 @@ def _prove_what_was_verified(item: Item) -> Item:
 UPGRADES: Mapping[int, Callable[[Item], Item]] = {1: _prove_what_was_verified}
 
 
-def _whole_objects(recorded: dict[str, Any]) -> dict[str, Any]:
-    for name, value in recorded.items():
-        annotation = found.annotation if (found := Wanted.model_fields.get(name)) else None
-        is_object = get_origin(annotation) is dict or (isinstance(annotation, type) and issubclass(annotation, Part))
-        if is_object and not isinstance(value, dict):
-            raise ValueError(f"{name} is {json.dumps(value)}, not an object")
-    return recorded
-
-
-type RecordedInput = Annotated[dict[str, Any], AfterValidator(_whole_objects)]
-
-
-class _Stored(BaseModel):
-    """An item of this version, decoded."""
-
-    holder: str = ""
-    held_since: int = 0
-    input: RecordedInput = {}
-    accounts: dict[str, tuple[int, int]] = {}
-    parent_image: str = ""
-    engine_version: str = ""
-    generation: int = 0
-    rebuilt_by: str = ""
-    proven: RecordedInput = {}
-    proven_accounts: list[str] = []
-    proven_generation: int = 0
-    origins: dict[str, list[str]] = {}
-    plan: dict[str, Any] | None = None
-    planned_by: str = ""
-    ami: str = ""
-    configuration: str = ""
-    verified: bool = False
-    verified_images: list[str] = []
-
-
+KNOWN, RECORD = TypeAdapter(Known), TypeAdapter(Record)
+OF_KNOWN = {each.name for each in fields(Known)}
+ATTRIBUTES = OF_KNOWN | {each.name for each in fields(Record)} - {"known", "unreadable"} | {"version"}
 IN_JSON = frozenset(("input", "accounts", "proven", "proven_accounts", "origins", "plan", "verified_images"))
 # The types of DynamoDB in which the attributes are written; all others are texts.
 TYPES = dict.fromkeys(("version", "held_since", "generation", "proven_generation"), "N") | {"verified": "BOOL"}
@@ -291,7 +259,7 @@ def _decoded(stored: Mapping[str, Any]) -> Item:
     """Read the attributes of an item; raises ValueError where one has another type than the releases write."""
     item: Item = {}
     for name, attribute in stored.items():
-        if name not in _Stored.model_fields and name != "version":
+        if name not in ATTRIBUTES:
             continue
         expected = TYPES.get(name, "S")
         if set(attribute) != {expected}:
@@ -309,7 +277,7 @@ def _record(stored: Mapping[str, Any]) -> Record:
     cluster = stored["cluster"]["S"]
     try:
         item = _decoded(stored)
-        version = item.get("version", 1)
+        version = item.pop("version", 1)
         if version > VERSION:
             raise RecordUnreadable(
                 f"A newer release of Benchwright wrote the record of the cluster {cluster} (version {version}; this "
@@ -319,37 +287,14 @@ def _record(stored: Mapping[str, Any]) -> Record:
             raise ValueError(f"its version is {version}")
         for earlier in range(version, VERSION):
             item = UPGRADES[earlier](item)
-        whole = _Stored.model_validate(item)
+        known = KNOWN.validate_python({name: item.pop(name) for name in OF_KNOWN & set(item)})
+        plan, unreadable = _plan(item.pop("plan", None))
+        return RECORD.validate_python(item | {"known": known, "plan": plan, "unreadable": unreadable})
     except (ValueError, TypeError, AttributeError) as error:
         raise RecordUnreadable(
             f"The record of the cluster {cluster} is damaged: {_reason(error)}. Restore its item in the table "
             f"{settings().table_name} from a point in time before it was edited by hand, then start again."
         ) from error
-    plan, unreadable = _plan(whole.plan)
-    known = Known(
-        input=whole.input,
-        accounts=whole.accounts,
-        parent_image=whole.parent_image,
-        engine_version=whole.engine_version,
-        generation=whole.generation,
-        rebuilt_by=whole.rebuilt_by,
-        proven=whole.proven,
-        proven_accounts=tuple(whole.proven_accounts),
-        proven_generation=whole.proven_generation,
-        origins=whole.origins,
-    )
-    return Record(
-        holder=whole.holder,
-        held_since=whole.held_since,
-        known=known,
-        plan=plan,
-        planned_by=whole.planned_by,
-        unreadable=unreadable,
-        ami=whole.ami,
-        configuration=whole.configuration,
-        verified=whole.verified,
-        verified_images=tuple(whole.verified_images),
-    )
 
 
 def _reason(error: Exception) -> str:

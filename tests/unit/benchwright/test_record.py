@@ -243,7 +243,7 @@ def test_a_record_of_a_newer_release_is_refused(aws: Conversation) -> None:
         ("input", {"S": '{"users": ["ann"]}'}, 'input: Value error, users is ["ann"], not an object'),
         ("origins", {"S": "[]"}, "origins: Input should be a valid dictionary"),
         ("accounts", {"S": '{"ann": [1, 2, 3]}'}, "accounts.ann: Tuple should have at most 2 items"),
-        ("verified_images", {"S": "null"}, "verified_images: Input should be a valid list"),
+        ("verified_images", {"S": "null"}, "verified_images: Input should be a valid tuple"),
         ("verified", {"S": "true"}, "the attribute verified is of type S, not BOOL"),
         ("generation", {"S": "3"}, "the attribute generation is of type S, not N"),
         ("held_since", {"N": "1.5"}, "invalid literal for int"),

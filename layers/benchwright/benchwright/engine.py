@@ -8,12 +8,12 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from benchwright.models import ENGINE_VERSION
 from benchwright.observability import client
 from benchwright.settings import settings
 
 ENGINE = "aurora-postgresql"
 FAMILY = "aurora-postgresql17"  # of the parameter group in infra/foundation.yaml
-VERSION = r"17\.[0-9]{1,2}"  # RDS lists other engines under the same name, such as 16.4-limitless
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,8 @@ def look_up(cluster: str) -> Engines:
         .paginate(Engine=ENGINE, DBParameterGroupFamily=FAMILY)
     )
     listed = {version["EngineVersion"] for page in pages for version in page["DBEngineVersions"]}
-    available = [version for version in listed if re.fullmatch(VERSION, version)]
+    # RDS lists other engines under the same name, such as 16.4-limitless.
+    available = [version for version in listed if re.match(ENGINE_VERSION, version)]
     return Engines(_running(cluster), tuple(sorted(available, key=_number)))
 
 

@@ -26,6 +26,7 @@ APPLICATION_NAME_IN_WORDS = (
 )
 # Of a version: at most two digits, and no zero before another, since no download has one.
 NUMBER = "(0|[1-9][0-9]?)"
+ENGINE_VERSION = r"^17\.[0-9]{1,2}$"
 CLUSTER_NAME_IN_WORDS = f"at most {LONGEST_CLUSTER} {NAME_IN_WORDS}"
 # A node's own accounts end below 2,000 (Ubuntu's first user is 1000); allocated ids begin at 20,000.
 LOWEST_ID, FIRST_ALLOCATED_ID, HIGHEST_ID = 2_000, 20_000, 59_999
@@ -148,6 +149,7 @@ def _but(*patterns: str) -> Any:
 ClusterName = Annotated[str, StringConstraints(pattern=CLUSTER_NAME, max_length=LONGEST_CLUSTER)]
 RVersion = Annotated[str, _form(rf"^[3-9]\.{NUMBER}\.{NUMBER}$", "a version of R of three numbers")]
 PythonVersion = Annotated[str, _form(rf"^3\.{NUMBER}\.{NUMBER}$", "a version of Python 3 of three numbers")]
+EngineVersion = Annotated[str, _form(ENGINE_VERSION, "a version 17 of Aurora PostgreSQL, such as 17.7")]
 UserId = Annotated[int, Field(ge=LOWEST_ID, le=HIGHEST_ID)]
 ConfigKey = Annotated[
     str, _form(r"^[a-z0-9][a-z0-9-]{0,99}$", "at most 100 lower-case letters, digits and -, and no - first")
@@ -233,9 +235,7 @@ class Database(Part):
         json_schema_extra={"multipleOf": 0.5},
     )
 
-    engine_version: (
-        Annotated[str, _form(r"^17\.[0-9]{1,2}$", "a version 17 of Aurora PostgreSQL, such as 17.7")] | None
-    ) = Field(
+    engine_version: EngineVersion | None = Field(
         default=None,
         description="version of Aurora PostgreSQL 17; null takes the newest once, and later keeps it. Aurora upgrades "
         "minor versions by itself, and is never taken back",

@@ -184,18 +184,17 @@ def _judge_quota(wanted: Wanted, cluster: str, observed: Observed) -> tuple[list
     A node is launched before its predecessor goes, and an image is built beside the nodes: where these alone would be
     too many, the nodes can start, and the next change will fail.
     """
-    family = _family(wanted.nodes.instance_type)
+    code = QUOTAS.get(_family(wanted.nodes.instance_type))
     if observed.quota is None or observed.instances is None or not observed.type:
         return [], []
     each = int(observed.type["VCpuInfo"]["DefaultVCpus"])
     others = sum(
         _vcpus(instance)
         for instance in observed.instances
-        if QUOTAS.get(_family(instance["InstanceType"])) == QUOTAS[family] and not _is_own(instance, cluster)
+        if QUOTAS.get(_family(instance["InstanceType"])) == code and not _is_own(instance, cluster)
     )
     needed = wanted.nodes.count * each
     room = int(observed.quota) - others
-    code = QUOTAS[family]
     builds = BUILD_VCPUS if wanted.image.ami is None and code == STANDARD else 0
     at_most = needed + each + builds
     raised = (
@@ -247,7 +246,7 @@ def _judge_addresses(wanted: Wanted, cluster: str, observed: Observed, begun: bo
     """Compare the free addresses with those that are still needed.
 
     Auto Scaling launches in another zone where one has no address left, so nodes need them in all subnets together.
-    Nobody knows how many of the others a cluster that was begun has already.
+    How many of the others a cluster that was begun has already is not known.
     """
     free = {subnet["SubnetId"]: subnet["AvailableIpAddressCount"] for subnet in observed.subnets or []}
     if not free or (begun and observed.instances is None):

@@ -224,7 +224,7 @@ def failed_launches(group: str, since: datetime | None) -> list[Activity]:
 def raise_if_lasting(group: str, failed: Sequence[Activity]) -> None:
     """Raise NodesNotReady, with AWS's reason and the remedy, where launches fail alike again and again."""
     if _is_lasting(failed):
-        remedy = next((text for cause, text in REMEDIES.items() if re.search(cause, failed[0].message)), UNKNOWN_CAUSE)
+        remedy = REMEDIES.get(_cause(failed[0].message), UNKNOWN_CAUSE)
         raise NodesNotReady(
             f"Auto Scaling cannot launch nodes of {group}. Since {failed[-1].started:%H:%M} UTC every launch failed: "
             f"{failed[0].message}\n{remedy}; then start the execution again."

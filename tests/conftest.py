@@ -42,8 +42,8 @@ def missing(paths: Iterable[Path], root: Path = ROOT) -> str:
     }
     if not lacking:
         return ""
-    told = ", ".join(f"{place} needs {needed}" for needed, place in sorted(lacking.items()))
-    return f"Run `make prepare` first, which needs the network once: {told}."
+    needs = ", ".join(f"{place} needs {needed}" for needed, place in sorted(lacking.items()))
+    return f"Run `make prepare` first, which needs the network once: {needs}."
 
 
 @pytest.hookimpl(trylast=True)  # after -k and -m have chosen

@@ -71,7 +71,7 @@ def test_what_others_made_is_refused(observed: Observed) -> None:
         ('FATAL:  LDAP authentication failed for user "rstudio"', Login.REFUSED),
         ("fe_sendauth: no password supplied", Login.REFUSED),
         ("server does not support SSL, but SSL was required", Login.REFUSED),
-        ("FATAL:  something that nobody has seen before", Login.NOT_NOW),
+        ("FATAL:  something that no one has seen before", Login.NOT_NOW),
         ("FATAL:  recovery is paused", Login.NOT_NOW),
         ("SSL connection has been closed unexpectedly", Login.NOT_NOW),
         ("", Login.NOT_NOW),

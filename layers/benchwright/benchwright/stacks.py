@@ -307,7 +307,8 @@ def act(action: Action, desired: Desired, stack: Stack | None, change_set: Chang
             return f"CloudFormation: what would change in {desired.name}"
         case "execute" if change_set:
             _execute(desired, stack, change_set)
-            return f"CloudFormation: {desired.name}, {len(change_set.changes)} changes"
+            count = len(change_set.changes)
+            return f"CloudFormation: {desired.name}, {count} change{'' if count == 1 else 's'}"
         case "discard unused":
             cloudformation.delete_change_set(StackName=desired.name, ChangeSetName=name)
             return f"CloudFormation: a new change set of {desired.name}"

@@ -54,7 +54,7 @@ def test_a_harmless_change_set_is_executed_once_however_often_it_is_asked_for(aw
     aws.answers = {"ExecuteChangeSet": {}}
     for _ in range(2):
         waiting_for = stacks.act("execute", DESIRED, STACK, change_set(HARMLESS), NAME)
-        assert waiting_for == "CloudFormation: wb-blue-foundation, 1 changes"
+        assert waiting_for == "CloudFormation: wb-blue-foundation, 1 change"
     first, second = aws.asked("ExecuteChangeSet")
     token = first.pop("ClientRequestToken")
     assert first == ADDRESSED

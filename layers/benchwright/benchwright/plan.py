@@ -140,7 +140,7 @@ class Known:
     """What earlier executions recorded of a cluster."""
 
     input: RecordedInput = field(default_factory=dict)
-    accounts: dict[str, tuple[int, int]] = field(default_factory=dict)  # name -> (uid, gid); never forgotten
+    accounts: dict[str, tuple[int, int]] = field(default_factory=dict)  # name -> (uid, gid)
     parent_image: str = ""
     engine_version: str = ""
     generation: int = 0

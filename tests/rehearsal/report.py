@@ -113,16 +113,15 @@ class Report:
                 )
 
     @property
-    def unwell(self) -> list[str]:
-        """What speaks against the rehearsal, whatever its executions say."""
-        return self.itself + self.checks
-
-    @property
     def succeeded(self) -> bool:
         """The last execution that a person started, and what schedules started since, SUCCEEDED; every check held."""
         persons = [number for number, execution in enumerate(self.executions) if not execution.schedule]
         last = self.executions[persons[-1] if persons else -1 :]
-        return bool(last) and all(execution.status == "SUCCEEDED" for execution in last) and not self.unwell
+        return (
+            bool(last)
+            and all(execution.status == "SUCCEEDED" for execution in last)
+            and not (self.itself or self.checks)
+        )
 
     def data(self) -> dict[str, Any]:
         """What report.json holds."""

@@ -92,18 +92,12 @@ class Rehearsal:
     def _rehearse(self) -> int:
         directory: Path = self.wanted.report.absolute()
         directory.mkdir(parents=True, exist_ok=True)
-        complete = True
         self.report.speed = self.wanted.speed
         faults: Faults = self.wanted.faults
+        aws: LocalAws | None = None
         try:
             with self.progress.work("Starting the local AWS"):
                 aws = local_aws(self.scratch, Clock(self.wanted.speed), faults, self.listener, self.wanted.account)
-        except Exception as error:
-            self.failures.add(error)
-            with self._written(None, directory):
-                summary.show(self.progress.console, self.report, directory)
-            return EXIT_ITSELF
-        try:
             with self.progress.work("Installing the application (sam deploy)"):
                 parameters = self.wanted.parameters
                 if subnets := aws.before.subnets:
@@ -127,25 +121,23 @@ class Rehearsal:
             self.report.checks.append(str(error).partition("\n")[0])
             self.progress.console.print(Text(str(error)), soft_wrap=True)
         except (KeyboardInterrupt, SystemExit):
-            complete = False
             logging.disable()  # what is under way fails now, and that is no news
+            _end(aws)
             raise
         except Exception as error:
             self.failures.add(error)
-        finally:
-            with contextlib.ExitStack() as written:
-                if complete:
-                    written.enter_context(self._written(aws, directory))
-                aws.stop()
-                aws.hosts.stop()
-        summary.show(self.progress.console, self.report, directory)
+        with self._written(aws, directory):
+            _end(aws)
+            summary.show(self.progress.console, self.report, directory)
         if self.report.itself:
             return EXIT_ITSELF
         return 0 if self.report.succeeded else 1
 
     @contextlib.contextmanager
     def _written(self, aws: LocalAws | None, directory: Path) -> Iterator[None]:
-        """Write the report; inside, the local AWS ends. Then it takes the place of the last one."""
+        """Write the report; inside, the local AWS ends and the summary is shown. Then it takes the place of the last
+        one, which stays if that is interrupted.
+        """
         unfinished = directory / UNFINISHED
         shutil.rmtree(unfinished, ignore_errors=True)
         if aws:
@@ -257,10 +249,15 @@ def replace_report(unfinished: Path, directory: Path) -> None:
     unfinished.rmdir()
 
 
+def _end(aws: LocalAws | None) -> None:
+    if aws:
+        aws.stop()
+        aws.hosts.stop()
+
+
 def keep_logs(aws: LocalAws, directory: Path) -> None:
     """Every log group as a file beside the report, for who wants to know more than the summary says."""
-    shutil.rmtree(directory, ignore_errors=True)
-    directory.mkdir(parents=True)
+    directory.mkdir()
     logs = aws.client("logs")
     for group in logs.get_paginator("describe_log_groups").paginate().build_full_result()["logGroups"]:
         name = group["logGroupName"]

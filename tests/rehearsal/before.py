@@ -30,7 +30,7 @@ class BeforeGrammarError(ValueError):
 class Before:
     """The keys of GRAMMAR."""
 
-    vcpus: float = 256
+    vcpus: float = 256.0
     own_ebs_key: bool = False
     new: bool = False
     subnets: int = 0
@@ -44,7 +44,7 @@ class Before:
         for name, value in given.items():
             if name not in known:
                 raise BeforeGrammarError(f"--account has no key {name!r}; it has {', '.join(known)}")
-            if isinstance(value, bool) is not (known[name] is bool) or not isinstance(value, int | float):
+            if type(value) not in ((int, float) if known[name] is float else (known[name],)):
                 raise BeforeGrammarError(f"--account {name}={value!r} is no {known[name].__name__}")
         before = cls(**given)
         if before.subnets not in (0, *range(2, 7)):

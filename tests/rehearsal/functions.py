@@ -199,8 +199,9 @@ class Functions:
 
 def _forget_what_is_old() -> None:
     for folder in UNPACKED.iterdir():
-        if folder.stat().st_mtime < time.time() - KEPT_SECONDS:
-            shutil.rmtree(folder, ignore_errors=True)
+        with contextlib.suppress(FileNotFoundError):  # another process took it away
+            if folder.stat().st_mtime < time.time() - KEPT_SECONDS:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def _refuse_payload(payload: bytes) -> None:

@@ -18,7 +18,9 @@ from tests.rehearsal.services.account import SETTLING_SECONDS, role_works
 WAIT = "Unable to create the resource. Verify that you have permission to create service linked role"
 
 
-@pytest.mark.parametrize("given", [{"vcpu": 4}, {"vcpus": True}, {"new": 1}, {"subnets": 7}, {"subnets": "3"}])
+@pytest.mark.parametrize(
+    "given", [{"vcpu": 4}, {"vcpus": True}, {"new": 1}, {"subnets": 7}, {"subnets": "3"}, {"subnets": 3.0}]
+)
 def test_an_account_that_cannot_be_is_refused(given: dict[str, Any]) -> None:
     with pytest.raises(BeforeGrammarError):
         Before.parse(given)

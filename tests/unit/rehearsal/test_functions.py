@@ -4,12 +4,15 @@ import io
 import json
 import os
 import threading
+import time
 import zipfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.rehearsal import functions
 from tests.rehearsal.aws import LocalAws
 from tests.rehearsal.clock import Clock
 from tests.waiting import until
@@ -249,3 +252,15 @@ def test_new_code_gets_new_processes(aws: LocalAws) -> None:
         FunctionName="app-Broken-ABCDEF", ZipFile=archive({"app.py": "def handler(event, context): return 'fixed'"})
     )
     assert invoke(aws, function="app-Broken-ABCDEF") == (None, "fixed")
+
+
+def test_code_that_no_rehearsal_used_for_a_week_is_forgotten_whatever_other_processes_take_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(functions, "UNPACKED", tmp_path)
+    for name, age in {"code-old": functions.KEPT_SECONDS + 60, "code-new": 60}.items():
+        (tmp_path / name).mkdir()
+        os.utime(tmp_path / name, (time.time() - age,) * 2)
+    (tmp_path / "a-gone").symlink_to("nowhere")  # as a folder that goes between the listing and the look
+    functions._forget_what_is_old()
+    assert {path.name for path in tmp_path.iterdir()} == {"a-gone", "code-new"}

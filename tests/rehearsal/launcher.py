@@ -68,7 +68,7 @@ def own_network_and_mounts() -> None:
     """Move this process into network and mount namespaces of its own, with a loopback that works."""
     os.unshare(os.CLONE_NEWNS | os.CLONE_NEWNET)
     try:
-        _run("mount", "--make-rprivate", "/")
+        run("mount", "--make-rprivate", "/")
     except subprocess.CalledProcessError:
         _make_a_mount_of_the_root()
     with socket.socket() as any_socket:
@@ -153,7 +153,7 @@ def _init(work: Callable[[Path], int], session: bool) -> NoReturn:
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     code = 1
     try:
-        _run("mount", "-t", "proc", "proc", "/proc")  # that of the new PID namespace
+        run("mount", "-t", "proc", "proc", "/proc")  # that of the new PID namespace
         scratch = mount_scratch()
         worker = os.fork()
         if worker == 0:
@@ -201,10 +201,11 @@ def mount_scratch() -> Path:
     ours = [Path.cwd(), Path(sys.executable).resolve(), Path(sys.prefix).resolve(), Path.home().resolve()]
     for candidate in map(Path, SCRATCH_CANDIDATES):
         if candidate.is_dir() and not candidate.is_symlink() and not any(p.is_relative_to(candidate) for p in ours):
-            _run("mount", "-t", "tmpfs", "-o", "mode=755", "rehearsal", str(candidate))
+            run("mount", "-t", "tmpfs", "-o", "mode=755", "rehearsal", str(candidate))
             return candidate
     raise OSError(errno.ENOENT, f"none of {', '.join(SCRATCH_CANDIDATES)} can be covered by a scratch directory")
 
 
-def _run(*command: str) -> None:
-    subprocess.run(command, check=True, capture_output=True, timeout=10)
+def run(*command: str) -> None:
+    """Raises OSError or SubprocessError; a CalledProcessError has what the program printed, as text."""
+    subprocess.run(command, check=True, capture_output=True, text=True, errors="replace", timeout=10)

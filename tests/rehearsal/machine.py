@@ -145,14 +145,14 @@ def _trials() -> Iterator[tuple[str, Callable[[], object], str]]:
     )
     yield (
         "give a node namespaces of its own",
-        lambda: _run(*NEW_NAMESPACES, "mount", "-t", "proc", "proc", "/proc"),
+        lambda: launcher.run(*NEW_NAMESPACES, "mount", "-t", "proc", "proc", "/proc"),
         f"the kernel needs namespaces for PID, UTS, IPC and network; {CONTAINER}",
     )
     yield "make a network bridge", lambda: _add_link("bridge"), f"`modprobe bridge` on the host; {CONTAINER}"
     yield "make a virtual network cable", lambda: _add_link("veth"), f"`modprobe veth` on the host; {CONTAINER}"
     yield (
         "run PostgreSQL as an ordinary user in a user namespace",
-        lambda: _run(*launcher.unprivileged(["true"])),
+        lambda: launcher.run(*launcher.unprivileged(["true"])),
         f"/etc/passwd must have an account beside root's, and user.max_user_namespaces be above 0; {CONTAINER}",
     )
 
@@ -165,7 +165,8 @@ def _try_overlay(scratch: Path) -> None:
     (scratch / "layer/usr").mkdir()
     os.setxattr(scratch / "layer/usr", "trusted.overlay.opaque", b"y")
     layers = f"lowerdir={scratch}/layer:/,upperdir={scratch}/upper,workdir={scratch}/work"
-    _run("mount", "-t", "overlay", "-o", f"{layers},metacopy=off,redirect_dir=off", "overlay", f"{scratch}/root")
+    options = f"{layers},metacopy=off,redirect_dir=off"
+    launcher.run("mount", "-t", "overlay", "-o", options, "overlay", f"{scratch}/root")
     seen = (scratch / "root/etc").exists(), [*(scratch / "root/usr").iterdir()]
     if seen != (False, []):
         raise OSError("an overlay does not hide what is below it")
@@ -188,15 +189,10 @@ def _attribute(number: int, content: bytes) -> bytes:
     return struct.pack("HH", 4 + len(content), number) + content + b"\0" * (-len(content) % 4)
 
 
-def _run(*command: str) -> None:
-    subprocess.run(command, check=True, capture_output=True, text=True, timeout=10)
-
-
 def _reason(error: Exception) -> str:
     """What the kernel or the program answered, in one line."""
     if isinstance(error, subprocess.CalledProcessError):
-        text = error.stderr if isinstance(error.stderr, str) else (error.stderr or b"").decode(errors="replace")
-        return text.strip().partition("\n")[0] or f"{error.cmd[0]} ended with {error.returncode}"
+        return str(error.stderr).strip().partition("\n")[0] or f"{error.cmd[0]} ended with {error.returncode}"
     return (isinstance(error, OSError) and error.strerror) or str(error)
 
 

@@ -76,7 +76,8 @@ class LocalAws:
 
     `listeners` are open sockets (of the host's network) that it serves on beside its own loopback;
     `binds` are files that production code reads from a layer and the rehearsal replaces, as (source, path below /opt);
-    `names` are host names that functions inside the network resolve, with their addresses.
+    `names` are host names that functions inside the network resolve, with their addresses;
+    `service_roles` are the services that have their service-linked role, with the moment since when (AWS time).
     """
 
     clock: Clock
@@ -93,6 +94,7 @@ class LocalAws:
     machines: Any = None  # services.ec2.Machines: the instances, each with its host
     postgres: dict[str, Any] = dataclasses.field(default_factory=dict)
     names: dict[str, str] = dataclasses.field(default_factory=dict)
+    service_roles: dict[str, float] = dataclasses.field(default_factory=dict)
     binds: list[tuple[Path, str]] = dataclasses.field(default_factory=list)
     before: Before = dataclasses.field(default_factory=Before)
 

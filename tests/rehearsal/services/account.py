@@ -5,7 +5,6 @@ moto knows no quotas of EC2, no GetEbsDefaultKmsKeyId, and not how many vCPUs an
 
 import itertools
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Final
 
 from moto.ec2.models import ec2_backends
@@ -23,7 +22,6 @@ STANDARD_VCPUS: Final = "L-1216C47A"
 STANDARD_FAMILIES: Final = frozenset(("a", "c", "d", "h", "i", "im", "is", "m", "r", "t", "z"))
 """The letters before the number of a type, m7i.xlarge's m. Source: the EC2 instance types guide, "Quotas"."""
 
-
 SETTLING_SECONDS: Final = 20
 """How long a new service-linked role does not work."""
 
@@ -31,51 +29,36 @@ SETTLING_SECONDS: Final = 20
 def install(aws: LocalAws) -> None:
     Instance.cpu_options = property(_cpu_options)  # by this name moto's serializer looks for CpuOptions
     one_at_a_time(KmsResponse, "call_action")  # moto looks through all keys while another request adds one
-    roles = SERVICE_ROLES[aws.directory] = ServiceRoles(aws)
-    aws.server.add("iam", "CreateServiceLinkedRole", roles.create)
+    aws.server.add("iam", "CreateServiceLinkedRole", lambda call: _create_role(aws, call))
     aws.server.add("service-quotas", "GetServiceQuota", lambda call: _quota(aws, call))
     aws.server.add("ec2", "GetEbsDefaultKmsKeyId", lambda call: {"KmsKeyId": _key(aws)})
 
 
-class ServiceRoles:
-    """The service-linked roles of the account, each with the moment since when it is there (AWS time)."""
-
-    def __init__(self, aws: LocalAws) -> None:
-        self._aws = aws
-        self._since: dict[str, float] = {}
-
-    def create(self, call: Call) -> Proceed:
-        """CreateServiceLinkedRole, which moto carries out where the role is missing."""
-        service = call["AWSServiceName"]
-        if not self._aws.before.service_roles:  # before IAM looks whether the role exists
-            role = f"arn:aws:iam::{self._aws.account}:role/aws-service-role/{service}/*"
-            denied = f"User is not authorized to perform: iam:CreateServiceLinkedRole on resource: {role}"
-            raise ServiceError("AccessDenied", f"{denied} with an explicit deny in a service control policy", 403)
-        if not self._aws.before.new or service in self._since:
-            raise ServiceError(
-                "InvalidInput",
-                f"Service role name of {service} has been taken in this account, please try a different suffix.",
-                400,
-            )
-        self._since[service] = self._aws.clock.now()
-        return PROCEED
-
-    def works(self, service: str) -> bool:
-        """Whether a service can work with its role now; one that is missing is made by its first use."""
-        if not self._aws.before.new:
-            return True
-        if not self._aws.before.service_roles:  # its first use may not create it either
-            return False
-        return self._aws.clock.now() >= self._since.setdefault(service, self._aws.clock.now()) + SETTLING_SECONDS
-
-
-SERVICE_ROLES: dict[Path, ServiceRoles] = {}
-"""By the directory of the local AWS."""
-
-
 def role_works(aws: LocalAws, service: str) -> bool:
-    """Whether a service can use its service-linked role; it can where no module looks after them."""
-    return aws.directory not in SERVICE_ROLES or SERVICE_ROLES[aws.directory].works(f"{service}.amazonaws.com")
+    """Whether a service can work with its service-linked role now; one that is missing is made by its first use."""
+    if not aws.before.new:
+        return True
+    if not aws.before.service_roles:  # its first use may not create it either
+        return False
+    now = aws.clock.now()
+    return now >= aws.service_roles.setdefault(f"{service}.amazonaws.com", now) + SETTLING_SECONDS
+
+
+def _create_role(aws: LocalAws, call: Call) -> Proceed:
+    """CreateServiceLinkedRole, which moto carries out where the role is missing."""
+    service = call["AWSServiceName"]
+    if not aws.before.service_roles:  # before IAM looks whether the role exists
+        role = f"arn:aws:iam::{aws.account}:role/aws-service-role/{service}/*"
+        denied = f"User is not authorized to perform: iam:CreateServiceLinkedRole on resource: {role}"
+        raise ServiceError("AccessDenied", f"{denied} with an explicit deny in a service control policy", 403)
+    if not aws.before.new or service in aws.service_roles:
+        raise ServiceError(
+            "InvalidInput",
+            f"Service role name of {service} has been taken in this account, please try a different suffix.",
+            400,
+        )
+    aws.service_roles[service] = aws.clock.now()
+    return PROCEED
 
 
 def is_over_quota(aws: LocalAws, instance_type: str) -> bool:

@@ -11,7 +11,7 @@ import psycopg2
 import pytest
 
 from tests.database.step import NEWEST
-from tests.rehearsal.postgres import FORWARDED, Postgres, installations
+from tests.rehearsal.postgres import FORWARDED, Postgres
 from tests.waiting import until
 
 STARTER = """
@@ -39,14 +39,14 @@ def test_a_password_in_a_statement_would_stand_in_the_log(postgres: Postgres) ->
 
 @NEWEST
 @pytest.mark.root
-def test_a_server_needs_no_account_but_those_of_the_system(tmp_path: Path, version: str) -> None:
+def test_a_server_needs_no_account_but_those_of_the_system(postgres: Postgres) -> None:
     """tests/conftest.py shows the whole test run, and so each rehearsal in it, an /etc/passwd without people."""
     accounts = {int(line.split(":")[2]) for line in Path("/etc/passwd").read_text().splitlines()}
     assert accounts <= {*range(100), 65534}
-    with Postgres(tmp_path / "server", programs=installations()[version]) as postgres:
-        assert postgres.execute("SELECT 1") == [(1,)]
+    assert postgres.execute("SELECT 1") == [(1,)]
 
 
+@NEWEST
 def test_data_survive_a_restart_and_connections_do_not(postgres: Postgres) -> None:
     with closing(postgres.connect(postgres.master, postgres.master_password)) as connection:
         connection.cursor().execute("CREATE ROLE alice")

@@ -65,6 +65,10 @@ class Call:
         """What was known of a name or id before the call; nothing where it did not exist."""
         return self._named.get(name, {})
 
+    def tags(self, name: str) -> dict[str, str]:
+        """The tags that a name or id had before the call; none where it did not exist."""
+        return dict(self.known(name).get("tags", {}))
+
     def arn(self, service: str, resource: str) -> str:
         return f"arn:aws:{service}:{self.region}:{self.account}:{resource}"
 

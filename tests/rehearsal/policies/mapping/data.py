@@ -40,8 +40,7 @@ def secret(call: Call) -> Iterator[Authorization]:
     named = call["SecretId"]
     found = call.known(named)
     arn = found.get("arn") or (named if named.startswith("arn:") else call.arn("secretsmanager", f"secret:{named}"))
-    tags: dict[str, str] = found.get("tags", {})
-    yield call.ask(f"secretsmanager:{call.operation}", arn).on_tagged(tags)
+    yield call.ask(f"secretsmanager:{call.operation}", arn).on_tagged(call.tags(named))
     if call.operation == "GetSecretValue":
         yield from call.ask_key(found.get("key"), "secretsmanager", "Decrypt")
     if call.operation == "UpdateSecret" and call.get("SecretString"):

@@ -98,9 +98,8 @@ def _ec2(call: Call, action: str, kind: str, identifier: str = "") -> Authorizat
     Every action on a security group, a subnet or an address knows its network but DeleteTags (service authorization
     reference).
     """
-    known = call.known(identifier)
-    asked = call.ask(f"ec2:{action}", _arn(call, kind, identifier)).on_tagged(known.get("tags", {}))
-    return _inside(call, asked, known) if action != "DeleteTags" else asked
+    asked = call.ask(f"ec2:{action}", _arn(call, kind, identifier)).on_tagged(call.tags(identifier))
+    return _inside(call, asked, call.known(identifier)) if action != "DeleteTags" else asked
 
 
 def _inside(call: Call, asked: Authorization, known: Mapping[str, str]) -> Authorization:
@@ -210,7 +209,7 @@ def command(call: Call) -> Iterator[Authorization]:
     assert not call.get("Targets"), "targets by tag ask for the instances that carry it"
     yield call.ask("ssm:SendCommand", _document(call, call["DocumentName"]))
     for instance in call["InstanceIds"]:
-        tags: dict[str, str] = call.known(instance).get("tags", {})
+        tags = call.tags(instance)
         asked = call.ask("ssm:SendCommand", call.arn("ec2", f"instance/{instance}"))
         yield asked.on_tagged(tags).on_tagged(tags, "ssm:resourceTag")
 
@@ -235,22 +234,21 @@ def association(call: Call) -> Iterator[Authorization]:
     assert not call.get("InstanceId"), "an association with an instance asks for that instance"
     existing = call.get("AssociationId") or ""
     arn = call.arn("ssm", f"association/{existing or UNKNOWN_ID}")
-    tags: dict[str, str] = call.known(existing).get("tags", {})
-    yield call.ask_tagged(f"ssm:{call.operation}", arn).on_tagged(tags)
+    yield call.ask_tagged(f"ssm:{call.operation}", arn).on_tagged(call.tags(existing))
     yield call.ask_tagged(f"ssm:{call.operation}", _document(call, call["Name"]))
     yield from call.ask_tagging("ssm:AddTagsToResource", arn)
 
 
 @on("ssm", "DeleteAssociation")
 def old_association(call: Call) -> Iterator[Authorization]:
-    tags: dict[str, str] = call.known(call["AssociationId"]).get("tags", {})
-    yield call.ask("ssm:DeleteAssociation", call.arn("ssm", f"association/{call['AssociationId']}")).on_tagged(tags)
+    arn = call.arn("ssm", f"association/{call['AssociationId']}")
+    yield call.ask("ssm:DeleteAssociation", arn).on_tagged(call.tags(call["AssociationId"]))
 
 
 @on("ssm", "AddTagsToResource", "RemoveTagsFromResource")
 def ssm_tags(call: Call) -> Iterator[Authorization]:
     arn = call.arn("ssm", f"{call['ResourceType'].lower()}/{call['ResourceId']}")
-    yield call.ask_tagged(f"ssm:{call.operation}", arn).on_tagged(call.known(call["ResourceId"]).get("tags", {}))
+    yield call.ask_tagged(f"ssm:{call.operation}", arn).on_tagged(call.tags(call["ResourceId"]))
 
 
 def _document(call: Call, name: str) -> str:
@@ -283,7 +281,7 @@ def new_file_system(call: Call) -> Iterator[Authorization]:
 )
 def file_system(call: Call) -> Iterator[Authorization]:
     arn = _file_system(call, call["FileSystemId"])
-    yield call.ask(f"elasticfilesystem:{call.operation}", arn, policy=arn).on_tagged(_tags(call, "FileSystemId"))
+    yield call.ask(f"elasticfilesystem:{call.operation}", arn, policy=arn).on_tagged(call.tags(call["FileSystemId"]))
     if call.operation == "PutBackupPolicy":
         yield call.ask_service_role("backup.amazonaws.com", "AWSServiceRoleForBackup")
 
@@ -298,7 +296,7 @@ def file_systems(call: Call) -> Iterator[Authorization]:
 def new_access_point(call: Call) -> Iterator[Authorization]:
     arn = _file_system(call, call["FileSystemId"])
     asked = call.ask_tagged("elasticfilesystem:CreateAccessPoint", arn, policy=arn)
-    yield asked.on_tagged(_tags(call, "FileSystemId"))
+    yield asked.on_tagged(call.tags(call["FileSystemId"]))
     point = call.arn("elasticfilesystem", f"access-point/fsap-{UNKNOWN_ID}")
     made = {"elasticfilesystem:CreateAction": "CreateAccessPoint"}
     yield from call.ask_tagging("elasticfilesystem:TagResource", point, made)
@@ -307,14 +305,14 @@ def new_access_point(call: Call) -> Iterator[Authorization]:
 @on("efs", "DeleteAccessPoint", "DescribeAccessPoints")
 def access_point(call: Call) -> Iterator[Authorization]:
     arn = call.arn("elasticfilesystem", f"access-point/{call['AccessPointId']}")
-    yield call.ask(f"elasticfilesystem:{call.operation}", arn).on_tagged(_tags(call, "AccessPointId"))
+    yield call.ask(f"elasticfilesystem:{call.operation}", arn).on_tagged(call.tags(call["AccessPointId"]))
 
 
 @on("efs", "TagResource", "UntagResource")
 def efs_tags(call: Call) -> Iterator[Authorization]:
     kind = "access-point" if call["ResourceId"].startswith("fsap-") else "file-system"
     arn = call.arn("elasticfilesystem", f"{kind}/{call['ResourceId']}")
-    yield call.ask_tagged(f"elasticfilesystem:{call.operation}", arn).on_tagged(_tags(call, "ResourceId"))
+    yield call.ask_tagged(f"elasticfilesystem:{call.operation}", arn).on_tagged(call.tags(call["ResourceId"]))
 
 
 @on("efs", "CreateMountTarget")
@@ -323,7 +321,7 @@ def new_mount_target(call: Call) -> Iterator[Authorization]:
     API_CreateMountTarget.html
     """
     arn = _file_system(call, call["FileSystemId"])
-    yield call.ask("elasticfilesystem:CreateMountTarget", arn, policy=arn).on_tagged(_tags(call, "FileSystemId"))
+    yield call.ask("elasticfilesystem:CreateMountTarget", arn, policy=arn).on_tagged(call.tags(call["FileSystemId"]))
     yield call.ask("ec2:DescribeSubnets")
     yield call.ask("ec2:DescribeNetworkInterfaces")
     yield _ec2(call, "CreateNetworkInterface", "network-interface")
@@ -344,12 +342,6 @@ def mount_target(call: Call) -> Iterator[Authorization]:
         yield _inside(call, _ec2(call, "ModifyNetworkInterfaceAttribute", "network-interface", interface), found)
         for security_group in call["SecurityGroups"]:
             yield _ec2(call, "ModifyNetworkInterfaceAttribute", "security-group", security_group)
-
-
-def _tags(call: Call, parameter: str) -> Mapping[str, str]:
-    """The tags of what a parameter names; none where it does not exist."""
-    tags: Mapping[str, str] = call.known(call[parameter]).get("tags", {})
-    return tags
 
 
 def _file_system(call: Call, identifier: str) -> str:

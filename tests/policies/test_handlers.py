@@ -5,8 +5,9 @@ Actions and their types of resources are those of the service authorization refe
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from fnmatch import fnmatchcase
+from functools import cache
 from types import MappingProxyType
 from typing import Any
 
@@ -100,30 +101,30 @@ KEY_POLICY = render(
 
 def test_the_role_reaches_everything_of_a_cluster() -> None:
     """With a boundary, as everywhere; and then nobody takes it away."""
-    asked = sorted(set(_asked()))
-    assert len(asked) > 300
-    answers = _judged([_request(*each, tags=_tags(*each, APP), policy=KEY_POLICY) for each in asked])
-    assert {action: result for (action, _), result in zip(asked, answers, strict=True) if result != "Allowed"} == {
+    assert len(_asked()) > 300
+    answers = _judged([_request(*each, tags=_tags(*each, APP), policy=KEY_POLICY) for each in _asked()])
+    assert {action: result for (action, _), result in zip(_asked(), answers, strict=True) if result != "Allowed"} == {
         "iam:DeleteRolePermissionsBoundary": "ImplicitlyDenied"
     }
 
 
 def test_the_role_may_tag_what_it_makes_as_ours_alone() -> None:
-    for action, made in MADE.items():
-        for application, result in ((APP, "Allowed"), ("another", "ImplicitlyDenied")):
-            tags = {**made, f"aws:RequestTag/{TAG}": application}
-            made_by_it = [arn for asked, arn in set(_asked()) if asked == action and _kind(arn) in TAGGED]
-            requests = [_request(action, arn, tags=tags) for arn in made_by_it]
-            assert set(_judged(requests)) == {result}, (action, application)
+    results = {APP: "Allowed", "another": "ImplicitlyDenied"}
+    made_by_it = [(action, arn) for action, arn in _asked() if action in MADE and _kind(arn) in TAGGED]
+    asked = [(*each, application) for each in made_by_it for application in results]
+    answers = _judged(
+        [_request(action, arn, tags={**MADE[action], f"aws:RequestTag/{TAG}": who}) for action, arn, who in asked]
+    )
+    assert {(action, who, result) for (action, _, who), result in zip(asked, answers, strict=True)} == {
+        (action, who, result) for action in MADE for who, result in results.items()
+    }
 
 
 @pytest.mark.parametrize("tags", [{}, {f"aws:ResourceTag/{TAG}": "another"}], ids=["no tag", "another's tag"])
 def test_what_has_no_tag_of_ours_is_only_looked_at(tags: dict[str, str]) -> None:
     """Also where the request itself says that it belongs to another application."""
     not_yet_there = {"ec2:CreateSecurityGroup", "ec2:RunInstances"}
-    asked = sorted(
-        (action, arn) for action, arn in set(_asked()) if _kind(arn) in TAGGED and action not in not_yet_there
-    )
+    asked = [(action, arn) for action, arn in _asked() if _kind(arn) in TAGGED and action not in not_yet_there]
     claimed = {**tags, f"aws:RequestTag/{TAG}": "another"}
     answers = dict(zip(asked, _judged([_request(*each, tags=claimed) for each in asked]), strict=True))
     assert len(answers) > 30
@@ -142,13 +143,13 @@ def test_a_security_group_of_another_application_or_network_is_out_of_reach() ->
     actions = sorted({action for action, arn in _asked() if arn == group} - not_on_it)
     assert len(actions) > 7
     theirs = {"ec2:Vpc": f"{VPC}-of-others"}
-    for tags in (
+    out_of_reach = (
         theirs,
         {**theirs, f"aws:RequestTag/{TAG}": APP},
         {"ec2:Vpc": VPC, f"aws:ResourceTag/{TAG}": "another"},
-    ):
-        requests = [_request(action, group, tags=_known_to(action, tags)) for action in actions]
-        assert set(_judged(requests)) == {"ImplicitlyDenied"}
+    )
+    requests = [_request(action, group, tags=_known_to(action, tags)) for tags in out_of_reach for action in actions]
+    assert set(_judged(requests)) == {"ImplicitlyDenied"}
     being_made = [_request(action, group, tags=_known_to(action, {"ec2:Vpc": VPC})) for action in actions]
     assert {action for action, result in zip(actions, _judged(being_made), strict=True) if result != "Allowed"} == {
         "ec2:DeleteTags"
@@ -166,10 +167,13 @@ def test_addresses_are_those_of_the_network_alone() -> None:
         (f"{verb}NetworkInterface{of}", "network-interface/eni-0")
         for verb, of in (("Delete", ""), ("Modify", "Attribute"))
     ]
-    for network, result in ((VPC, "Allowed"), (f"{VPC}-of-others", "ImplicitlyDenied")):
-        requests = [_request(f"ec2:{name}", _arn("ec2", kind), tags={"ec2:Vpc": network}) for name, kind in asked]
-        assert set(_judged(requests)) == {result}
-    assert _judged([_request("ec2:CreateNetworkInterface", _arn("ec2", "network-interface/eni-0"))]) == ["Allowed"]
+    requests = [
+        _request(f"ec2:{name}", _arn("ec2", kind), tags={"ec2:Vpc": network})
+        for network in (VPC, f"{VPC}-of-others")
+        for name, kind in asked
+    ]
+    requests.append(_request("ec2:CreateNetworkInterface", _arn("ec2", "network-interface/eni-0")))
+    assert _judged(requests) == [*["Allowed"] * len(asked), *["ImplicitlyDenied"] * len(asked), "Allowed"]
 
 
 @pytest.mark.parametrize("kind", ["instance", "launch-template", "volume"])
@@ -241,7 +245,7 @@ def test_no_policy_of_the_account_can_be_attached_to_a_role_of_nodes() -> None:
 
 def test_a_key_names_the_role_that_makes_it() -> None:
     """KMS learns of tags late, and by tags the role would reach the keys of others."""
-    asked = sorted((action, arn) for action, arn in _asked() if _kind(arn) == "kms:key")
+    asked = [(action, arn) for action, arn in _asked() if _kind(arn) == "kms:key"]
     assert set(_judged([_request(*each, policy=KEY_POLICY) for each in asked])) == {"Allowed"}
 
 
@@ -317,8 +321,10 @@ def _kind(arn: str) -> str:
     return f"{service}:{resource.split('/')[0]}"
 
 
-def _asked() -> Iterator[tuple[str, str]]:
-    """Each action of each handler with each of our resources that it takes; * where it takes none."""
+@cache
+def _asked() -> list[tuple[str, str]]:
+    """Each action of each handler with each of our resources that it takes; * where it takes none. Sorted."""
+    asked: set[tuple[str, str]] = set()
     left_out = set().union(*LEFT_OUT.values())
     for pattern in {a for kind in _types() for actions in PERMISSIONS[kind].values() for a in actions} - left_out:
         service, name = pattern.split(":")
@@ -328,18 +334,14 @@ def _asked() -> Iterator[tuple[str, str]]:
             kinds = {each["name"] for each in action["resourceTypes"]}
             full = f"{service}:{action['name']}"
             if not kinds:
-                yield full, "*"
+                asked.add((full, "*"))
             if full == "iam:CreateServiceLinkedRole":
-                yield (
-                    full,
-                    f"arn:{PARTITION}:iam::{ACCOUNT}:role/aws-service-role/rds.amazonaws.com/AWSServiceRoleForRDS",
-                )
+                asked.add((full, _arn("iam", "role/aws-service-role/rds.amazonaws.com/AWSServiceRoleForRDS")))
                 continue
             kinds &= TAGS_OF_EC2.get(full, kinds)
-            for kind in kinds & OURS[service].keys() if service in OURS else ():
-                yield full, _arn(service, OURS[service][kind])
-            for kind in kinds & NAMING_WHAT_IS_GIVEN.get(full, set()):
-                yield full, _arn("ec2", GIVEN[kind])
+            asked |= {(full, _arn(service, arn)) for kind, arn in OURS.get(service, {}).items() if kind in kinds}
+            asked |= {(full, _arn("ec2", GIVEN[kind])) for kind in kinds & NAMING_WHAT_IS_GIVEN.get(full, set())}
+    return sorted(asked)
 
 
 def _of_reference(action: str) -> dict[str, Any]:
@@ -347,6 +349,7 @@ def _of_reference(action: str) -> dict[str, Any]:
     return next(each for each in _reference(service) if each["name"] == name)
 
 
+@cache
 def _reference(service: str) -> list[dict[str, Any]]:
     return list(json.loads((DATA / f"{service}.json").read_text()).values())
 

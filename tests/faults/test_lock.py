@@ -60,7 +60,7 @@ class Arena:
 @pytest.fixture(scope="module")
 def arena(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arena]:
     before = dict(os.environ)
-    aws = LocalAws(Clock(1), tmp_path_factory.mktemp("aws"), modules=("tests.rehearsal.services.dynamodb",))
+    aws = LocalAws(Clock(1), tmp_path_factory.mktemp("aws"), modules=())
     aws.start()
 
     def describe_execution(call: Call) -> dict[str, Any]:

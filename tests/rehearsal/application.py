@@ -4,7 +4,6 @@ import contextlib
 import fcntl
 import gc
 import hashlib
-import itertools
 import json
 import os
 import subprocess
@@ -143,11 +142,11 @@ def _reasons(stacks: Any, name: str) -> Iterator[str]:
     with contextlib.suppress(ClientError):
         change_sets = stacks.list_change_sets(StackName=name)["Summaries"]
         chosen = [{"ChangeSetName": each["ChangeSetId"]} for each in change_sets if each["Status"] == "FAILED"]
-        asked = [stacks.describe_events(**names)["OperationEvents"] for names in (*chosen, {"StackName": name})]
-        for event in itertools.chain(*asked):
-            reason = event.get("ValidationStatusReason") or event.get("ResourceStatusReason")
-            if reason and "FAILED" in (event.get("ValidationStatus", ""), event.get("ResourceStatus", "")[-6:]):
-                yield f"{event.get('LogicalResourceId', name)}: {reason}"
+        pages = stacks.get_paginator("describe_events")  # what failed may be pages behind its rollback
+        for asked in (*chosen, {"StackName": name}):
+            for event in pages.paginate(**asked, Filters={"FailedEvents": True}).search("OperationEvents[]"):
+                if reason := event.get("ValidationStatusReason") or event.get("ResourceStatusReason"):
+                    yield f"{event.get('LogicalResourceId', name)}: {reason}"
 
 
 def _make_managed_stack(stacks: Any) -> None:

@@ -41,7 +41,6 @@ REGION = "us-east-1"
 MODULES = (
     "tests.rehearsal.interpreter",
     "tests.rehearsal.functions",
-    "tests.rehearsal.services.dynamodb",
     "tests.rehearsal.services.secretsmanager",
     "tests.rehearsal.services.rds",
     "tests.rehearsal.services.efs",

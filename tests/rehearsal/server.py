@@ -128,7 +128,7 @@ class NoFaults:
 
 @dataclass
 class Server:
-    """Answers on every socket given to `listen`. Operations added here come before moto's.
+    """Answers on every socket given to `listen`. Operations added here come before moto's, and may take their time.
 
     `names` tells what the parameters of a role's call name, before it is answered: it is recorded with the call.
     """
@@ -137,6 +137,8 @@ class Server:
     faults: Faults = field(default_factory=NoFaults)
     identify: Callable[[str], Identity | None] = lambda _access_key: None
     names: Callable[[Mapping[str, Any]], Mapping[str, Any]] = lambda _parameters: {}
+    moto_lock: threading.RLock = field(default_factory=threading.RLock)
+    """Held by whoever is inside moto: its dictionaries may not change while another request goes through them."""
     _operations: dict[tuple[str, str], Operation] = field(default_factory=dict)
     _listeners: list[tuple[BaseWSGIServer, threading.Thread]] = field(default_factory=list)
 
@@ -193,7 +195,8 @@ class Server:
         body = _read_body(environ)
         reading = _read_request(environ, body)
         if reading is None:
-            return self._moto(environ, start_response)
+            with self.moto_lock:
+                return self._moto(environ, start_response)
         call, model = reading
         call = dataclasses.replace(call, identity=self._identity(environ))
         fault = self.faults.take("call", **_facts(call)) or {}
@@ -212,7 +215,8 @@ class Server:
         environ: dict[str, Any],
         start_response: Callable[..., Any],
     ) -> Iterable[bytes]:
-        named = self.names(call.parameters) if call.identity.role_arn else {}
+        with self.moto_lock:
+            named = self.names(call.parameters) if call.identity.role_arn else {}
         answer = self._answer(call, model, fault)
         if answer is None:
             try:
@@ -261,7 +265,8 @@ class Server:
         start_response: Callable[..., Any],
     ) -> Iterable[bytes]:
         begun: list[tuple[str, list[tuple[str, str]]]] = []
-        chunks = self._moto(environ, lambda status, headers, _exc_info=None: begun.append((status, headers)))
+        with self.moto_lock:
+            chunks = self._moto(environ, lambda status, headers, _exc_info=None: begun.append((status, headers)))
         line, headers = begun[-1]
         status, named_headers, outcome = int(line.split(maxsplit=1)[0]), _in_lower_case(headers), "ok"
         if status >= 400 or not model.has_streaming_output:

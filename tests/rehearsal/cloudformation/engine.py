@@ -26,8 +26,9 @@ class Aws(Protocol):
     faults: Any
     account: str
     region: str
-    endpoint: str
 
+    @property
+    def endpoint(self) -> str: ...
     def client(self, service: str, role_arn: str | None = None, caller: str = ...) -> Any: ...
 
 

@@ -10,11 +10,9 @@ from typing import Any, Final
 from moto.ec2.models import ec2_backends
 from moto.ec2.models.instance_types import INSTANCE_TYPES
 from moto.ec2.models.instances import Instance
-from moto.kms.responses import KmsResponse
 
 from tests.rehearsal.aws import LocalAws
 from tests.rehearsal.server import PROCEED, Call, Proceed, ServiceError
-from tests.rehearsal.services.atomic import one_at_a_time
 
 STANDARD_VCPUS: Final = "L-1216C47A"
 """Running On-Demand Standard (A, C, D, H, I, M, R, T, Z) instances."""
@@ -28,7 +26,6 @@ SETTLING_SECONDS: Final = 20
 
 def install(aws: LocalAws) -> None:
     Instance.cpu_options = property(_cpu_options)  # by this name moto's serializer looks for CpuOptions
-    one_at_a_time(KmsResponse, "call_action")  # moto looks through all keys while another request adds one
     aws.server.add("iam", "CreateServiceLinkedRole", lambda call: _create_role(aws, call))
     aws.server.add("service-quotas", "GetServiceQuota", lambda call: _quota(aws, call))
     aws.server.add("ec2", "GetEbsDefaultKmsKeyId", lambda call: {"KmsKeyId": _key(aws)})

@@ -12,14 +12,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from moto.ec2.models import ec2_backends
-from moto.ec2.models.elastic_block_store import EBSBackend
 from moto.iam.models import iam_backends
 
 from tests.rehearsal.aws import LocalAws
 from tests.rehearsal.hosts.host import Completed, FileSystems, Host, HostError
 from tests.rehearsal.server import Call, ServiceError
 from tests.rehearsal.services import efs, node_faults, work
-from tests.rehearsal.services.atomic import one_at_a_time
 from tests.rehearsal.services.images import Images
 
 logger = logging.getLogger(__name__)
@@ -38,8 +36,6 @@ USER_DATA_SECONDS = 3600
 
 def install(aws: LocalAws) -> None:
     """Make instances real, and leave one AMI in the account: Ubuntu."""
-    # Else two hosts that boot at once, of two clusters, would each make the account's key of EBS.
-    one_at_a_time(EBSBackend, "_create_default_encryption_key")
     aws.machines = Machines(aws)
     aws.machines.images.publish_parent()
     aws.server.add("ec2", "GetConsoleOutput", aws.machines.get_console_output)
@@ -250,7 +246,8 @@ class Machines:
         devices = attributes.get("block_device_mappings") or data.get("BlockDeviceMappings")
         if devices:
             attributes["block_device_mappings"] = [_sized(device) for device in devices]
-        reservation = self._run_instances(image_id, count, user_data, security_group_names, **attributes)
+        with self._aws.server.moto_lock:  # a group launches without a request
+            reservation = self._run_instances(image_id, count, user_data, security_group_names, **attributes)
         for instance in reservation.instances:
             instance._state.name, instance._state.code = "pending", 0
             text = base64.b64decode(str(instance.user_data or "")).decode()

@@ -1,11 +1,18 @@
 """The application is built when something to build has changed, and only then."""
 
+import contextlib
+import json
+import math
 from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import WaiterError
 
 from tests.rehearsal import application
+from tests.rehearsal.aws import LocalAws
+from tests.rehearsal.clock import Clock
+from tests.waiting import PATIENCE
 
 
 @pytest.fixture
@@ -62,3 +69,27 @@ def test_a_build_that_failed_is_tried_again(builds: list[Any], tmp_path: Path, m
             application.build(tmp_path)
     application.build(tmp_path)
     assert builds == [["build"], "failed", ["build"]]
+
+
+def test_what_failed_is_named_however_much_was_rolled_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The events of the rollback fill the first page alone."""
+    aws = LocalAws(clock=Clock(math.inf), directory=tmp_path, modules=("tests.rehearsal.cloudformation",))
+    aws.start()
+    try:
+        groups = {f"G{index}": {"Type": "AWS::Logs::LogGroup"} for index in range(60)}
+        topic = {"Type": "AWS::SNS::Topic", "Properties": {"TopicName": "not a name"}, "DependsOn": [*groups]}
+        template = json.dumps({"Resources": groups | {"Topic": topic}})
+
+        def sam(*_: Any) -> None:
+            stacks = aws.client("cloudformation")
+            stacks.create_stack(StackName="application", TemplateBody=template)
+            often = {"Delay": 0.1, "MaxAttempts": 10 * PATIENCE}
+            with contextlib.suppress(WaiterError):
+                stacks.get_waiter("stack_create_complete").wait(StackName="application", WaiterConfig=often)
+            raise application.CommandFailedError("the tables of sam")
+
+        monkeypatch.setattr(application, "_sam", sam)
+        with pytest.raises(application.CommandFailedError, match=r"(?s)the tables of sam.*Topic: .*name"):
+            application.deploy(aws.client, {}, {}, "application")
+    finally:
+        aws.stop()

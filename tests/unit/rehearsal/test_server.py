@@ -2,17 +2,23 @@
 
 import datetime
 import json
+import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError, ConnectionClosedError
+from moto.core.responses import ActionResult
+from moto.ssm.responses import SimpleSystemManagerResponse
 from moto.stepfunctions.parser.models import stepfunctions_parser_backends
 
 from tests.rehearsal.aws import LocalAws
 from tests.rehearsal.clock import Clock
 from tests.rehearsal.server import PROCEED, Call, NoFaults, ServiceError
+from tests.waiting import PATIENCE, PAUSE
 
 RECIPE = "arn:aws:imagebuilder:us-east-1:123456789012:image-recipe/{}/1.0.0"
 CONFIGURATION = "arn:aws:imagebuilder:us-east-1:123456789012:infrastructure-configuration/x"
@@ -200,6 +206,31 @@ def test_a_connection_breaks_before_or_after_the_call_takes_effect(
     aws.server.faults = before
     found = client.get_parameters(Names=[f"/lost/{lost}"])["Parameters"]
     assert ([parameter["Name"] for parameter in found], faults.ended) == (parameters, ["BuildImage"])
+
+
+def test_moto_answers_one_request_at_a_time(aws: LocalAws, role: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    arrived, inside, together = threading.Barrier(2), [0], []
+
+    @aws.server.operation("ssm", "PutParameter")
+    def meet(_call: Call) -> Any:
+        arrived.wait(PATIENCE)
+        return PROCEED
+
+    def put(_response: Any) -> ActionResult:
+        inside[0] += 1
+        deadline = time.monotonic() + 1
+        while inside[0] < 2 and time.monotonic() < deadline:
+            time.sleep(PAUSE)
+        together.append(inside[0])
+        inside[0] -= 1
+        return ActionResult({"Version": 1, "Tier": "Standard"})
+
+    monkeypatch.setattr(SimpleSystemManagerResponse, "put_parameter", put)
+    client = aws.client("ssm", role, "BuildImage", "the execution")
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(lambda name: client.put_parameter(Name=name, Value="x", Type="String"), ["/one", "/two"]))
+    aws.server.add("ssm", "PutParameter", lambda _call: PROCEED)
+    assert together == [1, 1]
 
 
 def test_a_refusal_of_moto_out_of_an_added_operation_keeps_its_name(aws: LocalAws, role: str) -> None:

@@ -218,7 +218,7 @@ def remedies(message: str) -> list[str]:
     [(version, name) for name, stranger in STRANGERS.items() for version in stranger.versions],
     indirect=["version"],
 )
-def test_what_others_made_is_kept_or_refused_with_what_mends_it(step: Step, said: Said, name: str) -> None:
+def test_what_others_made_is_kept_or_refused_with_what_fixes_it(step: Step, said: Said, name: str) -> None:
     stranger, postgres = STRANGERS[name], step.postgres
     with closing(postgres.connect(*step.read_master())) as connection:
         verifier = encrypt_password(step.application.password, "rstudio", connection, "scram-sha-256")

@@ -115,7 +115,7 @@ def test_python_without_known_vulnerabilities(databases: tuple[type[Databases], 
     assert sorted(told.asked) == ["left", "middle"]
 
 
-def test_a_vulnerability_is_told_with_the_version_that_mends_it(
+def test_a_vulnerability_is_reported_with_the_version_that_fixes_it(
     databases: tuple[type[Databases], str], requirements: Path
 ) -> None:
     told, address = databases

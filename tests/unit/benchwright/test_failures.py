@@ -67,7 +67,7 @@ def test_failures_before_the_last_operation_are_another_story(monkeypatch: pytes
         "New (AWS::Some::Thing) is UPDATE_FAILED: now\nThe change was rolled back: the stack is as it was before."
     )
     assert told(monkeypatch, "UPDATE_ROLLBACK_FAILED", events).endswith(
-        "now\nMend what its last events name, and continue its rollback; then start the execution again "
+        "now\nFix what its last events name, and continue its rollback; then start the execution again "
         "(docs/operations.md, StackRefused)."
     )
 

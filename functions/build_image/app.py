@@ -21,9 +21,10 @@ from benchwright.image_builder import (
 )
 from benchwright.image_recipe import load_recipe
 from benchwright.models import Plan
-from benchwright.observability import StepEvent, logger, step
+from benchwright.observability import logger
 from benchwright.record import Record, confirm_lock, plan_of, read_all, save_image
 from benchwright.settings import settings
+from benchwright.step import StepEvent, step
 
 
 class Event(StepEvent):

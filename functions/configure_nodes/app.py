@@ -15,12 +15,11 @@ from benchwright.bucket import point_at, publish
 from benchwright.errors import DatabaseFailed
 from benchwright.instances import console_lines
 from benchwright.models import Plan
-from benchwright.observability import StepEvent, step
-from benchwright.plan import Secret
 from benchwright.record import Record, confirm_lock, plan_of, save_configuration
 from benchwright.rendering import Endpoint, make_bundle
 from benchwright.run_command import Command
-from benchwright.secrets import describe_secret
+from benchwright.secrets import Secret, describe_secret
+from benchwright.step import StepEvent, step
 
 # Of how many nodes that stay away the system log is shown, and how much of it.
 LOGS, LOG_LINES = 2, 15

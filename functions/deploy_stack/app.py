@@ -11,9 +11,9 @@ from pydantic import BaseModel
 from benchwright import cluster_stacks, node_group, stacks
 from benchwright.models import Plan
 from benchwright.node_group import Activity
-from benchwright.observability import StepEvent, step
 from benchwright.record import confirm_lock, plan_of
 from benchwright.settings import settings
+from benchwright.step import StepEvent, step
 
 
 class Event(StepEvent):

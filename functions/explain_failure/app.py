@@ -11,10 +11,11 @@ from pydantic import BaseModel
 from benchwright.errors import RecordUnreadable
 from benchwright.evidence import Failure, evidence
 from benchwright.explanation import SAYS_NOTHING_OF_THE_CLUSTER, explain, named, unwrap
-from benchwright.observability import StepEvent, step, tell_verdict
-from benchwright.record import read, unproven_values
+from benchwright.observability import report_verdict
+from benchwright.record import read
 from benchwright.settings import settings
-from benchwright.unproven import describe
+from benchwright.step import StepEvent, step
+from benchwright.unproven import describe, find
 
 
 class Event(StepEvent):
@@ -46,7 +47,7 @@ def handler(event: Event) -> Result:
     values = _unproven(event.cluster, event.execution, message) if is_of_cluster else []
     text = explain(event.step, error, event.cause, event.execution, evidence(failure), unproven=values)
     if is_of_cluster:
-        tell_verdict(event.cluster, verified=False, step=where, error=error)
+        report_verdict(event.cluster, verified=False, step=where, error=error)
     subject = f"Benchwright: {event.cluster or 'cluster'}: {error} in {where}"
     return Result(error=error, subject=re.sub(r"[^ -~]", "?", subject)[:99], text=text)
 
@@ -54,6 +55,6 @@ def handler(event: Event) -> Result:
 def _unproven(cluster: str, execution: str, message: str) -> list[str]:
     """Say which recorded values may be the cause; what keeps the record from being read must not hide the failure."""
     try:
-        return describe(unproven_values(read(cluster)), cluster, execution, message)
+        return describe(find(read(cluster)), cluster, execution, message)
     except (ClientError, BotoCoreError, RecordUnreadable) as error:
         return [f"The record of the cluster could not be read, which may hold the value that is the cause: {error}"]

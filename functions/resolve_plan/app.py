@@ -11,9 +11,12 @@ from benchwright import account_check, record, server_options, service_roles, un
 from benchwright.errors import ClusterLocked, InvalidInput
 from benchwright.lookup import look_up
 from benchwright.models import Plan
-from benchwright.observability import step
-from benchwright.plan import Known, Problem, Reading, cluster_of, make_plan, read_input, read_verify_input
+from benchwright.plan import make_plan
+from benchwright.problems import Problem
+from benchwright.read_input import Reading, cluster_of, read_input, read_verify_input
+from benchwright.record import Known
 from benchwright.settings import settings
+from benchwright.step import step
 
 
 class Event(BaseModel):
@@ -127,5 +130,5 @@ def _planned(
         return make_plan(request, wanted, found.known, looked, defaults=defaults, execution=event.execution)
     except InvalidInput as error:  # of a recorded value, perhaps
         cluster = reading.request.cluster
-        lines = unproven.describe(record.unproven_values(found), cluster, event.execution, str(error))
+        lines = unproven.describe(unproven.find(found), cluster, event.execution, str(error))
         raise InvalidInput("\n".join([str(error), *lines])) from error

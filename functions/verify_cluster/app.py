@@ -8,8 +8,9 @@ from benchwright import cluster_check, node_group
 from benchwright.cluster_check import Cluster, Questions
 from benchwright.errors import VerificationFailed, printable, tellable
 from benchwright.image_retirement import remember
-from benchwright.observability import StepEvent, logger, step, tell_verdict
+from benchwright.observability import logger, report_verdict
 from benchwright.record import confirm_lock, plan_of, read, revision, save_verified
+from benchwright.step import StepEvent, step
 from benchwright.verification import failing, unmet
 
 
@@ -73,7 +74,7 @@ def handler(event: Event) -> Result:
     if cluster.verification.verified:
         if event.locked:
             save_verified(event.cluster, event.execution, record, remember(record.ami, record.verified_images))
-        tell_verdict(event.cluster, verified=True)
+        report_verdict(event.cluster, verified=True)
         return Result(done=True, round=event.round, summary=cluster)
     if cluster.verification.stale and not event.locked:
         return Result(done=False, needs_lock=True, waiting_for="the lock, to delete stale rows", round=event.round + 1)

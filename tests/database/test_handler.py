@@ -40,7 +40,7 @@ def handler(postgres: Postgres, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any
     }
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(observability, "_clients", {})
+    monkeypatch.setattr("benchwright.aws._clients", {})
     monkeypatch.setattr(observability.metrics.provider, "namespace", "Benchwright")
     settings.cache_clear()
     with mock_aws():

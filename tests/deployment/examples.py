@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchwright import server_options
-from benchwright.plan import read_input
+from benchwright.read_input import read_input
 from tests.documentation.examples import examples
 from tests.documentation.input_reference import defaults
 from tests.faults import account, deployment

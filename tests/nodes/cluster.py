@@ -7,8 +7,8 @@ from shlex import quote
 from typing import Any
 
 from benchwright.models import Account, ImagePlan, License, Plan, Wanted
-from benchwright.plan import Secret
 from benchwright.rendering import Bundle, Endpoint, make_bundle
+from benchwright.secrets import Secret
 from tests.nodes import templates
 from tests.nodes.conftest import PYTHON_VERSIONS, R_VERSIONS, WORKBENCH, World
 from tests.rehearsal.hosts.host import AccessPoint, Completed, FileSystems, Host

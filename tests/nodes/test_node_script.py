@@ -10,7 +10,7 @@ from shlex import quote
 import pytest
 
 from benchwright.models import Account
-from benchwright.plan import Secret
+from benchwright.secrets import Secret
 from tests.nodes import templates
 from tests.nodes.cluster import KEY, NAMES, PASSWORD, Cluster, lift_fault, order_fault, report
 from tests.nodes.conftest import WORKBENCH

@@ -17,8 +17,11 @@ from rich.table import Table
 
 from benchwright.cluster_listing import read_list_nodes
 from benchwright.models import User
-from benchwright.plan import Known, Looked, Secret, make_plan, read_input
+from benchwright.plan import Looked, make_plan
+from benchwright.read_input import read_input
+from benchwright.record import Known
 from benchwright.rendering import Endpoint, make_bundle
+from benchwright.secrets import Secret
 
 ROOT = Path(__file__).parents[2]
 BUILT = ROOT / ".aws-sam" / "build"

@@ -178,7 +178,7 @@ def test_the_alarm_of_a_cluster_hears_its_verdicts(
     values = {"AWS::StackName": "wb", "ScheduledCluster": "workbench"}
     alarm = ALARMS["ClusterNotVerified"]["Properties"]
     for verified in (True, False):
-        observability.tell_verdict("workbench", verified)
+        observability.report_verdict("workbench", verified)
         (told,) = [json.loads(line) for line in capsys.readouterr().out.splitlines() if '"_aws"' in line]
         (metric,) = told["_aws"]["CloudWatchMetrics"]
         assert (metric["Namespace"], [item["Name"] for item in metric["Metrics"]]) == (

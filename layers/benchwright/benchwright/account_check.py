@@ -17,10 +17,10 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from benchwright.aws import client
 from benchwright.errors import error_code
 from benchwright.models import Wanted
-from benchwright.observability import client
-from benchwright.plan import Problem
+from benchwright.problems import Problem
 from benchwright.settings import settings
 
 # Quotas of running On-Demand vCPUs, by the letters that a family begins with.

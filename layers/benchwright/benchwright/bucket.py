@@ -8,8 +8,8 @@ from collections.abc import Mapping
 
 from botocore.exceptions import ClientError
 
+from benchwright.aws import client
 from benchwright.errors import error_code
-from benchwright.observability import client
 from benchwright.rendering import Bundle
 from benchwright.settings import settings
 

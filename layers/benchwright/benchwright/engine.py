@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from benchwright.aws import client
 from benchwright.models import ENGINE_VERSION
-from benchwright.observability import client
 from benchwright.settings import settings
 
 ENGINE = "aurora-postgresql"

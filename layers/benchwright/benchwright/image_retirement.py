@@ -8,8 +8,9 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from benchwright.aws import client
 from benchwright.errors import error_code
-from benchwright.observability import client, logger
+from benchwright.observability import logger
 
 # How many images a cluster remembers that it was verified with: more than people bring of their own between two built.
 REMEMBERED = 10

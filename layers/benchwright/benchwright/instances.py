@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from botocore.exceptions import ClientError
 
-from benchwright.observability import client, logger
+from benchwright.aws import client
+from benchwright.observability import logger
 
 # What terminals are told among the text: colours and the like.
 CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f]")

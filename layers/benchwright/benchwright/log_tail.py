@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from benchwright.observability import client, logger
+from benchwright.aws import client
+from benchwright.observability import logger
 
 LONGEST_LINE = (
     500  # characters; an event of CloudWatch holds up to 256 KiB, the cause of an execution 32,768 characters

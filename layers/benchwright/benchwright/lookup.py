@@ -8,9 +8,11 @@ import re
 from collections.abc import Iterable
 
 from benchwright import engine
+from benchwright.aws import client
 from benchwright.image_builder import existing_images
-from benchwright.observability import client
-from benchwright.plan import Looked, Problem, Reading
+from benchwright.plan import Looked
+from benchwright.problems import Problem
+from benchwright.read_input import Reading
 from benchwright.secrets import describe_secret
 from benchwright.settings import settings
 

@@ -11,8 +11,9 @@ from typing import Any, Literal
 
 from botocore.exceptions import ClientError
 
+from benchwright.aws import client
 from benchwright.errors import NodesNotReady, error_code
-from benchwright.observability import client, logger
+from benchwright.observability import logger
 
 # An instance that waits in the launching hook runs, and is configured like one in service.
 LIVING = frozenset({"InService", "Pending:Wait"})

@@ -14,16 +14,14 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Annotated, Any, get_origin
 
 from botocore.exceptions import ClientError
-from pydantic import TypeAdapter, ValidationError
+from pydantic import AfterValidator, TypeAdapter, ValidationError
 
-from benchwright import unproven
+from benchwright.aws import client
 from benchwright.errors import ClusterLocked, LockLost, RecordUnreadable, TransientError, error_code
-from benchwright.models import Plan
-from benchwright.observability import client
-from benchwright.plan import Known
+from benchwright.models import Part, Plan, Wanted
 from benchwright.settings import settings
 
 REFUSED = "ConditionalCheckFailedException"
@@ -32,6 +30,36 @@ VERSION = 2  # of the form of a record; see UPGRADES
 # DescribeExecution answers "may not reflect very recent updates" (Step Functions API reference).
 BECOMES_KNOWN = 300
 TRIES = 3  # to take a lock that others take and give back at the same moment
+
+
+def _whole_objects(recorded: dict[str, Any]) -> dict[str, Any]:
+    """Refuse an input in which something else stands for an object: what reads the record looks into it."""
+    for name, value in recorded.items():
+        annotation = found.annotation if (found := Wanted.model_fields.get(name)) else None
+        is_object = get_origin(annotation) is dict or (isinstance(annotation, type) and issubclass(annotation, Part))
+        if is_object and not isinstance(value, dict):
+            raise ValueError(f"{name} is {json.dumps(value)}, not an object")
+    return recorded
+
+
+type RecordedInput = Annotated[dict[str, Any], AfterValidator(_whole_objects)]
+
+
+@dataclass(frozen=True)
+class Known:
+    """What earlier executions recorded of a cluster."""
+
+    input: RecordedInput = field(default_factory=dict)
+    accounts: dict[str, tuple[int, int]] = field(default_factory=dict)  # name -> (uid, gid)
+    parent_image: str = ""
+    engine_version: str = ""
+    generation: int = 0
+    rebuilt_by: str = ""  # the execution that began this generation: a retry of the same step does not begin another
+    # The input and the generation of the last execution that verified the cluster, and who gave what differs from it.
+    proven: RecordedInput = field(default_factory=dict)
+    proven_accounts: tuple[str, ...] = ()  # names whose ids a verified execution has used
+    proven_generation: int = 0
+    origins: dict[str, list[str]] = field(default_factory=dict)  # execution -> dotted paths
 
 
 @dataclass(frozen=True)
@@ -124,11 +152,6 @@ def plan_of(record: Record, cluster: str) -> Plan:
             f"The recorded plan of the cluster {cluster} {why}. Start a deployment with {{}}: it records another."
         )
     return record.plan
-
-
-def unproven_values(record: Record) -> list[unproven.Unproven]:
-    """Return the recorded values that no verified execution has used."""
-    return unproven.find(record.known, record.verified_images)
 
 
 def save_plan(cluster: str, execution: str, plan: Plan, known: Known) -> None:

@@ -18,7 +18,7 @@ from urllib.parse import quote
 
 from benchwright.errors import NodeConfigurationFailed
 from benchwright.models import Plan
-from benchwright.plan import Secret
+from benchwright.secrets import Secret
 
 HOME, SHARED_STORAGE = "/efs/home", "/efs/shared-storage"
 DATABASE_NAME = DATABASE_USER = "rstudio"

@@ -13,8 +13,8 @@ from typing import Any
 from botocore.exceptions import ClientError
 from pydantic import BaseModel
 
+from benchwright.aws import client
 from benchwright.errors import TransientError, error_code, error_message
-from benchwright.observability import client
 from benchwright.settings import settings
 
 BATCH = 50  # SendCommand, InstanceIds: at most 50

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from botocore.exceptions import ClientError
 
+from benchwright.aws import client
 from benchwright.errors import error_code
-from benchwright.observability import client
-from benchwright.plan import Secret
+
+
+@dataclass(frozen=True)
+class Secret:
+    """A secret that the input names, as Secrets Manager describes it."""
+
+    arn: str
+    version: str
 
 
 def describe_secret(name: str) -> Secret | None:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from botocore.exceptions import ClientError
 
+from benchwright.aws import client
 from benchwright.errors import error_code
-from benchwright.observability import client, logger
+from benchwright.observability import logger
 
 # What the stacks of a cluster use; EC2 Image Builder's is made with the first build. EFS backs up by AWS Backup.
 SERVICES = ("autoscaling", "backup", "elasticfilesystem", "rds", "ssm")

@@ -15,8 +15,8 @@ from typing import Any, Literal
 
 from botocore.exceptions import ClientError
 
+from benchwright.aws import client
 from benchwright.errors import StackFailed, StackRefused, TransientError, error_code, error_message
-from benchwright.observability import client
 from benchwright.settings import settings
 
 # Stack states, from the CloudFormation user guide, "Stack status codes".

@@ -10,12 +10,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from benchwright.models import DEFAULT_CLUSTER, merge_patch
-
-if TYPE_CHECKING:
-    from benchwright.plan import Known
+from benchwright.record import Known, Record
 
 type Path = tuple[str, ...]
 
@@ -91,8 +89,9 @@ def mentions(patch: Any, path: Path) -> bool:
     return True
 
 
-def find(known: Known, verified_images: Sequence[str]) -> list[Unproven]:
-    """Return the unproven values of a cluster. verified_images: the AMIs it was verified with, the latest first."""
+def find(record: Record) -> list[Unproven]:
+    """Return the unproven values of a cluster."""
+    known = record.known
     given_by = {name: arn for arn, names in known.origins.items() for name in names}
     differences = changed(known.input, known.proven)
     values = [
@@ -100,9 +99,9 @@ def find(known: Known, verified_images: Sequence[str]) -> list[Unproven]:
         for path, (value, before) in differences.items()
     ]
     own_image = ("image", "ami") in differences or known.input.get("image", {}).get("ami")
-    if known.proven_generation not in (0, known.generation) and verified_images and not own_image:
+    if known.proven_generation not in (0, known.generation) and record.verified_images and not own_image:
         # No input returns to an earlier generation; the AMI of the last verified one does.
-        back = _nested(("image", "ami"), verified_images[0])
+        back = _nested(("image", "ami"), record.verified_images[0])
         values.append(Unproven(REBUILD, True, known.rebuilt_by, back))
     return values
 

@@ -43,7 +43,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The environment of a function, and no client of another test."""
     for name, value in ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(observability, "_clients", {})
+    monkeypatch.setattr("benchwright.aws._clients", {})
     monkeypatch.setattr(observability.metrics.provider, "namespace", "Benchwright")
     settings.cache_clear()
     yield

@@ -17,7 +17,7 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 from moto.moto_api._internal.models import moto_api_backend
 
-from benchwright import account_check, observability
+from benchwright import account_check
 from benchwright.account_check import Judgement, check
 from benchwright.models import Wanted
 from benchwright.settings import settings
@@ -75,7 +75,7 @@ class Account:
             "VPC_ID": self.vpc,
             "PRIVATE_SUBNET_IDS": self.parameters["PrivateSubnetIds"],
         }
-        with mock.patch.dict(os.environ, environment), mock.patch.dict(observability._clients, clear=True):
+        with mock.patch.dict(os.environ, environment), mock.patch.dict("benchwright.aws._clients", clear=True):
             settings.cache_clear()
             boto3.DEFAULT_SESSION = None
             try:

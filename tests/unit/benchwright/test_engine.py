@@ -9,7 +9,9 @@ import pytest
 from benchwright import cluster_stacks, engine
 from benchwright.engine import Engines, choose
 from benchwright.models import Plan
-from benchwright.plan import Known, Looked, make_plan, read_input
+from benchwright.plan import Looked, make_plan
+from benchwright.read_input import read_input
+from benchwright.record import Known
 from benchwright.settings import Settings
 from tests.unit.benchwright.conversation import Conversation
 from tests.unit.benchwright.steps import ROOT

@@ -22,8 +22,11 @@ from benchwright.engine import Engines
 from benchwright.errors import InvalidInput, NodeConfigurationFailed, tellable
 from benchwright.image_recipe import load_recipe
 from benchwright.models import RESERVED_USERS, Plan
-from benchwright.plan import Known, Looked, Secret, make_plan, read_input
+from benchwright.plan import Looked, make_plan
+from benchwright.read_input import read_input
+from benchwright.record import Known
 from benchwright.rendering import Endpoint, make_bundle
+from benchwright.secrets import Secret
 from benchwright.settings import Settings
 from functions.resolve_plan import app as resolve_plan
 from tests.templates.templates import NODES

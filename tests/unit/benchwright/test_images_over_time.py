@@ -9,7 +9,7 @@ import pytest
 
 from benchwright import image_recipe, record
 from benchwright.image_retirement import remember
-from benchwright.plan import Known
+from benchwright.record import Known
 from benchwright.settings import settings
 from tests.rehearsal.aws import LocalAws
 from tests.rehearsal.services.images import PARENT_PARAMETER

@@ -4,16 +4,16 @@ from types import SimpleNamespace
 
 import pytest
 
-from benchwright import log_tail, observability, stacks
+from benchwright import log_tail, stacks, step
 from benchwright.errors import StackFailed
 from benchwright.stacks import ChangeSet, Desired, Stack
 
 
 def test_a_long_message_is_cut_and_stays_the_same_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(observability, "metrics", SimpleNamespace(add_metric=lambda **_: None))
-    cut = observability._failed(StackFailed("x" * 40_000))
+    monkeypatch.setattr(step, "metrics", SimpleNamespace(add_metric=lambda **_: None))
+    cut = step._failed(StackFailed("x" * 40_000))
     assert (type(cut), len(str(cut)) < 10_000) == (StackFailed, True)
-    assert str(observability._failed(StackFailed("short"))) == "short"
+    assert str(step._failed(StackFailed("short"))) == "short"
 
 
 def test_a_long_line_of_a_log_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,9 @@ import pytest
 from benchwright import engine, lookup
 from benchwright.engine import Engines
 from benchwright.errors import InvalidInput
-from benchwright.plan import Looked, Named, Secret, read_input
+from benchwright.plan import Looked
+from benchwright.read_input import Named, read_input
+from benchwright.secrets import Secret
 from tests.unit.benchwright.test_plan import DEFAULTS
 
 SECRETS = {"benchwright/users/ann": Secret("arn:ann", "v1"), "benchwright/license/l": Secret("arn:l", "v2")}

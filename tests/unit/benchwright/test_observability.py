@@ -15,7 +15,7 @@ def lines(script: str, function: str, standard_input: object = None) -> list[dic
 
 
 def test_a_verdict_is_one_metric_whichever_function_tells_it() -> None:
-    script = "from benchwright.observability import tell_verdict; tell_verdict('workbench', verified=True)"
+    script = "from benchwright.observability import report_verdict; report_verdict('workbench', verified=True)"
     told = [lines(script, function) for function in ("verify_cluster", "explain_failure")]
     metric = {"Name": "ClusterVerified", "Unit": "Count"}
     declared = {"Namespace": "Benchwright", "Dimensions": [["service", "cluster"]], "Metrics": [metric]}

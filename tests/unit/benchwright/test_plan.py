@@ -12,7 +12,10 @@ from pydantic import BaseModel
 
 from benchwright.errors import InvalidInput
 from benchwright.models import FORMS, Account, License, Wanted, merge_patch
-from benchwright.plan import Known, Looked, Secret, make_plan, read_input, read_verify_input, sources_of
+from benchwright.plan import Looked, make_plan, sources_of
+from benchwright.read_input import read_input, read_verify_input
+from benchwright.record import Known
+from benchwright.secrets import Secret
 
 DEFAULTS: dict[str, Any] = {
     "workbench": {"version": "2026.07.1+147.pro6"},

@@ -11,10 +11,10 @@ import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
-from benchwright import record
+from benchwright import record, unproven
 from benchwright.errors import ClusterLocked, LockLost, RecordUnreadable, TransientError
 from benchwright.models import User, merge_patch
-from benchwright.plan import Known
+from benchwright.record import Known
 from tests.unit.benchwright.conversation import Answer, Conversation, refusal
 from tests.unit.benchwright.steps import EXECUTION, OTHER, make_table
 from tests.unit.benchwright.test_verification import PLAN
@@ -213,13 +213,13 @@ def test_a_record_of_each_version_is_read_whole(aws: Conversation, version: int)
     assert merge_patch(wanted, given) == wanted
     assert (found.ami, found.configuration, found.verified) == ("ami-0123456789abcdef0", "c0ffee", True)
     assert (found.known.proven, found.known.proven_generation) == (found.known.input, 1)
-    assert record.unproven_values(found) == []
+    assert unproven.find(found) == []
 
 
 def test_nothing_of_a_first_version_that_was_never_verified_is_proven(aws: Conversation) -> None:
     aws.answers = {"GetItem": {"Item": stored(1) | {"verified": {"BOOL": False}}}}
     found = record.read("blue")
-    assert "nodes.count" in {value.name for value in record.unproven_values(found)}
+    assert "nodes.count" in {value.name for value in unproven.find(found)}
 
 
 def test_a_record_of_a_newer_release_is_refused(aws: Conversation) -> None:

@@ -3,8 +3,8 @@
 import io
 import tarfile
 
-from benchwright.plan import Secret
 from benchwright.rendering import Bundle, Endpoint, make_bundle, render_files
+from benchwright.secrets import Secret
 from tests.unit.benchwright.test_verification import a_plan
 
 ENDPOINT = Endpoint("db.cluster-x.rds.amazonaws.com", 5432)

@@ -12,7 +12,11 @@ from moto import mock_aws
 from benchwright import account_check, record, service_roles, unproven
 from benchwright.errors import InvalidInput
 from benchwright.models import DEFAULT_CLUSTER, merge_patch
-from benchwright.plan import Known, Looked, Problem, Reading, Secret
+from benchwright.plan import Looked
+from benchwright.problems import Problem
+from benchwright.read_input import Reading
+from benchwright.record import Known, Record
+from benchwright.secrets import Secret
 from tests.documentation import input_reference
 from tests.unit.benchwright.steps import app, handle, make_table
 
@@ -231,7 +235,7 @@ INPUTS = st.dictionaries(
 def test_what_takes_all_back_gives_what_was_proven(now: dict[str, Any], before: dict[str, Any]) -> None:
     kinds = {key: isinstance(value, dict) for key, value in now.items()}
     before = {key: value for key, value in before.items() if kinds.get(key) in (None, isinstance(value, dict))}
-    values = unproven.find(Known(input=now, proven=before), [])
+    values = unproven.find(Record(known=Known(input=now, proven=before)))
     assert unproven.changed(merge_patch(now, unproven.take_back_all(values)), before) == {}
     one_by_one = now
     for value in values:

@@ -7,7 +7,9 @@ import pytest
 from benchwright.cluster_listing import BalancedNode, ListedNode
 from benchwright.models import Plan
 from benchwright.node_report import NodeReport, read_report
-from benchwright.plan import Known, Looked, make_plan, read_input
+from benchwright.plan import Looked, make_plan
+from benchwright.read_input import read_input
+from benchwright.record import Known
 from benchwright.rendering import accounts_digest
 from benchwright.verification import REMEDIES, Observed, verify
 from tests.unit.benchwright.test_plan import DEFAULTS

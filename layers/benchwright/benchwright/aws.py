@@ -1,0 +1,18 @@
+"""The clients of AWS services."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import boto3
+from botocore.config import Config
+
+_clients: dict[str, Any] = {}
+
+
+def client(service: str) -> Any:
+    """Return the client of an AWS service, made once per process; botocore retries what is safe to retry."""
+    if service not in _clients:
+        config = Config(connect_timeout=5, read_timeout=30, retries={"mode": "standard", "max_attempts": 4})
+        _clients[service] = boto3.client(service, config=config)  # type: ignore[call-overload]
+    return _clients[service]

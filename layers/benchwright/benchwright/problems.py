@@ -1,0 +1,112 @@
+"""What is wrong with an input: problems, their texts, and the error that lists them."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+
+from benchwright.errors import InvalidInput
+from benchwright.models import FORMS, Wanted
+
+# How much of an input a refusal repeats: characters of a value and of a path, and problems.
+LONGEST_SHOWN, LONGEST_PATH, MOST_PROBLEMS = 80, 120, 20
+type Problem = tuple[str, Any, str, str]  # path, value, what is wrong, what to give
+
+
+def refusal(problems: Iterable[Problem]) -> InvalidInput:
+    """Tell every problem in a line of its own, as far as a person reads."""
+    lines = list(dict.fromkeys(_told(*problem) for problem in problems))
+    count = "1 problem" if len(lines) == 1 else f"{len(lines)} problems"
+    more = [f"- and {len(lines) - MOST_PROBLEMS} more"] if len(lines) > MOST_PROBLEMS else []
+    shown = [f"- {line}" for line in lines[:MOST_PROBLEMS]]
+    return InvalidInput("\n".join([f"The input has {count}; nothing was changed.", *shown, *more]))
+
+
+def _told(path: str, value: Any, wrong: str, give: str) -> str:
+    told = _cut(json.dumps(path)[1:-1], LONGEST_PATH)  # a key may hold anything, also line breaks
+    shown = _cut(json.dumps(_hidden(path, value), default=str), LONGEST_SHOWN)
+    return f"{told}: {shown} is refused: {wrong}. Give {give}."
+
+
+def _hidden(path: str, value: Any) -> Any:
+    """Return a value as it may be shown.
+
+    Who writes a password or a licence where the name of its secret belongs, or below a key that they spelled wrong,
+    must not find it in mails and logs. Below `users` and `license` a text is shown only if it looks like the name of a
+    secret, or is the key itself; elsewhere, where the input has texts.
+    """
+    if path.split(".", maxsplit=1)[0] in ("users", "license"):
+        return _hidden_secret(path, value)
+    part = part_of(Wanted.model_fields[path].annotation) if path in Wanted.model_fields else None
+    texts = part.model_fields if part else {}
+    match value:
+        case dict():
+            return {
+                key: item if key in texts and isinstance(item, str) else veiled(item) for key, item in value.items()
+            }
+        case list():
+            return [item if isinstance(item, str) else veiled(item) for item in value]
+    return value
+
+
+def _hidden_secret(path: str, value: Any) -> Any:
+    """Return a value below `users` or `license` as it may be shown."""
+    if isinstance(value, dict):
+        return {key: _hidden_secret(path, item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_hidden_secret(path, item) for item in value]
+    folders = ("/",) if path == "license" else ("/license/", "/users/")
+    is_name = isinstance(value, str) and len(value) <= 400 and re.fullmatch(r"[A-Za-z0-9/_+=.@-]+", value)
+    is_shown = (is_name and any(folder in value for folder in folders)) or path.endswith(f".{value}")
+    return value if is_shown or not isinstance(value, str) else "***"
+
+
+def veiled(value: Any) -> Any:
+    """Return a value without its texts."""
+    if isinstance(value, dict):
+        return {key: veiled(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [veiled(item) for item in value]
+    return "***" if isinstance(value, str) else value
+
+
+def _cut(text: str, longest: int) -> str:
+    return text if len(text) <= longest else f"{text[: longest - 3]}..."
+
+
+def part_of(annotation: Any) -> type[BaseModel] | None:
+    """Return the model that an annotation holds, also within an optional or a map."""
+    kinds = (annotation, *get_args(annotation))
+    return next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), None)
+
+
+def explained(error: ValidationError) -> list[Problem]:
+    problems: list[Problem] = []
+    for detail in error.errors():
+        parts = [str(part) for part in detail["loc"] if part != "[key]"]
+        message = detail["msg"].removeprefix("Value error, ")
+        if detail["type"] == "string_pattern_mismatch":
+            message = f"not {FORMS[detail['ctx']['pattern']]}"
+        problems.append((".".join(parts), detail["input"], message, _good_value(parts)))
+    return problems
+
+
+def _good_value(parts: list[str]) -> str:
+    """Describe a good value of the innermost field on a path, with an example."""
+    model: type[BaseModel] | None = Wanted
+    good = "a value as in docs/input.md"
+    for part in parts:
+        if model and part in model.model_fields:
+            field_info = model.model_fields[part]
+            model = part_of(field_info.annotation)
+            if model and isinstance(field_info.annotation, type):
+                whole = {name: inner.examples[0] for name, inner in model.model_fields.items() if inner.examples}
+                good = f"an object such as {json.dumps(whole)}"
+            else:
+                example = json.dumps(field_info.examples[0]) if field_info.examples else ""
+                good = f"{field_info.description}; for example {example}"
+    return good

@@ -1,0 +1,292 @@
+"""From an execution's input to what it wants: every problem at once, and what only AWS can tell to exist."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, get_origin
+
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from benchwright import unproven
+from benchwright.errors import InvalidInput
+from benchwright.models import (
+    APPLICATION_NAME,
+    APPLICATION_NAME_IN_WORDS,
+    CLUSTER_NAME,
+    CLUSTER_NAME_IN_WORDS,
+    DEFAULT_CLUSTER,
+    LONGEST_APPLICATION,
+    LONGEST_CLUSTER,
+    OWNED_KEYS,
+    RESERVED_USERS,
+    WRITTEN_KEYS,
+    Image,
+    Once,
+    SecretName,
+    Wanted,
+    merge_patch,
+)
+from benchwright.problems import Problem, explained, part_of, refusal, veiled
+
+# Levels of an input: users, a name, its keys, and room for what is wrong. Python's own readers end at about 1,000.
+DEEPEST = 8
+KINDS = {str: "a text", list: "a list", bool: "true or false", int: "a number", float: "a number", type(None): "null"}
+
+
+@dataclass(frozen=True)
+class Request:
+    """An execution's input, taken apart: which cluster, what acts once, and the patch on the recorded input."""
+
+    cluster: str
+    once: Once
+    patch: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Named:
+    """What an input names and only AWS can tell to exist: secrets by the path of the key that names them, and an AMI.
+
+    Each is right in itself, whatever else is wrong with the input.
+    """
+
+    secrets: Mapping[str, str]
+    ami: str | None
+
+
+@dataclass(frozen=True)
+class Reading:
+    """An input as far as it can be read.
+
+    wanted: None where a problem keeps it from being read as a whole. recorded: the input of earlier executions.
+    """
+
+    request: Request
+    wanted: Wanted | None
+    named: Named
+    problems: tuple[Problem, ...]
+    recorded: Mapping[str, Any] = field(default_factory=dict)
+
+    def whole(self, more: Iterable[Problem] = ()) -> tuple[Request, Wanted]:
+        """Return the request and every effective value; raises InvalidInput that lists all problems, and `more`."""
+        problems = [self._with_source(problem) for problem in (*self.problems, *more)]
+        if problems or self.wanted is None:
+            raise refusal(problems)
+        return self.request, self.wanted
+
+    def _with_source(self, problem: Problem) -> Problem:
+        """Say of a refused value that this input does not hold it, where it is a recorded one."""
+        path, value, wrong, give = problem
+        keys = tuple(path.split("."))
+        if unproven.mentions(self.request.patch, keys) or not unproven.mentions(self.recorded, keys):
+            return problem
+        return path, value, f"{wrong} (an earlier execution recorded it)", give
+
+
+def read_input(raw: Any, known: Mapping[str, Any], defaults: Mapping[str, Any], application: str) -> Reading:
+    """Read an input and find every problem that it has in itself; raises InvalidInput where it is no object at all.
+
+    known: the recorded input of the cluster; defaults: the stack's parameters in the shape of an input.
+    """
+    request, problems = _taken_apart(raw)
+    if not _is_name(application, APPLICATION_NAME, LONGEST_APPLICATION):
+        problems.append(
+            (
+                "the application's name",
+                application,
+                "the names of what it makes begin with it",
+                f"the stack another name: {APPLICATION_NAME_IN_WORDS}",
+            )
+        )
+    wanted = None
+    patch = {key: value for key, value in request.patch.items() if key in Wanted.model_fields}
+    merged = _with_defaults(merge_patch(merge_patch(dict(defaults), dict(known)), patch), defaults)
+    try:
+        wanted = Wanted.model_validate(merged)
+    except ValidationError as error:
+        seen = {path for path, *_ in problems}
+        problems += [problem for problem in explained(error) if problem[0] not in seen]
+    problems += _contradictions(merged, application)
+    problems += _without_effect(request, merged)
+    return Reading(request, wanted, _named(merged, application), tuple(problems), known)
+
+
+def cluster_of(raw: Any) -> str:
+    """Return the name of the cluster that an input is about, as far as it can be told; the default one otherwise."""
+    return _taken_apart(raw)[0].cluster
+
+
+def read_verify_input(raw: Any) -> str:
+    """Return the name of the cluster that a verification is about; raises InvalidInput for anything else in its
+    input.
+    """
+    request, problems = _taken_apart(raw)
+    problems += [
+        (key, value, "a verification changes nothing", "cluster alone") for key, value in request.patch.items()
+    ]
+    if problems:
+        raise refusal(problems)
+    return request.cluster
+
+
+def _taken_apart(raw: Any) -> tuple[Request, list[Problem]]:
+    """Separate the cluster's name and the keys that act once from the patch; list what is wrong with them."""
+    if not isinstance(raw, dict):
+        raise InvalidInput(f"The input must be a JSON object such as {{}}, not {KINDS.get(type(raw), 'this')}.")
+    patch = {key: value for key, value in raw.items() if key != "Comment"}  # the console fills in a Comment
+    problems: list[Problem] = []
+    for key in [key for key, value in patch.items() if _is_deeper(value, DEEPEST)]:
+        patch.pop(key)
+        problems.append((key, "...", f"it is nested more than {DEEPEST} levels deep", "a value as in docs/input.md"))
+    cluster = patch.pop("cluster", DEFAULT_CLUSTER)
+    if not _is_name(cluster, CLUSTER_NAME, LONGEST_CLUSTER):
+        problems.append(("cluster", cluster, "not a cluster name", CLUSTER_NAME_IN_WORDS))
+        cluster = DEFAULT_CLUSTER
+    only_if_deployed, rebuild = patch.pop("only_if_deployed", False), False
+    if isinstance(image := patch.get("image"), dict):
+        patch["image"] = image = dict(image)
+        rebuild = image.pop("rebuild", False)
+        if rebuild is True and image.get("ami"):
+            problems.append(("image.rebuild", rebuild, "it is given together with image.ami", "one of the two"))
+        if not image:
+            patch.pop("image")
+    for path, value in (("only_if_deployed", only_if_deployed), ("image.rebuild", rebuild)):
+        if not isinstance(value, bool):
+            problems.append((path, value, "it is neither true nor false", "true or false"))
+    problems += _unknown_keys(patch, Wanted, "")
+    once = Once(rebuild=rebuild is True, only_if_deployed=only_if_deployed is True)
+    return Request(cluster, once, patch), problems
+
+
+def _is_name(name: Any, pattern: str, longest: int) -> bool:
+    return isinstance(name, str) and len(name) <= longest and re.fullmatch(pattern, name) is not None
+
+
+def _is_deeper(value: Any, levels: int) -> bool:
+    """Tell whether a value has more levels, without a call for each of them."""
+    layer = [value]
+    for _ in range(levels):
+        parts = (item.values() if isinstance(item, dict) else item for item in layer if isinstance(item, dict | list))
+        layer = [item for part in parts for item in part]
+    return bool(layer)
+
+
+def _named(merged: Mapping[str, Any], application: str) -> Named:
+    """Find what is named and right in itself."""
+    secret_name = TypeAdapter(SecretName)
+    image = {"ami": _object(merged, "image").get("ami")}
+    return Named(
+        secrets={
+            path: name
+            for path, name in _secret_keys(merged).items()
+            if _is_valid(secret_name, name) and name.startswith(_secret_prefix(path, application))
+        },
+        ami=image["ami"] if _is_valid(TypeAdapter(Image), image) else None,
+    )
+
+
+def _is_valid(kind: TypeAdapter[Any], value: Any) -> bool:
+    try:
+        kind.validate_python(value)
+    except ValidationError:
+        return False
+    return True
+
+
+def _secret_keys(merged: Mapping[str, Any]) -> dict[str, Any]:
+    """What the keys that name secrets hold, by path."""
+    users = {name: user for name, user in _object(merged, "users").items() if isinstance(user, dict)}
+    named = {"license": merged.get("license")} | {
+        f"users.{name}.password": user.get("password") for name, user in users.items()
+    }
+    return dict(sorted(named.items()))
+
+
+def _secret_prefix(path: str, application: str) -> str:
+    """How the names of secrets begin that nodes may read for a key."""
+    return f"{application}/{'license' if path == 'license' else 'users'}/"
+
+
+def _contradictions(merged: Mapping[str, Any], application: str) -> list[Problem]:
+    """Find what no single field can tell.
+
+    Works on an input that may be wrong in other ways too, so that everything is told at once.
+    """
+    problems: list[Problem] = []
+    users = {name: user for name, user in _object(merged, "users").items() if isinstance(user, dict)}
+    problems += [
+        (f"users.{name}", users[name], "it is an account of the system, or a group of it", "another name")
+        for name in sorted(RESERVED_USERS & set(users))
+    ]
+    for kind in ("uid", "gid"):
+        owners: dict[int, str] = {}
+        for name, user in sorted(users.items()):
+            implied = kind == "gid" and user.get("gid") is None
+            number = user.get("uid" if implied else kind)
+            if not isinstance(number, int) or (first := owners.setdefault(number, name)) == name:
+                continue
+            if not (implied and users[first].get("uid") == number):  # then the uid was told already
+                problems.append((f"users.{name}.{kind}", number, f"users.{first} has it", "each user its own"))
+    config = _object(merged, "config")
+    problems += [
+        (
+            f"config.{key}",
+            config[key],
+            "Benchwright writes this key itself"
+            if key in WRITTEN_KEYS
+            else "nodes rely on Workbench's default for this key",
+            "other keys of rserver.conf; null takes a recorded one back",
+        )
+        for key in sorted(OWNED_KEYS & set(config))
+    ]
+    for path, secret in _secret_keys(merged).items():
+        prefix = _secret_prefix(path, application)
+        if isinstance(secret, str) and not secret.startswith(prefix):
+            problems.append((path, secret, "the nodes may not read it", f"a secret whose name begins with {prefix}"))
+    return problems
+
+
+def _without_effect(request: Request, merged: Mapping[str, Any]) -> list[Problem]:
+    """Find what would be recorded and change nothing, since the cluster uses an AMI of somebody's own."""
+    ami = _object(merged, "image").get("ami")
+    if not ami or request.once.only_if_deployed:
+        return []
+    asked = [(key, request.patch[key]) for key in ("r_versions", "python_versions") if request.patch.get(key)]
+    if request.once.rebuild and not _object(request.patch, "image").get("ami"):
+        asked.append(("image.rebuild", True))
+    remedy = 'it with "image": {"ami": null}, or leave it out'
+    return [(key, value, f"the cluster uses the AMI {ami}, and nothing is built", remedy) for key, value in asked]
+
+
+def _object(merged: Mapping[str, Any], key: str) -> dict[str, Any]:
+    value = merged.get(key)
+    return value if isinstance(value, dict) else {}
+
+
+def _with_defaults(merged: dict[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """Give back the default of what a null in the input took away."""
+    whole = dict(merged)
+    for key, value in defaults.items():
+        if key not in whole:
+            whole[key] = value
+        elif isinstance(value, dict) and isinstance(whole[key], dict):
+            whole[key] = _with_defaults(whole[key], value)
+    return whole
+
+
+def _unknown_keys(patch: Mapping[str, Any], model: type[BaseModel], prefix: str) -> list[Problem]:
+    """Find unknown keys even where their value is null, which a merge would swallow."""
+    problems: list[Problem] = []
+    for key, value in patch.items():
+        path = f"{prefix}{key}"
+        if key not in model.model_fields:
+            known = ", ".join(
+                sorted({*model.model_fields, *({"cluster", "only_if_deployed"} if not prefix else set())})
+            )
+            problems.append((path, veiled(value), "an unknown key", f"one of {known}"))
+        elif isinstance(value, dict) and (part := part_of(annotation := model.model_fields[key].annotation)):
+            for name, item in value.items() if get_origin(annotation) is dict else [("", value)]:
+                if isinstance(item, dict):
+                    problems += _unknown_keys(item, part, f"{path}.{name}." if name else f"{path}.")
+    return problems

@@ -1,0 +1,71 @@
+"""The frame that every handler shares: from an event to a result, with its log, its metrics and its errors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, Protocol
+
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.parser import parse
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from botocore.exceptions import BotoCoreError, ClientError
+from pydantic import BaseModel
+
+from benchwright.errors import BenchwrightError, from_client_error, from_connection_error, printable, tellable
+from benchwright.observability import logger, metrics, tracer
+
+
+class StepEvent(BaseModel):
+    """What every step is told: whose cluster, and on behalf of which execution."""
+
+    cluster: str
+    execution: str
+
+
+class Step[Event: BaseModel](Protocol):
+    """A step: takes a parsed event and returns its result."""
+
+    def __call__(self, event: Event) -> BaseModel: ...
+
+
+def step[Event: BaseModel](
+    model: type[Event],
+) -> Callable[[Step[Event]], Callable[[Any, LambdaContext], dict[str, Any]]]:
+    """Make a Lambda handler of a step.
+
+    The handler parses the event into `model`, logs under the execution as correlation id, counts the outcome as the
+    metrics `StepSucceeded` and `StepFailed`, and turns errors of AWS into ours, so that the state machine sees their
+    names.
+    """
+
+    def decorate(function: Step[Event]) -> Callable[[Any, LambdaContext], dict[str, Any]]:
+        @wraps(function)
+        def handle(event: Any, context: LambdaContext) -> dict[str, Any]:
+            logger.set_correlation_id(str(event.get("execution", "")))
+            logger.append_keys(cluster=event.get("cluster", ""))
+            try:
+                result = function(parse(event=event, model=model))
+            except ClientError as error:
+                raise _failed(from_client_error(error)) from error
+            except BotoCoreError as error:
+                raise _failed(from_connection_error(error)) from error
+            except BenchwrightError as error:
+                raise _failed(error) from error.__cause__
+            metrics.add_metric(name="StepSucceeded", unit=MetricUnit.Count, value=1)
+            answer: dict[str, Any] = result.model_dump(mode="json")
+            logger.info("step", done=answer.get("done"), waiting_for=answer.get("waiting_for"))
+            return answer
+
+        framed = tracer.capture_lambda_handler(handle, capture_response=False)
+        framed = metrics.log_metrics(framed)
+        return logger.inject_lambda_context(framed, clear_state=True)
+
+    return decorate
+
+
+def _failed(error: BenchwrightError) -> BenchwrightError:
+    metrics.add_metric(name="StepFailed", unit=MetricUnit.Count, value=1)
+    message = tellable(str(error))
+    logger.error("step failed", error=type(error).__name__, cause=printable(str(error)))
+    return error if message == str(error) else type(error)(message)

@@ -7,9 +7,9 @@ from typing import Literal
 from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import BaseModel
 
-from benchwright import image_retirement
 from benchwright.errors import ImageBuildFailed, RecordUnreadable
-from benchwright.image_builder import (
+from benchwright.image import retirement
+from benchwright.image.builder import (
     decide,
     describe_failure,
     ensure_recipe,
@@ -19,7 +19,7 @@ from benchwright.image_builder import (
     start_build,
     usable_builds,
 )
-from benchwright.image_recipe import load_recipe
+from benchwright.image.recipe import load_recipe
 from benchwright.models import Plan
 from benchwright.observability import logger
 from benchwright.record import Record, confirm_lock, plan_of, read_all, save_image
@@ -99,7 +99,7 @@ def _retire(event: Event, record: Record) -> Result:
         logger.warning("old images not found", reason=str(error))
         left = f"Which old images may go could not be found out: {error}. The next deployment tries again."
         return Result(done=True, ami=event.ami, warnings=[*event.warnings, left])
-    outcomes = [(candidate.ami, image_retirement.retire(candidate)) for candidate in old]
+    outcomes = [(candidate.ami, retirement.retire(candidate)) for candidate in old]
     return Result(
         done=True,
         ami=event.ami,
@@ -108,15 +108,15 @@ def _retire(event: Event, record: Record) -> Result:
     )
 
 
-def _old_images(event: Event, record: Record) -> list[image_retirement.Candidate]:
+def _old_images(event: Event, record: Record) -> list[retirement.Candidate]:
     clusters = read_all()
     planned = [plan_of(each, name) for name, each in clusters.items() if each.plan or each.unreadable]
     recorded = [each.ami for each in clusters.values()] + [plan.image.ami for plan in planned]
-    used = image_retirement.used_images(recorded, settings().application)
-    candidates = image_retirement.find_candidates(f"{settings().application}-{event.cluster}")
+    used = retirement.used_images(recorded, settings().application)
+    candidates = retirement.find_candidates(f"{settings().application}-{event.cluster}")
     existing = existing_images(record.verified_images)
     verified = [ami for ami in record.verified_images if ami in existing]
-    return image_retirement.decide(candidates, used, event.ami, verified)
+    return retirement.decide(candidates, used, event.ami, verified)
 
 
 def _tags(plan: Plan) -> dict[str, str]:

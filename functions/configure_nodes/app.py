@@ -10,14 +10,14 @@ from typing import Literal
 
 from pydantic import BaseModel
 
-from benchwright import configuration, node_group, run_command
-from benchwright.bucket import point_at, publish
 from benchwright.errors import DatabaseFailed
-from benchwright.instances import console_lines
 from benchwright.models import Plan
+from benchwright.nodes import auto_scaling, rollout, run_command
+from benchwright.nodes.bundle import Endpoint, make_bundle
+from benchwright.nodes.bundle_store import point_at, publish
+from benchwright.nodes.instances import console_lines
+from benchwright.nodes.run_command import Command
 from benchwright.record import Record, confirm_lock, plan_of, save_configuration
-from benchwright.rendering import Endpoint, make_bundle
-from benchwright.run_command import Command
 from benchwright.secrets import Secret, describe_secret
 from benchwright.step import StepEvent, step
 
@@ -72,8 +72,8 @@ def _required(arn: str) -> Secret:
 
 
 def _apply(event: Event, plan: Plan, record: Record) -> Result:
-    nodes = node_group.describe_nodes(event.nodes["AutoScalingGroupName"])
-    instances = [node.instance for node in nodes if node.state in node_group.LIVING]
+    nodes = auto_scaling.describe_nodes(event.nodes["AutoScalingGroupName"])
+    instances = [node.instance for node in nodes if node.state in auto_scaling.LIVING]
     commands = event.commands
     known = [item for item in run_command.invocations(commands) if item.instance in instances]
     agents = run_command.ping_status(instances)
@@ -81,7 +81,7 @@ def _apply(event: Event, plan: Plan, record: Record) -> Result:
     if any(item.status == "Success" for item in known):
         point_at(event.cluster, event.configuration, record.ami)
     wanted = plan.wanted.nodes.count
-    decision = configuration.decide(instances, online, known, event.configuration, wanted, last=event.last)
+    decision = rollout.decide(instances, online, known, event.configuration, wanted, last=event.last)
     if decision.action == "send":
         document, token = event.nodes["DocumentName"], (event.execution, event.configuration, *decision.send)
         parameters = {"Mode": "apply", "Configuration": event.configuration}
@@ -89,9 +89,9 @@ def _apply(event: Event, plan: Plan, record: Record) -> Result:
     if event.last and decision.offline:
         # A node that never registered was never configured and holds nobody's session: the next run meets a new one.
         strangers = [instance for instance in decision.offline if instance not in agents]
-        replaced = [instance for instance in strangers if node_group.replace(instance)]
+        replaced = [instance for instance in strangers if auto_scaling.replace(instance)]
         logs = {instance: console_lines(instance, LOG_LINES) for instance in decision.offline[:LOGS]}
-        raise configuration.not_online(decision.offline, replaced, logs)
+        raise rollout.not_online(decision.offline, replaced, logs)
     return Result(
         done=decision.action == "done",
         waiting_for=decision.waiting_for,

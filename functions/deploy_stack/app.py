@@ -8,18 +8,19 @@ from typing import Literal
 
 from pydantic import BaseModel
 
-from benchwright import cluster_stacks, node_group, stacks
 from benchwright.models import Plan
-from benchwright.node_group import Activity
+from benchwright.nodes import auto_scaling
+from benchwright.nodes.auto_scaling import Activity
 from benchwright.record import confirm_lock, plan_of
 from benchwright.settings import settings
+from benchwright.stacks import change_sets, desired_state
 from benchwright.step import StepEvent, step
 
 
 class Event(StepEvent):
     """change_set, refresh: what this execution set going, from the step's previous result.
 
-    change_set: or stacks.DELETION. began: when the execution began.
+    change_set: or change_sets.DELETION. began: when the execution began.
     """
 
     stack: Literal["foundation", "nodes"]
@@ -44,17 +45,17 @@ class Result(BaseModel):
 def handler(event: Event) -> Result:
     """Look at the stack and do the next thing."""
     plan = plan_of(confirm_lock(event.cluster, event.execution), event.cluster)
-    stack = stacks.describe(settings().stack_name(plan.cluster, event.stack))
+    stack = change_sets.describe(settings().stack_name(plan.cluster, event.stack))
     desired, is_final = _desired(event, plan, stack)
-    change_set, name = stacks.find_change_set(desired, stack, event.change_set)
-    action = stacks.decide(stack, change_set, desired, event.change_set)
+    change_set, name = change_sets.find_change_set(desired, stack, event.change_set)
+    action = change_sets.decide(stack, change_set, desired, event.change_set)
     failed: list[Activity] = []
     if event.stack == "nodes" and action == "wait" and stack:
         action, failed = _with_failed_launches(event, stack, desired)
-    waiting_for = stacks.act(action, desired, stack, change_set, name)
+    waiting_for = change_sets.act(action, desired, stack, change_set, name)
     if action in ("done", "protect", "discard") and is_final and stack:  # discard: the change set held no changes
         return _nodes(event, plan, stack) if event.stack == "nodes" else Result(done=True, outputs=dict(stack.outputs))
-    begun = {"execute": name, "discard unused": "", "delete stack": stacks.DELETION}.get(action, event.change_set)
+    begun = {"execute": name, "discard unused": "", "delete stack": change_sets.DELETION}.get(action, event.change_set)
     return Result(
         done=False,
         waiting_for=_with_newest(failed, waiting_for or f"the next look at {desired.name}"),
@@ -63,21 +64,21 @@ def handler(event: Event) -> Result:
     )
 
 
-def _desired(event: Event, plan: Plan, current: stacks.Stack | None) -> tuple[stacks.Desired, bool]:
+def _desired(event: Event, plan: Plan, current: change_sets.Stack | None) -> tuple[change_sets.Desired, bool]:
     """Return what the stack must be now, and whether that is what it must be in the end."""
     if event.stack == "foundation":
-        desired = cluster_stacks.foundation(settings(), plan, current)
+        desired = desired_state.foundation(settings(), plan, current)
         return desired, desired.parameters["DeletionProtection"] == "true"
     group = current.outputs.get("AutoScalingGroupName", "") if current else ""
-    instances = node_group.describe_nodes(group) if group else []
-    if current and cluster_stacks.must_go_offline(plan, current, len(instances)):
-        return cluster_stacks.nodes(settings(), plan, event.ami, event.foundation, offline_as=current), False
-    return cluster_stacks.nodes(settings(), plan, event.ami, event.foundation), True
+    instances = auto_scaling.describe_nodes(group) if group else []
+    if current and desired_state.must_go_offline(plan, current, len(instances)):
+        return desired_state.nodes(settings(), plan, event.ami, event.foundation, offline_as=current), False
+    return desired_state.nodes(settings(), plan, event.ami, event.foundation), True
 
 
 def _with_failed_launches(
-    event: Event, stack: stacks.Stack, desired: stacks.Desired
-) -> tuple[stacks.Action, list[Activity]]:
+    event: Event, stack: change_sets.Stack, desired: change_sets.Desired
+) -> tuple[change_sets.Action, list[Activity]]:
     """Decide whether to wait for the stack, and list the launches that fail meanwhile.
 
     CloudFormation waits an hour for nodes that cannot be launched, and gives no reason. If another execution began that
@@ -85,25 +86,25 @@ def _with_failed_launches(
     is then deleted, which CloudFormation allows while it is in progress: the nodes hold no data. An update rolls back
     by itself. Raises NodesNotReady where what this execution wants cannot be launched.
     """
-    is_ours = event.change_set not in ("", stacks.DELETION) and stack.status.endswith("_IN_PROGRESS")
-    if is_ours or stacks.has_parameters(stack, desired):
+    is_ours = event.change_set not in ("", change_sets.DELETION) and stack.status.endswith("_IN_PROGRESS")
+    if is_ours or change_sets.has_parameters(stack, desired):
         return "wait", _failed_launches(event, stack)
-    failed = node_group.failed_launches(settings().group_name(event.cluster), _changed(stack))
+    failed = auto_scaling.failed_launches(settings().group_name(event.cluster), _changed(stack))
     is_superseded = failed and stack.status == "CREATE_IN_PROGRESS" and not event.change_set
     return "delete stack" if is_superseded else "wait", failed
 
 
-def _failed_launches(event: Event, stack: stacks.Stack) -> list[Activity]:
+def _failed_launches(event: Event, stack: change_sets.Stack) -> list[Activity]:
     """List the launches that failed alike since the execution began, but none of what the stack was before its last
     change. Raises NodesNotReady where waiting is no use.
     """
     group, changed = settings().group_name(event.cluster), _changed(stack)
-    failed = node_group.failed_launches(group, max(event.began, changed) if event.began else changed)
-    node_group.raise_if_lasting(group, failed)
+    failed = auto_scaling.failed_launches(group, max(event.began, changed) if event.began else changed)
+    auto_scaling.raise_if_lasting(group, failed)
     return failed
 
 
-def _changed(stack: stacks.Stack) -> datetime:
+def _changed(stack: change_sets.Stack) -> datetime:
     return datetime.fromisoformat(stack.changed)
 
 
@@ -112,21 +113,21 @@ def _with_newest(failed: Sequence[Activity], waiting_for: str) -> str:
     return f"{waiting_for}. The newest launch failed: {failed[0].message}" if failed else waiting_for
 
 
-def _nodes(event: Event, plan: Plan, stack: stacks.Stack) -> Result:
+def _nodes(event: Event, plan: Plan, stack: change_sets.Stack) -> Result:
     group = stack.outputs["AutoScalingGroupName"]
-    node_group.stop_rebalancing(group)
-    decision = node_group.decide(
-        node_group.describe_nodes(group),
-        node_group.newest_refresh(group),
+    auto_scaling.stop_rebalancing(group)
+    decision = auto_scaling.decide(
+        auto_scaling.describe_nodes(group),
+        auto_scaling.newest_refresh(group),
         plan.wanted.nodes.count,
         f"{stack.outputs['LaunchTemplateId']}:{stack.outputs['LaunchTemplateVersion']}",
         event.refresh,
     )
     refresh = event.refresh
     if decision.action == "fail":
-        raise node_group.describe_failure(group, decision.waiting_for)
+        raise auto_scaling.describe_failure(group, decision.waiting_for)
     if decision.action == "refresh":
-        refresh = node_group.start_refresh(group, plan.wanted.nodes.count)
+        refresh = auto_scaling.start_refresh(group, plan.wanted.nodes.count)
     waits, done = decision.action == "wait", decision.action == "done"
     return Result(
         done=done,

@@ -9,13 +9,13 @@ from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import BaseModel
 
 from benchwright.errors import RecordUnreadable
-from benchwright.evidence import Failure, evidence
-from benchwright.explanation import SAYS_NOTHING_OF_THE_CLUSTER, explain, named, unwrap
+from benchwright.failure.console_links import Failure, evidence
+from benchwright.failure.explanation import SAYS_NOTHING_OF_THE_CLUSTER, explain, named, unwrap
 from benchwright.observability import report_verdict
+from benchwright.planning.unproven import describe, find
 from benchwright.record import read
 from benchwright.settings import settings
 from benchwright.step import StepEvent, step
-from benchwright.unproven import describe, find
 
 
 class Event(StepEvent):

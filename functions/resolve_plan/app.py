@@ -7,13 +7,14 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
-from benchwright import account_check, record, server_options, service_roles, unproven
+from benchwright import record
 from benchwright.errors import ClusterLocked, InvalidInput
-from benchwright.lookup import look_up
 from benchwright.models import Plan
-from benchwright.plan import make_plan
-from benchwright.problems import Problem
-from benchwright.read_input import Reading, cluster_of, read_input, read_verify_input
+from benchwright.planning import account_check, server_options, service_roles, unproven
+from benchwright.planning.lookup import look_up
+from benchwright.planning.plan import make_plan
+from benchwright.planning.problems import Problem
+from benchwright.planning.read_input import Reading, cluster_of, read_input, read_verify_input
 from benchwright.record import Known
 from benchwright.settings import settings
 from benchwright.step import step

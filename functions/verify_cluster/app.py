@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from pydantic import BaseModel
 
-from benchwright import cluster_check, node_group
-from benchwright.cluster_check import Cluster, Questions
 from benchwright.errors import VerificationFailed, printable, tellable
-from benchwright.image_retirement import remember
+from benchwright.image.retirement import remember
+from benchwright.nodes import auto_scaling
 from benchwright.observability import logger, report_verdict
 from benchwright.record import confirm_lock, plan_of, read, revision, save_verified
 from benchwright.step import StepEvent, step
-from benchwright.verification import failing, unmet
+from benchwright.verification import rounds
+from benchwright.verification.checks import failing, unmet
+from benchwright.verification.rounds import Cluster, Questions
 
 
 class Event(StepEvent):
@@ -54,13 +55,13 @@ def handler(event: Event) -> Result:
         waiting_for = "the lock, since a deployment has begun meanwhile"
         return Result(done=False, needs_lock=True, waiting_for=waiting_for, round=event.round)
     plan = plan_of(record, event.cluster)
-    nodes = cluster_check.node_outputs(plan)
-    group = node_group.describe_nodes(nodes["AutoScalingGroupName"])
+    nodes = rounds.node_outputs(plan)
+    group = auto_scaling.describe_nodes(nodes["AutoScalingGroupName"])
     instances = [node.instance for node in group if node.state == "InService"]
     others = [node.instance for node in group if node.state != "InService"]
     if event.questions is None:
         return _ask(event, nodes["DocumentName"], instances)
-    silent = cluster_check.unanswered(event.questions)
+    silent = rounds.unanswered(event.questions)
     if silent and not event.last:
         waiting_for = f"Run Command: {', '.join(silent[:5])} to report"
         return Result(
@@ -70,7 +71,7 @@ def handler(event: Event) -> Result:
             questions=event.questions,
             problems=event.problems,
         )
-    cluster = cluster_check.judge(plan, record, instances, event.questions, others)
+    cluster = rounds.judge(plan, record, instances, event.questions, others)
     if cluster.verification.verified:
         if event.locked:
             save_verified(event.cluster, event.execution, record, remember(record.ami, record.verified_images))
@@ -100,7 +101,7 @@ def _ask(event: Event, document: str, instances: list[str]) -> Result:
     if event.last:
         raise _failed(event, event.problems or silence)
     token = (event.execution, "verify", str(event.round))
-    questions = cluster_check.ask(document, instances, token, event.stale if event.locked else [], event.round)
+    questions = rounds.ask(document, instances, token, event.stale if event.locked else [], event.round)
     if questions:
         waiting_for = "Run Command: the nodes report"
         return Result(

@@ -7,7 +7,7 @@ from functools import cache
 
 import pytest
 
-from benchwright.database import Credentials, Server
+from benchwright.database.creation import Credentials, Server
 from tests.database.place import in_memory
 from tests.database.step import Master, Said, Step
 from tests.database.wire import Wire

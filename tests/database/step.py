@@ -8,7 +8,7 @@ from typing import NamedTuple
 import pytest
 import yaml
 
-from benchwright.database import Credentials, Outcome, Server, ensure
+from benchwright.database.creation import Credentials, Outcome, Server, ensure
 from benchwright.errors import TransientError
 from tests.rehearsal.postgres import Postgres
 from tests.workflow.workflow import STATEMACHINE

@@ -11,7 +11,7 @@ from typing import Any
 import psycopg2
 import pytest
 
-from benchwright.database import Credentials, Outcome, Server, ensure
+from benchwright.database.creation import Credentials, Outcome, Server, ensure
 from benchwright.errors import DatabaseFailed, TransientError
 from tests.database.step import NEWEST, Master
 from tests.rehearsal.postgres import Postgres, Refusal
@@ -173,7 +173,7 @@ def test_a_master_password_that_was_rotated_meanwhile_is_read_once_more(
 def test_a_wrong_master_password_fails_after_four_readings(
     server: Server, application: Credentials, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("benchwright.database.ROTATION_PAUSES", (0.0, 0.01, 0.01))
+    monkeypatch.setattr("benchwright.database.creation.ROTATION_PAUSES", (0.0, 0.01, 0.01))
     readings: list[Credentials] = []
 
     def wrong() -> Credentials:
@@ -291,7 +291,7 @@ def test_runs_at_the_same_time_make_one_role_and_one_database(
 def test_a_lock_that_another_run_holds_too_long_asks_for_patience(
     postgres: Postgres, server: Server, application: Credentials, master: Master, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("benchwright.database.LOCK_TIMEOUT", "200ms")
+    monkeypatch.setattr("benchwright.database.creation.LOCK_TIMEOUT", "200ms")
     with closing(postgres.connect(*master())) as other, other.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_lock(%s)", (0x62656E6368777274,))
         with pytest.raises(TransientError, match="lock timeout"):

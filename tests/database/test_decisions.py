@@ -3,7 +3,7 @@
 import psycopg2
 import pytest
 
-from benchwright.database import (
+from benchwright.database.creation import (
     Action,
     Barrier,
     Credentials,

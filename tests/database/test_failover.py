@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from pyroute2 import IPRoute
 
-from benchwright.database import Credentials, Server, ensure
+from benchwright.database.creation import Credentials, Server, ensure
 from benchwright.errors import TransientError
 from tests.database.place import in_memory, is_ours, mounted
 from tests.database.step import Step
@@ -201,7 +201,7 @@ def test_the_new_writer_is_still_starting(pair: Pair, clean: World, monkeypatch:
 def test_the_writer_is_gone_without_a_word(pair: Pair, clean: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """No packet comes back any more, as from a host that lost its power."""
     soon = {"keepalives_idle": 1, "keepalives_interval": 1, "keepalives_count": 2, "tcp_user_timeout": 2_000}
-    monkeypatch.setattr("benchwright.database.KEEPALIVE", soon)
+    monkeypatch.setattr("benchwright.database.creation.KEEPALIVE", soon)
     address = "10.255.254.1"
     with IPRoute() as network:
         loopback = network.link_lookup(ifname="lo")[0]

@@ -10,7 +10,7 @@ import pytest
 from moto import mock_aws
 
 from benchwright import observability
-from benchwright.database import Credentials
+from benchwright.database.creation import Credentials
 from benchwright.errors import DatabaseFailed, LockLost, TransientError
 from benchwright.settings import settings
 from functions.create_database import app

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from benchwright.database import Credentials, Server, ensure, parse_credentials
+from benchwright.database.creation import Credentials, Server, ensure, parse_credentials
 from benchwright.errors import DatabaseFailed
 from functions.create_database import app
 from tests.database.step import NEWEST, Master

@@ -12,7 +12,7 @@ from typing import Any
 import psycopg2
 import pytest
 
-from benchwright.database import Credentials
+from benchwright.database.creation import Credentials
 from benchwright.errors import TransientError
 from tests.database.step import NEWEST, Step
 from tests.database.wire import Harm, Wire, moment
@@ -141,8 +141,8 @@ def test_a_function_that_was_killed_blocks_nobody_for_long(
     wire: Wire, wired: Step, clean: World, monkeypatch: pytest.MonkeyPatch, at: str
 ) -> None:
     """Nobody tells the server, so the session keeps its lock, or the table of the proof, until it has idled enough."""
-    monkeypatch.setattr("benchwright.database.IDLE_TIMEOUT", "1s")
-    monkeypatch.setattr("benchwright.database.LOCK_TIMEOUT", "5s")
+    monkeypatch.setattr("benchwright.database.creation.IDLE_TIMEOUT", "1s")
+    monkeypatch.setattr("benchwright.database.creation.LOCK_TIMEOUT", "5s")
     wire.strike_once(at, lambda: Harm.VANISHED)
     assert len(wired.until_done().patience) == 1
     assert world(wired.postgres) == clean
@@ -268,7 +268,7 @@ def test_the_master_is_rotated_between_reading_and_login(
     step: Step, clean: World, monkeypatch: pytest.MonkeyPatch, late: int
 ) -> None:
     """The server takes the new password first; the secret has it `late` readings later."""
-    monkeypatch.setattr("benchwright.database.ROTATION_PAUSES", (0.0, 0.01, 0.01))
+    monkeypatch.setattr("benchwright.database.creation.ROTATION_PAUSES", (0.0, 0.01, 0.01))
     before, after = step.read_master(), secrets.token_urlsafe(24)
     readings: list[Credentials] = []
 

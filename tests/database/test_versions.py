@@ -2,7 +2,7 @@
 
 from contextlib import closing
 
-from benchwright.database import Outcome
+from benchwright.database.creation import Outcome
 from tests.database.step import Said, Step
 from tests.database.world import READS, world
 from tests.rehearsal.postgres import installations

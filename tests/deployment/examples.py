@@ -11,8 +11,8 @@ import tarfile
 from pathlib import Path
 from typing import Any, Final
 
-from benchwright import server_options
-from benchwright.read_input import read_input
+from benchwright.planning import server_options
+from benchwright.planning.read_input import read_input
 from tests.documentation.examples import examples
 from tests.documentation.input_reference import defaults
 from tests.faults import account, deployment

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from benchwright.errors import InvalidInput
 from benchwright.models import DEFAULT_CLUSTER, OWNED_KEYS, RESERVED_USERS, TAKEN_TAG, Once, Plan, Wanted
-from benchwright.read_input import read_input
+from benchwright.planning.read_input import read_input
 from benchwright.settings import Settings
 from tests.documentation.pages import code, table
 from tests.templates.templates import APPLICATION

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from benchwright import errors
-from benchwright.verification import REMEDIES
+from benchwright.verification.checks import REMEDIES
 from tests.documentation.input_reference import escaped
 from tests.documentation.pages import ROOT, table
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchwright.explanation import NEXT_ACTIONS
+from benchwright.failure.explanation import NEXT_ACTIONS
 from tests.documentation.generated import DOCS, contents
 from tests.documentation.pages import PAGES, ROOT, with_regions
 from tests.documentation.recording import FAILURE, PICTURE

@@ -11,7 +11,7 @@ from markdown_it import MarkdownIt
 
 from benchwright.errors import InvalidInput
 from benchwright.models import Image, Once, User, Wanted
-from benchwright.read_input import read_input
+from benchwright.planning.read_input import read_input
 from tests.documentation import input_reference
 from tests.documentation.examples import examples
 from tests.documentation.pages import ROOT

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchwright.errors import InvalidInput
-from benchwright.read_input import read_input
+from benchwright.planning.read_input import read_input
 from tests.documentation import input_reference
 from tests.documentation.test_input import KEYS, SCHEMA, VALIDATOR
 from tests.templates.templates import APPLICATION

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchwright import account_check
+from benchwright.planning import account_check
 from tests.documentation.pages import PAGES, ROOT, anchors, blocks, inline_code, links
 from tests.rehearsal.__main__ import options
 

@@ -7,7 +7,7 @@ from shlex import quote
 from typing import Any
 
 from benchwright.models import Account, ImagePlan, License, Plan, Wanted
-from benchwright.rendering import Bundle, Endpoint, make_bundle
+from benchwright.nodes.bundle import Bundle, Endpoint, make_bundle
 from benchwright.secrets import Secret
 from tests.nodes import templates
 from tests.nodes.conftest import PYTHON_VERSIONS, R_VERSIONS, WORKBENCH, World

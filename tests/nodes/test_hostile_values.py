@@ -15,7 +15,7 @@ from psycopg2 import sql
 from pydantic import TypeAdapter, ValidationError
 
 from benchwright.models import OWNED_KEYS, Account, ConfigValue
-from benchwright.server_options import PUBLISHED
+from benchwright.planning.server_options import PUBLISHED
 from tests.nodes.cluster import Cluster
 from tests.rehearsal.hosts.host import Host
 from tests.rehearsal.hosts.standins.workbench.configuration import INTEGERS, SWITCHES

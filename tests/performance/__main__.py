@@ -15,13 +15,13 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from benchwright.cluster_listing import read_list_nodes
 from benchwright.models import User
-from benchwright.plan import Looked, make_plan
-from benchwright.read_input import read_input
+from benchwright.nodes.bundle import Endpoint, make_bundle
+from benchwright.planning.plan import Looked, make_plan
+from benchwright.planning.read_input import read_input
 from benchwright.record import Known
-from benchwright.rendering import Endpoint, make_bundle
 from benchwright.secrets import Secret
+from benchwright.verification.list_nodes import read_list_nodes
 
 ROOT = Path(__file__).parents[2]
 BUILT = ROOT / ".aws-sam" / "build"

@@ -14,7 +14,7 @@ from tests.rehearsal.policies.mapping import authorizations
 from tests.rehearsal.policies.mapping.registry import MAPPINGS
 
 ROOT = Path(__file__).parents[2]
-PRODUCT = sorted([*ROOT.glob("layers/benchwright/benchwright/*.py"), *ROOT.glob("functions/*/*.py")])
+PRODUCT = sorted([*ROOT.glob("layers/benchwright/benchwright/**/*.py"), *ROOT.glob("functions/*/*.py")])
 
 
 def asked(made: Call) -> list[tuple[str, str]]:

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from samtranslator.yaml_helper import yaml_parse
 
-from benchwright.cluster_stacks import condensed
 from benchwright.settings import Settings
+from benchwright.stacks.desired_state import condensed
 from tests.templates.templates import (
     APPLICATION,
     FOUNDATION,

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from benchwright.explanation import NEXT_ACTIONS, explain
+from benchwright.failure.explanation import NEXT_ACTIONS, explain
 from tests.workflow import workflow as workflow_module
 from tests.workflow.workflow import Workflow, cause
 

@@ -10,7 +10,7 @@ import pytest
 from pydantic import BaseModel
 from samtranslator.yaml_helper import yaml_parse
 
-from benchwright.read_input import read_input, read_verify_input
+from benchwright.planning.read_input import read_input, read_verify_input
 from tests.rehearsal.application import ROOT, stack_name
 from tests.rehearsal.local_invoke import COMMAND, EVENTS, event_of
 from tests.workflow.test_graph import MACHINES, states

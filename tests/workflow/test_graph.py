@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from benchwright import errors
-from benchwright.evidence import FUNCTIONS
+from benchwright.failure.console_links import FUNCTIONS
 from tests.templates.templates import APPLICATION, resources
 from tests.workflow.workflow import STATEMACHINE, definition_of
 

@@ -91,7 +91,7 @@ class Failure:
 
 
 def failure(cause: str | None, error: str | None) -> Failure:
-    """Take a cause apart (benchwright/explanation.py) without its title, which the heading has."""
+    """Take a cause apart (benchwright/failure/explanation.py) without its title, which the heading has."""
     title, _, rest = (cause or "").partition("\n")
     text = rest if error and title.startswith(f"{error} in step ") else (cause or "")
     found = re.search(r"^Next: (.+)$", text, re.MULTILINE)

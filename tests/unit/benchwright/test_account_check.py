@@ -17,9 +17,9 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 from moto.moto_api._internal.models import moto_api_backend
 
-from benchwright import account_check
-from benchwright.account_check import Judgement, check
 from benchwright.models import Wanted
+from benchwright.planning import account_check
+from benchwright.planning.account_check import Judgement, check
 from benchwright.settings import settings
 from tests.rehearsal.aws import LocalAws
 from tests.rehearsal.before import Before, make_network

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from benchwright.bucket import point_at, publish
-from benchwright.rendering import Bundle
+from benchwright.nodes.bundle import Bundle
+from benchwright.nodes.bundle_store import point_at, publish
 from tests.unit.benchwright.conversation import Conversation, refusal
 
 BUNDLE = Bundle("9f86d081", b"archive")

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from benchwright import cluster_check
-from benchwright.cluster_check import Cluster, Node, Questions
-from benchwright.cluster_listing import STATUS_SEPARATOR, read_list_nodes, table
-from benchwright.connection import connect
 from benchwright.errors import VerificationFailed
+from benchwright.nodes.run_command import Command
 from benchwright.record import Record
-from benchwright.run_command import Command
+from benchwright.verification import rounds
+from benchwright.verification.connection import connect
+from benchwright.verification.list_nodes import STATUS_SEPARATOR, read_list_nodes, table
+from benchwright.verification.rounds import Cluster, Node, Questions
 from tests.unit.benchwright.conversation import Conversation, refusal
 from tests.unit.benchwright.test_cluster_listing import RECORDED_2024, RECORDED_STATUS
 from tests.unit.benchwright.test_verification import PLAN, report
@@ -52,7 +52,7 @@ def cluster(aws: Conversation) -> Conversation:
 
 
 def judge() -> Cluster:
-    return cluster_check.judge(PLAN, Record(ami="ami-1", configuration="hash"), [FIRST, SECOND], QUESTIONS)
+    return rounds.judge(PLAN, Record(ami="ami-1", configuration="hash"), [FIRST, SECOND], QUESTIONS)
 
 
 @pytest.mark.judge
@@ -171,7 +171,7 @@ def online(aws: Conversation) -> Conversation:
 
 @pytest.mark.parametrize(("number", "lister"), [(0, FIRST), (1, SECOND), (2, FIRST)])
 def test_each_round_has_the_cluster_listed_by_another_node(online: Conversation, number: int, lister: str) -> None:
-    asked = cluster_check.ask("document", [FIRST], ("execution", str(number)), [], number)
+    asked = rounds.ask("document", [FIRST], ("execution", str(number)), [], number)
     assert asked == Questions(
         reports=[Command(id=REPORTS, instances=[FIRST, SECOND])], listing=Command(id=REPORTS, instances=[lister])
     )
@@ -179,15 +179,15 @@ def test_each_round_has_the_cluster_listed_by_another_node(online: Conversation,
 
 
 def test_as_many_stale_rows_are_named_as_the_document_takes(online: Conversation) -> None:
-    cluster_check.ask("document", [FIRST], ("execution",), list(range(1000, 1100)), 0)
+    rounds.ask("document", [FIRST], ("execution",), list(range(1000, 1100)), 0)
     _, listing = online.asked("SendCommand")
     assert listing["Parameters"]["StaleNodes"] == [" ".join(map(str, range(1000, 1040)))]
-    assert len(listing["Parameters"]["StaleNodes"][0]) <= cluster_check.LONGEST_ROWS
+    assert len(listing["Parameters"]["StaleNodes"][0]) <= rounds.LONGEST_ROWS
 
 
 def test_where_no_node_answers_nobody_is_asked(online: Conversation) -> None:
     online.answers["DescribeInstanceInformation"] = {"InstanceInformationList": []}
-    assert cluster_check.ask("document", [FIRST], ("execution",), [], 0) is None
+    assert rounds.ask("document", [FIRST], ("execution",), [], 0) is None
     assert online.writes == []
 
 
@@ -198,11 +198,11 @@ def test_who_has_not_answered_is_named_once(aws: Conversation) -> None:
         return {"CommandInvocations": [answered(FIRST, "Failed"), answered(SECOND, "InProgress")]}
 
     aws.answers = {"ListCommandInvocations": listed}
-    assert cluster_check.unanswered(QUESTIONS) == [SECOND]
+    assert rounds.unanswered(QUESTIONS) == [SECOND]
 
 
 def test_a_cluster_without_a_stack_of_nodes_is_told_so(aws: Conversation) -> None:
     aws.answers = {"DescribeStacks": refusal("ValidationError", "Stack with id wb-workbench-nodes does not exist")}
     with pytest.raises(VerificationFailed) as caught:
-        cluster_check.node_outputs(PLAN)
+        rounds.node_outputs(PLAN)
     assert str(caught.value) == "The cluster workbench has no nodes. Start a deployment with {}."

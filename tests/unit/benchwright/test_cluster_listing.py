@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from benchwright.cluster_listing import (
+from benchwright.verification.list_nodes import (
     BalancedNode,
     ListedNode,
     UnreadableListing,

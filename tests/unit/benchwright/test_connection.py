@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchwright.connection import Connection, connect
+from benchwright.verification.connection import Connection, connect
 
 NODE = "i-0123456789abcdef0"
 DOCUMENT = "benchwright-workbench"

@@ -8,14 +8,16 @@ from typing import Any
 
 import pytest
 
-from benchwright import cluster_stacks, configuration, image_builder, image_retirement, node_group, stacks
 from benchwright.errors import NodeConfigurationFailed
-from benchwright.image_builder import Build
-from benchwright.image_retirement import Candidate
-from benchwright.node_group import Node, Refresh
-from benchwright.run_command import Invocation
+from benchwright.image import builder, retirement
+from benchwright.image.builder import Build
+from benchwright.image.retirement import Candidate
+from benchwright.nodes import auto_scaling, rollout
+from benchwright.nodes.auto_scaling import Node, Refresh
+from benchwright.nodes.run_command import Invocation
 from benchwright.settings import Settings
-from benchwright.stacks import DELETION, ChangeSet, Desired, Stack
+from benchwright.stacks import change_sets, desired_state
+from benchwright.stacks.change_sets import DELETION, ChangeSet, Desired, Stack
 from tests.unit.benchwright.steps import COMMAND
 from tests.unit.benchwright.test_verification import a_plan
 
@@ -43,7 +45,7 @@ def build(number: int, status: str, ami: str = "") -> Build:
     ],
 )
 def test_image(builds: Sequence[Build], joined: str, action: str) -> None:
-    assert image_builder.decide(builds, joined).action == action
+    assert builder.decide(builds, joined).action == action
 
 
 @pytest.mark.parametrize(
@@ -62,14 +64,14 @@ def test_the_current_image_the_last_verified_one_before_it_and_used_ones_stay(
     current: int, verified: list[int], retired: list[int]
 ) -> None:
     images = [Candidate(f"arn-{n}", f"ami-{n}", f"2026-0{n}-01") for n in (2, 1, 6, 5, 4, 3)]
-    old = image_retirement.decide(images, frozenset({"ami-2"}), f"ami-{current}", [f"ami-{n}" for n in verified])
+    old = retirement.decide(images, frozenset({"ami-2"}), f"ami-{current}", [f"ami-{n}" for n in verified])
     assert [candidate.ami for candidate in old] == [f"ami-{n}" for n in retired]
 
 
 def test_what_a_cluster_was_verified_with_is_remembered_in_order_and_not_for_ever() -> None:
     verified: list[str] = []
     for ami in [*"abcabb", *"0123456789"]:
-        verified = image_retirement.remember(ami, verified)
+        verified = retirement.remember(ami, verified)
         if ami == "b":
             assert verified[:2] == ["b", "a"]
     assert verified == [*"9876543210"]
@@ -87,7 +89,7 @@ def test_the_default_version_of_our_own_launch_template_keeps_no_image() -> None
             ("lt-without", 1, {}),
         )
     ]
-    assert image_retirement.template_images(versions, "benchwright") == {"ami-3", "ami-4", "ami-5"}
+    assert retirement.template_images(versions, "benchwright") == {"ami-3", "ami-4", "ami-5"}
 
 
 # A stack
@@ -166,7 +168,7 @@ def stack(status: str, **changed: Any) -> Stack:
     ],
 )
 def test_stack(found: Stack | None, change_set: ChangeSet | None, begun: str, action: str) -> None:
-    assert stacks.decide(found, change_set, DESIRED, begun) == action
+    assert change_sets.decide(found, change_set, DESIRED, begun) == action
 
 
 @pytest.mark.parametrize("status", ["ROLLBACK_COMPLETE", "CREATE_FAILED", "ROLLBACK_FAILED", "DELETE_FAILED"])
@@ -184,7 +186,7 @@ def test_a_stack_is_not_deleted_where_that_would_orphan_what_it_left(
     status: str, protected: bool, left: tuple[str, ...], begun: str, action: str
 ) -> None:
     wanted = Desired("s", "template", {"a": "1"}, {"t": "v"}, protected=protected)
-    assert stacks.decide(stack(status, left=left), None, wanted, begun) == action
+    assert change_sets.decide(stack(status, left=left), None, wanted, begun) == action
 
 
 def change(action: str, resource_type: str, replacement: str = "False", target: str = "") -> Mapping[str, Any]:
@@ -223,7 +225,7 @@ def change(action: str, resource_type: str, replacement: str = "False", target: 
     ],
 )
 def test_a_change_that_loses_something_is_refused(item: Mapping[str, Any], refused: list[str]) -> None:
-    assert stacks.refused_changes([item]) == refused
+    assert change_sets.refused_changes([item]) == refused
 
 
 @pytest.mark.parametrize(
@@ -240,16 +242,15 @@ def test_another_version_takes_all_nodes_offline_first(
     parameters: Mapping[str, str], instances: int, offline: bool
 ) -> None:
     assert (
-        cluster_stacks.must_go_offline(a_plan({}), stack("CREATE_COMPLETE", parameters=parameters), instances)
-        is offline
+        desired_state.must_go_offline(a_plan({}), stack("CREATE_COMPLETE", parameters=parameters), instances) is offline
     )
 
 
 def test_deletion_protection_comes_after_the_creation() -> None:
     settings = Settings(application="benchwright")
     directory = Path(__file__).parents[3] / "infra"
-    first = cluster_stacks.foundation(settings, a_plan({}), None, directory)
-    later = cluster_stacks.foundation(settings, a_plan({}), stack("CREATE_COMPLETE"), directory)
+    first = desired_state.foundation(settings, a_plan({}), None, directory)
+    later = desired_state.foundation(settings, a_plan({}), stack("CREATE_COMPLETE"), directory)
     assert (first.parameters["DeletionProtection"], later.parameters["DeletionProtection"]) == ("false", "true")
 
 
@@ -257,10 +258,10 @@ def test_templates_are_sent_in_the_form_that_a_call_has_room_for() -> None:
     settings, directory = Settings(application="benchwright"), Path(__file__).parents[3] / "infra"
     outputs = defaultdict[str, str](str)
     sent = {
-        "foundation": cluster_stacks.foundation(settings, a_plan({}), None, directory).template,
-        "nodes": cluster_stacks.nodes(settings, a_plan({}), "ami-1", outputs, directory=directory).template,
+        "foundation": desired_state.foundation(settings, a_plan({}), None, directory).template,
+        "nodes": desired_state.nodes(settings, a_plan({}), "ami-1", outputs, directory=directory).template,
     }
-    assert sent == {name: cluster_stacks.condensed((directory / f"{name}.yaml").read_text()) for name in sent}
+    assert sent == {name: desired_state.condensed((directory / f"{name}.yaml").read_text()) for name in sent}
 
 
 # The nodes
@@ -289,7 +290,7 @@ def nodes(*states: str, version: str = "2") -> list[Node]:
     ],
 )
 def test_nodes(group: Sequence[Node], refresh: Refresh | None, started: str, action: str) -> None:
-    assert node_group.decide(group, refresh, 2, "2", started).action == action
+    assert auto_scaling.decide(group, refresh, 2, "2", started).action == action
 
 
 def ran(instance: str, status: str = "Success", applied: str = "hash") -> Invocation:
@@ -313,13 +314,13 @@ def ran(instance: str, status: str = "Success", applied: str = "hash") -> Invoca
 def test_one_node_first_then_the_rest(
     online: set[str], invocations: Sequence[Invocation], action: str, send: tuple[str, ...]
 ) -> None:
-    decision = configuration.decide(["a", "b", "c"], online, invocations, "hash", 3)
+    decision = rollout.decide(["a", "b", "c"], online, invocations, "hash", 3)
     assert (decision.action, decision.send) == (action, send)
 
 
 def test_many_nodes_go_in_batches_of_fifty() -> None:
     names = [f"i-{number:03}" for number in range(120)]
-    decision = configuration.decide(names, set(names), [ran(names[0])], "hash", 120)
+    decision = rollout.decide(names, set(names), [ran(names[0])], "hash", 120)
     assert len(decision.send) == 50
 
 
@@ -327,7 +328,7 @@ def test_a_node_that_fails_is_named_with_its_reason_and_its_log() -> None:
     error = "/efs/home is not mounted; look at mount.log"
     output = json.dumps({"instance": "a", "error": error, "log": f"line 1\nline 2\nFAILED: {error}"})
     with pytest.raises(NodeConfigurationFailed) as caught:
-        configuration.decide(["a"], {"a"}, [Invocation("a", "Failed", "Failed", output, COMMAND)], "hash", 1)
+        rollout.decide(["a"], {"a"}, [Invocation("a", "Failed", "Failed", output, COMMAND)], "hash", 1)
     assert str(caught.value).splitlines() == [
         "a: /efs/home is not mounted; look at mount.log",
         "Last lines of its log:",
@@ -345,7 +346,7 @@ def test_a_node_that_fails_is_named_with_its_reason_and_its_log() -> None:
 def test_a_node_that_says_nothing_is_explained_by_run_command() -> None:
     lost = Invocation("a", "TimedOut", "Delivery Timed Out", "", COMMAND)
     with pytest.raises(NodeConfigurationFailed) as caught:
-        configuration.decide(["a"], {"a"}, [lost], "hash", 1)
+        rollout.decide(["a"], {"a"}, [lost], "hash", 1)
     assert str(caught.value).splitlines()[0] == (
         "a: the command ended Delivery Timed Out, so the agent did not take it: the node has lost its network, "
         "or its agent hangs. It said last: nothing"
@@ -355,7 +356,7 @@ def test_a_node_that_says_nothing_is_explained_by_run_command() -> None:
 def test_at_the_last_look_each_node_that_has_failed_or_not_ended_is_named() -> None:
     with pytest.raises(NodeConfigurationFailed) as caught:
         invocations = [ran("a"), ran("b", "Failed"), ran("c", "InProgress")]
-        configuration.decide(["a", "b", "c"], {"a", "b", "c"}, invocations, "hash", 3, last=True)
+        rollout.decide(["a", "b", "c"], {"a", "b", "c"}, invocations, "hash", 3, last=True)
     named = [line for line in str(caught.value).splitlines() if line.startswith(("a: ", "b: ", "c: "))]
     assert [line.partition(",")[0].partition(".")[0] for line in named] == [
         "b: the command ended Failed",
@@ -364,10 +365,10 @@ def test_at_the_last_look_each_node_that_has_failed_or_not_ended_is_named() -> N
 
 
 def test_the_node_that_takes_the_place_of_a_lost_one_is_waited_for() -> None:
-    decision = configuration.decide(["a", "b"], {"a", "b"}, [ran("a"), ran("b")], "hash", 3)
+    decision = rollout.decide(["a", "b"], {"a", "b"}, [ran("a"), ran("b")], "hash", 3)
     assert (decision.action, decision.waiting_for) == ("wait", "Auto Scaling: 2 of 3 nodes are there")
 
 
 def test_a_node_with_another_configuration_is_not_taken_for_configured() -> None:
     with pytest.raises(NodeConfigurationFailed, match="another configuration"):
-        configuration.decide(["a"], {"a"}, [ran("a", applied="old")], "hash", 1)
+        rollout.decide(["a"], {"a"}, [ran("a", applied="old")], "hash", 1)

@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 
-from benchwright import cluster_stacks, engine
-from benchwright.engine import Engines, choose
 from benchwright.models import Plan
-from benchwright.plan import Looked, make_plan
-from benchwright.read_input import read_input
+from benchwright.planning import engine
+from benchwright.planning.engine import Engines, choose
+from benchwright.planning.plan import Looked, make_plan
+from benchwright.planning.read_input import read_input
 from benchwright.record import Known
 from benchwright.settings import Settings
+from benchwright.stacks import desired_state
 from tests.unit.benchwright.conversation import Conversation
 from tests.unit.benchwright.steps import ROOT
 from tests.unit.benchwright.test_plan import DEFAULTS
@@ -112,8 +113,8 @@ def test_the_version_is_recorded_and_goes_to_the_foundation() -> None:
     assert (later.engine_version, known.engine_version) == ("17.10", "17.10")
     upgraded, known = planned(known, Engines("17.11", (*AVAILABLE, "17.11")))
     assert (upgraded.engine_version, known.engine_version) == ("17.11", "17.11")
-    stack = cluster_stacks.foundation(Settings(application="benchwright"), upgraded, None, ROOT / "infra")
+    stack = desired_state.foundation(Settings(application="benchwright"), upgraded, None, ROOT / "infra")
     assert stack.parameters["EngineVersion"] == "17.11"
     of_an_older_release = upgraded.model_copy(update={"engine_version": ""})
-    stack = cluster_stacks.foundation(Settings(application="benchwright"), of_an_older_release, None, ROOT / "infra")
+    stack = desired_state.foundation(Settings(application="benchwright"), of_an_older_release, None, ROOT / "infra")
     assert "EngineVersion" not in stack.parameters  # the template's default is what that release pinned

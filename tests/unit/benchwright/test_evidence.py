@@ -6,8 +6,8 @@ from urllib.parse import unquote
 
 import pytest
 
-from benchwright.evidence import HOSTS, Failure, evidence
-from benchwright.explanation import NEXT_ACTIONS
+from benchwright.failure.console_links import HOSTS, Failure, evidence
+from benchwright.failure.explanation import NEXT_ACTIONS
 from tests.templates.templates import APPLICATION
 from tests.unit.benchwright.conversation import Conversation
 from tests.unit.benchwright.steps import COMMAND, EXECUTION, OTHER, handle

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from benchwright import errors
-from benchwright.explanation import LONGEST, NEXT_ACTIONS, explain, named
+from benchwright.failure.explanation import LONGEST, NEXT_ACTIONS, explain, named
 from tests.unit.benchwright.steps import ROOT
 
 OURS = {

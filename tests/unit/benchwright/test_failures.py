@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from benchwright import configuration, image_builder, instances, stacks
-from benchwright.image_builder import Build
-from benchwright.stacks import Desired, Stack
+from benchwright.image import builder
+from benchwright.image.builder import Build
+from benchwright.nodes import instances, rollout
+from benchwright.stacks import change_sets
+from benchwright.stacks.change_sets import Desired, Stack
 from tests.unit.benchwright.conversation import Conversation, refusal
 
 STACK = "arn:aws:cloudformation:eu-west-1:123456789012:stack/wb/1"
@@ -32,8 +34,8 @@ def told(monkeypatch: pytest.MonkeyPatch, status: str, events: Sequence[dict[str
     """What is said of a stack with these events, oldest first."""
     pages = [{"StackEvents": [one]} for one in reversed(events)]
     paginator = SimpleNamespace(paginate=lambda **_: pages)
-    monkeypatch.setattr(stacks, "client", lambda _: SimpleNamespace(get_paginator=lambda _: paginator))
-    return str(stacks.describe_failure(Desired("wb", "template", {}, {}), Stack(status)))
+    monkeypatch.setattr(change_sets, "client", lambda _: SimpleNamespace(get_paginator=lambda _: paginator))
+    return str(change_sets.describe_failure(Desired("wb", "template", {}, {}), Stack(status)))
 
 
 def test_the_root_event_is_the_first_failure_and_no_cancellation(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,9 +91,9 @@ def test_a_failed_build_is_told_with_step_component_reason_and_log(
         "errorMessage": "no such version",
     }
     image = {"state": {"status": "FAILED", "failureContext": {"componentFailure": failure}}}
-    monkeypatch.setattr(image_builder, "client", lambda _: SimpleNamespace(get_image=lambda **_: {"image": image}))
-    monkeypatch.setattr(image_builder, "last_lines", lambda *_: lines)
-    text = str(image_builder.describe_failure(SimpleNamespace(name="wb"), BUILD))  # type: ignore[arg-type]
+    monkeypatch.setattr(builder, "client", lambda _: SimpleNamespace(get_image=lambda **_: {"image": image}))
+    monkeypatch.setattr(builder, "last_lines", lambda *_: lines)
+    text = str(builder.describe_failure(SimpleNamespace(name="wb"), BUILD))  # type: ignore[arg-type]
     assert text == (
         f"The image build {BUILD.arn} ended FAILED in step InstallR of component wb-r (build): no such version\n"
         "Fix what the log says of the component of image/, of a version in the input or of a download.\n"
@@ -113,16 +115,16 @@ def test_a_failed_build_is_told_with_step_component_reason_and_log(
     ],
 )
 def test_a_build_that_failed_outside_of_its_components_has_a_remedy_by_its_cause(reason: str, remedy: str) -> None:
-    assert image_builder.remedy(reason, is_component=False).startswith(remedy)
+    assert builder.remedy(reason, is_component=False).startswith(remedy)
 
 
 def test_a_node_that_stays_away_is_named_with_what_becomes_of_it_and_its_system_log() -> None:
-    text = str(configuration.not_online(["i-1", "i-2"], ["i-2"], {"i-1": [], "i-2": ["no route"]}))
+    text = str(rollout.not_online(["i-1", "i-2"], ["i-2"], {"i-1": [], "i-2": ["no route"]}))
     assert text.startswith(
         "Systems Manager did not hear of i-1, i-2 in time. Auto Scaling now replaces what never registered: i-2. "
     )
     assert text.endswith("SSM agent.\nLast lines of the system log of i-2:\n  no route")
-    alone = str(configuration.not_online(["i-1"], [], {}))
+    alone = str(rollout.not_online(["i-1"], [], {}))
     assert "Terminate a node that stays away" in alone
     assert alone.endswith("--no-should-decrement-desired-capacity --instance-id i-1")
 

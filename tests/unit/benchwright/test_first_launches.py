@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
-from benchwright import cluster_stacks
 from benchwright.errors import NodesNotReady
 from benchwright.settings import settings
-from benchwright.stacks import Desired
+from benchwright.stacks import desired_state
+from benchwright.stacks.change_sets import Desired
 from functions.deploy_stack import app
 from tests.rehearsal.aws import LocalAws
 from tests.rehearsal.faults import Faults
@@ -112,8 +112,8 @@ def world(environment: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         profile, subnets = fake_hosts.instance_profile(aws), fake_hosts.subnets(aws, "ab")
         made = World(aws, template(image["ImageId"], profile, subnets))
         plan = SimpleNamespace(cluster="blue", wanted=SimpleNamespace(nodes=made))
-        monkeypatch.setattr(cluster_stacks, "nodes", lambda *_: made.desired())
-        monkeypatch.setattr(cluster_stacks, "must_go_offline", lambda *_: False)
+        monkeypatch.setattr(desired_state, "nodes", lambda *_: made.desired())
+        monkeypatch.setattr(desired_state, "must_go_offline", lambda *_: False)
         monkeypatch.setattr(app, "confirm_lock", lambda *_: None)
         monkeypatch.setattr(app, "plan_of", lambda *_: plan)
         settings.cache_clear()

@@ -12,11 +12,13 @@ from typing import Any
 
 import pytest
 
-from benchwright import cluster_stacks, database, image_recipe
+from benchwright.database import creation
 from benchwright.errors import ImageBuildFailed, LockLost, NodesNotReady
+from benchwright.image import recipe
 from benchwright.record import read, revision
 from benchwright.settings import settings
-from benchwright.stacks import Desired, Stack
+from benchwright.stacks import desired_state
+from benchwright.stacks.change_sets import Desired, Stack
 from tests.unit.benchwright.conversation import Answer, Conversation, refusal
 from tests.unit.benchwright.steps import COMMAND, EXECUTION, OTHER, ROOT, app, handle, record
 from tests.unit.benchwright.test_verification import a_plan, report
@@ -126,11 +128,11 @@ def stack(
 
 def foundation() -> Desired:
     """What the foundation of the cluster shall be in the end."""
-    return cluster_stacks.foundation(settings(), a_plan({"cluster": "blue"}), Stack("CREATE_COMPLETE"))
+    return desired_state.foundation(settings(), a_plan({"cluster": "blue"}), Stack("CREATE_COMPLETE"))
 
 
 def nodes() -> Desired:
-    return cluster_stacks.nodes(settings(), a_plan({"cluster": "blue"}), AMI, FOUNDATION)
+    return desired_state.nodes(settings(), a_plan({"cluster": "blue"}), AMI, FOUNDATION)
 
 
 def group(*versions: str, template: str = "lt-1") -> dict[str, Answer]:
@@ -281,13 +283,13 @@ CASES = {
 def steps(aws: Conversation, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the layers hold lies in this repository; a server of Postgres is one more that can be written to."""
 
-    def ensure(_server: database.Server, application: database.Credentials, _master: Any) -> Any:
+    def ensure(_server: creation.Server, application: creation.Credentials, _master: Any) -> Any:
         aws.calls.append(("CREATE ROLE", {"name": application.username}))
         return SimpleNamespace(_asdict=lambda: {"role": "created", "database": "created", "server_version": "17"})
 
     for name in ("foundation", "nodes"):
-        monkeypatch.setattr(cluster_stacks, name, partial(getattr(cluster_stacks, name), directory=ROOT / "infra"))
-    monkeypatch.setattr(app("build_image"), "load_recipe", partial(image_recipe.load_recipe, directory=ROOT / "image"))
+        monkeypatch.setattr(desired_state, name, partial(getattr(desired_state, name), directory=ROOT / "infra"))
+    monkeypatch.setattr(app("build_image"), "load_recipe", partial(recipe.load_recipe, directory=ROOT / "image"))
     monkeypatch.setattr(app("create_database"), "ensure", ensure)
 
 

@@ -17,17 +17,19 @@ from awslambdaric.lambda_runtime_marshaller import to_json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchwright import account_check, cluster_stacks, engine, lookup, record, server_options
-from benchwright.engine import Engines
+from benchwright import record
 from benchwright.errors import InvalidInput, NodeConfigurationFailed, tellable
-from benchwright.image_recipe import load_recipe
+from benchwright.image.recipe import load_recipe
 from benchwright.models import RESERVED_USERS, Plan
-from benchwright.plan import Looked, make_plan
-from benchwright.read_input import read_input
+from benchwright.nodes.bundle import Endpoint, make_bundle
+from benchwright.planning import account_check, engine, lookup, server_options
+from benchwright.planning.engine import Engines
+from benchwright.planning.plan import Looked, make_plan
+from benchwright.planning.read_input import read_input
 from benchwright.record import Known
-from benchwright.rendering import Endpoint, make_bundle
 from benchwright.secrets import Secret
 from benchwright.settings import Settings
+from benchwright.stacks import desired_state
 from functions.resolve_plan import app as resolve_plan
 from tests.templates.templates import NODES
 from tests.unit.benchwright.hostile import as_boost_reads, examples, json_values, near, texts
@@ -90,7 +92,7 @@ def parameters(plan: Plan) -> dict[str, str]:
     """The parameters of the nodes stack, each as its template allows it."""
     outputs = defaultdict[str, str](str)
     application = Settings(application="benchwright", bucket_name="bucket", node_log_group="/benchwright/nodes")
-    desired = cluster_stacks.nodes(application, plan, "ami-1", outputs, directory=ROOT / "infra")
+    desired = desired_state.nodes(application, plan, "ami-1", outputs, directory=ROOT / "infra")
     for name, parameter in NODES["Parameters"].items():
         if "AllowedPattern" in parameter and desired.parameters[name]:
             assert re.fullmatch(parameter["AllowedPattern"], desired.parameters[name])
@@ -99,7 +101,7 @@ def parameters(plan: Plan) -> dict[str, str]:
 
 def tags(plan: Plan) -> dict[str, str]:
     settings = Settings(application="benchwright")
-    return dict(cluster_stacks.foundation(settings, plan, None, directory=ROOT / "infra").tags)
+    return dict(desired_state.foundation(settings, plan, None, directory=ROOT / "infra").tags)
 
 
 def baked(plan: Plan, name: str) -> str:

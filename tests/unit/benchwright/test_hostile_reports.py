@@ -14,9 +14,16 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchwright import cluster_check, configuration, log_tail, run_command
-from benchwright.cluster_check import Questions
-from benchwright.cluster_listing import (
+from benchwright.errors import NodeConfigurationFailed
+from benchwright.image import build_log
+from benchwright.nodes import rollout, run_command
+from benchwright.nodes.report import NodeReport, read_report
+from benchwright.nodes.run_command import Command, Invocation
+from benchwright.record import Record
+from benchwright.settings import Settings
+from benchwright.verification import rounds
+from benchwright.verification.checks import Verification
+from benchwright.verification.list_nodes import (
     STATUS_SEPARATOR,
     ListedNode,
     UnreadableListing,
@@ -25,12 +32,7 @@ from benchwright.cluster_listing import (
     split_output,
     table,
 )
-from benchwright.errors import NodeConfigurationFailed
-from benchwright.node_report import NodeReport, read_report
-from benchwright.record import Record
-from benchwright.run_command import Command, Invocation
-from benchwright.settings import Settings
-from benchwright.verification import Verification
+from benchwright.verification.rounds import Questions
 from tests.rehearsal.services import agent_output
 from tests.unit.benchwright.hostile import drawn, examples, json_values, near, texts
 from tests.unit.benchwright.node_script import bash, function
@@ -170,7 +172,7 @@ def test_any_answers_of_run_command_are_a_decision_or_a_named_error(answers: lis
     ]
     instances = [item.instance for item in invocations]
     try:
-        decision = configuration.decide(instances, instances, invocations, "hash", len(instances))
+        decision = rollout.decide(instances, instances, invocations, "hash", len(instances))
     except NodeConfigurationFailed as error:
         assert "i-" in str(error)
     else:
@@ -212,14 +214,14 @@ class World:
         seen = {name: self.addresses[name] for name in self.instances}
         monkeypatch.setattr(run_command, "invocations", lambda _: answers)
         monkeypatch.setattr(run_command, "full_output", lambda *_: self.printed if printed is None else printed)
-        monkeypatch.setattr(cluster_check, "addresses_and_images", lambda _: (seen, self.images))
-        monkeypatch.setattr(cluster_check, "outputs", lambda _: {})
-        monkeypatch.setattr(cluster_check, "settings", lambda: Settings(application="app"))
+        monkeypatch.setattr(rounds, "addresses_and_images", lambda _: (seen, self.images))
+        monkeypatch.setattr(rounds, "outputs", lambda _: {})
+        monkeypatch.setattr(rounds, "settings", lambda: Settings(application="app"))
         monkeypatch.setenv("AWS_REGION", "eu-west-1")
         record = Record(ami="ami-1", configuration="hash")
         listing = Command(id="c", instances=["i-1"])
         plan = PLAN.model_copy(update={"wanted": WANTED})
-        return cluster_check.judge(plan, record, self.instances, Questions(reports=[], listing=listing)).verification
+        return rounds.judge(plan, record, self.instances, Questions(reports=[], listing=listing)).verification
 
 
 WANTED = PLAN.wanted.model_copy(update={"nodes": PLAN.wanted.nodes.model_copy(update={"count": 3})})
@@ -384,7 +386,7 @@ def test_every_row_that_is_stale_is_deleted_in_the_end_whatever_their_number(mon
     monkeypatch.setattr(run_command, "ping_status", lambda _: {"i-1": "Online"})
     stale = list(range(100_000, 100_100))
     for number in range(10):
-        cluster_check.ask("document", ["i-1"], ("e",), stale, number)
+        rounds.ask("document", ["i-1"], ("e",), stale, number)
         assert len(sent[-1]) <= 200
         stale = [row for row in stale if str(row) not in sent[-1].split()]
     assert stale == []
@@ -401,8 +403,8 @@ def test_any_log_is_some_short_lines(messages: list[str]) -> None:
         get_log_events=lambda **_: {"events": [{"message": message} for message in messages]},
     )
     with pytest.MonkeyPatch.context() as monkeypatch:
-        monkeypatch.setattr(log_tail, "client", lambda _: logs)
-        lines = log_tail.last_lines("group", 5)
+        monkeypatch.setattr(build_log, "client", lambda _: logs)
+        lines = build_log.last_lines("group", 5)
     assert [len(line) <= 500 for line in lines] == [True] * len(messages)
 
 
@@ -413,8 +415,8 @@ def test_a_log_that_cannot_be_read_hides_no_failure(error: Exception, monkeypatc
     def refuse(**_: Any) -> None:
         raise error
 
-    monkeypatch.setattr(log_tail, "client", lambda _: SimpleNamespace(describe_log_streams=refuse))
-    assert log_tail.last_lines("group", 5) == []
+    monkeypatch.setattr(build_log, "client", lambda _: SimpleNamespace(describe_log_streams=refuse))
+    assert build_log.last_lines("group", 5) == []
 
 
 def test_any_text_that_a_node_reports_is_json(tmp_path: Path) -> None:

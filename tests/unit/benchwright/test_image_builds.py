@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from benchwright import image_recipe
 from benchwright.errors import AwsCallFailed, LockLost, TransientError
+from benchwright.image import recipe
 from tests.unit.benchwright.conversation import Answer, Conversation, refusal
 from tests.unit.benchwright.steps import EXECUTION, OTHER, ROOT, app, handle, record
 
@@ -87,7 +87,7 @@ class Builder:
 
 @pytest.fixture
 def builder(aws: Conversation, monkeypatch: pytest.MonkeyPatch) -> Builder:
-    monkeypatch.setattr(app("build_image"), "load_recipe", partial(image_recipe.load_recipe, directory=ROOT / "image"))
+    monkeypatch.setattr(app("build_image"), "load_recipe", partial(recipe.load_recipe, directory=ROOT / "image"))
     return Builder(aws)
 
 

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from benchwright import image_recipe, record
-from benchwright.image_retirement import remember
+from benchwright import record
+from benchwright.image import recipe
+from benchwright.image.retirement import remember
 from benchwright.record import Known
 from benchwright.settings import settings
 from tests.rehearsal.aws import LocalAws
@@ -77,7 +78,7 @@ def cluster(environment: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     (tmp_path / "components").mkdir()
     (tmp_path / "recipe.yaml").write_text(RECIPE)
     (tmp_path / "components/r.yaml").write_text(COMPONENT)
-    monkeypatch.setattr(app("build_image"), "load_recipe", partial(image_recipe.load_recipe, directory=tmp_path))
+    monkeypatch.setattr(app("build_image"), "load_recipe", partial(recipe.load_recipe, directory=tmp_path))
     with local_aws(tmp_path / "aws") as aws:
         instance_profile(aws, "builder")
         created = aws.client("imagebuilder").create_infrastructure_configuration(

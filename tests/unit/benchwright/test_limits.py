@@ -4,9 +4,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from benchwright import log_tail, stacks, step
+from benchwright import step
 from benchwright.errors import StackFailed
-from benchwright.stacks import ChangeSet, Desired, Stack
+from benchwright.image import build_log
+from benchwright.stacks import change_sets
+from benchwright.stacks.change_sets import ChangeSet, Desired, Stack
 
 
 def test_a_long_message_is_cut_and_stays_the_same_error(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -21,15 +23,17 @@ def test_a_long_line_of_a_log_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
         describe_log_streams=lambda **_: {"logStreams": [{"logStreamName": "s"}]},
         get_log_events=lambda **_: {"events": [{"message": "x" * 40_000}, {"message": "end\n"}]},
     )
-    monkeypatch.setattr(log_tail, "client", lambda _: logs)
-    assert [len(line) for line in log_tail.last_lines("g", 2)] == [500, 3]
+    monkeypatch.setattr(build_log, "client", lambda _: logs)
+    assert [len(line) for line in build_log.last_lines("g", 2)] == [500, 3]
 
 
 def test_the_same_change_of_a_stack_made_anew_has_another_token(monkeypatch: pytest.MonkeyPatch) -> None:
     tokens = []
     execute = SimpleNamespace(execute_change_set=lambda **given: tokens.append(given["ClientRequestToken"]))
-    monkeypatch.setattr(stacks, "client", lambda _: execute)
+    monkeypatch.setattr(change_sets, "client", lambda _: execute)
     desired = Desired("wb", "", {}, {})
     for arn in ("stack/wb/1", "stack/wb/1", "stack/wb/2"):
-        stacks.act("execute", desired, Stack("REVIEW_IN_PROGRESS", arn), ChangeSet("name", "CREATE_COMPLETE"), "name")
+        change_sets.act(
+            "execute", desired, Stack("REVIEW_IN_PROGRESS", arn), ChangeSet("name", "CREATE_COMPLETE"), "name"
+        )
     assert (tokens[0] == tokens[1], tokens[0] == tokens[2], {len(token) for token in tokens}) == (True, False, {64})

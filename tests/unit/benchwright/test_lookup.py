@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from benchwright import engine, lookup
-from benchwright.engine import Engines
 from benchwright.errors import InvalidInput
-from benchwright.plan import Looked
-from benchwright.read_input import Named, read_input
+from benchwright.planning import engine, lookup
+from benchwright.planning.engine import Engines
+from benchwright.planning.plan import Looked
+from benchwright.planning.read_input import Named, read_input
 from benchwright.secrets import Secret
 from tests.unit.benchwright.test_plan import DEFAULTS
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from benchwright import node_group
 from benchwright.errors import NodesNotReady
-from benchwright.node_group import Decision, Node, Refresh, decide
+from benchwright.nodes import auto_scaling
+from benchwright.nodes.auto_scaling import Decision, Node, Refresh, decide
 from tests.rehearsal.services.groups import REFUSALS
 from tests.unit.benchwright.conversation import Answer, Conversation, refusal
 
@@ -43,7 +43,7 @@ def test_nodes_that_were_not_replaced_are_explained_by_the_newest_launch_that_fa
     aws: Conversation, activities: list[dict[str, Any]], told: str
 ) -> None:
     aws.answers = {"DescribeScalingActivities": {"Activities": activities}}
-    error = node_group.describe_failure(GROUP, "The instance refresh r ended Failed.")
+    error = auto_scaling.describe_failure(GROUP, "The instance refresh r ended Failed.")
     assert str(error) == f"The nodes of {GROUP} are not as planned. The instance refresh r ended Failed.{told}"
 
 
@@ -84,15 +84,15 @@ def test_launches_that_fail_alike_for_minutes_end_the_step(
     aws: Conversation, activities: list[dict[str, Any]], shown: int, lasting: bool
 ) -> None:
     aws.answers = {"DescribeScalingActivities": {"Activities": activities}}
-    failed = node_group.failed_launches(GROUP, BEGAN)
+    failed = auto_scaling.failed_launches(GROUP, BEGAN)
     assert len(failed) == shown
     with pytest.raises(NodesNotReady) if lasting else contextlib.nullcontext():
-        node_group.raise_if_lasting(GROUP, failed)
+        auto_scaling.raise_if_lasting(GROUP, failed)
 
 
 def test_a_group_that_does_not_exist_yet_has_no_launches(aws: Conversation) -> None:
     aws.answers = {"DescribeScalingActivities": refusal("ValidationError", "Group not found")}
-    assert node_group.failed_launches(GROUP, BEGAN) == []
+    assert auto_scaling.failed_launches(GROUP, BEGAN) == []
 
 
 @pytest.mark.parametrize("word", REFUSALS)
@@ -101,11 +101,11 @@ def test_each_cause_has_its_own_remedy(aws: Conversation, word: str) -> None:
     activities = [activity("Failed", minute, message) for minute in (9, 5, 1)]
     aws.answers = {"DescribeScalingActivities": {"Activities": activities}}
     with pytest.raises(NodesNotReady) as caught:
-        node_group.raise_if_lasting(GROUP, node_group.failed_launches(GROUP, BEGAN))
+        auto_scaling.raise_if_lasting(GROUP, auto_scaling.failed_launches(GROUP, BEGAN))
     reason, remedy = str(caught.value).splitlines()
     assert reason == f"Auto Scaling cannot launch nodes of {GROUP}. Since 12:01 UTC every launch failed: {message}"
     assert remedy.endswith("; then start the execution again.")
-    others = {node_group.REMEDIES[cause] for cause in node_group.REMEDIES}
+    others = {auto_scaling.REMEDIES[cause] for cause in auto_scaling.REMEDIES}
     assert [text for text in others if remedy.startswith(text)] == [
         remedy.removesuffix("; then start the execution again.")
     ]
@@ -117,7 +117,7 @@ def test_each_cause_has_its_own_remedy(aws: Conversation, word: str) -> None:
 def test_a_refresh_launches_one_node_before_another_one_goes(aws: Conversation, count: int, most: int) -> None:
     assert count * most // 100 == count + 1
     aws.answers = {"StartInstanceRefresh": {"InstanceRefreshId": "refresh"}}
-    assert node_group.start_refresh(GROUP, count) == "refresh"
+    assert auto_scaling.start_refresh(GROUP, count) == "refresh"
     preferences = {
         "MinHealthyPercentage": 100,
         "MaxHealthyPercentage": most,
@@ -134,7 +134,7 @@ def test_a_refresh_launches_one_node_before_another_one_goes(aws: Conversation, 
 
 def test_a_refresh_that_runs_already_is_not_ours(aws: Conversation) -> None:
     aws.answers = {"StartInstanceRefresh": refusal("InstanceRefreshInProgress")}
-    assert node_group.start_refresh(GROUP, 2) == ""
+    assert auto_scaling.start_refresh(GROUP, 2) == ""
 
 
 def test_the_newest_refresh_is_the_one_that_has_not_begun(aws: Conversation) -> None:
@@ -144,16 +144,16 @@ def test_the_newest_refresh_is_the_one_that_has_not_begun(aws: Conversation) -> 
         {"InstanceRefreshId": "newer", "Status": "Failed", "StartTime": datetime(2026, 2, 1, tzinfo=UTC)},
     ]
     aws.answers = {"DescribeInstanceRefreshes": {"InstanceRefreshes": refreshes}}
-    assert node_group.newest_refresh(GROUP) == Refresh("pending", "Pending")
+    assert auto_scaling.newest_refresh(GROUP) == Refresh("pending", "Pending")
     del refreshes[1]
-    assert node_group.newest_refresh(GROUP) == Refresh("newer", "Failed")
+    assert auto_scaling.newest_refresh(GROUP) == Refresh("newer", "Failed")
 
 
 @pytest.mark.parametrize(("suspended", "asked"), [([], 1), (["Launch"], 1), (["AZRebalance"], 0)])
 def test_no_healthy_node_ends_to_even_out_the_zones(aws: Conversation, suspended: list[str], asked: int) -> None:
     group: Answer = {"AutoScalingGroups": [{"SuspendedProcesses": [{"ProcessName": name} for name in suspended]}]}
     aws.answers = {"DescribeAutoScalingGroups": group, "SuspendProcesses": {}}
-    node_group.stop_rebalancing(GROUP)
+    auto_scaling.stop_rebalancing(GROUP)
     assert (
         aws.writes
         == [("SuspendProcesses", {"AutoScalingGroupName": GROUP, "ScalingProcesses": ["AZRebalance"]})] * asked
@@ -162,7 +162,7 @@ def test_no_healthy_node_ends_to_even_out_the_zones(aws: Conversation, suspended
 
 def test_a_node_is_replaced_at_once(aws: Conversation) -> None:
     aws.answers = {"SetInstanceHealth": {}}
-    assert node_group.replace("i-1")
+    assert auto_scaling.replace("i-1")
     unhealthy = {"InstanceId": "i-1", "HealthStatus": "Unhealthy", "ShouldRespectGracePeriod": False}
     assert aws.calls == [("SetInstanceHealth", unhealthy)]
 
@@ -181,4 +181,4 @@ def test_a_node_that_is_launched_beside_a_full_group_is_waited_for() -> None:
 
 def test_a_node_that_left_the_group_meanwhile_hides_no_failure(aws: Conversation) -> None:
     aws.answers = {"SetInstanceHealth": refusal("ValidationError", "Instance Id not found - i-1")}
-    assert not node_group.replace("i-1")
+    assert not auto_scaling.replace("i-1")

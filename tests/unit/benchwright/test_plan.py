@@ -12,8 +12,8 @@ from pydantic import BaseModel
 
 from benchwright.errors import InvalidInput
 from benchwright.models import FORMS, Account, License, Wanted, merge_patch
-from benchwright.plan import Looked, make_plan, sources_of
-from benchwright.read_input import read_input, read_verify_input
+from benchwright.planning.plan import Looked, make_plan, sources_of
+from benchwright.planning.read_input import read_input, read_verify_input
 from benchwright.record import Known
 from benchwright.secrets import Secret
 

@@ -11,9 +11,10 @@ import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
-from benchwright import record, unproven
+from benchwright import record
 from benchwright.errors import ClusterLocked, LockLost, RecordUnreadable, TransientError
 from benchwright.models import User, merge_patch
+from benchwright.planning import unproven
 from benchwright.record import Known
 from tests.unit.benchwright.conversation import Answer, Conversation, refusal
 from tests.unit.benchwright.steps import EXECUTION, OTHER, make_table

@@ -3,7 +3,7 @@
 import io
 import tarfile
 
-from benchwright.rendering import Bundle, Endpoint, make_bundle, render_files
+from benchwright.nodes.bundle import Bundle, Endpoint, make_bundle, render_files
 from benchwright.secrets import Secret
 from tests.unit.benchwright.test_verification import a_plan
 

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
-from benchwright import image_retirement
-from benchwright.image_retirement import Candidate
+from benchwright.image import retirement
+from benchwright.image.retirement import Candidate
 from tests.unit.benchwright.conversation import Answer, Conversation, refusal
 from tests.unit.benchwright.steps import handle, record
 
@@ -106,7 +106,7 @@ def test_an_image_that_another_cluster_has_recorded_stays(answers: dict[str, Ans
 @pytest.mark.parametrize("refused", [refusal("UnauthorizedOperation"), UNREACHED], ids=["refused", "unreached"])
 def test_an_ami_that_stays_keeps_its_record(aws: Conversation, answers: dict[str, Answer], refused: Answer) -> None:
     answers["DeregisterImage"] = refused
-    assert image_retirement.retire(OLD).endswith(". The next deployment tries again.")
+    assert retirement.retire(OLD).endswith(". The next deployment tries again.")
     assert aws.asked("DeleteImage") == []
 
 
@@ -114,7 +114,7 @@ def test_an_ami_that_is_gone_already_leaves_only_its_record_to_remove(
     aws: Conversation, answers: dict[str, Answer]
 ) -> None:
     answers["DescribeImages"] = {"Images": []}
-    assert image_retirement.retire(OLD) == ""
+    assert retirement.retire(OLD) == ""
     assert aws.writes == [("DeleteImage", {"imageBuildVersionArn": OLD.arn})]
 
 
@@ -125,7 +125,7 @@ def test_a_snapshot_that_stays_is_named(answers: dict[str, Answer]) -> None:
             {"SnapshotId": "snap-2", "ReturnCode": "skipped"},
         ]
     }
-    assert image_retirement.retire(OLD) == (
+    assert retirement.retire(OLD) == (
         "Of the old image ami-1 stays snap-1 (client-error). Remove it by hand: it costs storage."
     )
 

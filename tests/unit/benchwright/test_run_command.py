@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from benchwright.errors import TransientError
-from benchwright.run_command import Command, Invocation, invocations, ping_status, send
+from benchwright.nodes.run_command import Command, Invocation, invocations, ping_status, send
 from tests.unit.benchwright.conversation import Conversation, refusal
 from tests.unit.benchwright.steps import COMMAND
 

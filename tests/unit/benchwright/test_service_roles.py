@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from benchwright import service_roles
+from benchwright.planning import service_roles
 from tests.unit.benchwright.conversation import Conversation, refusal
 
 EACH = [f"{name}.amazonaws.com" for name in ("autoscaling", "backup", "elasticfilesystem", "rds", "ssm")]

@@ -17,10 +17,10 @@ from unittest import mock
 import pytest
 import yaml
 
-from benchwright import cluster_stacks
 from benchwright.errors import StackFailed, StackRefused, TransientError
 from benchwright.settings import settings
-from benchwright.stacks import Desired
+from benchwright.stacks import desired_state
+from benchwright.stacks.change_sets import Desired
 from functions.deploy_stack import app
 from tests.rehearsal.aws import LocalAws
 from tests.rehearsal.clock import Clock
@@ -186,9 +186,9 @@ def world(environment: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         role = aws.client("iam").create_role(RoleName="service", AssumeRolePolicyDocument=trust)["Role"]["Arn"]
         os.environ |= aws.environment() | {"APPLICATION": "wb", "CLOUDFORMATION_ROLE_ARN": role}
         made = World(aws, faults)
-        monkeypatch.setattr(cluster_stacks, "foundation", lambda *_: made.desired(FOUNDATION))
-        monkeypatch.setattr(cluster_stacks, "nodes", lambda *_: made.desired(NODES))
-        monkeypatch.setattr(cluster_stacks, "must_go_offline", lambda *_: False)
+        monkeypatch.setattr(desired_state, "foundation", lambda *_: made.desired(FOUNDATION))
+        monkeypatch.setattr(desired_state, "nodes", lambda *_: made.desired(NODES))
+        monkeypatch.setattr(desired_state, "must_go_offline", lambda *_: False)
         monkeypatch.setattr(app, "confirm_lock", lambda *_: None)
         monkeypatch.setattr(app, "plan_of", lambda *_: SimpleNamespace(cluster="blue"))
         monkeypatch.setattr(app, "_nodes", lambda *_: app.Result(done=True))
@@ -472,7 +472,7 @@ def test_events_of_a_hook_between_two_looks_change_nothing(world: World) -> None
 
 def test_a_template_beyond_ascii_is_what_it_shall_be_once_it_is_deployed(world: World) -> None:
     described = {"Description": "Größe – 日本 😀", **json.loads(template(Group=GROUP))}
-    world.nodes = cluster_stacks.condensed(yaml.safe_dump(described, allow_unicode=True))
+    world.nodes = desired_state.condensed(yaml.safe_dump(described, allow_unicode=True))
     assert yaml.safe_load(world.nodes) == described
     for _ in range(2):
         world.deploy(NODES)

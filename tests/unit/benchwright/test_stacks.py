@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from benchwright import stacks
 from benchwright.errors import StackFailed, StackRefused, TransientError
-from benchwright.stacks import ChangeSet, Desired, Stack
+from benchwright.stacks import change_sets
+from benchwright.stacks.change_sets import ChangeSet, Desired, Stack
 from tests.unit.benchwright.conversation import Conversation, refusal
 
 DESIRED = Desired("wb-blue-foundation", "template", {}, {}, protected=True)
@@ -42,7 +42,7 @@ def test_a_change_set_that_would_lose_data_is_deleted_and_never_executed(
 ) -> None:
     aws.answers = {"DeleteChangeSet": {}, "ExecuteChangeSet": {}}
     with pytest.raises(StackRefused) as caught:
-        stacks.act("execute", DESIRED, STACK, change_set(HARMLESS, change), NAME)
+        change_sets.act("execute", DESIRED, STACK, change_set(HARMLESS, change), NAME)
     assert aws.calls == [("DeleteChangeSet", ADDRESSED)]
     assert str(caught.value) == (
         f"The change of wb-blue-foundation was refused, because it would lose data: {refused}. "
@@ -53,7 +53,7 @@ def test_a_change_set_that_would_lose_data_is_deleted_and_never_executed(
 def test_a_harmless_change_set_is_executed_once_however_often_it_is_asked_for(aws: Conversation) -> None:
     aws.answers = {"ExecuteChangeSet": {}}
     for _ in range(2):
-        waiting_for = stacks.act("execute", DESIRED, STACK, change_set(HARMLESS), NAME)
+        waiting_for = change_sets.act("execute", DESIRED, STACK, change_set(HARMLESS), NAME)
         assert waiting_for == "CloudFormation: wb-blue-foundation, 1 change"
     first, second = aws.asked("ExecuteChangeSet")
     token = first.pop("ClientRequestToken")
@@ -64,7 +64,7 @@ def test_a_harmless_change_set_is_executed_once_however_often_it_is_asked_for(aw
 def test_a_change_set_without_changes_is_removed_and_the_stack_protected(aws: Conversation) -> None:
     aws.answers = {"DeleteChangeSet": {}, "UpdateTerminationProtection": {}, "ListChangeSets": {"Summaries": []}}
     empty = ChangeSet(NAME, "FAILED", "UNAVAILABLE", "The submitted information didn't contain changes.")
-    assert stacks.act("discard", DESIRED, Stack("UPDATE_COMPLETE"), empty, NAME) == ""
+    assert change_sets.act("discard", DESIRED, Stack("UPDATE_COMPLETE"), empty, NAME) == ""
     assert aws.calls == [
         ("DeleteChangeSet", ADDRESSED),
         ("UpdateTerminationProtection", {"StackName": "wb-blue-foundation", "EnableTerminationProtection": True}),
@@ -77,7 +77,7 @@ def test_a_change_set_that_cloudformation_could_not_make_fails_with_its_reason(a
     aws.answers = {"DescribeEvents": {"OperationEvents": [warning]}, "DeleteChangeSet": {}}
     failed = ChangeSet(NAME, "FAILED", "UNAVAILABLE", "No such parameter", arn="arn:set")
     with pytest.raises(StackFailed) as caught:
-        stacks.act("discard", DESIRED, STACK, failed, NAME)
+        change_sets.act("discard", DESIRED, STACK, failed, NAME)
     assert str(caught.value) == "CloudFormation refused the change of wb-blue-foundation: No such parameter"
     assert aws.calls == [
         ("DescribeEvents", {"ChangeSetName": "arn:set", "Filters": {"FailedEvents": True}}),
@@ -88,7 +88,9 @@ def test_a_change_set_that_cloudformation_could_not_make_fails_with_its_reason(a
 def test_findings_that_may_not_be_read_hide_no_failure(aws: Conversation) -> None:
     aws.answers = {"DescribeEvents": refusal("AccessDenied", "not for you"), "DeleteChangeSet": {}}
     with pytest.raises(StackFailed) as caught:
-        stacks.act("discard", DESIRED, STACK, ChangeSet(NAME, "FAILED", "", "Validation failed", arn="arn:set"), NAME)
+        change_sets.act(
+            "discard", DESIRED, STACK, ChangeSet(NAME, "FAILED", "", "Validation failed", arn="arn:set"), NAME
+        )
     assert str(caught.value) == (
         "CloudFormation refused the change of wb-blue-foundation: Validation failed\n"
         "The findings of its validation cannot be read: not for you"
@@ -110,14 +112,14 @@ def test_change_sets_that_nobody_needs_are_deleted_and_those_of_others_stay(aws:
         },
     ]
     aws.answers = {"ListChangeSets": lambda asked: pages["NextToken" in asked], "DeleteChangeSet": {}}
-    assert stacks.act("done", DESIRED, STACK, None, "benchwright-4") == ""
+    assert change_sets.act("done", DESIRED, STACK, None, "benchwright-4") == ""
     assert [asked["ChangeSetName"] for asked in aws.asked("DeleteChangeSet")] == [NAME, "benchwright-3"]
 
 
 def test_a_change_set_that_is_still_computed_is_waited_for(aws: Conversation) -> None:
     aws.answers = {"ListChangeSets": {"Summaries": [listed(NAME, "CREATE_IN_PROGRESS", "UNAVAILABLE")]}}
     with pytest.raises(TransientError) as caught:
-        stacks.act("done", DESIRED, STACK, None, "benchwright-2")
+        change_sets.act("done", DESIRED, STACK, None, "benchwright-2")
     assert str(caught.value) == "CloudFormation still computes the change set benchwright-1 of an earlier execution"
 
 
@@ -129,11 +131,11 @@ def test_a_stack_whose_deletion_ends_between_two_questions_is_begun_again(aws: C
         "ListChangeSets": gone,
         "DescribeChangeSet": lambda asked: gone if asked["StackName"] == "arn:stack" else {},
     }
-    stack = stacks.describe("wb-blue-foundation")
+    stack = change_sets.describe("wb-blue-foundation")
     assert stack == Stack("REVIEW_IN_PROGRESS", "arn:stack", "2026-01-01 00:00:00+00:00")
-    change_set, name = stacks.find_change_set(DESIRED, stack, "")
+    change_set, name = change_sets.find_change_set(DESIRED, stack, "")
     assert (change_set, name[:12]) == (None, "benchwright-")
-    assert stacks.decide(stack, change_set, DESIRED) == "create change set"
+    assert change_sets.decide(stack, change_set, DESIRED) == "create change set"
 
 
 def test_a_change_set_is_named_by_the_stack_as_it_is(aws: Conversation) -> None:
@@ -144,13 +146,13 @@ def test_a_change_set_is_named_by_the_stack_as_it_is(aws: Conversation) -> None:
         replace(stack, changed="2026-01-02"),
         replace(stack, status="CREATE_COMPLETE"),
     ]
-    names = [stacks.find_change_set(DESIRED, found, "")[1] for found in (stack, stack, *others)]
+    names = [change_sets.find_change_set(DESIRED, found, "")[1] for found in (stack, stack, *others)]
     assert (names[0] == names[1], len(set(names))) == (True, 4)
-    absent = [None, *(Stack(status, "arn", changed) for status in stacks.ABSENT for changed in "12")]
-    assert len({stacks.find_change_set(DESIRED, found, "")[1] for found in absent}) == 1
+    absent = [None, *(Stack(status, "arn", changed) for status in change_sets.ABSENT for changed in "12")]
+    assert len({change_sets.find_change_set(DESIRED, found, "")[1] for found in absent}) == 1
 
 
-OURS = stacks._token(NAME, STACK)
+OURS = change_sets._token(NAME, STACK)
 
 
 def told_of(aws: Conversation, token: str, *events: tuple[str, str, str]) -> str:
@@ -169,7 +171,7 @@ def told_of(aws: Conversation, token: str, *events: tuple[str, str, str]) -> str
     ]
     aws.answers = {"DescribeStackEvents": {"StackEvents": told}}
     failed = ChangeSet(NAME, "CREATE_COMPLETE", "EXECUTE_FAILED", "the role cannot be assumed")
-    return str(stacks.describe_failure(DESIRED, replace(STACK, status="UPDATE_ROLLBACK_COMPLETE"), failed))
+    return str(change_sets.describe_failure(DESIRED, replace(STACK, status="UPDATE_ROLLBACK_COMPLETE"), failed))
 
 
 BEGINS = ("wb", "UPDATE_IN_PROGRESS", "User Initiated")

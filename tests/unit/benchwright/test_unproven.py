@@ -9,12 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from moto import mock_aws
 
-from benchwright import account_check, record, service_roles, unproven
+from benchwright import record
 from benchwright.errors import InvalidInput
 from benchwright.models import DEFAULT_CLUSTER, merge_patch
-from benchwright.plan import Looked
-from benchwright.problems import Problem
-from benchwright.read_input import Reading
+from benchwright.planning import account_check, service_roles, unproven
+from benchwright.planning.plan import Looked
+from benchwright.planning.problems import Problem
+from benchwright.planning.read_input import Reading
 from benchwright.record import Known, Record
 from benchwright.secrets import Secret
 from tests.documentation import input_reference

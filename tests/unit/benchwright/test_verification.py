@@ -4,14 +4,14 @@ from typing import Any
 
 import pytest
 
-from benchwright.cluster_listing import BalancedNode, ListedNode
 from benchwright.models import Plan
-from benchwright.node_report import NodeReport, read_report
-from benchwright.plan import Looked, make_plan
-from benchwright.read_input import read_input
+from benchwright.nodes.bundle import accounts_digest
+from benchwright.nodes.report import NodeReport, read_report
+from benchwright.planning.plan import Looked, make_plan
+from benchwright.planning.read_input import read_input
 from benchwright.record import Known
-from benchwright.rendering import accounts_digest
-from benchwright.verification import REMEDIES, Observed, verify
+from benchwright.verification.checks import REMEDIES, Observed, verify
+from benchwright.verification.list_nodes import BalancedNode, ListedNode
 from tests.unit.benchwright.test_plan import DEFAULTS
 
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from benchwright.cluster_listing import STATUS_SEPARATOR
 from benchwright.errors import VerificationFailed
-from benchwright.rendering import accounts_digest
-from benchwright.verification import REMEDIES
+from benchwright.nodes.bundle import accounts_digest
+from benchwright.verification.checks import REMEDIES
+from benchwright.verification.list_nodes import STATUS_SEPARATOR
 from tests.unit.benchwright.conversation import Answer, Conversation
 from tests.unit.benchwright.steps import COMMAND, OTHER, handle, record
 from tests.unit.benchwright.test_handlers import AMI, NODES, agents, group, stack

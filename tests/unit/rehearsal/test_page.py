@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from benchwright import explanation
+from benchwright.failure import explanation
 from tests.rehearsal import page
 from tests.rehearsal.page.timeline import Group, Row, Stretch, timeline
 

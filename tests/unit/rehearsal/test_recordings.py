@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from benchwright.cluster_listing import read_list_nodes
+from benchwright.verification.list_nodes import read_list_nodes
 from tests.rehearsal.hosts.standins import rserver, rstudio_server
 from tests.rehearsal.hosts.standins.workbench import cluster, configuration, state
 

@@ -213,7 +213,7 @@ def check(path: Path, *, deprecated: bool = False) -> int:
 
 
 def _unknown(server: dict[str, str]) -> list[str]:
-    from benchwright import server_options  # hosts have it, what runs outside of them need not
+    from benchwright.planning import server_options  # hosts have it, what runs outside of them need not
 
     return sorted(server.keys() - server_options.known(state.version()))
 

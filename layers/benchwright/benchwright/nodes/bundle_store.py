@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 
 from benchwright.aws import client
 from benchwright.errors import error_code
-from benchwright.rendering import Bundle
+from benchwright.nodes.bundle import Bundle
 from benchwright.settings import settings
 
 IMAGE = "image"  # in the metadata of `current`: the AMI of the nodes for which it was written

@@ -12,8 +12,8 @@ from botocore.exceptions import ClientError
 
 from benchwright.aws import client
 from benchwright.errors import ImageBuildFailed, TransientError, error_code, error_message
-from benchwright.image_recipe import Component, ComponentUse, Recipe
-from benchwright.log_tail import last_lines
+from benchwright.image.build_log import last_lines
+from benchwright.image.recipe import Component, ComponentUse, Recipe
 from benchwright.settings import settings
 
 # States of an image: botocore, imagebuilder, ImageStatus. An unknown one is waited for until the attempts end.

@@ -7,12 +7,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from benchwright import engine
 from benchwright.aws import client
-from benchwright.image_builder import existing_images
-from benchwright.plan import Looked
-from benchwright.problems import Problem
-from benchwright.read_input import Reading
+from benchwright.image.builder import existing_images
+from benchwright.planning import engine
+from benchwright.planning.plan import Looked
+from benchwright.planning.problems import Problem
+from benchwright.planning.read_input import Reading
 from benchwright.secrets import describe_secret
 from benchwright.settings import settings
 

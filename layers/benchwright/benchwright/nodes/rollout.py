@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from benchwright.errors import NodeConfigurationFailed, NodesNotReady
-from benchwright.node_report import read_report
-from benchwright.run_command import BATCH, FAILED, Invocation
+from benchwright.nodes.report import read_report
+from benchwright.nodes.run_command import BATCH, FAILED, Invocation
 
 NOT_ONLINE_REMEDY = (
     "The system log (EC2 console, also for an hour after the node has gone) tells why: a node needs a route to the "

@@ -7,8 +7,18 @@ from collections.abc import Sequence
 
 from pydantic import BaseModel
 
-from benchwright import run_command
-from benchwright.cluster_listing import (
+from benchwright.errors import VerificationFailed
+from benchwright.models import Plan
+from benchwright.nodes import run_command
+from benchwright.nodes.instances import addresses_and_images
+from benchwright.nodes.report import read_report
+from benchwright.nodes.run_command import Command
+from benchwright.record import Record
+from benchwright.settings import settings
+from benchwright.stacks.change_sets import outputs
+from benchwright.verification.checks import Observed, Verification, verify
+from benchwright.verification.connection import Connection, connect
+from benchwright.verification.list_nodes import (
     BalancedNode,
     ListedNode,
     UnreadableListing,
@@ -17,16 +27,6 @@ from benchwright.cluster_listing import (
     split_output,
     table,
 )
-from benchwright.connection import Connection, connect
-from benchwright.errors import VerificationFailed
-from benchwright.instances import addresses_and_images
-from benchwright.models import Plan
-from benchwright.node_report import read_report
-from benchwright.record import Record
-from benchwright.run_command import Command
-from benchwright.settings import settings
-from benchwright.stacks import outputs
-from benchwright.verification import Observed, Verification, verify
 
 # Of a question that a node answers; one that hangs must not use up the looks that a verification has.
 ANSWER_SECONDS = "120"

@@ -9,7 +9,6 @@ from typing import Any, get_origin
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from benchwright import unproven
 from benchwright.errors import InvalidInput
 from benchwright.models import (
     APPLICATION_NAME,
@@ -28,7 +27,8 @@ from benchwright.models import (
     Wanted,
     merge_patch,
 )
-from benchwright.problems import Problem, explained, part_of, refusal, veiled
+from benchwright.planning import unproven
+from benchwright.planning.problems import Problem, explained, part_of, refusal, veiled
 
 # Levels of an input: users, a name, its keys, and room for what is wrong. Python's own readers end at about 1,000.
 DEEPEST = 8

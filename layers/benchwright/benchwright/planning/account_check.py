@@ -20,7 +20,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from benchwright.aws import client
 from benchwright.errors import error_code
 from benchwright.models import Wanted
-from benchwright.problems import Problem
+from benchwright.planning.problems import Problem
 from benchwright.settings import settings
 
 # Quotas of running On-Demand vCPUs, by the letters that a family begins with.

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel
 
-from benchwright.cluster_listing import BalancedNode, ListedNode
 from benchwright.models import Plan
-from benchwright.node_report import NodeReport
-from benchwright.rendering import HOME, SHARED_STORAGE, accounts_digest
+from benchwright.nodes.bundle import HOME, SHARED_STORAGE, accounts_digest
+from benchwright.nodes.report import NodeReport
+from benchwright.verification.list_nodes import BalancedNode, ListedNode
 
 CLOCK_TOLERANCE = 1.0  # seconds by which a node's clock may be off
 

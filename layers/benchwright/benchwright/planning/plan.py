@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from benchwright import unproven
-from benchwright.engine import Engines, choose
 from benchwright.models import (
     FIRST_ALLOCATED_ID,
     HIGHEST_ID,
@@ -19,8 +17,10 @@ from benchwright.models import (
     Wanted,
     merge_patch,
 )
-from benchwright.problems import Problem, refusal
-from benchwright.read_input import Request
+from benchwright.planning import unproven
+from benchwright.planning.engine import Engines, choose
+from benchwright.planning.problems import Problem, refusal
+from benchwright.planning.read_input import Request
 from benchwright.record import Known
 from benchwright.secrets import Secret
 

@@ -10,7 +10,7 @@ import yaml
 
 from benchwright.models import Plan
 from benchwright.settings import Settings
-from benchwright.stacks import SETTLED, Desired, Stack
+from benchwright.stacks.change_sets import SETTLED, Desired, Stack
 
 INFRA_DIRECTORY = Path("/opt")  # where Lambda unpacks the layer made of infra/
 

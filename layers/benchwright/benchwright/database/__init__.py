@@ -1,0 +1,1 @@
+"""Workbench's role and database on Aurora (functions/create_database)."""

@@ -1,0 +1,1 @@
+"""What went wrong, for people (functions/explain_failure)."""

@@ -1,0 +1,1 @@
+"""The instances of a cluster and their configuration (functions/configure_nodes)."""

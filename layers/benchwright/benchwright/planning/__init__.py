@@ -1,0 +1,1 @@
+"""From an execution's input to the plan of a cluster (functions/resolve_plan)."""

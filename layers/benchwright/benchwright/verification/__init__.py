@@ -1,0 +1,1 @@
+"""Whether a cluster is what its plan says (functions/verify_cluster)."""

@@ -121,7 +121,7 @@ def test_what_is_allowed_arrives_byte_for_byte_and_logs_in(cluster: Cluster) -> 
     assert [name for name, text in typed.items() if len(text) > 8 and text in log] == []
 
 
-# The others: tests/unit/benchwright/test_hostile_secrets.py.
+# The others: tests/unit/benchwright/nodes/test_hostile_secrets.py.
 REFUSED_PASSWORDS = {"two lines": "one\ntwo", "NUL": "one\0two", "too long in bytes": "密" * 43, "binary": "binary"}
 
 

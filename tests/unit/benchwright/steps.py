@@ -14,7 +14,7 @@ from typing import Any
 
 import boto3
 
-from tests.unit.benchwright.test_verification import a_plan
+from tests.unit.benchwright.verification.test_checks import a_plan
 
 ROOT = Path(__file__).parents[3]
 EXECUTION = "arn:aws:states:eu-west-1:123456789012:execution:wb-deploy:one"

@@ -19,7 +19,7 @@ from benchwright.settings import Settings
 from benchwright.stacks import change_sets, desired_state
 from benchwright.stacks.change_sets import DELETION, ChangeSet, Desired, Stack
 from tests.unit.benchwright.steps import COMMAND
-from tests.unit.benchwright.test_verification import a_plan
+from tests.unit.benchwright.verification.test_checks import a_plan
 
 # An image
 

@@ -21,7 +21,7 @@ from benchwright.stacks import desired_state
 from benchwright.stacks.change_sets import Desired, Stack
 from tests.unit.benchwright.conversation import Answer, Conversation, refusal
 from tests.unit.benchwright.steps import COMMAND, EXECUTION, OTHER, ROOT, app, handle, record
-from tests.unit.benchwright.test_verification import a_plan, report
+from tests.unit.benchwright.verification.test_checks import a_plan, report
 
 ACCOUNT = "eu-west-1:123456789012"
 BUILD = f"arn:aws:imagebuilder:{ACCOUNT}:image/wb-blue/1.0.0/1"

@@ -18,7 +18,7 @@ from benchwright.planning import unproven
 from benchwright.record import Known
 from tests.unit.benchwright.conversation import Answer, Conversation, refusal
 from tests.unit.benchwright.steps import EXECUTION, OTHER, make_table
-from tests.unit.benchwright.test_verification import PLAN
+from tests.unit.benchwright.verification.test_checks import PLAN
 
 DEAD = "arn:aws:states:eu-west-1:123456789012:execution:wb-deploy:dead"
 

@@ -33,10 +33,10 @@ from benchwright.stacks import desired_state
 from functions.resolve_plan import app as resolve_plan
 from tests.templates.templates import NODES
 from tests.unit.benchwright.hostile import as_boost_reads, examples, json_values, near, texts
-from tests.unit.benchwright.test_plan import DEFAULTS
-from tests.unit.benchwright.test_rendering import DATABASE, ENDPOINT, KEY, unpacked
+from tests.unit.benchwright.nodes.test_bundle import DATABASE, ENDPOINT, KEY, unpacked
+from tests.unit.benchwright.planning.test_plan import DEFAULTS
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 LARGEST_PAYLOAD, LARGEST_ITEM, LONGEST_CAUSE = 262_144, 409_600, 32_768
 ARN = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:"
 WORKBENCH = "2026.07.1+147.pro6"

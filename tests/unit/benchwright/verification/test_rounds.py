@@ -14,8 +14,8 @@ from benchwright.verification.connection import connect
 from benchwright.verification.list_nodes import STATUS_SEPARATOR, read_list_nodes, table
 from benchwright.verification.rounds import Cluster, Node, Questions
 from tests.unit.benchwright.conversation import Conversation, refusal
-from tests.unit.benchwright.test_cluster_listing import RECORDED_2024, RECORDED_STATUS
-from tests.unit.benchwright.test_verification import PLAN, report
+from tests.unit.benchwright.verification.test_checks import PLAN, report
+from tests.unit.benchwright.verification.test_list_nodes import RECORDED_2024, RECORDED_STATUS
 
 FIRST, SECOND = "i-0123456789abcdef0", "i-0123456789abcdef1"
 ADDRESSES = {FIRST: "10.2.2.105", SECOND: "10.2.1.113"}

@@ -14,7 +14,7 @@ from benchwright.verification.list_nodes import STATUS_SEPARATOR
 from tests.unit.benchwright.conversation import Answer, Conversation
 from tests.unit.benchwright.steps import COMMAND, OTHER, handle, record
 from tests.unit.benchwright.test_handlers import AMI, NODES, agents, group, stack
-from tests.unit.benchwright.test_verification import a_plan, report
+from tests.unit.benchwright.verification.test_checks import a_plan, report
 
 LOOKS = 60
 HERE, AWAY = "i-0123456789abcdef0", "i-0123456789abcdef1"

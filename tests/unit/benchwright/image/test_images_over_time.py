@@ -15,7 +15,7 @@ from benchwright.settings import settings
 from tests.rehearsal.aws import LocalAws
 from tests.rehearsal.services.images import PARENT_PARAMETER
 from tests.unit.benchwright.steps import app, handle
-from tests.unit.benchwright.test_verification import a_plan
+from tests.unit.benchwright.verification.test_checks import a_plan
 from tests.unit.rehearsal.fake_hosts import instance_profile, local_aws, subnets
 
 RECIPE = """\

@@ -25,7 +25,7 @@ from tests.rehearsal.aws import LocalAws
 from tests.rehearsal.before import Before, make_network
 from tests.rehearsal.clock import Clock
 from tests.unit.benchwright.conversation import Conversation, refusal
-from tests.unit.benchwright.test_plan import DEFAULTS
+from tests.unit.benchwright.planning.test_plan import DEFAULTS
 
 SERVICES = ("tests.rehearsal.services.account",)
 

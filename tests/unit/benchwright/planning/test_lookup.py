@@ -10,7 +10,7 @@ from benchwright.planning.engine import Engines
 from benchwright.planning.plan import Looked
 from benchwright.planning.read_input import Named, read_input
 from benchwright.secrets import Secret
-from tests.unit.benchwright.test_plan import DEFAULTS
+from tests.unit.benchwright.planning.test_plan import DEFAULTS
 
 SECRETS = {"benchwright/users/ann": Secret("arn:ann", "v1"), "benchwright/license/l": Secret("arn:l", "v2")}
 AMI = "ami-0123456789abcdef0"

@@ -5,7 +5,7 @@ import tarfile
 
 from benchwright.nodes.bundle import Bundle, Endpoint, make_bundle, render_files
 from benchwright.secrets import Secret
-from tests.unit.benchwright.test_verification import a_plan
+from tests.unit.benchwright.verification.test_checks import a_plan
 
 ENDPOINT = Endpoint("db.cluster-x.rds.amazonaws.com", 5432)
 DATABASE, KEY = Secret("arn:database", "v1"), Secret("arn:key", "v2")

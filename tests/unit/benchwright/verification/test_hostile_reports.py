@@ -36,8 +36,8 @@ from benchwright.verification.rounds import Questions
 from tests.rehearsal.services import agent_output
 from tests.unit.benchwright.hostile import drawn, examples, json_values, near, texts
 from tests.unit.benchwright.node_script import bash, function
-from tests.unit.benchwright.test_cluster_listing import RECORDED_2021, RECORDED_2024, RECORDED_STATUS
-from tests.unit.benchwright.test_verification import PLAN, report
+from tests.unit.benchwright.verification.test_checks import PLAN, report
+from tests.unit.benchwright.verification.test_list_nodes import RECORDED_2021, RECORDED_2024, RECORDED_STATUS
 
 # ---- the readers: any text gives a value or UnreadableListing
 

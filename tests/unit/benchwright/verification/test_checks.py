@@ -12,7 +12,7 @@ from benchwright.planning.read_input import read_input
 from benchwright.record import Known
 from benchwright.verification.checks import REMEDIES, Observed, verify
 from benchwright.verification.list_nodes import BalancedNode, ListedNode
-from tests.unit.benchwright.test_plan import DEFAULTS
+from tests.unit.benchwright.planning.test_plan import DEFAULTS
 
 
 def a_plan(raw: Any) -> Plan:

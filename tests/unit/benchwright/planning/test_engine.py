@@ -15,8 +15,8 @@ from benchwright.record import Known
 from benchwright.settings import Settings
 from benchwright.stacks import desired_state
 from tests.unit.benchwright.conversation import Conversation
+from tests.unit.benchwright.planning.test_plan import DEFAULTS
 from tests.unit.benchwright.steps import ROOT
-from tests.unit.benchwright.test_plan import DEFAULTS
 
 AVAILABLE = ("17.7", "17.9", "17.10")
 

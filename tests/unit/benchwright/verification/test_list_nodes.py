@@ -14,7 +14,7 @@ from benchwright.verification.list_nodes import (
     table,
 )
 
-RECORDINGS = Path(__file__).parents[2] / "recordings"
+RECORDINGS = Path(__file__).parents[3] / "recordings"
 RECORDED_2021 = (RECORDINGS / "list-nodes-2021.txt").read_text()
 RECORDED_2024 = (RECORDINGS / "list-nodes-2024.txt").read_text()
 RECORDED_STATUS = (RECORDINGS / "load-balancer-status-2024.txt").read_text()

@@ -1,0 +1,67 @@
+"""How the modules of the layer depend on one another: a package for each step, above what all of them share."""
+
+import ast
+from collections.abc import Iterator
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+from tests.templates.templates import ROOT
+
+LAYER = ROOT / "layers" / "benchwright" / "benchwright"
+FUNCTIONS = ROOT / "functions"
+
+
+def imported(file: Path) -> Iterator[str]:
+    """The modules of the layer that a file imports, such as "nodes.bundle", also for the type checker alone."""
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("benchwright"):
+            package = (node.module or "").removeprefix("benchwright").removeprefix(".")
+            for name in node.names:
+                below = f"{package}.{name.name}" if package else name.name
+                yield below if (LAYER / below.replace(".", "/")).with_suffix(".py").exists() else package
+        assert not (isinstance(node, ast.Import) and any(name.name.startswith("benchwright") for name in node.names))
+
+
+def graph() -> dict[str, set[str]]:
+    """Which modules each module of the layer imports."""
+    files = [file for file in LAYER.rglob("*.py") if file.name != "__init__.py"]
+    return {".".join(file.relative_to(LAYER).with_suffix("").parts): set(imported(file)) for file in files}
+
+
+def packages() -> set[str]:
+    return {folder.parent.name for folder in LAYER.glob("*/__init__.py")}
+
+
+def test_no_module_needs_what_needs_it() -> None:
+    assert list(TopologicalSorter(graph()).static_order())
+
+
+def test_no_package_needs_what_needs_it() -> None:
+    between: dict[str, set[str]] = {}
+    for module, needed in graph().items():
+        between.setdefault(module.split(".")[0], set()).update(name.split(".")[0] for name in needed)
+    assert list(TopologicalSorter({name: needed - {name} for name, needed in between.items()}).static_order())
+
+
+def test_what_all_share_needs_no_package() -> None:
+    shared = {module: needed for module, needed in graph().items() if "." not in module}
+    assert not {f"{module}: {name}" for module, needed in shared.items() for name in needed if "." in name}
+
+
+def test_every_function_has_its_package() -> None:
+    used = {
+        folder.parent.name: {name.split(".")[0] for name in imported(folder) if "." in name}
+        for folder in FUNCTIONS.glob("*/app.py")
+    }
+    own = {
+        "resolve_plan": "planning",
+        "build_image": "image",
+        "deploy_stack": "stacks",
+        "create_database": "database",
+        "configure_nodes": "nodes",
+        "verify_cluster": "verification",
+        "explain_failure": "failure",
+    }
+    assert set(own) == set(used)
+    assert set(own.values()) == packages()
+    assert all(package in used[function] for function, package in own.items())

@@ -230,6 +230,7 @@ def _runs(record: Record) -> bool:
 def _update(
     cluster: str, expression: str, condition: str, values: Mapping[str, Any], names: Mapping[str, str] | None = None
 ) -> bool:
+    named: Any = {"ExpressionAttributeNames": dict(names)} if names else {}  # an empty one is refused
     try:
         client("dynamodb").update_item(
             TableName=settings().table_name,
@@ -237,7 +238,7 @@ def _update(
             UpdateExpression=expression,
             ConditionExpression=condition,
             ExpressionAttributeValues=dict(values),
-            **({"ExpressionAttributeNames": dict(names)} if names else {}),
+            **named,
         )
     except ClientError as error:
         if error_code(error) == REFUSED:

@@ -6,7 +6,7 @@ import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from botocore.exceptions import ClientError
 
@@ -15,6 +15,9 @@ from benchwright.errors import ImageBuildFailed, TransientError, error_code, err
 from benchwright.image.build_log import last_lines
 from benchwright.image.recipe import Component, ComponentUse, Recipe
 from benchwright.settings import settings
+
+if TYPE_CHECKING:
+    from mypy_boto3_imagebuilder.type_defs import ComponentConfigurationTypeDef
 
 # States of an image: botocore, imagebuilder, ImageStatus. An unknown one is waited for until the attempts end.
 FAILED_STATES = frozenset({"FAILED", "CANCELLED"})
@@ -90,12 +93,14 @@ def usable_builds(builds: Sequence[Build]) -> list[Build]:
     return [build if build.ami in existing else Build(build.arn, build.status, build.reason) for build in builds]
 
 
-def existing_images(amis: Sequence[str]) -> dict[str, dict[str, Any]]:
+def existing_images(amis: Sequence[str]) -> dict[str, Mapping[str, Any]]:
     """Describe those of the AMIs that exist and are available, by id."""
     if not amis:
         return {}
-    filters = [{"Name": "image-id", "Values": sorted(set(amis))}, {"Name": "state", "Values": ["available"]}]
-    return {image["ImageId"]: image for image in client("ec2").describe_images(Filters=filters)["Images"]}
+    found = client("ec2").describe_images(
+        Filters=[{"Name": "image-id", "Values": sorted(set(amis))}, {"Name": "state", "Values": ["available"]}]
+    )
+    return {image["ImageId"]: image for image in found["Images"]}
 
 
 def ensure_recipe(recipe: Recipe, execution: str, tags: Mapping[str, str]) -> str:
@@ -252,7 +257,8 @@ def _token(*content: str) -> str:
     return hashlib.sha256("\n".join(content).encode()).hexdigest()
 
 
-def _component(arn: str, use: ComponentUse) -> dict[str, Any]:
+def _component(arn: str, use: ComponentUse) -> ComponentConfigurationTypeDef:
     """A component in a recipe; Image Builder refuses an empty list of parameters."""
-    parameters = [{"name": name, "value": [value]} for name, value in use.parameters]
-    return {"componentArn": arn, "parameters": parameters} if parameters else {"componentArn": arn}
+    if not use.parameters:
+        return {"componentArn": arn}
+    return {"componentArn": arn, "parameters": [{"name": name, "value": [value]} for name, value in use.parameters]}

@@ -44,7 +44,7 @@ class Recipe:
     version: str
     parent_image: str
     uses: tuple[ComponentUse, ...]
-    block_devices: tuple[dict[str, Any], ...]
+    block_devices: tuple[Any, ...]
 
     @property
     def components(self) -> list[Component]:

@@ -50,8 +50,9 @@ def decide(
 def find_candidates(recipe_name: str) -> list[Candidate]:
     """List the finished images of a recipe, all versions."""
     imagebuilder = client("imagebuilder")
-    filters = [{"name": "name", "values": [recipe_name]}]
-    versions = imagebuilder.get_paginator("list_images").paginate(owner="Self", filters=filters)
+    versions = imagebuilder.get_paginator("list_images").paginate(
+        owner="Self", filters=[{"name": "name", "values": [recipe_name]}]
+    )
     found = []
     for version in (item for page in versions for item in page["imageVersionList"]):
         if version["name"] != recipe_name:  # it decides what is deleted: no matter how the filter compares

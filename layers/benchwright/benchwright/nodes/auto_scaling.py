@@ -257,7 +257,7 @@ def _is_lasting(row: Sequence[Activity]) -> bool:
     return len(row) >= FAILURES and row[0].started - row[-1].started >= OVER
 
 
-def _node(instance: dict[str, Any]) -> Node:
+def _node(instance: Mapping[str, Any]) -> Node:
     made_of = instance.get("LaunchTemplate", {})
     template = f"{made_of.get('LaunchTemplateId', '')}:{made_of.get('Version', '')}"
     return Node(instance["InstanceId"], instance["LifecycleState"], template)

@@ -20,10 +20,14 @@ def addresses_and_images(instances: Sequence[str]) -> tuple[dict[str, str], dict
     """
     if not instances:
         return {}, {}
-    filters = [{"Name": "instance-id", "Values": list(instances)}]
+    pages = (
+        client("ec2")
+        .get_paginator("describe_instances")
+        .paginate(Filters=[{"Name": "instance-id", "Values": instances}])
+    )
     found = [
         instance
-        for page in client("ec2").get_paginator("describe_instances").paginate(Filters=filters)
+        for page in pages
         for reservation in page["Reservations"]
         for instance in reservation["Instances"]
         if instance.get("PrivateIpAddress")

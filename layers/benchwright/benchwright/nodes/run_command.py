@@ -54,8 +54,11 @@ def ping_status(instances: Sequence[str]) -> dict[str, str]:
     """Return what Systems Manager knows of the agents; an instance that never registered is not in it."""
     if not instances:
         return {}
-    filters = [{"Key": "InstanceIds", "Values": list(instances)}]
-    pages = client("ssm").get_paginator("describe_instance_information").paginate(Filters=filters)
+    pages = (
+        client("ssm")
+        .get_paginator("describe_instance_information")
+        .paginate(Filters=[{"Key": "InstanceIds", "Values": instances}])
+    )
     return {item["InstanceId"]: item["PingStatus"] for page in pages for item in page["InstanceInformationList"]}
 
 
@@ -67,7 +70,6 @@ def send(document: str, instances: Sequence[str], parameters: Mapping[str, str],
     comment = f"benchwright {hashlib.sha256(chr(10).join(token).encode()).hexdigest()[:40]}"
     if found := _find(document, comment):
         return Command(id=found, instances=list(instances))
-    output = {"CloudWatchOutputEnabled": True, "CloudWatchLogGroupName": settings().node_log_group}
     try:
         answer = client("ssm").send_command(
             InstanceIds=list(instances),
@@ -78,7 +80,10 @@ def send(document: str, instances: Sequence[str], parameters: Mapping[str, str],
             TimeoutSeconds=DELIVERY_SECONDS,
             MaxConcurrency=str(BATCH),
             MaxErrors="0",
-            CloudWatchOutputConfig=output,
+            CloudWatchOutputConfig={
+                "CloudWatchOutputEnabled": True,
+                "CloudWatchLogGroupName": settings().node_log_group,
+            },
         )
     except ClientError as error:
         if error_code(error) == "InvalidInstanceId":  # a node went between the look at the agents and this call
@@ -110,8 +115,11 @@ def full_output(command: Command, instance: str) -> str:
 
 
 def _find(document: str, comment: str) -> str:
-    filters = [{"key": "DocumentName", "value": document}]
-    pages = client("ssm").get_paginator("list_commands").paginate(Filters=filters, PaginationConfig={"MaxItems": 200})
+    pages = (
+        client("ssm")
+        .get_paginator("list_commands")
+        .paginate(Filters=[{"key": "DocumentName", "value": document}], PaginationConfig={"MaxItems": 200})
+    )
     return next(
         (item["CommandId"] for page in pages for item in page["Commands"] if item.get("Comment") == comment), ""
     )

@@ -13,7 +13,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -22,6 +22,9 @@ from benchwright.errors import error_code
 from benchwright.models import Wanted
 from benchwright.planning.problems import Problem
 from benchwright.settings import settings
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2.type_defs import FilterTypeDef
 
 # Quotas of running On-Demand vCPUs, by the letters that a family begins with.
 # Source: https://docs.aws.amazon.com/ec2/latest/instancetypes/ec2-instance-quotas.html
@@ -416,7 +419,7 @@ def _role_of_auto_scaling(key: str) -> str:
     return f"arn:{partition}:iam::{account}:role/{AUTO_SCALING}"
 
 
-def _type(name: str) -> Mapping[str, Any]:
+def _type(name: Any) -> Mapping[str, Any]:
     try:
         found = client("ec2").describe_instance_types(InstanceTypes=[name])["InstanceTypes"]
     except ClientError as error:
@@ -434,37 +437,41 @@ def _subnets() -> list[Mapping[str, Any]]:
 
 
 def _offered(name: str, zones: Sequence[str]) -> frozenset[str]:
-    filters = [{"Name": "instance-type", "Values": [name]}, {"Name": "location", "Values": list(zones)}]
-    answer = client("ec2").describe_instance_type_offerings(LocationType="availability-zone", Filters=filters)
+    answer = client("ec2").describe_instance_type_offerings(
+        LocationType="availability-zone",
+        Filters=[{"Name": "instance-type", "Values": [name]}, {"Name": "location", "Values": zones}],
+    )
     return frozenset(offering["Location"] for offering in answer["InstanceTypeOfferings"])
 
 
 def _dns() -> dict[str, bool]:
-    network, ask = settings().vpc_id, client("ec2").describe_vpc_attribute
-    return {
-        name: bool(ask(VpcId=network, Attribute=name)[name[0].upper() + name[1:]]["Value"])
-        for name in ("enableDnsSupport", "enableDnsHostnames")
-    }
+    network, ec2 = settings().vpc_id, client("ec2")
+    support = ec2.describe_vpc_attribute(VpcId=network, Attribute="enableDnsSupport")["EnableDnsSupport"]
+    names = ec2.describe_vpc_attribute(VpcId=network, Attribute="enableDnsHostnames")["EnableDnsHostnames"]
+    return {"enableDnsSupport": support["Value"], "enableDnsHostnames": names["Value"]}
 
 
 def _routes() -> list[Mapping[str, Any]]:
-    return _all("describe_route_tables", "RouteTables", {"Name": "vpc-id", "Values": [settings().vpc_id]})
+    pages = client("ec2").get_paginator("describe_route_tables").paginate(Filters=_in_the_network())
+    return [table for page in pages for table in page["RouteTables"]]
 
 
 def _endpoints() -> list[Mapping[str, Any]]:
-    return _all("describe_vpc_endpoints", "VpcEndpoints", {"Name": "vpc-id", "Values": [settings().vpc_id]})
+    pages = client("ec2").get_paginator("describe_vpc_endpoints").paginate(Filters=_in_the_network())
+    return [endpoint for page in pages for endpoint in page["VpcEndpoints"]]
 
 
 def _instances() -> list[Mapping[str, Any]]:
-    running = {"Name": "instance-state-name", "Values": ["pending", "running"]}
-    return [
-        instance for found in _all("describe_instances", "Reservations", running) for instance in found["Instances"]
-    ]
+    pages = (
+        client("ec2")
+        .get_paginator("describe_instances")
+        .paginate(Filters=[{"Name": "instance-state-name", "Values": ["pending", "running"]}])
+    )
+    return [instance for page in pages for found in page["Reservations"] for instance in found["Instances"]]
 
 
-def _all(operation: str, key: str, *filters: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    pages = client("ec2").get_paginator(operation).paginate(Filters=list(filters))
-    return [item for page in pages for item in page[key]]
+def _in_the_network() -> list[FilterTypeDef]:
+    return [{"Name": "vpc-id", "Values": [settings().vpc_id]}]
 
 
 def _quota(code: str) -> float:

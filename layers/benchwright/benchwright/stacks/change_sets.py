@@ -343,14 +343,16 @@ def act(action: Action, desired: Desired, stack: Stack | None, change_set: Chang
 
 
 def _execute(desired: Desired, stack: Stack | None, change_set: ChangeSet) -> None:
-    cloudformation, named = client("cloudformation"), {"StackName": desired.name, "ChangeSetName": change_set.name}
+    cloudformation, name = client("cloudformation"), change_set.name
     if refused := refused_changes(change_set.changes):
-        cloudformation.delete_change_set(**named)
+        cloudformation.delete_change_set(StackName=desired.name, ChangeSetName=name)
         raise StackRefused(
             f"The change of {desired.name} was refused, because it would lose data: {'; '.join(refused)}. "
             "Undo the change of the template or the parameter that causes it; nothing was changed."
         )
-    cloudformation.execute_change_set(**named, ClientRequestToken=_token(change_set.name, stack))
+    cloudformation.execute_change_set(
+        StackName=desired.name, ChangeSetName=name, ClientRequestToken=_token(name, stack)
+    )
 
 
 def _describe_stranger(desired: Desired, stack: Stack) -> str:
@@ -469,10 +471,10 @@ def _change_set_name(desired: Desired, stack: Stack | None) -> str:
 def _describe_change_set(stack: str, name: str) -> ChangeSet | None:
     cloudformation = client("cloudformation")
     changes: list[Mapping[str, Any]] = []
-    arguments = {"StackName": stack, "ChangeSetName": name}
+    token: Any = {}
     while True:
         try:
-            page = cloudformation.describe_change_set(**arguments)
+            page = cloudformation.describe_change_set(StackName=stack, ChangeSetName=name, **token)
         except ClientError as error:
             if error_code(error) in ("ChangeSetNotFound", "ChangeSetNotFoundException") or _is_missing(error):
                 return None
@@ -480,7 +482,7 @@ def _describe_change_set(stack: str, name: str) -> ChangeSet | None:
         changes += page.get("Changes", [])
         if not page.get("NextToken"):
             break
-        arguments["NextToken"] = page["NextToken"]
+        token = {"NextToken": page["NextToken"]}
     return ChangeSet(
         name,
         page["Status"],
@@ -518,7 +520,7 @@ def _is_missing(error: ClientError) -> bool:
     return error_code(error) == "ValidationError" and "does not exist" in error_message(error)
 
 
-def _create_change_set(desired: Desired, name: str, kind: str) -> None:
+def _create_change_set(desired: Desired, name: str, kind: Literal["CREATE", "UPDATE"]) -> None:
     """Create the change set.
 
     Its name makes it unique. A token of our own could meet that of a deleted change set, or of a deleted stack, with

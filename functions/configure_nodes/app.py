@@ -72,8 +72,8 @@ def _required(arn: str) -> Secret:
 
 
 def _apply(event: Event, plan: Plan, record: Record) -> Result:
-    nodes = auto_scaling.describe_nodes(event.nodes["AutoScalingGroupName"])
-    instances = [node.instance for node in nodes if node.state in auto_scaling.LIVING]
+    group = auto_scaling.describe_group(event.nodes["AutoScalingGroupName"])
+    instances = [node.instance for node in group.nodes if node.state in auto_scaling.LIVING]
     commands = event.commands
     known = [item for item in run_command.invocations(commands) if item.instance in instances]
     agents = run_command.ping_status(instances)

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from benchwright.models import Plan
 from benchwright.nodes import auto_scaling
-from benchwright.nodes.auto_scaling import Activity
+from benchwright.nodes.auto_scaling import Activity, Group
 from benchwright.record import confirm_lock, plan_of
 from benchwright.settings import settings
 from benchwright.stacks import change_sets, desired_state
@@ -46,7 +46,8 @@ def handler(event: Event) -> Result:
     """Look at the stack and do the next thing."""
     plan = plan_of(confirm_lock(event.cluster, event.execution), event.cluster)
     stack = change_sets.describe(settings().stack_name(plan.cluster, event.stack))
-    desired, is_final = _desired(event, plan, stack)
+    group = _group(stack) if event.stack == "nodes" else None
+    desired, is_final = _desired(event, plan, stack, group)
     change_set, name = change_sets.find_change_set(desired, stack, event.change_set)
     action = change_sets.decide(stack, change_set, desired, event.change_set)
     failed: list[Activity] = []
@@ -54,7 +55,9 @@ def handler(event: Event) -> Result:
         action, failed = _with_failed_launches(event, stack, desired)
     waiting_for = change_sets.act(action, desired, stack, change_set, name)
     if action in ("done", "protect", "discard") and is_final and stack:  # discard: the change set held no changes
-        return _nodes(event, plan, stack) if event.stack == "nodes" else Result(done=True, outputs=dict(stack.outputs))
+        if event.stack == "foundation":
+            return Result(done=True, outputs=dict(stack.outputs))
+        return _nodes(event, plan, stack, group or Group(stack.outputs["AutoScalingGroupName"]))
     begun = {"execute": name, "discard unused": "", "delete stack": change_sets.DELETION}.get(action, event.change_set)
     return Result(
         done=False,
@@ -64,14 +67,20 @@ def handler(event: Event) -> Result:
     )
 
 
-def _desired(event: Event, plan: Plan, current: change_sets.Stack | None) -> tuple[change_sets.Desired, bool]:
+def _group(stack: change_sets.Stack | None) -> Group | None:
+    """Describe the group of the stack of the nodes, once it has one."""
+    name = stack.outputs.get("AutoScalingGroupName") if stack else None
+    return auto_scaling.describe_group(name) if name else None
+
+
+def _desired(
+    event: Event, plan: Plan, current: change_sets.Stack | None, group: Group | None
+) -> tuple[change_sets.Desired, bool]:
     """Return what the stack must be now, and whether that is what it must be in the end."""
     if event.stack == "foundation":
         desired = desired_state.foundation(settings(), plan, current)
         return desired, desired.parameters["DeletionProtection"] == "true"
-    group = current.outputs.get("AutoScalingGroupName", "") if current else ""
-    instances = auto_scaling.describe_nodes(group) if group else []
-    if current and desired_state.must_go_offline(plan, current, len(instances)):
+    if current and desired_state.must_go_offline(plan, current, len(group.nodes) if group else 0):
         return desired_state.nodes(settings(), plan, event.ami, event.foundation, offline_as=current), False
     return desired_state.nodes(settings(), plan, event.ami, event.foundation), True
 
@@ -113,21 +122,20 @@ def _with_newest(failed: Sequence[Activity], waiting_for: str) -> str:
     return f"{waiting_for}. The newest launch failed: {failed[0].message}" if failed else waiting_for
 
 
-def _nodes(event: Event, plan: Plan, stack: change_sets.Stack) -> Result:
-    group = stack.outputs["AutoScalingGroupName"]
+def _nodes(event: Event, plan: Plan, stack: change_sets.Stack, group: Group) -> Result:
     auto_scaling.stop_rebalancing(group)
     decision = auto_scaling.decide(
-        auto_scaling.describe_nodes(group),
-        auto_scaling.newest_refresh(group),
+        group.nodes,
+        auto_scaling.newest_refresh(group.name),
         plan.wanted.nodes.count,
         f"{stack.outputs['LaunchTemplateId']}:{stack.outputs['LaunchTemplateVersion']}",
         event.refresh,
     )
     refresh = event.refresh
     if decision.action == "fail":
-        raise auto_scaling.describe_failure(group, decision.waiting_for)
+        raise auto_scaling.describe_failure(group.name, decision.waiting_for)
     if decision.action == "refresh":
-        refresh = auto_scaling.start_refresh(group, plan.wanted.nodes.count)
+        refresh = auto_scaling.start_refresh(group.name, plan.wanted.nodes.count)
     waits, done = decision.action == "wait", decision.action == "done"
     return Result(
         done=done,

@@ -56,9 +56,9 @@ def handler(event: Event) -> Result:
         return Result(done=False, needs_lock=True, waiting_for=waiting_for, round=event.round)
     plan = plan_of(record, event.cluster)
     nodes = rounds.node_outputs(plan)
-    group = auto_scaling.describe_nodes(nodes["AutoScalingGroupName"])
-    instances = [node.instance for node in group if node.state == "InService"]
-    others = [node.instance for node in group if node.state != "InService"]
+    group = auto_scaling.describe_group(nodes["AutoScalingGroupName"])
+    instances = [node.instance for node in group.nodes if node.state == "InService"]
+    others = [node.instance for node in group.nodes if node.state != "InService"]
     if event.questions is None:
         return _ask(event, nodes["DocumentName"], instances)
     silent = rounds.unanswered(event.questions)

@@ -77,6 +77,15 @@ class Node:
 
 
 @dataclass(frozen=True)
+class Group:
+    """The Auto Scaling group of a cluster: its instances by id, and which of its processes are suspended."""
+
+    name: str
+    nodes: tuple[Node, ...] = ()
+    suspended: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
 class Refresh:
     """The newest instance refresh of the group."""
 
@@ -133,11 +142,13 @@ def decide(
     return Decision("done")
 
 
-def describe_nodes(group: str) -> list[Node]:
-    """List the instances of a group by id; an absent group has none."""
-    groups = client("autoscaling").describe_auto_scaling_groups(AutoScalingGroupNames=[group])["AutoScalingGroups"]
-    instances = groups[0]["Instances"] if groups else []
-    return sorted((_node(instance) for instance in instances), key=lambda node: node.instance)
+def describe_group(name: str) -> Group:
+    """Describe a group; an absent one has no instances."""
+    groups = client("autoscaling").describe_auto_scaling_groups(AutoScalingGroupNames=[name])["AutoScalingGroups"]
+    if not groups:
+        return Group(name)
+    nodes = sorted((_node(instance) for instance in groups[0]["Instances"]), key=lambda node: node.instance)
+    return Group(name, tuple(nodes), frozenset(each["ProcessName"] for each in groups[0].get("SuspendedProcesses", [])))
 
 
 def newest_refresh(group: str) -> Refresh | None:
@@ -172,15 +183,13 @@ def start_refresh(group: str, count: int) -> str:
     return str(answer["InstanceRefreshId"])
 
 
-def stop_rebalancing(group: str) -> None:
+def stop_rebalancing(group: Group) -> None:
     """Have Auto Scaling never end a healthy node only to even out the zones: people's sessions run on it.
 
     No property of the resource AWS::AutoScaling::AutoScalingGroup says so, so it is said to the group itself.
     """
-    groups = client("autoscaling").describe_auto_scaling_groups(AutoScalingGroupNames=[group])["AutoScalingGroups"]
-    suspended = {process["ProcessName"] for found in groups for process in found.get("SuspendedProcesses", [])}
-    if REBALANCING not in suspended:
-        client("autoscaling").suspend_processes(AutoScalingGroupName=group, ScalingProcesses=[REBALANCING])
+    if REBALANCING not in group.suspended:
+        client("autoscaling").suspend_processes(AutoScalingGroupName=group.name, ScalingProcesses=[REBALANCING])
 
 
 def replace(instance: str) -> bool:

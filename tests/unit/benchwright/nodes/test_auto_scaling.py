@@ -151,9 +151,10 @@ def test_the_newest_refresh_is_the_one_that_has_not_begun(aws: Conversation) -> 
 
 @pytest.mark.parametrize(("suspended", "asked"), [([], 1), (["Launch"], 1), (["AZRebalance"], 0)])
 def test_no_healthy_node_ends_to_even_out_the_zones(aws: Conversation, suspended: list[str], asked: int) -> None:
-    group: Answer = {"AutoScalingGroups": [{"SuspendedProcesses": [{"ProcessName": name} for name in suspended]}]}
+    processes = [{"ProcessName": name} for name in suspended]
+    group: Answer = {"AutoScalingGroups": [{"Instances": [], "SuspendedProcesses": processes}]}
     aws.answers = {"DescribeAutoScalingGroups": group, "SuspendProcesses": {}}
-    auto_scaling.stop_rebalancing(GROUP)
+    auto_scaling.stop_rebalancing(auto_scaling.describe_group(GROUP))
     assert (
         aws.writes
         == [("SuspendProcesses", {"AutoScalingGroupName": GROUP, "ScalingProcesses": ["AZRebalance"]})] * asked

@@ -120,4 +120,4 @@ def _old_images(event: Event, record: Record) -> list[retirement.Candidate]:
 
 
 def _tags(plan: Plan) -> dict[str, str]:
-    return plan.wanted.tags | {"benchwright:application": settings().application, "benchwright:cluster": plan.cluster}
+    return plan.wanted.tags | settings().tags(plan.cluster)

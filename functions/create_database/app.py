@@ -5,7 +5,7 @@ from pydantic import BaseModel
 from benchwright.aws import client
 from benchwright.database.creation import Credentials, Server, ensure, parse_credentials
 from benchwright.errors import DatabaseFailed
-from benchwright.nodes.bundle import DATABASE_USER
+from benchwright.models import DATABASE_USER
 from benchwright.record import confirm_lock
 from benchwright.settings import settings
 from benchwright.step import StepEvent, step

@@ -57,7 +57,7 @@ def handler(event: Event) -> Result:
     if action in ("done", "protect", "discard") and is_final and stack:  # discard: the change set held no changes
         if event.stack == "foundation":
             return Result(done=True, outputs=dict(stack.outputs))
-        return _nodes(event, plan, stack, group or Group(stack.outputs["AutoScalingGroupName"]))
+        return _nodes(event, plan, stack, group)
     begun = {"execute": name, "discard unused": "", "delete stack": change_sets.DELETION}.get(action, event.change_set)
     return Result(
         done=False,
@@ -122,7 +122,8 @@ def _with_newest(failed: Sequence[Activity], waiting_for: str) -> str:
     return f"{waiting_for}. The newest launch failed: {failed[0].message}" if failed else waiting_for
 
 
-def _nodes(event: Event, plan: Plan, stack: change_sets.Stack, group: Group) -> Result:
+def _nodes(event: Event, plan: Plan, stack: change_sets.Stack, group: Group | None) -> Result:
+    group = group or auto_scaling.describe_group(stack.outputs["AutoScalingGroupName"])
     auto_scaling.stop_rebalancing(group)
     decision = auto_scaling.decide(
         group.nodes,

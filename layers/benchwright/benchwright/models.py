@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 DEFAULT_CLUSTER = "workbench"
+DATABASE_NAME = DATABASE_USER = "rstudio"  # of Workbench's database, and of the role that owns it
 # Names of what AWS makes for a cluster begin with both: RDS takes no double hyphen and none at the end, Systems Manager
 # keeps the three prefixes for itself, and EventBridge Scheduler has a group `default`. CloudFormation cuts generated
 # names of RDS at 63 characters and must leave the whole application in them, or policies would not match

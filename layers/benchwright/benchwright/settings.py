@@ -8,14 +8,17 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+APPLICATION_TAG = "benchwright:application"
+
 
 class Settings(BaseModel):
-    """The environment of a function as template.yaml sets it; a variable that a function has no use for is an empty
-    text.
+    """The environment of a function as template.yaml sets it; a variable that a function has no use for is empty or
+    zero.
     """
 
     model_config = ConfigDict(frozen=True)
 
+    aws_region: str = ""
     application: str = Field(description="name of the application's stack, the prefix of all that it makes")
     table_name: str = ""
     bucket_name: str = ""
@@ -26,15 +29,15 @@ class Settings(BaseModel):
     database_client_security_group_id: str = ""
     permissions_boundary: str = ""
     node_log_group: str = ""
-    log_retention_days: int = 90
+    log_retention_days: int = 0
     parent_image: str = ""
     default_workbench_version: str = ""
     default_r_versions: str = ""
     default_python_versions: str = ""
-    default_node_count: int = 2
+    default_node_count: int = 0
     default_instance_type: str = ""
-    default_database_min_capacity: float = 0.5
-    default_database_max_capacity: float = 4
+    default_database_min_capacity: float = 0
+    default_database_max_capacity: float = 0
     default_database_engine_version: str = ""
     pgsslrootcert: str = Field("/opt/python/certificates/global-bundle.pem", description="trusted root certificates")
 
@@ -57,6 +60,10 @@ class Settings(BaseModel):
     def session_document(self) -> str:
         """The Session document that leads to Workbench's port of a node, and to no other (template.yaml)."""
         return f"{self.application}-workbench"
+
+    def tags(self, cluster: str) -> dict[str, str]:
+        """Return the tags by which everything that belongs to a cluster is found."""
+        return {APPLICATION_TAG: self.application, "benchwright:cluster": cluster}
 
     def stack_name(self, cluster: str, stack: str) -> str:
         """Return the CloudFormation stack name of one of a cluster's two stacks."""

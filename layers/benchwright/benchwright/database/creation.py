@@ -22,9 +22,7 @@ from psycopg2.extensions import cursor as Cursor
 from psycopg2.extensions import encrypt_password
 
 from benchwright.errors import DatabaseFailed, TransientError
-
-DATABASE = "rstudio"
-"""Name of the database that Workbench keeps its state in."""
+from benchwright.models import DATABASE_NAME
 
 MAINTENANCE_DATABASE = "postgres"
 """Where the master works; every Aurora cluster has it."""
@@ -204,7 +202,7 @@ REMEDIES: tuple[tuple[str, str], ...] = (
         "certificate verify failed",
         "Let PGSSLROOTCERT name the RDS root certificates of your region (layers/psycopg2/certificates/PROVENANCE.md)",
     ),
-    ("permission denied for database", f'As the owner of "{DATABASE}", give the role back its CONNECT privilege'),
+    ("permission denied for database", f'As the owner of "{DATABASE_NAME}", give the role back its CONNECT privilege'),
     ("does not match host name", "Connect to the endpoint that RDS gave, not to an alias of it"),
     ("root certificate file", "Let PGSSLROOTCERT name a file of root certificates that exists"),
     (
@@ -257,7 +255,7 @@ def login_answer(message: str) -> Login:
     return Login.NOT_NOW
 
 
-def decide(observed: Observed, role: str, database: str = DATABASE) -> tuple[Action, ...]:
+def decide(observed: Observed, role: str, database: str = DATABASE_NAME) -> tuple[Action, ...]:
     """Return the actions that lead from `observed` to a role that owns its database.
 
     Raises DatabaseFailed where that would take over what somebody else made.
@@ -326,7 +324,7 @@ def ensure(server: Server, application: Credentials, read_master: Callable[[], C
             _act(action, cursor, application, master)
     version = _prove(server, application)
     if not version:
-        raise TransientError(f'The database "{DATABASE}" was given to another role meanwhile.')
+        raise TransientError(f'The database "{DATABASE_NAME}" was given to another role meanwhile.')
     return Outcome(
         "created" if Action.CREATE_ROLE in actions else "updated" if Action.SET_PASSWORD in actions else "unchanged",
         "created" if Action.CREATE_DATABASE in actions else "unchanged",
@@ -357,7 +355,7 @@ def _connect(server: Server, who: Credentials, database: str) -> Connection:
 def _probe(server: Server, application: Credentials) -> Login:
     """Log in as the application and tell the server's answer; raises when it says nothing about the role."""
     try:
-        _connect(server, application, DATABASE).close()
+        _connect(server, application, DATABASE_NAME).close()
     except psycopg2.Error as error:
         answer = login_answer(str(error))
         if answer in (Login.NOT_NOW, Login.REFUSED):
@@ -389,7 +387,7 @@ def _observe(cursor: Cursor, role: str) -> Observed:
     cursor.execute(
         "SELECT pg_get_userbyid(datdba), datconnlimit = 0, NOT datallowconn, datconnlimit = -2 "
         "FROM pg_database WHERE datname = %s",
-        (DATABASE,),
+        (DATABASE_NAME,),
     )
     database = cursor.fetchone()
     owner: str | None = database[0] if database else None
@@ -423,7 +421,7 @@ def _has(cursor: Cursor, role: str, privilege: str) -> bool:
 
 
 def _act(action: Action, cursor: Cursor, application: Credentials, master: str) -> None:
-    role, database = sql.Identifier(application.username), sql.Identifier(DATABASE)
+    role, database = sql.Identifier(application.username), sql.Identifier(DATABASE_NAME)
     password = sql.Literal(
         encrypt_password(application.password, application.username, cursor.connection, "scram-sha-256")
     )
@@ -452,7 +450,7 @@ def _prove(server: Server, application: Credentials) -> str:
     Returns an empty text where the database is another role's, which the master can say more of.
     """
     try:
-        connection = _connect(server, application, DATABASE)
+        connection = _connect(server, application, DATABASE_NAME)
     except psycopg2.Error as error:
         refused = _login_error(server, application.username, error)
         if login_answer(str(error)) in (Login.WRONG_CREDENTIALS, Login.NO_DATABASE):
@@ -475,12 +473,12 @@ def _prove(server: Server, application: Credentials) -> str:
             cursor.execute("CREATE TABLE public.benchwright_proof ()")
         except psycopg2.errors.InsufficientPrivilege as error:
             raise DatabaseFailed(
-                f'"{application.username}" may not create tables in the schema public of "{DATABASE}". Run '
+                f'"{application.username}" may not create tables in the schema public of "{DATABASE_NAME}". Run '
                 f'ALTER SCHEMA public OWNER TO "{application.username}" there, then start again.'
             ) from error
         except psycopg2.errors.InvalidSchemaName as error:
             raise DatabaseFailed(
-                f'The database "{DATABASE}" has no schema public, in which Workbench keeps its tables. Run '
+                f'The database "{DATABASE_NAME}" has no schema public, in which Workbench keeps its tables. Run '
                 f'CREATE SCHEMA public AUTHORIZATION "{application.username}" there, then start again.'
             ) from error
         connection.rollback()

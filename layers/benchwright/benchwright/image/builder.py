@@ -14,7 +14,7 @@ from benchwright.aws import client
 from benchwright.errors import ImageBuildFailed, TransientError, error_code, error_message
 from benchwright.image.build_log import last_lines
 from benchwright.image.recipe import Component, ComponentUse, Recipe
-from benchwright.settings import settings
+from benchwright.settings import APPLICATION_TAG, settings
 
 if TYPE_CHECKING:
     from mypy_boto3_imagebuilder.type_defs import ComponentConfigurationTypeDef
@@ -213,7 +213,7 @@ def _ensure_component(component: Component, execution: str) -> str:
             platform="Linux",
             data=component.data,
             # Clusters share a component: it must not matter which of them makes it.
-            tags={"benchwright:application": settings().application},
+            tags={APPLICATION_TAG: settings().application},
             clientToken=_token(arn, execution),
         )
     except ClientError:

@@ -17,11 +17,10 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from benchwright.errors import NodeConfigurationFailed
-from benchwright.models import Plan
+from benchwright.models import DATABASE_NAME, DATABASE_USER, Plan
 from benchwright.secrets import Secret
 
 HOME, SHARED_STORAGE = "/efs/home", "/efs/shared-storage"
-DATABASE_NAME = DATABASE_USER = "rstudio"
 DATABASE_CA = "/etc/benchwright/rds-ca.pem"
 
 

@@ -356,7 +356,7 @@ def _vcpus(instance: Mapping[str, Any]) -> int:
 
 def _is_own(instance: Mapping[str, Any], cluster: str) -> bool:
     tags = {tag["Key"]: tag["Value"] for tag in instance.get("Tags", [])}
-    return (tags.get("benchwright:application"), tags.get("benchwright:cluster")) == (settings().application, cluster)
+    return settings().tags(cluster).items() <= tags.items()
 
 
 def _table_of(subnet: Mapping[str, Any], tables: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:

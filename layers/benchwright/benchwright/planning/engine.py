@@ -41,11 +41,10 @@ def _running(cluster: str) -> str:
     pages = (
         client("rds").get_paginator("describe_db_clusters").paginate(Filters=[{"Name": "engine", "Values": [ENGINE]}])
     )
-    ours = {"benchwright:application": settings().application, "benchwright:cluster": cluster}
     for page in pages:
         for found in page["DBClusters"]:
             tags = {tag["Key"]: tag["Value"] for tag in found.get("TagList", [])}
-            if ours.items() <= tags.items():
+            if settings().tags(cluster).items() <= tags.items():
                 return str(found["EngineVersion"])
     return ""
 

@@ -114,4 +114,4 @@ def must_go_offline(plan: Plan, stack: Stack | None, instances: int) -> bool:
 
 
 def _tags(settings: Settings, plan: Plan) -> dict[str, str]:
-    return plan.wanted.tags | {"benchwright:application": settings.application, "benchwright:cluster": plan.cluster}
+    return plan.wanted.tags | settings.tags(plan.cluster)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 
 from pydantic import BaseModel
@@ -145,7 +144,7 @@ def judge(
         configuration=record.configuration,
         endpoints={"database": found.get("DatabaseEndpoint", ""), "file_system": found.get("FileSystemId", "")},
         list_nodes=table(listed),
-        connection=connect(os.environ["AWS_REGION"], settings().session_document, sorted(addresses)),
+        connection=connect(settings().aws_region, settings().session_document, sorted(addresses)),
         verification=verify(plan, record.ami, record.configuration, observed),
     )
 

@@ -380,7 +380,10 @@ PARAMETERS = Settings(
     application="benchwright",
     default_workbench_version=WORKBENCH,
     default_r_versions="4.5.2",
+    default_node_count=2,
     default_instance_type="m7i.xlarge",
+    default_database_min_capacity=0.5,
+    default_database_max_capacity=8,
 )
 
 

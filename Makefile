@@ -42,10 +42,10 @@ help: ## this list
 # The simulator judges the policies: in a rehearsal no call may be made that AWS would deny.
 rehearse: | $(CHECK) ## one deployment from nothing, offline, as root; options in ARGS="…" (ARGS=--help lists them)
 	@$(MAKE) --no-print-directory --silent --jobs 2 $(REHEARSAL) $(SIMULATOR)
-	@python -m tests.rehearsal $(ARGS)
+	@python -m rehearsal $(ARGS)
 
 serve: $(VENV) | $(CHECK) ## the same local AWS, kept up for the AWS CLI and psql of other terminals; options in ARGS="…", too
-	@exec python -m tests.rehearsal.serve $(ARGS)
+	@exec python -m rehearsal.serve $(ARGS)
 
 faults: $(VENV) | $(CHECK) ## every fault at every place of a deployment, as root; ARGS="--sample N" for some of them
 	@python -m tests.faults $(ARGS)
@@ -65,7 +65,7 @@ lint: $(VENV) $(CHECKOV) ## ruff, mypy, yamllint, cfn-lint and checkov
 lint-python: $(VENV)
 	ruff check
 	ruff format --check
-	mypy layers/benchwright/benchwright functions tests
+	mypy layers/benchwright/benchwright functions rehearsal tests
 
 lint-templates: $(VENV)
 	yamllint --strict .
@@ -82,7 +82,7 @@ tests: prepare ## every test, without the linters
 	pytest $(SHARED) 4 --ignore tests/deployment
 	@mkdir -p build
 	pytest $(SHARED) 2 tests/deployment --basetemp build/deployments
-	python -m tests.rehearsal.policies build/deployments
+	python -m rehearsal.judges.policies build/deployments
 
 prepare: $(VENV) $(AUDIT) $(TOOLS) build previous ## all that pytest needs before it is started by hand
 
@@ -99,7 +99,7 @@ bench: $(VENV) build ## how long things take: cold starts, decisions, the rehear
 	PYTHONPATH=layers/benchwright python -m tests.performance
 
 build: $(VENV) ## the artifacts that `sam deploy` uploads, in .aws-sam/build
-	python -c 'from tests.rehearsal.application import build; build()' # leaves its mark, so that no test builds again
+	python -c 'from rehearsal.application import build; build()' # leaves its mark, so that no test builds again
 
 previous: $(VENV) ## the artifacts of the previous release, which the test of an upgrade deploys first
 	python -m tests.deployment.previous
@@ -126,10 +126,10 @@ python:
 	  echo "$(PYTHON) cannot make a virtualenv: on Debian and Ubuntu \`apt-get install python3.13-venv\` brings what it lacks." >&2; exit 2; }
 
 machine: python
-	@$(PYTHON) -m tests.rehearsal.machine $(firstword $(MAKECMDGOALS))
+	@$(PYTHON) -m rehearsal.machine $(firstword $(MAKECMDGOALS))
 
-$(REHEARSAL): tests/requirements-rehearsal.txt | $(CHECK)
-	@echo "Installing what tests/requirements-rehearsal.txt pins into .venv: once, half a minute, 0.4 GB (93 MB to download)"
+$(REHEARSAL): rehearsal/requirements.txt | $(CHECK)
+	@echo "Installing what rehearsal/requirements.txt pins into .venv: once, half a minute, 0.4 GB (93 MB to download)"
 	@$(PYTHON) -m venv .venv
 	@timeout 1200 .venv/bin/python $(PIP_INSTALL) --requirement $<
 	@touch $@

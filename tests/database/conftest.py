@@ -8,11 +8,11 @@ from functools import cache
 import pytest
 
 from benchwright.database.creation import Credentials, Server
+from rehearsal.aws.postgres import Postgres, installations
 from tests.database.place import in_memory
 from tests.database.step import Master, Said, Step
 from tests.database.wire import Wire
 from tests.database.world import PREFIX, SENT, empty, statements
-from tests.rehearsal.postgres import Postgres, installations
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ import yaml
 
 from benchwright.database.creation import Credentials, Outcome, Server, ensure
 from benchwright.errors import TransientError
-from tests.rehearsal.postgres import Postgres
+from rehearsal.aws.postgres import Postgres
 from tests.workflow.workflow import STATEMACHINE
 
 NEWEST = pytest.mark.parametrize("version", ["17"], indirect=True, ids=["postgresql-17"])

@@ -13,8 +13,8 @@ import pytest
 
 from benchwright.database.creation import Credentials, Outcome, Server, ensure
 from benchwright.errors import DatabaseFailed, TransientError
+from rehearsal.aws.postgres import Postgres, Refusal
 from tests.database.step import NEWEST, Master
-from tests.rehearsal.postgres import Postgres, Refusal
 
 
 def catalog(postgres: Postgres) -> list[tuple[Any, ...]]:

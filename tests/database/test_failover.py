@@ -15,11 +15,11 @@ from pyroute2 import IPRoute
 
 from benchwright.database.creation import Credentials, Server, ensure
 from benchwright.errors import TransientError
+from rehearsal.aws.postgres import ADMINISTRATOR, Postgres, installations
 from tests.database.place import in_memory, is_ours, mounted
 from tests.database.step import Step
 from tests.database.wire import Harm, Wire
 from tests.database.world import World, empty, world
-from tests.rehearsal.postgres import ADMINISTRATOR, Postgres, installations
 from tests.waiting import until
 
 pytestmark = pytest.mark.root

@@ -14,9 +14,9 @@ from benchwright.database.creation import Credentials
 from benchwright.errors import DatabaseFailed, LockLost, TransientError
 from benchwright.settings import settings
 from functions.create_database import app
+from rehearsal.aws.postgres import Postgres
 from tests.database.step import NEWEST
 from tests.database.wire import Harm, Wire
-from tests.rehearsal.postgres import Postgres
 
 EXECUTION = "arn:aws:states:us-east-1:123456789012:execution:deploy:one"
 CONTEXT = SimpleNamespace(

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from benchwright.database.creation import Credentials, Server, ensure, parse_credentials
 from benchwright.errors import DatabaseFailed
 from functions.create_database import app
+from rehearsal.aws.postgres import Postgres
 from tests.database.step import NEWEST, Master
-from tests.rehearsal.postgres import Postgres
 from tests.unit.benchwright.hostile import PRINTABLE, examples, json_values, specimens, texts
 
 ARN = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:benchwright/workbench/database-AbCdEf"

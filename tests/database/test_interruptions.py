@@ -14,10 +14,10 @@ import pytest
 
 from benchwright.database.creation import Credentials
 from benchwright.errors import TransientError
+from rehearsal.aws.postgres import ADMINISTRATOR, Postgres
 from tests.database.step import NEWEST, Step
 from tests.database.wire import Harm, Wire, moment
 from tests.database.world import World, empty, world
-from tests.rehearsal.postgres import ADMINISTRATOR, Postgres
 from tests.waiting import until
 
 RECOVERED = "database system is ready to accept connections"

@@ -10,14 +10,14 @@ from pathlib import Path
 import psycopg2
 import pytest
 
+from rehearsal.aws.postgres import FORWARDED, Postgres
 from tests.database.step import NEWEST
-from tests.rehearsal.postgres import FORWARDED, Postgres
 from tests.waiting import until
 
 STARTER = """
 import sys, time
 from pathlib import Path
-from tests.rehearsal.postgres import FORWARDED, Postgres
+from rehearsal.aws.postgres import FORWARDED, Postgres
 postgres = Postgres(Path(sys.argv[1]))
 postgres.start()
 print(postgres.port, flush=True)

@@ -3,9 +3,9 @@
 from contextlib import closing
 
 from benchwright.database.creation import Outcome
+from rehearsal.aws.postgres import installations
 from tests.database.step import Said, Step
 from tests.database.world import READS, world
-from tests.rehearsal.postgres import installations
 
 
 def test_all_versions_are_here() -> None:

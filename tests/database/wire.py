@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Self
 
-from tests.rehearsal.postgres import Postgres
+from rehearsal.aws.postgres import Postgres
 
 SSL_REQUEST = bytes([0, 0, 0, 8, 4, 210, 22, 47])
 START = 30.0

@@ -4,7 +4,7 @@ import re
 from contextlib import closing
 from typing import Any
 
-from tests.rehearsal.postgres import ADMINISTRATOR, Postgres
+from rehearsal.aws.postgres import ADMINISTRATOR, Postgres
 
 World = dict[str, list[tuple[Any, ...]]]
 

@@ -1,6 +1,6 @@
 """An AWS account on this machine with the application installed, for tests that look at it while executions run.
 
-The parts are those of `python -m tests.rehearsal`, in this process instead of namespaces of their own.
+The parts are those of `python -m rehearsal`, in this process instead of namespaces of their own.
 """
 
 import contextlib
@@ -17,16 +17,16 @@ from unittest import mock
 
 import psycopg2
 
+from rehearsal import application, launcher, run
+from rehearsal.application import Application
+from rehearsal.aws.clock import Clock
+from rehearsal.aws.local_aws import LocalAws
+from rehearsal.aws.services.schedules import Schedules
+from rehearsal.before import Before
+from rehearsal.faults import Faults
+from rehearsal.hosts.standins.workbench.cluster import STALE_SECONDS
+from rehearsal.views.report import Execution
 from tests import waiting
-from tests.rehearsal import application, launcher, run
-from tests.rehearsal.application import Application
-from tests.rehearsal.aws import LocalAws
-from tests.rehearsal.before import Before
-from tests.rehearsal.clock import Clock
-from tests.rehearsal.faults import Faults
-from tests.rehearsal.hosts.standins.workbench.cluster import STALE_SECONDS
-from tests.rehearsal.report import Execution
-from tests.rehearsal.schedules import Schedules
 
 CLUSTER: Final = "workbench"
 PATIENCE: Final = 240

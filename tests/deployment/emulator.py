@@ -21,7 +21,7 @@ from typing import Any, Final, Self
 import samcli
 import yaml
 
-from tests.rehearsal import launcher
+from rehearsal import launcher
 
 BINARY: Final = Path(samcli.__file__).parent / (
     f"local/rapid/aws-lambda-rie-{'arm64' if platform.machine() == 'aarch64' else 'x86_64'}"

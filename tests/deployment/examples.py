@@ -13,10 +13,10 @@ from typing import Any, Final
 
 from benchwright.planning import server_options
 from benchwright.planning.read_input import read_input
+from rehearsal import launcher
 from tests.documentation.examples import examples
 from tests.documentation.input_reference import defaults
 from tests.faults import account, deployment
-from tests.rehearsal import launcher
 
 SECRETS: Final = ("benchwright/license/workbench", "benchwright/users/ann", "benchwright/users/ben")
 AMI: Final = "ami-0123456789abcdef0"

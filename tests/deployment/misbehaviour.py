@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from rehearsal.faults import Faults
+from rehearsal.views.report import Execution
 from tests.deployment.account import Account, new_account
-from tests.rehearsal.faults import Faults
-from tests.rehearsal.report import Execution
 
 COUNT: Final = 5
 BOUND: Final = 30 * 60

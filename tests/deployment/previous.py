@@ -11,8 +11,8 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
-from tests.rehearsal import application
-from tests.rehearsal.application import ROOT, SOURCES
+from rehearsal import application
+from rehearsal.application import ROOT, SOURCES
 
 COMMIT: Final = "655640ba21a94ed7c99f6736d41c96d0be5f47aa"
 """There are no tags: whoever releases puts the commit of the last release here."""

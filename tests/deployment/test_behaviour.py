@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from rehearsal.judges import secrets
 from tests.deployment.account import Account, Row, RowWatch, new_account
-from tests.rehearsal import secrets
 
 OLD, NEW = "2026.07.0+139.pro9", "2026.07.1+147.pro6"
 TEAM = "Research _.:/=+@- 9 Größe 東京"

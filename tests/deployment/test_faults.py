@@ -226,7 +226,7 @@ def rehearse(directory: Path, failures: tuple[Failure, ...], setting: Setting) -
     """One execution for each failure and one without, all with the same input: what the report says of them."""
     same = directory / "input.json"
     same.write_text(json.dumps(dict(setting.input)))
-    command = [sys.executable, "-m", "tests.rehearsal", "--report", str(directory), "--speed", SPEED]
+    command = [sys.executable, "-m", "rehearsal", "--report", str(directory), "--speed", SPEED]
     command += ["--input", str(same), "--name", setting.name, "--account", json.dumps(dict(setting.account))]
     command += ["--parameters", json.dumps(dict(setting.parameters))]
     for number, failure in enumerate(failures, 1):

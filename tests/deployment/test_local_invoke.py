@@ -12,13 +12,13 @@ from typing import Any, Final
 import pytest
 from samcli.yamlhelper import yaml_parse
 
+from rehearsal import launcher, local_invoke
+from rehearsal.application import ROOT
+from rehearsal.aws.postgres import DOCKER_HOST
+from rehearsal.forwarder import Forwarder
+from rehearsal.hosts.network import GATEWAY
 from tests.deployment.account import Account, new_account
 from tests.deployment.emulator import Emulator
-from tests.rehearsal import launcher, local_invoke
-from tests.rehearsal.application import ROOT
-from tests.rehearsal.forwarder import Forwarder
-from tests.rehearsal.hosts.network import GATEWAY
-from tests.rehearsal.postgres import DOCKER_HOST
 
 CLUSTER: Final = "local"
 FUNCTIONS: Final = sorted(

@@ -1,4 +1,4 @@
-"""The whole: `python -m tests.rehearsal` takes the application through deployments, and its report says how."""
+"""The whole: `python -m rehearsal` takes the application through deployments, and its report says how."""
 
 import json
 import os
@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from tests.rehearsal.itself import EXIT_ITSELF
-from tests.rehearsal.policies.verdict import judge
+from rehearsal.itself import EXIT_ITSELF
+from rehearsal.judges.policies.verdict import judge
 
 ROOT = Path(__file__).parents[2]
 SCHEDULES = ("monthly-rebuild:before", "nightly-verify:during", "monthly-rebuild:during", "nightly-verify:after")
@@ -39,7 +39,7 @@ def report(directory: Path) -> dict[str, Any]:
     """
     parameters = directory / "parameters.json"
     parameters.write_text(json.dumps({"PermissionsBoundary": BOUNDARY}))
-    command = [sys.executable, "-m", "tests.rehearsal", "--report", str(directory), "--watch-arguments"]
+    command = [sys.executable, "-m", "rehearsal", "--report", str(directory), "--watch-arguments"]
     command += ["--parameters", str(parameters)]
     command += ["--state-machine", "verify"]
     for schedule in SCHEDULES:
@@ -165,7 +165,7 @@ def test_a_postgresql_that_does_not_start_is_no_failure_of_the_account(tmp_path:
     )
     program.chmod(0o755)
     done = subprocess.run(
-        [sys.executable, "-m", "tests.rehearsal", "--report", str(tmp_path), "--speed", "300"],
+        [sys.executable, "-m", "rehearsal", "--report", str(tmp_path), "--speed", "300"],
         cwd=ROOT,
         env={**os.environ, "PATH": f"{program.parent}:{os.environ['PATH']}"},
         stdin=subprocess.DEVNULL,

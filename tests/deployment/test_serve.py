@@ -1,6 +1,6 @@
 """`make serve` as its users have it: commands typed into other shells, with nothing but build/serve.env.
 
-The AWS CLI is the public one; its exit codes and its output are what is judged. Runs `python -m tests.rehearsal.serve`
+The AWS CLI is the public one; its exit codes and its output are what is judged. Runs `python -m rehearsal.serve`
 three times: two instances are killed, in the last one a cluster is deployed and looked at.
 """
 
@@ -21,9 +21,10 @@ import psycopg2
 import pytest
 from pyroute2 import IPRoute
 
-from tests.rehearsal import invitation, local_invoke
-from tests.rehearsal.application import ROOT
-from tests.rehearsal.containers import BRIDGE
+from rehearsal import local_invoke
+from rehearsal.application import ROOT
+from rehearsal.containers import BRIDGE
+from rehearsal.views import invitation
 from tests.waiting import PATIENCE, until
 
 ENVIRONMENT: Final = ROOT / "build/serve.env"
@@ -98,7 +99,7 @@ class Served:
 
 def start(*options: str, stdout: IO[str] | int = subprocess.PIPE) -> subprocess.Popen[str]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "MAKE"))}
-    command = [sys.executable, "-m", "tests.rehearsal.serve", *options]
+    command = [sys.executable, "-m", "rehearsal.serve", *options]
     return subprocess.Popen(
         command, cwd=ROOT, env=environment, stdout=stdout, stderr=subprocess.STDOUT, text=True, start_new_session=True
     )

@@ -5,12 +5,12 @@ from unittest import mock
 
 import pytest
 
+from rehearsal.application import ROOT
+from rehearsal.before import Before
+from rehearsal.hosts import base_image
+from rehearsal.views.report import Execution
 from tests.deployment import previous
 from tests.deployment.account import Account, new_account
-from tests.rehearsal.application import ROOT
-from tests.rehearsal.before import Before
-from tests.rehearsal.hosts import base_image
-from tests.rehearsal.report import Execution
 
 REPLACES = "the next deployment builds a new image and replaces the nodes"
 """What CHANGELOG.md says of a release whose upgrade does."""

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import yaml
 
+from rehearsal.views import diagram
 from tests.documentation import costs, input_reference, permissions, runbooks
 from tests.documentation.pages import ROOT, with_regions
 from tests.documentation.recording import FAILURE
-from tests.rehearsal import diagram
 
 DOCS = ROOT / "docs"
 MACHINES = ("deploy", "verify")

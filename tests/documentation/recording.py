@@ -38,13 +38,13 @@ FONTS = "font-family: ui-monospace, SFMono-Regular, Menlo, Consolas, 'DejaVu San
 
 
 def main() -> int:
-    screen, code = run([sys.executable, "-m", "tests.rehearsal"])
+    screen, code = run([sys.executable, "-m", "rehearsal"])
     if code != 0:
         print("\n".join(line.plain for line in lines_of(screen)), file=sys.stderr)
         return code
     PICTURE.write_text(picture([Text("$ make rehearse", style="bold"), *shortened(lines_of(screen))]), encoding="utf-8")
     with tempfile.TemporaryDirectory() as directory:
-        run([sys.executable, "-m", "tests.rehearsal", "--fault", FAULT, "--report", directory])
+        run([sys.executable, "-m", "rehearsal", "--fault", FAULT, "--report", directory])
         report = json.loads((Path(directory) / "report.json").read_text(encoding="utf-8"))
     FAILURE.write_text(report["executions"][0]["cause"] + "\n", encoding="utf-8")
     return 0

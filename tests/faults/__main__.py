@@ -13,10 +13,10 @@ from typing import Final
 
 from rich.console import Console
 
+from rehearsal import application, launcher
 from tests.faults import account, cases, forks, report
 from tests.faults.deployment import BEFORE, Outcome
 from tests.faults.injection import KINDS, Case, Place
-from tests.rehearsal import application, launcher
 
 FULL_SAMPLE: Final = 20
 WIDTH: Final = 160

@@ -14,13 +14,14 @@ from typing import Any, Final, Protocol
 
 import botocore.endpoint
 
+from rehearsal import application, launcher
+from rehearsal.application import Application
+from rehearsal.aws import traces
+from rehearsal.aws.clock import Clock
+from rehearsal.aws.local_aws import LocalAws
+from rehearsal.aws.server import NoFaults
+from rehearsal.aws.services import work
 from tests.faults import databases, environments, nodes, real_nodes, times, transport
-from tests.rehearsal import application, launcher, traces
-from tests.rehearsal.application import Application
-from tests.rehearsal.aws import LocalAws
-from tests.rehearsal.clock import Clock
-from tests.rehearsal.server import NoFaults
-from tests.rehearsal.services import work
 
 PORT: Final = 4566
 """Of the local AWS. Every case has a network of its own, so all of them have this one."""

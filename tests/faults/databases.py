@@ -3,8 +3,8 @@
 import shutil
 from pathlib import Path
 
-from tests.rehearsal.postgres import Postgres
-from tests.rehearsal.services import rds
+from rehearsal.aws.postgres import Postgres
+from rehearsal.aws.services import rds
 
 
 class Copied(Postgres):

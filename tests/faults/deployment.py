@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
 
+from rehearsal.run import live_history
 from tests.faults import world
 from tests.faults.account import Account
 from tests.faults.injection import Case, Deployment, Injection, OnEntering, Place, kill_in
 from tests.faults.world import World
-from tests.rehearsal.run import live_history
 
 PATIENCE: Final = 150
 """Wall seconds that one execution may take."""

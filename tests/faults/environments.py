@@ -1,7 +1,7 @@
 """Functions of the local AWS as forks of one process that has imported the layers: 20 ms instead of a cold start.
 
-All of the Lambda service stays as it is (`tests.rehearsal.functions`): the Runtime API and its client, the environment,
-keys of the role, log, time-out and memory. Only how a process comes to be differs.
+All of the Lambda service stays as it is (`rehearsal.aws.services.lambdas`): the Runtime API and its client, the
+environment, keys of the role, log, time-out and memory. Only how a process comes to be differs.
 """
 
 import json
@@ -14,7 +14,7 @@ import threading
 from pathlib import Path
 from typing import Any, Final
 
-from tests.rehearsal import functions
+from rehearsal.aws.services import lambdas
 
 FORKER: Final = Path(__file__).with_name("forker.py")
 SEARCH: Final = ("/opt/python",)
@@ -92,7 +92,7 @@ class Child:
         self._ended.set()
 
 
-class Environment(functions.Process):
+class Environment(lambdas.Process):
     """An execution environment that begins as a fork."""
 
     forker: Forker
@@ -110,7 +110,7 @@ def install(aws: Any, directory: Path) -> Forker:
     for source, path in aws.binds:
         _mount("--bind", str(source), f"/opt/{path}")
     Environment.forker = Forker(directory, ["/opt/python", str(aws.functions.runtime)])
-    functions.Process = Environment  # type: ignore[misc]
+    lambdas.Process = Environment  # type: ignore[misc]
     return Environment.forker
 
 

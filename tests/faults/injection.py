@@ -7,8 +7,8 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from tests.rehearsal.recorder import Identity
-from tests.rehearsal.server import Call
+from rehearsal.aws.recorder import Identity
+from rehearsal.aws.server import Call
 
 type Kind = Literal[
     "throttled",
@@ -108,7 +108,7 @@ def caller_of(name: str) -> str:
 
 
 class Injection:
-    """The faults of a local AWS (`tests.rehearsal.server.Faults`) that counts every call and lets one go wrong.
+    """The faults of a local AWS (`rehearsal.aws.server.Faults`) that counts every call and lets one go wrong.
 
     `functions` are the callers that are functions; `kill` ends the process of one, by the identity of its calls.
     """

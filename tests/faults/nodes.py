@@ -20,10 +20,10 @@ from typing import Any, Final
 import trustme
 from botocore.exceptions import BotoCoreError, ClientError
 
-from tests.rehearsal.aws import LocalAws
-from tests.rehearsal.clock import Clock
-from tests.rehearsal.hosts.host import Completed, FileSystems
-from tests.rehearsal.hosts.mirror import REAL_CHECKSUMS
+from rehearsal.aws.clock import Clock
+from rehearsal.aws.local_aws import LocalAws
+from rehearsal.hosts.host import Completed, FileSystems
+from rehearsal.hosts.mirror import REAL_CHECKSUMS
 
 RECORDED: Final = json.loads(Path(__file__).with_name("node_report.json").read_text())
 MOUNTS: Final = ["/efs/home", "/efs/shared-storage"]

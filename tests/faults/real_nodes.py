@@ -8,11 +8,12 @@ from typing import Any
 
 import psycopg2
 
+from rehearsal import launcher
+from rehearsal.hosts import host
+from rehearsal.hosts.network import GATEWAY
+from rehearsal.hosts.standins.workbench.cluster import STALE_SECONDS
+from rehearsal.judges import secrets
 from tests.faults.made_up import MADE_UP
-from tests.rehearsal import launcher, secrets
-from tests.rehearsal.hosts import host
-from tests.rehearsal.hosts.network import GATEWAY
-from tests.rehearsal.hosts.standins.workbench.cluster import STALE_SECONDS
 
 PATIENCE = 60
 """Wall seconds that a node may take to answer."""

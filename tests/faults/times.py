@@ -4,10 +4,10 @@ import importlib
 from typing import Final
 
 SECONDS: Final = {
-    "tests.rehearsal.services.rds": {"CLUSTER_SECONDS": 8, "INSTANCE_SECONDS": 8},
-    "tests.rehearsal.services.efs": {"MOUNT_TARGET_SECONDS": 4},
-    "tests.rehearsal.services.ec2": {"RUNNING_SECONDS": 2, "ONLINE_SECONDS": 4},
-    "tests.rehearsal.services.image_build": {
+    "rehearsal.aws.services.rds": {"CLUSTER_SECONDS": 8, "INSTANCE_SECONDS": 8},
+    "rehearsal.aws.services.efs": {"MOUNT_TARGET_SECONDS": 4},
+    "rehearsal.aws.services.ec2": {"RUNNING_SECONDS": 2, "ONLINE_SECONDS": 4},
+    "rehearsal.aws.services.image_build": {
         "PENDING_SECONDS": 1,
         "CREATING_SECONDS": 1,
         "BUILDING_SECONDS": 10,

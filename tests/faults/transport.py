@@ -12,7 +12,7 @@ from botocore.awsrequest import AWSPreparedRequest, AWSResponse, HeadersDict
 from botocore.exceptions import ConnectionClosedError
 from botocore.httpsession import URLLib3Session
 
-from tests.rehearsal.aws import LocalAws
+from rehearsal.aws.local_aws import LocalAws
 
 
 class Body(io.BytesIO):

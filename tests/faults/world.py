@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from rehearsal.judges import secrets
 from tests.faults.account import Account
 from tests.faults.made_up import MADE_UP
-from tests.rehearsal import secrets
 
 SHARED = ("component ", "log group /aws/lambda/", "log group /aws/vendedlogs/", "key Enabled Default")
 """What clusters of one application have in common."""

@@ -9,12 +9,12 @@ from typing import Any
 from benchwright.models import Account, ImagePlan, License, Plan, Wanted
 from benchwright.nodes.bundle import Bundle, Endpoint, make_bundle
 from benchwright.secrets import Secret
+from rehearsal.aws.postgres import Postgres
+from rehearsal.aws.services import agent_output
+from rehearsal.hosts.host import AccessPoint, Completed, FileSystems, Host
+from rehearsal.hosts.standins.surroundings import FAULTS
 from tests.nodes import templates
 from tests.nodes.conftest import PYTHON_VERSIONS, R_VERSIONS, WORKBENCH, World
-from tests.rehearsal.hosts.host import AccessPoint, Completed, FileSystems, Host
-from tests.rehearsal.hosts.standins.surroundings import FAULTS
-from tests.rehearsal.postgres import Postgres
-from tests.rehearsal.services import agent_output
 
 BUCKET, FILE_SYSTEM = "benchwright-bucket", "fs-0123456789abcdef0"
 HOME_POINT, SHARED_POINT = "fsap-0123456789abcdef0", "fsap-0123456789abcdef1"

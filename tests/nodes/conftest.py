@@ -11,12 +11,12 @@ import pytest
 import yaml
 from psycopg2 import sql
 
+from rehearsal import launcher
+from rehearsal.aws.postgres import Postgres
+from rehearsal.hosts import awstoe
+from rehearsal.hosts.host import FileSystems, Host, Hosts
+from rehearsal.hosts.network import GATEWAY
 from tests.nodes.aws_of_nodes import AwsOfNodes
-from tests.rehearsal import launcher
-from tests.rehearsal.hosts import awstoe
-from tests.rehearsal.hosts.host import FileSystems, Host, Hosts
-from tests.rehearsal.hosts.network import GATEWAY
-from tests.rehearsal.postgres import Postgres
 
 if TYPE_CHECKING:
     from tests.nodes.cluster import Cluster

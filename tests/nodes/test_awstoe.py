@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
+from rehearsal.hosts.awstoe import StepFailure, run_phase
+from rehearsal.hosts.host import Host
 from tests.nodes.conftest import World, run_components
-from tests.rehearsal.hosts.awstoe import StepFailure, run_phase
-from tests.rehearsal.hosts.host import Host
 
 
 def document(*steps: dict[str, Any], **more: Any) -> dict[str, Any]:

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from rehearsal.hosts.host import Host
 from tests.nodes.conftest import World
-from tests.rehearsal.hosts.host import Host
 
 OURS, OTHERS = (20049, 20534, 21049), (2049, 8787, 20048, 21050, 40000)
 USERS = ("nobody", "ubuntu", "rstudio-server")

@@ -16,9 +16,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from benchwright.models import OWNED_KEYS, Account, ConfigValue
 from benchwright.planning.server_options import PUBLISHED
+from rehearsal.hosts.host import Host
+from rehearsal.hosts.standins.workbench.configuration import INTEGERS, SWITCHES
 from tests.nodes.cluster import Cluster
-from tests.rehearsal.hosts.host import Host
-from tests.rehearsal.hosts.standins.workbench.configuration import INTEGERS, SWITCHES
 from tests.unit.benchwright.hostile import PRINTABLE, SPECIMENS, as_boost_reads
 
 ALPHABETS = "Übermaß-密码-пароль-🔑-\xa0-\u2028"

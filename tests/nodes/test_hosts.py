@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from rehearsal.aws.clock import Clock
+from rehearsal.hosts import logs
+from rehearsal.hosts.base_image import launcher
+from rehearsal.hosts.host import Host, HostError
 from tests.nodes.conftest import World
-from tests.rehearsal.clock import Clock
-from tests.rehearsal.hosts import logs
-from tests.rehearsal.hosts.base_image import launcher
-from tests.rehearsal.hosts.host import Host, HostError
 from tests.waiting import until
 
 SLEEPERS = "(grep -lx sleep /proc/[0-9]*/comm 2>/dev/null || true) | wc -l"

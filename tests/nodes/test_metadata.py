@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from rehearsal.hosts.host import Host
 from tests.nodes.cluster import Cluster
 from tests.nodes.conftest import World
-from tests.rehearsal.hosts.host import Host
 
 ASK = """#!/bin/bash
 set -euo pipefail

@@ -11,12 +11,12 @@ import pytest
 
 from benchwright.models import Account
 from benchwright.secrets import Secret
+from rehearsal.aws.clock import Clock
+from rehearsal.hosts.host import Host
+from rehearsal.judges import secrets
 from tests.nodes import templates
 from tests.nodes.cluster import KEY, NAMES, PASSWORD, Cluster, lift_fault, order_fault, report
 from tests.nodes.conftest import WORKBENCH
-from tests.rehearsal import secrets
-from tests.rehearsal.clock import Clock
-from tests.rehearsal.hosts.host import Host
 
 STATE_OF_THE_NODE = """#!/bin/bash
 find /etc/rstudio /var/lib/benchwright /var/lib/rstudio-server -type f 2>/dev/null | sort | xargs sha256sum

@@ -1,8 +1,8 @@
 """People's sessions outlive what is configured, and are suspended before their node goes."""
 
 from benchwright.models import Account
+from rehearsal.hosts.host import Host
 from tests.nodes.cluster import START_SESSION, Cluster
-from tests.rehearsal.hosts.host import Host
 from tests.waiting import until
 
 ANNA = Account(name="anna", uid=5001, gid=5001)

@@ -64,7 +64,7 @@ def import_of(function: Path) -> Callable[[], object]:
 def rehearse(*options: str) -> tuple[dict[str, Any], float]:
     """Run one rehearsal, which must succeed; returns its report and the wall seconds that it took, all included."""
     with tempfile.TemporaryDirectory() as directory:
-        command = [sys.executable, "-m", "tests.rehearsal", "--report", directory, *options]
+        command = [sys.executable, "-m", "rehearsal", "--report", directory, *options]
         begin = time.perf_counter()
         subprocess.run(command, cwd=ROOT, check=True, timeout=1800, stdout=subprocess.DEVNULL)
         whole = time.perf_counter() - begin

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from tests.rehearsal.policies.authorization import Call
+from rehearsal.judges.policies.authorization import Call
 
 ACCOUNT, REGION = "123456789012", "us-east-1"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/app/app-VerifyClusterRole-ABCDEFGHIJ12"

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.rehearsal.policies.simulator import TOOLS
+from rehearsal.judges.policies.simulator import TOOLS
 from tests.templates.templates import TEMPLATES, statements
 from tests.templates.test_roles import READS
 

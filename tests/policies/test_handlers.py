@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.rehearsal.policies.simulator import TOOLS, simulate
+from rehearsal.judges.policies.simulator import TOOLS, simulate
 from tests.templates.templates import APPLICATION, FOUNDATION, PSEUDO_PARAMETERS, policy_documents, render
 from tests.templates.test_cloudformation_role import LEFT_OUT, PERMISSIONS, _types
 

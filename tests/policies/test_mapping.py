@@ -8,10 +8,10 @@ import botocore.session
 import pytest
 from botocore import xform_name
 
+from rehearsal.judges.policies.authorization import UNKNOWN_ID, Authorization, Call, UnjudgedError
+from rehearsal.judges.policies.mapping import authorizations
+from rehearsal.judges.policies.mapping.registry import MAPPINGS
 from tests.policies.lines import ACCOUNT, REGION, ROLE, call
-from tests.rehearsal.policies.authorization import UNKNOWN_ID, Authorization, Call, UnjudgedError
-from tests.rehearsal.policies.mapping import authorizations
-from tests.rehearsal.policies.mapping.registry import MAPPINGS
 
 ROOT = Path(__file__).parents[2]
 PRODUCT = sorted([*ROOT.glob("layers/benchwright/benchwright/**/*.py"), *ROOT.glob("functions/*/*.py")])

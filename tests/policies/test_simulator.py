@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from rehearsal.judges.policies.simulator import NoSimulatorError, simulate
 from tests.policies.lines import ACCOUNT, REGION, ROLE, allow, document
-from tests.rehearsal.policies.simulator import NoSimulatorError, simulate
 
 pytestmark = pytest.mark.judge
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from rehearsal.judges.policies.implied import NETWORK_INTERFACES, TRACES
+from rehearsal.judges.policies.simulator import NoSimulatorError
+from rehearsal.judges.policies.verdict import Verdict, complaints, judge, unknown_conditions
 from tests.policies.lines import ACCOUNT, REGION, ROLE, allow, line, role
-from tests.rehearsal.policies.implied import NETWORK_INTERFACES, TRACES
-from tests.rehearsal.policies.simulator import NoSimulatorError
-from tests.rehearsal.policies.verdict import Verdict, complaints, judge, unknown_conditions
 
 INSTANCE = f"arn:aws:ec2:{REGION}:{ACCOUNT}:instance/i-1"
 DOCUMENT = f"arn:aws:ssm:{REGION}:{ACCOUNT}:document/app-doc"

@@ -11,7 +11,9 @@ from packaging.markers import Marker
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
-FILES = sorted(ROOT.glob("layers/*/requirements.txt")) + sorted(ROOT.glob("tests/requirements*.txt"))
+FILES = sorted(ROOT.glob("layers/*/requirements.txt")) + sorted(
+    [*ROOT.glob("rehearsal/requirements.txt"), *ROOT.glob("tests/requirements*.txt")]
+)
 
 PIN = re.compile(
     r"([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[a-z0-9,_-]+\])?==([A-Za-z0-9.!+_-]+)(?: ; (.+?))?((?: --hash=\S+)*)"

@@ -73,10 +73,10 @@ def test_each_line_of_requirements_is_an_exact_version_with_hashes(path: Path) -
     assert len(found) == len(set(found))
 
 
-@pytest.mark.parametrize("name", ["requirements-rehearsal.txt", "requirements.txt"])
+@pytest.mark.parametrize("name", ["rehearsal/requirements.txt", "tests/requirements.txt"])
 def test_nothing_is_missing_where_pip_installs_without_looking_for_dependencies(name: str) -> None:
     """The Makefile installs with --no-deps: a package that another needs must stand in the same file."""
-    pinned = {pin.name for pin in pins(ROOT / "tests" / name) if pin.applies}
+    pinned = {pin.name for pin in pins(ROOT / name) if pin.applies}
     needed = {
         f"{package} needs {requirement.name}"
         for package in pinned

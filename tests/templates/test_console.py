@@ -11,7 +11,7 @@ import pytest
 
 from benchwright import observability
 from benchwright.settings import Settings
-from tests.rehearsal.services.cloudwatch import arithmetic_problems, body_problems, metrics
+from rehearsal.aws.services.cloudwatch import arithmetic_problems, body_problems, metrics
 from tests.templates.templates import APPLICATION, PATHS, ROOT, resources
 
 FUNCTIONS = resources(APPLICATION, "AWS::Serverless::Function")

@@ -10,8 +10,8 @@ from typing import Any, Final
 import pytest
 
 from benchwright.models import APPLICATION_NAME, CLUSTER_NAME, LONGEST_APPLICATION, LONGEST_CLUSTER
-from tests.rehearsal.cloudformation.handler import SUFFIX, generated_name
-from tests.rehearsal.cloudformation.handlers.rds import identifier
+from rehearsal.aws.services.cloudformation.handler import SUFFIX, generated_name
+from rehearsal.aws.services.cloudformation.handlers.rds import identifier
 from tests.templates.templates import FOUNDATION, NETWORK, NODES, TEMPLATES, render
 
 # Characters, from the API reference of each service.

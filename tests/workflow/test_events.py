@@ -11,8 +11,8 @@ from pydantic import BaseModel
 from samtranslator.yaml_helper import yaml_parse
 
 from benchwright.planning.read_input import read_input, read_verify_input
-from tests.rehearsal.application import ROOT, stack_name
-from tests.rehearsal.local_invoke import COMMAND, EVENTS, event_of
+from rehearsal.application import ROOT, stack_name
+from rehearsal.local_invoke import COMMAND, EVENTS, event_of
 from tests.workflow.test_graph import MACHINES, states
 
 RESOURCES = yaml_parse((ROOT / "template.yaml").read_text(encoding="utf-8"))["Resources"]

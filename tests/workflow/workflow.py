@@ -13,10 +13,10 @@ from typing import Any
 
 import yaml
 
-from tests.rehearsal import clock as aws_time
-from tests.rehearsal import interpreter
-from tests.rehearsal.aws import ACCOUNT, REGION
-from tests.rehearsal.interpreter import ExecutionReport
+from rehearsal.aws import clock as aws_time
+from rehearsal.aws.local_aws import ACCOUNT, REGION
+from rehearsal.aws.services import step_functions
+from rehearsal.aws.services.step_functions import ExecutionReport
 
 STATEMACHINE = Path(__file__).parents[2] / "statemachine"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/state-machine"
@@ -41,12 +41,12 @@ class Workflow:
         """Starts `statemachine/NAME.asl.yaml`, or a definition given as such; returns moto's object of it."""
         name = machine if isinstance(machine, str) else "given"
         definition = definition_of(machine) if isinstance(machine, str) else machine
-        arn = interpreter.create(f"{name}-{uuid.uuid4().hex[:8]}", definition, ROLE, ACCOUNT, REGION)
-        return interpreter.start(arn, payload)
+        arn = step_functions.create(f"{name}-{uuid.uuid4().hex[:8]}", definition, ROLE, ACCOUNT, REGION)
+        return step_functions.start(arn, payload)
 
     def run(self, machine: str | dict[str, Any], payload: Any, timeout: float = 60) -> ExecutionReport:
         """`start`, and waits for the end: at most `timeout` seconds of the wall."""
-        return interpreter.wait_for(self.start(machine, payload), timeout)
+        return step_functions.wait_for(self.start(machine, payload), timeout)
 
     def invoked(self) -> list[str]:
         """The names of the functions in the order in which they were invoked."""
@@ -114,6 +114,6 @@ def workflows() -> Iterator[Workflow]:
     """A workflow with no functions yet, in a time of its own that jumps from wait to wait."""
     aws_time.install(aws_time.Clock(math.inf))
     workflow = Workflow()
-    interpreter.prepare(workflow.client)
+    step_functions.prepare(workflow.client)
     yield workflow
-    interpreter.backend(ACCOUNT, REGION).reset()
+    step_functions.backend(ACCOUNT, REGION).reset()

@@ -8,10 +8,10 @@ from unittest import mock
 
 import pytest
 
-from tests.rehearsal.aws import LocalAws
-from tests.rehearsal.clock import Clock
+from rehearsal.aws.clock import Clock
+from rehearsal.aws.local_aws import LocalAws
 
-SERVICES = tuple(f"tests.rehearsal.services.{name}" for name in ("secretsmanager", "rds", "efs"))
+SERVICES = tuple(f"rehearsal.aws.services.{name}" for name in ("secretsmanager", "rds", "efs"))
 
 
 @pytest.fixture

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from tests.rehearsal.aws import LocalAws
-from tests.rehearsal.clock import Clock
-from tests.rehearsal.faults import Faults
-from tests.rehearsal.hosts.host import PLACE_AND_RUN, Completed
+from rehearsal.aws.clock import Clock
+from rehearsal.aws.local_aws import LocalAws
+from rehearsal.faults import Faults
+from rehearsal.hosts.host import PLACE_AND_RUN, Completed
 
-SERVICES = tuple(f"tests.rehearsal.services.{name}" for name in ("ec2", "imagebuilder", "autoscaling", "ssm"))
+SERVICES = tuple(f"rehearsal.aws.services.{name}" for name in ("ec2", "imagebuilder", "autoscaling", "ssm"))
 TRUST = '{"Version": "2012-10-17", "Statement": []}'
 
 

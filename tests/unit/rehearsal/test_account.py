@@ -10,10 +10,10 @@ from unittest import mock
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.rehearsal.aws import LocalAws
-from tests.rehearsal.before import Before, BeforeGrammarError
-from tests.rehearsal.clock import Clock
-from tests.rehearsal.services.account import SETTLING_SECONDS, role_works
+from rehearsal.aws.clock import Clock
+from rehearsal.aws.local_aws import LocalAws
+from rehearsal.aws.services.account import SETTLING_SECONDS, role_works
+from rehearsal.before import Before, BeforeGrammarError
 
 WAIT = "Unable to create the resource. Verify that you have permission to create service linked role"
 
@@ -28,7 +28,7 @@ def test_an_account_that_cannot_be_is_refused(given: dict[str, Any]) -> None:
 
 @pytest.fixture
 def new(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[LocalAws]:
-    services = ("tests.rehearsal.services.rds", "tests.rehearsal.services.account")
+    services = ("rehearsal.aws.services.rds", "rehearsal.aws.services.account")
     before = getattr(request, "param", Before(new=True))
     with mock.patch.dict(os.environ):
         aws = LocalAws(clock=Clock(math.inf), directory=tmp_path, modules=services, before=before)

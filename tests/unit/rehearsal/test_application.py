@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import WaiterError
 
-from tests.rehearsal import application
-from tests.rehearsal.aws import LocalAws
-from tests.rehearsal.clock import Clock
+from rehearsal import application
+from rehearsal.aws.clock import Clock
+from rehearsal.aws.local_aws import LocalAws
 from tests.waiting import PATIENCE
 
 
@@ -73,7 +73,7 @@ def test_a_build_that_failed_is_tried_again(builds: list[Any], tmp_path: Path, m
 
 def test_what_failed_is_named_however_much_was_rolled_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The events of the rollback fill the first page alone."""
-    aws = LocalAws(clock=Clock(math.inf), directory=tmp_path, modules=("tests.rehearsal.cloudformation",))
+    aws = LocalAws(clock=Clock(math.inf), directory=tmp_path, modules=("rehearsal.aws.services.cloudformation",))
     aws.start()
     try:
         groups = {f"G{index}": {"Type": "AWS::Logs::LogGroup"} for index in range(60)}

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.rehearsal.aws import LocalAws
-from tests.rehearsal.before import Before
-from tests.rehearsal.faults import Faults
-from tests.rehearsal.services import groups, scaling
-from tests.rehearsal.services.scaling import Candidate
+from rehearsal.aws.local_aws import LocalAws
+from rehearsal.aws.services import groups, scaling
+from rehearsal.aws.services.scaling import Candidate
+from rehearsal.before import Before
+from rehearsal.faults import Faults
 from tests.unit.rehearsal.fake_hosts import instance_profile, local_aws, subnets
 
 GROUP = "workbench-nodes"

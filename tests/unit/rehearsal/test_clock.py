@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from tests.rehearsal import clock as clock_module
-from tests.rehearsal.clock import Clock
+from rehearsal.aws import clock as clock_module
+from rehearsal.aws.clock import Clock
 from tests.waiting import PATIENCE, until
 
 

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.rehearsal.aws import LocalAws
-from tests.rehearsal.clock import Clock
-from tests.rehearsal.cloudformation.engine import Engine
-from tests.rehearsal.cloudformation.model import Resource, Stack
-from tests.rehearsal.server import NoFaults
+from rehearsal.aws.clock import Clock
+from rehearsal.aws.local_aws import LocalAws
+from rehearsal.aws.server import NoFaults
+from rehearsal.aws.services.cloudformation.engine import Engine
+from rehearsal.aws.services.cloudformation.model import Resource, Stack
 from tests.waiting import until
 
 """Wall seconds within which everything here ends."""
@@ -127,7 +127,7 @@ class Cloud:
 @pytest.fixture(scope="module")
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
     services = ("secretsmanager", "cloudwatch", "logs")
-    modules = (*(f"tests.rehearsal.services.{name}" for name in services), "tests.rehearsal.cloudformation")
+    modules = (*(f"rehearsal.aws.services.{name}" for name in services), "rehearsal.aws.services.cloudformation")
     aws = LocalAws(Clock(math.inf), tmp_path_factory.mktemp("aws"), faults=Orders(), modules=modules)
     aws.start()
     yield Cloud(aws)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.rehearsal.services.cloudwatch import arithmetic_problems, body_problems, metrics
+from rehearsal.aws.services.cloudwatch import arithmetic_problems, body_problems, metrics
 
 
 def widget(kind: str, **properties: Any) -> dict[str, Any]:

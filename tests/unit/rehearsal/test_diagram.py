@@ -8,10 +8,10 @@ from xml.etree import ElementTree
 import pytest
 import yaml
 
-from tests.rehearsal.diagram import outline, svg
-from tests.rehearsal.diagram.geometry import Node
-from tests.rehearsal.diagram.graph import answers, scope
-from tests.rehearsal.diagram.layout import layout
+from rehearsal.views.diagram import outline, svg
+from rehearsal.views.diagram.geometry import Node
+from rehearsal.views.diagram.graph import answers, scope
+from rehearsal.views.diagram.layout import layout
 
 STATEMACHINE = Path(__file__).parents[3] / "statemachine"
 MACHINES = sorted(path.name.removesuffix(".asl.yaml") for path in STATEMACHINE.glob("*.asl.yaml"))

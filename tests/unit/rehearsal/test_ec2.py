@@ -12,12 +12,12 @@ import pytest
 from botocore.exceptions import ClientError
 from moto.kms.models import KmsBackend
 
-from tests.rehearsal import launcher
-from tests.rehearsal.aws import LocalAws
-from tests.rehearsal.clock import Clock
-from tests.rehearsal.hosts.host import Hosts
-from tests.rehearsal.hosts.network import GATEWAY
-from tests.rehearsal.services.images import PARENT_PARAMETER
+from rehearsal import launcher
+from rehearsal.aws.clock import Clock
+from rehearsal.aws.local_aws import LocalAws
+from rehearsal.aws.services.images import PARENT_PARAMETER
+from rehearsal.hosts.host import Hosts
+from rehearsal.hosts.network import GATEWAY
 from tests.unit.rehearsal.fake_hosts import SERVICES, instance_profile, local_aws, subnets
 
 METADATA = "http://169.254.169.254/latest"

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from tests.rehearsal.aws import LocalAws
-from tests.rehearsal.hosts.host import AccessPoint
-from tests.rehearsal.services import efs
+from rehearsal.aws.local_aws import LocalAws
+from rehearsal.aws.services import efs
+from rehearsal.hosts.host import AccessPoint
 
 
 @pytest.fixture

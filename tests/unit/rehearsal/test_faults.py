@@ -2,9 +2,9 @@
 
 import pytest
 
-from tests.rehearsal.faults import GRAMMAR, KINDS, LAUNCHES, NODES, WORDS, Fault, FaultGrammarError, Faults
-from tests.rehearsal.services.groups import REFUSALS
-from tests.rehearsal.services.node_faults import BEGINNINGS
+from rehearsal.aws.services.groups import REFUSALS
+from rehearsal.aws.services.node_faults import BEGINNINGS
+from rehearsal.faults import GRAMMAR, KINDS, LAUNCHES, NODES, WORDS, Fault, FaultGrammarError, Faults
 
 
 @pytest.mark.parametrize(

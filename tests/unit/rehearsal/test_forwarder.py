@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.rehearsal import launcher
-from tests.rehearsal.forwarder import Forwarder
+from rehearsal import launcher
+from rehearsal.forwarder import Forwarder
 
 
 class Upper(socketserver.StreamRequestHandler):

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from tests.rehearsal import functions
-from tests.rehearsal.aws import LocalAws
-from tests.rehearsal.clock import Clock
+from rehearsal.aws.clock import Clock
+from rehearsal.aws.local_aws import LocalAws
+from rehearsal.aws.services import lambdas
 from tests.waiting import until
 
 pytestmark = [
@@ -78,7 +78,7 @@ def archive(files: dict[str, str]) -> bytes:
 
 @pytest.fixture(scope="module")
 def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAws]:
-    modules = ("tests.rehearsal.interpreter", "tests.rehearsal.functions")
+    modules = ("rehearsal.aws.services.step_functions", "rehearsal.aws.services.lambdas")
     local = LocalAws(Clock(60), tmp_path_factory.mktemp("aws"), modules=modules)
     local.start()
     trust = json.dumps({"Version": "2012-10-17", "Statement": []})
@@ -257,10 +257,10 @@ def test_new_code_gets_new_processes(aws: LocalAws) -> None:
 def test_code_that_no_rehearsal_used_for_a_week_is_forgotten_whatever_other_processes_take_away(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(functions, "UNPACKED", tmp_path)
-    for name, age in {"code-old": functions.KEPT_SECONDS + 60, "code-new": 60}.items():
+    monkeypatch.setattr(lambdas, "UNPACKED", tmp_path)
+    for name, age in {"code-old": lambdas.KEPT_SECONDS + 60, "code-new": 60}.items():
         (tmp_path / name).mkdir()
         os.utime(tmp_path / name, (time.time() - age,) * 2)
     (tmp_path / "a-gone").symlink_to("nowhere")  # as a folder that goes between the listing and the look
-    functions._forget_what_is_old()
+    lambdas._forget_what_is_old()
     assert {path.name for path in tmp_path.iterdir()} == {"a-gone", "code-new"}

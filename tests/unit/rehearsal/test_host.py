@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.rehearsal.hosts.host import Host, HostError
+from rehearsal.hosts.host import Host, HostError
 from tests.unit.rehearsal.fake_hosts import FakeHosts
 
 

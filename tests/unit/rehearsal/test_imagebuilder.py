@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.rehearsal.aws import LocalAws
-from tests.rehearsal.services import component_document
-from tests.rehearsal.services.images import PARENT_PARAMETER
+from rehearsal.aws.local_aws import LocalAws
+from rehearsal.aws.services import component_document
+from rehearsal.aws.services.images import PARENT_PARAMETER
 from tests.unit.rehearsal.fake_hosts import instance_profile, local_aws, subnets
 
 DOCUMENT = """\

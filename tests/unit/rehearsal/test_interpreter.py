@@ -11,8 +11,9 @@ import pytest
 from jsonata import Jsonata
 from moto.stepfunctions.parser.asl.component.state.exec.state_parallel.branch_worker import BranchWorker
 
-from tests.rehearsal import clock, interpreter
-from tests.rehearsal.server import ServiceError
+from rehearsal.aws import clock
+from rehearsal.aws.server import ServiceError
+from rehearsal.aws.services import step_functions
 from tests.waiting import PATIENCE, until
 from tests.workflow.workflow import Function, Workflow, workflows
 
@@ -160,7 +161,7 @@ def test_an_input_that_is_no_json_is_refused(workflow: Workflow) -> None:
     arn = workflow.start(machine({"End": {"Type": "Succeed"}}), {}).state_machine_arn
     region, account = arn.split(":")[3:5]
     with pytest.raises(ServiceError, match="Invalid State Machine Execution Input: 'Expecting value") as refused:
-        interpreter.backend(account, region).start_execution(arn, None, "not json")
+        step_functions.backend(account, region).start_execution(arn, None, "not json")
     assert refused.value.code == "InvalidExecutionInput"
 
 
@@ -173,7 +174,7 @@ def test_stopping_keeps_error_and_cause_and_ends_a_wait_at_once(workflow: Workfl
         {},
     )  # fmt: skip
     started.set_result(execution)
-    report = interpreter.wait_for(execution, timeout=PATIENCE)
+    report = step_functions.wait_for(execution, timeout=PATIENCE)
     assert (report.status, report.error, report.cause) == ("ABORTED", "Stopped", "by the test")
 
 
@@ -198,7 +199,7 @@ def test_the_history_of_a_stopped_execution_ends_with_the_stop(workflow: Workflo
     ]
     execution = workflow.start(machine({"Both": {"Type": "Parallel", "Branches": branches, "End": True}}), {})
     started.set_result(execution)
-    report = interpreter.wait_for(execution)
+    report = step_functions.wait_for(execution)
     assert report.status == "ABORTED"
     history = [event["type"].value for event in execution.exec_worker.env.event_manager.get_event_history()]
     assert history[-1] == "ExecutionAborted"
@@ -225,7 +226,7 @@ def test_a_branch_that_begins_after_a_stop_keeps_nobody_waiting(
     wait["States"]["Both"] = {"Type": "Parallel", "Branches": branches, "End": True}
     execution = workflow.start(wait, {})
     started.set_result(execution)
-    report = interpreter.wait_for(execution)
+    report = step_functions.wait_for(execution)
     assert (report.status, len(begun)) == ("ABORTED", 2)
     assert report.stopped is not None
     assert report.stopped - report.started < 8_000
@@ -244,7 +245,7 @@ def test_what_fails_in_the_moment_of_a_stop_does_not_undo_it(workflow: Workflow)
     waiting = {"Type": "Wait", "Seconds": 1, "Next": "Look"}
     execution = workflow.start(machine({"Sleep": waiting, "Look": task("Look", End=True)}), {})
     started.set_result(execution)
-    report = interpreter.wait_for(execution, timeout=PATIENCE)
+    report = step_functions.wait_for(execution, timeout=PATIENCE)
     assert (report.status, report.error, report.cause) == ("ABORTED", "Stopped", "by the test")
 
 
@@ -318,7 +319,7 @@ SUCCEED = {"Type": "Succeed"}
     ],
 )
 def test_a_definition_that_aws_refuses_is_refused(states: dict[str, Any], problem: str) -> None:
-    assert interpreter.check_definition(machine(states)) == [problem]
+    assert step_functions.check_definition(machine(states)) == [problem]
 
 
 def test_a_broken_expression_is_refused_when_the_machine_is_made(workflow: Workflow) -> None:
@@ -341,5 +342,5 @@ def test_a_broken_expression_is_refused_when_the_machine_is_made(workflow: Workf
     ],
 )
 def test_variables_are_what_they_would_be_in_the_expression(expression: str, value: Any) -> None:
-    assert interpreter.evaluate(expression) == value
+    assert step_functions.evaluate(expression) == value
     assert Jsonata(expression).evaluate(None) == value

@@ -14,19 +14,19 @@ import pytest
 from botocore.exceptions import ClientError
 from rich.console import Console
 
-from tests.rehearsal import run
-from tests.rehearsal.aws import LocalAws
-from tests.rehearsal.before import Before
-from tests.rehearsal.clock import Clock
-from tests.rehearsal.cloudformation.reasons import reason_of
-from tests.rehearsal.faults import Faults
-from tests.rehearsal.hosts.base_image import launcher
-from tests.rehearsal.hosts.standins import crashes
-from tests.rehearsal.itself import EXIT_ITSELF, Failures
-from tests.rehearsal.launcher import listening
-from tests.rehearsal.postgres import PostgresNotStarted
-from tests.rehearsal.progress import Progress
-from tests.rehearsal.services import work
+from rehearsal import run
+from rehearsal.aws.clock import Clock
+from rehearsal.aws.local_aws import LocalAws
+from rehearsal.aws.postgres import PostgresNotStarted
+from rehearsal.aws.services import work
+from rehearsal.aws.services.cloudformation.reasons import reason_of
+from rehearsal.before import Before
+from rehearsal.faults import Faults
+from rehearsal.hosts.base_image import launcher
+from rehearsal.hosts.standins import crashes
+from rehearsal.itself import EXIT_ITSELF, Failures
+from rehearsal.launcher import listening
+from rehearsal.views.progress import Progress
 
 
 @pytest.fixture
@@ -91,7 +91,7 @@ def test_work_in_the_background_and_resources_that_fail_unexpectedly_are_its_own
     work.start(clock, fail)
     clock.sleep(0.1)
     assert reason_of(KeyError("Name")) == "The rehearsal itself failed: KeyError: 'Name'"
-    logging.getLogger("tests.rehearsal.services.ec2").warning("user data ended with 1")
+    logging.getLogger("rehearsal.aws.services.ec2").warning("user data ended with 1")
     assert sorted(failures.causes) == [
         "a resource failed: KeyError: 'Name'",
         "work in the background of the local AWS failed: RuntimeError: a mistake",

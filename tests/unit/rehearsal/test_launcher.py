@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.rehearsal import launcher
+from rehearsal import launcher
 from tests.waiting import PATIENCE, until
 
 ROOT = Path(__file__).resolve().parents[3]
 INSIDE = """
 import subprocess, sys
-from tests.rehearsal import launcher
+from rehearsal import launcher
 def work(scratch):
     (scratch / "file").touch()
     subprocess.Popen(["sleep", sys.argv[1]], start_new_session=True)

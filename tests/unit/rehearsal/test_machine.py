@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.rehearsal import launcher, machine
+from rehearsal import launcher, machine
 
 ROOT = Path(__file__).resolve().parents[3]
 PYTHON = os.path.realpath(sys.executable)
 """As on a machine on which nothing is installed: outside of the virtual environment."""
 
-CHECK = [PYTHON, "-m", "tests.rehearsal.machine", "rehearse"]
+CHECK = [PYTHON, "-m", "rehearsal.machine", "rehearse"]
 TARGETS = ("rehearse", "serve", "faults", "test")
 
 
@@ -69,7 +69,7 @@ def test_each_capability_is_tried_and_named(tmp_path: Path, program: str, argume
 
 @pytest.mark.root
 @pytest.mark.parametrize("capability", ["sys_admin", "net_admin"])
-@pytest.mark.parametrize("program", ["tests.rehearsal.machine", "tests.rehearsal"])
+@pytest.mark.parametrize("program", ["rehearsal.machine", "rehearsal"])
 def test_root_without_capabilities_learns_how_to_start_a_container(capability: str, program: str) -> None:
     bounded = ["setpriv", f"--bounding-set=-{capability}", f"--inh-caps=-{capability}"]
     command = [PYTHON, "-m", program, "rehearse"] if program.endswith("machine") else [sys.executable, "-m", program]
@@ -148,9 +148,7 @@ def test_the_root_of_a_plain_chroot_will_do_and_nothing_is_left_in_it(tmp_path: 
     isolated = ["unshare", "--mount", "--propagation", "private", "bash", "-c", scripted, str(tmp_path), str(ROOT)]
     done = run([*isolated, *CHECK])
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-    program = (
-        "import os; from tests.rehearsal import launcher; launcher.own_network_and_mounts(); print(os.listdir('/'))"
-    )
+    program = "import os; from rehearsal import launcher; launcher.own_network_and_mounts(); print(os.listdir('/'))"
     done = run([*isolated, PYTHON, "-c", program])
     assert (done.returncode, done.stderr) == (0, "")
     assert {*ast.literal_eval(done.stdout)} == {entry.name for entry in Path("/").iterdir() if not entry.is_file()}
@@ -159,11 +157,12 @@ def test_the_root_of_a_plain_chroot_will_do_and_nothing_is_left_in_it(tmp_path: 
 @pytest.fixture
 def fresh(tmp_path: Path) -> Path:
     """A working copy in which nothing is installed, as far as make looks at it before it installs something."""
-    for name in ("Makefile", "tests/rehearsal/machine.py", "tests/rehearsal/launcher.py"):
+    for name in ("Makefile", "rehearsal/machine.py", "rehearsal/launcher.py"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(ROOT / name, tmp_path / name)
-    for source in [*(ROOT / "tests").glob("requirements*.txt"), *(ROOT / "tests").glob("package*.json")]:
-        (tmp_path / "tests" / source.name).touch()
+    (tmp_path / "tests").mkdir()
+    for source in [*ROOT.glob("*/requirements*.txt"), *ROOT.glob("tests/package*.json")]:
+        (tmp_path / source.relative_to(ROOT)).touch()
     return tmp_path
 
 

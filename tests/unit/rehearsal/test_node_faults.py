@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from tests.rehearsal.clock import Clock
-from tests.rehearsal.faults import Faults
-from tests.rehearsal.services import node_faults
+from rehearsal.aws.clock import Clock
+from rehearsal.aws.services import node_faults
+from rehearsal.faults import Faults
 
 
 @dataclass

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.rehearsal.__main__ import options
+from rehearsal.__main__ import options
 
 
 def test_a_secret_is_a_name_and_what_a_file_holds(tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from benchwright.failure import explanation
-from tests.rehearsal import page
-from tests.rehearsal.page.timeline import Group, Row, Stretch, timeline
+from rehearsal.views import page
+from rehearsal.views.page.timeline import Group, Row, Stretch, timeline
 
 START = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 CATCH = [{"Next": "Explain failure"}]

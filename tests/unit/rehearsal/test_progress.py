@@ -8,7 +8,7 @@ from typing import Any
 import pyte
 from rich.console import Console
 
-from tests.rehearsal.progress import Progress, Steps, clock_face
+from rehearsal.views.progress import Progress, Steps, clock_face
 
 EVENTS: list[dict[str, Any]] = [
     {"type": "ExecutionStarted"},

@@ -8,9 +8,9 @@ from typing import Any
 import psycopg2
 import pytest
 
-from tests.rehearsal.aws import LocalAws
-from tests.rehearsal.postgres import Postgres
-from tests.rehearsal.server import NoFaults
+from rehearsal.aws.local_aws import LocalAws
+from rehearsal.aws.postgres import Postgres
+from rehearsal.aws.server import NoFaults
 
 WISHES: dict[str, Any] = {
     "DBClusterIdentifier": "database",

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tests.rehearsal.recorder import Identity, Recorder
+from rehearsal.aws.recorder import Identity, Recorder
 
 FUNCTION = Identity("ResolvePlan", "arn:aws:iam::123456789012:role/benchwright/resolve", "arn:of:execution")
 

@@ -9,8 +9,8 @@ from types import SimpleNamespace
 import pytest
 
 from benchwright.verification.list_nodes import read_list_nodes
-from tests.rehearsal.hosts.standins import rserver, rstudio_server
-from tests.rehearsal.hosts.standins.workbench import cluster, configuration, state
+from rehearsal.hosts.standins import rserver, rstudio_server
+from rehearsal.hosts.standins.workbench import cluster, configuration, state
 
 pytestmark = pytest.mark.judge
 

@@ -10,9 +10,9 @@ import psycopg2
 import pytest
 import trustme
 
-from tests.rehearsal import launcher
-from tests.rehearsal.forwarder import Forwarder
-from tests.rehearsal.refusal import Refusal
+from rehearsal import launcher
+from rehearsal.aws.refusal import Refusal
+from rehearsal.forwarder import Forwarder
 from tests.waiting import PATIENCE, until
 
 

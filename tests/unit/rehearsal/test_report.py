@@ -11,11 +11,11 @@ from unittest import mock
 import pytest
 from rich.console import Console
 
-from tests.rehearsal import __main__, machine, run
-from tests.rehearsal.policies.verdict import Verdict
-from tests.rehearsal.progress import Progress
-from tests.rehearsal.report import Execution, Report
-from tests.rehearsal.secrets import Findings
+from rehearsal import __main__, machine, run
+from rehearsal.judges.policies.verdict import Verdict
+from rehearsal.judges.secrets import Findings
+from rehearsal.views.progress import Progress
+from rehearsal.views.report import Execution, Report
 
 MACHINES = {"deploy": {"StartAt": "End", "States": {"End": {"Type": "Succeed"}}}}
 

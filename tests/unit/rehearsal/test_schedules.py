@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from tests.rehearsal.__main__ import options
-from tests.rehearsal.application import Application
-from tests.rehearsal.aws import LocalAws
-from tests.rehearsal.schedules import NoSuchScheduleError, Order, Schedule, ScheduleGrammarError, Schedules
-from tests.rehearsal.starts import Start, in_order
+from rehearsal.__main__ import options
+from rehearsal.application import Application
+from rehearsal.aws.local_aws import LocalAws
+from rehearsal.aws.services.schedules import NoSuchScheduleError, Order, Schedule, ScheduleGrammarError, Schedules
+from rehearsal.starts import Start, in_order
 
 DEPLOY, VERIFY = (f"arn:aws:states:us-east-1:123456789012:stateMachine:app-{kind}" for kind in ("deploy", "verify"))
 APPLICATION = Application("app", {"DeployStateMachineArn": DEPLOY, "VerifyStateMachineArn": VERIFY}, {})

@@ -15,21 +15,21 @@ from unittest import mock
 
 import pytest
 
-from tests.rehearsal import secrets
-from tests.rehearsal.aws import LocalAws
-from tests.rehearsal.clock import Clock
-from tests.rehearsal.hosts import logs as hosts_logs
+from rehearsal.aws.clock import Clock
+from rehearsal.aws.local_aws import LocalAws
+from rehearsal.hosts import logs as hosts_logs
+from rehearsal.judges import secrets
 
 VALUE = "kX8mN2pQ4rT6"
 ROLE = "arn:aws:iam::123456789012:role/any"
-MODULES = ("interpreter", "services.secretsmanager", "services.ec2", "services.ssm", "cloudformation")
+MODULES = ("step_functions", "secretsmanager", "ec2", "ssm", "cloudformation")
 
 
 @pytest.fixture(scope="module")
 def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAws]:
     """An account with one secret, and nothing else."""
     with mock.patch.dict(os.environ):
-        modules = tuple(f"tests.rehearsal.{name}" for name in MODULES)
+        modules = tuple(f"rehearsal.aws.services.{name}" for name in MODULES)
         local = LocalAws(clock=Clock(math.inf), directory=tmp_path_factory.mktemp("aws"), modules=modules)
         local.start()
         content = json.dumps({"username": "rstudio", "password": VALUE})

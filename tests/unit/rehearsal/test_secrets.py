@@ -17,8 +17,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.rehearsal.arguments import ArgumentWatch
-from tests.rehearsal.secrets import Findings, Place, Secret, search, unpacked
+from rehearsal.judges.arguments import ArgumentWatch
+from rehearsal.judges.secrets import Findings, Place, Secret, search, unpacked
 
 AWKWARD = "p%4 '\"\\ü/&$w+=0"
 

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.rehearsal.aws import LocalAws
-from tests.rehearsal.server import ServiceError
-from tests.rehearsal.services.secretsmanager import random_password, register
+from rehearsal.aws.local_aws import LocalAws
+from rehearsal.aws.server import ServiceError
+from rehearsal.aws.services.secretsmanager import random_password, register
 
 
 def test_by_default_a_password_has_32_characters_of_each_kind_but_space() -> None:

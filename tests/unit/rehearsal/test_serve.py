@@ -10,14 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.rehearsal import invitation, launcher, serve
-from tests.rehearsal.machine import EXIT_MISUSE
-from tests.rehearsal.postgres import PINNED
+from rehearsal import launcher, serve
+from rehearsal.aws.postgres import PINNED
+from rehearsal.machine import EXIT_MISUSE
+from rehearsal.views import invitation
 
 ROOT = Path(__file__).resolve().parents[3]
 HOLDER = """
 import os, pathlib, sys, time
-from tests.rehearsal import serve
+from rehearsal import serve
 serve.BUILD, serve.LOCK, serve.ENVIRONMENT = (pathlib.Path(name) for name in sys.argv[1:])
 with serve.only_instance():
     serve.write_environment({"A": "1"}, pathlib.Path("/programs"))

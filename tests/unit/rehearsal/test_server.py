@@ -15,9 +15,9 @@ from moto.core.responses import ActionResult
 from moto.ssm.responses import SimpleSystemManagerResponse
 from moto.stepfunctions.parser.models import stepfunctions_parser_backends
 
-from tests.rehearsal.aws import LocalAws
-from tests.rehearsal.clock import Clock
-from tests.rehearsal.server import PROCEED, Call, NoFaults, ServiceError
+from rehearsal.aws.clock import Clock
+from rehearsal.aws.local_aws import LocalAws
+from rehearsal.aws.server import PROCEED, Call, NoFaults, ServiceError
 from tests.waiting import PATIENCE, PAUSE
 
 RECIPE = "arn:aws:imagebuilder:us-east-1:123456789012:image-recipe/{}/1.0.0"

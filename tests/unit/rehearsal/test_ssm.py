@@ -8,8 +8,8 @@ import pytest
 import yaml
 from botocore.exceptions import ClientError
 
-from tests.rehearsal.aws import LocalAws
-from tests.rehearsal.services import documents
+from rehearsal.aws.local_aws import LocalAws
+from rehearsal.aws.services import documents
 from tests.unit.rehearsal.fake_hosts import instance_profile, local_aws, subnets
 
 DOCUMENT = """\

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from tests.rehearsal import summary
-from tests.rehearsal.policies.verdict import Verdict
-from tests.rehearsal.report import Execution, Report
+from rehearsal.judges.policies.verdict import Verdict
+from rehearsal.views import summary
+from rehearsal.views.report import Execution, Report
 
 COMMAND = "aws ssm start-session " + "--parameters x " * 10 + "end"
 OUTPUT = {

@@ -3,7 +3,7 @@
 import socket
 from pathlib import Path
 
-from tests.rehearsal.traces import Daemon
+from rehearsal.aws.traces import Daemon
 
 
 def test_segments_are_kept_in_their_order(tmp_path: Path) -> None:

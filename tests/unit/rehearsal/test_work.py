@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.rehearsal.clock import Clock
-from tests.rehearsal.services import work
+from rehearsal.aws.clock import Clock
+from rehearsal.aws.services import work
 from tests.waiting import PATIENCE, until
 
 

@@ -12,8 +12,8 @@ from benchwright.image import recipe
 from benchwright.image.retirement import remember
 from benchwright.record import Known
 from benchwright.settings import settings
-from tests.rehearsal.aws import LocalAws
-from tests.rehearsal.services.images import PARENT_PARAMETER
+from rehearsal.aws.local_aws import LocalAws
+from rehearsal.aws.services.images import PARENT_PARAMETER
 from tests.unit.benchwright.steps import app, handle
 from tests.unit.benchwright.verification.test_checks import a_plan
 from tests.unit.rehearsal.fake_hosts import instance_profile, local_aws, subnets

@@ -19,8 +19,8 @@ from benchwright.settings import settings
 from benchwright.stacks import desired_state
 from benchwright.stacks.change_sets import Desired
 from functions.deploy_stack import app
-from tests.rehearsal.aws import LocalAws
-from tests.rehearsal.faults import Faults
+from rehearsal.aws.local_aws import LocalAws
+from rehearsal.faults import Faults
 from tests.unit.benchwright.steps import handle
 from tests.unit.rehearsal import fake_hosts
 
@@ -104,7 +104,7 @@ class World:
 
 @pytest.fixture
 def world(environment: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    with fake_hosts.local_aws(tmp_path, NO_CAPACITY, modules=["tests.rehearsal.cloudformation"]) as aws:
+    with fake_hosts.local_aws(tmp_path, NO_CAPACITY, modules=["rehearsal.aws.services.cloudformation"]) as aws:
         trust = json.dumps({"Version": "2012-10-17", "Statement": []})
         role = aws.client("iam").create_role(RoleName="service", AssumeRolePolicyDocument=trust)["Role"]["Arn"]
         os.environ |= aws.environment() | {"APPLICATION": "wb", "CLOUDFORMATION_ROLE_ARN": role}

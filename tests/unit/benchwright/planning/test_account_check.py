@@ -21,13 +21,13 @@ from benchwright.models import Wanted
 from benchwright.planning import account_check
 from benchwright.planning.account_check import Judgement, check
 from benchwright.settings import settings
-from tests.rehearsal.aws import LocalAws
-from tests.rehearsal.before import Before, make_network
-from tests.rehearsal.clock import Clock
+from rehearsal.aws.clock import Clock
+from rehearsal.aws.local_aws import LocalAws
+from rehearsal.before import Before, make_network
 from tests.unit.benchwright.conversation import Conversation, refusal
 from tests.unit.benchwright.planning.test_plan import DEFAULTS
 
-SERVICES = ("tests.rehearsal.services.account",)
+SERVICES = ("rehearsal.aws.services.account",)
 
 
 class Account:

@@ -22,13 +22,17 @@ from benchwright.settings import settings
 from benchwright.stacks import desired_state
 from benchwright.stacks.change_sets import Desired
 from functions.deploy_stack import app
-from tests.rehearsal.aws import LocalAws
-from tests.rehearsal.clock import Clock
-from tests.rehearsal.server import NoFaults
+from rehearsal.aws.clock import Clock
+from rehearsal.aws.local_aws import LocalAws
+from rehearsal.aws.server import NoFaults
 from tests.unit.benchwright.steps import handle
 from tests.waiting import PATIENCE
 
-MODULES = ("tests.rehearsal.services.secretsmanager", "tests.rehearsal.services.logs", "tests.rehearsal.cloudformation")
+MODULES = (
+    "rehearsal.aws.services.secretsmanager",
+    "rehearsal.aws.services.logs",
+    "rehearsal.aws.services.cloudformation",
+)
 FOUNDATION, NODES = "wb-blue-foundation", "wb-blue-nodes"
 SECRET = "wb/blue/database"
 

@@ -1,0 +1,257 @@
+"""State Manager: documents that run on every instance that matches, now and when it appears."""
+
+import datetime
+import functools
+import threading
+import uuid
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from rehearsal.aws.local_aws import LocalAws
+from rehearsal.aws.server import Call, ServiceError
+from rehearsal.aws.services import work
+from rehearsal.aws.services.documents import Step
+from rehearsal.aws.services.ec2 import Machine
+from rehearsal.aws.services.run_command import StepRun, page, run_steps, share
+
+BEGIN_SECONDS = 5
+# Of an association that are not shown as they were given.
+OWN = frozenset({"AssociationId", "AssociationVersion", "Tags"})
+
+
+@dataclass
+class Target:
+    """An association on one instance, in one execution."""
+
+    status: str = "Pending"
+    detail: str = "Pending"
+    ran: datetime.datetime | None = None
+
+
+@dataclass
+class Execution:
+    id: str
+    version: str
+    created: datetime.datetime
+    targets: dict[str, Target] = field(default_factory=dict)
+
+    @property
+    def status(self) -> str:
+        statuses = {target.status for target in self.targets.values()}
+        for status in ("Failed", "Pending"):
+            if status in statuses:
+                return status
+        return "Success"
+
+
+@dataclass
+class Association:
+    id: str
+    given: dict[str, Any]
+    created: datetime.datetime
+    updated: datetime.datetime
+    version: int = 1
+    executions: list[Execution] = field(default_factory=list)
+    turn: threading.Condition = field(default_factory=threading.Condition)
+    running: int = 0
+    deleted: bool = False
+
+
+class Associations:
+    """The associations of the account."""
+
+    def __init__(
+        self,
+        aws: LocalAws,
+        prepare: Callable[[str, str | None, Mapping[str, Sequence[str]]], tuple[str, list[Step]]],
+        select: Callable[[Iterable[Mapping[str, Any]]], list[Machine]],
+    ) -> None:
+        self._aws = aws
+        self._prepare = prepare
+        self._select = select
+        self._associations: dict[str, Association] = {}
+
+    def create_association(self, call: Call) -> dict[str, Any]:
+        given = {key: value for key, value in call.parameters.items() if key not in OWN and value is not None}
+        self._check(given)
+        if name := given.get("AssociationName"):
+            for other in self._associations.values():
+                if other.given.get("AssociationName") == name:
+                    raise ServiceError("AssociationAlreadyExists", f"The association {name} exists already.")
+        given["_tags"] = {tag["Key"]: tag["Value"] for tag in call.get("Tags") or []}
+        now = self._aws.clock.datetime()
+        association = Association(str(uuid.uuid4()), given, now, now)
+        self._associations[association.id] = association
+        self._begin(association, self._select(given.get("Targets") or []))
+        return {"AssociationDescription": self._description(association)}
+
+    def update_association(self, call: Call) -> dict[str, Any]:
+        association = self._found(call)
+        given = {key: value for key, value in call.parameters.items() if key not in OWN and value is not None}
+        merged = {**association.given, **given}
+        self._check(merged)
+        association.given = merged
+        association.version += 1
+        association.updated = self._aws.clock.datetime()
+        self._begin(association, self._select(merged.get("Targets") or []))
+        return {"AssociationDescription": self._description(association)}
+
+    def delete_association(self, call: Call) -> dict[str, Any]:
+        association = self._found(call)
+        association.deleted = True
+        del self._associations[association.id]
+        return {}
+
+    def describe_association(self, call: Call) -> dict[str, Any]:
+        return {"AssociationDescription": self._description(self._found(call))}
+
+    def list_associations(self, call: Call) -> dict[str, Any]:
+        shown = [self._shown(association) for association in self._associations.values()]
+        keys = {"AssociationId": "AssociationId", "AssociationName": "AssociationName", "Name": "Name"}
+        for item in call.get("AssociationFilterList") or []:
+            key = keys.get(item["key"])
+            if key is None:
+                raise ServiceError("ValidationException", f"The rehearsal knows no association filter {item['key']}.")
+            shown = [one for one in shown if one.get(key) == item["value"]]
+        return page(call, "Associations", shown)
+
+    def describe_association_executions(self, call: Call) -> dict[str, Any]:
+        association = self._found(call)
+        shown = [
+            {
+                "AssociationId": association.id,
+                "AssociationVersion": execution.version,
+                "ExecutionId": execution.id,
+                "Status": execution.status,
+                "DetailedStatus": execution.status,
+                "CreatedTime": execution.created,
+                "LastExecutionDate": execution.created,
+                "ResourceCountByStatus": str(_counted(execution)).replace("'", "").replace(": ", "="),
+            }
+            for execution in reversed(association.executions)
+        ]
+        return page(call, "AssociationExecutions", shown)
+
+    def describe_association_execution_targets(self, call: Call) -> dict[str, Any]:
+        association = self._found(call)
+        execution = next((one for one in association.executions if one.id == call["ExecutionId"]), None)
+        if execution is None:
+            raise ServiceError("AssociationExecutionDoesNotExist", f"There is no execution {call['ExecutionId']}.")
+        shown = [
+            {
+                "AssociationId": association.id,
+                "AssociationVersion": execution.version,
+                "ExecutionId": execution.id,
+                "ResourceId": instance_id,
+                "ResourceType": "ManagedInstance",
+                "Status": target.status,
+                "DetailedStatus": target.detail,
+                "LastExecutionDate": target.ran,
+            }
+            for instance_id, target in execution.targets.items()
+        ]
+        return page(call, "AssociationExecutionTargets", shown)
+
+    def known(self, association_id: str) -> dict[str, Any] | None:
+        """The tags that IAM's conditions can ask for; None where there is no such association."""
+        return {"tags": dict(self.tags(association_id))} if association_id in self._associations else None
+
+    def tags(self, association_id: str) -> dict[str, str]:
+        if association_id not in self._associations:
+            raise ServiceError("InvalidResourceId", f"There is no association {association_id}.")
+        return self._associations[association_id].given.setdefault("_tags", {})
+
+    def appeared(self, machine: Machine) -> None:
+        """An agent has registered: what targets it runs on it."""
+        for association in list(self._associations.values()):
+            if machine in self._select(association.given.get("Targets") or []):
+                self._begin(association, [machine])
+
+    def document_changed(self, name: str) -> None:
+        """A new version of a document: associations that follow it run again."""
+        for association in list(self._associations.values()):
+            if association.given["Name"] == name and association.given.get("DocumentVersion") == "$LATEST":
+                self._begin(association, self._select(association.given.get("Targets") or []))
+
+    def _check(self, given: Mapping[str, Any]) -> None:
+        self._prepare(given["Name"], given.get("DocumentVersion"), given.get("Parameters") or {})
+        if given.get("ScheduleExpression"):
+            raise ServiceError("InvalidSchedule", "The rehearsal runs associations without a schedule only.")
+
+    def _begin(self, association: Association, machines: Sequence[Machine]) -> None:
+        if not machines:
+            return
+        execution = Execution(str(uuid.uuid4()), str(association.version), self._aws.clock.datetime())
+        association.executions.append(execution)
+        for machine in machines:
+            execution.targets[machine.id] = Target()
+            work.start(self._aws.clock, functools.partial(self._apply, association, execution, machine))
+
+    def _apply(self, association: Association, execution: Execution, machine: Machine) -> None:
+        target = execution.targets[machine.id]
+        self._aws.clock.sleep(BEGIN_SECONDS)
+        limit = max(1, share(association.given.get("MaxConcurrency") or "50", len(execution.targets)))
+        with self._aws.clock.idle(), association.turn:
+            association.turn.wait_for(lambda: association.running < limit)
+            association.running += 1
+        try:
+            if association.deleted or machine.ending:
+                target.status, target.detail = "Failed", "Undeliverable"
+                return
+            _, steps = self._prepare(
+                association.given["Name"],
+                association.given.get("DocumentVersion"),
+                association.given.get("Parameters") or {},
+            )
+            runs = [StepRun(step) for step in steps]
+            run_steps(self._aws, machine, runs, execution.id)
+            target.ran = self._aws.clock.datetime()
+            failed = next((run for run in runs if run.status != "Success"), None)
+            target.status = "Failed" if failed else "Success"
+            target.detail = failed.detail if failed else "Success"
+        finally:
+            with association.turn:
+                association.running -= 1
+                association.turn.notify_all()
+            self._aws.clock.wake()
+
+    def _found(self, call: Call) -> Association:
+        association = self._associations.get(call.get("AssociationId") or "")
+        if association is None:
+            raise ServiceError("AssociationDoesNotExist", "The specified association does not exist.")
+        return association
+
+    def _shown(self, association: Association) -> dict[str, Any]:
+        latest: dict[str, Target] = {}
+        for execution in association.executions:
+            latest.update(execution.targets)
+        counted: dict[str, int] = {}
+        for target in latest.values():
+            counted[target.status] = counted.get(target.status, 0) + 1
+        status = next((status for status in ("Failed", "Pending") if status in counted), "Success")
+        return {
+            **{key: value for key, value in association.given.items() if not key.startswith("_")},
+            "AssociationId": association.id,
+            "AssociationVersion": str(association.version),
+            "LastExecutionDate": association.executions[-1].created if association.executions else None,
+            "Overview": {
+                "Status": status if counted else "Pending",
+                "DetailedStatus": status if counted else "Creating",
+                "AssociationStatusAggregatedCount": counted,
+            },
+        }
+
+    def _description(self, association: Association) -> dict[str, Any]:
+        return {
+            **self._shown(association),
+            "Date": association.created,
+            "LastUpdateAssociationDate": association.updated,
+        }
+
+
+def _counted(execution: Execution) -> dict[str, int]:
+    counted: dict[str, int] = {}
+    for target in execution.targets.values():
+        counted[target.status] = counted.get(target.status, 0) + 1
+    return counted

@@ -1,0 +1,528 @@
+"""Auto Scaling: groups whose instances are real, lifecycle hooks, instance refreshes.
+
+Everything that concerns groups is answered here; moto's groups know neither hooks at work nor time.
+"""
+
+import functools
+import threading
+import uuid
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from moto.ec2.models import ec2_backends
+
+from rehearsal.aws.local_aws import LocalAws
+from rehearsal.aws.server import Call, ServiceError
+from rehearsal.aws.services import work
+from rehearsal.aws.services.ec2 import Machine
+from rehearsal.aws.services.groups import DEFAULT_HEARTBEAT, Group, Member
+from rehearsal.aws.services.instance_refresh import RUNNING, Refresh
+
+PAGE = 50
+# Of CreateAutoScalingGroup and UpdateAutoScalingGroup: what the rehearsal keeps and heeds, or keeps and shows.
+SETTINGS = frozenset(
+    {
+        "MinSize",
+        "MaxSize",
+        "DesiredCapacity",
+        "LaunchTemplate",
+        "VPCZoneIdentifier",
+        "HealthCheckType",
+        "HealthCheckGracePeriod",
+        "DefaultCooldown",
+        "DefaultInstanceWarmup",
+        "TerminationPolicies",
+        "NewInstancesProtectedFromScaleIn",
+        "InstanceMaintenancePolicy",
+        "CapacityRebalance",
+        "MaxInstanceLifetime",
+        "Tags",
+    }
+)
+PREFERENCES = frozenset({"MinHealthyPercentage", "MaxHealthyPercentage", "InstanceWarmup", "SkipMatching", "BakeTime"})
+
+type Answer = dict[str, Any]
+
+
+def install(aws: LocalAws) -> None:
+    """Answer the calls of Auto Scaling on this local AWS."""
+    service = AutoScaling(aws)
+    aws.machines.watchers.append(service.notice)
+    for operation in (
+        service.create_auto_scaling_group,
+        service.update_auto_scaling_group,
+        service.delete_auto_scaling_group,
+        service.describe_auto_scaling_groups,
+        service.describe_auto_scaling_instances,
+        service.set_desired_capacity,
+        service.terminate_instance_in_auto_scaling_group,
+        service.set_instance_health,
+        service.set_instance_protection,
+        service.put_lifecycle_hook,
+        service.delete_lifecycle_hook,
+        service.describe_lifecycle_hooks,
+        service.complete_lifecycle_action,
+        service.record_lifecycle_action_heartbeat,
+        service.start_instance_refresh,
+        service.describe_instance_refreshes,
+        service.cancel_instance_refresh,
+        service.describe_scaling_activities,
+        service.create_or_update_tags,
+        service.delete_tags,
+        service.describe_tags,
+        service.suspend_processes,
+        service.resume_processes,
+    ):
+        name = "".join(word.capitalize() for word in operation.__name__.split("_"))
+        aws.server.add("autoscaling", name, functools.partial(_locked, service.lock, operation))
+
+
+def _locked(lock: Any, operation: Callable[[Call], Answer], call: Call) -> Answer:
+    with lock:
+        return operation(call)
+
+
+class AutoScaling:
+    """The groups of the account."""
+
+    def __init__(self, aws: LocalAws) -> None:
+        self.lock = threading.RLock()
+        self._aws = aws
+        self._groups: dict[str, Group] = {}
+        self._refreshes: list[Refresh] = []
+
+    def notice(self, machine: Machine) -> None:
+        """An instance has changed. One that goes without its group's doing is replaced."""
+        if not machine.ending or machine.gone.is_set():
+            return
+        for group in list(self._groups.values()):
+            member = group.member(machine.id)
+            if member and not member.leaving:
+                work.start(self._aws.clock, functools.partial(group.lost, member))
+
+    # Groups
+
+    def create_auto_scaling_group(self, call: Call) -> Answer:
+        name = call["AutoScalingGroupName"]
+        if name in self._groups:
+            raise ServiceError(
+                "AlreadyExists", f"AutoScalingGroup by this name already exists - A group {name} exists."
+            )
+        self._refuse_unknown(call)
+        settings = {key: call[key] for key in SETTINGS if call.get(key) is not None}
+        settings.setdefault("DesiredCapacity", settings["MinSize"])
+        settings.setdefault("HealthCheckType", "EC2")
+        settings["Tags"] = [_tag(name, tag) for tag in settings.get("Tags", [])]
+        self._check(settings)
+        group = Group(self._aws, name, settings)
+        group.template()
+        for hook in call.get("LifecycleHookSpecificationList") or []:
+            group.hooks[hook["LifecycleHookName"]] = _hook(hook)
+        self._groups[name] = group
+        group.reconcile(
+            self._by_user("a user request created an AutoScalingGroup changing the desired capacity", group)
+        )
+        return {}
+
+    def update_auto_scaling_group(self, call: Call) -> Answer:
+        group = self._group(call)
+        self._refuse_unknown(call)
+        given = {key: call[key] for key in SETTINGS if call.get(key) is not None}
+        settings = {**group.settings, **given}
+        if "DesiredCapacity" not in given:
+            settings["DesiredCapacity"] = min(
+                max(settings["DesiredCapacity"], settings["MinSize"]), settings["MaxSize"]
+            )
+        self._check(settings)
+        Group(self._aws, group.name, settings).template()
+        group.settings = settings
+        group.reconcile(self._by_user("a user request update of AutoScalingGroup constraints", group))
+        return {}
+
+    def set_desired_capacity(self, call: Call) -> Answer:
+        group = self._group(call)
+        settings = {**group.settings, "DesiredCapacity": call["DesiredCapacity"]}
+        self._check(settings)
+        group.settings = settings
+        group.reconcile(self._by_user("a user request explicitly set group desired capacity", group))
+        return {}
+
+    def delete_auto_scaling_group(self, call: Call) -> Answer:
+        group = self._group(call)
+        if group.members and not call.get("ForceDelete"):
+            raise ServiceError(
+                "ResourceInUse",
+                "You cannot delete an AutoScalingGroup while there are instances or pending Spot instance request(s) "
+                "still in the group.",
+            )
+        group.deleted = True
+        for member in list(group.members):
+            member.leaving = True
+            self._aws.machines.terminate(member.id)
+        del self._groups[group.name]
+        self._aws.clock.wake()
+        return {}
+
+    def describe_auto_scaling_groups(self, call: Call) -> Answer:
+        names = call.get("AutoScalingGroupNames")
+        groups = [group for group in self._groups.values() if not names or group.name in names]
+        for item in call.get("Filters") or []:
+            groups = [group for group in groups if _tagged(group, item)]
+        return _page(call, "AutoScalingGroups", [self._shown(group) for group in groups])
+
+    def describe_auto_scaling_instances(self, call: Call) -> Answer:
+        wanted = call.get("InstanceIds")
+        shown = [
+            {**_instance(member), "AutoScalingGroupName": group.name, "HealthStatus": _health(member).upper()}
+            for group in self._groups.values()
+            for member in group.members
+            if not wanted or member.id in wanted
+        ]
+        return _page(call, "AutoScalingInstances", shown)
+
+    def terminate_instance_in_auto_scaling_group(self, call: Call) -> Answer:
+        for group in self._groups.values():
+            member = group.member(call["InstanceId"])
+            if member:
+                if call["ShouldDecrementDesiredCapacity"]:
+                    settings = {**group.settings, "DesiredCapacity": group.desired - 1}
+                    self._check(settings)
+                    group.settings = settings
+                group.end(member, self._by_user("an instance was taken out of service in response to a request", group))
+                group.reconcile(
+                    "an instance was started in response to a difference between desired and actual capacity"
+                )
+                return {"Activity": _activity(group, group.activities[-1])} if group.activities else {}
+        raise ServiceError(
+            "ValidationError", f"Instance Id not found - No managed instance found for {call['InstanceId']}"
+        )
+
+    def set_instance_health(self, call: Call) -> Answer:
+        if call["HealthStatus"] not in ("Healthy", "Unhealthy"):
+            raise ServiceError("ValidationError", "Valid instance health states are: [Healthy, Unhealthy].")
+        for group in self._groups.values():
+            member = group.member(call["InstanceId"])
+            if member:
+                group.judge(member, healthy=call["HealthStatus"] == "Healthy")
+                return {}
+        raise ServiceError("ValidationError", f"Instance Id not found - {call['InstanceId']}")
+
+    def set_instance_protection(self, call: Call) -> Answer:
+        group = self._group(call)
+        for instance_id in call["InstanceIds"]:
+            member = group.member(instance_id)
+            if member is None:
+                raise ServiceError("ValidationError", f"The instance {instance_id} is not part of {group.name}.")
+            member.protected = call["ProtectedFromScaleIn"]
+        return {}
+
+    def suspend_processes(self, call: Call) -> Answer:
+        self._group(call).suspended |= set(call.get("ScalingProcesses") or ["Launch", "Terminate"])
+        return {}
+
+    def resume_processes(self, call: Call) -> Answer:
+        group = self._group(call)
+        group.suspended -= set(call.get("ScalingProcesses") or group.suspended)
+        group.reconcile("a process was resumed")
+        return {}
+
+    def _check(self, settings: Mapping[str, Any]) -> None:
+        low, wanted, high = settings["MinSize"], settings["DesiredCapacity"], settings["MaxSize"]
+        if low > high:
+            raise ServiceError(
+                "ValidationError", f"Max bound, {high}, must be greater than or equal to min bound, {low}"
+            )
+        if not low <= wanted <= high:
+            raise ServiceError(
+                "ValidationError",
+                f"Desired capacity:{wanted} must be between the specified min size:{low} and max size:{high}",
+            )
+        if not settings.get("VPCZoneIdentifier") or not settings.get("LaunchTemplate"):
+            raise ServiceError("ValidationError", "A group of the rehearsal has VPCZoneIdentifier and LaunchTemplate.")
+        if settings["HealthCheckType"] != "EC2":
+            raise ServiceError("ValidationError", "The rehearsal knows health checks of type EC2 only.")
+        subnets = ec2_backends[self._aws.account][self._aws.region]
+        for subnet in settings["VPCZoneIdentifier"].split(","):
+            try:
+                subnets.get_subnet(subnet)
+            except Exception as error:
+                raise ServiceError("ValidationError", f"The subnet ID '{subnet}' does not exist") from error
+
+    def _refuse_unknown(self, call: Call) -> None:
+        known = SETTINGS | {"AutoScalingGroupName", "LifecycleHookSpecificationList", "AvailabilityZones"}
+        given = {key for key, value in call.parameters.items() if value not in (None, [], {})}
+        if unknown := sorted(given - known):
+            raise ServiceError("ValidationError", f"The rehearsal's Auto Scaling does not know {', '.join(unknown)}.")
+
+    def _group(self, call: Call) -> Group:
+        group = self._groups.get(call["AutoScalingGroupName"])
+        if group is None:
+            raise ServiceError(
+                "ValidationError", f"AutoScalingGroup name not found - no such group: {call['AutoScalingGroupName']}"
+            )
+        return group
+
+    def _by_user(self, what: str, group: Group) -> str:
+        return f"At {self._aws.clock.datetime():%Y-%m-%dT%H:%M:%SZ} {what} to {group.desired}."
+
+    def _shown(self, group: Group) -> Answer:
+        settings = group.settings
+        backend = ec2_backends[self._aws.account][self._aws.region]
+        zones = [backend.get_subnet(subnet).availability_zone for subnet in settings["VPCZoneIdentifier"].split(",")]
+        shown, _ = _resolved(group)
+        return {
+            "DefaultCooldown": 300,
+            "HealthCheckGracePeriod": 0,
+            "TerminationPolicies": ["Default"],
+            "NewInstancesProtectedFromScaleIn": False,
+            "LoadBalancerNames": [],
+            "TargetGroupARNs": [],
+            "EnabledMetrics": [],
+            **settings,
+            "LaunchTemplate": shown,
+            "AutoScalingGroupName": group.name,
+            "AutoScalingGroupARN": (
+                f"arn:aws:autoscaling:{self._aws.region}:{self._aws.account}:autoScalingGroup:"
+                f"{uuid.uuid5(uuid.NAMESPACE_DNS, group.name)}:autoScalingGroupName/{group.name}"
+            ),
+            "AvailabilityZones": sorted(set(zones)),
+            "CreatedTime": group.created,
+            "Instances": [_instance(member) for member in group.members],
+            "SuspendedProcesses": [{"ProcessName": name} for name in sorted(group.suspended)],
+            "ServiceLinkedRoleARN": (
+                f"arn:aws:iam::{self._aws.account}:role/aws-service-role/autoscaling.amazonaws.com/"
+                "AWSServiceRoleForAutoScaling"
+            ),
+        }
+
+    # Hooks
+
+    def put_lifecycle_hook(self, call: Call) -> Answer:
+        group = self._group(call)
+        name = call["LifecycleHookName"]
+        given = {key: value for key, value in call.parameters.items() if value is not None}
+        if name not in group.hooks and "LifecycleTransition" not in given:
+            raise ServiceError("ValidationError", "A new hook needs a LifecycleTransition.")
+        group.hooks[name] = _hook({**group.hooks.get(name, {}), **given})
+        return {}
+
+    def delete_lifecycle_hook(self, call: Call) -> Answer:
+        group = self._group(call)
+        hook = group.hooks.pop(call["LifecycleHookName"], None)
+        if hook is None:
+            raise ServiceError("ValidationError", f"No Lifecycle Hook found: {call['LifecycleHookName']}")
+        for member in group.members:  # actions that wait for it are completed
+            if member.action and member.action.hook == call["LifecycleHookName"]:
+                member.action.result = "CONTINUE"
+                member.action.answered.set()
+        self._aws.clock.wake()
+        return {}
+
+    def describe_lifecycle_hooks(self, call: Call) -> Answer:
+        group = self._group(call)
+        wanted = call.get("LifecycleHookNames")
+        hooks = [hook for name, hook in group.hooks.items() if not wanted or name in wanted]
+        return {"LifecycleHooks": [{**hook, "AutoScalingGroupName": group.name} for hook in hooks]}
+
+    def complete_lifecycle_action(self, call: Call) -> Answer:
+        if call["LifecycleActionResult"] not in ("CONTINUE", "ABANDON"):
+            raise ServiceError("ValidationError", "The lifecycle action result must be CONTINUE or ABANDON.")
+        self._group(call).complete(
+            call["LifecycleHookName"],
+            call["LifecycleActionResult"],
+            token=call.get("LifecycleActionToken"),
+            instance_id=call.get("InstanceId"),
+        )
+        return {}
+
+    def record_lifecycle_action_heartbeat(self, call: Call) -> Answer:
+        self._group(call).heartbeat(
+            call["LifecycleHookName"], token=call.get("LifecycleActionToken"), instance_id=call.get("InstanceId")
+        )
+        return {}
+
+    # Instance refreshes
+
+    def start_instance_refresh(self, call: Call) -> Answer:
+        group = self._group(call)
+        if any(refresh.group is group and refresh.status in RUNNING for refresh in self._refreshes):
+            raise ServiceError(
+                "InstanceRefreshInProgress",
+                "An Instance Refresh is already in progress and blocks the execution of this.",
+            )
+        if call.get("Strategy", "Rolling") != "Rolling":
+            raise ServiceError("ValidationError", "The rehearsal knows instance refreshes of strategy Rolling only.")
+        given = {key: value for key, value in (call.get("Preferences") or {}).items() if value not in (None, [], False)}
+        if unknown := sorted(set(given) - PREFERENCES):
+            raise ServiceError("ValidationError", f"The rehearsal does not know the preference {', '.join(unknown)}.")
+        policy = group.settings.get("InstanceMaintenancePolicy") or {}
+        low = given.get("MinHealthyPercentage", policy.get("MinHealthyPercentage", 90))
+        high = given.get("MaxHealthyPercentage", policy.get("MaxHealthyPercentage", 100))
+        if "MaxHealthyPercentage" in given and "MinHealthyPercentage" not in given:
+            raise ServiceError("ValidationError", "You must specify MinHealthyPercentage with MaxHealthyPercentage.")
+        if high - low > 100 or not 100 <= high <= 200:
+            raise ServiceError(
+                "ValidationError", "MaxHealthyPercentage is 100 to 200, and at most 100 above MinHealthyPercentage."
+            )
+        preferences = {**given, "MinHealthyPercentage": low, "MaxHealthyPercentage": high}
+        wanted = call.get("DesiredConfiguration")
+        if wanted:
+            group.settings = {**group.settings, "LaunchTemplate": wanted["LaunchTemplate"]}
+        group.template()
+        refresh = Refresh(group, preferences, wanted)
+        self._refreshes.append(refresh)
+        work.start(self._aws.clock, refresh.run)
+        return {"InstanceRefreshId": refresh.id}
+
+    def describe_instance_refreshes(self, call: Call) -> Answer:
+        group = self._group(call)
+        wanted = call.get("InstanceRefreshIds")
+        shown = [
+            _refresh(refresh)
+            for refresh in reversed(self._refreshes)
+            if refresh.group is group and (not wanted or refresh.id in wanted)
+        ]
+        return _page(call, "InstanceRefreshes", shown)
+
+    def cancel_instance_refresh(self, call: Call) -> Answer:
+        group = self._group(call)
+        for refresh in self._refreshes:
+            if refresh.group is group and refresh.status in RUNNING:
+                refresh.status = "Cancelling"
+                self._aws.clock.wake()
+                return {"InstanceRefreshId": refresh.id}
+        raise ServiceError("ActiveInstanceRefreshNotFound", "No in progress or pending Instance Refresh found.")
+
+    def describe_scaling_activities(self, call: Call) -> Answer:
+        groups = [self._group(call)] if call.get("AutoScalingGroupName") else list(self._groups.values())
+        shown = [_activity(group, activity) for group in groups for activity in reversed(group.activities)]
+        if wanted := call.get("ActivityIds"):
+            shown = [one for one in shown if one["ActivityId"] in wanted]
+        return _page(call, "Activities", shown, 100)
+
+    # Tags
+
+    def create_or_update_tags(self, call: Call) -> Answer:
+        for tag in call["Tags"]:
+            group = self._group_of(tag)
+            others = [one for one in group.settings["Tags"] if one["Key"] != tag["Key"]]
+            group.settings["Tags"] = [*others, _tag(group.name, tag)]
+        return {}
+
+    def delete_tags(self, call: Call) -> Answer:
+        for tag in call["Tags"]:
+            group = self._group_of(tag)
+            group.settings["Tags"] = [one for one in group.settings["Tags"] if one["Key"] != tag["Key"]]
+        return {}
+
+    def describe_tags(self, call: Call) -> Answer:
+        tags = [tag for group in self._groups.values() for tag in group.settings["Tags"]]
+        names = {"auto-scaling-group": "ResourceId", "key": "Key", "value": "Value"}
+        for item in call.get("Filters") or []:
+            tags = [tag for tag in tags if tag[names[item["Name"]]] in item["Values"]]
+        return _page(call, "Tags", tags)
+
+    def _group_of(self, tag: Mapping[str, Any]) -> Group:
+        group = self._groups.get(tag["ResourceId"])
+        if group is None:
+            raise ServiceError(
+                "ValidationError", f"AutoScalingGroup name not found - no such group: {tag['ResourceId']}"
+            )
+        return group
+
+
+def _resolved(group: Group) -> tuple[dict[str, str], Any]:
+    """Id, name and the version as it was given; a template that is gone is shown as it was given."""
+    given = group.settings["LaunchTemplate"]
+    try:
+        shown, data = group.template()
+    except ServiceError:
+        return dict(given), None
+    version = {"Version": given["Version"]} if given.get("Version") else {}
+    return {key: shown[key] for key in ("LaunchTemplateId", "LaunchTemplateName")} | version, data
+
+
+def _hook(given: Mapping[str, Any]) -> dict[str, Any]:
+    kept = (
+        "LifecycleHookName",
+        "LifecycleTransition",
+        "NotificationMetadata",
+        "NotificationTargetARN",
+        "RoleARN",
+        "HeartbeatTimeout",
+        "DefaultResult",
+    )
+    hook = {"HeartbeatTimeout": DEFAULT_HEARTBEAT, "DefaultResult": "ABANDON", "GlobalTimeout": 172_800}
+    return {**hook, **{key: given[key] for key in kept if given.get(key) is not None}}
+
+
+def _tag(group: str, tag: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "ResourceId": group,
+        "ResourceType": "auto-scaling-group",
+        "Key": tag["Key"],
+        "Value": tag.get("Value") or "",
+        "PropagateAtLaunch": bool(tag.get("PropagateAtLaunch", True)),
+    }
+
+
+def _tagged(group: Group, item: Mapping[str, Any]) -> bool:
+    tags = {tag["Key"]: tag["Value"] for tag in group.settings["Tags"]}
+    if item["Name"].startswith("tag:"):
+        return tags.get(item["Name"][4:]) in item["Values"]
+    if item["Name"] == "tag-key":
+        return any(key in item["Values"] for key in tags)
+    return any(value in item["Values"] for value in tags.values())
+
+
+def _health(member: Member) -> str:
+    return "Healthy" if member.healthy else "Unhealthy"
+
+
+def _instance(member: Member) -> Answer:
+    return {
+        "InstanceId": member.id,
+        "InstanceType": member.machine.instance_type,
+        "AvailabilityZone": member.machine.availability_zone,
+        "LifecycleState": member.state,
+        "HealthStatus": _health(member),
+        "LaunchTemplate": dict(member.template),
+        "ProtectedFromScaleIn": member.protected,
+    }
+
+
+def _activity(group: Group, activity: Any) -> Answer:
+    return {
+        "ActivityId": activity.id,
+        "AutoScalingGroupName": group.name,
+        "Description": activity.description,
+        "Cause": activity.cause,
+        "StartTime": activity.started,
+        "EndTime": activity.ended,
+        "StatusCode": activity.status,
+        "StatusMessage": activity.message or None,
+        "Progress": 100 if activity.ended else 50,
+        "Details": "{}",
+    }
+
+
+def _refresh(refresh: Refresh) -> Answer:
+    return {
+        "InstanceRefreshId": refresh.id,
+        "AutoScalingGroupName": refresh.group.name,
+        "Status": refresh.status,
+        "StatusReason": refresh.reason or None,
+        "StartTime": refresh.started,
+        "EndTime": refresh.ended,
+        "PercentageComplete": refresh.percentage,
+        "InstancesToUpdate": refresh.to_update,
+        "Preferences": refresh.preferences,
+        "DesiredConfiguration": refresh.wanted,
+        "Strategy": "Rolling",
+    }
+
+
+def _page(call: Call, key: str, items: list[Answer], size: int = PAGE) -> Answer:
+    start, size = int(call.get("NextToken") or 0), call.get("MaxRecords") or size
+    more = {"NextToken": str(start + size)} if len(items) > start + size else {}
+    return {key: items[start : start + size], **more}

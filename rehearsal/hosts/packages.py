@@ -1,0 +1,307 @@
+"""The packages that the download mirror hands out:
+
+real .deb archives whose programs are stand-ins of the version asked for.
+"""
+
+import gzip
+import io
+import tarfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from rehearsal.hosts.base_image import launcher
+
+UBUNTU_PACKAGES = [
+    "acl",
+    "apt-transport-https",
+    "attr",
+    "binutils",
+    "build-essential",
+    "bzip2",
+    "ca-certificates",
+    "clang",
+    "cmake",
+    "cron",
+    "curl",
+    "debian-keyring",
+    "dpkg-dev",
+    "dpkg-sig",
+    "file",
+    "g++",
+    "gcc",
+    "gdebi-core",
+    "gettext",
+    "gettext-base",
+    "git",
+    "gnupg",
+    "gpg",
+    "iproute2",
+    "jq",
+    "less",
+    "libclang-dev",
+    "libcurl4-openssl-dev",
+    "libcurl4t64",
+    "libpq5",
+    "libssl-dev",
+    "libssl3t64",
+    "logrotate",
+    "lsb-release",
+    "make",
+    "nfs-common",
+    "openssl",
+    "perl",
+    "pkg-config",
+    "pkgconf",
+    "procps",
+    "psmisc",
+    "rrdtool",
+    "rsync",
+    "stunnel4",
+    "sudo",
+    "tar",
+    "tzdata",
+    "unattended-upgrades",
+    "unzip",
+    "uuid-runtime",
+    "wget",
+    "xz-utils",
+    "zip",
+    "zlib1g-dev",
+    "libxml2-dev",
+    "locales",
+]
+"""Packages of the Ubuntu archive that bring nothing which a node of the rehearsal lacks, because its host has it."""
+
+BASH = "#!/bin/bash\n"
+
+
+@dataclass(frozen=True)
+class File:
+    """A file of a package."""
+
+    text: str
+    mode: int = 0o644
+
+
+@dataclass(frozen=True)
+class Package:
+    """A Debian package: paths are relative to the root, without a leading slash."""
+
+    name: str
+    version: str
+    files: Mapping[str, File] = field(default_factory=dict)
+    depends: tuple[str, ...] = ()
+    postinst: str = ""
+    prerm: str = ""
+
+    @property
+    def filename(self) -> str:
+        return f"{self.name}_{self.version.replace('+', '%2b')}_amd64.deb"
+
+    def control(self) -> str:
+        depends = f"Depends: {', '.join(self.depends)}\n" if self.depends else ""
+        return f"Package: {self.name}\nVersion: {self.version}\nArchitecture: amd64\n{depends}Description: a stand-in\n"
+
+    def archive(self) -> bytes:
+        """The .deb: an ar archive of two tarballs."""
+        scripts = {
+            name: File(text, 0o755) for name, text in (("postinst", self.postinst), ("prerm", self.prerm)) if text
+        }
+        control = tarball({"control": File(self.control()), **scripts})
+        members = {"debian-binary": b"2.0\n", "control.tar.gz": control, "data.tar.gz": tarball(self.files)}
+        archive = io.BytesIO(b"!<arch>\n")
+        archive.seek(0, io.SEEK_END)
+        for name, content in members.items():
+            archive.write(f"{name:<16}{0:<12}{0:<6}{0:<6}{'100644':<8}{len(content):<10}`\n".encode())
+            archive.write(content + b"\n" * (len(content) % 2))
+        return archive.getvalue()
+
+
+def tarball(files: Mapping[str, File], folder: str = ".") -> bytes:
+    """A gzip-compressed tar archive of these files, the same bytes each time."""
+    content = io.BytesIO()
+    with gzip.GzipFile(fileobj=content, mode="wb", mtime=0) as zipped, tarfile.open(fileobj=zipped, mode="w") as tar:
+        for name, file in files.items():
+            member = tarfile.TarInfo(f"{folder}/{name}")
+            member.size = len(file.text.encode())
+            member.mode = file.mode
+            tar.addfile(member, io.BytesIO(file.text.encode()))
+    return content.getvalue()
+
+
+def program(module: str) -> File:
+    """An executable that is one of the stand-ins."""
+    return File(launcher(module), 0o755)
+
+
+def script(text: str) -> File:
+    """An executable that is a few lines of bash."""
+    return File(BASH + text, 0o755)
+
+
+def ubuntu_archive() -> list[Package]:
+    """What `apt-get install` finds in Ubuntu's own archive."""
+    return [
+        *(Package(name, "1:24.04-0ubuntu1") for name in UBUNTU_PACKAGES),
+        _chrony(),
+        Package("postgresql-client", "16+257build1.1", {}, ("postgresql-client-16",)),
+        Package("postgresql-client-16", "16.10-0ubuntu0.24.04.1", {"usr/bin/psql": script(PSQL)}),
+        Package("golang-go", "2:1.22~2build1", {"usr/bin/go": program("go")}),
+        Package("rustup", "1.26.0-5", {"usr/bin/rustup": script(RUSTUP), "usr/bin/cargo": script(CARGO)}),
+    ]
+
+
+def workbench(version: str) -> Package:
+    """Posit Workbench: the package is called rstudio-server, and its scripts do what the real ones do."""
+    return Package(
+        "rstudio-server",
+        version,
+        {
+            "usr/lib/rstudio-server/VERSION": File(f"{version}\n"),
+            "usr/lib/rstudio-server/bin/rserver": program("rserver"),
+            "usr/lib/rstudio-server/bin/rsession": script(RSESSION),
+            "usr/lib/rstudio-server/bin/rstudio-launcher": program("rstudio_launcher"),
+            "usr/lib/rstudio-server/bin/quarto/bin/quarto": script('[ "$1" = --version ] && echo 1.8.25\n'),
+            "usr/sbin/rstudio-server": program("rstudio_server"),
+            "usr/lib/systemd/system/rstudio-server.service": File(SERVER_UNIT),
+            "usr/lib/systemd/system/rstudio-launcher.service": File(LAUNCHER_UNIT),
+            "etc/rstudio/rserver.conf": File("# Server Configuration File\n"),
+            "etc/rstudio/rsession.conf": File("# R Session Configuration File\n"),
+            "etc/rstudio/database.conf": File(
+                "# Note: when changing database configuration, restart the server\n", 0o600
+            ),
+            "etc/rstudio/launcher.conf": File(LAUNCHER_CONF),
+            "etc/pam.d/rstudio": File("@include common-auth\n@include common-account\n"),
+        },
+        postinst=WORKBENCH_POSTINST,
+        prerm="#!/bin/bash\nsystemctl stop rstudio-server rstudio-launcher || true\n",
+    )
+
+
+def r(version: str) -> Package:
+    """R as Posit builds it."""
+    text = f'[ "$1" = --version ] && echo "R version {version} (rehearsal) -- \\"Stand-in\\""\nexit 0\n'
+    return Package(f"r-{version}", "1", {f"opt/R/{version}/bin/{name}": script(text) for name in ("R", "Rscript")})
+
+
+def python(version: str) -> Package:
+    """Python as Posit builds it."""
+    minor = version.rpartition(".")[0]
+    text = f'case "${{1-}}" in -V|--version) echo "Python {version}" ;; esac\nexit 0\n'
+    names = ("python", "python3", f"python{minor}", "pip", "pip3")
+    return Package(f"python-{version}", "1", {f"opt/python/{version}/bin/{name}": script(text) for name in names})
+
+
+def efs_utils(version: str) -> Package:
+    """What the build of aws/efs-utils leaves."""
+    files = {
+        "usr/sbin/mount.efs": program("mount_efs"),
+        "etc/amazon/efs/VERSION": File(f"{version}\n"),
+        "etc/amazon/efs/efs-utils.conf": File(
+            "[mount]\nport_range_lower_bound = 20049\nport_range_upper_bound = 21049\n"
+        ),
+    }
+    return Package("amazon-efs-utils", f"{version}-1", files, ("nfs-common", "stunnel4"))
+
+
+def _chrony() -> Package:
+    files = {
+        "usr/sbin/chronyd": script("exec sleep infinity\n"),
+        "usr/bin/chronyc": program("chronyc"),
+        "etc/chrony/chrony.conf": File("pool ntp.ubuntu.com iburst maxsources 4\n"),
+        "usr/lib/systemd/system/chrony.service": File(CHRONY_UNIT),
+    }
+    return Package("chrony", "4.5-1ubuntu4.2", files, postinst="#!/bin/bash\nsystemctl enable --now chrony\n")
+
+
+PSQL = 'case "${1-}" in -V|--version) echo "psql (PostgreSQL) 16.10" ;; *) exit 2 ;; esac\n'
+RUSTUP = """set -euo pipefail
+if [ "${1-} ${2-}" = "toolchain install" ] && [[ ${3-} =~ ^[0-9]+\\.[0-9]+\\.[0-9]+$ ]]; then
+  mkdir -p "${RUSTUP_HOME:-$HOME/.rustup}/toolchains/$3"
+elif [ "${1-}" = default ]; then :
+else echo "error: this stand-in of rustup knows 'toolchain install VERSION' only, not: $*" >&2; exit 1; fi
+"""
+CARGO = """compgen -G "${RUSTUP_HOME:-$HOME/.rustup}/toolchains/*" >/dev/null || {
+  echo "error: rustup could not choose a version of cargo to run: no default is configured." >&2
+  exit 1
+}
+echo "cargo 1.91.1"
+"""
+RSESSION = """# Told to suspend, a session takes its time to write what it has in memory into its user's home, and ends.
+suspend() {
+  kill $!
+  sleep 1
+  mkdir -p "$HOME/.local/share/rstudio/sessions/active/session-$$/suspended-session-data"
+  exit
+}
+trap suspend USR1 USR2
+sleep infinity &
+wait
+"""
+SERVER_UNIT = """[Unit]
+Description=Posit Workbench
+After=network-online.target
+Wants=network-online.target
+
+[Service]
+Type=forking
+ExecStart=/usr/lib/rstudio-server/bin/rserver
+EnvironmentFile=-/etc/rstudio/server-env
+TimeoutStopSec=30
+
+[Install]
+WantedBy=multi-user.target
+"""
+LAUNCHER_UNIT = """[Unit]
+Description=RStudio Launcher
+After=network-online.target
+Wants=network-online.target
+
+[Service]
+Type=forking
+ExecStart=/usr/lib/rstudio-server/bin/rstudio-launcher
+TimeoutStopSec=30
+
+[Install]
+WantedBy=multi-user.target
+"""
+LAUNCHER_CONF = """[server]
+address=localhost
+port=5559
+server-user=rstudio-server
+admin-group=rstudio-server
+authorization-enabled=1
+thread-pool-size=4
+enable-debug-logging=0
+
+[cluster]
+name=Local
+type=Local
+"""
+WORKBENCH_POSTINST = """#!/bin/bash
+set -euo pipefail
+getent group rstudio-server >/dev/null || groupadd --system rstudio-server
+getent passwd rstudio-server >/dev/null ||
+  useradd --system --gid rstudio-server --home-dir /var/lib/rstudio-server --shell /usr/sbin/nologin rstudio-server
+for folder in lib/rstudio-server log/rstudio log/rstudio/rstudio-server; do
+  install -d -m 0755 -o rstudio-server -g rstudio-server "/var/$folder"
+done
+for key in secure-cookie-key session-rpc-key; do
+  [ -e "/var/lib/rstudio-server/$key" ] ||
+    install -m 0600 /dev/stdin "/var/lib/rstudio-server/$key" </proc/sys/kernel/random/uuid
+done
+[ "${RSTUDIO_INSTALL_NO_LICENSE_INITIALIZATION-}" = 1 ] || rstudio-server license-manager initialize
+systemctl daemon-reload
+systemctl enable rstudio-launcher rstudio-server
+systemctl start rstudio-launcher rstudio-server
+"""
+CHRONY_UNIT = """[Unit]
+Description=chrony, an NTP client/server
+
+[Service]
+Type=simple
+ExecStart=/usr/sbin/chronyd
+
+[Install]
+WantedBy=multi-user.target
+"""

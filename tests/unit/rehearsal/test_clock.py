@@ -190,16 +190,17 @@ def test_nobody_jumps_past_who_was_woken_and_has_not_run_yet(monkeypatch: pytest
         return woken.is_set()
 
     def wait() -> None:
-        clock.wait(1_000_000, is_woken)
-        ended.append(elapsed(clock, began))
+        with clock.busy():  # so that no time passes between its end and the look at the clock
+            clock.sleep(1_000_000, is_woken)
+            ended.append(elapsed(clock, began))
 
     waiting = [threading.Thread(target=wait) for _ in range(20)]
     with clock.busy():
         for thread in waiting:
             thread.start()
         until(lambda: len(asked) == len(waiting), "all to wait")
-    woken.set()
-    clock.wake()
+        woken.set()  # still busy: else the clock may jump before anyone is woken
+        clock.wake()
     clock.wait(1000)
     for thread in waiting:
         thread.join(PATIENCE)

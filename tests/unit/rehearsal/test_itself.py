@@ -27,6 +27,7 @@ from rehearsal.hosts.standins import crashes
 from rehearsal.itself import EXIT_ITSELF, Failures
 from rehearsal.launcher import listening
 from rehearsal.views.progress import Progress
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -87,9 +88,8 @@ def test_work_in_the_background_and_resources_that_fail_unexpectedly_are_its_own
     def fail() -> None:
         raise RuntimeError("a mistake")
 
-    clock = Clock(120)
-    work.start(clock, fail)
-    clock.sleep(0.1)
+    work.start(Clock(120), fail)
+    until(lambda: failures.causes, "the failure of the work to be noted")
     assert reason_of(KeyError("Name")) == "The rehearsal itself failed: KeyError: 'Name'"
     logging.getLogger("rehearsal.aws.services.ec2").warning("user data ended with 1")
     assert sorted(failures.causes) == [

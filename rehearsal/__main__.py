@@ -59,7 +59,7 @@ def options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--schedule", metavar="SPEC", action="append", default=[], help="a schedule whose time has come, see below"
     )
-    parser.add_argument("--fault", metavar="SPEC", action="append", default=[], help="what shall go wrong, see below")
+    parser.add_argument("--fault", metavar="SPEC", action="append", default=[], help="what goes wrong, see below")
     parser.add_argument(
         "--report",
         metavar="DIR",

@@ -1,6 +1,6 @@
 """Where containers of `sam local invoke` find the local AWS, and the cluster that events/ speak of.
 
-That cluster is made when the first container asks, which waits for it meanwhile: nobody else needs it, and an account
+That cluster is made when the first container asks, which waits for it meanwhile: no one else needs it, and an account
 in which nothing was deployed yet is an empty one.
 """
 

@@ -1,4 +1,4 @@
-"""Faults that a person orders with `--fault SPEC`: what the local AWS shall let go wrong during an execution."""
+"""Faults that a person orders with `--fault SPEC`: what the local AWS must let go wrong during an execution."""
 
 import threading
 from collections.abc import Callable, Iterable
@@ -23,12 +23,12 @@ NODES: Final[dict[str, str]] = {
     "ssm-offline": "a new node never appears in Systems Manager",
     "hang": "rstudio-server does not end, in verify-installation or asked for the licence",
     "network": "its cable is pulled out, while its script is in the middle of its work",
-    "terminated": "somebody terminates it, while its script is in the middle of its work",
+    "terminated": "someone terminates it, while its script is in the middle of its work",
     "disk": "its root volume is full",
     "clock": "its clock is 5 minutes slow, or seconds=N fast, though its time source answers",
     "time-source": "its clock is 5 minutes slow, or seconds=N fast, and its time source does not answer",
-    "key": "somebody has put another secure-cookie-key in place, and restarted Workbench",
-    "workbench": "somebody has installed another version of Workbench, version=V",
+    "key": "someone has put another secure-cookie-key in place, and restarted Workbench",
+    "workbench": "someone has installed another version of Workbench, version=V",
     "metadata": "its instance metadata service does not answer for 8 seconds, or seconds=N",
     "mounts": "the file systems do not answer when it boots, or boots again; seconds=N: for so long after",
 }

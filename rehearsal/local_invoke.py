@@ -61,7 +61,7 @@ def database_port() -> int:
 def prepare(aws: LocalAws, installed: Application) -> tuple[str, int]:
     """Make the cluster of the events, as far as one was deployed that has no nodes yet; needs some seconds of the wall.
 
-    Returns address and port of its database, to which `database_port()` shall lead. Lock, plan and foundation are made
+    Returns address and port of its database, to which `database_port()` must lead. Lock, plan and foundation are made
     by the functions themselves; what is there already is kept. Raises PreparationFailedError.
     """
     world = _World(aws, {logical: name for name, logical in installed.functions.items()})

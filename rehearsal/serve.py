@@ -1,7 +1,7 @@
 """`make serve`: the local AWS of a rehearsal stays up with the application deployed, for people and their own tools.
 
 The AWS CLI, psql and whatever else speaks with AWS reach it from any other terminal of this machine, through sockets
-that were opened before the namespaces were entered. build/serve.env says where, as long as somebody answers there.
+that were opened before the namespaces were entered. build/serve.env says where, as long as someone answers there.
 """
 
 import argparse
@@ -45,7 +45,7 @@ LOCK: Final = BUILD / "serve.lock"
 """Stays when all has ended: were it removed, two could each hold one of this name."""
 
 KEPT: Final = BUILD / "serve"
-"""What is kept when all is over: calls.jsonl and policies.json, and what went wrong inside. Each start begins anew."""
+"""What is kept at the end: calls.jsonl, policies.json, and what went wrong inside. Each start begins with nothing."""
 AUTHORITY: Final = KEPT / "rds-ca.pem"
 
 TOOLS: Final = application.ROOT / ".venv" / "bin"
@@ -100,7 +100,7 @@ def main(arguments: list[str]) -> int:
 
 
 def serve(wanted: argparse.Namespace) -> int:
-    """Build, isolate and serve until somebody ends it; whatever ends it, serve.env goes."""
+    """Build, isolate and serve until someone ends it; whatever ends it, serve.env goes."""
     sockets = Sockets.open(wanted.port)
     progress = Progress(Console(highlight=False))
     starter = os.pidfd_open(os.getppid()) if "MAKELEVEL" in os.environ else None
@@ -195,7 +195,7 @@ class Serving:
     progress: Progress
     sockets: Sockets
     starter: int | None
-    """A pidfd of the make that waits for this: when it is gone, nobody else would end it."""
+    """A pidfd of the make that waits for this: when it is gone, no one else would end it."""
     _containers: Containers | None = None
 
     def run(self, scratch: Path) -> int:
@@ -255,7 +255,7 @@ class Serving:
         }
 
     def _watch(self, aws: LocalAws) -> None:
-        """Tell of executions until the starter has gone, or somebody interrupts."""
+        """Tell of executions until the starter has gone, or someone interrupts."""
         executions = Executions(aws)
         while not select.select([self.starter] if self.starter else [], [], [], LOOK_SECONDS)[0]:
             for line in executions.news():

@@ -1,4 +1,4 @@
-"""Build image: makes sure that the AMI which the plan wants exists, and retires the ones that nobody needs any more."""
+"""Build image: makes sure that the AMI which the plan wants exists, and retires the ones that no one needs any more."""
 
 from __future__ import annotations
 

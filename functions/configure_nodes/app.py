@@ -37,7 +37,7 @@ class Event(StepEvent):
 
 
 class Result(BaseModel):
-    """configuration: the hash that every node shall report."""
+    """configuration: the hash that every node must report."""
 
     done: bool
     waiting_for: str = ""
@@ -87,7 +87,7 @@ def _apply(event: Event, plan: Plan, record: Record) -> Result:
         parameters = {"Mode": "apply", "Configuration": event.configuration}
         commands = [*commands, run_command.send(document, decision.send, parameters, token)]
     if event.last and decision.offline:
-        # A node that never registered was never configured and holds nobody's session: the next run meets a new one.
+        # A node that never registered was never configured and holds no one's session: the next run meets a new one.
         strangers = [instance for instance in decision.offline if instance not in agents]
         replaced = [instance for instance in strangers if auto_scaling.replace(instance)]
         logs = {instance: console_lines(instance, LOG_LINES) for instance in decision.offline[:LOGS]}

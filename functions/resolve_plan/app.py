@@ -1,4 +1,4 @@
-"""Resolve plan: validates the input, takes and gives back the lock, and records what this execution shall make true."""
+"""Resolve plan: validates the input, takes and gives back the lock, and records what this execution must make true."""
 
 from __future__ import annotations
 

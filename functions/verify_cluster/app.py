@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel
 
-from benchwright.errors import VerificationFailed, printable, tellable
+from benchwright.errors import VerificationFailed, printable, shorten
 from benchwright.image.retirement import remember
 from benchwright.nodes import auto_scaling
 from benchwright.observability import logger, report_verdict
@@ -33,7 +33,7 @@ class Event(StepEvent):
 
 
 class Result(BaseModel):
-    """needs_lock: under the lock alone a safe remedy may be applied, and a cluster be judged that somebody else began
+    """needs_lock: under the lock alone a safe remedy may be applied, and a cluster be judged that someone else began
     to deploy. round, stale, questions and problems go into the next event.
     """
 
@@ -88,15 +88,15 @@ def handler(event: Event) -> Result:
         waiting_for=unmet(cluster.verification)[:500],
         round=event.round + 1,
         stale=cluster.verification.stale,
-        problems=tellable(problems),
+        problems=shorten(problems),
     )
 
 
 def _ask(event: Event, document: str, instances: list[str]) -> Result:
-    """Begin a round; at the last look nobody would read the answers."""
+    """Begin a round; at the last look no one would read the answers."""
     silence = (
         f"- reports: no node answers Systems Manager ({', '.join(instances) or 'there is none'}). Start a deployment "
-        "with {}: it replaces a node that never registered, and tells how to replace one that went silent."
+        "with {}: it replaces a node that never registered, and says how to replace one that stopped reporting."
     )
     if event.last:
         raise _failed(event, event.problems or silence)
@@ -113,7 +113,7 @@ def _ask(event: Event, document: str, instances: list[str]) -> Result:
 
 def _failed(event: Event, problems: str, before: str = "") -> VerificationFailed:
     """The error of a last look. before: what was wrong in the round before it."""
-    told = f"The cluster {event.cluster} is not what its plan says:\n{problems}"
+    text = f"The cluster {event.cluster} is not what its plan says:\n{problems}"
     if before not in ("", problems):
-        told += f"\nFound in the round before:\n{before}"
-    return VerificationFailed(told)
+        text += f"\nFound in the round before:\n{before}"
+    return VerificationFailed(text)

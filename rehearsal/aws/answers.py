@@ -38,7 +38,7 @@ ALLOWED: Final[dict[str, str]] = {
     # AWS says so of the gateway of a network, and of recent types, where its models do not: moto has recorded both.
     "ec2:DescribeInternetGateways InternetGateways[].Attachments[].State": "available",
     "ec2:DescribeInstanceTypes InstanceTypes[].ProcessorInfo.SupportedFeatures[]": "metal-compatibility",
-    # moto does not know for which systems a document is, nor when a machine was changed; nobody asks.
+    # moto does not know for which systems a document is, nor when a machine was changed; no one asks.
     "ssm:CreateDocument DocumentDescription.PlatformTypes[]": r"Not Implemented \(moto\)",
     "ssm:DescribeDocument Document.PlatformTypes[]": r"Not Implemented \(moto\)",
     "ssm:ListDocuments DocumentIdentifiers[].PlatformTypes[]": r"Not Implemented \(moto\)",

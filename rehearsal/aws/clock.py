@@ -1,9 +1,9 @@
 """AWS time: how long things would have taken in an account, while nothing here waits that long.
 
-The clock runs `speed` times faster than the wall as long as somebody waits and nobody works. While something real is at
+The clock runs `speed` times faster than the wall as long as someone waits and no one works. While something real is at
 work (a function, a node's script, the interpreter between two states) it runs at the speed of the wall, so that real
-work is never counted many times over. So it does while nobody waits for anything: a local AWS that is left alone over
-night is a night older, not a season. With an infinite speed it jumps to the next moment somebody waits for: waiting
+work is never counted many times over. So it does while no one waits for anything: a local AWS that is left alone over
+night is a night older, not a season. With an infinite speed it jumps to the next moment someone waits for: waiting
 costs nothing.
 
 Machines of an account each have processors of their own; here they share those of this machine. So only as many work at
@@ -28,7 +28,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
-# Threads hand over to one another within this time; only after it is everybody known to wait (infinite speed only).
+# Threads hand over to one another within this time; only after it is everyone known to wait (infinite speed only).
 QUIET_SECONDS = 0.004
 
 
@@ -199,7 +199,7 @@ class Clock:
         quiet = self._wall - self._quiet_since
         if quiet < QUIET_SECONDS:
             return QUIET_SECONDS - quiet + 1e-4
-        # Who was woken by the last jump, or by `wake()`, and has not run yet is in the list: nobody jumps past it.
+        # Who was woken by the last jump, or by `wake()`, and has not run yet is in the list: no one jumps past it.
         if any(waiter.asked != self._wakes for waiter in self._waiters):
             return QUIET_SECONDS
         earliest = min(waiter.deadline for waiter in self._waiters)

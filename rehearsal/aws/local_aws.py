@@ -189,7 +189,7 @@ class LocalAws:
         return keys
 
     def identity_of(self, access_key: str) -> Identity | None:
-        """Whose key it is; a key from sts:AssumeRole that nobody registered (a node's) goes by its session's name."""
+        """Whose key it is; a key from sts:AssumeRole that no one registered (a node's) goes by its session's name."""
         known = self.identities.get(access_key)
         if known is not None:
             return known

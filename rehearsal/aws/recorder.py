@@ -1,7 +1,7 @@
 """Who called what: `calls.jsonl`, one line for each AWS call, and `policies.json`, the policies of each role, and of
 each resource that has one of its own.
 
-Calls of the rehearsal's own administrator are not recorded: in an account nobody would make them.
+Calls of the rehearsal's own administrator are not recorded: in an account no one would make them.
 """
 
 import collections

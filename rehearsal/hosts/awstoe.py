@@ -75,7 +75,7 @@ def run_phase(
 ) -> StepFailure | None:
     """Run one phase (build, validate or test) of a component on a host; a document without it has nothing to do.
 
-    `before_step` may return a message with which the step of this name shall fail; `log` gets each line of the build
+    `before_step` may return a message with which the step of this name must fail; `log` gets each line of the build
     log.
     """
     steps: list[Mapping[str, Any]] = next((item["steps"] for item in document["phases"] if item["name"] == phase), [])

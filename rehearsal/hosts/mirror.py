@@ -1,7 +1,7 @@
 """The download mirror: what the Internet is to a build instance.
 
 Each address gives what the real one gives in kind (a .deb, a zip, a package index), with stand-ins inside; an address
-that nobody serves is 404, and a host that is not here does not resolve. HTTPS is signed by the rehearsal's own
+that no one serves is 404, and a host that is not here does not resolve. HTTPS is signed by the rehearsal's own
 authority, which the base image trusts.
 """
 

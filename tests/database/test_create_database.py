@@ -195,7 +195,7 @@ REFUSALS: dict[Refusal, tuple[type[Exception], str]] = {
 
 @NEWEST
 @pytest.mark.parametrize("how", REFUSALS)
-def test_a_server_that_refuses_is_told_apart(
+def test_a_server_that_refuses_is_distinguished(
     postgres: Postgres, server: Server, application: Credentials, master: Master, how: Refusal
 ) -> None:
     error, reason = REFUSALS[how]

@@ -86,7 +86,7 @@ def test_what_others_made_is_refused(observed: Observed) -> None:
         ("FATAL:  no pg_hba.conf entry for host …, no encryption", Login.REFUSED),
     ],
 )
-def test_the_text_of_a_refused_login_tells_what_it_means(message: str, answer: Login) -> None:
+def test_the_text_of_a_refused_login_shows_what_it_means(message: str, answer: Login) -> None:
     assert login_answer(message) is answer
 
 

@@ -177,12 +177,12 @@ def test_the_name_resolves_to_nothing(pair: Pair, clean: World) -> None:
 
 
 def test_the_new_writer_is_still_starting(pair: Pair, clean: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A standby that lets nobody read says what a writer says that has not recovered yet."""
+    """A standby that lets no one read says what a writer says that has not recovered yet."""
     pair.standby.stop()
     with (pair.standby.data / "postgresql.conf").open("a") as configuration:
         configuration.write("hot_standby = off\n")
     with monkeypatch.context() as patched:
-        patched.setattr(Postgres, "_wait", lambda _: None)  # it lets nobody in, so there is no telling when it is up
+        patched.setattr(Postgres, "_wait", lambda _: None)  # it lets no one in, so there is no telling when it is up
         pair.standby.start()
     pair.name.point_to(STANDBY)
     answers: set[str] = set()

@@ -142,7 +142,7 @@ def test_a_call_that_is_cut_off_may_be_repeated(
 
 
 @NEWEST
-def test_a_master_secret_that_is_rotated_after_it_was_read_is_read_anew(
+def test_a_master_secret_that_is_rotated_after_it_was_read_is_read_again(
     handler: Any, postgres: Postgres, application: Credentials, wire: Wire
 ) -> None:
     call = event(postgres, application)

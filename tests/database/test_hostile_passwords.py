@@ -1,4 +1,4 @@
-"""Any password that a secret may hold works from the secret to the login; any other is refused without a word of it.
+"""Any password that a secret may hold works from the secret to the login; any other is refused without any part of it.
 
 The same passwords on a node, from the secret to database.conf to the login: tests/nodes/test_hostile_values.py.
 """

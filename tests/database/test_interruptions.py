@@ -25,7 +25,7 @@ SLOTS, RESERVED_SLOTS = 8, 3
 ORDINARY_SLOTS = SLOTS - RESERVED_SLOTS
 
 # What a run from nothing says, by connection: it tries to log in as the application, works as the master, and logs in
-# as the application for proof. Farewells are left out, since nobody waits for an answer to them.
+# as the application for proof. Farewells are left out, since no one waits for an answer to them.
 LOGIN = ("startup", "password", "password")
 FROM_NOTHING = (
     *(f"1 {part}" for part in LOGIN),
@@ -137,7 +137,7 @@ def test_the_connection_is_cut_at_a_change_of_the_password(wire: Wire, wired: St
 
 @NEWEST
 @pytest.mark.parametrize("at", ["2 SELECT NOT", "2 CREATE DATABASE", "3 ROLLBACK"])
-def test_a_function_that_was_killed_blocks_nobody_for_long(
+def test_a_function_that_was_killed_blocks_no_one_for_long(
     wire: Wire, wired: Step, clean: World, monkeypatch: pytest.MonkeyPatch, at: str
 ) -> None:
     """Nobody tells the server, so the session keeps its lock, or the table of the proof, until it has idled enough."""
@@ -192,7 +192,7 @@ def by_hand(postgres: Postgres, statement: str) -> None:
         ("3 startup", "DROP DATABASE rstudio"),
     ],
 )
-def test_somebody_does_the_same_by_hand_at_the_same_time(
+def test_someone_does_the_same_by_hand_at_the_same_time(
     wire: Wire, wired: Step, clean: World, at: str, statement: str
 ) -> None:
     wire.strike_once(at, lambda: by_hand(wired.postgres, statement))

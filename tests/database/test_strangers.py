@@ -27,7 +27,7 @@ MINE = (f"CREATE ROLE rstudio {FITTING}", "CREATE DATABASE rstudio OWNER rstudio
 
 
 class Stranger(NamedTuple):
-    """What somebody did as superuser, `inside` of the database rstudio; and what becomes of it.
+    """What someone did as superuser, `inside` of the database rstudio; and what becomes of it.
 
     `outcome` are role and database of the Outcome, or what the refusal says. `remedy`: where to run what it says, if it
     names a statement.
@@ -62,7 +62,7 @@ STRANGERS = {
     "a superuser with its database": Stranger(
         (f"CREATE ROLE rstudio SUPERUSER {FITTING}", MINE[1]), ("unchanged", "unchanged")
     ),
-    "a role with many rights": Stranger(
+    "a role with many privileges": Stranger(
         (
             f"CREATE ROLE rstudio CREATEDB CREATEROLE CONNECTION LIMIT 20 VALID UNTIL 'infinity' {FITTING}",
             "GRANT rstudio TO postgres WITH ADMIN OPTION",
@@ -130,7 +130,7 @@ STRANGERS = {
         ),
         versions=("14", "17"),
     ),
-    "a database that is not for everybody": Stranger(
+    "a database that is not for everyone": Stranger(
         (
             *MINE,
             "CREATE ROLE bob",
@@ -195,7 +195,7 @@ STRANGERS = {
 
 
 def rights(world: World) -> list[object]:
-    """Each thing that somebody has: all rows, but memberships by their options, and roles without passwords."""
+    """Each thing that someone has: all rows, but memberships by their options, and roles without passwords."""
     rows: list[object] = [(name, row) for name in world if name not in ("roles", "members") for row in world[name]]
     rows += [(*row[:3], option) for row in world["members"] for option, has in row[3].items() if has]
     return rows + [row[:2] for row in world["roles"]]

@@ -74,7 +74,7 @@ def statements(log: str) -> list[str]:
 
 
 def empty(postgres: Postgres) -> None:
-    """Take away what tests made, and give the master its rights back."""
+    """Take away what tests made, and give the master its permissions back."""
     with closing(postgres._administer()) as connection, connection.cursor() as cursor:
         cursor.execute("SELECT datname FROM pg_database WHERE datname !~ '^(postgres|template[01])$'")
         for (database,) in cursor.fetchall():

@@ -108,7 +108,7 @@ class Emulator:
             try:
                 with urllib.request.urlopen(request, timeout=float(self.properties["Timeout"]) + 10) as answer:
                     return json.loads(answer.read())
-            except urllib.error.URLError:  # nobody listens yet
+            except urllib.error.URLError:  # no one listens yet
                 if self._process.poll() is not None or time.monotonic() > deadline:
                     raise AssertionError(f"no emulator: {self.log.read_text(errors='replace')[-2000:]}") from None
                 time.sleep(0.05)

@@ -60,7 +60,7 @@ KEY: Final = Fault("key")
 METADATA: Final = Fault("metadata")
 WORKBENCH: Final = Fault(
     "workbench",
-    ("This node has Workbench 2026.07.0+139.pro9", "If somebody installed it here, replace the node"),
+    ("This node has Workbench 2026.07.0+139.pro9", "If someone installed it here, replace the node"),
     replaced=True,
 )
 MOUNTS: Final = Fault("mounts", ("/efs/home cannot be mounted", "Check /etc/fstab, the mount targets"))
@@ -101,7 +101,7 @@ def misbehave(account: Account, faults: Mapping[int, Fault]) -> None:
         assert faults_of_nodes.end() == []
         assert_whole(account, ended)
     else:
-        assert_told(ended, failing)
+        assert_reported(ended, failing)
         assert not [node for node in others if node in (ended.cause or "")]
         for node, fault in failing.items():
             if fault.replaced:
@@ -120,7 +120,7 @@ def faults_of(account: Account) -> Faults:
     return account.aws.faults
 
 
-def assert_told(ended: Execution, failing: Mapping[str, Fault]) -> None:
+def assert_reported(ended: Execution, failing: Mapping[str, Fault]) -> None:
     """The cause says of each node what is wrong and what to do, and how to look at it and to replace it."""
     cause = ended.cause or ""
     for node, fault in failing.items():

@@ -37,7 +37,7 @@ FILE_SYSTEM = Failure(
     (
         "The stack benchwright-workbench-foundation ended ROLLBACK_COMPLETE: ",
         "FileSystem (AWS::EFS::FileSystem) is CREATE_FAILED: No quota for file systems\n",
-        "the next execution removes what is left of it and begins anew",
+        "the next execution removes what is left of it and starts again",
         "Evidence:\n",
         f"- events of the stack benchwright-workbench-foundation: {CONSOLE}/cloudformation/home?",
         f"- log of the step: {CONSOLE}/cloudwatch/home?",

@@ -1,5 +1,5 @@
 """Nodes misbehave: the run ends within its bound and says which and what to do, the others are as they were or
-configured, nobody holds the cluster, and the next run heals it.
+configured, no one holds the cluster, and the next run heals it.
 
 Several do so at once here; each fault alone, as the first node and as another, is in each_node_that_misbehaves.py.
 """

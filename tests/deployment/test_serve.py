@@ -248,7 +248,7 @@ def test_commands_run_on_nodes(served: Served, deployed: dict[str, Any]) -> None
     assert [output.count("Online") for output in outputs] == [2, 2]
 
 
-def test_the_way_in_that_the_output_tells_is_a_document_of_the_application(
+def test_the_way_in_that_the_output_shows_is_a_document_of_the_application(
     served: Served, deployed: dict[str, Any]
 ) -> None:
     """Both answers are of a document that exists: another name is InvalidDocument."""
@@ -264,7 +264,7 @@ def test_the_way_in_that_the_output_tells_is_a_document_of_the_application(
         ("ssm start-session --target i-0123456789abcdef0", "TargetNotConnected"),
         (f"stepfunctions start-execution {MACHINE} --input nonsense", "InvalidExecutionInput"),
         (f"stepfunctions describe-execution --execution-arn {NO_EXECUTION}", "ExecutionDoesNotExist"),
-        ("lambda invoke --function-name nobody /dev/null", "ResourceNotFoundException"),
+        ("lambda invoke --function-name absent /dev/null", "ResourceNotFoundException"),
         ("cloudformation describe-stacks --stack-name nothing", "ValidationError"),
     ],
 )

@@ -1,4 +1,4 @@
-"""`python -m tests.documentation`: write the generated parts of README.md and docs/ anew."""
+"""`python -m tests.documentation`: write the generated parts of README.md and docs/ again."""
 
 import sys
 

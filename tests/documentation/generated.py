@@ -31,7 +31,7 @@ REGIONS: Mapping[Path, Mapping[str, Callable[[], str]]] = {
 
 
 def contents() -> dict[Path, str]:
-    """What each file with generated parts shall hold."""
+    """What each file with generated parts must hold."""
     pages = {
         path: with_regions(path.read_text(encoding="utf-8"), {name: make() for name, make in regions.items()})
         for path, regions in REGIONS.items()

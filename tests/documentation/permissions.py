@@ -50,7 +50,7 @@ MANAGED_BY_AWS = {
 
 
 class Grant(NamedTuple):
-    """One action of one statement of an identity policy. `why` is empty where nobody gave a reason."""
+    """One action of one statement of an identity policy. `why` is empty where no one gave a reason."""
 
     policy: str
     statement: str
@@ -249,11 +249,11 @@ def _managed_by_aws(properties: Mapping[str, Any]) -> list[str]:
 
 def _principal(principal: Any) -> str:
     if isinstance(principal, str):
-        return "everybody" if principal == "*" else principal
+        return "everyone" if principal == "*" else principal
     (who,) = principal.values()
     names = [name_of(item) for item in _listed(who)]
     return " and ".join(
-        "everybody" if name == "*" else "this account" if name.endswith(":root") else f"`{name}`" for name in names
+        "everyone" if name == "*" else "this account" if name.endswith(":root") else f"`{name}`" for name in names
     )
 
 

@@ -1,4 +1,4 @@
-"""Records real rehearsals for README.md: `make docs-recording` writes docs/rehearsal.svg and the failure anew.
+"""Records real rehearsals for README.md: `make docs-recording` writes docs/rehearsal.svg and the failure again.
 
 The picture is of a rehearsal in a pseudo-terminal, of which a terminal emulator keeps what a person sees at the end.
 The failure is the cause of an execution that a fault of the rehearsal made fail.

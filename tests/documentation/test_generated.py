@@ -17,7 +17,7 @@ GENERATED = contents()
 
 @pytest.mark.parametrize("path", GENERATED, ids=lambda path: str(path.relative_to(ROOT)))
 def test_the_file_is_what_make_docs_would_write(path: Path) -> None:
-    assert path.read_text(encoding="utf-8") == GENERATED[path], "make docs writes it anew"
+    assert path.read_text(encoding="utf-8") == GENERATED[path], "make docs writes it again"
 
 
 def test_a_region_that_a_page_lacks_is_an_error() -> None:
@@ -25,7 +25,7 @@ def test_a_region_that_a_page_lacks_is_an_error() -> None:
         with_regions("<!-- begin a -->\n<!-- end a -->\n", {"a": "x", "b": "y"})
 
 
-def test_no_page_has_a_region_that_nobody_writes() -> None:
+def test_no_page_has_a_region_that_no_one_writes() -> None:
     marks = {path: re.findall(r"<!-- begin (\w+) -->", path.read_text(encoding="utf-8")) for path in PAGES}
     assert {path for path, names in marks.items() if names} <= set(GENERATED)
     assert all(

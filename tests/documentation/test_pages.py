@@ -16,7 +16,7 @@ TARGETS = set(re.findall(r"^([a-z-]+):", MAKEFILE, re.MULTILINE))
 PATHS = re.compile(
     r"(?:docs|events|functions|image|infra|layers|statemachine|tests)/[\w./-]*|[\w-]+\.(?:md|ya?ml|toml)"
 )
-# Named as examples, or made by what the page tells to run.
+# Named as examples, or made by what the page says to run.
 NOT_IN_THE_TREE = {"workbench.lic", "build/rehearsal"}
 
 

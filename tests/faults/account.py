@@ -26,7 +26,7 @@ from tests.faults import databases, environments, nodes, real_nodes, times, tran
 PORT: Final = 4566
 """Of the local AWS. Every case has a network of its own, so all of them have this one."""
 FULL_SPEED: Final = 300
-"""How many times faster AWS time runs beside real nodes, whose daemons nobody waits for."""
+"""How many times faster AWS time runs beside real nodes, whose daemons no one waits for."""
 
 
 class Hosts(Protocol):

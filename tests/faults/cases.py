@@ -1,4 +1,4 @@
-"""Which faults there are: every kind at the first and the last call of everybody, and a stop in every state."""
+"""Which faults there are: every kind at the first and the last call of everyone, and a stop in every state."""
 
 import dataclasses
 import itertools

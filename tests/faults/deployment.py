@@ -86,7 +86,7 @@ class Outcome:
         if self.before is None or self.world is None or not self.before.has_foundation:
             return []
         now = self.world.secrets
-        return sorted(f"{arn} was made anew" for arn, version in self.before.secrets.items() if now.get(arn) != version)
+        return sorted(f"{arn} was recreated" for arn, version in self.before.secrets.items() if now.get(arn) != version)
 
 
 def run(account: Account, case: Case, clean: World | None) -> Outcome:
@@ -233,7 +233,7 @@ def _problems(outcome: Outcome) -> Iterator[str]:
 
 
 def compare(outcome: Outcome, clean: World) -> dict[str, list[str]]:
-    """What a case lost, what it leaked (a lock that is held, a secret made anew or told), and what it left behind."""
+    """What a case lost, what it leaked (a lock that is held, a secret recreated or told), and what it left behind."""
     expected = outcome.expected or clean
     assert outcome.world
     return {

@@ -102,7 +102,7 @@ def report(connection: socket.socket, process: int, flags: int) -> bool:
     found, status = os.waitpid(process, flags)
     if not found:
         return False
-    with contextlib.suppress(OSError):  # nobody asks any more
+    with contextlib.suppress(OSError):  # no one asks any more
         connection.sendall(b"%d\n" % os.waitstatus_to_exitcode(status))
     connection.close()
     return True

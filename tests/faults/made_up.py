@@ -1,4 +1,4 @@
-"""What AWS makes up anew each time, so that two worlds can be compared without it."""
+"""What AWS makes up again each time, so that two worlds can be compared without it."""
 
 import re
 

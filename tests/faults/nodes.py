@@ -75,7 +75,7 @@ class Node:
         threading.Thread(target=self._watch, daemon=True, name=f"lifecycle of {self.name}").start()
 
     def capture(self, target: Path) -> None:
-        """An image without files: nobody looks at them."""
+        """An image without files: no one looks at them."""
 
     def stop(self) -> None:
         self._stopped.set()

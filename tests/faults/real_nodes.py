@@ -1,4 +1,4 @@
-"""Nodes as the rehearsal has them, raised anew in the fork of each case."""
+"""Nodes as the rehearsal has them, raised again in the fork of each case."""
 
 import base64
 import contextlib

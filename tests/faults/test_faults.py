@@ -58,7 +58,7 @@ def test_a_function_meets_every_kind_at_its_first_and_its_last_call_and_a_state_
     ]
 
 
-def test_a_caller_that_is_met_with_no_fault_is_told() -> None:
+def test_a_caller_that_is_met_with_no_fault_is_reported() -> None:
     with pytest.raises(ValueError, match="no fault is known of calls by stranger"):
         all_cases(deployments({("stranger", "s3:GetObject"): 1}, {}), ["Build"], MACHINE)
 

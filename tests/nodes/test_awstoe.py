@@ -111,11 +111,11 @@ def test_a_step_is_tried_again(host: Host) -> None:
 
 
 def test_a_fault_fails_the_step_of_its_name(host: Host) -> None:
-    failure = run_phase(host, document(bash("true")), "build", {}, before_step=lambda name: f"{name} shall fail")
-    assert failure == StepFailure("Step", "ExecuteBash", "Step shall fail")
+    failure = run_phase(host, document(bash("true")), "build", {}, before_step=lambda name: f"{name} must fail")
+    assert failure == StepFailure("Step", "ExecuteBash", "Step must fail")
 
 
-def test_a_version_of_workbench_that_nobody_published_cannot_be_installed(host: Host, world: World) -> None:
+def test_a_version_of_workbench_that_no_one_published_cannot_be_installed(host: Host, world: World) -> None:
     commands = [
         "set -e",
         "echo 'deb https://dl.posit.co/public/pro/deb/ubuntu noble main' >/etc/apt/sources.list.d/posit.list",

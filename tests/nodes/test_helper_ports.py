@@ -72,11 +72,11 @@ def rules(host: Host) -> list[str]:
     )
 
 
-def test_only_root_reaches_the_ports_of_mount_helpers_and_everybody_all_others(world: World, image: Path) -> None:
+def test_only_root_reaches_the_ports_of_mount_helpers_and_everyone_all_others(world: World, image: Path) -> None:
     host = world.boot(206, image=image)
     try:
         assert host.run(LISTEN, timeout=60).returncode == 0
-        assert reached(host, "nobody", OURS) == everything()  # without the guard everybody reads every home
+        assert reached(host, "nobody", OURS) == everything()  # without the guard everyone reads every home
         host.run_boot()
         assert reached(host, "root", OURS + OTHERS) == everything()
         for user in USERS:

@@ -82,7 +82,7 @@ def test_hosts_reach_one_another_by_name(world: World, host: Host) -> None:
     try:
         assert lines(host, "getent hosts ip-10-0-1-201 | cut -d' ' -f1") == ["10.0.1.201"]
         answer = host.run("curl -sS -o /dev/null --max-time 30 http://ip-10-0-1-201:8787/", timeout=60)
-        assert answer.returncode == 7  # refused: nobody listens, but the machine is there
+        assert answer.returncode == 7  # refused: no one listens, but the machine is there
     finally:
         other.stop()
     assert host.run("getent hosts ip-10-0-1-201", timeout=60).returncode == 2
@@ -186,7 +186,7 @@ def test_a_full_disk_takes_nothing_until_there_is_room_again(host: Host) -> None
     assert int(host.run(write, timeout=60).stdout) > 1_000_000
 
 
-def test_without_its_cable_a_host_reaches_nobody(world: World, host: Host) -> None:
+def test_without_its_cable_a_host_reaches_no_one(world: World, host: Host) -> None:
     ask = "curl -sS -o /dev/null --max-time 30 http://169.254.169.254/"
     host.connect(connected=False)
     assert host.run(ask, timeout=60).returncode == 7

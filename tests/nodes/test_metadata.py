@@ -55,7 +55,7 @@ def test_an_instance_learns_who_it_is(world: World) -> None:
         host.stop()
 
 
-def test_without_a_token_nothing_is_told(host: Host) -> None:
+def test_without_a_token_nothing_is_reported(host: Host) -> None:
     assert host.run(f"{STATUS} http://169.254.169.254/latest/meta-data/instance-id", timeout=60).stdout == "401"
     stolen = "-H 'X-aws-ec2-metadata-token: made-up'"
     assert (
@@ -76,7 +76,7 @@ def test_a_token_of_one_instance_is_none_of_another(world: World, host: Host) ->
         other.stop()
 
 
-def test_the_guard_of_the_image_lets_root_and_instance_connect_through_and_nobody_else(
+def test_the_guard_of_the_image_lets_root_and_instance_connect_through_and_no_one_else(
     world: World, image: Path
 ) -> None:
     host = world.boot(204, image=image)
@@ -84,7 +84,7 @@ def test_the_guard_of_the_image_lets_root_and_instance_connect_through_and_nobod
         put = "curl -s -o /dev/null --max-time 30 -X PUT -H 'X-aws-ec2-metadata-token-ttl-seconds: 60' http://169.254.169.254/latest/api/token"
         assert (
             host.run(put, timeout=60, user="nobody").returncode == 0
-        )  # without the guard everybody would own the node's role
+        )  # without the guard everyone would own the node's role
         host.run("useradd --system ec2-instance-connect", timeout=60)  # as Ubuntu's images have it, and Benchwright's
         host.run_boot()
         reached = {user: host.run(put, timeout=60, user=user).returncode for user in USERS_OF_AN_IMAGE}

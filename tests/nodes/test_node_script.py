@@ -23,7 +23,7 @@ find /etc/rstudio /var/lib/benchwright /var/lib/rstudio-server -type f 2>/dev/nu
 getent passwd; systemctl is-active rstudio-server rstudio-launcher
 """
 EXPIRES = 7
-"""Of a line of /etc/shadow, the day since 1970 from which nobody logs in to the account, by key as little as by
+"""Of a line of /etc/shadow, the day since 1970 from which no one logs in to the account, by key as little as by
 password; empty for never.
 """
 
@@ -116,7 +116,7 @@ def test_users_have_one_uid_a_home_of_their_own_and_a_password_and_are_locked_wh
     assert (shadow(nodes[0], "anna")[1], shadow(nodes[0], "anna")[EXPIRES]) == (password, "")
 
 
-def test_a_file_that_somebody_changed_is_put_right(cluster: Cluster) -> None:
+def test_a_file_that_someone_changed_is_put_right(cluster: Cluster) -> None:
     cluster.publish()
     node = cluster.add_node()
     cluster.apply(node)
@@ -134,7 +134,7 @@ def differences(cluster: Cluster, node: Host) -> list[str]:
     return told
 
 
-def test_what_somebody_changed_on_a_node_is_named_and_restored(cluster: Cluster) -> None:
+def test_what_someone_changed_on_a_node_is_named_and_restored(cluster: Cluster) -> None:
     anna, bob = Account(name="anna", uid=5001, gid=5001), Account(name="bob", uid=5002, gid=5002)
     cluster.publish(accounts=[anna, bob])
     node = cluster.add_node()
@@ -329,7 +329,7 @@ def test_another_version_of_workbench_than_the_cluster_s_is_refused_before_anyth
     before = node.run(STATE_OF_THE_NODE, timeout=60).stdout
     assert "/etc/rstudio/rserver.conf" in before
     assert cluster.fail_to_apply(node) == (
-        f"This node has Workbench 2025.09.1+401.pro7, but the cluster is to run {WORKBENCH}. If somebody installed it "
+        f"This node has Workbench 2025.09.1+401.pro7, but the cluster is to run {WORKBENCH}. If someone installed it "
         "here, replace the node. If it came with an image of yours, set workbench.version to 2025.09.1+401.pro7 or use "
         f"an image with {WORKBENCH}."
     )
@@ -411,7 +411,7 @@ def test_an_instance_of_an_image_made_of_a_node_goes_on_when_it_is_configured_it
     assert cluster.world.aws.waiting == set()
 
 
-def test_a_full_disk_is_told_whatever_is_asked_and_keeps_the_node_as_it_is(cluster: Cluster) -> None:
+def test_a_full_disk_is_reported_whatever_is_asked_and_keeps_the_node_as_it_is(cluster: Cluster) -> None:
     cluster.publish()
     node = cluster.add_node()
     cluster.apply(node)
@@ -435,7 +435,7 @@ def test_a_clock_that_is_off_is_set(cluster: Cluster) -> None:
     assert abs(cluster.apply(node)["clock_offset"]) < 1
 
 
-def test_the_steps_are_told_as_they_begin(cluster: Cluster) -> None:
+def test_the_steps_are_reported_as_they_begin(cluster: Cluster) -> None:
     cluster.publish()
     done = cluster.run(cluster.add_node(), "apply")
     assert [line for line in done.stderr.splitlines() if line.startswith("--- ")] == [
@@ -460,7 +460,7 @@ def test_the_steps_are_told_as_they_begin(cluster: Cluster) -> None:
     ]
 
 
-def test_a_node_takes_the_configuration_that_it_is_told_and_else_the_current_one(cluster: Cluster) -> None:
+def test_a_node_takes_the_configuration_that_it_is_reported_and_else_the_current_one(cluster: Cluster) -> None:
     told = cluster.publish(config={"auth-timeout-minutes": "45"})
     current = cluster.publish()
     node = cluster.add_node()
@@ -495,7 +495,7 @@ def test_a_run_that_is_killed_leaves_nothing_that_the_next_one_does_not_take_awa
     assert node.run(f"{leftovers}; ls -A /efs/home", timeout=60).stdout == "anna\n"
 
 
-def test_a_guard_that_lost_its_device_is_told_and_set_anew_by_the_next_run(cluster: Cluster) -> None:
+def test_a_guard_that_lost_its_device_is_reported_and_set_again_by_the_next_run(cluster: Cluster) -> None:
     cluster.publish()
     node = cluster.add_node()
     cluster.apply(node)

@@ -94,7 +94,7 @@ def test_a_lease_of_a_license_server_is_a_licence(cluster: Cluster) -> None:
     assert report(cluster.run(node, "report"))["license"] == "Activated"
 
 
-def test_an_installation_is_verified_by_a_session_of_somebody_where_there_is_a_licence(cluster: Cluster) -> None:
+def test_an_installation_is_verified_by_a_session_of_someone_where_there_is_a_licence(cluster: Cluster) -> None:
     anna = [Account(name="anna", uid=5001, gid=5001)]
     cluster.publish(accounts=anna)
     node = cluster.add_node()

@@ -1,4 +1,4 @@
-"""`make bench`: how long the things take for which somebody waits. Measured, never asserted."""
+"""`make bench`: how long the things take for which someone waits. Measured, never asserted."""
 
 import contextlib
 import json
@@ -17,7 +17,7 @@ from rich.table import Table
 
 from benchwright.models import User
 from benchwright.nodes.bundle import Endpoint, make_bundle
-from benchwright.planning.plan import Looked, make_plan
+from benchwright.planning.plan import LookupResult, make_plan
 from benchwright.planning.read_input import read_input
 from benchwright.record import Known
 from benchwright.secrets import Secret
@@ -108,7 +108,7 @@ def rehearsals() -> dict[str, float]:
 def main() -> None:
     request, wanted = read_input({}, {}, DEFAULTS, "benchwright").whole()
     users = wanted.model_copy(update={"users": {f"user{number}": User() for number in range(500)}})
-    plan, _ = make_plan(request, users, Known(), Looked({}, "ami"), defaults=DEFAULTS, execution="e")
+    plan, _ = make_plan(request, users, Known(), LookupResult({}, "ami"), defaults=DEFAULTS, execution="e")
     header = "ID  Host             IPv4         Port  Status  Last Seen\n"
     listing = header + "".join(f"{n:<4}ip-10-0-0-{n:<7}10.0.0.{n:<6}8787  Online  now\n" for n in range(1, 51))
     measured = {

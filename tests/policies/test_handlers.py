@@ -100,7 +100,7 @@ KEY_POLICY = render(
 
 
 def test_the_role_reaches_everything_of_a_cluster() -> None:
-    """With a boundary, as everywhere; and then nobody takes it away."""
+    """With a boundary, as everywhere; and then no one takes it away."""
     assert len(_asked()) > 300
     answers = _judged([_request(*each, tags=_tags(*each, APP), policy=KEY_POLICY) for each in _asked()])
     assert {action: result for (action, _), result in zip(_asked(), answers, strict=True) if result != "Allowed"} == {

@@ -159,7 +159,7 @@ def test_what_changes_a_role_is_asked_with_its_boundary(operation: str, given: d
     assert changed.context == (("iam:PermissionsBoundary", boundary),)
 
 
-def test_an_operation_that_nobody_has_mapped_is_an_error_by_its_name() -> None:
+def test_an_operation_that_no_one_has_mapped_is_an_error_by_its_name() -> None:
     with pytest.raises(UnjudgedError, match="s3:DeleteBucket"):
         list(authorizations(call("s3", "DeleteBucket", {"Bucket": "mine"})))
 

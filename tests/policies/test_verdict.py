@@ -1,4 +1,4 @@
-"""The verdict: a right that is missing is named with who, what, where and why; a right in vain is named, too."""
+"""The verdict: a missing permission is named with who, what, where and why; an unused one is named, too."""
 
 import json
 from collections.abc import Mapping
@@ -46,9 +46,9 @@ def test_what_is_allowed_is_used_and_the_rest_is_in_vain(tmp_path: Path) -> None
 
 
 @pytest.mark.judge
-def test_a_call_of_a_function_without_a_role_is_told(tmp_path: Path) -> None:
-    nobody = line("s3", "DeleteBucket", {"Bucket": "mine"}, caller="VerifyCluster", role=None)
-    verdict = judge([recorded(tmp_path / "one", {ROLE: role("lambda.amazonaws.com", RUN, NODES)}, SENT, nobody)])
+def test_a_call_of_a_function_without_a_role_is_reported(tmp_path: Path) -> None:
+    unknown = line("s3", "DeleteBucket", {"Bucket": "mine"}, caller="VerifyCluster", role=None)
+    verdict = judge([recorded(tmp_path / "one", {ROLE: role("lambda.amazonaws.com", RUN, NODES)}, SENT, unknown)])
     assert (verdict.judged, verdict.denied) == (1, ["VerifyCluster called s3:DeleteBucket without a role"])
 
 
@@ -62,7 +62,7 @@ def test_a_call_of_a_function_without_a_role_is_told(tmp_path: Path) -> None:
     ],
     ids=["no document", "no instance", "trusts another"],
 )
-def test_a_missing_statement_is_told_with_caller_action_resource_and_why(
+def test_a_missing_statement_is_reported_with_caller_action_resource_and_why(
     tmp_path: Path, policies: dict[str, Any], named: tuple[str, str]
 ) -> None:
     (told,) = judge([recorded(tmp_path / "one", policies, SENT)]).denied
@@ -100,7 +100,7 @@ def test_what_another_rehearsal_uses_is_not_in_vain(tmp_path: Path) -> None:
 
 
 @pytest.mark.judge
-def test_a_call_that_nobody_can_judge_is_not_allowed(tmp_path: Path) -> None:
+def test_a_call_that_no_one_can_judge_is_not_allowed(tmp_path: Path) -> None:
     unmapped = line("s3", "DeleteBucket", {"Bucket": "mine"})
     incomplete = line("ec2", "GetConsoleOutput", {})
     policies = {ROLE: role("lambda.amazonaws.com", RUN)}
@@ -115,7 +115,7 @@ def test_a_role_that_is_gone_cannot_be_judged(tmp_path: Path) -> None:
     assert f"VerifyCluster called ssm:SendCommand with a role that policies.json does not know: {ROLE}" in told
 
 
-def test_a_condition_that_nobody_has_thought_of_is_told() -> None:
+def test_a_condition_that_no_one_has_thought_of_is_reported() -> None:
     odd = allow("Odd", "s3:GetObject", "*", Condition={"IpAddress": {"aws:SourceIp": "10.0.0.0/8"}})
     assert unknown_conditions({ROLE: role("lambda.amazonaws.com", RUN, odd)}) == [
         "no authorization carries aws:SourceIp, which Odd asks for"

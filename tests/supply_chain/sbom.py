@@ -1,4 +1,4 @@
-"""`make sbom`: what is in the built layers, as CycloneDX documents, so that nobody needs to unpack them to know.
+"""`make sbom`: what is in the built layers, as CycloneDX documents, so that no one needs to unpack them to know.
 
 Read from the layers as they are built, not from what was asked for: the metadata of each distribution, what it tells
 itself of the libraries that are compiled into it (PEP 770), and every file that belongs to no distribution. There is no
@@ -161,7 +161,7 @@ def _files(found: Distribution, folder: Path) -> Iterator[Path]:
     """The files of a distribution, as its RECORD lists them, and what the wheel's data holds."""
     for path in found.files or ():
         yield folder / path
-    yield from folder.glob(f"{_told_name(found)}-{found.version}.data/**/*")
+    yield from folder.glob(f"{_name_in_metadata(found)}-{found.version}.data/**/*")
 
 
 def _needs(found: Distribution) -> set[str]:
@@ -174,10 +174,10 @@ def _purl(found: Distribution) -> PackageURL:
 
 
 def _name(found: Distribution) -> str:
-    return canonicalize_name(_told_name(found))
+    return canonicalize_name(_name_in_metadata(found))
 
 
-def _told_name(found: Distribution) -> str:
+def _name_in_metadata(found: Distribution) -> str:
     return str(found.metadata["Name"])
 
 

@@ -159,7 +159,7 @@ def test_npm_without_known_vulnerabilities(databases: tuple[type[Databases], str
     assert sorted(told.asked) == ["left", "middle"]
 
 
-def test_an_advisory_of_npm_is_told_once(databases: tuple[type[Databases], str], lock: Path) -> None:
+def test_an_advisory_of_npm_is_reported_once(databases: tuple[type[Databases], str], lock: Path) -> None:
     told, address = databases
     about = {
         "id": 1,
@@ -181,7 +181,7 @@ def test_an_advisory_of_npm_is_told_once(databases: tuple[type[Databases], str],
         (None, [], 2, ""),
     ],
 )
-def test_the_exit_code_tells_findings_from_silence(
+def test_the_exit_code_shows_findings_from_silence(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     *,
@@ -193,7 +193,7 @@ def test_the_exit_code_tells_findings_from_silence(
     def answering(findings: list[str] | None) -> Any:
         def audited(path: Path) -> list[str]:
             if findings is None:
-                raise NotAuditedError(f"{path.name}: nobody is there")
+                raise NotAuditedError(f"{path.name}: no one is there")
             return findings
 
         return audited

@@ -43,7 +43,7 @@ def distribution(folder: Path, name: str, *files: str, more: str = "") -> None:
 
 @pytest.fixture
 def layer(tmp_path: Path) -> Path:
-    """Two distributions, one of which needs the other, and a file of nobody."""
+    """Two distributions, one of which needs the other, and a file of no one."""
     folder = tmp_path / "SomeLayer" / "python"
     distribution(folder, "left", "left.py", "left.libs/libx.so", more="Requires-Dist: Right>=1\nRequires-Dist: absent")
     distribution(folder, "Right", "right.py")
@@ -79,7 +79,7 @@ def test_every_layer_of_python_has_a_document() -> None:
     assert [layer.name for layer in sbom.layers()] == sorted(LAYERS)
 
 
-def test_the_libraries_in_binaries_are_told() -> None:
+def test_the_libraries_in_binaries_are_reported() -> None:
     (psycopg2,) = [layer for layer in sbom.layers() if layer.name == "Psycopg2Layer"]
     parts = libraries(json.loads(sbom.document(psycopg2)))["psycopg2-binary"]["components"]
     names = {each["name"].rpartition("/")[2].partition("-")[0].partition(".")[0] for each in parts}

@@ -81,12 +81,12 @@ LEFT_OUT = {
 
 # What handlers need beyond their list.
 ADDED = {
-    "EFS makes, changes and deletes the network interfaces of mount targets with the rights of the caller": {
+    "EFS makes, changes and deletes the network interfaces of mount targets with the permissions of the caller": {
         "ec2:CreateNetworkInterface",
         "ec2:DeleteNetworkInterface",
         "ec2:ModifyNetworkInterfaceAttribute",
     },
-    "RDS and Secrets Manager use a key of the customer with the rights of the caller": {
+    "RDS and Secrets Manager use a key of the customer with the permissions of the caller": {
         "kms:Decrypt",
         "kms:GenerateDataKey",
     },

@@ -87,7 +87,7 @@ def test_log_widgets_read_log_groups_of_the_stack() -> None:
     assert all(set(groups) <= set(resources(APPLICATION, "AWS::Logs::LogGroup")) for groups in sources.values())
 
 
-def test_the_verdicts_on_the_dashboard_are_those_that_the_code_tells() -> None:
+def test_the_verdicts_on_the_dashboard_are_those_that_the_code_shows() -> None:
     code = (ROOT / "layers" / "benchwright" / "benchwright" / "observability.py").read_text()
     query = BY_TITLE["Last verdicts"]["query"]
     messages = re.findall(r"'(cluster is [a-z ]+)'", query)

@@ -42,7 +42,7 @@ def test_every_policy_of_a_resource_is_looked_at() -> None:
 
 @pytest.mark.parametrize("name", ["key of the application", "key of a cluster"])
 def test_a_key_leaves_the_rest_to_the_policies_of_its_account(name: str) -> None:
-    """Without this statement nobody could use the key, or change its policy, ever again."""
+    """Without this statement no one could use the key, or change its policy, ever again."""
     assert render(DOCUMENTS[name]["Statement"][0]) == {
         "Sid": "IamPoliciesOfThisAccount",
         "Effect": "Allow",
@@ -84,7 +84,7 @@ def test_the_key_of_the_application_works_for_three_services_and_whoever_uses_th
     )
 
 
-def test_the_key_of_a_cluster_works_for_the_stack_that_made_it_and_for_nobody_else() -> None:
+def test_the_key_of_a_cluster_works_for_the_stack_that_made_it_and_for_no_one_else() -> None:
     """CloudFormation's role does with it what the handlers of keys do; the role's own policies only look and create."""
     handlers = {action for actions in PERMISSIONS["AWS::KMS::Key"].values() for action in actions}
     by_its_policies = {
@@ -104,14 +104,14 @@ def test_the_key_of_a_cluster_works_for_the_stack_that_made_it_and_for_nobody_el
 
 
 @pytest.mark.parametrize("name", ["bucket", "topic", "file system"])
-def test_nobody_comes_without_tls(name: str) -> None:
+def test_no_one_comes_without_tls(name: str) -> None:
     (deny,) = [each for each in DOCUMENTS[name]["Statement"] if each["Effect"] == "Deny"]
     assert (deny["Sid"], deny["Principal"] in ("*", {"AWS": "*"}), deny["Condition"]) == ("OnlyTls", True, NO_TLS)
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
-def test_no_policy_of_a_resource_lets_everybody_in(name: str) -> None:
-    """Everybody is denied something, or is somebody of this account."""
+def test_no_policy_of_a_resource_lets_everyone_in(name: str) -> None:
+    """Everyone is denied something, or is someone of this account."""
     open_to_all = [
         each["Sid"]
         for each in render(DOCUMENTS[name]["Statement"])

@@ -43,7 +43,7 @@ def test_nodes_have_encrypted_disks_and_no_public_address() -> None:
     ]
 
 
-def test_a_node_is_replaced_for_its_hardware_and_leaves_when_it_has_told_or_is_late() -> None:
+def test_a_node_is_replaced_for_its_hardware_and_leaves_when_it_has_reported_or_is_late() -> None:
     """Health is EC2's, which needs no grace period; both hooks speak for themselves when a node says nothing."""
     group = dict(properties(NODES, "AutoScalingGroup"))
     del group["Tags"]
@@ -150,7 +150,7 @@ def test_keys_are_rotated_and_a_deleted_one_can_be_called_back_for_a_month() -> 
     } == {"Key"}
 
 
-def test_the_record_and_the_configuration_can_be_restored_and_nobody_else_reads_them() -> None:
+def test_the_record_and_the_configuration_can_be_restored_and_no_one_else_reads_them() -> None:
     table, bucket = properties(APPLICATION, "Table"), properties(APPLICATION, "Bucket")
     assert table["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
     assert table["SSESpecification"] == {

@@ -133,7 +133,7 @@ def test_steps_are_asked_until_they_are_done(workflow: Workflow) -> None:
     assert report.output["attempts"]["configure_nodes"] == 4
 
 
-def test_each_step_is_told_all_that_it_asks_for_and_what_its_last_look_left(workflow: Workflow) -> None:
+def test_each_step_is_reported_all_that_it_asks_for_and_what_its_last_look_left(workflow: Workflow) -> None:
     Cluster(workflow, looks=2)
     report = workflow.run("deploy", {"only_if_deployed": True})
     told: dict[str, list[dict[str, Any]]] = {}
@@ -201,7 +201,7 @@ def test_each_step_is_told_all_that_it_asks_for_and_what_its_last_look_left(work
         ("BuildImage retire", "Retire old images"),
     ],
 )
-def test_a_failing_step_ends_failed_with_its_error_told_and_the_lock_free(
+def test_a_failing_step_ends_failed_with_its_error_reported_and_the_lock_free(
     workflow: Workflow, step: str, name: str
 ) -> None:
     cluster = Cluster(workflow, fails={step: ImageBuildFailed("the reason")})

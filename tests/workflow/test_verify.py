@@ -124,7 +124,7 @@ def test_nothing_deployed_is_no_failure(workflow: Workflow) -> None:
     assert workflow.invoked() == ["ResolvePlan"]
 
 
-def test_a_cluster_that_is_not_as_recorded_fails_and_tells(workflow: Workflow) -> None:
+def test_a_cluster_that_is_not_as_recorded_fails_and_shows(workflow: Workflow) -> None:
     answer(workflow)
 
     def verify(event: dict[str, Any]) -> Any:

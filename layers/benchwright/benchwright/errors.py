@@ -54,7 +54,7 @@ class StackFailed(BenchwrightError):
 
 class StackRefused(BenchwrightError):
     """A change was refused before it began: it would replace or remove something that holds data, or the stack needs a
-    person, or is somebody else's.
+    person, or is someone else's.
     """
 
 
@@ -90,8 +90,8 @@ class TransientError(BenchwrightError):
 
 
 # What a message may hold of foreign text: no control character but line break and tab, nothing that turns the direction
-# of writing, and no lone surrogate, which has no form in UTF-8 and would end the function that tells it.
-UNTELLABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+# of writing, and no lone surrogate, which has no form in UTF-8 and would end the function that returns it.
+UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 # Step Functions cuts a cause at 32,768 characters of JSON, and a branch of a Parallel packs it into JSON once more. The
 # rest is for the stack trace.
@@ -101,10 +101,10 @@ SHORTENED = "\n(shortened; see the log)"
 
 def printable(text: str) -> str:
     """Return a text in characters that every channel takes."""
-    return UNTELLABLE.sub("\ufffd", text)
+    return UNPRINTABLE.sub("\ufffd", text)
 
 
-def tellable(message: str) -> str:
+def shorten(message: str) -> str:
     """Return a message as it reaches the state machine whole: printable, and not too long."""
     text = printable(message)
     short = text[:LONGEST_MESSAGE]

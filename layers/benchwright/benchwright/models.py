@@ -134,7 +134,7 @@ ARM, MAC = r"^(a1|[a-z]+[0-9]+g[a-z]*)[.-]", r"^mac"
 TAKEN_TAG = r"^([Aa][Ww][Ss]|[Bb][Ee][Nn][Cc][Hh][Ww][Rr][Ii][Gg][Hh][Tt]):"
 SPACES = frozenset(chr(code) for code in range(128, 0x3001) if unicodedata.category(chr(code)) == "Zs")
 FORMS: dict[str, str] = {}
-"""What each pattern means in words: nobody shall have to read a regular expression in the cause of a failure."""
+"""What each pattern means in words: no one should have to read a regular expression in the cause of a failure."""
 
 
 def _form(pattern: str, words: str) -> StringConstraints:
@@ -312,7 +312,7 @@ class Wanted(Part):
 class Once(Part):
     """What an input asks for this execution alone; never recorded (docs/decisions/0016)."""
 
-    rebuild: bool = Field(default=False, description="true to resolve the parent image anew and build")
+    rebuild: bool = Field(default=False, description="true to resolve the parent image again and build")
     only_if_deployed: bool = Field(
         default=False,
         description="true to do nothing, successfully, unless the cluster was deployed before and is free",
@@ -320,7 +320,7 @@ class Once(Part):
 
 
 class Account(Part):
-    """A user as every node shall know it."""
+    """A user as every node must know it."""
 
     name: str
     uid: int
@@ -345,7 +345,7 @@ class ImagePlan(Part):
 
 
 class Plan(Part):
-    """What one execution shall make true; recorded with the cluster, read by every step."""
+    """What one execution must make true; recorded with the cluster, read by every step."""
 
     cluster: ClusterName = Field(
         description=f"name of the cluster: {CLUSTER_NAME_IN_WORDS}",

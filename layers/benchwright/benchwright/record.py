@@ -112,7 +112,10 @@ def take_lock(cluster: str, execution: str) -> str:
             )
         if holder and _hold(cluster, execution, "holder = :dead", {":dead": {"S": holder}}):
             return holder
-    raise TransientError(f"The lock of the cluster {cluster} went from hand to hand while it was asked for.")
+    raise TransientError(
+        f"The lock of the cluster {cluster} could not be acquired after {TRIES} attempts because other executions hold "
+        "it in turn."
+    )
 
 
 def release_lock(cluster: str, execution: str) -> bool:
@@ -121,12 +124,12 @@ def release_lock(cluster: str, execution: str) -> bool:
 
 
 def is_locked(record: Record) -> bool:
-    """Tell whether a running execution holds the cluster."""
+    """Return whether a running execution holds the cluster."""
     return bool(record.holder) and _runs(record)
 
 
 def revision(record: Record) -> str:
-    """Return what tells this record from a later one: who holds the cluster, and what its nodes shall be."""
+    """Return what distinguishes this record from a later one: who holds the cluster, and what its nodes must be."""
     plan = record.plan.model_dump_json() if record.plan else ""
     parts = (record.holder, plan, record.ami, record.configuration)
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:40]
@@ -137,7 +140,7 @@ def confirm_lock(cluster: str, execution: str) -> Record:
     record = read(cluster)
     if record.holder != execution:
         raise LockLost(
-            f"The cluster {cluster} is locked by {record.holder or 'nobody'}, not by this execution "
+            f"The cluster {cluster} is locked by {record.holder or 'no one'}, not by this execution "
             f"({execution}): nothing more "
             "was changed. Look at the executions of this cluster, then start the deployment again."
         )
@@ -179,7 +182,7 @@ def save_image(cluster: str, execution: str, ami: str) -> None:
 
 
 def save_configuration(cluster: str, execution: str, configuration: str) -> None:
-    """Record the hash of the configuration that the nodes shall have."""
+    """Record the hash of the configuration that the nodes must have."""
     _save(cluster, execution, {"configuration": {"S": configuration}})
 
 
@@ -208,7 +211,7 @@ def _save(cluster: str, execution: str, values: Mapping[str, Any]) -> None:
 
 
 def _hold(cluster: str, execution: str, condition: str, values: Mapping[str, Any]) -> bool:
-    """Write the lock if the condition holds; tell whether it did."""
+    """Write the lock if the condition holds; return whether it did."""
     given = {":me": {"S": execution}, ":now": {"N": str(int(time.time()))}, **values}
     return _update(cluster, "SET holder = :me, held_since = :now", condition, given)
 

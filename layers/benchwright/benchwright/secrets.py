@@ -1,4 +1,4 @@
-"""What Secrets Manager tells about a secret without its value: its ARN and its current version."""
+"""What Secrets Manager says about a secret without its value: its ARN and its current version."""
 
 from __future__ import annotations
 

@@ -12,12 +12,12 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import BaseModel
 
-from benchwright.errors import BenchwrightError, from_client_error, from_connection_error, printable, tellable
+from benchwright.errors import BenchwrightError, from_client_error, from_connection_error, printable, shorten
 from benchwright.observability import logger, metrics, tracer
 
 
 class StepEvent(BaseModel):
-    """What every step is told: whose cluster, and on behalf of which execution."""
+    """What every step gets: whose cluster, and on behalf of which execution."""
 
     cluster: str
     execution: str
@@ -66,6 +66,6 @@ def step[Event: BaseModel](
 
 def _failed(error: BenchwrightError) -> BenchwrightError:
     metrics.add_metric(name="StepFailed", unit=MetricUnit.Count, value=1)
-    message = tellable(str(error))
+    message = shorten(str(error))
     logger.error("step failed", error=type(error).__name__, cause=printable(str(error)))
     return error if message == str(error) else type(error)(message)

@@ -196,7 +196,7 @@ class Group:
         raise ServiceError("ValidationError", f"No active Lifecycle Action found with {wanted}")
 
     def heartbeat(self, hook: str, *, token: str | None, instance_id: str | None) -> None:
-        """RecordLifecycleActionHeartbeat: the time-out begins anew."""
+        """RecordLifecycleActionHeartbeat: the time-out starts again."""
         for member in self.members:
             action = member.action
             if action and action.hook == hook and (action.token == token or member.id == instance_id):
@@ -206,13 +206,13 @@ class Group:
         raise ServiceError("ValidationError", f"No active Lifecycle Action found with {wanted}")
 
     def lost(self, member: Member) -> None:
-        """An instance was ended by somebody else: the EC2 health check finds it, and it is replaced."""
+        """An instance was ended by someone else: the EC2 health check finds it, and it is replaced."""
         self.aws.clock.sleep(HEALTH_CHECK_SECONDS)
         member.healthy = False
         self._replace(member, "an EC2 health check indicating it has been terminated or stopped.")
 
     def judge(self, member: Member, *, healthy: bool) -> None:
-        """SetInstanceHealth: an instance that somebody calls unhealthy is replaced."""
+        """SetInstanceHealth: an instance that someone calls unhealthy is replaced."""
         member.healthy = healthy
         if not healthy:
             work.start(self.aws.clock, functools.partial(self._replace_unhealthy, member))
@@ -374,7 +374,7 @@ class Group:
         self.reconcile("an instance was started in response to a difference between desired and actual capacity")
 
     def _wait_in(self, member: Member, hook: Mapping[str, Any], state: str) -> tuple[str, tuple[str, str]]:
-        """Until somebody completes the action or its time is over: the result, and token and reason."""
+        """Until someone completes the action or its time is over: the result, and token and reason."""
         clock = self.aws.clock
         action = Action(hook["LifecycleHookName"], str(uuid.uuid4()), clock.now() + int(hook["HeartbeatTimeout"]))
         member.action = action

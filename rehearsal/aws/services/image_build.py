@@ -79,7 +79,7 @@ class BuildFailed(Exception):
 
 
 class Cancelled(Exception):
-    """Somebody called CancelImageCreation."""
+    """Someone called CancelImageCreation."""
 
 
 class ImageBuild:

@@ -541,7 +541,7 @@ class _RuntimeApi:
 
 
 class LogStream:
-    """A stream of the function's CloudWatch log group; Lambda makes the group if nobody has."""
+    """A stream of the function's CloudWatch log group; Lambda makes the group if no one has."""
 
     def __init__(self, aws: Any, group: str) -> None:
         from moto.logs.models import logs_backends

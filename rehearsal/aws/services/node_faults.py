@@ -75,7 +75,7 @@ def _remove(machine: "Machine", *words: str) -> None:
     machine.run(f"rm -f {files}", timeout=SCRIPT_SECONDS)
 
 
-def _told(word: str) -> Begin:
+def _ordered(word: str) -> Begin:
     """The stand-ins do it all."""
 
     def start(_: LocalAws, machine: "Machine", _details: Mapping[str, str]) -> Lift:
@@ -173,8 +173,8 @@ def _boot_again_without_mounts(aws: LocalAws, machine: "Machine", details: Mappi
 BEGINNINGS: Final[Mapping[Moment, Mapping[str, Begin]]] = {
     "boot": {"mounts": _refuse_mounts},
     "command": {
-        "verify-installation": _told("verify-installation"),
-        "hang": _told("hang"),
+        "verify-installation": _ordered("verify-installation"),
+        "hang": _ordered("hang"),
         "network": _in_the_middle(
             lambda aws, machine: aws.machines.disconnect(machine), lambda aws, machine: aws.machines.reconnect(machine)
         ),

@@ -1,7 +1,7 @@
 """Aurora PostgreSQL: clusters and instances with their states on AWS time, and behind each cluster a real PostgreSQL.
 
 moto has subnet groups and parameter groups; clusters and instances are kept here, as the documents that the API shows.
-A server starts with a cluster's first instance, as Aurora's does: before, the endpoint has a name and nobody answers.
+A server starts with a cluster's first instance, as Aurora's does: before, the endpoint has a name and no one answers.
 """
 
 import json
@@ -669,7 +669,7 @@ def stop(aws: LocalAws) -> None:
 
 
 def _shown(call: Call) -> dict[str, Any]:
-    """The parameters that a description shows; fails by name on one that nobody looks at."""
+    """The parameters that a description shows; fails by name on one that no one looks at."""
     ours = {name: value for name, value in call.parameters.items() if value is not None}
     unknown = sorted(ours.keys() - SHOWN - TREATED - RENAMED.keys())
     if unknown:

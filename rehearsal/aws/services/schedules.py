@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 WHENS: Final[dict[str, str]] = {
     "before": "before the first deployment",
     "during": "while the first deployment runs, as soon as that waits for something",
-    "after": "when the first deployment has ended; what it is without a word",
+    "after": "when the first deployment has ended; the default",
 }
 
 GRAMMAR: Final = "\n".join(

@@ -112,7 +112,7 @@ def refuse_reserved_name(aws: LocalAws, name: str) -> None:
 
 
 def refuse_unknown_key(aws: LocalAws, key: str) -> None:
-    """Secrets Manager looks the key up when it stores a secret, not only when somebody reads it."""
+    """Secrets Manager looks the key up when it stores a secret, not only when someone reads it."""
     kms = aws.client("kms")
     try:
         kms.describe_key(KeyId=key)

@@ -230,7 +230,7 @@ def _module(name: str) -> Any:
 
 def evaluate(expression: str) -> Any:
     """The value of a JSONata expression; an undefined one is None, which moto turns into QueryEvaluationError."""
-    values, own = _taken_apart(expression)
+    values, own = _split_expression(expression)
     parsed = jsonata.Jsonata(own)
     for name, value in values.items():
         parsed.assign(name, value)
@@ -241,7 +241,7 @@ def evaluate(expression: str) -> Any:
     return json.loads(json.dumps(parsed.evaluate(None), default=float))
 
 
-def _taken_apart(expression: str) -> tuple[dict[str, Any], str]:
+def _split_expression(expression: str) -> tuple[dict[str, Any], str]:
     """The values of the variables, and the expression without them.
 
     moto writes `($states:={…};$plan:={…};EXPRESSION)`, at times within a function, and jsonata takes long to read JSON.
@@ -465,7 +465,7 @@ def _patch_endings() -> None:
 
 
 def _patch_history(environment: Any) -> None:
-    """The history of an execution that was stopped ends with that: what its branches still do is told by nobody."""
+    """The history of an execution that was stopped ends with that: what its branches still do is told by no one."""
     manager = _module("moto.stepfunctions.parser.asl.eval.event.event_manager").EventManager
     set_stop, add_event = environment.set_stop, manager.add_event
 

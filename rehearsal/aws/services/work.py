@@ -53,7 +53,7 @@ _threads: collections.defaultdict[tuple[int, ...], Threads] = collections.defaul
 
 
 def start(clock: Clock, task: Callable[[], object]) -> None:
-    """Run the task on a lasting thread, at once. What it raises is logged: nobody waits for it."""
+    """Run the task on a lasting thread, at once. What it raises is logged: no one waits for it."""
     clock.hold()
     namespaces = tuple(Path(f"/proc/thread-self/ns/{kind}").stat().st_ino for kind in ("net", "mnt"))
     _threads[namespaces].take(clock, task)

@@ -76,7 +76,7 @@ class Caller(NamedTuple):
     token: str
 
     def send(self, service: str, method: str, path: str, body: bytes, headers: dict[str, str]) -> bytes:
-        """Sign and send one request. Raises ServiceError, or OSError when nobody answers."""
+        """Sign and send one request. Raises ServiceError, or OSError when no one answers."""
         place = urlsplit(self.endpoint)
         link = http.client.HTTPConnection(place.hostname or "", place.port, timeout=SECONDS)
         try:

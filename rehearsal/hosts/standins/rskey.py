@@ -22,7 +22,7 @@ SHORTEST_PAYLOAD = 8 * 2 + 32
 
 
 class KeyFileError(Exception):
-    """When a key cannot be used, or what it shall decrypt was not encrypted with it."""
+    """When a key cannot be used, or what it must decrypt was not encrypted with it."""
 
 
 class Key:

@@ -104,7 +104,7 @@ def _unmask(name: str) -> None:
 
 
 def _nothing(_: str) -> None:
-    """Unit files are read anew by each command, so there is nothing to reload."""
+    """Unit files are read again by each command, so there is nothing to reload."""
 
 
 def _is_active(names: list[str], quiet: bool) -> int:

@@ -30,7 +30,7 @@ JOURNAL = Path("/var/log/journal")
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 SPANS = {"min": 60.0, "ms": 0.001, "s": 1.0, "": 1.0, "h": 3600.0}
 
-# Runs a service in the foreground and again when it failed and shall be restarted: WORD SECONDS COMMAND...
+# Runs a service in the foreground and again when it failed and must be restarted: WORD SECONDS COMMAND...
 SUPERVISOR = """
 word=$1 pause=$2; shift 2
 while :; do

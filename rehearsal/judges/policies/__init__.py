@@ -2,5 +2,5 @@
 
 `named` notes at each call what only that moment knows; `mapping` says which authorizations AWS asks for a call;
 `implied` those that AWS asks without a call; `simulator` has all of them judged; `verdict` tells what was denied, and
-what was granted in vain.
+which permissions are unused.
 """

@@ -10,7 +10,7 @@ from rehearsal.judges.policies.verdict import complaints, judge
 
 
 def main(folder: Path) -> int:
-    """Print the verdict; 1 where a call was denied or not judged, or a right is granted in vain."""
+    """Print the verdict; 1 where a call was denied or not judged, or a permission is unused."""
     recorded = [file.parent for file in folder.rglob("calls.jsonl") if file.with_name("policies.json").exists()]
     verdict = judge(recorded)
     found = [verdict.not_judged] if verdict.not_judged else verdict.denied + complaints(verdict.unused)

@@ -5,13 +5,13 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 UNKNOWN_ID: Final = "0" * 17
-"""Stands for the part of an ARN that nobody knows before the resource exists."""
+"""Stands for the part of an ARN that no one knows before the resource exists."""
 
 type Value = str | tuple[str, ...]
 
 
 class UnjudgedError(Exception):
-    """A call that nobody can translate into what IAM is asked; the message names what is missing."""
+    """A call that no one can translate into what IAM is asked; the message names what is missing."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ class Call:
             yield self.ask(f"kms:{action}", key["arn"], via, policy=key["arn"]).on_tagged(key["tags"])
 
     def ask_service_role(self, service: str, name: str) -> Authorization:
-        """The first use of a service in an account makes its service-linked role with the rights of who calls it."""
+        """The first use of a service in an account makes its service-linked role with the permissions of the caller."""
         arn = f"arn:aws:iam::{self.account}:role/aws-service-role/{service}/{name}"
         return self.ask("iam:CreateServiceLinkedRole", arn, {"iam:AWSServiceName": service})
 

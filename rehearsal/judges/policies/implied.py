@@ -40,7 +40,7 @@ def assumption(call: Call) -> Authorization:
     ).knowing({"aws:SourceAccount": call.account} if known else {})
 
 
-def told_by_lambda(call: Call) -> dict[str, str]:
+def facts_of_lambda(call: Call) -> dict[str, str]:
     """What each call of a function's code carries. See `_of_function`."""
     return _of_function(call) if _service(call) == "lambda.amazonaws.com" else {}
 

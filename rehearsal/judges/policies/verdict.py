@@ -1,4 +1,4 @@
-"""The verdict on recorded rehearsals: what IAM would have denied, and what was granted in vain."""
+"""The verdict on recorded rehearsals: what IAM would have denied, and which permissions are unused."""
 
 import json
 import re
@@ -30,7 +30,7 @@ FILLED: Final = re.compile(
     r"|iam:(AWSServiceName|PassedToService|PermissionsBoundary)|kms:(CallerAccount|ViaService)"
     r"|kms:EncryptionContext:aws:logs:arn|lambda:SourceFunctionArn|ssm:resourceTag/.+"
 )
-"""The condition keys that authorizations carry. With any other, a statement could mean what nobody has looked at."""
+"""The condition keys that authorizations carry. With any other, a statement could mean what no one has looked at."""
 
 
 @dataclass
@@ -123,7 +123,7 @@ def unknown_conditions(policies: Mapping[str, Any]) -> list[str]:
 
 
 def _without_role(lines: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Calls of others than people that no role answers for, which nobody could judge."""
+    """Calls of others than people that no role answers for, which no one could judge."""
     found = {(line["caller"], line["service"], line["operation"]) for line in lines if not line["role"]}
     return [
         f"{caller} called {service}:{operation} without a role"
@@ -141,8 +141,8 @@ def _asked(
     for call in calls:
         why = f"{call.caller} called {call.service}:{call.operation}"
         try:
-            told = implied.told_by_lambda(call)
-            own = [authorization.knowing(told) for authorization in authorizations(call)]
+            facts = implied.facts_of_lambda(call)
+            own = [authorization.knowing(facts) for authorization in authorizations(call)]
             for authorization in (*implied.by_call(call, policies), *own):
                 asked[authorization].add(why)
         except (UnjudgedError, AssertionError, KeyError) as error:

@@ -53,8 +53,8 @@ def test_image(builds: Sequence[Build], joined: str, action: str) -> None:
     [
         (6, [6, 5, 4], [1, 3, 4]),
         (6, [6, 3], [1, 4, 5]),  # 4 and 5 were built and never verified
-        (3, [3, 6, 1], [1, 4, 5]),  # somebody went back to 3
-        (6, [6, 9, 4], [1, 3, 5]),  # 9 is somebody's own: what was built before it is kept
+        (3, [3, 6, 1], [1, 4, 5]),  # someone went back to 3
+        (6, [6, 9, 4], [1, 3, 5]),  # 9 is someone's own: what was built before it is kept
         (6, [6], []),  # the first image, or the first one since an earlier release of Benchwright
         (6, [6, 9], []),
         (6, [], []),
@@ -308,7 +308,7 @@ def ran(instance: str, status: str = "Success", applied: str = "hash") -> Invoca
         ({"a", "b", "c"}, [ran("a"), ran("b"), ran("c", "InProgress")], "wait", ()),
         ({"a", "b", "c"}, [ran("a"), ran("b"), ran("c")], "done", ()),
         ({"a", "b", "c"}, [ran("a"), ran("b")], "send", ("c",)),  # c came in the place of another node
-        ({"a", "b", "c"}, [ran("a"), ran("b", "Failed"), ran("c", "InProgress")], "wait", ()),  # c shall end first
+        ({"a", "b", "c"}, [ran("a"), ran("b", "Failed"), ran("c", "InProgress")], "wait", ()),  # c must end first
     ],
 )
 def test_one_node_first_then_the_rest(

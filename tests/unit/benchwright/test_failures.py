@@ -52,7 +52,7 @@ def test_the_root_event_is_the_first_failure_and_no_cancellation(monkeypatch: py
             "The stack wb ended ROLLBACK_COMPLETE: "
             "Database (AWS::Some::Thing) is CREATE_FAILED: The request was cancelled: no capacity"
         ),
-        "Its creation was rolled back: the next execution removes what is left of it and begins anew.",
+        "Its creation was rolled back: the next execution removes what is left of it and starts again.",
     ]
 
 
@@ -81,7 +81,7 @@ def test_failures_before_the_last_operation_are_another_story(monkeypatch: pytes
         ([], "wb."),
     ],
 )
-def test_a_failed_build_is_told_with_step_component_reason_and_log(
+def test_a_failed_build_is_reported_with_step_component_reason_and_log(
     monkeypatch: pytest.MonkeyPatch, lines: list[str], end: str
 ) -> None:
     failure: dict[str, Any] = {

@@ -127,7 +127,7 @@ def stack(
 
 
 def foundation() -> Desired:
-    """What the foundation of the cluster shall be in the end."""
+    """What the foundation of the cluster must be in the end."""
     return desired_state.foundation(settings(), a_plan({"cluster": "blue"}), Stack("CREATE_COMPLETE"))
 
 
@@ -312,7 +312,7 @@ def test_a_step_writes_nothing_while_another_execution_holds_the_cluster(aws: Co
 
 
 @pytest.mark.usefixtures("steps")
-def test_a_node_is_told_which_configuration_it_shall_apply(aws: Conversation) -> None:
+def test_a_node_is_reported_which_configuration_it_must_apply(aws: Conversation) -> None:
     case = CASES["a configuration that a node has applied is the current one"]
     aws.answers = {**case.answers(), "GetItem": record()}
     handle(case.function, **case.event)

@@ -27,7 +27,7 @@ def test_a_long_line_of_a_log_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [len(line) for line in build_log.last_lines("g", 2)] == [500, 3]
 
 
-def test_the_same_change_of_a_stack_made_anew_has_another_token(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_same_change_of_a_stack_made_again_has_another_token(monkeypatch: pytest.MonkeyPatch) -> None:
     tokens = []
     execute = SimpleNamespace(execute_change_set=lambda **given: tokens.append(given["ClientRequestToken"]))
     monkeypatch.setattr(change_sets, "client", lambda _: execute)

@@ -14,7 +14,7 @@ def lines(script: str, function: str, standard_input: object = None) -> list[dic
     return written
 
 
-def test_a_verdict_is_one_metric_whichever_function_tells_it() -> None:
+def test_a_verdict_is_one_metric_whichever_function_shows_it() -> None:
     script = "from benchwright.observability import report_verdict; report_verdict('workbench', verified=True)"
     told = [lines(script, function) for function in ("verify_cluster", "explain_failure")]
     metric = {"Name": "ClusterVerified", "Unit": "Count"}

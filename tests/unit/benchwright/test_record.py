@@ -60,7 +60,7 @@ def before_reading(table: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[[lis
 @pytest.mark.parametrize(
     ("holder", "lost"), [(None, ""), ("", ""), (EXECUTION, ""), (DEAD, DEAD)], ids=["new", "free", "ours", "dead"]
 )
-def test_a_lock_that_nobody_alive_holds_is_taken(table: Any, holder: str | None, lost: str) -> None:
+def test_a_lock_that_no_one_alive_holds_is_taken(table: Any, holder: str | None, lost: str) -> None:
     if holder is not None:
         set_holder(table, holder)
     assert record.take_lock("blue", EXECUTION) == lost
@@ -164,7 +164,7 @@ def test_whether_a_holder_runs_is_not_guessed(aws: Conversation) -> None:
 def test_nothing_is_recorded_by_who_has_lost_the_lock(table: Any, save: Callable[[], None], holder: str) -> None:
     set_holder(table, holder)
     before = table.scan()["Items"]
-    with pytest.raises(LockLost, match=f"^The cluster blue is locked by {holder or 'nobody'}, not by this execution"):
+    with pytest.raises(LockLost, match=f"^The cluster blue is locked by {holder or 'no one'}, not by this execution"):
         save()
     assert table.scan()["Items"] == before
 

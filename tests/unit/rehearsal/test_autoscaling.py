@@ -227,7 +227,7 @@ def test_a_smaller_group_ends_instances_through_their_hook(aws: LocalAws, client
     assert machine.instance.state == "terminated"
 
 
-def test_an_instance_that_somebody_ends_is_replaced(aws: LocalAws, client: Any, template: str) -> None:
+def test_an_instance_that_someone_ends_is_replaced(aws: LocalAws, client: Any, template: str) -> None:
     create(aws, template)
     aws.clock.sleep(100)
     before = set(instances(aws))
@@ -238,7 +238,7 @@ def test_an_instance_that_somebody_ends_is_replaced(aws: LocalAws, client: Any, 
     assert (len(after), lost in after, set(after.values())) == (2, False, {"InService"})
 
 
-def test_an_instance_that_somebody_calls_unhealthy_is_replaced(aws: LocalAws, client: Any, template: str) -> None:
+def test_an_instance_that_someone_calls_unhealthy_is_replaced(aws: LocalAws, client: Any, template: str) -> None:
     create(aws, template)
     aws.clock.sleep(100)
     ill = min(instances(aws))

@@ -1,4 +1,4 @@
-"""AWS time runs fast while everybody waits, and with the wall while somebody works."""
+"""AWS time runs fast while everyone waits, and with the wall while someone works."""
 
 import math
 import threading
@@ -24,7 +24,7 @@ def test_waiting_is_faster_than_the_wall_by_the_speed() -> None:
     assert time.monotonic() - wall < 60
 
 
-def test_time_that_nobody_waits_for_passes_as_on_the_wall() -> None:
+def test_time_that_no_one_waits_for_passes_as_on_the_wall() -> None:
     clock = Clock(1000)
     clock.wait(60)
     wall, began = time.monotonic(), clock.now()
@@ -60,7 +60,7 @@ def test_sleep_inside_work_lets_time_run() -> None:
     assert time.monotonic() - wall < 1000
 
 
-def test_with_infinite_speed_everybody_wakes_at_the_right_time_and_in_order() -> None:
+def test_with_infinite_speed_everyone_wakes_at_the_right_time_and_in_order() -> None:
     clock = Clock(math.inf)
     began = clock.now()
     woken: list[tuple[int, int]] = []
@@ -177,7 +177,7 @@ def test_a_machine_that_only_waits_leaves_its_processor_to_another() -> None:
     assert order == ["first", "other", "first again"]
 
 
-def test_nobody_jumps_past_who_was_woken_and_has_not_run_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_one_jumps_past_who_was_woken_and_has_not_run_yet(monkeypatch: pytest.MonkeyPatch) -> None:
     """As on a machine so loaded that a thread gets its turn long after it was woken."""
     monkeypatch.setattr(clock_module, "QUIET_SECONDS", 0)
     clock = Clock(math.inf)

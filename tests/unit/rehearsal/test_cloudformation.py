@@ -187,7 +187,7 @@ def test_resources_come_in_the_order_of_their_references_and_together_where_they
     ]
 
 
-def test_a_resource_is_shown_once_an_event_tells_of_it(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_resource_is_shown_once_an_event_shows_of_it(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     event, shown = Engine.event, list[Any]()
 
     def looks_before(engine: Engine, stack: Stack, resource: Resource | None, *told: Any) -> None:
@@ -523,7 +523,7 @@ def test_executing_one_change_set_makes_the_others_obsolete(cloud: Cloud) -> Non
     assert refused.value.response["Error"]["Code"] == "InvalidChangeSetStatus"
 
 
-def test_a_repeated_request_is_told_by_its_token(cloud: Cloud) -> None:
+def test_a_repeated_request_is_reported_by_its_token(cloud: Cloud) -> None:
     made = cloud.change_set("token", template(Group=GROUP), "first", ClientToken="mine")
     again = cloud.api.create_change_set(
         StackName="token",

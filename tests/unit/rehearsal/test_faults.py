@@ -71,7 +71,7 @@ def test_a_fault_happens_where_its_conditions_hold_and_hands_over_the_rest() -> 
     }
 
 
-def test_a_word_tells_faults_of_one_kind_apart() -> None:
+def test_a_word_shows_faults_of_one_kind_apart() -> None:
     faults = begun(["node:ssm-offline"])
     assert faults.take("node:verify-installation") is None
     assert faults.take("node:ssm-offline", instance="i-1") == {"word": "ssm-offline"}

@@ -53,8 +53,8 @@ def test_connections_are_carried_to_what_is_found_when_they_come(server: tuple[s
 
 def test_a_server_that_is_not_there_ends_the_connection() -> None:
     with launcher.listening("127.0.0.1") as free:
-        nobody = free.getsockname()
+        absent = free.getsockname()
     listener = launcher.listening("127.0.0.1")
-    forwarder = Forwarder(listener, lambda: nobody)
+    forwarder = Forwarder(listener, lambda: absent)
     assert said(listener.getsockname(), b"anybody?") == b""
     forwarder.stop()

@@ -186,7 +186,7 @@ def test_a_process_is_used_again_and_a_second_concurrent_call_gets_its_own(aws: 
     assert first in processes
 
 
-def test_a_timeout_ends_the_process_and_the_next_call_begins_anew(aws: LocalAws) -> None:
+def test_a_timeout_ends_the_process_and_the_next_call_begins_again(aws: LocalAws) -> None:
     before = invoke(aws, "process")[1]
     kind, message = error(aws, "process", seconds=30)
     assert kind == "Sandbox.Timedout"

@@ -132,7 +132,7 @@ def failure() -> Sequence[history.Event]:
     return written.events
 
 
-def test_a_failure_is_told_where_it_happened(failure: Sequence[history.Event]) -> None:
+def test_a_failure_is_reported_where_it_happened(failure: Sequence[history.Event]) -> None:
     assert [(state.name, state.exited is None, state.error) for state in history.visits(failure)] == [
         ("Both", False, None),
         ("Build image", False, "ImageBuildFailed"),

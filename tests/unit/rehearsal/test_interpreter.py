@@ -179,7 +179,7 @@ def test_stopping_keeps_error_and_cause_and_ends_a_wait_at_once(workflow: Workfl
 
 
 def test_the_history_of_a_stopped_execution_ends_with_the_stop(workflow: Workflow) -> None:
-    """What its branches still do, and how they fail without it, is told by nobody."""
+    """What its branches still do, and how they fail without it, is told by no one."""
     met = threading.Barrier(2, timeout=PATIENCE)
     started: Future[Any] = Future()
 
@@ -206,7 +206,7 @@ def test_the_history_of_a_stopped_execution_ends_with_the_stop(workflow: Workflo
     assert "TaskFailed" not in history
 
 
-def test_a_branch_that_begins_after_a_stop_keeps_nobody_waiting(
+def test_a_branch_that_begins_after_a_stop_keeps_no_one_waiting(
     workflow: Workflow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else the clock, where nothing is at work any more, leaps to the time-out of the execution."""

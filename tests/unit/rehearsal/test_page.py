@@ -167,7 +167,7 @@ def test_a_loop_is_one_row_with_its_calls_and_branches_are_lanes() -> None:
     assert (line.seconds, line.tick, line.marks[-1]) == (64.0, 10, 60)
 
 
-def test_what_was_left_or_failed_is_told_apart() -> None:
+def test_what_was_left_or_failed_is_distinguished() -> None:
     line = timeline(failed(), MACHINE)
     assert [(row.name, row.outcome, row.lasted) for row in line.rows()] == [
         ("Resolve plan", "succeeded", 2),
@@ -186,7 +186,7 @@ def test_what_was_left_or_failed_is_told_apart() -> None:
     }
 
 
-def test_a_failure_is_told_with_its_cause_and_the_next_action_and_cannot_become_markup() -> None:
+def test_a_failure_is_reported_with_its_cause_and_the_next_action_and_cannot_become_markup() -> None:
     text = page.html(report(failed(), succeeded=False))
     assert "<script" not in text
     read = Page(text)
@@ -337,7 +337,7 @@ def test_a_check_of_which_a_warning_speaks_is_not_marked_as_good() -> None:
     assert [mark for mark in marks if mark in ("good", "warn", "bad")] == ["bad", "warn", "good"]
 
 
-def test_a_secret_in_the_open_is_told_first() -> None:
+def test_a_secret_in_the_open_is_reported_first() -> None:
     found = {"checked": 3, "found": 1, "where": ["database (plain) in a log"], "places": 69}
     checks = ["a secret stands where it must not: database (plain) in a log"]
     read = Page(page.html(report(execution(SUCCEEDED), succeeded=False, checks=checks, secrets=found)))
@@ -345,7 +345,7 @@ def test_a_secret_in_the_open_is_told_first() -> None:
     assert read.text.index("FAILED") < read.text.index("What does not hold") < read.text.index("Timeline")
 
 
-def test_where_nobody_looked_no_secret_was_found_is_not_said() -> None:
+def test_where_no_one_looked_no_secret_was_found_is_not_said() -> None:
     read = Page(page.html(report(secrets={"checked": 0, "found": 0, "where": [], "places": 0}, succeeded=False)))
     assert "Secrets found in the open – not looked for" in read.text
     assert "They were not looked for: the rehearsal ended before." in read.text

@@ -24,7 +24,7 @@ MONTHLY = Schedule(
 
 @pytest.fixture
 def schedules(aws: LocalAws) -> Schedules:
-    """NIGHTLY and MONTHLY as the API of the account knows them, and somebody else's."""
+    """NIGHTLY and MONTHLY as the API of the account knows them, and someone else's."""
     for prefix, schedule in (("app-", NIGHTLY), ("app-", MONTHLY), ("apple-", NIGHTLY)):
         aws.client("scheduler").create_schedule(
             Name=f"{prefix}{schedule.name}",

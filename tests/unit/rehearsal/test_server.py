@@ -126,7 +126,7 @@ def test_a_bucket_that_denies_plain_http_answers(aws: LocalAws, role: str) -> No
     assert s3.get_object(Bucket="guarded", Key="kept")["Body"].read() == b"kept"
 
 
-def test_a_key_that_nobody_registered_goes_by_its_session(aws: LocalAws, role: str) -> None:
+def test_a_key_that_no_one_registered_goes_by_its_session(aws: LocalAws, role: str) -> None:
     import boto3
 
     keys = aws.client("sts").assume_role(RoleArn=role, RoleSessionName="i-0abc")["Credentials"]

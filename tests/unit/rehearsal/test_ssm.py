@@ -203,7 +203,7 @@ def test_a_command_document_starts_no_session(aws: LocalAws, client: Any, node: 
         client.start_session(Target=node, DocumentName="command")
 
 
-def test_failures_and_time_outs_are_told_apart(aws: LocalAws, client: Any, node: str) -> None:
+def test_failures_and_time_outs_are_distinguished(aws: LocalAws, client: Any, node: str) -> None:
     failed = run(aws, document(client, "echo no >&2; exit 3", "failing"), node)[node]
     assert (failed["Status"], failed["StatusDetails"], failed["CommandPlugins"][0]["ResponseCode"]) == (
         "Failed",

@@ -53,7 +53,7 @@ KEEPALIVE: dict[str, Any] = {
     "keepalives_count": 3,
     "tcp_user_timeout": 25_000,
 }
-"""How soon libpq gives up on a server that is gone without a word, as a failed writer is: 25 s (the last is in ms)."""
+"""How soon libpq gives up on a server that no longer answers, such as a failed writer: 25 s (the last is in ms)."""
 
 
 class Credentials(NamedTuple):
@@ -81,7 +81,7 @@ class Outcome(NamedTuple):
 
 
 class Login(Enum):
-    """How the server answered somebody who wants to log in."""
+    """How the server answered someone who wants to log in."""
 
     ACCEPTED = "accepted"
     WRONG_CREDENTIALS = "wrong credentials"
@@ -102,7 +102,7 @@ class Action(Enum):
 
 
 class Barrier(Enum):
-    """What somebody put before the role or its database: what it is, and the statement that lifts it."""
+    """What someone put before the role or its database: what it is, and the statement that lifts it."""
 
     NO_LOGIN = ('The role "{role}" exists but may not log in', 'ALTER ROLE "{role}" LOGIN')
     EXPIRED = (
@@ -135,7 +135,7 @@ class Barrier(Enum):
 class Observed:
     """What is there.
 
-    `database_owner` is None where the database is missing; `master_may_act` tells whether the master may act for the
+    `database_owner` is None where the database is missing; `master_may_act` says whether the master may act for the
     role, `master_owns` whether it has what the owner has. `grants_have_options`: since PostgreSQL 16 a GRANT of a role
     says whether one may act for it (SET) and has what it has (INHERIT).
     """
@@ -227,7 +227,7 @@ PRINTABLE = re.compile(r"[^\0-\x1f\x7f-\x9f\ud800-\udfff]+")
 
 
 def parse_credentials(secret: str, arn: str) -> Credentials:
-    """Read the JSON that RDS and Secrets Manager write; raises DatabaseFailed, without a word of the secret."""
+    """Read the JSON that RDS and Secrets Manager write; raises DatabaseFailed, without any part of the secret."""
     try:
         values = json.loads(secret)
         found = Credentials(values["username"], values["password"])
@@ -242,7 +242,7 @@ def parse_credentials(secret: str, arn: str) -> Credentials:
 
 
 def login_answer(message: str) -> Login:
-    """Tell from the text of a refused login what it means."""
+    """Return what the text of a refused login means."""
     text = message.lower()
     if "does not exist" in text:
         if 'database "' in text:
@@ -258,12 +258,12 @@ def login_answer(message: str) -> Login:
 def decide(observed: Observed, role: str, database: str = DATABASE_NAME) -> tuple[Action, ...]:
     """Return the actions that lead from `observed` to a role that owns its database.
 
-    Raises DatabaseFailed where that would take over what somebody else made.
+    Raises DatabaseFailed where that would take over what someone else made.
     """
     if observed.barriers:
         found, lifted = zip(*(barrier.value for barrier in observed.barriers), strict=True)
         raise DatabaseFailed(
-            f"{'; '.join(found)}. Unless somebody means it so, run {'; '.join(lifted)}; then start again.".format(
+            f"{'; '.join(found)}. Unless someone means it so, run {'; '.join(lifted)}; then start again.".format(
                 role=role, database=database
             )
         )
@@ -353,7 +353,7 @@ def _connect(server: Server, who: Credentials, database: str) -> Connection:
 
 
 def _probe(server: Server, application: Credentials) -> Login:
-    """Log in as the application and tell the server's answer; raises when it says nothing about the role."""
+    """Log in as the application and return the server's answer; raises when it says nothing about the role."""
     try:
         _connect(server, application, DATABASE_NAME).close()
     except psycopg2.Error as error:
@@ -365,7 +365,7 @@ def _probe(server: Server, application: Credentials) -> Login:
 
 
 def _connect_as_master(server: Server, read_master: Callable[[], Credentials]) -> tuple[str, Connection]:
-    """Log in as the master; a password that does not fit is read anew, since RDS rotates it on its own."""
+    """Log in as the master; a password that does not fit is read again, since RDS rotates it on its own."""
     pauses = list(ROTATION_PAUSES)
     while True:
         master = read_master()
@@ -426,13 +426,13 @@ def _act(action: Action, cursor: Cursor, application: Credentials, master: str) 
         encrypt_password(application.password, application.username, cursor.connection, "scram-sha-256")
     )
     # Since PostgreSQL 16 a membership may be there without this right, and a plain GRANT would leave it so.
-    rights = sql.SQL(" WITH SET TRUE" if cursor.connection.server_version >= 160000 else "")
+    option = sql.SQL(" WITH SET TRUE" if cursor.connection.server_version >= 160000 else "")
     statement = {
         Action.CREATE_ROLE: sql.SQL("CREATE ROLE {role} LOGIN PASSWORD {password}"),
         Action.SET_PASSWORD: sql.SQL("ALTER ROLE {role} PASSWORD {password}"),
-        Action.JOIN_ROLE: sql.SQL("GRANT {role} TO CURRENT_USER{rights}"),
+        Action.JOIN_ROLE: sql.SQL("GRANT {role} TO CURRENT_USER{option}"),
         Action.CREATE_DATABASE: sql.SQL("CREATE DATABASE {database} OWNER {role} TEMPLATE template0 ENCODING 'UTF8'"),
-    }[action].format(role=role, database=database, password=password, rights=rights)
+    }[action].format(role=role, database=database, password=password, option=option)
     try:
         cursor.execute(statement)
     except psycopg2.errors.InsufficientPrivilege as error:
@@ -454,7 +454,7 @@ def _prove(server: Server, application: Credentials) -> str:
     except psycopg2.Error as error:
         refused = _login_error(server, application.username, error)
         if login_answer(str(error)) in (Login.WRONG_CREDENTIALS, Login.NO_DATABASE):
-            # It was right a moment ago, so somebody changes it at this very time: look at it all again.
+            # It was right a moment ago, so someone changes it at this very time: look at it all again.
             raise TransientError(str(refused)) from error
         raise refused from error
     with closing(connection), _translated(), connection.cursor() as cursor:

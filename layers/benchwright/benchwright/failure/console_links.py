@@ -123,9 +123,9 @@ class Console:
 
 
 def evidence(failure: Failure) -> list[str]:
-    """Return a line for each place that tells more: what it is, and its address. What the failure names comes first.
+    """Return a line for each place that says more: what it is, and its address. What the failure names comes first.
 
-    Empty where the execution's ARN is none, or in a partition whose console nobody knows.
+    Empty where the execution's ARN is none, or in a partition whose console no one knows.
     """
     match failure.execution.split(":"):
         case ["arn", partition, "states", region, _, "execution", _, _] if partition in HOSTS:

@@ -53,7 +53,7 @@ REPEATED = frozenset(
         "CodeArtifactUserPendingException",
         "EC2ThrottledException",
         "SubnetIPAddressLimitReachedException",
-        # Of a function in a VPC that has not been called for long, its network is made anew.
+        # Of a function in a VPC that has not been called for long, its network is recreated.
         "ENINotReadyException",
         "ResourceConflictException",
         "ResourceNotReadyException",
@@ -106,6 +106,6 @@ def explain(
         f"Execution: {execution}",
     ]
     room = LONGEST - len("\n".join([*before, "", *after]))
-    told = message.strip() or "No cause was given."
-    shown = told if len(told) <= room else f"{told[: room - len(SHORTENED)]}{SHORTENED}"
+    text = message.strip() or "No cause was given."
+    shown = text if len(text) <= room else f"{text[: room - len(SHORTENED)]}{SHORTENED}"
     return "\n".join([*before, shown, *after])

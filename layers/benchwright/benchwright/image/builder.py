@@ -243,7 +243,7 @@ def _build(summary: Mapping[str, Any]) -> Build:
 
 
 def _arn(kind: str, name: str) -> str:
-    """Build the ARN of a resource of this account and region, which the infrastructure configuration's ARN tells."""
+    """Build the ARN of a resource of this account and region, which the infrastructure configuration's ARN names."""
     prefix = settings().infrastructure_configuration_arn.rsplit(":", 1)[0]
     return f"{prefix}:{kind}/{name}"
 

@@ -35,7 +35,7 @@ def remember(ami: str, verified: Sequence[str]) -> list[str]:
 def decide(
     candidates: Iterable[Candidate], used: frozenset[str], current: str, verified: Iterable[str]
 ) -> list[Candidate]:
-    """Return the images to retire, oldest first: all that nobody uses but the current one and the one to return to.
+    """Return the images to retire, oldest first: all that no one uses but the current one and the one to return to.
 
     To return to is the latest other one of `verified`, which exist: a bad new image can be answered with image.ami of
     it. What was built and never verified is not worth keeping. Without an image to return to all stay: a cluster of an
@@ -102,7 +102,7 @@ def retire(candidate: Candidate) -> str:
     """Remove an image: the AMI with its snapshots, then Image Builder's record. Returns a warning, or an empty text.
 
     The record goes last: whatever ends this half-way, the next deployment finds the image by it and goes on. For the
-    same reason AMI and snapshots go in one call: nobody could tell the snapshots of an AMI that is gone.
+    same reason AMI and snapshots go in one call: no one could find the snapshots of an AMI that is gone.
     Failing here is no reason to fail a verified deployment.
     """
     try:
@@ -132,7 +132,7 @@ def _deregister(ami: str) -> list[str]:
             return []
         raise
     results = answer.get("DeleteSnapshotResults", [])
-    # `skipped` is a snapshot that another AMI uses, such as a copy that somebody made.
+    # `skipped` is a snapshot that another AMI uses, such as a copy that someone made.
     return [f"{item['SnapshotId']} ({item['ReturnCode']})" for item in results if item["ReturnCode"] not in DELETED]
 
 

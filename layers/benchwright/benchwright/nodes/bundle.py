@@ -158,8 +158,9 @@ def _lines(lines: Iterable[str]) -> str:
 
 
 def _word(text: str) -> str:
-    """Return what AWS told as it stands in a line of the bundle, where a space or a line break would begin something
-    else; raises NodeConfigurationFailed where it is no word.
+    """Return what AWS returned as it goes into a line of the bundle, where a space would begin something else.
+
+    Raises NodeConfigurationFailed where it is no word.
     """
     if re.fullmatch(r"[!-~]*", text):
         return text

@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 from benchwright.aws import client
 from benchwright.observability import logger
 
-# What terminals are told among the text: colours and the like.
+# Control sequences of a terminal among the text: colours and the like.
 CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f]")
 
 

@@ -25,7 +25,7 @@ class NodeReport(BaseModel):
     configuration: str | None = None
     rstudio_server: str | None = Field(default=None, description="uid:gid of the service user")
     users: Users | None = None
-    clock_offset: float | None = Field(default=None, description="seconds; None where chrony does not tell")
+    clock_offset: float | None = Field(default=None, description="seconds; None where chrony does not report it")
     services: dict[str, str] = {}
     health: str | None = None
     license: str | None = None

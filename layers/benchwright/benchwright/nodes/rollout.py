@@ -13,7 +13,7 @@ from benchwright.nodes.report import read_report
 from benchwright.nodes.run_command import BATCH, FAILED, Invocation
 
 NOT_ONLINE_REMEDY = (
-    "The system log (EC2 console, also for an hour after the node has gone) tells why: a node needs a route to the "
+    "The system log (EC2 console, also for an hour after the node has gone) shows why: a node needs a route to the "
     "Systems Manager endpoints, its instance profile, and a running SSM agent."
 )
 
@@ -48,7 +48,7 @@ def decide(
 ) -> Decision:
     """Decide from the nodes, those whose agent answers, and what became of the commands of this execution so far.
 
-    wanted: how many nodes there shall be. A node that fails ends nothing as long as others are being configured, so
+    wanted: how many nodes there must be. A node that fails ends nothing as long as others are being configured, so
     that these are not left half done, unless this is the last look. Raises NodeConfigurationFailed with every node that
     failed, or has not ended then.
     """
@@ -64,8 +64,8 @@ def decide(
     if foreign:
         raise NodeConfigurationFailed(
             f"{', '.join(item.instance for item in foreign)} applied another configuration than "
-            f"{configuration[:12]}, which it was told. Start the execution again: it publishes and applies the "
-            "recorded one; if it ends so again, the image of the nodes changes what a command is told."
+            f"{configuration[:12]}, which it was given. Start the execution again: it publishes and applies the "
+            "recorded one; if it ends so again, the image of the nodes changes the parameters of a command."
         )
     if offline := [node for node in nodes if node not in online and node not in succeeded]:
         return Decision("wait", (), tuple(offline), f"Systems Manager: {_listed(offline)} to come online")
@@ -85,12 +85,12 @@ def not_online(offline: Sequence[str], replaced: Sequence[str], logs: Mapping[st
         if replaced
         else "Terminate a node that stays away to get a new one. "
     )
-    told = [f"Systems Manager did not hear of {_listed(offline)} in time. {outcome}{NOT_ONLINE_REMEDY}"]
-    told += [f"To have a new one in its place: {replacement(node)}" for node in offline[:1] if not replaced]
-    for instance, lines in logs.items():
-        if lines:
-            told += [f"Last lines of the system log of {instance}:", *(f"  {line}" for line in lines)]
-    return NodesNotReady("\n".join(told))
+    lines = [f"Systems Manager did not hear of {_listed(offline)} in time. {outcome}{NOT_ONLINE_REMEDY}"]
+    lines += [f"To have a new one in its place: {replacement(node)}" for node in offline[:1] if not replaced]
+    for instance, log in logs.items():
+        if log:
+            lines += [f"Last lines of the system log of {instance}:", *(f"  {line}" for line in log)]
+    return NodesNotReady("\n".join(lines))
 
 
 def describe_failure(failed: Sequence[Invocation]) -> NodeConfigurationFailed:

@@ -1,4 +1,4 @@
-"""What only AWS can tell of an input: whether the secrets and the AMI that it names exist, and the parent image of
+"""What only AWS knows of an input: whether the secrets and the AMI that it names exist, and the parent image of
 today.
 """
 
@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from benchwright.aws import client
 from benchwright.image.builder import existing_images
 from benchwright.planning import engine
-from benchwright.planning.plan import Looked
+from benchwright.planning.plan import LookupResult
 from benchwright.planning.problems import Problem
 from benchwright.planning.read_input import Reading
 from benchwright.secrets import describe_secret
@@ -21,7 +21,7 @@ from benchwright.settings import settings
 VERSION_ID = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
 
 
-def look_up(reading: Reading, more: Iterable[Problem] = ()) -> Looked:
+def look_up(reading: Reading, more: Iterable[Problem] = ()) -> LookupResult:
     """Look up all that an input names, changing nothing. more: problems that were found elsewhere.
 
     Raises InvalidInput that lists what does not exist together with all else that is wrong with the input.
@@ -57,7 +57,7 @@ def look_up(reading: Reading, more: Iterable[Problem] = ()) -> Looked:
     if refused := engine.refusal(wanted, engines):
         problems.append(("database.engine_version", wanted, *refused))
     reading.whole([*problems, *more])
-    return Looked({name: secret for name, secret in found.items() if secret}, _parent_image(), engines)
+    return LookupResult({name: secret for name, secret in found.items() if secret}, _parent_image(), engines)
 
 
 def _parent_image() -> str:

@@ -32,7 +32,7 @@ Source = Literal["input", "recorded", "parameter", "default"]
 
 
 @dataclass(frozen=True)
-class Looked:
+class LookupResult:
     """What the plan needs to know from outside: secrets by name, and the parent image behind its public parameter."""
 
     secrets: Mapping[str, Secret]
@@ -41,7 +41,7 @@ class Looked:
 
 
 def sources_of(patch: Mapping[str, Any], known: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Source]:
-    """Tell for each effective value where it came from, by dotted path."""
+    """Return for each effective value where it came from, by dotted path."""
     flat_patch, flat_known, flat_defaults = _flat(patch), _flat(known), _flat(defaults)
     sources: dict[str, Source] = {}
     given = {path for path, value in (flat_known | flat_patch).items() if value is not None}
@@ -60,9 +60,9 @@ def sources_of(patch: Mapping[str, Any], known: Mapping[str, Any], defaults: Map
 
 
 def make_plan(
-    request: Request, wanted: Wanted, known: Known, looked: Looked, *, defaults: Mapping[str, Any], execution: str
+    request: Request, wanted: Wanted, known: Known, looked: LookupResult, *, defaults: Mapping[str, Any], execution: str
 ) -> tuple[Plan, Known]:
-    """Decide what this execution shall make true, and what to record of it.
+    """Decide what this execution must make true, and what to record of it.
 
     Raises InvalidInput where ids contradict each other, and where it would be too long for a state or the record.
     """
@@ -121,11 +121,11 @@ def make_plan(
 
 
 def _check_length(plan: Plan, record: Known) -> None:
-    told = len(json.dumps(plan.model_dump(mode="json", exclude={"accounts"})))
+    shown = len(json.dumps(plan.model_dump(mode="json", exclude={"accounts"})))
     inputs = [record.input, max(record.input, record.proven, key=lambda each: len(json.dumps(each))), record.origins]
     recorded = len(plan.model_dump_json().encode()) + len(json.dumps([*inputs, record.accounts]))
     for length, most, where in (
-        (told, LONGEST_PLAN, "a state of Step Functions"),
+        (shown, LONGEST_PLAN, "a state of Step Functions"),
         (recorded, LONGEST_RECORD, "the cluster's item in DynamoDB"),
     ):
         if length > most:

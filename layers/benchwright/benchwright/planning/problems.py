@@ -18,18 +18,18 @@ type Problem = tuple[str, Any, str, str]  # path, value, what is wrong, what to 
 
 
 def refusal(problems: Iterable[Problem]) -> InvalidInput:
-    """Tell every problem in a line of its own, as far as a person reads."""
-    lines = list(dict.fromkeys(_told(*problem) for problem in problems))
+    """List every problem in a line of its own, as far as a person reads."""
+    lines = list(dict.fromkeys(_line(*problem) for problem in problems))
     count = "1 problem" if len(lines) == 1 else f"{len(lines)} problems"
     more = [f"- and {len(lines) - MOST_PROBLEMS} more"] if len(lines) > MOST_PROBLEMS else []
     shown = [f"- {line}" for line in lines[:MOST_PROBLEMS]]
     return InvalidInput("\n".join([f"The input has {count}; nothing was changed.", *shown, *more]))
 
 
-def _told(path: str, value: Any, wrong: str, give: str) -> str:
-    told = _cut(json.dumps(path)[1:-1], LONGEST_PATH)  # a key may hold anything, also line breaks
+def _line(path: str, value: Any, wrong: str, give: str) -> str:
+    name = _cut(json.dumps(path)[1:-1], LONGEST_PATH)  # a key may hold anything, also line breaks
     shown = _cut(json.dumps(_hidden(path, value), default=str), LONGEST_SHOWN)
-    return f"{told}: {shown} is refused: {wrong}. Give {give}."
+    return f"{name}: {shown} is refused: {wrong}. Give {give}."
 
 
 def _hidden(path: str, value: Any) -> Any:
@@ -46,10 +46,11 @@ def _hidden(path: str, value: Any) -> Any:
     match value:
         case dict():
             return {
-                key: item if key in texts and isinstance(item, str) else veiled(item) for key, item in value.items()
+                key: item if key in texts and isinstance(item, str) else without_texts(item)
+                for key, item in value.items()
             }
         case list():
-            return [item if isinstance(item, str) else veiled(item) for item in value]
+            return [item if isinstance(item, str) else without_texts(item) for item in value]
     return value
 
 
@@ -65,12 +66,12 @@ def _hidden_secret(path: str, value: Any) -> Any:
     return value if is_shown or not isinstance(value, str) else "***"
 
 
-def veiled(value: Any) -> Any:
+def without_texts(value: Any) -> Any:
     """Return a value without its texts."""
     if isinstance(value, dict):
-        return {key: veiled(item) for key, item in value.items()}
+        return {key: without_texts(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [veiled(item) for item in value]
+        return [without_texts(item) for item in value]
     return "***" if isinstance(value, str) else value
 
 

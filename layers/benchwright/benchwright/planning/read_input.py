@@ -1,4 +1,4 @@
-"""From an execution's input to what it wants: every problem at once, and what only AWS can tell to exist."""
+"""From an execution's input to what it wants: every problem at once, and what only AWS knows to exist."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from benchwright.models import (
     merge_patch,
 )
 from benchwright.planning import unproven
-from benchwright.planning.problems import Problem, explained, part_of, refusal, veiled
+from benchwright.planning.problems import Problem, explained, part_of, refusal, without_texts
 
 # Levels of an input: users, a name, its keys, and room for what is wrong. Python's own readers end at about 1,000.
 DEEPEST = 8
@@ -46,7 +46,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Named:
-    """What an input names and only AWS can tell to exist: secrets by the path of the key that names them, and an AMI.
+    """What an input names and only AWS knows to exist: secrets by the path of the key that names them, and an AMI.
 
     Each is right in itself, whatever else is wrong with the input.
     """
@@ -89,7 +89,7 @@ def read_input(raw: Any, known: Mapping[str, Any], defaults: Mapping[str, Any], 
 
     known: the recorded input of the cluster; defaults: the stack's parameters in the shape of an input.
     """
-    request, problems = _taken_apart(raw)
+    request, problems = _split_input(raw)
     if not _is_name(application, APPLICATION_NAME, LONGEST_APPLICATION):
         problems.append(
             (
@@ -113,15 +113,15 @@ def read_input(raw: Any, known: Mapping[str, Any], defaults: Mapping[str, Any], 
 
 
 def cluster_of(raw: Any) -> str:
-    """Return the name of the cluster that an input is about, as far as it can be told; the default one otherwise."""
-    return _taken_apart(raw)[0].cluster
+    """Return the name of the cluster that an input is about, as far as it can be read; the default one otherwise."""
+    return _split_input(raw)[0].cluster
 
 
 def read_verify_input(raw: Any) -> str:
     """Return the name of the cluster that a verification is about; raises InvalidInput for anything else in its
     input.
     """
-    request, problems = _taken_apart(raw)
+    request, problems = _split_input(raw)
     problems += [
         (key, value, "a verification changes nothing", "cluster alone") for key, value in request.patch.items()
     ]
@@ -130,7 +130,7 @@ def read_verify_input(raw: Any) -> str:
     return request.cluster
 
 
-def _taken_apart(raw: Any) -> tuple[Request, list[Problem]]:
+def _split_input(raw: Any) -> tuple[Request, list[Problem]]:
     """Separate the cluster's name and the keys that act once from the patch; list what is wrong with them."""
     if not isinstance(raw, dict):
         raise InvalidInput(f"The input must be a JSON object such as {{}}, not {KINDS.get(type(raw), 'this')}.")
@@ -164,7 +164,7 @@ def _is_name(name: Any, pattern: str, longest: int) -> bool:
 
 
 def _is_deeper(value: Any, levels: int) -> bool:
-    """Tell whether a value has more levels, without a call for each of them."""
+    """Return whether a value has more levels, without a call for each of them."""
     layer = [value]
     for _ in range(levels):
         parts = (item.values() if isinstance(item, dict) else item for item in layer if isinstance(item, dict | list))
@@ -209,9 +209,9 @@ def _secret_prefix(path: str, application: str) -> str:
 
 
 def _contradictions(merged: Mapping[str, Any], application: str) -> list[Problem]:
-    """Find what no single field can tell.
+    """Find what no single field shows.
 
-    Works on an input that may be wrong in other ways too, so that everything is told at once.
+    Works on an input that may be wrong in other ways too, so that everything is reported at once.
     """
     problems: list[Problem] = []
     users = {name: user for name, user in _object(merged, "users").items() if isinstance(user, dict)}
@@ -226,7 +226,7 @@ def _contradictions(merged: Mapping[str, Any], application: str) -> list[Problem
             number = user.get("uid" if implied else kind)
             if not isinstance(number, int) or (first := owners.setdefault(number, name)) == name:
                 continue
-            if not (implied and users[first].get("uid") == number):  # then the uid was told already
+            if not (implied and users[first].get("uid") == number):  # then the uid was reported already
                 problems.append((f"users.{name}.{kind}", number, f"users.{first} has it", "each user its own"))
     config = _object(merged, "config")
     problems += [
@@ -248,7 +248,7 @@ def _contradictions(merged: Mapping[str, Any], application: str) -> list[Problem
 
 
 def _without_effect(request: Request, merged: Mapping[str, Any]) -> list[Problem]:
-    """Find what would be recorded and change nothing, since the cluster uses an AMI of somebody's own."""
+    """Find what would be recorded and change nothing, since the cluster uses an AMI of someone's own."""
     ami = _object(merged, "image").get("ami")
     if not ami or request.once.only_if_deployed:
         return []
@@ -284,7 +284,7 @@ def _unknown_keys(patch: Mapping[str, Any], model: type[BaseModel], prefix: str)
             known = ", ".join(
                 sorted({*model.model_fields, *({"cluster", "only_if_deployed"} if not prefix else set())})
             )
-            problems.append((path, veiled(value), "an unknown key", f"one of {known}"))
+            problems.append((path, without_texts(value), "an unknown key", f"one of {known}"))
         elif isinstance(value, dict) and (part := part_of(annotation := model.model_fields[key].annotation)):
             for name, item in value.items() if get_origin(annotation) is dict else [("", value)]:
                 if isinstance(item, dict):

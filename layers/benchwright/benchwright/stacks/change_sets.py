@@ -1,7 +1,7 @@
 """The conversation with CloudFormation: one stack brought to what is wanted, by change sets, one action per call.
 
-`decide` is pure: from what was observed of the stack to the next action. Change sets tell "nothing to do" apart, work
-for creation and update alike, and show a replacement before it happens.
+`decide` is pure: from what was observed of the stack to the next action. Change sets show that there is nothing to
+do, work for creation and update alike, and show a replacement before it happens.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ REMEDIES: Mapping[str, str] = {
     "CREATE_FAILED": "Roll it back, which removes what it made",
     "ROLLBACK_FAILED": "Its creation never ended, so what it left holds no data: delete that, and only then the stack, "
     "whose deletion alone would keep it and forget it",
-    "DELETE_FAILED": "Somebody deleted it, and what it left holds the data of the cluster. Finish the deletion, which "
+    "DELETE_FAILED": "Someone deleted it, and what it left holds the data of the cluster. Finish the deletion, which "
     "keeps that, and import it into a new stack of this name, or give the cluster up",
     "UPDATE_ROLLBACK_FAILED": "Fix what its last events name, and continue its rollback",
     "UPDATE_FAILED": "Roll it back",
@@ -67,7 +67,7 @@ REMEDIES: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class Desired:
-    """What a stack shall be: template text, parameters and tags. `tags` reach every resource.
+    """What a stack must be: template text, parameters and tags. `tags` reach every resource.
 
     protected: it holds data, so every resource of it stays when the stack is deleted.
     """
@@ -157,7 +157,7 @@ def decide(stack: Stack | None, change_set: ChangeSet | None, desired: Desired, 
 
 
 def has_parameters(stack: Stack, desired: Desired) -> bool:
-    """Tell whether CloudFormation lists the desired parameters, beside those that were left to the template's defaults.
+    """Return whether CloudFormation lists the desired parameters, apart from those with the template's defaults.
 
     No page says whether it lists the new ones while an update is in progress.
     """
@@ -165,7 +165,7 @@ def has_parameters(stack: Stack, desired: Desired) -> bool:
 
 
 def _owner(parameters: Mapping[str, str]) -> tuple[str, str]:
-    """Whose stack it is. Names alone do not tell: cluster `b-c` of `a` and cluster `c` of `a-b` have the same."""
+    """Whose stack it is. Names alone do not say: cluster `b-c` of `a` and cluster `c` of `a-b` have the same."""
     return parameters.get("Application", ""), parameters.get("Cluster", "")
 
 
@@ -176,7 +176,7 @@ def _strangers(stack: Stack, desired: Desired) -> list[tuple[str, str]]:
 
 
 def _would_orphan(desired: Desired, stack: Stack) -> bool:
-    """Tell whether a deletion of the stack would keep something that nothing knows of any more.
+    """Return whether a deletion of the stack would keep something that nothing knows of any more.
 
     RetainExceptOnCreate removes when a creation is rolled back; on every deletion of a stack it retains, also after a
     rollback that failed. Source: CloudFormation template reference, "DeletionPolicy attribute".
@@ -273,7 +273,7 @@ def _reviewed(arn: str) -> tuple[Mapping[str, str], ...]:
 
 
 def _left(arn: str) -> tuple[str, ...]:
-    """Say what of a stack is still there. DescribeStackResources tells the first 100, and a stack has at most 40."""
+    """Say what of a stack is still there. DescribeStackResources lists the first 100, and a stack has at most 40."""
     resources = client("cloudformation").describe_stack_resources(StackName=arn)["StackResources"]
     return tuple(
         f"{found['LogicalResourceId']} ({found['ResourceType']}) {found['PhysicalResourceId']} is "
@@ -370,7 +370,7 @@ def _describe_stranger(desired: Desired, stack: Stack) -> str:
 def _describe_refusal(desired: Desired, change_set: ChangeSet) -> StackFailed:
     """Say why CloudFormation could not make a change set.
 
-    What its validation found, such as a name that is taken, is in no status: DescribeEvents alone tells it, as long as
+    What its validation found, such as a name that is taken, is in no status: DescribeEvents alone shows it, as long as
     the change set is there, and knows it by its ARN only. Source: CloudFormation user guide, "Validate stack
     deployments", and the issue aws-cloudformation/cloudformation-cli#1116.
     """
@@ -406,9 +406,9 @@ def describe_failure(desired: Desired, stack: Stack, change_set: ChangeSet | Non
         )
     root = root or "no failed event was found; look at the stack's events"
     if stack.status in ONLY_TO_DELETE and not _would_orphan(desired, stack):
-        left = "Its creation was rolled back: the next execution removes what is left of it and begins anew."
+        left = "Its creation was rolled back: the next execution removes what is left of it and starts again."
         if stack.status == "DELETE_FAILED":
-            left = "The next execution tries its deletion again, and then begins anew."
+            left = "The next execution tries its deletion again, and then starts again."
         if desired.protected and TAKEN.search(root):
             left += f" {KEPT}"
     elif stack.status == "UPDATE_ROLLBACK_COMPLETE":
@@ -501,7 +501,7 @@ def _parameters(described: Mapping[str, Any]) -> dict[str, str]:
 def _delete_unneeded_change_sets(stack: str) -> None:
     """Delete the change sets of executions that ended between making and executing one.
 
-    A person could execute them by mistake. Called where a stack is as it shall be: executing one of them deletes the
+    A person could execute them by mistake. Called where a stack is as it must be: executing one of them deletes the
     others.
     """
     cloudformation = client("cloudformation")
@@ -516,7 +516,7 @@ def _delete_unneeded_change_sets(stack: str) -> None:
 
 
 def _is_missing(error: ClientError) -> bool:
-    """Tell whether a stack does not exist, which is a ValidationError and no error of its own."""
+    """Return whether a stack does not exist, which is a ValidationError and no error of its own."""
     return error_code(error) == "ValidationError" and "does not exist" in error_message(error)
 
 

@@ -1,4 +1,4 @@
-"""What the two stacks of a cluster shall be, by the plan and by what was observed of them."""
+"""What the two stacks of a cluster must be, by the plan and by what was observed of them."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def condensed(template: str) -> str:
 
 
 def must_go_offline(plan: Plan, stack: Stack | None, instances: int) -> bool:
-    """Tell whether all nodes must stop before the new version starts: mixed Workbench versions are unsupported.
+    """Return whether all nodes must stop before the new version starts: mixed Workbench versions are unsupported.
 
     Source: Posit Workbench administration guide, upgrading of load-balanced clusters.
     """

@@ -31,13 +31,13 @@ REMEDIES: Mapping[str, str] = {
     "exist, and the verification could not delete them itself.",
     "image": "Start a deployment with {}: it replaces nodes of another image one at a time.",
     "workbench version": "Start a deployment with {}: it replaces nodes of an image with another version, all at once. "
-    "Terminate a node on which somebody installed another one.",
+    "Terminate a node on which someone installed another one.",
     "configuration": "Start a deployment with {}: it applies the recorded configuration to every node.",
     "files and accounts": "Start a deployment with {}: it restores what was changed on the node. To keep a change, put "
     "it into the input (`config`, `users`) or into the image.",
     "service user": "Terminate a node whose account rstudio-server differs: a new one comes from the image.",
     "users": "Start a deployment with {}: it creates missing accounts. Remove an account with another uid on its node: "
-    "somebody made it by hand.",
+    "someone made it by hand.",
     "clocks": "Start a deployment with {}: it sets a clock that is off. Where it cannot, look at `chronyc sources` on "
     "the node, and give it a time source: 169.254.169.123 or another.",
     "services": "Look at `systemctl status rstudio-server rstudio-launcher` on the node, and start a deployment with "
@@ -48,17 +48,17 @@ REMEDIES: Mapping[str, str] = {
     "open the ports 8787 and 5559 between the nodes: they do not reach it.",
     "mounts": "Look at `findmnt /efs/home /efs/shared-storage` and at /var/log/amazon/efs/mount.log on the node, and "
     "fix what they name, or terminate the node.",
-    "instance metadata": "Start a deployment with {}: it sets the guard of each node anew. Where the image is older "
-    'than the check `mount helper`, deploy with {"image": {"rebuild": true}}, or make `image.ami` anew: until the '
-    "guard works, every user of Workbench can take the node's role.",
-    "mount helper": "Start a deployment with {}: it sets the guard of each node anew. Where the image is older than "
-    'this check, deploy with {"image": {"rebuild": true}}, or make `image.ami` anew: until the guard works, every user '
-    "of Workbench can read every home.",
+    "instance metadata": "Start a deployment with {}: it sets the guard of each node again. Where the image is older "
+    'than the check `mount helper`, deploy with {"image": {"rebuild": true}}, or build the AMI of `image.ami` again: '
+    "until the guard works, every user of Workbench can take the node's role.",
+    "mount helper": "Start a deployment with {}: it sets the guard of each node again. Where the image is older than "
+    'this check, deploy with {"image": {"rebuild": true}}, or build the AMI of `image.ami` again: until the guard '
+    "works, every user of Workbench can read every home.",
     "license": "Put a valid licence file into a secret below <application>/license/ and deploy with its name as "
     "`license`.",
 }
 
-TOLD_BY_WORKBENCH = frozenset({"online", "stale rows", "load balancer"})
+REPORTED_BY_WORKBENCH = frozenset({"online", "stale rows", "load balancer"})
 
 
 class Check(BaseModel):
@@ -129,11 +129,11 @@ def verify(plan: Plan, ami: str, configuration: str, observed: Observed) -> Veri
         found = "; ".join(f"{instance}: {value}" for instance, value in sorted(wrong.items())) or right
         return Check(name=name, holds=not wrong, found=found)
 
-    def of_each[Told](told: Callable[[NodeReport], Told]) -> dict[str, Told]:
-        return {instance: told(report) for instance, report in reports.items()}
+    def of_each[Value](value: Callable[[NodeReport], Value]) -> dict[str, Value]:
+        return {instance: value(report) for instance, report in reports.items()}
 
-    def unless(right: Callable[[NodeReport], bool], told: Callable[[NodeReport], object]) -> dict[str, object]:
-        return {instance: told(report) for instance, report in reports.items() if not right(report)}
+    def unless(right: Callable[[NodeReport], bool], value: Callable[[NodeReport], object]) -> dict[str, object]:
+        return {instance: value(report) for instance, report in reports.items() if not right(report)}
 
     def by_node(name: str, values: Mapping[str, object], expected: object) -> Check:
         wrong = {
@@ -174,7 +174,7 @@ def verify(plan: Plan, ami: str, configuration: str, observed: Observed) -> Veri
         Check(
             name="load balancer",
             holds=balanced == addresses,
-            found=f"names {', '.join(sorted(balanced)) or 'nobody'}"
+            found=f"names {', '.join(sorted(balanced)) or 'no one'}"
             + "".join(f"; not {names[address]}" for address in sorted(addresses - balanced))
             + (f"; unreadable: {' | '.join(observed.strange[:3])}" if observed.strange else ""),
         ),
@@ -187,15 +187,15 @@ def verify(plan: Plan, ami: str, configuration: str, observed: Observed) -> Veri
         checks[-1] = Check(
             name="license", holds=False, found=f"{', '.join(licences) or 'unknown'}, though the plan has one"
         )
-    if observed.unreadable:  # then these would blame nodes for what nobody has read
-        checks = [check for check in checks if check.name not in TOLD_BY_WORKBENCH]
+    if observed.unreadable:  # then these would blame nodes for what no one has read
+        checks = [check for check in checks if check.name not in REPORTED_BY_WORKBENCH]
     checks = [check if check.holds else check.model_copy(update={"remedy": REMEDIES[check.name]}) for check in checks]
     warnings = []
     if licences == ["missing"] and not wanted.license:
         warnings.append(f"license: missing. Workbench runs unlicensed. {REMEDIES['license']}")
     if not wanted.users:
         warnings.append(
-            "users: none. Nobody can log in to Workbench yet. Deploy with `users`, each with the name of a secret "
+            "users: none. No one can log in to Workbench yet. Deploy with `users`, each with the name of a secret "
             "below <application>/users/ as `password`."
         )
     return Verification(

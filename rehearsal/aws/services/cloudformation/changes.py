@@ -24,7 +24,7 @@ _WEIGHT = {"False": 0, "Conditional": 1, "True": 2}
 
 
 def later(name: str, attribute: str | None) -> Later:
-    """What a resource answers as long as nobody asks it."""
+    """What a resource answers as long as no one asks it."""
     return Later("Ref", name) if attribute is None else Later("Fn::GetAtt", [name, attribute])
 
 

@@ -27,7 +27,7 @@ class Made:
 
 
 class Properties(dict[str, Any]):
-    """Properties that remember which of them were read, so that none is dropped without a word."""
+    """Properties that remember which of them were read, so that none is dropped unnoticed."""
 
     def __init__(self, values: dict[str, Any]) -> None:
         super().__init__(values)

@@ -121,7 +121,7 @@ class Operation:
         context.wait(max(0.0, started + its.seconds - self.clock.now()))
 
     def fail_as_ordered(self, resource: Resource, context: Context) -> None:
-        """Fail, after some time, when somebody ordered it with `--fault stack:…`."""
+        """Fail, after some time, when someone ordered it with `--fault stack:…`."""
         name = resource.logical_id
         fault = self.engine.aws.faults.take(
             "stack", stack=self.stack.name, resource=name, type=resource.type, during=self.called
@@ -231,7 +231,7 @@ class Creation(Operation):
         self.wanted = wanted
 
     def is_deleted(self) -> bool:
-        """Whether somebody deletes the stack meanwhile."""
+        """Whether someone deletes the stack meanwhile."""
         return self.stack.status == "DELETE_IN_PROGRESS"
 
     def is_cancelled(self) -> bool:

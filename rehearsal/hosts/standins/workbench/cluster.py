@@ -88,7 +88,7 @@ def migrate(link: Connection, version: str) -> None:
 def join(link: Connection, place: Place, key_hash: str, protocol: str) -> int:
     """Register this node and give its id. Raises Refused when its key or protocol is not the cluster's.
 
-    While no node is online, the one that comes first defines the cluster anew.
+    While no node is online, the one that comes first defines the cluster again.
     """
     with transaction(link) as cursor:
         cursor.execute("select pg_advisory_xact_lock(%s)", (MIGRATION_LOCK,))

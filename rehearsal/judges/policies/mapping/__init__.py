@@ -1,4 +1,4 @@
-"""From a call to what IAM is asked for it. What nobody has mapped is an error by name, so nothing passes unjudged.
+"""From a call to what IAM is asked for it. What no one has mapped is an error by name, so nothing passes unjudged.
 
 Sources: https://docs.aws.amazon.com/service-authorization/latest/reference/ (actions, resource types, dependent
 actions), and where that is silent, the page that is named beside the mapping.

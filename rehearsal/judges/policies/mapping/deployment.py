@@ -119,13 +119,13 @@ def new_component(call: Call) -> Iterator[Authorization]:
 
 @on("imagebuilder", "CreateImageRecipe")
 def new_recipe(call: Call) -> Iterator[Authorization]:
-    """Image Builder looks up what the recipe names with the rights of who calls it."""
+    """Image Builder looks up what the recipe names with the permissions of the caller."""
     arn = call.arn("imagebuilder", f"image-recipe/{call['name']}/{call['semanticVersion']}")
     yield call.ask_tagged("imagebuilder:CreateImageRecipe", arn)
     yield from call.ask_tagging("imagebuilder:TagResource", arn)
     for component in call["components"]:
         yield call.ask("imagebuilder:GetComponent", component["componentArn"])
-    assert call["parentImage"].startswith("ami-"), "another kind of parent image asks for other rights"
+    assert call["parentImage"].startswith("ami-"), "another kind of parent image asks for other permissions"
     yield call.ask("ec2:DescribeImages")
 
 

@@ -317,7 +317,7 @@ def efs_tags(call: Call) -> Iterator[Authorization]:
 
 @on("efs", "CreateMountTarget")
 def new_mount_target(call: Call) -> Iterator[Authorization]:
-    """EFS makes the address with the rights of who calls it: https://docs.aws.amazon.com/efs/latest/ug/
+    """EFS makes the address with the permissions of the caller: https://docs.aws.amazon.com/efs/latest/ug/
     API_CreateMountTarget.html
     """
     arn = _file_system(call, call["FileSystemId"])
@@ -369,7 +369,7 @@ def parameter_group(call: Call) -> Iterator[Authorization]:
 
 @on("rds", "CreateDBCluster")
 def new_database(call: Call) -> Iterator[Authorization]:
-    """RDS makes the master's secret, and uses the keys, with the rights of who calls it: https://docs.aws.amazon.com/
+    """RDS makes the master's secret, and uses the keys, with the permissions of the caller: https://docs.aws.amazon.com/
     AmazonRDS/latest/AuroraUserGuide/rds-secrets-manager.html and Overview.Encryption.Keys.html beside it.
     """
     yield from _rds(call, "cluster", call["DBClusterIdentifier"])

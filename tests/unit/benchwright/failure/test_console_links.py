@@ -190,7 +190,7 @@ def test_every_named_error_is_tried() -> None:
 
 @pytest.mark.parametrize(("error", "case"), CASES.items(), ids=list(CASES))
 @pytest.mark.usefixtures("empty_record")
-def test_an_error_is_told_with_step_cause_evidence_and_next_action(error: str, case: Case) -> None:
+def test_an_error_is_reported_with_step_cause_evidence_and_next_action(error: str, case: Case) -> None:
     following = NEXT_ACTIONS.get(
         error, "Look at the log of the step's function, and start again with the same input: finished steps are kept."
     )
@@ -264,7 +264,7 @@ def test_names_that_only_begin_alike_are_not_evidence() -> None:
     assert [line.split(": ")[0] for line in lines] == ["- log of the step", "- the execution"]
 
 
-def test_what_is_named_twice_is_told_once() -> None:
+def test_what_is_named_twice_is_reported_once() -> None:
     lines = evidence(failure(f"{NODE} and {NODE} of {BUILD} and {BUILD.partition(':image')[2]}", error="NodesNotReady"))
     assert len(lines) == len(set(lines)) == 6
 

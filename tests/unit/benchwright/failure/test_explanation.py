@@ -20,7 +20,7 @@ def test_every_error_has_a_next_action() -> None:
     assert set(NEXT_ACTIONS) == OURS
 
 
-def test_a_failure_is_told_with_step_reason_and_next_action() -> None:
+def test_a_failure_is_reported_with_step_reason_and_next_action() -> None:
     cause = json.dumps({"errorType": "StackFailed", "errorMessage": "The stack s ended ROLLBACK_COMPLETE: no quota"})
     assert explain("Deploy nodes", "StackFailed", cause, "arn:execution").splitlines() == [
         "StackFailed in step 'Deploy nodes'",
@@ -39,7 +39,7 @@ def test_the_step_inside_a_parallel_is_named() -> None:
     assert text.splitlines()[:3] == ["ImageBuildFailed in step 'Build image'", "", "no R"]
 
 
-def test_a_cause_that_is_no_json_is_told_as_it_is() -> None:
+def test_a_cause_that_is_no_json_is_reported_as_it_is() -> None:
     assert "task timed out" in explain("Verify cluster", "States.Timeout", "task timed out", "arn")
     assert "No cause was given." in explain("Verify cluster", "States.Timeout", "", "arn")
 

@@ -110,7 +110,7 @@ def test_an_image_that_was_deleted_is_built_again(aws: Conversation, builder: Bu
 
 
 @pytest.mark.parametrize("kinds", [["image-recipe"], ["image-recipe", "component"]], ids=["recipe", "all"])
-def test_a_recipe_that_somebody_deleted_is_made_again(aws: Conversation, builder: Builder, kinds: list[str]) -> None:
+def test_a_recipe_that_someone_deleted_is_made_again(aws: Conversation, builder: Builder, kinds: list[str]) -> None:
     first = look_of(aws, EXECUTION)["build_arn"]
     there = set(builder.there) - {first}
     for kind in ["image", *kinds]:
@@ -163,7 +163,7 @@ def test_a_component_that_another_cluster_makes_at_the_same_moment_is_used(aws: 
 
 
 @pytest.mark.parametrize("refused", [refusal("AccessDeniedException"), refusal("InvalidRequestException")])
-def test_a_component_that_cannot_be_made_is_told(aws: Conversation, builder: Builder, refused: Answer) -> None:
+def test_a_component_that_cannot_be_made_is_reported(aws: Conversation, builder: Builder, refused: Answer) -> None:
     aws.answers["CreateComponent"] = refused
     with pytest.raises(AwsCallFailed, match=r"^CreateComponent answered"):
         handle("build_image")

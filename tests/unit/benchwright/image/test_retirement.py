@@ -75,7 +75,7 @@ def test_a_bad_image_goes_and_the_last_good_one_stays(answers: dict[str, Answer]
     assert retired() == ["ami-2"]
 
 
-def test_a_good_image_that_somebody_removed_is_none_to_return_to(answers: dict[str, Answer]) -> None:
+def test_a_good_image_that_someone_removed_is_none_to_return_to(answers: dict[str, Answer]) -> None:
     answers["DescribeImages"] = existing("ami-1", "ami-3")
     assert retired() == ["ami-2"]  # its record
 

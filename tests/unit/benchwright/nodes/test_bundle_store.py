@@ -46,7 +46,7 @@ def objects(aws: Conversation) -> dict[str, tuple[bytes, str]]:
         ({CURRENT: (b"of before", "ami-0")}, [ARCHIVE, CURRENT], NOW),  # nodes of a new image are to come
         ({CURRENT: (b"of before", "")}, [ARCHIVE, CURRENT], NOW),
         ({ARCHIVE: BUNDLED, CURRENT: NOW}, [], NOW),
-        ({CURRENT: NOW}, [ARCHIVE], NOW),  # somebody deleted the bundle
+        ({CURRENT: NOW}, [ARCHIVE], NOW),  # someone deleted the bundle
         ({ARCHIVE: (b"damaged", ""), CURRENT: NOW}, [ARCHIVE], NOW),
     ],
 )

@@ -63,7 +63,7 @@ def template(image: str, profile: str, subnets: list[str]) -> str:
 
 @dataclass
 class World:
-    """An account, the step in it, and what the nodes of the cluster shall be."""
+    """An account, the step in it, and what the nodes of the cluster must be."""
 
     aws: LocalAws
     template: str

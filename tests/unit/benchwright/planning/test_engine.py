@@ -9,7 +9,7 @@ import pytest
 from benchwright.models import Plan
 from benchwright.planning import engine
 from benchwright.planning.engine import Engines, choose
-from benchwright.planning.plan import Looked, make_plan
+from benchwright.planning.plan import LookupResult, make_plan
 from benchwright.planning.read_input import read_input
 from benchwright.record import Known
 from benchwright.settings import Settings
@@ -73,7 +73,7 @@ def test_a_version_that_an_input_gave_can_be_taken_back(running: str) -> None:
     for given in ({"engine_version": "17.9"}, {"engine_version": None}):
         raw = {"database": given}
         request, wanted = read_input(raw, known.input, DEFAULTS, "benchwright").whole()
-        looked = Looked({}, "ami", Engines(running, AVAILABLE))
+        looked = LookupResult({}, "ami", Engines(running, AVAILABLE))
         plan, known = make_plan(request, wanted, known, looked, defaults=DEFAULTS, execution="e")
         version = plan.engine_version
     assert version == known.engine_version == (running or "17.10")
@@ -105,7 +105,7 @@ def test_the_version_is_recorded_and_goes_to_the_foundation() -> None:
     request, wanted = read_input({}, {}, DEFAULTS, "benchwright").whole()
 
     def planned(known: Known, engines: Engines) -> tuple[Plan, Known]:
-        return make_plan(request, wanted, known, Looked({}, "ami", engines), defaults=DEFAULTS, execution="e")
+        return make_plan(request, wanted, known, LookupResult({}, "ami", engines), defaults=DEFAULTS, execution="e")
 
     first, known = planned(Known(), Engines("", AVAILABLE))
     assert (first.engine_version, known.engine_version) == ("17.10", "17.10")

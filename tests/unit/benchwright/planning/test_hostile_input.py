@@ -18,13 +18,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchwright import record
-from benchwright.errors import InvalidInput, NodeConfigurationFailed, tellable
+from benchwright.errors import InvalidInput, NodeConfigurationFailed, shorten
 from benchwright.image.recipe import load_recipe
 from benchwright.models import RESERVED_USERS, Plan
 from benchwright.nodes.bundle import Endpoint, make_bundle
 from benchwright.planning import account_check, engine, lookup, server_options
 from benchwright.planning.engine import Engines
-from benchwright.planning.plan import Looked, make_plan
+from benchwright.planning.plan import LookupResult, make_plan
 from benchwright.planning.read_input import read_input
 from benchwright.record import Known
 from benchwright.secrets import Secret
@@ -53,12 +53,12 @@ def planned(raw: Any, known: Known | None = None) -> tuple[Plan, Known]:
     """What the first state makes of an input."""
     known = known or Known()
     request, wanted = read_input(raw, known.input, DEFAULTS, "benchwright").whole()
-    return make_plan(request, wanted, known, Looked(AnySecret(), "ami-p"), defaults=DEFAULTS, execution="e")
+    return make_plan(request, wanted, known, LookupResult(AnySecret(), "ami-p"), defaults=DEFAULTS, execution="e")
 
 
 def told(error: InvalidInput) -> str:
     """The message as the state machine gets it, which Lambda must be able to send."""
-    message = tellable(str(error))
+    message = shorten(str(error))
     sent = to_json({"errorMessage": message, "errorType": "InvalidInput"})
     assert len(json.dumps(sent).encode()) < LONGEST_CAUSE
     assert re.fullmatch(r"[\n -~]*", message)
@@ -272,7 +272,7 @@ def test_an_input_that_is_nested_too_deep_is_refused_by_name(key: str, levels: i
     ]
 
 
-def test_many_problems_are_counted_and_the_first_are_told() -> None:
+def test_many_problems_are_counted_and_the_first_are_reported() -> None:
     with pytest.raises(InvalidInput) as caught:
         planned({f"key-{number}": number for number in range(3_000)})
     heading, *lines, last = told(caught.value).splitlines()
@@ -298,7 +298,7 @@ def test_many_problems_are_counted_and_the_first_are_told() -> None:
         ),
     ],
 )
-def test_what_was_once_let_through_or_badly_told(raw: Any, line: str) -> None:
+def test_what_was_once_let_through_or_badly_reported(raw: Any, line: str) -> None:
     with pytest.raises(InvalidInput) as caught:
         planned(raw)
     assert re.match(line, told(caught.value).splitlines()[1])
@@ -330,7 +330,7 @@ def test_a_key_that_looks_like_another_one_hides_no_problem_of_it() -> None:
         ]
     ),
 )
-def test_a_secret_in_place_of_its_name_is_not_told(text: str, place: Any) -> None:
+def test_a_secret_in_place_of_its_name_is_not_reported(text: str, place: Any) -> None:
     with pytest.raises(InvalidInput) as caught:
         planned(place(f"\t{text}"))
     assert text not in str(caught.value)
@@ -355,7 +355,7 @@ def test_a_version_of_a_secret_that_would_be_more_than_one_word_on_a_node_is_ref
 
 @examples(200)
 @given(st.sampled_from(["database", "key", "host"]), near("v1", "db.example.com"))
-def test_what_aws_tells_stays_one_word_of_its_line_or_is_refused(place: str, text: str) -> None:
+def test_what_aws_shows_stays_one_word_of_its_line_or_is_refused(place: str, text: str) -> None:
     plan, _ = planned({})
     database = Secret("arn:database", text if place == "database" else "v1")
     key = Secret("arn:key", text if place == "key" else "v2")
@@ -390,7 +390,7 @@ PARAMETERS = Settings(
 def test_ids_that_contradict_recorded_ones_are_refused_in_the_first_state(monkeypatch: pytest.MonkeyPatch) -> None:
     recorded = record.Record(known=Known(accounts={"ann": (20_000, 20_000)}, proven_accounts=("ann",)))
     monkeypatch.setattr(record, "read", lambda _: recorded)
-    monkeypatch.setattr(resolve_plan, "look_up", lambda *_: Looked({}, "ami-p"))
+    monkeypatch.setattr(resolve_plan, "look_up", lambda *_: LookupResult({}, "ami-p"))
     monkeypatch.setattr(account_check, "check", lambda *_, **__: account_check.Judgement())
     monkeypatch.setattr(resolve_plan, "settings", lambda: PARAMETERS)
     event = resolve_plan.Event(action="validate", execution="e", input={"users": {"ann": {"uid": 6_000}}})
@@ -410,7 +410,7 @@ def test_a_monthly_rebuild_leaves_a_cluster_alone_that_uses_an_ami_of_its_own(mo
 
 def test_a_key_that_workbench_may_not_know_is_warned_about_in_the_first_state(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(record, "read", lambda _: record.Record())
-    monkeypatch.setattr(resolve_plan, "look_up", lambda *_: Looked({}, "ami-p"))
+    monkeypatch.setattr(resolve_plan, "look_up", lambda *_: LookupResult({}, "ami-p"))
     monkeypatch.setattr(account_check, "check", lambda *_, **__: account_check.Judgement())
     monkeypatch.setattr(resolve_plan, "settings", lambda: PARAMETERS)
     config = {"auth-timeout-minutes": "9", "session-timeout-kill-hours": "24"}
@@ -419,7 +419,7 @@ def test_a_key_that_workbench_may_not_know_is_warned_about_in_the_first_state(mo
     assert len(result.warnings) == 1
 
 
-def test_a_plan_that_an_earlier_release_recorded_and_this_one_refuses_locks_nobody_out(
+def test_a_plan_that_an_earlier_release_recorded_and_this_one_refuses_locks_no_one_out(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     plan, _ = planned({"config": {"www-root-path": "/a"}})
@@ -438,7 +438,7 @@ def test_a_plan_that_an_earlier_release_recorded_and_this_one_refuses_locks_nobo
 @examples(300)
 @given(near("PostgreSQL refused: ", '{"a": "b"}'))
 def test_any_message_is_tellable(text: str) -> None:
-    message = tellable(text * 3)
+    message = shorten(text * 3)
     cause = json.dumps({"errorMessage": message, "errorType": "X", "stackTrace": ["x" * 3_000]}, ensure_ascii=False)
     packed = json.dumps({"step": "Build image", "cause": cause}, ensure_ascii=False)
     assert len(packed) < LONGEST_CAUSE

@@ -7,7 +7,7 @@ import pytest
 from benchwright.errors import InvalidInput
 from benchwright.planning import engine, lookup
 from benchwright.planning.engine import Engines
-from benchwright.planning.plan import Looked
+from benchwright.planning.plan import LookupResult
 from benchwright.planning.read_input import Named, read_input
 from benchwright.secrets import Secret
 from tests.unit.benchwright.planning.test_plan import DEFAULTS
@@ -37,11 +37,11 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return names
 
 
-def look_up(raw: dict[str, Any]) -> Looked:
+def look_up(raw: dict[str, Any]) -> LookupResult:
     return lookup.look_up(read_input(raw, {}, DEFAULTS, "benchwright"))
 
 
-def test_what_does_not_exist_is_told_with_all_else_that_is_wrong(asked: list[str]) -> None:
+def test_what_does_not_exist_is_reported_with_all_else_that_is_wrong(asked: list[str]) -> None:
     raw = {
         "nodes": {"count": 0},
         "colour": "blue",
@@ -72,7 +72,7 @@ def test_what_does_not_exist_is_told_with_all_else_that_is_wrong(asked: list[str
 def test_a_value_that_is_itself_wrong_is_never_looked_up(asked: list[str]) -> None:
     raw = {
         "image": {"ami": "ami-1; reboot"},
-        "license": "somebody-else/license/l",
+        "license": "someone-else/license/l",
         "users": {
             "ann": {"password": "benchwright/users/ann?x=*"},
             "ben": {"password": ["benchwright/users/ann"]},
@@ -91,7 +91,7 @@ def test_a_value_that_is_itself_wrong_is_never_looked_up(asked: list[str]) -> No
     assert asked == []
 
 
-def test_a_secret_that_is_gone_is_told_for_each_key_that_names_it(asked: list[str]) -> None:
+def test_a_secret_that_is_gone_is_reported_for_each_key_that_names_it(asked: list[str]) -> None:
     raw = {"users": {name: {"password": "benchwright/users/gone"} for name in ("ann", "ben")}}
     with pytest.raises(InvalidInput) as caught:
         look_up(raw)
@@ -112,7 +112,7 @@ def test_what_exists_is_found(asked: list[str]) -> None:
     reading = read_input(raw, {}, DEFAULTS, "benchwright")
     secrets = {"license": "benchwright/license/l", "users.ann.password": "benchwright/users/ann"}
     assert reading.named == Named(secrets, AMI)
-    assert lookup.look_up(reading) == Looked(SECRETS, "ami-parent", ENGINES)
+    assert lookup.look_up(reading) == LookupResult(SECRETS, "ami-parent", ENGINES)
     assert sorted(asked) == [AMI, "benchwright/license/l", "benchwright/users/ann"]
 
 

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from benchwright.errors import InvalidInput
 from benchwright.models import FORMS, Account, License, Wanted, merge_patch
-from benchwright.planning.plan import Looked, make_plan, sources_of
+from benchwright.planning.plan import LookupResult, make_plan, sources_of
 from benchwright.planning.read_input import read_input, read_verify_input
 from benchwright.record import Known
 from benchwright.secrets import Secret
@@ -24,7 +24,7 @@ DEFAULTS: dict[str, Any] = {
     "nodes": {"count": 2, "instance_type": "m6i.xlarge"},
     "database": {"min_capacity": 0.5, "max_capacity": 4},
 }
-LOOKED = Looked(
+LOOKED = LookupResult(
     {"benchwright/users/ann": Secret("arn:ann", "v1"), "benchwright/license/l": Secret("arn:l", "v2")}, "ami-new"
 )
 
@@ -46,7 +46,7 @@ def patterns(schema: Any) -> set[str]:
     return own | set(schema.get("patternProperties", {})) | patterns(parts)
 
 
-def test_every_form_is_told_in_words() -> None:
+def test_every_form_is_reported_in_words() -> None:
     """One value against each, and what is wrong with it."""
     wrong = {
         "workbench": {"version": "latest"},
@@ -157,7 +157,7 @@ def test_the_remedy_of_each_key_holds_an_example_that_is_accepted(path: tuple[st
     read_input(given(json.loads(example[1])), {}, DEFAULTS, "benchwright").whole()
 
 
-def test_all_problems_are_told_at_once() -> None:
+def test_all_problems_are_reported_at_once() -> None:
     raw = {"nodez": 1, "nodes": {"count": 0}, "users": {"root": {}}, "workbench": {"version": "x"}, "cluster": ""}
     paths = [problem.split(":")[0] for problem in problems(raw)]
     assert paths == ["- cluster", "- nodez", "- workbench.version", "- nodes.count", "- users.root"]

@@ -13,7 +13,7 @@ from benchwright import record
 from benchwright.errors import InvalidInput
 from benchwright.models import DEFAULT_CLUSTER, merge_patch
 from benchwright.planning import account_check, service_roles, unproven
-from benchwright.planning.plan import Looked
+from benchwright.planning.plan import LookupResult
 from benchwright.planning.problems import Problem
 from benchwright.planning.read_input import Reading
 from benchwright.record import Known, Record
@@ -54,9 +54,11 @@ EARLIER: Mapping[str, Any] = {
 def table(environment: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """The table of clusters, and an AWS that knows each secret and each AMI."""
 
-    def look_up(reading: Reading, _: Iterable[Problem]) -> Looked:
+    def look_up(reading: Reading, _: Iterable[Problem]) -> LookupResult:
         reading.whole()
-        return Looked({name: Secret(f"arn:{name}", "v1") for name in reading.named.secrets.values()}, "ami-parent")
+        return LookupResult(
+            {name: Secret(f"arn:{name}", "v1") for name in reading.named.secrets.values()}, "ami-parent"
+        )
 
     monkeypatch.setattr(app("resolve_plan"), "look_up", look_up)
     monkeypatch.setattr(account_check, "check", lambda *_, **__: account_check.Judgement())

@@ -101,7 +101,7 @@ def listed(name: str, status: str = "CREATE_COMPLETE", execution_status: str = "
     return {"ChangeSetName": name, "Status": status, "ExecutionStatus": execution_status}
 
 
-def test_change_sets_that_nobody_needs_are_deleted_and_those_of_others_stay(aws: Conversation) -> None:
+def test_change_sets_that_no_one_needs_are_deleted_and_those_of_others_stay(aws: Conversation) -> None:
     pages: list[dict[str, Any]] = [
         {"Summaries": [listed("of a person"), listed(NAME)], "NextToken": "more"},
         {

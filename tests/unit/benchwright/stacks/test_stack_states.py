@@ -84,7 +84,7 @@ class Orders(NoFaults):
 
 @dataclass
 class World:
-    """An account, the step in it, and what the two stacks of the cluster shall be."""
+    """An account, the step in it, and what the two stacks of the cluster must be."""
 
     aws: LocalAws
     faults: Orders
@@ -203,7 +203,7 @@ def world(environment: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
             aws.stop()
 
 
-# A stack of somebody else
+# A stack of someone else
 
 
 @pytest.mark.parametrize(
@@ -215,7 +215,7 @@ def world(environment: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     ],
     ids=["another application", "another template", "one with a parameter of the same name"],
 )
-def test_a_stack_of_somebody_else_that_has_the_name_is_not_touched(
+def test_a_stack_of_someone_else_that_has_the_name_is_not_touched(
     world: World, parameters: dict[str, str], whose: str
 ) -> None:
     theirs = {"Parameters": {key: {"Type": "String"} for key in parameters}, "Resources": {"Theirs": THEIRS}}
@@ -228,7 +228,7 @@ def test_a_stack_of_somebody_else_that_has_the_name_is_not_touched(
     assert (world.change_sets(NODES), world.retention()) == ([], {"theirs": 30})
 
 
-def test_a_stack_that_somebody_else_reviews_gets_no_change_set_of_ours(world: World) -> None:
+def test_a_stack_that_someone_else_reviews_gets_no_change_set_of_ours(world: World) -> None:
     theirs = {"Parameters": {name: {"Type": "String"} for name in ("Application", "Cluster")}}
     given = [
         {"ParameterKey": name, "ParameterValue": value}
@@ -265,11 +265,11 @@ def test_a_change_set_that_another_change_overtook_is_made_again(world: World) -
 # A creation that failed
 
 
-def test_a_creation_that_was_rolled_back_is_begun_anew(world: World) -> None:
+def test_a_creation_that_was_rolled_back_is_begun_again(world: World) -> None:
     world.faults.reasons["Later"] = "no room"
     assert world.refusal(FOUNDATION, StackFailed) == [
         f"The stack {FOUNDATION} ended ROLLBACK_COMPLETE: Later (AWS::Logs::LogGroup) is CREATE_FAILED: no room",
-        "Its creation was rolled back: the next execution removes what is left of it and begins anew.",
+        "Its creation was rolled back: the next execution removes what is left of it and starts again.",
     ]
     assert (world.settled(FOUNDATION), world.secret()) == ("ROLLBACK_COMPLETE", "")
     world.faults.reasons.clear()
@@ -313,7 +313,7 @@ def test_what_a_failed_rollback_left_of_the_nodes_is_removed(world: World) -> No
     world.nodes = template(Group=GROUP, Other={**GROUP, "Properties": {"RetentionInDays": 1}, "DependsOn": ["Group"]})
     world.faults.reasons["Other"], world.faults.refused = "no room", {"DeleteLogGroup"}
     assert world.refusal(NODES, StackFailed)[1:] == [
-        "Its creation was rolled back: the next execution removes what is left of it and begins anew."
+        "Its creation was rolled back: the next execution removes what is left of it and starts again."
     ]
     assert (world.settled(NODES), set(world.retention())) == ("ROLLBACK_FAILED", {"group"})
     world.faults.reasons.clear()
@@ -350,7 +350,7 @@ def test_a_change_whose_rollback_failed_waits_for_a_person_who_continues_it(worl
     world.deploy(NODES)
     world.days = 14
 
-    def lock() -> None:  # the group has changed; from now on nobody may change it back
+    def lock() -> None:  # the group has changed; from now on no one may change it back
         world.faults.refused = {"PutRetentionPolicy"}
 
     world.faults.reasons["Other"] = "no room"
@@ -474,7 +474,7 @@ def test_events_of_a_hook_between_two_looks_change_nothing(world: World) -> None
     assert len(asked) == 2
 
 
-def test_a_template_beyond_ascii_is_what_it_shall_be_once_it_is_deployed(world: World) -> None:
+def test_a_template_beyond_ascii_is_what_it_must_be_once_it_is_deployed(world: World) -> None:
     described = {"Description": "Größe – 日本 😀", **json.loads(template(Group=GROUP))}
     world.nodes = desired_state.condensed(yaml.safe_dump(described, allow_unicode=True))
     assert yaml.safe_load(world.nodes) == described
@@ -511,7 +511,7 @@ def test_nodes_whose_deletion_failed_are_deleted_and_come_again(world: World) ->
     assert world.delete(NODES) == "DELETE_FAILED"
     ended = world.refusal(NODES, StackFailed)
     assert ended[0].startswith(f"The stack {NODES} ended DELETE_FAILED: Group (AWS::Logs::LogGroup) is DELETE_FAILED: ")
-    assert ended[1:] == ["The next execution tries its deletion again, and then begins anew."]
+    assert ended[1:] == ["The next execution tries its deletion again, and then starts again."]
     world.faults.refused.clear()
     world.deploy(NODES)
     assert (world.settled(NODES), world.retention()) == ("CREATE_COMPLETE", {"group": 7})
@@ -526,7 +526,7 @@ def test_a_foundation_whose_deletion_failed_or_ended_keeps_its_data_and_says_so(
     world.faults.refused.clear()
     refused = world.refusal(FOUNDATION, StackRefused)
     assert refused[0].endswith(
-        "which needs a person. Somebody deleted it, and what it left holds the data of the cluster. Finish the "
+        "which needs a person. Someone deleted it, and what it left holds the data of the cluster. Finish the "
         "deletion, which keeps that, and import it into a new stack of this name, or give the cluster up; then start "
         "the execution again (docs/operations.md, StackRefused)."
     )
@@ -562,7 +562,7 @@ def test_a_secret_that_waits_for_its_deletion_is_named(world: World) -> None:
     failed, left = world.refusal(FOUNDATION, StackFailed)
     assert "Data (AWS::SecretsManager::Secret) is CREATE_FAILED: " in failed
     assert left == (
-        "Its creation was rolled back: the next execution removes what is left of it and begins anew. What exists may "
+        "Its creation was rolled back: the next execution removes what is left of it and starts again. What exists may "
         "be what an earlier stack of this name kept when it was deleted: docs/operations.md (StackFailed) says how to "
         "keep its data, and how to give it up."
     )

@@ -7,7 +7,7 @@ import pytest
 from benchwright.models import Plan
 from benchwright.nodes.bundle import accounts_digest
 from benchwright.nodes.report import NodeReport, read_report
-from benchwright.planning.plan import Looked, make_plan
+from benchwright.planning.plan import LookupResult, make_plan
 from benchwright.planning.read_input import read_input
 from benchwright.record import Known
 from benchwright.verification.checks import REMEDIES, Observed, verify
@@ -17,7 +17,7 @@ from tests.unit.benchwright.planning.test_plan import DEFAULTS
 
 def a_plan(raw: Any) -> Plan:
     request, wanted = read_input(raw, {}, DEFAULTS, "benchwright").whole()
-    return make_plan(request, wanted, Known(), Looked({}, "ami-p"), defaults=DEFAULTS, execution="e")[0]
+    return make_plan(request, wanted, Known(), LookupResult({}, "ami-p"), defaults=DEFAULTS, execution="e")[0]
 
 
 PLAN = a_plan({"users": {"ann": {}}})
@@ -129,12 +129,12 @@ def test_each_wrong_thing_fails_its_check_with_a_remedy(name: str, changed: dict
         ),
     ],
 )
-def test_what_a_node_reports_is_told_in_words(name: str, changed: dict[str, Any], found: str) -> None:
+def test_what_a_node_reports_is_reported_in_words(name: str, changed: dict[str, Any], found: str) -> None:
     checks = verify(PLAN, "ami-1", "hash", observed(**two(**changed))).checks
     assert [check.found for check in checks if check.name == name] == [f"i-2: {found}"]
 
 
-def test_nodes_are_not_blamed_for_a_table_that_nobody_could_read() -> None:
+def test_nodes_are_not_blamed_for_a_table_that_no_one_could_read() -> None:
     missing = {"reports": {"i-1": report("i-1")}, "unreadable": "i-1: no table", "listed": [], "balanced": []}
     found = verify(PLAN, "ami-1", "hash", observed(**missing))
     failed = {check.name: check.found for check in found.checks if not check.holds}
@@ -160,7 +160,7 @@ def test_a_missing_licence_is_a_warning_when_none_was_planned() -> None:
     assert [warning.partition(". ")[0] for warning in found.warnings] == ["license: missing"]
 
 
-def test_a_cluster_that_nobody_can_log_in_to_says_so() -> None:
+def test_a_cluster_that_no_one_can_log_in_to_says_so() -> None:
     alone = a_plan({})
     nobody = {"count": 0, "digest": accounts_digest(alone)}
     found = verify(alone, "ami-1", "hash", observed(reports={i: report(i, users=nobody) for i in ("i-1", "i-2")}))
@@ -168,7 +168,7 @@ def test_a_cluster_that_nobody_can_log_in_to_says_so() -> None:
     assert [warning.partition(". ")[0] for warning in found.warnings] == ["users: none"]
 
 
-def test_only_rows_that_nobody_owns_and_nobody_calls_online_are_stale() -> None:
+def test_only_rows_that_no_one_owns_and_no_one_calls_online_are_stale() -> None:
     listed = [row(1, "10.0.0.1"), row(2, "10.0.0.2", "Offline"), row(3, "10.0.0.9"), row(4, "10.0.0.8", "Offline")]
     assert verify(PLAN, "ami-1", "hash", observed(listed=listed)).stale == [4]
 

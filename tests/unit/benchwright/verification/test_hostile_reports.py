@@ -292,7 +292,7 @@ NEVER: dict[str, Callable[[World], object]] = {
     "metadata that users reach": lambda world: said(world, "metadata", "reachable"),
     "a mount helper that users reach": lambda world: said(world, "helper", "reachable"),
     "a mount helper of which an older script says nothing": lambda world: world.reports["i-12"].pop("helper"),
-    "a file that somebody changed": lambda world: said(world, "differences", ["/etc/rstudio/rserver.conf: content"]),
+    "a file that someone changed": lambda world: said(world, "differences", ["/etc/rstudio/rserver.conf: content"]),
     "files that an older script does not compare": lambda world: world.reports["i-12"].pop("differences"),
     "a mount that is another": lambda world: said(world, "mounts", ["/efs/home", "/efs/shared-storage2"]),
 }
@@ -603,7 +603,7 @@ def test_no_node_is_cut_off_by_the_sessions_of_others(sessions: int, tmp_path: P
         for number, address in enumerate(addresses)
     ]
     (tmp_path / "listing").write_text(f"Nodes\n-----\n{table(listed)}\n")
-    lines = "".join(f"   {number} – somebody-{number} rsession\n" for number in range(sessions))
+    lines = "".join(f"   {number} – someone-{number} rsession\n" for number in range(sessions))
     (tmp_path / "page").write_text("\n".join(f"h:8787 – {address}  Load: 0, 0, 0\n{lines}" for address in addresses))
     script = 'SSM_StaleNodes=""\nrstudio-server() { cat listing; }\ncurl() { cat page; }\ncluster'
     printed = run_on_a_node(script, tmp_path)

@@ -147,7 +147,7 @@ def test_a_status_page_with_plain_dashes() -> None:
         "a - 10.0.0.256  Load: 0",
     ],
 )
-def test_a_line_of_another_form_is_told_and_the_rest_of_the_page_is_kept(line: str) -> None:
+def test_a_line_of_another_form_is_reported_and_the_rest_of_the_page_is_kept(line: str) -> None:
     assert read_load_balancer_status(f"{line}\n{RECORDED_STATUS}") == (STATUS, [line])
     assert read_load_balancer_status(line) == ([], [line])
 

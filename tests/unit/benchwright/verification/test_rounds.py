@@ -56,7 +56,7 @@ def judge() -> Cluster:
 
 
 @pytest.mark.judge
-def test_the_recorded_cluster_is_told_with_the_sessions_of_each_node(cluster: Conversation) -> None:
+def test_the_recorded_cluster_is_reported_with_the_sessions_of_each_node(cluster: Conversation) -> None:
     found = judge()
     assert found == Cluster(
         cluster="workbench",
@@ -89,7 +89,7 @@ def test_the_recorded_cluster_is_told_with_the_sessions_of_each_node(cluster: Co
     assert cluster.asked("DescribeStacks") == [{"StackName": "wb-workbench-foundation"}]
 
 
-def test_a_node_that_workbench_does_not_name_is_told_so(cluster: Conversation) -> None:
+def test_a_node_that_workbench_does_not_name_is_reported_so(cluster: Conversation) -> None:
     listing, status = RECORDED_2024.rpartition("2   ip")[0], RECORDED_STATUS.partition("\n\n")[2]
     cluster.answers["GetCommandInvocation"] = {"StandardOutputContent": f"{listing}\n{STATUS_SEPARATOR}\n{status}"}
     nodes = [(node.instance, node.host, node.status, node.sessions) for node in judge().nodes]
@@ -136,7 +136,7 @@ def test_a_node_that_has_gone_meanwhile_is_no_node_of_the_cluster(cluster: Conve
         ),
     ],
 )
-def test_what_workbench_printed_in_another_form_is_told_of_the_node_that_was_asked(
+def test_what_workbench_printed_in_another_form_is_reported_of_the_node_that_was_asked(
     cluster: Conversation, output: str, unreadable: str
 ) -> None:
     cluster.answers["GetCommandInvocation"] = {"StandardOutputContent": output}
@@ -185,7 +185,7 @@ def test_as_many_stale_rows_are_named_as_the_document_takes(online: Conversation
     assert len(listing["Parameters"]["StaleNodes"][0]) <= rounds.LONGEST_ROWS
 
 
-def test_where_no_node_answers_nobody_is_asked(online: Conversation) -> None:
+def test_where_no_node_answers_no_one_is_asked(online: Conversation) -> None:
     online.answers["DescribeInstanceInformation"] = {"InstanceInformationList": []}
     assert rounds.ask("document", [FIRST], ("execution",), [], 0) is None
     assert online.writes == []
@@ -201,7 +201,7 @@ def test_who_has_not_answered_is_named_once(aws: Conversation) -> None:
     assert rounds.unanswered(QUESTIONS) == [SECOND]
 
 
-def test_a_cluster_without_a_stack_of_nodes_is_told_so(aws: Conversation) -> None:
+def test_a_cluster_without_a_stack_of_nodes_is_reported_so(aws: Conversation) -> None:
     aws.answers = {"DescribeStacks": refusal("ValidationError", "Stack with id wb-workbench-nodes does not exist")}
     with pytest.raises(VerificationFailed) as caught:
         rounds.node_outputs(PLAN)

@@ -1,5 +1,5 @@
 """The looks of a verification: whatever the last one meets, it ends with what was found wrong, on which node, and the
-remedy; and where somebody deploys the cluster meanwhile, with nothing.
+remedy; and where someone deploys the cluster meanwhile, with nothing.
 """
 
 from collections.abc import Mapping
@@ -59,7 +59,7 @@ def reported(away: str = "Success") -> dict[str, Any]:
 
 @pytest.fixture
 def cluster(aws: Conversation) -> Conversation:
-    """Two nodes as planned, of which Workbench calls one Offline; nobody deploys them."""
+    """Two nodes as planned, of which Workbench calls one Offline; no one deploys them."""
     instances = [
         {"InstanceId": name, "PrivateIpAddress": address, "ImageId": AMI} for name, address in ADDRESSES.items()
     ]
@@ -116,12 +116,12 @@ def test_who_is_silent_at_the_last_look_does_not_hide_what_was_found_before(clus
 
 NOBODY = (
     f"- reports: no node answers Systems Manager ({HERE}, {AWAY}). Start a deployment with {{}}: it replaces a node "
-    "that never registered, and tells how to replace one that went silent."
+    "that never registered, and says how to replace one that stopped reporting."
 )
 
 
 @pytest.mark.parametrize("judged", [0, 40], ids=["never", "at first"])
-def test_a_cluster_of_which_no_node_answers_is_told_so(cluster: Conversation, judged: int) -> None:
+def test_a_cluster_of_which_no_node_answers_is_reported_so(cluster: Conversation, judged: int) -> None:
     with pytest.raises(VerificationFailed) as caught:
         looks(cluster, *[SAME] * judged, SILENT)
     assert str(caught.value) == NOT_AS_PLANNED + NOBODY
@@ -140,7 +140,7 @@ def test_what_workbench_printed_unreadably_does_not_hide_what_nodes_report(clust
     ]
 
 
-def test_the_last_look_asks_nobody(cluster: Conversation) -> None:
+def test_the_last_look_asks_no_one(cluster: Conversation) -> None:
     """Nobody would read the answer; and rows would be deleted when the lock was given back."""
     cluster.answers["GetItem"] = record()
     with pytest.raises(VerificationFailed, match=f"^{NOT_AS_PLANNED}what was$"):

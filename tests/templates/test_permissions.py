@@ -1,4 +1,4 @@
-"""The rights that matter, statement by statement, against a table that was written by hand: data/rights.yaml."""
+"""The permissions that matter, statement by statement, against a table written by hand: data/permissions.yaml."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import yaml
 
 from tests.templates.templates import FOUNDATION, TEMPLATES, render, resources, statements
 
-RIGHTS = yaml.safe_load((Path(__file__).parent / "data" / "rights.yaml").read_text())
+PERMISSIONS = yaml.safe_load((Path(__file__).parent / "data" / "permissions.yaml").read_text())
 PSEUDO = {"AWS::Partition": "aws", "AWS::Region": "region", "AWS::AccountId": "account", "AWS::StackName": "app"}
 
 # Secrets, keys, identities, commands on nodes, files, and whatever destroys; a wildcard may be any of these.
@@ -31,7 +31,7 @@ def test_who_may_do_what_matters_is_as_the_table_says() -> None:
                 policy = said.setdefault(statement.where, {})
                 assert statement.sid not in policy
                 policy[statement.sid] = listed | condition
-    assert said == RIGHTS
+    assert said == PERMISSIONS
 
 
 def test_no_role_has_a_policy_that_the_table_does_not_know() -> None:

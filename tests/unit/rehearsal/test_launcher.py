@@ -53,7 +53,7 @@ def test_nothing_is_left_when_the_launcher_is_killed(number: signal.Signals) -> 
     with start("print('ready', flush=True); import time; time.sleep(60)", seconds) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
-        assert running(seconds)
+        until(lambda: running(seconds), "its command line, which a process gets after exec has closed its files")
         process.send_signal(number)
         process.wait(timeout=PATIENCE)
     until(lambda: running(seconds) == [], "the end of what it had started")

@@ -68,6 +68,7 @@ EFFECTS: Mapping[str, Effect] = {
         "Advanced licence of Workbench.",
     ),
     "nodes.instance_type": Effect("nodes replaced one at a time", f"Nothing is built. {ONE_BY_ONE}"),
+    "nodes.root_volume_size": Effect("nodes replaced one at a time", f"Nothing is built. {ONE_BY_ONE}"),
     "database.min_capacity": Effect("in place", f"Aurora takes the new bound while it runs. {IN_PLACE}"),
     "database.max_capacity": Effect(
         "in place",

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from benchwright.models import SMALLEST_VOLUME
+
 IMAGE = Path(__file__).parents[2] / "image"
 RECIPE = yaml.safe_load((IMAGE / "recipe.yaml").read_text())
 COMPONENTS = {path.stem: yaml.safe_load(path.read_text()) for path in sorted((IMAGE / "components").glob("*.yaml"))}
@@ -111,7 +113,7 @@ def test_the_recipe_uses_every_component_once_and_checks_last() -> None:
     assert RECIPE["block_devices"] == [
         {
             "deviceName": "/dev/sda1",
-            "ebs": {"encrypted": True, "deleteOnTermination": True, "volumeType": "gp3", "volumeSize": 100},
+            "ebs": {"encrypted": True, "deleteOnTermination": True, "volumeType": "gp3", "volumeSize": SMALLEST_VOLUME},
         }
     ]
 

@@ -30,7 +30,12 @@ def test_nodes_have_encrypted_disks_and_no_public_address() -> None:
     assert launch["BlockDeviceMappings"] == [
         {
             "DeviceName": "/dev/sda1",
-            "Ebs": {"Encrypted": True, "DeleteOnTermination": True, "VolumeType": "gp3"},
+            "Ebs": {
+                "Encrypted": True,
+                "DeleteOnTermination": True,
+                "VolumeType": "gp3",
+                "VolumeSize": {"Fn::If": ["HasRootVolumeSize", {"Ref": "RootVolumeSize"}, {"Ref": "AWS::NoValue"}]},
+            },
         }
     ]
     assert launch["NetworkInterfaces"] == [

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 DEFAULT_CLUSTER = "workbench"
+SMALLEST_VOLUME = 100  # GiB: of the root volume of an image that is built here (image/recipe.yaml)
 DATABASE_NAME = DATABASE_USER = "rstudio"  # of Workbench's database, and of the role that owns it
 # Names of what AWS makes for a cluster begin with both: RDS takes no double hyphen and none at the end, Systems Manager
 # keeps the three prefixes for itself, and EventBridge Scheduler has a group `default`. CloudFormation cuts generated
@@ -220,6 +221,11 @@ class Nodes(Part):
         AfterValidator(_one_architecture),
         _but(ARM, MAC),
     ] = Field(description='an x86_64 EC2 instance type such as "m6i.xlarge"', examples=["m7i.2xlarge"])
+    root_volume_size: Annotated[int, Field(ge=SMALLEST_VOLUME, le=16_384)] | None = Field(
+        default=None,
+        description=f"the size of the root volume in GiB, from {SMALLEST_VOLUME} to 16384; null: that of the image",
+        examples=[200],
+    )
 
 
 class Database(Part):

@@ -22,7 +22,6 @@ from rehearsal.hosts.host import Completed, FileSystems, Host, HostError
 
 logger = logging.getLogger(__name__)
 
-IMAGE_GIB = 8  # of the root volume of Ubuntu's images
 GROUP_TAG = "aws:autoscaling:groupName"
 # AWS seconds.
 RUNNING_SECONDS = 15
@@ -245,7 +244,7 @@ class Machines:
         )
         devices = attributes.get("block_device_mappings") or data.get("BlockDeviceMappings")
         if devices:
-            attributes["block_device_mappings"] = [_sized(device) for device in devices]
+            attributes["block_device_mappings"] = [self.images.sized(device, image_id) for device in devices]
         with self._aws.server.moto_lock:  # a group launches without a request
             reservation = self._run_instances(image_id, count, user_data, security_group_names, **attributes)
         for instance in reservation.instances:
@@ -373,10 +372,3 @@ class Machines:
         for watcher in list(self.watchers):
             watcher(machine)
         self._aws.clock.wake()
-
-
-def _sized(device: Mapping[str, Any]) -> dict[str, Any]:
-    """A device whose volume has a size: without one, that of the image's snapshot, which moto does not look up."""
-    if "Ebs" not in device:
-        return dict(device)
-    return {**device, "Ebs": {"VolumeSize": IMAGE_GIB, **device["Ebs"]}}

@@ -140,7 +140,10 @@ class Group:
             else:
                 template = backend.get_launch_template_by_name(wanted["LaunchTemplateName"])
             version = template.get_version(wanted.get("Version") or "$Default")
-            self.aws.machines.images.layer(version.data.get("ImageId", ""))
+            image = version.data.get("ImageId", "")
+            self.aws.machines.images.layer(image)
+            for device in version.data.get("BlockDeviceMappings") or []:
+                self.aws.machines.images.sized(device, image)
         except Exception as error:
             reason = getattr(error, "message", str(error))
             raise ServiceError(

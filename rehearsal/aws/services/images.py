@@ -52,6 +52,24 @@ class Images:
         backend.copy_image = self._copy
         backend.create_image = _refuse_create_image
 
+    def sized(self, device: Mapping[str, Any], image_id: str) -> dict[str, Any]:
+        """A device whose volume has a size: without one, that of the image's, which moto does not look up.
+
+        Raises where the volume would be smaller than the image's, in the words that
+        github.com/aws-samples/amazon-autoscaling-mac1metal-ec2-with-terraform/issues/6 has from EC2.
+        """
+        given = device.get("Ebs")
+        if given is None:
+            return dict(device)
+        own = self._backend.amis[image_id].block_device_mappings
+        volume = next((each["Ebs"] for each in own if each["DeviceName"] == device["DeviceName"]), own[0]["Ebs"])
+        size, smallest = int(given.get("VolumeSize") or volume["VolumeSize"]), int(volume["VolumeSize"])
+        if size < smallest:
+            snapshot = volume["SnapshotId"]
+            wrong = f"Volume of size {size}GB is smaller than snapshot '{snapshot}', expect size>= {smallest}GB"
+            raise ServiceError("InvalidBlockDeviceMapping", wrong)
+        return {**device, "Ebs": {**given, "VolumeSize": size}}
+
     def publish_parent(self) -> str:
         """A new Ubuntu image of Canonical, which the public parameter names from now on; returns its id."""
         self._builds += 1

@@ -2,6 +2,7 @@
 
 import base64
 import functools
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -114,6 +115,40 @@ def refresh(client: Any, **more: Any) -> str:
 
 def refreshed(client: Any) -> dict[str, Any]:
     return dict(client.describe_instance_refreshes(AutoScalingGroupName=GROUP)["InstanceRefreshes"][0])
+
+
+def launch_version(aws: LocalAws, template: str, size: int) -> None:
+    """The second version of a launch template: with a root volume of a size in GiB."""
+    ec2 = aws.client("ec2")
+    data = ec2.describe_launch_template_versions(LaunchTemplateId=template, Versions=["1"])
+    devices = [{"DeviceName": "/dev/sda1", "Ebs": {"VolumeSize": size, "VolumeType": "gp3"}}]
+    old = data["LaunchTemplateVersions"][0]["LaunchTemplateData"]
+    ec2.create_launch_template_version(
+        LaunchTemplateId=template, LaunchTemplateData={**old, "BlockDeviceMappings": devices}
+    )
+
+
+def test_a_root_volume_below_that_of_the_image_is_refused(aws: LocalAws, client: Any, template: str) -> None:
+    create(aws, template, count=0)
+    launch_version(aws, template, 7)
+    second = {"LaunchTemplateId": template, "Version": "2"}
+    refused = refuses(client.update_auto_scaling_group, AutoScalingGroupName=GROUP, LaunchTemplate=second)
+    assert re.fullmatch(
+        r"ValidationError: You must use a valid fully-formed launch template\. "
+        r"Volume of size 7GB is smaller than snapshot 'snap-[0-9a-f]+', expect size>= 8GB",
+        refused,
+    )
+
+
+def test_a_root_volume_has_the_size_of_the_launch_template(aws: LocalAws, client: Any, template: str) -> None:
+    create(aws, template, count=0)
+    launch_version(aws, template, 200)
+    client.update_auto_scaling_group(
+        AutoScalingGroupName=GROUP, LaunchTemplate={"LaunchTemplateId": template, "Version": "2"}, DesiredCapacity=1
+    )
+    aws.clock.sleep(300)
+    volumes = aws.client("ec2").describe_volumes()["Volumes"]
+    assert [volume["Size"] for volume in volumes if volume["Attachments"]] == [200]
 
 
 def test_a_group_fills_itself_over_its_zones(aws: LocalAws, client: Any, template: str) -> None:

@@ -43,21 +43,27 @@ def look_up(reading: Reading, more: Iterable[Problem] = ()) -> LookupResult:
         for path, name in named.secrets.items()
         if (secret := found[name]) and not re.fullmatch(VERSION_ID, secret.version)
     ]
-    if named.ami and not existing_images([named.ami]):
-        problems.append(
-            (
-                "image.ami",
-                named.ami,
-                "there is no such image here, or it is not available",
-                "an AMI of this account and region",
-            )
-        )
+    if named.ami:
+        problems += _problems_of_image(reading, named.ami)
     engines = engine.look_up(reading.request.cluster)
     wanted = reading.wanted.database.engine_version if reading.wanted else None
     if refused := engine.refusal(wanted, engines):
         problems.append(("database.engine_version", wanted, *refused))
     reading.whole([*problems, *more])
     return LookupResult({name: secret for name, secret in found.items() if secret}, _parent_image(), engines)
+
+
+def _problems_of_image(reading: Reading, ami: str) -> list[Problem]:
+    image = existing_images([ami]).get(ami)
+    if not image:
+        wrong, give = "there is no such image here, or it is not available", "an AMI of this account and region"
+        return [("image.ami", ami, wrong, give)]
+    size = reading.wanted.nodes.root_volume_size if reading.wanted else None
+    devices = [device for device in image["BlockDeviceMappings"] if device["DeviceName"] == image["RootDeviceName"]]
+    smallest = max((device.get("Ebs", {}).get("VolumeSize", 0) for device in devices), default=0)
+    if not size or size >= smallest:
+        return []
+    return [("nodes.root_volume_size", size, f"the root volume of {ami} has {smallest} GiB", "at least that, or null")]
 
 
 def _parent_image() -> str:

@@ -67,6 +67,7 @@ def nodes(
             "Cluster": plan.cluster,
             "ImageId": kept.get("ImageId", ami),
             "InstanceType": plan.wanted.nodes.instance_type,
+            "RootVolumeSize": str(plan.wanted.nodes.root_volume_size or 0),
             "NodeCount": str(count),
             "MaximumNodeCount": str(count + 1 if count else 0),  # room to launch a node before its predecessor goes
             "WorkbenchVersion": kept.get("WorkbenchVersion", plan.wanted.workbench.version),

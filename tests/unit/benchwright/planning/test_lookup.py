@@ -28,7 +28,10 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     def existing_images(amis: list[str]) -> dict[str, Any]:
         names.extend(amis)
-        return {ami: {} for ami in amis if ami == AMI}
+        devices = [
+            {"DeviceName": name, "Ebs": {"VolumeSize": size}} for name, size in (("/dev/sda1", 120), ("/dev/sdb", 500))
+        ]
+        return {AMI: {"RootDeviceName": "/dev/sda1", "BlockDeviceMappings": devices}} if AMI in amis else {}
 
     monkeypatch.setattr(lookup, "describe_secret", describe_secret)
     monkeypatch.setattr(lookup, "existing_images", existing_images)
@@ -67,6 +70,18 @@ def test_what_does_not_exist_is_reported_with_all_else_that_is_wrong(asked: list
         "benchwright/users/ben",
         "ami-00000000000000000",
     ]
+
+
+@pytest.mark.parametrize("size", [100, 119])
+def test_a_root_volume_below_that_of_the_image_is_refused(asked: list[str], size: int) -> None:
+    refused = rf"- nodes.root_volume_size: {size} is refused: the root volume of {AMI} has 120 GiB. Give at least that"
+    with pytest.raises(InvalidInput, match=refused):
+        look_up({"image": {"ami": AMI}, "nodes": {"root_volume_size": size}})
+
+
+@pytest.mark.parametrize("size", [None, 120, 16_384])
+def test_a_root_volume_as_large_as_that_of_the_image_is_right(asked: list[str], size: int | None) -> None:
+    assert look_up({"image": {"ami": AMI}, "nodes": {"root_volume_size": size}}).parent_image == "ami-parent"
 
 
 def test_a_value_that_is_itself_wrong_is_never_looked_up(asked: list[str]) -> None:

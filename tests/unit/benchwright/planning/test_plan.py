@@ -80,7 +80,10 @@ def test_an_input_that_is_no_object_is_refused(raw: Any) -> None:
         ({"nodes": {"count": True}}, "- nodes.count: true is refused: "),
         ({"nodes": 2}, "- nodes: 2 is refused: "),
         ({"nodes": {"instance_type": "m7g.large"}}, "- nodes.instance_type: "),
-        ({"nodes": {"size": 2}}, "- nodes.size: 2 is refused: an unknown key. Give one of count, instance_type."),
+        (
+            {"nodes": {"size": 2}},
+            "- nodes.size: 2 is refused: an unknown key. Give one of count, instance_type, root_volume_size.",
+        ),
         ({"nodez": None}, "- nodez: null is refused: an unknown key. "),
         ({"licence": "-----BEGIN"}, '- licence: "***" is refused: an unknown key. '),
         ({"Users": {"a": {"password": "x y"}}}, '- Users: {"a": {"password": "***"}} is refused: an unknown key. '),

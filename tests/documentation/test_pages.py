@@ -14,7 +14,7 @@ from tests.documentation.pages import PAGES, ROOT, anchors, blocks, inline_code,
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 TARGETS = set(re.findall(r"^([a-z-]+):", MAKEFILE, re.MULTILINE))
 PATHS = re.compile(
-    r"(?:docs|events|functions|image|infra|layers|statemachine|tests)/[\w./-]*|[\w-]+\.(?:md|ya?ml|toml)"
+    r"(?:docs|events|functions|image|infra|layers|rehearsal|statemachine|tests)/[\w./-]*|[\w-]+\.(?:md|ya?ml|toml)"
 )
 # Named as examples, or made by what the page says to run.
 NOT_IN_THE_TREE = {"workbench.lic", "build/rehearsal"}

@@ -20,6 +20,7 @@ class Settings(BaseModel):
 
     aws_region: str = ""
     application: str = Field(description="name of the application's stack, the prefix of all that it makes")
+    version: str = Field("", description="the release of Benchwright, for the user agent of AWS calls")
     table_name: str = ""
     bucket_name: str = ""
     cloudformation_role_arn: str = ""

@@ -28,7 +28,7 @@ from moto.iam.models import AWSManagedPolicy, IAMBackend
 from moto.moto_api._internal.models import moto_api_backend
 from moto.s3.models import FakeBucket
 
-from rehearsal.aws import clock as aws_time
+from rehearsal.aws import moto_clock
 from rehearsal.aws.clock import Clock
 from rehearsal.aws.recorder import Identity, Recorder, resource_policies, role_policies
 from rehearsal.aws.server import Faults, NoFaults, Server
@@ -114,7 +114,7 @@ class LocalAws:
 
     def start(self) -> None:
         """Empties moto, which is one per process, patches it, installs every module, and listens."""
-        aws_time.install(self.clock)
+        moto_clock.install(self.clock)
         # moto judges bucket policies without their Conditions, so every Deny of calls without TLS would hold.
         FakeBucket.get_permission = lambda *_: PermissionResult.NEUTRAL
         IAMBackend._init_aws_policies = _amazons_policies  # roles attach them, policies.json shows them

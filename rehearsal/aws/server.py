@@ -31,7 +31,7 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoReque
 from werkzeug.exceptions import HTTPException
 from werkzeug.serving import BaseWSGIServer, make_server
 
-from rehearsal.aws import answers, clock
+from rehearsal.aws import answers, moto_clock
 from rehearsal.aws.recorder import Identity, Recorder
 
 logger = logging.getLogger(__name__)
@@ -184,7 +184,7 @@ class Server:
 
         def create(service: Any) -> Any:
             application = create_backend_app(service)
-            clock.patch_datetimes()  # moto loads a service at its first request
+            moto_clock.patch_datetimes()  # moto loads a service at its first request
             return application
 
         # Errors such as throttling are common to all services and stand in no service's model.

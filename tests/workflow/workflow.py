@@ -13,7 +13,8 @@ from typing import Any
 
 import yaml
 
-from rehearsal.aws import clock as aws_time
+from rehearsal.aws import moto_clock
+from rehearsal.aws.clock import Clock
 from rehearsal.aws.local_aws import ACCOUNT, REGION
 from rehearsal.aws.services import step_functions
 from rehearsal.aws.services.step_functions import ExecutionReport
@@ -112,7 +113,7 @@ def definition_of(machine: str) -> dict[str, Any]:
 @contextlib.contextmanager
 def workflows() -> Iterator[Workflow]:
     """A workflow with no functions yet, in a time of its own that jumps from wait to wait."""
-    aws_time.install(aws_time.Clock(math.inf))
+    moto_clock.install(Clock(math.inf))
     workflow = Workflow()
     step_functions.prepare(workflow.client)
     yield workflow

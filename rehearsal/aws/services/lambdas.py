@@ -31,8 +31,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rehearsal.aws import clock as aws_time
-from rehearsal.aws import traces
+from rehearsal.aws import moto_clock, traces
 from rehearsal.aws.server import Call, ServiceError
 
 INIT_SECONDS = 30  # Lambda allows 10; a machine with two busy cores may need more
@@ -637,7 +636,7 @@ def install(aws: Any) -> None:
     aws.server.add("lambda", "Invoke", functions.invoke)
     _keep_logging_config()
     _prepare_what_is_deployed(aws)
-    aws_time.patch_datetimes()
+    moto_clock.patch_datetimes()
 
 
 def stop(aws: Any) -> None:

@@ -25,7 +25,7 @@ import botocore.exceptions as refusals
 import jsonata
 from moto.core.config import default_user_config
 
-from rehearsal.aws import clock as aws_time
+from rehearsal.aws import moto_clock
 from rehearsal.aws.server import Call, ServiceError
 
 MAXIMUM_PAYLOAD_BYTES = 262_144  # https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html
@@ -221,7 +221,7 @@ def prepare(clients: Clients) -> None:
         _patch_lambda_errors()
         _patch_error_names()
         _patch_endings()
-        aws_time.patch_datetimes()
+        moto_clock.patch_datetimes()
 
 
 def _module(name: str) -> Any:

@@ -11,7 +11,7 @@ import pytest
 from jsonata import Jsonata
 from moto.stepfunctions.parser.asl.component.state.exec.state_parallel.branch_worker import BranchWorker
 
-from rehearsal.aws import clock
+from rehearsal.aws import moto_clock
 from rehearsal.aws.server import ServiceError
 from rehearsal.aws.services import step_functions
 from tests.waiting import PATIENCE, until
@@ -230,7 +230,7 @@ def test_a_branch_that_begins_after_a_stop_keeps_no_one_waiting(
     assert (report.status, len(begun)) == ("ABORTED", 2)
     assert report.stopped is not None
     assert report.stopped - report.started < 8_000
-    until(lambda: clock.in_force()._workers == 0, "the last worker, which leaves when the status is known")
+    until(lambda: moto_clock.in_force()._workers == 0, "the last worker, which leaves when the status is known")
 
 
 def test_what_fails_in_the_moment_of_a_stop_does_not_undo_it(workflow: Workflow) -> None:

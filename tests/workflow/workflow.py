@@ -17,13 +17,28 @@ from rehearsal.aws import moto_clock
 from rehearsal.aws.clock import Clock
 from rehearsal.aws.local_aws import ACCOUNT, REGION
 from rehearsal.aws.services import step_functions
-from rehearsal.aws.services.step_functions import ExecutionReport
+from rehearsal.views import history
+from tests.waiting import until
 
 STATEMACHINE = Path(__file__).parents[2] / "statemachine"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/state-machine"
 TOPIC = f"arn:aws:sns:{REGION}:{ACCOUNT}:notices"
 
 type Function = Callable[[dict[str, Any]], Any]
+
+
+@dataclass(frozen=True)
+class Ended:
+    """An execution that has ended. seconds: AWS time from its start to its end."""
+
+    arn: str
+    status: str
+    output: Any
+    error: str | None
+    cause: str | None
+    seconds: float
+    visited: list[str]
+    transitions: int
 
 
 @dataclass
@@ -45,9 +60,9 @@ class Workflow:
         arn = step_functions.create(f"{name}-{uuid.uuid4().hex[:8]}", definition, ROLE, ACCOUNT, REGION)
         return step_functions.start(arn, payload)
 
-    def run(self, machine: str | dict[str, Any], payload: Any, timeout: float = 60) -> ExecutionReport:
-        """`start`, and waits for the end: at most `timeout` seconds of the wall."""
-        return step_functions.wait_for(self.start(machine, payload), timeout)
+    def run(self, machine: str | dict[str, Any], payload: Any) -> Ended:
+        """`start`, and wait for the end."""
+        return end(self.start(machine, payload))
 
     def invoked(self) -> list[str]:
         """The names of the functions in the order in which they were invoked."""
@@ -87,7 +102,23 @@ class _Sns:
         return {"MessageId": str(uuid.uuid4())}
 
 
-def cause(report: ExecutionReport) -> str:
+def end(execution: Any) -> Ended:
+    """Wait until one of moto's executions has ended."""
+    until(lambda: execution.status != "RUNNING", f"the end of {execution.exec_arn}", pause=0.002)
+    events = step_functions.events_of(execution)
+    return Ended(
+        arn=execution.exec_arn,
+        status=execution.status,
+        output=execution.output,
+        error=execution.error,
+        cause=execution.cause,
+        seconds=(execution.stop_date - execution.start_date).total_seconds(),
+        visited=[state.name for state in history.visits(events)],
+        transitions=history.transitions(events),
+    )
+
+
+def cause(report: Ended) -> str:
     """Why an execution failed; that one has a cause at all is part of the test."""
     assert report.cause is not None
     return report.cause

@@ -5,7 +5,6 @@ description to others; they stand here. What an execution did is read from its h
 """
 
 import contextlib
-import dataclasses
 import datetime
 import functools
 import hashlib
@@ -15,10 +14,8 @@ import logging
 import re
 import sys
 import threading
-import time
 import uuid
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import botocore.exceptions as refusals
@@ -62,96 +59,6 @@ ASSIGNED = re.compile(r"\$(\w+):=")
 type Clients = Callable[[str, str, str, str], Any]
 
 
-# --- What an execution did -----------------------------------------------------------------------------------------
-
-
-@dataclasses.dataclass(frozen=True)
-class StateVisit:
-    """One pass through a state, in AWS seconds since the epoch; `exited` is None where the execution ended in it."""
-
-    name: str
-    entered: float
-    exited: float | None
-
-
-@dataclasses.dataclass(frozen=True)
-class ExecutionReport:
-    """An execution as rehearsal reports tell it. `transitions` counts as AWS bills: states entered, and retries."""
-
-    arn: str
-    name: str
-    state_machine: str
-    status: str
-    input: Any
-    output: Any
-    error: str | None
-    cause: str | None
-    started: float
-    stopped: float | None
-    states: tuple[StateVisit, ...]
-    transitions: int
-    max_payload_bytes: int
-
-    @property
-    def visited(self) -> list[str]:
-        return [visit.name for visit in self.states]
-
-
-def report(execution: Any) -> ExecutionReport:
-    """From one of moto's executions, also while it runs."""
-    environment = execution.exec_worker.env
-    events = environment.event_manager.get_event_history() if environment is not None else []
-    kinds = [_kind(event) for event in events]
-    tasks_entered = kinds.count("TaskStateEntered")
-    return ExecutionReport(
-        arn=execution.exec_arn,
-        name=execution.name,
-        state_machine=execution.state_machine.name,
-        status=execution.status,
-        input=execution.input_data,
-        output=execution.output,
-        error=execution.error,
-        cause=execution.cause,
-        started=execution.start_date.timestamp(),
-        stopped=execution.stop_date.timestamp() if execution.stop_date else None,
-        states=tuple(_visits(events)),
-        transitions=sum(kind.endswith("StateEntered") for kind in kinds)
-        + max(0, kinds.count("TaskScheduled") - tasks_entered),
-        max_payload_bytes=max(
-            (len(payload.encode()) for event in events for payload in _payloads(event)),
-            default=len(execution.execution_input.encode()),
-        ),
-    )
-
-
-def _kind(event: Mapping[str, Any]) -> str:
-    return str(getattr(event["type"], "value", event["type"]))
-
-
-def _visits(events: Iterable[Mapping[str, Any]]) -> list[StateVisit]:
-    visits: list[StateVisit] = []
-    unfinished: defaultdict[str, list[int]] = defaultdict(list)
-    for event in events:
-        if entered := event.get("stateEnteredEventDetails"):
-            unfinished[entered["name"]].append(len(visits))
-            visits.append(StateVisit(entered["name"], _seconds(event["timestamp"]), None))
-        elif exited := event.get("stateExitedEventDetails"):
-            index = unfinished[exited["name"]].pop(0)
-            visits[index] = dataclasses.replace(visits[index], exited=_seconds(event["timestamp"]))
-    return visits
-
-
-def _payloads(event: Mapping[str, Any]) -> Iterator[str]:
-    for details in event.values():
-        if isinstance(details, Mapping):
-            yield from (details[key] for key in ("input", "output", "parameters") if isinstance(details.get(key), str))
-
-
-def _seconds(timestamp: Any) -> float:
-    moment = timestamp if not isinstance(timestamp, str) else datetime.datetime.fromisoformat(timestamp)
-    return moment.timestamp()
-
-
 # --- Machines and executions, also without a server ------------------------------------------------------------------
 
 
@@ -170,16 +77,18 @@ def start(arn: str, payload: Any, name: str | None = None) -> Any:
     return backend(account, region).start_execution(arn, name, json.dumps(payload))
 
 
-def wait_for(execution: Any, timeout: float = 60) -> ExecutionReport:
-    """Waits until the execution ended (wall seconds) and reports it."""
-    end = time.monotonic() + timeout
-    while execution.status == "RUNNING":
-        if time.monotonic() > end:
-            raise TimeoutError(
-                f"{execution.exec_arn} still runs after {timeout} s; last: {report(execution).visited[-5:]}"
-            )
-        time.sleep(0.002)
-    return report(execution)
+def events_of(execution: Any) -> list[dict[str, Any]]:
+    """The history of one of moto's executions, also while it runs, in the form of GetExecutionHistory."""
+    environment = execution.exec_worker.env
+    events = environment.event_manager.get_event_history() if environment is not None else []
+    return [
+        {
+            **event,
+            "type": str(getattr(event["type"], "value", event["type"])),
+            "timestamp": datetime.datetime.fromisoformat(event["timestamp"]),
+        }
+        for event in events
+    ]
 
 
 # --- Patches ---------------------------------------------------------------------------------------------------------
@@ -667,14 +576,8 @@ def _list_executions(aws: Any, call: Call) -> dict[str, Any]:
 
 
 def _get_execution_history(aws: Any, call: Call) -> dict[str, Any]:
-    execution = backend(aws.account, call.region).describe_execution(call["executionArn"])
-    environment = execution.exec_worker.env
-    events = environment.event_manager.get_event_history() if environment is not None else []
-    plain = [
-        {**event, "type": _kind(event), "timestamp": datetime.datetime.fromisoformat(event["timestamp"])}
-        for event in events
-    ]
-    page, token = _page(plain[::-1] if call.get("reverseOrder") else plain, call)
+    events = events_of(backend(aws.account, call.region).describe_execution(call["executionArn"]))
+    page, token = _page(events[::-1] if call.get("reverseOrder") else events, call)
     return _without_none(events=page, nextToken=token)
 
 

@@ -150,4 +150,4 @@ def test_a_node_that_leaves_asks_again_where_the_metadata_service_does_not_answe
     while cluster.world.aws.waiting and time.monotonic() < deadline:
         time.sleep(0.2)
     assert (cluster.world.aws.waiting, len(asked)) == (set(), 3)
-    assert "could not be told" not in node.run("journalctl -u benchwright-lifecycle", timeout=60).stdout
+    assert "could not be notified" not in node.run("journalctl -u benchwright-lifecycle", timeout=60).stdout

@@ -456,7 +456,7 @@ def test_the_steps_are_reported_as_they_begin(cluster: Cluster) -> None:
         "--- verify the installation",
         "--- start Workbench",
         "--- wait until Workbench answers",
-        "--- tell the Auto Scaling group that this node is configured",
+        "--- notify the Auto Scaling group that this node is configured",
     ]
 
 

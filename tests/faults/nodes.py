@@ -164,7 +164,7 @@ class Node:
         except (ClientError, BotoCoreError) as error:
             if "No active Lifecycle Action found" not in str(error):
                 raise NodeFailure(
-                    f"The group {group} cannot be told that {self.metadata.id} is configured: {error}"
+                    f"The group {group} cannot be notified that {self.metadata.id} is configured: {error}"
                 ) from error
 
     def _watch(self) -> None:

@@ -119,7 +119,11 @@ class _World:
             stacks.create_stack(
                 StackName=name,
                 TemplateURL=f"{self.aws.endpoint}/{place['Bucket']}/{place['Key']}",
-                Parameters=[{"ParameterKey": key, "ParameterValue": values[key]} for key in template["Parameters"]],
+                Parameters=[
+                    {"ParameterKey": key, "ParameterValue": values[key]}
+                    for key in template["Parameters"]
+                    if key in values
+                ],
                 Capabilities=["CAPABILITY_NAMED_IAM"],
                 RoleARN=settings["CLOUDFORMATION_ROLE_ARN"],
             )

@@ -9,7 +9,7 @@ from typing import Final
 KINDS: Final[dict[str, str]] = {
     "image": "a component's step fails in the Image Builder build; step=NAME chooses it",
     "stack": "CloudFormation cannot make a resource; resource=LOGICAL_ID or type=AWS::… chooses, reason=TEXT says why, "
-    "during=create or during=update tells the operations of the stack apart",
+    "during=create or during=update chooses the operation of the stack",
     "change-set": "CloudFormation is slow or fails with a change set: change-set:WORD; stack=NAME chooses the stack",
     "launch": "Auto Scaling cannot launch an instance: launch:WORD; zone=NAME and type=NAME choose",
     "postgres": "PostgreSQL refuses, e.g. postgres:refuse",

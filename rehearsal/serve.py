@@ -255,7 +255,7 @@ class Serving:
         }
 
     def _watch(self, aws: LocalAws) -> None:
-        """Tell of executions until the starter has gone, or someone interrupts."""
+        """Report executions until the starter has gone, or someone interrupts."""
         executions = Executions(aws)
         while not select.select([self.starter] if self.starter else [], [], [], LOOK_SECONDS)[0]:
             for line in executions.news():

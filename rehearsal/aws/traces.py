@@ -1,4 +1,4 @@
-"""The X-Ray daemon beside each function, which keeps what it is told in a file: secrets must not stand there either."""
+"""The X-Ray daemon beside each function, which keeps what it gets in a file: secrets must not stand there either."""
 
 import contextlib
 import socket

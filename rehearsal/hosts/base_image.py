@@ -16,7 +16,7 @@ from pathlib import Path
 from rehearsal.hosts import naps
 
 REHEARSAL = Path("/opt/rehearsal")
-"""Where a node finds the interpreter, the stand-ins and what its host tells it."""
+"""Where a node finds the interpreter, the stand-ins and what its host passes to it."""
 
 PYTHON = Path(os.path.realpath(sys.executable))
 """The interpreter itself, outside of any virtual environment."""

@@ -1,6 +1,6 @@
 """How a file system is handed to a host: with root squashed or read-only, as far as the host's role asks for no better.
 
-Root is squashed by an id-mapped mount, which shows root as nobody (65534) to the file system; where the kernel or the
+Root is squashed by an id-mapped mount, which shows root as "nobody" (65534) to the file system; where the kernel or the
 file system cannot do that (Linux before 5.12; tmpfs before 6.3) the mount is read-only, which refuses root's writes as
 surely.
 """
@@ -63,7 +63,7 @@ def _mount_squashed(source: Path, target: Path) -> bool:
 
 
 def _map_root_to_nobody(process: int) -> int:
-    """The user namespace of the process, once it has one of its own: nobody of the file system is root there."""
+    """The user namespace of the process, once it has one of its own: "nobody" of the file system is root there."""
     own = Path("/proc/self/ns/user").readlink()
     deadline = time.monotonic() + HOLDER_SECONDS
     while (place := Path(f"/proc/{process}/ns/user")).readlink() == own:

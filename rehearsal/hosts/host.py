@@ -190,8 +190,10 @@ class Host:
 
     def fill_disk(self) -> None:
         """Leave no room on the root volume: it becomes as small as what is on it."""
-        told = os.statvfs(self._disk)
-        self._resize_disk(max((told.f_blocks - told.f_bfree) * told.f_frsize, told.f_frsize))  # 0 would be no limit
+        reported = os.statvfs(self._disk)
+        self._resize_disk(
+            max((reported.f_blocks - reported.f_bfree) * reported.f_frsize, reported.f_frsize)
+        )  # 0 would be no limit
 
     def empty_disk(self) -> None:
         """Take `fill_disk` back."""
@@ -256,7 +258,7 @@ class Host:
         lines = [f"{address} {name}" for name, address in names.items()]
         (self._directory / "etc-hosts").write_text("\n".join(["127.0.0.1 localhost", *lines, ""]))
 
-    def tell(self, name: str, text: str) -> None:
+    def provide(self, name: str, text: str) -> None:
         """Put a file where the host's stand-ins look for what their surroundings are."""
         (self._directory / "host" / name).write_text(text)
 
@@ -374,7 +376,7 @@ class Hosts:
         for part in ("root", logs.DISK, "host", "efs"):
             (directory / part).mkdir(parents=True)
         host = Host(name, address, directory, self, image)
-        host.tell("instance.json", json.dumps(self._surroundings(metadata, file_systems)))
+        host.provide("instance.json", json.dumps(self._surroundings(metadata, file_systems)))
         with self._lock:
             self.running[name] = host
             self.metadata.instances[address] = metadata
@@ -408,7 +410,7 @@ class Hosts:
         return address
 
     def write_names(self) -> None:
-        """Tell every host every name: services, and hosts by the names that EC2's resolver gives them."""
+        """Give every host every name: services, and hosts by the names that EC2's resolver gives them."""
         with self._lock:
             names = dict(self.network.names)
             for host in self.running.values():

@@ -24,7 +24,7 @@ MAXIMUM_TOKEN_SECONDS = 21_600
 
 
 class InstanceMetadata(Protocol):
-    """What the metadata service tells about one instance.
+    """What the metadata service says about one instance.
 
     An instance whose tags are visible has `tags` besides: a dict of strings.
     """

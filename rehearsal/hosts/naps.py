@@ -107,7 +107,7 @@ class Naps:
     @staticmethod
     @contextlib.contextmanager
     def _ending(process: subprocess.Popen[bytes]) -> Iterator[Callable[[float], bool]]:
-        """A function that waits some wall seconds for the end of a process, and tells whether it came."""
+        """A function that waits some wall seconds for the end of a process, and returns whether it came."""
         descriptor = os.pidfd_open(process.pid)
         try:
             yield lambda seconds: bool(select.select([descriptor], [], [], seconds)[0])

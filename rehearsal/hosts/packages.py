@@ -227,7 +227,7 @@ CARGO = """compgen -G "${RUSTUP_HOME:-$HOME/.rustup}/toolchains/*" >/dev/null ||
 }
 echo "cargo 1.91.1"
 """
-RSESSION = """# Told to suspend, a session takes its time to write what it has in memory into its user's home, and ends.
+RSESSION = """# Suspended, a session writes what it has in memory into its user's home, which takes time, and ends.
 suspend() {
   kill $!
   sleep 1

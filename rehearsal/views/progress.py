@@ -28,7 +28,7 @@ class Step:
 
 @dataclass
 class Steps:
-    """The steps under way, told from the history as it grows. Knows nothing of terminals.
+    """The steps under way, read from the history as it grows. Knows nothing of terminals.
 
     Between two visits of its Task a step lives on in Choice and Wait states, so each event belongs to the step of the
     event before it.

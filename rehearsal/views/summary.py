@@ -31,14 +31,14 @@ def show_execution(console: Console, execution: Execution, *, itself: bool = Fal
             (f"  {execution.schedule}, by its schedule" if execution.schedule else "", "dim"),
         ),
     )
-    told = NOT_OF_THE_ACCOUNT if itself else execution.cause or "No cause was given."
-    cause = (Text(line) for line in told.splitlines())
+    reported = NOT_OF_THE_ACCOUNT if itself else execution.cause or "No cause was given."
+    cause = (Text(line) for line in reported.splitlines())
     for line in cluster(execution.output, console.width if console.is_terminal else None) if good else cause:
         _show(console, Text.assemble(INDENT if line else "", line))
     _show(console, Text())
     if good:
-        for told in connection(execution.output):
-            _show(console, Text(told))
+        for reported in connection(execution.output):
+            _show(console, Text(reported))
 
 
 def cluster(output: Any, width: int | None = None) -> Iterator[Text]:
@@ -64,8 +64,8 @@ def cluster(output: Any, width: int | None = None) -> Iterator[Text]:
     column = max(len(name) for name, value in facts if value) + 2
     for name, value in facts:
         if value:
-            told = _folded(str(value), width and width - column - len(INDENT))
-            for number, line in enumerate(told):
+            reported = _folded(str(value), width and width - column - len(INDENT))
+            for number, line in enumerate(reported):
                 style = "yellow" if name == "warning" else ""
                 yield Text.assemble((f"{'' if number else name:<{column}}", "dim"), (line, style))
     yield Text()
@@ -88,14 +88,14 @@ def _show(console: Console, line: Text) -> None:
 
 def connection(output: Any) -> list[str]:
     """How to connect, as lines."""
-    told = output.get("connection") if isinstance(output, Mapping) else None
-    if not told:
+    reported = output.get("connection") if isinstance(output, Mapping) else None
+    if not reported:
         return []
     return [
-        f"    To connect: {told['url']} after",
-        f"      {told['port_forwarding']}",
+        f"    To connect: {reported['url']} after",
+        f"      {reported['port_forwarding']}",
         "    or, with this in ~/.ssh/config, `ssh INSTANCE`:",
-        *(f"      {line}" for line in told["ssh_config"].splitlines()),
+        *(f"      {line}" for line in reported["ssh_config"].splitlines()),
         "",
     ]
 
@@ -133,7 +133,7 @@ def _ending(report: Report, directory: Path) -> Iterator[Text]:
         denied = len(report.policies.denied)
         yield Text(f"  {report.policies.judged} calls judged by the policies of their roles, {denied} denied")
     if report.policies.not_judged:
-        yield Text("  after `make tools`, once, a rehearsal also tells whether IAM would allow each call", style="dim")
+        yield Text("  after `make tools`, once, a rehearsal also says whether IAM would allow each call", style="dim")
     if report.executions:
         plural = "executions" if len(report.executions) > 1 else "execution"
         yield Text(f"  {len(report.executions)} {plural} in {report.wall_s:.1f} s of this machine's time")

@@ -74,7 +74,7 @@ def copied(original: Postgres, directory: Path, address: str) -> Postgres:
 
 
 class Pair:
-    """A writer, and a standby that has each transaction before the writer's client is told of it."""
+    """A writer, and a standby that has each transaction before the writer's client knows of it."""
 
     def __init__(self, directory: Path, original: Postgres, name: Name) -> None:
         self.name = name
@@ -182,7 +182,7 @@ def test_the_new_writer_is_still_starting(pair: Pair, clean: World, monkeypatch:
     with (pair.standby.data / "postgresql.conf").open("a") as configuration:
         configuration.write("hot_standby = off\n")
     with monkeypatch.context() as patched:
-        patched.setattr(Postgres, "_wait", lambda _: None)  # it lets no one in, so there is no telling when it is up
+        patched.setattr(Postgres, "_wait", lambda _: None)  # it lets no one in, so nothing shows when it is up
         pair.standby.start()
     pair.name.point_to(STANDBY)
     answers: set[str] = set()

@@ -140,7 +140,7 @@ def test_the_connection_is_cut_at_a_change_of_the_password(wire: Wire, wired: St
 def test_a_function_that_was_killed_blocks_no_one_for_long(
     wire: Wire, wired: Step, clean: World, monkeypatch: pytest.MonkeyPatch, at: str
 ) -> None:
-    """Nobody tells the server, so the session keeps its lock, or the table of the proof, until it has idled enough."""
+    """No one notifies the server, so the session keeps its lock, or the table of the proof, until it times out."""
     monkeypatch.setattr("benchwright.database.creation.IDLE_TIMEOUT", "1s")
     monkeypatch.setattr("benchwright.database.creation.LOCK_TIMEOUT", "5s")
     wire.strike_once(at, lambda: Harm.VANISHED)

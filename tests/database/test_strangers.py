@@ -194,7 +194,7 @@ STRANGERS = {
 }
 
 
-def rights(world: World) -> list[object]:
+def privileges(world: World) -> list[object]:
     """Each thing that someone has: all rows, but memberships by their options, and roles without passwords."""
     rows: list[object] = [(name, row) for name in world if name not in ("roles", "members") for row in world[name]]
     rows += [(*row[:3], option) for row in world["members"] for option, has in row[3].items() if has]
@@ -203,12 +203,12 @@ def rights(world: World) -> list[object]:
 
 def lost(before: World, after: World) -> list[object]:
     """What was there before, and is not any more."""
-    still = rights(after)
-    return [right for right in rights(before) if right not in still]
+    still = privileges(after)
+    return [one for one in privileges(before) if one not in still]
 
 
 def remedies(message: str) -> list[str]:
-    """The statements that a message tells a person to run."""
+    """The statements that a message asks a person to run."""
     found = re.search(r"[Rr]un ((?:ALTER|GRANT|CREATE|DROP) .*?)(?: there,|; then|, then)", message)
     return found.group(1).split("; ") if found else []
 

@@ -1,7 +1,7 @@
 """A wire between a client and a PostgreSQL that can be cut at any message, though all of it goes through TLS.
 
 It shows the server's own certificate, so names and channel binding hold on both sides of it, and it knows the messages
-of the protocol (https://www.postgresql.org/docs/current/protocol-flow.html), so it can be told which one to harm.
+of the protocol (https://www.postgresql.org/docs/current/protocol-flow.html), so the test can choose which one to harm.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ class Harm(Enum):
 
     LOST = "the message never reaches the server"
     UNANSWERED = "the server acts on it, and its answer is lost"
-    VANISHED = "the message and the connection are lost, and the server is never told"
+    VANISHED = "the message and the connection are lost, and the server never learns of it"
 
 
 @dataclass(frozen=True)

@@ -121,7 +121,7 @@ class Account:
         waiting.until(condition, what, seconds=PATIENCE, pause=0.1)
 
     def changes(self, execution: str) -> set[str]:
-        """The calls of an execution that change something, beside functions being invoked and subscribers told."""
+        """The calls of an execution that change something, beside functions being invoked and subscribers notified."""
         lines = map(json.loads, self.aws.recorder.path.read_text().splitlines())
         return {
             f"{line['service']}:{line['operation']}"

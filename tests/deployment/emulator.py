@@ -26,7 +26,7 @@ from rehearsal import launcher
 BINARY: Final = Path(samcli.__file__).parent / (
     f"local/rapid/aws-lambda-rie-{'arm64' if platform.machine() == 'aarch64' else 'x86_64'}"
 )
-# What SAM tells a function beside the template's variables: samcli/local/lambdafn/env_vars.py
+# What SAM passes to a function beside the template's variables: samcli/local/lambdafn/env_vars.py
 OF_SAM: Final = {
     "AWS_SAM_LOCAL": "true",
     "AWS_REGION": "eu-central-1",

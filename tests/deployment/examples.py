@@ -80,8 +80,8 @@ def _run(scratch: Path) -> int:
         built = [image["ImageId"] for image in client("ec2").describe_images(Owners=["self"])["Images"]]
         text = json.dumps(content)
         ended = deployment.deploy(installed, json.loads(text.replace(AMI, built[-1]) if built else text), [])
-        told = {"input": content, "status": ended.status, "cause": ended.cause, "refused": _refused(client)}
-        print(json.dumps(told), flush=True)
+        reported = {"input": content, "status": ended.status, "cause": ended.cause, "refused": _refused(client)}
+        print(json.dumps(reported), flush=True)
     return 0
 
 

@@ -29,12 +29,12 @@ _minutes = itertools.count(31)
 class Fault:
     """What goes wrong on one node.
 
-    told: what the cause of the failure says of the node, in this order; empty where the run fixes it. replaced: the
+    reported: what the cause of the failure says of the node, in this order; empty where the run fixes it. replaced: the
     node is gone in the end, by itself or because a person follows the remedy.
     """
 
     word: str
-    told: tuple[str, ...] = ()
+    reported: tuple[str, ...] = ()
     replaced: bool = False
 
 
@@ -80,7 +80,7 @@ def misbehave(account: Account, faults: Mapping[int, Fault]) -> None:
     """
     ids = sorted(account.nodes)
     wrong = {ids[place - 1]: fault for place, fault in faults.items()}
-    failing = {node: fault for node, fault in wrong.items() if fault.told}
+    failing = {node: fault for node, fault in wrong.items() if fault.reported}
     wanted = {"config": {"auth-timeout-minutes": str(next(_minutes))}}
     before = files(account)
     faults_of_nodes = faults_of(account)
@@ -125,7 +125,7 @@ def assert_reported(ended: Execution, failing: Mapping[str, Fault]) -> None:
     cause = ended.cause or ""
     for node, fault in failing.items():
         position = 0
-        for text in (f"\n{node}: ", *fault.told):
+        for text in (f"\n{node}: ", *fault.reported):
             position = cause.find(text, position)
             assert position >= 0, f"{text!r} is not where it should be in\n{cause}"
     assert "To look at the node: aws ssm start-session --target i-" in cause

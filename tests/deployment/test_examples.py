@@ -28,6 +28,6 @@ def test_every_input_in_the_documents_is_deployed() -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr[-4000:]
-    told = [json.loads(line) for line in done.stdout.splitlines()]
+    reported = [json.loads(line) for line in done.stdout.splitlines()]
     right = {"status": "SUCCEEDED", "cause": "", "refused": []}
-    assert told == [{"input": content, **right} for content in merged()]
+    assert reported == [{"input": content, **right} for content in merged()]

@@ -22,12 +22,12 @@ pytestmark = [pytest.mark.root, pytest.mark.timeout(900)]
 
 
 class Failure(NamedTuple):
-    """A fault, and what the execution says of it: `told` stands in the cause, in this order."""
+    """A fault, and what the execution says of it: `reported` stands in the cause, in this order."""
 
     fault: str
     error: str
     step: str
-    told: tuple[str, ...]
+    reported: tuple[str, ...]
 
 
 FILE_SYSTEM = Failure(
@@ -209,7 +209,7 @@ def test_a_failure_is_explained_and_the_same_input_succeeds_afterwards(
         cause = execution["cause"]
         assert cause.startswith(f"{failure.error} in step '{failure.step}'\n"), cause
         position = 0
-        for text in failure.told:
+        for text in failure.reported:
             position = cause.find(remedy(text.replace("benchwright-", f"{setting.name}-"), setting), position)
             assert position >= 0, f"{text!r} is not where it should be in\n{cause}"
         assert "cancelled" not in cause

@@ -113,7 +113,7 @@ def test_a_missing_licence_is_a_warning(deployments: list[dict[str, Any]]) -> No
 
 def test_the_same_input_again_changes_nothing(deployments: list[dict[str, Any]]) -> None:
     assert deployments[1]["transitions"] <= 40
-    # A change set without changes is how CloudFormation tells that there are none.
+    # A change set without changes is how CloudFormation says that there are none.
     assert changes(deployments[1]) <= {"cloudformation:CreateChangeSet", "cloudformation:DeleteChangeSet"}
 
 
@@ -151,7 +151,7 @@ def test_a_role_that_lost_a_statement_is_caught(report: dict[str, Any], director
         shutil.copyfile(directory / "calls.jsonl", Path(folder, "calls.jsonl"))
         Path(folder, "policies.json").write_text(json.dumps(policies))
         denied = judge([Path(folder)]).denied
-    assert {told.partition(" on ")[0] for told in denied} == {"VerifyClusterRole may not ssm:SendCommand"}
+    assert {reported.partition(" on ")[0] for reported in denied} == {"VerifyClusterRole may not ssm:SendCommand"}
 
 
 def test_a_postgresql_that_does_not_start_is_no_failure_of_the_account(tmp_path: Path) -> None:

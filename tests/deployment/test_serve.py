@@ -252,9 +252,9 @@ def test_the_way_in_that_the_output_shows_is_a_document_of_the_application(
     served: Served, deployed: dict[str, Any]
 ) -> None:
     """Both answers are of a document that exists: another name is InvalidDocument."""
-    told = json.loads(deployed["output"])["connection"]["port_forwarding"]
-    assert "An error occurred (TargetNotConnected) when calling the StartSession " in served.type(told).stderr
-    wider = served.type(f"{told},portNumber=20049").stderr
+    reported = json.loads(deployed["output"])["connection"]["port_forwarding"]
+    assert "An error occurred (TargetNotConnected) when calling the StartSession " in served.type(reported).stderr
+    wider = served.type(f"{reported},portNumber=20049").stderr
     assert "An error occurred (InvalidParameters) when calling the StartSession " in wider
 
 
@@ -315,9 +315,9 @@ def test_ctrl_c_ends_it_in_order(served: Served, deployed: dict[str, Any]) -> No
     begun = descendants(served.process.pid)
     assert all(map(answers, ports))
     assert len(begun) > 10
-    told = served.output.read_text()
+    reported = served.output.read_text()
     assert served.stop(signal.SIGINT) == 0
-    assert served.output.read_text().removeprefix(told) == "Stopped. Every call is in build/serve/calls.jsonl.\n"
+    assert served.output.read_text().removeprefix(reported) == "Stopped. Every call is in build/serve/calls.jsonl.\n"
     assert not any(map(answers, ports))
     until(lambda: have_ended(begun), "the end of all that it had started")
     assert not ENVIRONMENT.exists()

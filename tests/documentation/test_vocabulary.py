@@ -7,7 +7,16 @@ import pytest
 
 from tests.templates.templates import ROOT
 
-FOLDERS = ("docs", "events", "functions", "image", "infra", "layers/benchwright/benchwright", "statemachine")
+FOLDERS = (
+    "docs",
+    "events",
+    "functions",
+    "image",
+    "infra",
+    "layers/benchwright/benchwright",
+    "rehearsal",
+    "statemachine",
+)
 FILES = sorted(
     path
     for place in (*(ROOT / folder for folder in FOLDERS), ROOT)

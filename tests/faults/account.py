@@ -36,7 +36,7 @@ class Hosts(Protocol):
         """In a fork, in a network of its own: be ready for instances."""
 
     def described(self, cluster: str, configuration: str) -> Iterator[str]:
-        """The files on each node of a cluster, told by whether they are its recorded configuration, and its rows."""
+        """The files on each node of a cluster, listed by whether they are its recorded configuration, and its rows."""
 
 
 @dataclass

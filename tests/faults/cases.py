@@ -20,7 +20,7 @@ type Counts = Mapping[tuple[str, str], int]
 
 
 def all_cases(clean: Mapping[Deployment, Outcome], functions: Iterable[str], machine: str) -> list[Case]:
-    """From deployments without a fault, which tell how often who called what and which states were entered: every kind
+    """From deployments without a fault, which show how often who called what and which states were entered: every kind
     for the callers of a first deployment; of a change that comes after it what a first one never calls; of one that
     fails the states that others never enter. Raises ValueError for a caller that is met with no fault.
     """

@@ -1,4 +1,4 @@
-"""One of many that want the lock of a cluster: the product's own code, told line by line what to do.
+"""One of many that want the lock of a cluster: the product's own code, instructed line by line.
 
 Each line is `take|release CLUSTER EXECUTION`; the answer is one line: the name of the error, or what was returned.
 """

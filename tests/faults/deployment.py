@@ -219,7 +219,7 @@ def _states(execution: str) -> list[tuple[str, bool]]:
 
 
 def _problems(outcome: Outcome) -> Iterator[str]:
-    """Why the deployments of a case are not what they should be; what the world lacks or has too much is told apart."""
+    """Why the deployments of a case are not what they should be; what the world lacks or has too much is apart."""
     kind = outcome.case.kind
     if not outcome.happened:
         yield "the fault never happened"
@@ -233,7 +233,7 @@ def _problems(outcome: Outcome) -> Iterator[str]:
 
 
 def compare(outcome: Outcome, clean: World) -> dict[str, list[str]]:
-    """What a case lost, what it leaked (a lock that is held, a secret recreated or told), and what it left behind."""
+    """What a case lost, what it leaked (a lock that is held, a secret recreated or shown), and what it left behind."""
     expected = outcome.expected or clean
     assert outcome.world
     return {

@@ -98,7 +98,7 @@ def serve(listener: socket.socket) -> None:
 
 
 def report(connection: socket.socket, process: int, flags: int) -> bool:
-    """Tell the return code of a process that has ended."""
+    """Return the return code of a process that has ended."""
     found, status = os.waitpid(process, flags)
     if not found:
         return False

@@ -208,7 +208,7 @@ def kill_in(functions: Any) -> Callable[[Identity], None]:
 
 
 class OnEntering:
-    """Does something once, when an execution first enters a state and before the state begins its work. `whose` tells
+    """Does something once, when an execution first enters a state and before the state begins its work. `whose` says
     whether it is the one that is meant, by its history.
     """
 

@@ -168,7 +168,7 @@ class Node:
                 ) from error
 
     def _watch(self) -> None:
-        """Until the group takes the node away: then stop Workbench, whose row goes, and tell the group."""
+        """Until the group takes the node away: then stop Workbench, whose row goes, and notify the group."""
         while not self._stopped.wait(LOOK_SECONDS):
             if self.metadata.lifecycle_state() == "Terminated":
                 break

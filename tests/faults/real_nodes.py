@@ -65,7 +65,7 @@ class Hosts(host.Hosts):
 
 
 def _files(cluster: str, node: host.Host, known: Iterable[secrets.Secret]) -> Iterator[str]:
-    """Each file with a digest of its content. Secrets are told by their names; what AWS makes up, and the name of
+    """Each file with a digest of its content. Secrets are listed by their names; what AWS makes up, and the name of
     the cluster, do not count.
     """
     for line in node.run(FILES, timeout=PATIENCE).stdout.splitlines():

@@ -21,7 +21,7 @@ type Clean = Mapping[Deployment, Outcome]
 
 @dataclass
 class Row:
-    """One case as the report tells it."""
+    """One case as the report shows it."""
 
     case: str
     kind: str
@@ -84,10 +84,10 @@ class Report:
         quick = {row.place: row for row in self.rows}
         self.full_sample = len(full.rows)
         for row in full.rows:
-            told, here = row.verdict, quick[row.place].verdict
-            if told != here:
+            reported, here = row.verdict, quick[row.place].verdict
+            if reported != here:
                 found = [*row.problems, *row.lost, *row.leaked, *row.orphans]
-                self.disagreements.append(f"{row.case}: {told} on the full rehearsal, {here} here; {found}")
+                self.disagreements.append(f"{row.case}: {reported} on the full rehearsal, {here} here; {found}")
 
     @property
     def good(self) -> bool:
@@ -120,11 +120,11 @@ class Report:
         console.print(table)
         for row in self.rows:
             if not row.converged:
-                told = [
+                reported = [
                     *row.problems,
                     *(f"{what}: {line}" for what in ("lost", "leaked", "orphans") for line in getattr(row, what)),
                 ]
-                console.print(Text(f"{row.case}\n  " + "\n  ".join(told)))
+                console.print(Text(f"{row.case}\n  " + "\n  ".join(reported)))
         for disagreement in self.disagreements:
             console.print(Text(disagreement))
         errors = Counter(row.first for row in self.rows if not row.succeeded)

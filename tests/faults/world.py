@@ -1,4 +1,4 @@
-"""What an account holds after a deployment, told without identifiers that are recreated each time.
+"""What an account holds after a deployment, described without identifiers that are recreated each time.
 
 Each thing is one line of text, so two worlds differ by lines that only one of them has.
 """
@@ -148,7 +148,7 @@ def _nodes(account: Account) -> Iterator[str]:
 
 
 def _agreement(account: Account, item: Mapping[str, Any]) -> Iterator[str]:
-    """Whether what is recreated each time, and told as * elsewhere, is the same wherever it stands."""
+    """Whether what is recreated each time, and shown as * elsewhere, is the same wherever it stands."""
     cluster, ec2, s3 = item["cluster"]["S"], account.aws.client("ec2"), account.aws.client("s3")
     ami, configuration = (item.get(name, {}).get("S") for name in ("ami", "configuration"))
     of_cluster = [{"Name": "tag:benchwright:cluster", "Values": [cluster]}]

@@ -163,5 +163,5 @@ def report(done: Completed) -> dict[str, Any]:
     assert done.returncode or done.stdout.count("\n") == 1, done.stdout
     end = f"failed to run commands: exit status {done.returncode}" if done.returncode else ""
     kept = agent_output.both(done.stdout, done.stderr + end)
-    told: dict[str, Any] = json.loads(kept.partition("\n")[0])
-    return told
+    reported: dict[str, Any] = json.loads(kept.partition("\n")[0])
+    return reported

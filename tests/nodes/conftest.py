@@ -29,7 +29,7 @@ VALUES = {"{workbench_version}": WORKBENCH, "{r_versions}": R_VERSIONS, "{python
 
 @dataclass
 class Metadata:
-    """What the metadata service tells about a host of a test."""
+    """What the metadata service says about a host of a test."""
 
     instance_id: str
     address: str

@@ -96,8 +96,8 @@ def test_what_is_allowed_arrives_byte_for_byte_and_logs_in(cluster: Cluster) -> 
     config = allowed_config()
     cluster.publish(accounts=accounts, config=config, license=cluster.license(LICENSE))
     node = cluster.add_node()
-    told = cluster.apply(node)
-    assert (told["license"], told["users"]["count"], told["error"]) == ("Activated", len(PASSWORDS), None)
+    reported = cluster.apply(node)
+    assert (reported["license"], reported["users"]["count"], reported["error"]) == ("Activated", len(PASSWORDS), None)
 
     assert as_boost_reads(read(node, "/etc/rstudio/rserver.conf").decode()).items() >= config.items()
     assert (

@@ -33,7 +33,7 @@ def ask(host: Host, *paths: str) -> str:
 def test_an_instance_learns_who_it_is(world: World) -> None:
     host = world.boot(202, tags={"benchwright:cluster": "workbench"})
     try:
-        told = ask(
+        reported = ask(
             host,
             "meta-data/instance-id",
             "meta-data/local-ipv4",
@@ -42,7 +42,7 @@ def test_an_instance_learns_who_it_is(world: World) -> None:
             "meta-data/autoscaling/target-lifecycle-state",
             "meta-data/tags/instance/benchwright:cluster",
         )
-        assert told.split() == ["i-000000000000000ca", "10.0.1.202", "us-east-1", "node", "InService", "workbench"]
+        assert reported.split() == ["i-000000000000000ca", "10.0.1.202", "us-east-1", "node", "InService", "workbench"]
         document = json.loads(ask(host, "dynamic/instance-identity/document"))
         assert (document["instanceId"], document["region"], document["accountId"]) == (
             "i-000000000000000ca",
@@ -127,9 +127,11 @@ def test_without_metadata_a_node_fails_once_and_names_the_reason(cluster: Cluste
     node = cluster.add_node()
     cluster.world.hosts.metadata.instances.pop(node.address)
     began = time.monotonic()
-    told = cluster.fail_to_apply(node)
-    assert told.startswith("The instance metadata service gives this node no credentials: curl: (22) The requested URL")
-    assert told.endswith(
+    reported = cluster.fail_to_apply(node)
+    assert reported.startswith(
+        "The instance metadata service gives this node no credentials: curl: (22) The requested URL"
+    )
+    assert reported.endswith(
         "Check that the launch template enables the service and names the instance profile, or replace the node, and "
         "deploy again."
     )

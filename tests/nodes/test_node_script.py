@@ -36,9 +36,9 @@ def test_two_nodes_form_a_cluster_and_a_second_run_changes_nothing(cluster: Clus
     licence = cluster.license("a licence")
     configuration = cluster.publish(license=licence)
     first, second = cluster.add_node(), cluster.add_node()
-    told = cluster.apply(first)
+    reported = cluster.apply(first)
     assert {
-        key: told[key] for key in ("instance", "ipv4", "workbench", "configuration", "restarted", "health", "error")
+        key: reported[key] for key in ("instance", "ipv4", "workbench", "configuration", "restarted", "health", "error")
     } == {
         "instance": "i-0000000000000000a",
         "ipv4": "10.0.1.10",
@@ -48,10 +48,10 @@ def test_two_nodes_form_a_cluster_and_a_second_run_changes_nothing(cluster: Clus
         "health": "ok",
         "error": None,
     }
-    assert (told["license"], told["rstudio_server"]) == ("Activated", "900:900")
-    assert (told["metadata"], told["helper"]) == ("refused", "refused")
-    assert told["services"] == {"rstudio-server": "active", "rstudio-launcher": "active"}
-    assert told["mounts"] == ["/efs/home", "/efs/shared-storage"]
+    assert (reported["license"], reported["rstudio_server"]) == ("Activated", "900:900")
+    assert (reported["metadata"], reported["helper"]) == ("refused", "refused")
+    assert reported["services"] == {"rstudio-server": "active", "rstudio-launcher": "active"}
+    assert reported["mounts"] == ["/efs/home", "/efs/shared-storage"]
     cluster.apply(second)
     assert cluster.statuses() == [("10.0.1.10", "Online"), ("10.0.1.11", "Online")]
 
@@ -92,9 +92,9 @@ def test_users_have_one_uid_a_home_of_their_own_and_a_password_and_are_locked_wh
     anna = Account(name="anna", uid=5001, gid=5001, secret_arn=arn, secret_version="v1")
     cluster.publish(accounts=[anna, Account(name="bob", uid=5002, gid=5002)])
     nodes = [cluster.add_node(), cluster.add_node()]
-    told = [cluster.apply(node)["users"] for node in nodes]
-    assert told[0] == told[1]
-    assert told[0]["count"] == 2
+    reported = [cluster.apply(node)["users"] for node in nodes]
+    assert reported[0] == reported[1]
+    assert reported[0]["count"] == 2
     for node in nodes:
         assert (
             node.run("id anna; stat -c '%a %U' /efs/home/anna", timeout=60).stdout
@@ -112,7 +112,7 @@ def test_users_have_one_uid_a_home_of_their_own_and_a_password_and_are_locked_wh
     assert nodes[1].run("cat /efs/home/anna/work", timeout=60).stdout == "kept\n"
 
     cluster.publish(accounts=[anna, Account(name="bob", uid=5002, gid=5002)])
-    assert cluster.apply(nodes[0])["users"] == told[0]
+    assert cluster.apply(nodes[0])["users"] == reported[0]
     assert (shadow(nodes[0], "anna")[1], shadow(nodes[0], "anna")[EXPIRES]) == (password, "")
 
 
@@ -121,8 +121,8 @@ def test_a_file_that_someone_changed_is_put_right(cluster: Cluster) -> None:
     node = cluster.add_node()
     cluster.apply(node)
     node.run("chmod 644 /etc/rstudio/database.conf; echo x >>/etc/rstudio/rserver.conf", timeout=60)
-    told = cluster.apply(node)
-    assert (sorted(told["changed"]), told["restarted"]) == (
+    reported = cluster.apply(node)
+    assert (sorted(reported["changed"]), reported["restarted"]) == (
         ["etc/rstudio/database.conf", "etc/rstudio/rserver.conf"],
         True,
     )
@@ -130,8 +130,8 @@ def test_a_file_that_someone_changed_is_put_right(cluster: Cluster) -> None:
 
 
 def differences(cluster: Cluster, node: Host) -> list[str]:
-    told: list[str] = report(cluster.run(node, "report"))["differences"]
-    return told
+    reported: list[str] = report(cluster.run(node, "report"))["differences"]
+    return reported
 
 
 def test_what_someone_changed_on_a_node_is_named_and_restored(cluster: Cluster) -> None:
@@ -227,8 +227,8 @@ def test_what_does_not_start_gives_way_to_what_worked(cluster: Cluster) -> None:
     assert error.endswith(" The files of before are back, and Workbench runs with them.")
     assert node.run(STATE_OF_THE_NODE, timeout=60).stdout == before
     assert cluster.statuses() == [("10.0.1.10", "Online")]
-    told = report(cluster.run(node, "report"))
-    assert (told["health"], told["differences"], told["configuration"] == wrong) == ("ok", [], False)
+    reported = report(cluster.run(node, "report"))
+    assert (reported["health"], reported["differences"], reported["configuration"] == wrong) == ("ok", [], False)
 
 
 def test_where_what_worked_does_not_start_either_both_are_reported(cluster: Cluster) -> None:
@@ -350,8 +350,12 @@ def test_what_was_not_verified_is_not_taken_for_verified_by_the_next_run(cluster
     assert cluster.statuses() == [("10.0.1.10", "Online")]
     assert cluster.fail_to_apply(node) == first
     lift_fault(node, "verify-installation")
-    told = cluster.apply(node)
-    assert (told["changed"], told["restarted"], told["health"]) == (["etc/rstudio/rserver.conf"], True, "ok")
+    reported = cluster.apply(node)
+    assert (reported["changed"], reported["restarted"], reported["health"]) == (
+        ["etc/rstudio/rserver.conf"],
+        True,
+        "ok",
+    )
     assert cluster.statuses() == [("10.0.1.10", "Online")]
 
 
@@ -359,8 +363,8 @@ def test_of_two_runs_at_the_same_time_one_waits_for_the_other(cluster: Cluster) 
     cluster.publish()
     node = cluster.add_node()
     with ThreadPoolExecutor(2) as pool:
-        told = list(pool.map(lambda _: cluster.apply(node), range(2)))
-    first, second = sorted(told, key=lambda one: not one["changed"])
+        reported = list(pool.map(lambda _: cluster.apply(node), range(2)))
+    first, second = sorted(reported, key=lambda one: not one["changed"])
     assert "etc/rstudio/rserver.conf" in first["changed"]
     assert (second["changed"], second["restarted"], second["health"]) == ([], False, "ok")
     steps = node.run("grep -E '^(--- |done$)' /var/log/benchwright/configure.log", timeout=60).stdout.splitlines()
@@ -419,9 +423,9 @@ def test_a_full_disk_is_reported_whatever_is_asked_and_keeps_the_node_as_it_is(c
     before = node.run(files, timeout=60).stdout
     cluster.publish(config={"auth-timeout-minutes": "45"})
     node.fill_disk()
-    told = "The disk of this node is full: 0 MB of the root volume are free, and 100 MB are needed. "
-    assert cluster.fail_to_apply(node).startswith(told)
-    assert str(report(cluster.run(node, "report"))["error"]).startswith(told)
+    reported = "The disk of this node is full: 0 MB of the root volume are free, and 100 MB are needed. "
+    assert cluster.fail_to_apply(node).startswith(reported)
+    assert str(report(cluster.run(node, "report"))["error"]).startswith(reported)
     assert (node.run(files, timeout=60).stdout, cluster.statuses()) == (before, [("10.0.1.10", "Online")])
     node.empty_disk()
     assert "etc/rstudio/rserver.conf" in cluster.apply(node)["changed"]
@@ -461,11 +465,11 @@ def test_the_steps_are_reported_as_they_begin(cluster: Cluster) -> None:
 
 
 def test_a_node_takes_the_configuration_that_it_is_reported_and_else_the_current_one(cluster: Cluster) -> None:
-    told = cluster.publish(config={"auth-timeout-minutes": "45"})
+    reported = cluster.publish(config={"auth-timeout-minutes": "45"})
     current = cluster.publish()
     node = cluster.add_node()
-    done = cluster.run(node, "apply", configuration=told)
-    assert (done.returncode, report(done)["configuration"]) == (0, told)
+    done = cluster.run(node, "apply", configuration=reported)
+    assert (done.returncode, report(done)["configuration"]) == (0, reported)
     assert "auth-timeout-minutes=45" in node.run("cat /etc/rstudio/rserver.conf", timeout=60).stdout.splitlines()
     assert cluster.apply(node)["configuration"] == current
     gone = report(cluster.run(node, "apply", configuration="0" * 64))["error"]
@@ -501,8 +505,8 @@ def test_a_guard_that_lost_its_device_is_reported_and_set_again_by_the_next_run(
     cluster.apply(node)
     node.connect(connected=False)
     node.connect(connected=True)
-    told = report(cluster.run(node, "report"))
-    assert (told["metadata"], told["helper"]) == ("reachable", "refused")
+    reported = report(cluster.run(node, "report"))
+    assert (reported["metadata"], reported["helper"]) == ("reachable", "refused")
     helper = "to 127.0.0.0/8 uidrange 1-4294967294 ipproto tcp dport 20049-21049"
     removed = f"ip rule del pref 99 {helper} lookup 169 && ip rule del pref 100 {helper} prohibit"
     assert node.run(removed, timeout=60).returncode == 0

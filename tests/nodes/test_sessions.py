@@ -20,8 +20,12 @@ def test_a_change_of_the_configuration_restarts_the_server_and_ends_no_session(c
     session = cluster.start_session(node, "anna")
     launcher, server = main_process(node, "rstudio-launcher"), main_process(node, "rstudio-server")
     cluster.publish(accounts=[ANNA], config={"auth-timeout-minutes": "45"})
-    told = cluster.apply(node)
-    assert (told["changed"], told["restarted"], told["health"]) == (["etc/rstudio/rserver.conf"], True, "ok")
+    reported = cluster.apply(node)
+    assert (reported["changed"], reported["restarted"], reported["health"]) == (
+        ["etc/rstudio/rserver.conf"],
+        True,
+        "ok",
+    )
     assert main_process(node, "rstudio-launcher") == launcher
     assert main_process(node, "rstudio-server") not in {server, "0"}
     assert node.run("rstudio-server active-sessions", timeout=60).stdout == f"{session}  anna  rsession\n"

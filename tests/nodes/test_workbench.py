@@ -26,8 +26,8 @@ def test_a_server_that_would_not_start_does_not_start(cluster: Cluster, tamper: 
     cluster.apply(node)
     done = node.run(RESTART.format(tamper=tamper), timeout=60)
     assert done.stdout.splitlines()[-1] != "active"
-    told = node.run(f"{LOG}; rstudio-server check-config 2>&1", timeout=60).stdout + done.stderr
-    assert reason in told
+    reported = node.run(f"{LOG}; rstudio-server check-config 2>&1", timeout=60).stdout + done.stderr
+    assert reason in reported
 
 
 def test_without_the_homes_no_service_starts(cluster: Cluster) -> None:

@@ -65,9 +65,9 @@ def test_a_call_of_a_function_without_a_role_is_reported(tmp_path: Path) -> None
 def test_a_missing_statement_is_reported_with_caller_action_resource_and_why(
     tmp_path: Path, policies: dict[str, Any], named: tuple[str, str]
 ) -> None:
-    (told,) = judge([recorded(tmp_path / "one", policies, SENT)]).denied
+    (reported,) = judge([recorded(tmp_path / "one", policies, SENT)]).denied
     action, resource = named
-    assert f"may not {action} on {resource}, and VerifyCluster called ssm:SendCommand: ImplicitlyDenied" in told
+    assert f"may not {action} on {resource}, and VerifyCluster called ssm:SendCommand: ImplicitlyDenied" in reported
 
 
 @pytest.mark.judge
@@ -86,8 +86,8 @@ def test_what_lambda_alone_may_do_with_the_role_the_functions_code_may_not(tmp_p
     invoked = line("lambda", "Invoke", {"FunctionName": "app"}, {"app": function}, caller="app-verify", role=machine)
     looked = line("ec2", "DescribeInstances", {})
     verdict = judge([recorded(tmp_path / "one", policies, invoked, looked)])
-    (told,) = verdict.denied
-    assert "may not ec2:DescribeInstances on *, and VerifyCluster called ec2:DescribeInstances" in told
+    (reported,) = verdict.denied
+    assert "may not ec2:DescribeInstances on *, and VerifyCluster called ec2:DescribeInstances" in reported
     assert verdict.unused == {"VerifyClusterRole": ["Network: ec2:DescribeInstances"]}
 
 
@@ -111,8 +111,8 @@ def test_a_call_that_no_one_can_judge_is_not_allowed(tmp_path: Path) -> None:
 
 @pytest.mark.judge
 def test_a_role_that_is_gone_cannot_be_judged(tmp_path: Path) -> None:
-    told = judge([recorded(tmp_path / "one", {}, SENT)]).denied
-    assert f"VerifyCluster called ssm:SendCommand with a role that policies.json does not know: {ROLE}" in told
+    reported = judge([recorded(tmp_path / "one", {}, SENT)]).denied
+    assert f"VerifyCluster called ssm:SendCommand with a role that policies.json does not know: {ROLE}" in reported
 
 
 def test_a_condition_that_no_one_has_thought_of_is_reported() -> None:

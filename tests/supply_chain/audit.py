@@ -63,14 +63,14 @@ def audit_python(path: Path, osv: str = OSV) -> list[str]:
     ]
     options = ["--vulnerability-service", "osv", "--osv-url", osv, "--progress-spinner", "off", "--timeout", "15"]
     answer = _answer([*command, *options], path)
-    told = {each["name"]: each for each in answer.get("dependencies", [])}
+    reported = {each["name"]: each for each in answer.get("dependencies", [])}
     if unasked := sorted(
-        {pin.name for pin in pins(path) if pin.applies} - {name for name in told if "vulns" in told[name]}
+        {pin.name for pin in pins(path) if pin.applies} - {name for name in reported if "vulns" in reported[name]}
     ):
         raise NotAuditedError(f"{path}: no answer about {', '.join(unasked)}")
     return [
         f"{name} {each['version']} has {one['id']}{_fixed_in(one['fix_versions'])}"
-        for name, each in sorted(told.items())
+        for name, each in sorted(reported.items())
         for one in each["vulns"]
     ]
 
@@ -120,7 +120,7 @@ def _fixed_in(versions: Sequence[str]) -> str:
 
 
 def _advisories(via: Sequence[Any]) -> Iterator[str]:
-    """Addresses of advisories; a name alone is a package that is told about itself."""
+    """Addresses of advisories; a name alone is a package that is reported itself."""
     return (each["url"] for each in via if isinstance(each, dict))
 
 

@@ -1,6 +1,6 @@
 """`make sbom`: what is in the built layers, as CycloneDX documents, so that no one needs to unpack them to know.
 
-Read from the layers as they are built, not from what was asked for: the metadata of each distribution, what it tells
+Read from the layers as they are built, not from what was asked for: the metadata of each distribution, what it says
 itself of the libraries that are compiled into it (PEP 770), and every file that belongs to no distribution. There is no
 time and no random number in a document: the same layer gives the same bytes.
 """
@@ -114,9 +114,9 @@ def _licences(found: Distribution) -> Iterator[License]:
     if expression := metadata.get("License-Expression"):
         yield licences.make_from_string(expression)
         return
-    told = metadata.get("License", "")
-    if told and "\n" not in told and told != "Dual License":
-        yield licences.make_from_string(told)
+    reported = metadata.get("License", "")
+    if reported and "\n" not in reported and reported != "Dual License":
+        yield licences.make_from_string(reported)
         return
     for classifier in metadata.get_all("Classifier", []):
         if classifier.startswith("License :: "):
@@ -125,28 +125,30 @@ def _licences(found: Distribution) -> Iterator[License]:
 
 def _compiled_in(found: Distribution, folder: Path) -> Iterator[Component]:
     """The libraries in a distribution's binaries: by the SBOMs that its builders put into it, and those beside it."""
-    told: dict[PackageURL, dict[str, Any]] = {}
+    reported: dict[PackageURL, dict[str, Any]] = {}
     for path in sorted(found.files or (), key=str):
         if path.parent.name == "sboms" and path.suffix == ".json":
             listed = json.loads(path.read_text())["components"]
             others = [each for each in listed if each.get("purl") and canonicalize_name(each["name"]) != _name(found)]
-            told |= {PackageURL.from_string(each["purl"]): each for each in others}
+            reported |= {PackageURL.from_string(each["purl"]): each for each in others}
         elif path.parent.name.endswith(".libs"):
             yield _file(folder / path, folder)
-    for purl, each in told.items():
+    for purl, each in reported.items():
         yield _library(purl, each, _purl(found))
 
 
-def _library(purl: PackageURL, told: Mapping[str, Any], within: PackageURL) -> Component:
-    expressions = [each.get("expression") or each["license"].get("id") for each in told.get("licenses", [])]
+def _library(purl: PackageURL, reported: Mapping[str, Any], within: PackageURL) -> Component:
+    expressions = [each.get("expression") or each["license"].get("id") for each in reported.get("licenses", [])]
     return Component(
-        name=told["name"],
-        version=told["version"],
+        name=reported["name"],
+        version=reported["version"],
         type=ComponentType.LIBRARY,
         purl=purl,
         bom_ref=f"{within}#{purl}",
         licenses=[licences.make_from_string(each) for each in expressions if each],
-        hashes=[HashType(alg=HashAlgorithm(each["alg"]), content=each["content"]) for each in told.get("hashes", [])],
+        hashes=[
+            HashType(alg=HashAlgorithm(each["alg"]), content=each["content"]) for each in reported.get("hashes", [])
+        ],
     )
 
 

@@ -30,7 +30,7 @@ LOCK = {
 
 
 class Databases(BaseHTTPRequestHandler):
-    """OSV at /osv, npm's registry elsewhere. `answers` is what is told of a package; `status` of every answer."""
+    """OSV at /osv, npm's registry elsewhere. `answers` is what is reported of a package; `status` of every answer."""
 
     answers: ClassVar[dict[str, Any]]
     asked: ClassVar[list[str]]
@@ -45,7 +45,7 @@ class Databases(BaseHTTPRequestHandler):
             self.answer(self.answers.get(name, {}))
         else:
             self.asked.extend(asked)
-            self.answer({name: told for name, told in self.answers.items() if name in asked})
+            self.answer({name: reported for name, reported in self.answers.items() if name in asked})
 
     def do_GET(self) -> None:
         """What npm wants to know of a package that an advisory names: its versions."""
@@ -110,16 +110,16 @@ def advisory(name: str) -> dict[str, Any]:
 
 
 def test_python_without_known_vulnerabilities(databases: tuple[type[Databases], str], requirements: Path) -> None:
-    told, address = databases
+    reported, address = databases
     assert audit_python(requirements, f"{address}/osv") == []
-    assert sorted(told.asked) == ["left", "middle"]
+    assert sorted(reported.asked) == ["left", "middle"]
 
 
 def test_a_vulnerability_is_reported_with_the_version_that_fixes_it(
     databases: tuple[type[Databases], str], requirements: Path
 ) -> None:
-    told, address = databases
-    told.answers["left"] = advisory("left")
+    reported, address = databases
+    reported.answers["left"] = advisory("left")
     assert audit_python(requirements, f"{address}/osv") == ["left 1.0 has GHSA-1, fixed in 1.1"]
 
 
@@ -127,8 +127,8 @@ def test_a_vulnerability_is_reported_with_the_version_that_fixes_it(
 def test_a_database_that_does_not_answer_is_no_clean_bill(
     databases: tuple[type[Databases], str], requirements: Path, lock: Path, status: int
 ) -> None:
-    told, address = databases
-    told.status = status
+    reported, address = databases
+    reported.status = status
     with pytest.raises(NotAuditedError, match=r"requirements\.txt: "):
         audit_python(requirements, f"{address}/osv")
     with pytest.raises(NotAuditedError, match=r"package-lock\.json: "):
@@ -154,13 +154,13 @@ def test_what_is_not_answered_about_is_no_clean_bill(requirements: Path, monkeyp
 
 
 def test_npm_without_known_vulnerabilities(databases: tuple[type[Databases], str], lock: Path) -> None:
-    told, address = databases
+    reported, address = databases
     assert audit_npm(lock, npm(address, lock.parent)) == []
-    assert sorted(told.asked) == ["left", "middle"]
+    assert sorted(reported.asked) == ["left", "middle"]
 
 
 def test_an_advisory_of_npm_is_reported_once(databases: tuple[type[Databases], str], lock: Path) -> None:
-    told, address = databases
+    reported, address = databases
     about = {
         "id": 1,
         "url": "https://example.org/GHSA-2",
@@ -168,12 +168,12 @@ def test_an_advisory_of_npm_is_reported_once(databases: tuple[type[Databases], s
         "severity": "high",
         "vulnerable_versions": "<9",
     }
-    told.answers["middle"] = [about]
+    reported.answers["middle"] = [about]
     assert audit_npm(lock, npm(address, lock.parent)) == ["middle <9 has https://example.org/GHSA-2, high"]
 
 
 @pytest.mark.parametrize(
-    ("python", "node", "code", "told"),
+    ("python", "node", "code", "reported"),
     [
         ([], [], 0, "No known vulnerabilities.\n"),
         (["left 1.0 has GHSA-1"], [], 1, "requirements.txt: left 1.0 has GHSA-1\n"),
@@ -188,7 +188,7 @@ def test_the_exit_code_shows_findings_from_silence(
     python: list[str] | None,
     node: list[str] | None,
     code: int,
-    told: str,
+    reported: str,
 ) -> None:
     def answering(findings: list[str] | None) -> Any:
         def audited(path: Path) -> list[str]:
@@ -204,5 +204,5 @@ def test_the_exit_code_shows_findings_from_silence(
     assert audit.main() == code
     out, err = capsys.readouterr()
     lines = [line for line in out.splitlines(keepends=True) if not line.startswith("Asking about ")]
-    assert "".join(lines) == told
+    assert "".join(lines) == reported
     assert (err.count("\n"), "nothing is said about vulnerabilities" in err) == ((1, True) if code == 2 else (0, False))

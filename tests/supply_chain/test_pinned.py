@@ -169,17 +169,17 @@ def test_whatever_the_image_is_made_of_is_verified_or_named_in_security_md() -> 
     assert set(found) == set(VERIFIED)
     for address, how in VERIFIED.items():
         assert re.search(MARKS[how].format(address=re.escape(address)), components[found[address]]), (address, how)
-    told = (ROOT / "SECURITY.md").read_text()
+    reported = (ROOT / "SECURITY.md").read_text()
     hosts = [address.split("/")[2] for address, how in VERIFIED.items() if how == "TLS"]
-    assert [host for host in hosts if f"`{host}`" not in told] == []
+    assert [host for host in hosts if f"`{host}`" not in reported] == []
 
 
 def test_versions_of_components_are_fixed() -> None:
     """Only the parent is the newest of its kind: Canonical's when a generation begins, recorded with the cluster."""
     for path in (ROOT / "image" / "components").glob("*.yaml"):
         constants = {
-            name: told["value"]
+            name: reported["value"]
             for one in yaml.safe_load(path.read_text()).get("constants", [])
-            for name, told in one.items()
+            for name, reported in one.items()
         }
         assert [value for value in constants.values() if re.search(r"latest|stable|\*", value)] == [], path.name

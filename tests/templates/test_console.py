@@ -179,18 +179,18 @@ def test_the_alarm_of_a_cluster_hears_its_verdicts(
     alarm = ALARMS["ClusterNotVerified"]["Properties"]
     for verified in (True, False):
         observability.report_verdict("workbench", verified)
-        (told,) = [json.loads(line) for line in capsys.readouterr().out.splitlines() if '"_aws"' in line]
-        (metric,) = told["_aws"]["CloudWatchMetrics"]
+        (reported,) = [json.loads(line) for line in capsys.readouterr().out.splitlines() if '"_aws"' in line]
+        (metric,) = reported["_aws"]["CloudWatchMetrics"]
         assert (metric["Namespace"], [item["Name"] for item in metric["Metrics"]]) == (
             alarm["Namespace"],
             [alarm["MetricName"]],
         )
         (dimensions,) = metric["Dimensions"]
-        assert {name: told[name] for name in dimensions} == {
+        assert {name: reported[name] for name in dimensions} == {
             item["Name"]: values[item["Value"]["Ref"]] for item in alarm["Dimensions"]
         }
-        assert told[alarm["MetricName"]] == [1 if verified else 0]
-        assert (told[alarm["MetricName"]][0] < alarm["Threshold"]) is not verified
+        assert reported[alarm["MetricName"]] == [1 if verified else 0]
+        assert (reported[alarm["MetricName"]][0] < alarm["Threshold"]) is not verified
 
 
 def test_the_arithmetic_of_alarms_adds_up() -> None:

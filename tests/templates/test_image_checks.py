@@ -19,7 +19,7 @@ RECIPE = yaml.safe_load((IMAGE / "recipe.yaml").read_text())
 COMPONENTS = {path.stem: yaml.safe_load(path.read_text()) for path in sorted((IMAGE / "components").glob("*.yaml"))}
 VALUES = {"WorkbenchVersion": "2026.07.1+147.pro6", "RVersions": "4.4.3 4.5.2", "PythonVersions": "3.13.9"}
 
-# An image that is well, as the programs on it tell; each is a line of sh.
+# An image that is well, as the programs on it report; each is a line of sh.
 PROGRAMS = {
     "rstudio-server": "echo 2026.07.1+147.pro6 Workbench",
     "opt/R/4.4.3/bin/R": "echo R version 4.4.3",
@@ -274,7 +274,7 @@ def sources(
 
 
 @pytest.mark.parametrize(
-    ("programs", "told"),
+    ("programs", "reported"),
     [
         (sources(), (0, "")),
         (
@@ -302,6 +302,6 @@ def sources(
     ids=["all", "R", "Python", "Workbench", "no answer", "no index", "no network"],
 )
 def test_a_version_that_is_not_published_is_refused_before_anything_is_built(
-    programs: dict[str, str], told: tuple[int, str], tmp_path: Path
+    programs: dict[str, str], reported: tuple[int, str], tmp_path: Path
 ) -> None:
-    assert run("build", "ArePublished", tmp_path, programs, "versions") == told
+    assert run("build", "ArePublished", tmp_path, programs, "versions") == reported

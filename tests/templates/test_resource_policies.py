@@ -76,7 +76,7 @@ def test_the_key_of_the_application_works_for_three_services_and_whoever_uses_th
         ),
     ]
     assert _services(notices) == PUBLISHERS
-    # EventBridge does not tell for whom it publishes.
+    # EventBridge does not say for whom it publishes.
     assert notices["Condition"] == {"StringEqualsIfExists": {"aws:SourceAccount": "123456789012"}}
     assert all(
         "kms:*" not in each["Action"] and not any("Put" in action for action in each["Action"])

@@ -176,7 +176,7 @@ def test_the_record_and_the_configuration_can_be_restored_and_no_one_else_reads_
 
 
 def test_who_may_use_the_session_document_reaches_workbench_alone() -> None:
-    """Any other port would be reached as root: Session Manager's agent is. The name is the one that outputs tell."""
+    """Any other port would be reached as root: Session Manager's agent is. The name is the one in the outputs."""
     document = properties(APPLICATION, "SessionDocument")
     content = document["Content"]
     assert (document["DocumentType"], content["sessionType"]) == ("Session", "Port")
@@ -186,5 +186,5 @@ def test_who_may_use_the_session_document_reaches_workbench_alone() -> None:
         "localPortNumber": "{{ localPortNumber }}",
     }
     assert list(content["parameters"]) == ["localPortNumber"]
-    told = Settings(application="any").session_document
-    assert document["Name"] == {"Fn::Sub": told.replace("any", "${AWS::StackName}")}
+    reported = Settings(application="any").session_document
+    assert document["Name"] == {"Fn::Sub": reported.replace("any", "${AWS::StackName}")}

@@ -136,20 +136,20 @@ def test_steps_are_asked_until_they_are_done(workflow: Workflow) -> None:
 def test_each_step_is_reported_all_that_it_asks_for_and_what_its_last_look_left(workflow: Workflow) -> None:
     Cluster(workflow, looks=2)
     report = workflow.run("deploy", {"only_if_deployed": True})
-    told: dict[str, list[dict[str, Any]]] = {}
+    reported: dict[str, list[dict[str, Any]]] = {}
     for name, event in workflow.invocations:  # of the two branches, either may be first
-        told.setdefault(name, []).append(event)
+        reported.setdefault(name, []).append(event)
     execution = {"execution": report.arn}
     caller = execution | {"cluster": "workbench"}
     nodes = {"AutoScalingGroupName": "group", "DocumentName": "document"}
     build = caller | {"action": "build"}
     foundation = caller | {"stack": "foundation"}
-    began = told["DeployStack"][-1]["began"]
+    began = reported["DeployStack"][-1]["began"]
     assert datetime.fromisoformat(began).tzinfo is not None
     deploy = caller | {"stack": "nodes", "ami": "ami-1", "foundation": OUTPUTS, "began": began}
     apply = caller | {"action": "apply", "nodes": nodes, "configuration": "hash", "last": False}
     verify = caller | {"locked": True, "last": False}
-    assert told == {
+    assert reported == {
         "ResolvePlan": [
             execution | {"action": "validate", "input": {"only_if_deployed": True}},
             caller | {"action": "lock", "quiet": True},
@@ -424,9 +424,9 @@ def test_a_loop_that_never_ends_fails_with_what_it_waited_for(
     assert not cluster.held
     asked = [event for name, event in workflow.invocations if name == step and event.get("action") != "publish"]
     assert len(asked) == looks
-    # Those that wait for what nodes say are told of their last chance to name the one that says nothing.
-    told = step in ("ConfigureNodes", "VerifyCluster")
-    assert [event.get("last") for event in asked] == ([False] * (looks - 1) + [True] if told else [None] * looks)
+    # Those that wait for what nodes say know of their last chance to name the one that says nothing.
+    reported = step in ("ConfigureNodes", "VerifyCluster")
+    assert [event.get("last") for event in asked] == ([False] * (looks - 1) + [True] if reported else [None] * looks)
 
 
 @pytest.mark.parametrize("action", ["validate", "lock"])

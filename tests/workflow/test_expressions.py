@@ -59,7 +59,7 @@ def near_its_end(node: Any) -> Any:
 
 
 def deploy_every_way(workflow: Workflow) -> None:
-    """Deployments that succeed, have nothing to do, fail in each step, and wait in vain for each."""
+    """Deployments that succeed, have nothing to do, fail in each step, and wait for each until the last attempt."""
     definition = definition_of("deploy")
     payload = {"nodes": {"count": 2}}
     Cluster(workflow, looks=2)
@@ -89,7 +89,7 @@ def deploy_every_way(workflow: Workflow) -> None:
 
 
 def verify_every_way(workflow: Workflow) -> None:
-    """Verifications with and without the lock, of nothing, that fail in each step, and that wait in vain."""
+    """Verifications with and without the lock, of nothing, that fail in each step, and that wait to the end."""
     definition = definition_of("verify")
     Verified(workflow)
     workflow.run(definition, {})

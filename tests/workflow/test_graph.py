@@ -253,11 +253,11 @@ def test_the_log_of_every_step_that_may_fail_is_known(machine: str) -> None:
         name.removesuffix("LogGroup"): resource["Properties"]["LogGroupName"]["Fn::Sub"]
         for name, resource in resources(APPLICATION, "AWS::Logs::LogGroup").items()
     }
-    told = set(re.findall(r"'step': '([A-Z][a-z ]+)'", str(definition_of(machine))))
+    reported = set(re.findall(r"'step': '([A-Z][a-z ]+)'", str(definition_of(machine))))
     logs = {
         name: groups[state["Arguments"]["FunctionName"].rpartition(":")[2]]
         for name, state in states(machine)
-        if name in told and state["Type"] == "Task"
+        if name in reported and state["Type"] == "Task"
     }
-    assert logs.keys() == told - {"Prepare image and foundation"}
+    assert logs.keys() == reported - {"Prepare image and foundation"}
     assert {name: f"/aws/lambda/${{AWS::StackName}}-{FUNCTIONS.get(name)}" for name in logs} == logs

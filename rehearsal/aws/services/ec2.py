@@ -196,16 +196,16 @@ class Machines:
             work.start(self._aws.clock, functools.partial(self._miss, machine))
 
     def reconnect(self, machine: Machine) -> None:
-        """Plug the cable in again: the agent tells at once what it could not tell."""
+        """Plug the cable in again: the agent reports at once what it could not report."""
         if machine.host and not machine.connected:
             machine.host.connect(connected=True)
             machine.connected = machine.online = True
-            self._tell(machine)
+            self._notify(machine)
 
     def _miss(self, machine: Machine) -> None:
         if not self._aws.clock.sleep(CONNECTION_LOST_SECONDS, lambda: machine.connected or machine.ending):
             machine.online = False
-            self._tell(machine)
+            self._notify(machine)
 
     def terminate(self, instance_id: str) -> None:
         """Begin to end an instance; nothing happens to one that is ending already."""
@@ -288,7 +288,7 @@ class Machines:
             self.terminate(machine.id)
             return
         machine.instance._state.name, machine.instance._state.code = "running", 16
-        self._tell(machine)
+        self._notify(machine)
         with clock.busy():
             node_faults.begin(self._aws, machine, "boot")
             machine.console.append(f"{machine.name} begins to boot")
@@ -303,7 +303,7 @@ class Machines:
         if node_faults.take(self._aws, machine, "ssm-offline"):
             return
         machine.online = True
-        self._tell(machine)
+        self._notify(machine)
 
     def _end_boot(self, machine: Machine) -> None:
         self._run_user_data(machine)
@@ -354,7 +354,7 @@ class Machines:
 
     def _shut_down(self, machine: Machine) -> None:
         machine.online = False
-        self._tell(machine)
+        self._notify(machine)
         with self._aws.clock.busy(), self._aws.clock.processor():
             if machine.host:
                 machine.host.stop()
@@ -365,10 +365,10 @@ class Machines:
         if reason.code:
             machine.instance.state_reason = reason
         machine.gone.set()
-        self._tell(machine)
+        self._notify(machine)
         self.drop_unused_layers()
 
-    def _tell(self, machine: Machine) -> None:
+    def _notify(self, machine: Machine) -> None:
         for watcher in list(self.watchers):
             watcher(machine)
         self._aws.clock.wake()

@@ -215,7 +215,7 @@ def _refuse_payload(payload: bytes) -> None:
 
 
 def _execution_in(payload: bytes) -> str | None:
-    """Our functions' events carry the execution's ARN or name, so a call outside a machine can be told too."""
+    """Our functions' events carry the execution's ARN or name, so a call outside a machine can be attributed, too."""
     event = json.loads(payload)
     execution = event.get("execution") if isinstance(event, dict) else None
     return execution if isinstance(execution, str) else None
@@ -490,7 +490,7 @@ class Process:
 
 
 class _RuntimeApi:
-    """The HTTP API that the runtime client asks for events and tells its results."""
+    """The HTTP API that the runtime client asks for events and gives its results to."""
 
     def __init__(self, process: Process) -> None:
         settings = process.settings

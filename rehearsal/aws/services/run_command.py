@@ -187,7 +187,7 @@ class RunCommand:
         invocation.status = invocation.detail = first.status = first.detail = "InProgress"
         runs = [replace(run) for run in invocation.runs]
         run_steps(self._aws, machine, runs, command.id, stopped=lambda: command.cancelled)
-        # What an agent cannot tell Systems Manager is not known there until the time of the command is over.
+        # What an agent cannot report to Systems Manager is not known there until the time of the command is over.
         if not machine.reachable and not clock.sleep(total - clock.now(), lambda: machine.reachable):
             return invocation.end("TimedOut", "ExecutionTimedOut")
         invocation.runs = runs

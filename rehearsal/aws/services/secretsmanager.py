@@ -55,7 +55,7 @@ def install(aws: LocalAws) -> None:
 
 
 def random_password(options: Mapping[str, Any]) -> str:
-    """A password by the options of GetRandomPassword; at least one character of each kind that is left, unless told
+    """A password by the options of GetRandomPassword; at least one character of each kind that is left, unless asked
     otherwise.
     """
     length = int(options.get("PasswordLength") or LENGTH)
@@ -86,7 +86,7 @@ def random_password(options: Mapping[str, Any]) -> str:
 
 
 def register(known: Callable[[str], None], text: str | None) -> None:
-    """Tell `known` every secret part of a secret: of a JSON object its values, else the text."""
+    """Pass `known` every secret part of a secret: of a JSON object its values, else the text."""
     if not text:
         return
     try:

@@ -374,7 +374,7 @@ def _patch_endings() -> None:
 
 
 def _patch_history(environment: Any) -> None:
-    """The history of an execution that was stopped ends with that: what its branches still do is told by no one."""
+    """The history of an execution that was stopped ends with that: what its branches still do is not reported."""
     manager = _module("moto.stepfunctions.parser.asl.eval.event.event_manager").EventManager
     set_stop, add_event = environment.set_stop, manager.add_event
 

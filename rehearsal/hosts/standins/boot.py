@@ -9,7 +9,7 @@ from .systemd import UnitError
 def main(arguments: list[str]) -> int:
     """With `--again` what runs is stopped first.
 
-    A mount that is not `nofail` and a unit that does not start are told; only the first keeps a machine from booting.
+    A mount that is not `nofail`, and a unit that does not start, are printed; only the first prevents the boot.
     """
     if "--again" in arguments:
         for name in reversed(

@@ -146,13 +146,13 @@ def main(arguments: list[str]) -> int:
             for word in words:
                 install(Path(word))
         else:
-            return _tell(options, words)
+            return _describe(options, words)
     except (PackageError, OSError) as error:
         return complain(str(error))
     return 0
 
 
-def _tell(options: list[str], words: list[str]) -> int:
+def _describe(options: list[str], words: list[str]) -> int:
     here = installed()
     given = next((word for word in options if word.startswith(("-f=", "--showformat="))), "")
     template = given.partition("=")[2] or "${Package}\t${Version}\n"

@@ -41,15 +41,15 @@ def _problem_with(file_system: str, path: str, options: dict[str, str]) -> str |
         return f"Access Point ID {point} is malformed"
     if "accesspoint" in options and path != "/":
         return f"{path} cannot be mounted: an access point has its own root directory"
-    told = surroundings()
-    if file_system not in told["access_points"] or fault("mounts"):
-        name = f"{file_system}.efs.{told['region']}.amazonaws.com"
+    reported = surroundings()
+    if file_system not in reported["access_points"] or fault("mounts"):
+        name = f"{file_system}.efs.{reported['region']}.amazonaws.com"
         return f'Failed to resolve "{name}" - check that your file system ID is correct.'
     denied = "mount.nfs4: access denied by server while mounting 127.0.0.1:/"
     if (
-        point not in told["access_points"][file_system]
+        point not in reported["access_points"][file_system]
         or "iam" not in options
-        or "ClientMount" not in told["file_system_actions"]
+        or "ClientMount" not in reported["file_system_actions"]
     ):
         return denied
     try:

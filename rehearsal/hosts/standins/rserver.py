@@ -1,7 +1,8 @@
 """`rserver`, the daemon of Posit Workbench: checks its configuration, joins the cluster, then answers on its port.
 
-It leaves its starter only when it is a member (or knows why not), so that `systemctl start` tells the truth. The states
-and refusals are those of facts that were recorded from real systems; what the daemon does for sessions is not here.
+It leaves its starter only when it is a member (or knows why not), so that `systemctl start` reports the truth. The
+states and refusals are those of facts that were recorded from real systems; what the daemon does for sessions is not
+here.
 """
 
 import contextlib

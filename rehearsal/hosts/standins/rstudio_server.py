@@ -200,14 +200,14 @@ def encrypt_password(_: list[str]) -> int:
 
 
 def suspend_all(_: list[str]) -> int:
-    return _tell_sessions(signal.SIGUSR1)
+    return _signal_sessions(signal.SIGUSR1)
 
 
 def force_suspend_all(_: list[str]) -> int:
-    return _tell_sessions(signal.SIGUSR2)
+    return _signal_sessions(signal.SIGUSR2)
 
 
-def _tell_sessions(number: signal.Signals) -> int:
+def _signal_sessions(number: signal.Signals) -> int:
     """Only a signal, as `killall` sends it to every `rsession` and `rworkspaces`: the command does not wait until they
     have suspended themselves (github.com/rstudio/rstudio, src/cpp/server/extras/admin/rstudio-server.in).
     """

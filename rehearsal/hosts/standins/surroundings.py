@@ -1,4 +1,4 @@
-"""What a host is told about its surroundings, and the metadata service as its own commands ask it."""
+"""What a host knows about its surroundings, and the metadata service as its own commands ask it."""
 
 import json
 import sys

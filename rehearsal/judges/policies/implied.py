@@ -46,7 +46,7 @@ def facts_of_lambda(call: Call) -> dict[str, str]:
 
 
 def _of_function(call: Call) -> dict[str, str]:
-    """What tells that a function asks, also where Lambda writes its log and traces; not where Lambda makes its network
+    """What shows that a function asks, also where Lambda writes its log and traces; not where Lambda makes its network
     interfaces. The function's name does not stand in calls.jsonl: a policy can only ask whether there is one.
 
     https://docs.aws.amazon.com/lambda/latest/dg/permissions-source-function-arn.html
@@ -69,11 +69,11 @@ def _function(call: Call, function: Mapping[str, Any]) -> Iterator[Authorization
     """A function writes its log and its traces, and lives in its network, with its own role."""
     role = function["role"]
     group = call.arn("logs", f"log-group:{function['log_group']}")
-    told = _of_function(call)
+    reported = _of_function(call)
     for action in ("logs:CreateLogStream", "logs:PutLogEvents"):
-        yield Authorization(role, action, f"{group}:log-stream:{UNKNOWN_ID}").knowing(told)
+        yield Authorization(role, action, f"{group}:log-stream:{UNKNOWN_ID}").knowing(reported)
     for action in TRACES:
-        yield Authorization(role, action, "*").knowing(told)
+        yield Authorization(role, action, "*").knowing(reported)
     for action in NETWORK_INTERFACES if function["in_vpc"] else ():
         yield Authorization(role, action, "*")
     if key := function["log_key"]:
@@ -99,7 +99,7 @@ def _node(call: Call, policies: Mapping[str, Any]) -> Iterator[Authorization]:
 
 
 def standing(policies: Mapping[str, Any], region: str) -> Iterator[Authorization]:
-    """What must be allowed whoever calls: EventBridge tells a topic of stopped executions, and alarms tell it, too."""
+    """What must be allowed whoever calls: EventBridge publishes stopped executions to a topic, and so do alarms."""
     for topic, known in policies.items():
         if ":sns:" not in topic:
             continue

@@ -150,7 +150,7 @@ def _asked(
         if call.role not in policies:
             problems[f"{why} with a role that policies.json does not know: {call.role}"] = None
     for authorization in implied.standing(policies, region):
-        asked[authorization].add(f"{authorization.principal} tells of what happened")
+        asked[authorization].add(f"{authorization.principal} reports what happened")
     return dict(asked), list(problems)
 
 

@@ -1,6 +1,6 @@
 """What a definition in Amazon States Language says of the order of its states, without its arguments and retries.
 
-A scope is the machine or one branch of a Parallel state. Its states are told apart into the normal path and the failure
+A scope is the machine or one branch of a Parallel state. Its states are divided into the normal path and the failure
 path: what only a Catch, or a Choice that gives up, leads to. The edges into the failure path are not kept one by one.
 """
 

@@ -158,7 +158,7 @@ def _value(value: Any) -> str:
 
 
 def _short(text: Any) -> str:
-    """With each hash cut to what tells it apart."""
+    """With each hash cut to what identifies it."""
     return re.sub(r"\b([0-9a-f]{12})[0-9a-f]{28,}\b", r"\1…", str(text))
 
 

@@ -45,8 +45,8 @@ class Conversation:
         answer = self.answers[model.name]
         if isinstance(answer, BotoCoreError):
             raise answer
-        told = answer(context["asked"]) if callable(answer) else answer
-        return SimpleNamespace(status_code=400 if "Error" in told else 200), dict(told)
+        reported = answer(context["asked"]) if callable(answer) else answer
+        return SimpleNamespace(status_code=400 if "Error" in reported else 200), dict(reported)
 
 
 def refusal(code: str, message: str = "no") -> dict[str, Any]:

@@ -52,8 +52,8 @@ def app(function: str) -> ModuleType:
 
 def handle(function: str, **event: Any) -> dict[str, Any]:
     """What a step answers to the execution EXECUTION of the cluster blue."""
-    told = {"cluster": "blue", "execution": EXECUTION, **event}
-    answer: dict[str, Any] = app(function).handler(told, CONTEXT)
+    reported = {"cluster": "blue", "execution": EXECUTION, **event}
+    answer: dict[str, Any] = app(function).handler(reported, CONTEXT)
     return answer
 
 

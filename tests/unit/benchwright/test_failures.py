@@ -30,7 +30,7 @@ def event(resource: str, status: str, reason: str = "") -> dict[str, str]:
     }
 
 
-def told(monkeypatch: pytest.MonkeyPatch, status: str, events: Sequence[dict[str, str]]) -> str:
+def reported(monkeypatch: pytest.MonkeyPatch, status: str, events: Sequence[dict[str, str]]) -> str:
     """What is said of a stack with these events, oldest first."""
     pages = [{"StackEvents": [one]} for one in reversed(events)]
     paginator = SimpleNamespace(paginate=lambda **_: pages)
@@ -47,7 +47,7 @@ def test_the_root_event_is_the_first_failure_and_no_cancellation(monkeypatch: py
         event("wb", "ROLLBACK_IN_PROGRESS", "The following resource(s) failed to create: [Key, Database, FileSystem]."),
         event("wb", "ROLLBACK_COMPLETE"),
     ]
-    assert told(monkeypatch, "ROLLBACK_COMPLETE", events).splitlines() == [
+    assert reported(monkeypatch, "ROLLBACK_COMPLETE", events).splitlines() == [
         (
             "The stack wb ended ROLLBACK_COMPLETE: "
             "Database (AWS::Some::Thing) is CREATE_FAILED: The request was cancelled: no capacity"
@@ -64,11 +64,11 @@ def test_failures_before_the_last_operation_are_another_story(monkeypatch: pytes
         event("wb", "UPDATE_IN_PROGRESS"),
         event("New", "UPDATE_FAILED", "now"),
     ]
-    text = told(monkeypatch, "UPDATE_ROLLBACK_COMPLETE", events)
+    text = reported(monkeypatch, "UPDATE_ROLLBACK_COMPLETE", events)
     assert text.endswith(
         "New (AWS::Some::Thing) is UPDATE_FAILED: now\nThe change was rolled back: the stack is as it was before."
     )
-    assert told(monkeypatch, "UPDATE_ROLLBACK_FAILED", events).endswith(
+    assert reported(monkeypatch, "UPDATE_ROLLBACK_FAILED", events).endswith(
         "now\nFix what its last events name, and continue its rollback; then start the execution again "
         "(docs/operations.md, StackRefused)."
     )

@@ -166,8 +166,8 @@ def agents(*statuses: str) -> dict[str, Answer]:
 def applied(instance: str, configuration: str) -> dict[str, Answer]:
     """A command that ended well."""
     said = report(instance, configuration=configuration).model_dump_json()
-    told = {"InstanceId": instance, "Status": "Success", "CommandId": COMMAND, "CommandPlugins": [{"Output": said}]}
-    return {"ListCommandInvocations": {"CommandInvocations": [told]}}
+    reported = {"InstanceId": instance, "Status": "Success", "CommandId": COMMAND, "CommandPlugins": [{"Output": said}]}
+    return {"ListCommandInvocations": {"CommandInvocations": [reported]}}
 
 
 def bucket() -> dict[str, Answer]:

@@ -1,4 +1,4 @@
-"""What AWS limits, and what its services must be told so that they do no more than was meant."""
+"""What AWS limits, and what its services must be given so that they do no more than was meant."""
 
 from types import SimpleNamespace
 

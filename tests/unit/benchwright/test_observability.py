@@ -1,4 +1,4 @@
-"""What functions tell CloudWatch beside their answers: their standard output, as Lambda would read it."""
+"""What functions report to CloudWatch beside their answers: their standard output, as Lambda would read it."""
 
 import json
 from typing import Any
@@ -16,12 +16,12 @@ def lines(script: str, function: str, standard_input: object = None) -> list[dic
 
 def test_a_verdict_is_one_metric_whichever_function_shows_it() -> None:
     script = "from benchwright.observability import report_verdict; report_verdict('workbench', verified=True)"
-    told = [lines(script, function) for function in ("verify_cluster", "explain_failure")]
+    reported = [lines(script, function) for function in ("verify_cluster", "explain_failure")]
     metric = {"Name": "ClusterVerified", "Unit": "Count"}
     declared = {"Namespace": "Benchwright", "Dimensions": [["service", "cluster"]], "Metrics": [metric]}
     values = {"service": "wb", "cluster": "workbench", "ClusterVerified": [1.0]}
-    assert [metric for metric, _ in told] == [{"_aws": {"CloudWatchMetrics": [declared]}, **values}] * 2
-    assert [log["message"] for _, log in told] == ["cluster is verified"] * 2
+    assert [metric for metric, _ in reported] == [{"_aws": {"CloudWatchMetrics": [declared]}, **values}] * 2
+    assert [log["message"] for _, log in reported] == ["cluster is verified"] * 2
 
 
 def test_a_failure_says_that_the_cluster_is_not_verified_unless_it_changed_nothing() -> None:

@@ -81,8 +81,8 @@ def test_an_event_has_a_status_of_a_resource_or_of_a_stack_and_no_other(aws: Loc
         return {"StackEvents": [{**common, "EventId": status, "ResourceStatus": status} for status in wanted]}
 
     aws.server.add("cloudformation", "DescribeStackEvents", events)
-    told = client.describe_stack_events(StackName="known")["StackEvents"]
-    assert {event["ResourceStatus"] for event in told} == statuses
+    reported = client.describe_stack_events(StackName="known")["StackEvents"]
+    assert {event["ResourceStatus"] for event in reported} == statuses
     with pytest.raises(ClientError, match="ResourceStatus: 'PAUSE_IN_PROGRESS' is none of CREATE_IN_PROGRESS"):
         client.describe_stack_events(StackName="unknown")
 

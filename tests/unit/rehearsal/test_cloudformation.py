@@ -190,11 +190,11 @@ def test_resources_come_in_the_order_of_their_references_and_together_where_they
 def test_a_resource_is_shown_once_an_event_shows_of_it(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     event, shown = Engine.event, list[Any]()
 
-    def looks_before(engine: Engine, stack: Stack, resource: Resource | None, *told: Any) -> None:
-        if resource and told == ("CREATE_IN_PROGRESS",):
+    def looks_before(engine: Engine, stack: Stack, resource: Resource | None, *reported: Any) -> None:
+        if resource and reported == ("CREATE_IN_PROGRESS",):
             shown.append(cloud.api.describe_stack_resources(StackName=stack.name)["StackResources"])
             shown.append(cloud.api.list_stack_resources(StackName=stack.name)["StackResourceSummaries"])
-        event(engine, stack, resource, *told)
+        event(engine, stack, resource, *reported)
 
     monkeypatch.setattr(Engine, "event", looks_before)
     assert cloud.deploy("begun", template(Group=group(LogGroupName="begun"))) == "CREATE_COMPLETE"

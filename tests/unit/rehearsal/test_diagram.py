@@ -38,18 +38,18 @@ LOOP: dict[str, Any] = {
         "There?": {
             "Type": "Choice",
             "Choices": [
-                {"Condition": "{% $states.input.done %}", "Next": "Was it told?"},
+                {"Condition": "{% $states.input.done %}", "Next": "Was it sent?"},
                 {"Condition": "{% $states.input.attempt >= 9 %}", "Next": "Explain"},
             ],
             "Default": "Wait",
         },
         "Wait": {"Type": "Wait", "Seconds": 1, "Next": "Look"},
-        "Was it told?": {
+        "Was it sent?": {
             "Type": "Choice",
             "Choices": [{"Condition": "{% $name = '' %}", "Next": "End"}],
-            "Default": "Tell",
+            "Default": "Mail",
         },
-        "Tell": {"Type": "Task", "Next": "End", "Catch": [{"ErrorEquals": ["States.ALL"], "Next": "End"}]},
+        "Mail": {"Type": "Task", "Next": "End", "Catch": [{"ErrorEquals": ["States.ALL"], "Next": "End"}]},
         "End": {"Type": "Succeed"},
         "Explain": {"Type": "Task", "Next": "Failed"},
         "Failed": {"Type": "Fail"},
@@ -59,15 +59,15 @@ LOOP: dict[str, Any] = {
 
 def test_the_main_path_walks_detours_and_the_failure_path_stands_apart() -> None:
     machine = scope(LOOP)
-    assert machine.spine == ("Look", "There?", "Was it told?", "Tell", "End")
-    assert list(machine.states) == ["Look", "There?", "Wait", "Was it told?", "Tell", "End"]
+    assert machine.spine == ("Look", "There?", "Was it sent?", "Mail", "End")
+    assert list(machine.states) == ["Look", "There?", "Wait", "Was it sent?", "Mail", "End"]
     assert machine.failure is not None
     assert machine.failure.spine == ("Explain", "Failed")
     assert {(edge.source, edge.label, edge.target) for edge in machine.edges if edge.source.endswith("?")} == {
-        ("There?", "yes", "Was it told?"),
+        ("There?", "yes", "Was it sent?"),
         ("There?", "no", "Wait"),
-        ("Was it told?", "no", "End"),
-        ("Was it told?", "yes", "Tell"),
+        ("Was it sent?", "no", "End"),
+        ("Was it sent?", "yes", "Mail"),
     }
 
 
@@ -152,7 +152,7 @@ def test_a_picture_stands_alone_and_is_said_to_who_cannot_see_it() -> None:
     assert (root.tag, root.attrib["role"], root.attrib["aria-label"]) == (f"{SVG}svg", "img", "State machine <loop>")
     assert root.findtext(f"{SVG}title") == "State machine <loop>"
     assert root.findtext(f"{SVG}desc") == (
-        "The main path: Look, There?, Was it told?, Tell, End. On any error: Explain, Failed."
+        "The main path: Look, There?, Was it sent?, Mail, End. On any error: Explain, Failed."
     )
     assert "prefers-color-scheme: dark" in text
     assert not {element.tag for element in root.iter()} & {f"{SVG}script", f"{SVG}image", f"{SVG}foreignObject"}

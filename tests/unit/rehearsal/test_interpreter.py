@@ -175,7 +175,7 @@ def test_stopping_keeps_error_and_cause_and_ends_a_wait_at_once(workflow: Workfl
 
 
 def test_the_history_of_a_stopped_execution_ends_with_the_stop(workflow: Workflow) -> None:
-    """What its branches still do, and how they fail without it, is told by no one."""
+    """What its branches still do, and how they fail without it, is not reported."""
     met = threading.Barrier(2, timeout=PATIENCE)
     started: Future[Any] = Future()
 

@@ -14,7 +14,7 @@ from rehearsal.faults import Faults
 
 @dataclass
 class Node:
-    """An instance whose host does nothing, and remembers what it was told to do."""
+    """An instance whose host does nothing, and remembers what it was asked to do."""
 
     id: str
     group: str | None = "workbench"

@@ -66,15 +66,15 @@ def test_an_input_that_is_none_is_a_misuse_that_names_both_ways(
     with pytest.raises(SystemExit) as ended:
         options(["--input", given])
     assert ended.value.code == 2
-    told = capsys.readouterr().err
-    assert sentence in told
-    assert "Give an object itself, which begins with {, or the name of a file that holds JSON" in told
+    reported = capsys.readouterr().err
+    assert sentence in reported
+    assert "Give an object itself, which begins with {, or the name of a file that holds JSON" in reported
 
 
 def test_the_help_says_of_each_option_what_it_is(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         options(["--help"])
     assert ended.value.code == 0
-    told = " ".join(capsys.readouterr().out.split())
-    assert "--input JSON|FILE input of the first execution, itself or in a file ({})" in told
-    assert "--report DIR where report.html, report.json and logs are written (build/rehearsal)" in told
+    reported = " ".join(capsys.readouterr().out.split())
+    assert "--input JSON|FILE input of the first execution, itself or in a file ({})" in reported
+    assert "--report DIR where report.html, report.json and logs are written (build/rehearsal)" in reported

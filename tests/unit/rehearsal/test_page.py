@@ -1,4 +1,4 @@
-"""report.html: what it tells, that it needs nothing from elsewhere, and that no text can become markup."""
+"""report.html: what it shows, that it needs nothing from elsewhere, and that no text can become markup."""
 
 import datetime as dt
 from collections.abc import Sequence
@@ -214,11 +214,11 @@ def test_the_reason_of_a_failure_comes_first_then_what_to_do_and_each_once(
     cause = explanation.explain(
         "Deploy nodes", "StackFailed", "It failed.\n\nTwice.", "arn:e", evidence, unproven=unproven
     )
-    told = page.failure(cause, "StackFailed")
-    assert told.reason == "\n".join(["It failed.", "", "Twice.", *(["", *unproven] if unproven else [])])
-    assert told.evidence == shown
-    assert told.next_action == cause.partition("\nNext: ")[2].partition("\n")[0]
-    everything = [told.reason, told.next_action, told.evidence]
+    reported = page.failure(cause, "StackFailed")
+    assert reported.reason == "\n".join(["It failed.", "", "Twice.", *(["", *unproven] if unproven else [])])
+    assert reported.evidence == shown
+    assert reported.next_action == cause.partition("\nNext: ")[2].partition("\n")[0]
+    everything = [reported.reason, reported.next_action, reported.evidence]
     assert [text for text in everything if "Next:" in text or "in step" in text] == []
 
 
@@ -254,8 +254,8 @@ def test_no_text_becomes_markup_wherever_it_stands() -> None:
         state_machine=EVERYWHERE,
     )
     machine = {"StartAt": EVERYWHERE, "States": {EVERYWHERE: {"Type": "Task", "End": True, "Comment": EVERYWHERE}}}
-    told = report(hostile, hostile, checks=[EVERYWHERE], machines={EVERYWHERE: machine})
-    read = Page(page.html(told))
+    reported = report(hostile, hostile, checks=[EVERYWHERE], machines={EVERYWHERE: machine})
+    read = Page(page.html(reported))
     assert "script" not in {tag for tag, _ in read.elements}
     assert [attributes for _, attributes in read.elements if "onload" in attributes] == []
 

@@ -32,9 +32,9 @@ def test_each_place_is_one_of_tests_and_is_named_as_make_makes_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "told"), [([], "ERROR: Run `make prepare` first"), (["-n", "1"], "Failed: Run `make")]
+    ("options", "reported"), [([], "ERROR: Run `make prepare` first"), (["-n", "1"], "Failed: Run `make")]
 )
-def test_pytest_ends_with_the_sentence_and_no_traceback(tmp_path: Path, options: list[str], told: str) -> None:
+def test_pytest_ends_with_the_sentence_and_no_traceback(tmp_path: Path, options: list[str], reported: str) -> None:
     (tmp_path / "pyproject.toml").write_text((ROOT / "pyproject.toml").read_text())
     for file in ("tests/conftest.py", "rehearsal/launcher.py"):
         (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
@@ -45,5 +45,5 @@ def test_pytest_ends_with_the_sentence_and_no_traceback(tmp_path: Path, options:
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=100, check=False)
     assert done.returncode != 0
     said = done.stdout + done.stderr
-    assert told in said
+    assert reported in said
     assert "Traceback" not in said

@@ -1,4 +1,4 @@
-"""What a person is told while an execution runs."""
+"""What a person sees while an execution runs."""
 
 import io
 import json

@@ -106,8 +106,8 @@ def test_without_root_one_sentence_names_the_remedy(
     assert serve.main([]) == EXIT_MISUSE
     for number, handler in zip((signal.SIGTERM, signal.SIGHUP), handlers, strict=True):
         signal.signal(number, handler)
-    told = capsys.readouterr().err
-    assert (told.count("\n"), "sudo make serve" in told) == (1, True)
+    reported = capsys.readouterr().err
+    assert (reported.count("\n"), "sudo make serve" in reported) == (1, True)
 
 
 def test_what_to_type_begins_with_the_environment_and_an_execution() -> None:

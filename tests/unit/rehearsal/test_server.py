@@ -268,8 +268,8 @@ def test_who_signs_at_another_time_is_refused(aws: LocalAws, role: str, call: st
     client.meta.events.register("before-send", sign)
     try:
         getattr(client, operation)()
-        told = ""
+        reported = ""
     except ClientError as error:
-        told = f"{error.response['Error']['Code']}: {error.response['Error']['Message']}"
-    assert told.startswith(refusal)
-    assert bool(told) == bool(refusal)
+        reported = f"{error.response['Error']['Code']}: {error.response['Error']['Message']}"
+    assert reported.startswith(refusal)
+    assert bool(reported) == bool(refusal)

@@ -392,7 +392,7 @@ def test_an_agent_without_network_takes_no_command_and_is_missed_after_a_while(
 
 
 def untold(aws: LocalAws, client: Any, node: str) -> str:
-    """The id of a command whose script has run, which the agent cannot tell."""
+    """The id of a command whose script has run, which the agent cannot report."""
     name = document(client, "#!/bin/bash\ntouch begun; until test -e go; do /bin/sleep 0.01; done")
     sent = client.send_command(DocumentName=name, InstanceIds=[node], TimeoutSeconds=30)["Command"]["CommandId"]
     (host,) = aws.hosts.booted

@@ -126,16 +126,16 @@ def test_what_a_schedule_started_says_so() -> None:
 
 
 @pytest.mark.parametrize(
-    ("verdict", "told"),
+    ("verdict", "reported"),
     [
         (Verdict(7, []), "  7 calls judged by the policies of their roles, 0 denied"),
         (
             Verdict(not_judged="no simulator"),
-            "  after `make tools`, once, a rehearsal also tells whether IAM would allow each call",
+            "  after `make tools`, once, a rehearsal also says whether IAM would allow each call",
         ),
     ],
 )
-def test_the_end_says_whether_policies_were_judged(verdict: Verdict, told: str) -> None:
+def test_the_end_says_whether_policies_were_judged(verdict: Verdict, reported: str) -> None:
     text = io.StringIO()
     summary.show(Console(file=text, width=100), Report(policies=verdict), Path("/nowhere"))
-    assert told in text.getvalue().splitlines()
+    assert reported in text.getvalue().splitlines()

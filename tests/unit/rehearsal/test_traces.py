@@ -1,4 +1,4 @@
-"""What functions tell X-Ray is kept, so that secrets can be looked for in it."""
+"""What functions report to X-Ray is kept, so that secrets can be looked for in it."""
 
 import socket
 from pathlib import Path

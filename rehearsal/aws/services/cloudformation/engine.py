@@ -48,7 +48,7 @@ class Engine:
         return self.aws.client(service, role_arn=stack.role_arn or stack.caller_role, caller="cloudformation")
 
     def moment(self) -> datetime:
-        """The AWS time, a millisecond later than the last answer at least: events are told apart by it."""
+        """The AWS time, a millisecond later than the last answer at least: events are distinguished by it."""
         with self.lock:
             now = datetime.fromtimestamp(self.aws.clock.now(), UTC)
             self._last_moment = max(now, self._last_moment + timedelta(milliseconds=1))
@@ -127,7 +127,7 @@ class Engine:
     def event(
         self, stack: Stack, resource: Resource | None, status: str, reason: str | None = None, *, hook: str = ""
     ) -> None:
-        """Write an event of a resource, or of the stack itself; `hook` is the type of the hook that it tells of."""
+        """Write an event of a resource, or of the stack itself; `hook` is the type of the hook that it reports."""
         with self.lock:
             moment = self.moment()
             if resource is None:

@@ -63,7 +63,7 @@ class Context:
     snapshot: bool = False
     """Whether the deletion is to leave a snapshot behind (DeletionPolicy Snapshot)."""
     identify: Callable[[str], None] = lambda physical_id: None
-    """Tell the physical id of what exists now, where more calls follow: a rollback deletes what is half made."""
+    """Report the physical id of what exists now, where more calls follow: a rollback deletes what is half made."""
 
     def client(self, service: str) -> Any:
         """A boto3 client with the keys of the stack's service role, or of who began the operation."""

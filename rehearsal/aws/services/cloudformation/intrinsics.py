@@ -1,6 +1,6 @@
 """Evaluation of a template's functions and conditions.
 
-What only a resource tells, once it exists, evaluates to a `Later`: change sets compare those. The engine, which asks
+What only a resource says, once it exists, evaluates to a `Later`: change sets compare those. The engine, which asks
 for a resource after its dependencies, never meets one.
 """
 

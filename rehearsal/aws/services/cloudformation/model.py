@@ -123,8 +123,8 @@ class Stack:
     operation: threading.Thread | None = None
 
     @property
-    def told(self) -> list[Resource]:
-        """The resources that its events have told of: others are just being begun, by threads of their own."""
+    def reported(self) -> list[Resource]:
+        """The resources that its events have named: others are just being begun, by threads of their own."""
         return [resource for resource in list(self.resources.values()) if resource.status]
 
     @property

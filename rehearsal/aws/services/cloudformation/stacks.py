@@ -167,7 +167,7 @@ class Stacks:
             chosen = [
                 stack
                 for stack in self.engine.stacks.values()
-                if any(resource.physical_id == physical for resource in stack.told)
+                if any(resource.physical_id == physical for resource in stack.reported)
             ]
             if not chosen:
                 raise ValidationError(f"Stack for {physical} does not exist")
@@ -176,7 +176,7 @@ class Stacks:
             "StackResources": [
                 shown_resource(stack, resource)
                 for stack in chosen
-                for resource in stack.told
+                for resource in stack.reported
                 if wanted in (None, resource.logical_id)
             ]
         }
@@ -184,7 +184,7 @@ class Stacks:
     def list_stack_resources(self, request: Request, _: str | None) -> Mapping[str, Any]:
         stack = self.engine.existing(request["StackName"], deleted=True)
         summaries = []
-        for resource in stack.told:
+        for resource in stack.reported:
             entry = shown_resource(stack, resource)
             entry["LastUpdatedTimestamp"] = entry.pop("Timestamp")
             del entry["StackId"], entry["StackName"]

@@ -198,7 +198,7 @@ def check_capabilities(document: Mapping[str, Any], given: list[str], *, transfo
 
 
 def summary(document: Mapping[str, Any]) -> dict[str, Any]:
-    """What GetTemplateSummary and ValidateTemplate tell about a template."""
+    """What GetTemplateSummary and ValidateTemplate say about a template."""
     capability, reason = required_capabilities(document)
     transforms = document.get("Transform") or []
     resources = document.get("Resources") or {}

@@ -1,4 +1,4 @@
-"""The licence, as far as the server and `license-manager` tell about it."""
+"""The licence, as far as the server and `license-manager` say about it."""
 
 import datetime
 import json
@@ -99,9 +99,9 @@ def report(version: str) -> str:
 def json_report(version: str) -> str:
     """The same as JSON. Its shape is not published: an object for each section, in the order of their names."""
     sections = report(version).split("-- ")[1:]
-    told = {}
+    reported = {}
     for section in sections:
         title, *lines = section.splitlines()
         pairs = (line.partition(": ") for line in lines if ": " in line)
-        told[title.partition(" ")[0].lower()] = {name.lower(): value for name, _, value in pairs}
-    return json.dumps(told, sort_keys=True, indent=2) + "\n"
+        reported[title.partition(" ")[0].lower()] = {name.lower(): value for name, _, value in pairs}
+    return json.dumps(reported, sort_keys=True, indent=2) + "\n"

@@ -17,7 +17,7 @@ def item(call: Call) -> Iterator[Authorization]:
 
 @on("s3", "GetObject", "PutObject")
 def object_in_bucket(call: Call) -> Iterator[Authorization]:
-    """Who may not list a bucket is told AccessDenied of a key that is not there; our code takes it for just that."""
+    """Who may not list a bucket gets AccessDenied for a key that is not there; our code takes it for just that."""
     bucket = f"arn:aws:s3:::{call['Bucket']}"
     yield call.ask(f"s3:{call.operation}", f"{bucket}/{call['Key']}", policy=bucket)
 

@@ -47,7 +47,7 @@ BUILD_LOG = f"{GROUPS}/$252Faws$252Fimagebuilder$252Fwb-blue/log-events/1.2.3$25
 
 
 class Case(NamedTuple):
-    """What a step said, and where one is told to look."""
+    """What a step said, and where to look."""
 
     step: str
     message: str
@@ -254,7 +254,7 @@ def test_an_execution_may_have_any_name() -> None:
 
 
 def test_a_build_that_was_still_waited_for_is_evidence() -> None:
-    """As build_image tells it, and the state machine repeats it when it gives up."""
+    """As build_image reports it, and the state machine repeats it when it gives up."""
     waited = failure("Gave up: still waiting for Image Builder: wb-blue/1.2.3/4 is BUILDING", error="DeadlineExceeded")
     assert evidence(waited)[0] == f"- log of the build wb-blue/1.2.3/4: {BUILD_LOG}"
 

@@ -172,8 +172,8 @@ def test_a_component_that_cannot_be_made_is_reported(aws: Conversation, builder:
 @pytest.mark.usefixtures("builder")
 def test_a_build_asks_no_inventory_and_its_log_has_an_end(aws: Conversation) -> None:
     look_of(aws, EXECUTION)
-    told = dict(aws.calls)
-    assert told["CreateImage"]["enhancedImageMetadataEnabled"] is False
-    group = f"/aws/imagebuilder/{told['CreateImageRecipe']['name']}"
-    assert told["CreateLogGroup"] == {"logGroupName": group}
-    assert told["PutRetentionPolicy"] == {"logGroupName": group, "retentionInDays": 90}
+    reported = dict(aws.calls)
+    assert reported["CreateImage"]["enhancedImageMetadataEnabled"] is False
+    group = f"/aws/imagebuilder/{reported['CreateImageRecipe']['name']}"
+    assert reported["CreateLogGroup"] == {"logGroupName": group}
+    assert reported["PutRetentionPolicy"] == {"logGroupName": group, "retentionInDays": 90}

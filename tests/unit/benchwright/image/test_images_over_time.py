@@ -90,8 +90,8 @@ def cluster(environment: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
             AttributeDefinitions=[{"AttributeName": "cluster", "AttributeType": "S"}],
             BillingMode="PAY_PER_REQUEST",
         )
-        told = {"INFRASTRUCTURE_CONFIGURATION_ARN": created["infrastructureConfigurationArn"]}
-        for name, value in {**aws.environment("BuildImage"), **told}.items():
+        reported = {"INFRASTRUCTURE_CONFIGURATION_ARN": created["infrastructureConfigurationArn"]}
+        for name, value in {**aws.environment("BuildImage"), **reported}.items():
             monkeypatch.setenv(name, value)
         settings.cache_clear()
         yield Cluster(aws)

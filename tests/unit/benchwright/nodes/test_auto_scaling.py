@@ -19,14 +19,14 @@ BEGAN = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 def activity(status: str, minute: float, message: str = "", *, ends: bool = False) -> dict[str, Any]:
     """A launch so many minutes after the execution began; one that goes on has no end."""
-    told: dict[str, Any] = {"StatusCode": status, "StartTime": BEGAN + timedelta(minutes=minute)}
-    told |= {"Description": "Terminating EC2 instance: i-1" if ends else "Launching a new EC2 instance"}
-    told |= {"StatusMessage": message} if message else {}
-    return told if status == "InProgress" else {**told, "EndTime": told["StartTime"]}
+    reported: dict[str, Any] = {"StatusCode": status, "StartTime": BEGAN + timedelta(minutes=minute)}
+    reported |= {"Description": "Terminating EC2 instance: i-1" if ends else "Launching a new EC2 instance"}
+    reported |= {"StatusMessage": message} if message else {}
+    return reported if status == "InProgress" else {**reported, "EndTime": reported["StartTime"]}
 
 
 @pytest.mark.parametrize(
-    ("activities", "told"),
+    ("activities", "reported"),
     [
         ([], ""),
         ([activity("Successful", 1), activity("InProgress", 2)], ""),
@@ -40,11 +40,11 @@ def activity(status: str, minute: float, message: str = "", *, ends: bool = Fals
     ids=["none", "none failed", "newest failed", "no message", "no launch"],
 )
 def test_nodes_that_were_not_replaced_are_explained_by_the_newest_launch_that_failed(
-    aws: Conversation, activities: list[dict[str, Any]], told: str
+    aws: Conversation, activities: list[dict[str, Any]], reported: str
 ) -> None:
     aws.answers = {"DescribeScalingActivities": {"Activities": activities}}
     error = auto_scaling.describe_failure(GROUP, "The instance refresh r ended Failed.")
-    assert str(error) == f"The nodes of {GROUP} are not as planned. The instance refresh r ended Failed.{told}"
+    assert str(error) == f"The nodes of {GROUP} are not as planned. The instance refresh r ended Failed.{reported}"
 
 
 @pytest.mark.parametrize(

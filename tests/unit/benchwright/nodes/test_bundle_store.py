@@ -17,8 +17,8 @@ BUNDLED, OF_BEFORE, NOW = (b"archive", ""), (b"of before", "ami-1"), (b"9f86d081
 
 @pytest.fixture
 def objects(aws: Conversation) -> dict[str, tuple[bytes, str]]:
-    """The objects of the bucket by key, each with the image that its metadata names; one that is missing is told as S3
-    tells who may not list the bucket.
+    """The objects of the bucket by key, each with the image that its metadata names; a missing one as S3 does
+    without the permission to list the bucket.
     """
     found: dict[str, tuple[bytes, str]] = {}
 

@@ -83,8 +83,8 @@ class World:
         self.looks.clear()
         self.aws.clock.sleep(before)
         while not answer.get("done") and len(self.looks) < 5400 / BETWEEN_LOOKS:
-            told = {name: answer.get(name, "") for name in ("change_set", "refresh")}
-            answer = handle("deploy_stack", execution="arn:e", stack="nodes", began=began.isoformat(), **told)
+            reported = {name: answer.get(name, "") for name in ("change_set", "refresh")}
+            answer = handle("deploy_stack", execution="arn:e", stack="nodes", began=began.isoformat(), **reported)
             self.looks.append(answer["waiting_for"])
             self.aws.clock.sleep(BETWEEN_LOOKS)
         assert answer["done"], answer

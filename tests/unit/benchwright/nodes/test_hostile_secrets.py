@@ -74,8 +74,8 @@ def is_utf8(text: str) -> bool:
 
 
 def refusal(form: str) -> str:
-    told = "The node cannot read version v1 of the secret arn:x: the last line of the log. "
-    return f"{told}Check that it exists, the node role may read it, and it is {form}."
+    reported = "The node cannot read version v1 of the secret arn:x: the last line of the log. "
+    return f"{reported}Check that it exists, the node role may read it, and it is {form}."
 
 
 def test_a_file_arrives_with_every_line_as_linux_ends_it(collected: list[str], tmp_path: Path) -> None:
@@ -127,8 +127,8 @@ def test_the_password_of_a_database_arrives_as_it_is_and_anything_else_is_refuse
     found = read([json.dumps(secret) for secret in secrets], tmp_path, "line", "password")
     fits = [bool(text) and is_utf8(text) and not re.search(CONTROL, text) for text in collected]
     wrong = refusal("JSON with a password of one line of printable text")
-    told = [text.encode() if fit else wrong for text, fit in zip(collected, fits, strict=True)]
-    assert found == [*told, *[wrong] * 8]
+    reported = [text.encode() if fit else wrong for text, fit in zip(collected, fits, strict=True)]
+    assert found == [*reported, *[wrong] * 8]
 
 
 @pytest.mark.parametrize("kind", [(), ("line",), ("line", "password")])

@@ -103,37 +103,37 @@ IDS = [0, LOWEST_ID - 1, LOWEST_ID, 3001, HIGHEST_ID, HIGHEST_ID + 1]
 @pytest.mark.parametrize("uid", IDS)
 def test_an_account_with_another_uid_is_refused_with_what_a_person_can_do(uid: int, node: Path) -> None:
     """A failed run, the image or a person made it: the input can change only ids that no verified deployment used."""
-    told = f"User ann has uid {uid} on this node, but uid 3003 in the configuration. "
+    reported = f"User ann has uid {uid} on this node, but uid 3003 in the configuration. "
     found = refused(node, f"ann:x:{uid}:3001::/efs/home/ann:/bin/bash")
-    assert found == f"{told}If this account {REPLACE}{by_input(uid)}"
+    assert found == f"{reported}If this account {REPLACE}{by_input(uid)}"
 
 
 def test_a_uid_of_another_account_is_refused_with_what_a_person_can_do(node: Path) -> None:
-    told = "Uid 3003 of user ann belongs to ben on this node. "
+    reported = "Uid 3003 of user ann belongs to ben on this node. "
     other = " Until a deployment with ann is verified, the input can also give ann another uid."
-    assert refused(node, "ben:x:3003:3003::/efs/home/ben:/bin/bash") == f"{told}If ben {REPLACE}{other}"
+    assert refused(node, "ben:x:3003:3003::/efs/home/ben:/bin/bash") == f"{reported}If ben {REPLACE}{other}"
 
 
 @pytest.mark.parametrize("gid", IDS)
 def test_a_group_of_the_same_name_is_refused_with_what_a_person_can_do(gid: int, node: Path) -> None:
-    told = "Group ann cannot be made with gid 3004: groupadd: group 'ann' already exists. "
-    assert refused(node, group=f"ann:x:{gid}:") == f"{told}If this group {REPLACE}{by_input(gid, 'gid')}"
+    reported = "Group ann cannot be made with gid 3004: groupadd: group 'ann' already exists. "
+    assert refused(node, group=f"ann:x:{gid}:") == f"{reported}If this group {REPLACE}{by_input(gid, 'gid')}"
 
 
 def test_a_group_that_cannot_be_made_for_another_reason_is_refused_with_what_was_said(node: Path) -> None:
-    told = "Group ann cannot be made with gid 3004: groupadd: cannot lock /etc/group; try again later. "
+    reported = "Group ann cannot be made with gid 3004: groupadd: cannot lock /etc/group; try again later. "
     around = "groupadd() { echo 'groupadd: cannot lock /etc/group; try again later' >>log; return 10; }"
-    assert refused(node, around=around) == f"{told}If this group {REPLACE}"
+    assert refused(node, around=around) == f"{reported}If this group {REPLACE}"
 
 
 def test_an_account_that_cannot_be_made_is_refused_with_what_a_person_can_do(node: Path) -> None:
-    told = "User ann cannot be made with uid 3003 and gid 3004: useradd: cannot lock /etc/passwd; try again later. "
-    assert refused(node) == f"{told}Deploy again; if that does not help, replace this node."
+    reported = "User ann cannot be made with uid 3003 and gid 3004: useradd: cannot lock /etc/passwd; try again later. "
+    assert refused(node) == f"{reported}Deploy again; if that does not help, replace this node."
 
 
 @pytest.mark.parametrize("uid", IDS)
 def test_a_home_of_another_uid_is_refused_with_what_a_person_can_do(uid: int, node: Path) -> None:
-    told = f"The home efs/home/ann belongs to uid {uid}, but user ann has uid 3003. "
+    reported = f"The home efs/home/ann belongs to uid {uid}, but user ann has uid 3003. "
     remedy = "If it is ann's, run chown -R 3003:3004 efs/home/ann on this node, otherwise move it away. "
     found = refused(node, "ann:x:3003:3004::/efs/home/ann:/bin/bash", "ann:x:3004:", uid)
-    assert found == f"{told}{remedy}Then deploy again.{by_input(uid)}"
+    assert found == f"{reported}{remedy}Then deploy again.{by_input(uid)}"

@@ -76,8 +76,8 @@ def test_a_node_that_went_meanwhile_is_a_case_for_patience(aws: Conversation, se
 @pytest.mark.parametrize("detail", ["Execution Timed Out", "ExecutionTimedOut"])
 def test_an_instance_that_is_not_listed_yet_is_pending(detail: str, aws: Conversation) -> None:
     plugins = [{"Output": "first"}, {"Output": "last"}]
-    told = {"InstanceId": NODES[0], "CommandId": COMMAND, "Status": "TimedOut", "CommandPlugins": plugins}
-    aws.answers = {"ListCommandInvocations": {"CommandInvocations": [{**told, "StatusDetails": detail}]}}
+    reported = {"InstanceId": NODES[0], "CommandId": COMMAND, "Status": "TimedOut", "CommandPlugins": plugins}
+    aws.answers = {"ListCommandInvocations": {"CommandInvocations": [{**reported, "StatusDetails": detail}]}}
     assert invocations([Command(id=COMMAND, instances=NODES)]) == [
         Invocation(NODES[0], "TimedOut", "Execution Timed Out", "first\nlast", COMMAND),
         Invocation(NODES[1], "Pending", "Pending", "", COMMAND),

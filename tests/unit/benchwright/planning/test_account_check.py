@@ -459,9 +459,9 @@ def test_an_image_build_without_the_internet_is_a_warning(account: Account) -> N
             VpcEndpointType="Gateway",
             RouteTableIds=[table],
         )
-    told = account.check(**nodes())
-    assert told.problems == ()
-    assert [text.partition(",")[0] for text in told.warnings] == [
+    reported = account.check(**nodes())
+    assert reported.problems == ()
+    assert [text.partition(",")[0] for text in reported.warnings] == [
         f"{account.subnets[0]} shows no route to the internet"
     ]
     assert account.check(**nodes(), image={"ami": "ami-00000000"}) == Judgement()
@@ -473,9 +473,9 @@ def test_what_aws_does_not_say_is_a_warning(aws: Conversation) -> None:
     aws.answers |= {f"Describe{name}": denied for name in reads}
     aws.answers["GetEbsDefaultKmsKeyId"] = denied
     aws.answers["GetServiceQuota"] = EndpointConnectionError(endpoint_url="https://servicequotas")
-    told = check(Wanted.model_validate(DEFAULTS | nodes()), "blue", begun=False, deployed=False)
-    assert told.problems == ()
-    assert [warning.partition(" could not be checked: ")[0] for warning in told.warnings] == [
+    reported = check(Wanted.model_validate(DEFAULTS | nodes()), "blue", begun=False, deployed=False)
+    assert reported.problems == ()
+    assert [warning.partition(" could not be checked: ")[0] for warning in reported.warnings] == [
         "the private subnets",
         "the routes of the network",
         "the instance type",

@@ -56,7 +56,7 @@ def planned(raw: Any, known: Known | None = None) -> tuple[Plan, Known]:
     return make_plan(request, wanted, known, LookupResult(AnySecret(), "ami-p"), defaults=DEFAULTS, execution="e")
 
 
-def told(error: InvalidInput) -> str:
+def reported(error: InvalidInput) -> str:
     """The message as the state machine gets it, which Lambda must be able to send."""
     message = shorten(str(error))
     sent = to_json({"errorMessage": message, "errorType": "InvalidInput"})
@@ -201,7 +201,7 @@ def test_a_text_is_refused_by_name_or_arrives(path: str) -> None:
             plan, _ = planned(place.filled(text))
         except InvalidInput as error:
             problem = rf"^- {re.escape(path)}.*: .* is refused: .+\. Give .+\.$"
-            assert re.search(problem, told(error), re.MULTILINE)
+            assert re.search(problem, reported(error), re.MULTILINE)
             refused.add(text)
         else:
             assert place.arrived(plan) == [text] * len(place.arrived(plan))
@@ -222,7 +222,7 @@ def test_any_json_becomes_a_plan_or_a_short_refusal(raw: Any) -> None:
         plan, known = planned(raw)
     except InvalidInput as error:
         if isinstance(raw, dict):
-            assert ". Give " in told(error)
+            assert ". Give " in reported(error)
         assert len(str(error)) < 20_000
     else:
         assert plan.cluster
@@ -232,8 +232,8 @@ def test_any_json_becomes_a_plan_or_a_short_refusal(raw: Any) -> None:
 
 def assert_fits(plan: Plan, known: Known) -> None:
     """A plan fits into a state's result and, with what is recorded beside it, into an item."""
-    told = resolve_plan.Result(cluster=plan.cluster, plan=plan.model_dump(mode="json", exclude={"accounts"}))
-    assert len(to_json(told.model_dump(mode="json")).encode()) < LARGEST_PAYLOAD - 80_000  # the report is beside it
+    reported = resolve_plan.Result(cluster=plan.cluster, plan=plan.model_dump(mode="json", exclude={"accounts"}))
+    assert len(to_json(reported.model_dump(mode="json")).encode()) < LARGEST_PAYLOAD - 80_000  # the report is beside it
     item = [plan.model_dump_json(), json.dumps(known.input), json.dumps(known.accounts)]
     assert sum(len(text.encode()) for text in item) < LARGEST_ITEM - 4_096
 
@@ -267,7 +267,7 @@ def test_an_input_that_is_nested_too_deep_is_refused_by_name(key: str, levels: i
     with pytest.raises(InvalidInput) as caught:
         planned({key: value})
     shown = "***" if key == "users" else "..."
-    assert told(caught.value).splitlines()[1:] == [
+    assert reported(caught.value).splitlines()[1:] == [
         f'- {key}: "{shown}" is refused: it is nested more than 8 levels deep. Give a value as in docs/input.md.'
     ]
 
@@ -275,7 +275,7 @@ def test_an_input_that_is_nested_too_deep_is_refused_by_name(key: str, levels: i
 def test_many_problems_are_counted_and_the_first_are_reported() -> None:
     with pytest.raises(InvalidInput) as caught:
         planned({f"key-{number}": number for number in range(3_000)})
-    heading, *lines, last = told(caught.value).splitlines()
+    heading, *lines, last = reported(caught.value).splitlines()
     assert (heading, len(lines), last) == ("The input has 3000 problems; nothing was changed.", 20, "- and 2980 more")
 
 
@@ -301,7 +301,7 @@ def test_many_problems_are_counted_and_the_first_are_reported() -> None:
 def test_what_was_once_let_through_or_badly_reported(raw: Any, line: str) -> None:
     with pytest.raises(InvalidInput) as caught:
         planned(raw)
-    assert re.match(line, told(caught.value).splitlines()[1])
+    assert re.match(line, reported(caught.value).splitlines()[1])
 
 
 def test_a_key_that_looks_like_another_one_hides_no_problem_of_it() -> None:

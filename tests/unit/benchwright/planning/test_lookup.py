@@ -1,4 +1,4 @@
-"""What only AWS can tell of an input is told together with what is wrong with the input in itself."""
+"""What only AWS knows of an input is reported together with what is wrong with the input in itself."""
 
 from typing import Any
 

@@ -155,9 +155,9 @@ def test_a_change_set_is_named_by_the_stack_as_it_is(aws: Conversation) -> None:
 OURS = change_sets._token(NAME, STACK)
 
 
-def told_of(aws: Conversation, token: str, *events: tuple[str, str, str]) -> str:
+def reported_of(aws: Conversation, token: str, *events: tuple[str, str, str]) -> str:
     """The failure of our change set, by the events of the newest operation, which has this token, oldest first."""
-    told = [
+    reported = [
         {
             "StackId": "arn:stack",
             "PhysicalResourceId": "arn:stack" if name == "wb" else name,
@@ -169,7 +169,7 @@ def told_of(aws: Conversation, token: str, *events: tuple[str, str, str]) -> str
         }
         for name, status, reason in reversed(events)
     ]
-    aws.answers = {"DescribeStackEvents": {"StackEvents": told}}
+    aws.answers = {"DescribeStackEvents": {"StackEvents": reported}}
     failed = ChangeSet(NAME, "CREATE_COMPLETE", "EXECUTE_FAILED", "the role cannot be assumed")
     return str(change_sets.describe_failure(DESIRED, replace(STACK, status="UPDATE_ROLLBACK_COMPLETE"), failed))
 
@@ -180,11 +180,11 @@ ROLLED_BACK = "The change was rolled back: the stack is as it was before."
 
 def test_a_failure_of_another_operation_is_no_failure_of_ours(aws: Conversation) -> None:
     events = [BEGINS, ("Group", "UPDATE_FAILED", "no room"), ("wb", "UPDATE_ROLLBACK_COMPLETE", "")]
-    assert told_of(aws, OURS, *events) == (
+    assert reported_of(aws, OURS, *events) == (
         "The stack wb-blue-foundation ended UPDATE_ROLLBACK_COMPLETE: "
         f"Group (AWS::Logs::LogGroup) is UPDATE_FAILED: no room\n{ROLLED_BACK}"
     )
-    assert told_of(aws, "another", *events) == (
+    assert reported_of(aws, "another", *events) == (
         "CloudFormation could not begin the change of wb-blue-foundation: the role cannot be assumed. The stack is as "
         "it was before: UPDATE_ROLLBACK_COMPLETE. Fix what the reason names, often a permission of the role that "
         "CloudFormation assumes, and start again."
@@ -192,7 +192,7 @@ def test_a_failure_of_another_operation_is_no_failure_of_ours(aws: Conversation)
 
 
 def test_a_change_that_a_person_cancelled_has_the_reason_of_its_rollback(aws: Conversation) -> None:
-    told = told_of(
+    reported = reported_of(
         aws,
         OURS,
         BEGINS,
@@ -202,7 +202,7 @@ def test_a_change_that_a_person_cancelled_has_the_reason_of_its_rollback(aws: Co
         ("wb", "UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS", ""),
         ("wb", "UPDATE_ROLLBACK_COMPLETE", ""),
     )
-    assert told == (
+    assert reported == (
         "The stack wb-blue-foundation ended UPDATE_ROLLBACK_COMPLETE: "
         f"wb (AWS::CloudFormation::Stack) is UPDATE_ROLLBACK_IN_PROGRESS: User Initiated\n{ROLLED_BACK}"
     )

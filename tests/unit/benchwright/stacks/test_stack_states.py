@@ -223,8 +223,8 @@ def test_a_stack_of_someone_else_that_has_the_name_is_not_touched(
     world.api.create_stack(StackName=NODES, TemplateBody=json.dumps(theirs), Parameters=given)
     assert world.settled(NODES) == "CREATE_COMPLETE"
     world.owner = {"Application": "wb", "Cluster": "blue"}
-    (told,) = world.refusal(NODES, StackRefused)
-    assert told.startswith(f"The stack {NODES} {whose}. It was not touched. Name this cluster otherwise: ")
+    (reported,) = world.refusal(NODES, StackRefused)
+    assert reported.startswith(f"The stack {NODES} {whose}. It was not touched. Name this cluster otherwise: ")
     assert (world.change_sets(NODES), world.retention()) == ([], {"theirs": 30})
 
 
@@ -240,8 +240,10 @@ def test_a_stack_that_someone_else_reviews_gets_no_change_set_of_ours(world: Wor
     )
     world.api.get_waiter("change_set_create_complete").wait(StackName=NODES, ChangeSetName="theirs")
     world.owner = {"Application": "wb", "Cluster": "blue"}
-    (told,) = world.refusal(NODES, StackRefused)
-    assert told.startswith(f"The stack {NODES} is of the cluster x of the application wb-blue. It was not touched. ")
+    (reported,) = world.refusal(NODES, StackRefused)
+    assert reported.startswith(
+        f"The stack {NODES} is of the cluster x of the application wb-blue. It was not touched. "
+    )
     assert world.change_sets(NODES) == ["theirs"]
 
 
@@ -396,7 +398,7 @@ def test_a_change_that_a_person_left_half_made_waits_for_that_person(world: Worl
     )
 
 
-# A change set that is slow, or fails, or of which a hook of the account tells
+# A change set that is slow, or fails, or that a hook of the account reports
 
 
 def begin_slowly(world: World) -> str:

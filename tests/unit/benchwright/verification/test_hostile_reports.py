@@ -209,7 +209,7 @@ class World:
 
     def judged(self, monkeypatch: pytest.MonkeyPatch, printed: str | None = None) -> Verification:
         """The verdict."""
-        outputs = {name: json.dumps(told) for name, told in self.reports.items()}
+        outputs = {name: json.dumps(reported) for name, reported in self.reports.items()}
         answers = [Invocation(name, self.statuses[name], "", text, "c") for name, text in outputs.items()]
         seen = {name: self.addresses[name] for name in self.instances}
         monkeypatch.setattr(run_command, "invocations", lambda _: answers)
@@ -315,8 +315,8 @@ def what_it_says(printed: str) -> tuple[list[str], set[str]]:
     """
     listing, _, page = printed.partition(STATUS_SEPARATOR)
     rows = [cells for line in listing.splitlines() if (cells := line.split()) and cells[0].isdigit()]
-    told = sorted(f"{cells[2]} {' '.join(cells[4:-1])}" for cells in rows if len(cells) > 5)
-    return told, {line.split()[2] for line in page.splitlines() if "Load:" in line and len(line.split()) > 3}
+    reported = sorted(f"{cells[2]} {' '.join(cells[4:-1])}" for cells in rows if len(cells) > 5)
+    return reported, {line.split()[2] for line in page.splitlines() if "Load:" in line and len(line.split()) > 3}
 
 
 @examples(400)
@@ -437,7 +437,7 @@ WITHOUT_SERVER = "LICENSE_FOLDER=.\nHEALTH=http://x\ncurl() { return 7; }"
 
 
 @pytest.mark.parametrize(
-    ("status", "has_file", "told"),
+    ("status", "has_file", "reported"),
     [
         ("Status: Activated\n", True, "Activated"),
         ("   Status:   Activated  \r\n", True, "Activated"),
@@ -458,17 +458,17 @@ WITHOUT_SERVER = "LICENSE_FOLDER=.\nHEALTH=http://x\ncurl() { return 7; }"
     ],
 )
 def test_the_status_of_the_licence_is_that_of_its_own_section(
-    status: str, has_file: bool, told: str, tmp_path: Path
+    status: str, has_file: bool, reported: str, tmp_path: Path
 ) -> None:
     (tmp_path / "status").write_text(status)
     if has_file:
         (tmp_path / "benchwright.lic").touch()
     script = f"{WITHOUT_SERVER}\nrstudio-server() {{ cat status; }}\n{function('license_status')}\nlicense_status"
-    assert bash(script, folder=tmp_path) == f"{told}\n"
+    assert bash(script, folder=tmp_path) == f"{reported}\n"
 
 
 @pytest.mark.parametrize(
-    ("health", "told"),
+    ("health", "reported"),
     [
         ("active-sessions: 1\nlicense-status: Activated\n", "Activated"),
         ("license-status: Activated \r\n", "Activated"),
@@ -477,10 +477,10 @@ def test_the_status_of_the_licence_is_that_of_its_own_section(
         ("license-status: Expired\n", "missing"),
     ],
 )
-def test_a_server_that_runs_knows_of_every_kind_of_licence(health: str, told: str, tmp_path: Path) -> None:
+def test_a_server_that_runs_knows_of_every_kind_of_licence(health: str, reported: str, tmp_path: Path) -> None:
     (tmp_path / "health").write_text(health)
     around = "LICENSE_FOLDER=.\nHEALTH=http://x\ncurl() { cat health; }\nrstudio-server() { false; }"
-    assert bash(f"{around}\n{function('license_status')}\nlicense_status", folder=tmp_path) == f"{told}\n"
+    assert bash(f"{around}\n{function('license_status')}\nlicense_status", folder=tmp_path) == f"{reported}\n"
 
 
 def answered(name: str, said: Sequence[str], folder: Path, around: str = "") -> list[str]:
@@ -506,11 +506,11 @@ def test_any_status_of_a_licence_is_one_line_and_activated_only_where_it_says_so
     around = f'{WITHOUT_SERVER}\nrstudio-server() {{ cat "$said"; }}'
     for text, line in zip(said, answered("license_status", said, tmp_path, around), strict=True):
         assert line.endswith("~")
-        told, statuses = line[:-1], re.findall(r"^[ \t]*Status:[ \t]*(.*[^\s])", text, re.MULTILINE)
-        if told == "Activated":
+        reported, statuses = line[:-1], re.findall(r"^[ \t]*Status:[ \t]*(.*[^\s])", text, re.MULTILINE)
+        if reported == "Activated":
             assert statuses[0] == "Activated" if has_file else "Activated" in statuses
         elif not has_file:
-            assert told == "missing"
+            assert reported == "missing"
 
 
 FIELDS = st.sampled_from(["0", "3", "-0.000012345", "0.5", "007", "-", "1e3", "+1", "12\n", "A9FEA97B"])
@@ -560,31 +560,31 @@ def test_a_report_of_any_failure_fits_into_what_run_command_keeps(letter: str, s
         (tmp_path / name).write_text(text[:7_000])
     script = f'printf "{"x" * len(steps)}" >steps\nprint_report "$(shortened "$(<error)" 700)"; tail -c 7000 log'
     kept = agent_output.both(run_on_a_node(script, tmp_path), f"{steps}failed to run commands: exit status 1")
-    told = read_report(kept)
-    assert told
-    assert told.error
-    assert told.error.startswith(reason)
-    assert told.error.endswith(remedy)
-    assert len(told.error) >= 350 or not letter[0].isprintable() or not letter.isascii()
-    assert (told.health or "").startswith(letter[0]) or not letter[0].isprintable() or not letter.isascii()
+    reported = read_report(kept)
+    assert reported
+    assert reported.error
+    assert reported.error.startswith(reason)
+    assert reported.error.endswith(remedy)
+    assert len(reported.error) >= 350 or not letter[0].isprintable() or not letter.isascii()
+    assert (reported.health or "").startswith(letter[0]) or not letter[0].isprintable() or not letter.isascii()
 
 
 @pytest.mark.parametrize(
-    ("changed", "told"),
+    ("changed", "reported"),
     [
         ([], []),
         (["/etc/rstudio/rserver.conf: content", 'user:ann: shell=/bin/"\\, not shell=/bin/bash'], None),
         ([f"user:{n:0500}: missing" for n in range(500)], [*["user:" + "0" * 95] * 8, "and 492 more"]),
     ],
 )
-def test_a_report_names_what_differs_and_fits(changed: list[str], told: list[str] | None, tmp_path: Path) -> None:
+def test_a_report_names_what_differs_and_fits(changed: list[str], reported: list[str] | None, tmp_path: Path) -> None:
     (tmp_path / "differences").write_text("".join(f"{line}\n" for line in changed))
     (tmp_path / "health").write_text('"' * 150)
     printed = run_on_a_node("print_report ''", tmp_path)
     assert len(printed) <= 2_400 - len("--- look for room on the disk\n")
     found = read_report(printed)
     assert found
-    assert found.differences == (changed if told is None else told)
+    assert found.differences == (changed if reported is None else reported)
 
 
 @pytest.mark.parametrize("code", [1, 127, 137, 168, 194])

@@ -1,4 +1,4 @@
-"""From the answers of the nodes, and what real clusters printed, to what an execution tells of the cluster."""
+"""From the answers of the nodes, and what real clusters printed, to what an execution says of the cluster."""
 
 import json
 from collections.abc import Mapping
@@ -27,7 +27,7 @@ QUESTIONS = Questions(
 
 
 def answered(instance: str, status: str = "Success", **changed: Any) -> dict[str, Any]:
-    """What Run Command tells of the report of a node."""
+    """What Run Command says of the report of a node."""
     output = report(instance, **changed).model_dump_json()
     plugins = [{"Output": f"{output}\n"}]
     return {"InstanceId": instance, "CommandId": REPORTS, "Status": status, "CommandPlugins": plugins}

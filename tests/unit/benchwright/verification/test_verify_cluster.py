@@ -42,7 +42,7 @@ def item(holder: str = "", ami: str = AMI, configuration: str = "hash", **wanted
 
 
 def reported(away: str = "Success") -> dict[str, Any]:
-    """What Run Command tells of the reports, and how far the one of AWAY is."""
+    """What Run Command says of the reports, and how far the one of AWAY is."""
     users = {"count": 0, "digest": accounts_digest(a_plan({"cluster": "blue"}))}
     return {
         "CommandInvocations": [
@@ -83,11 +83,11 @@ def look(locked: bool = False, **event: Any) -> dict[str, Any]:
     return handle("verify_cluster", **{"locked": locked, "revision": inspected["revision"], **event})
 
 
-def looks(cluster: Conversation, *told: Mapping[str, Answer]) -> dict[str, Any]:
-    """As the state machine, 60 times. told: look by look, what AWS answers in place of what it answered before."""
+def looks(cluster: Conversation, *shown: Mapping[str, Answer]) -> dict[str, Any]:
+    """As the state machine, 60 times. shown: look by look, what AWS answers in place of what it answered before."""
     answer: dict[str, Any] = {}
     for number in range(LOOKS):
-        cluster.answers |= told[number] if number < len(told) else {}
+        cluster.answers |= shown[number] if number < len(shown) else {}
         answer = look(**answer, last=number == LOOKS - 1)
     return answer
 
@@ -98,12 +98,12 @@ SILENT: dict[str, Answer] = {"DescribeInstanceInformation": {"InstanceInformatio
 SAME: dict[str, Answer] = {}
 
 
-@pytest.mark.parametrize("told", [[], [SAME, SLOW, TOLD]], ids=["two looks a round", "a round of three"])
+@pytest.mark.parametrize("shown", [[], [SAME, SLOW, TOLD]], ids=["two looks a round", "a round of three"])
 def test_a_node_that_stays_offline_is_named_whatever_the_last_look_meets(
-    cluster: Conversation, told: list[Mapping[str, Answer]]
+    cluster: Conversation, shown: list[Mapping[str, Answer]]
 ) -> None:
     with pytest.raises(VerificationFailed) as caught:
-        looks(cluster, *told)
+        looks(cluster, *shown)
     assert str(caught.value) == NOT_AS_PLANNED + OFFLINE
 
 
@@ -141,7 +141,7 @@ def test_what_workbench_printed_unreadably_does_not_hide_what_nodes_report(clust
 
 
 def test_the_last_look_asks_no_one(cluster: Conversation) -> None:
-    """Nobody would read the answer; and rows would be deleted when the lock was given back."""
+    """No one would read the answer; and rows would be deleted when the lock was given back."""
     cluster.answers["GetItem"] = record()
     with pytest.raises(VerificationFailed, match=f"^{NOT_AS_PLANNED}what was$"):
         handle("verify_cluster", last=True, round=5, stale=[7], problems="what was")

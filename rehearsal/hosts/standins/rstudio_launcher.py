@@ -10,7 +10,7 @@ import sys
 import time
 from pathlib import Path
 
-from .workbench.configuration import ETC
+from .workbench.configuration import ETC, ConfigurationError, refuse_unknown
 
 SERVER_OPTIONS = """
     address port server-user admin-group authorization-enabled thread-pool-size enable-debug-logging scratch-path
@@ -28,10 +28,6 @@ KNOWN = {
 }
 SECONDS_UNTIL_IT_LISTENS = 0.3
 LOCAL = set(LOCAL_OPTIONS.split())
-
-
-class ConfigurationError(Exception):
-    """When the launcher must not start."""
 
 
 def main(_: list[str]) -> int:
@@ -61,8 +57,7 @@ def read() -> tuple[str, int]:
     for section, values in sections.items():
         if section not in KNOWN:
             raise ConfigurationError(f"Error reading {ETC}/launcher.conf: unknown section [{section}]")
-        if unknown := sorted(values.keys() - KNOWN[section]):
-            raise ConfigurationError(f"Error reading {ETC}/launcher.conf: unrecognised option '{unknown[0]}'")
+        refuse_unknown(ETC / "launcher.conf", values.keys() - KNOWN[section])
     server = sections.get("server", {})
     if "cluster" not in sections:
         raise ConfigurationError(f"Error reading {ETC}/launcher.conf: there is no [cluster] section")
@@ -79,8 +74,7 @@ def read() -> tuple[str, int]:
 
 def _check_local(user: pwd.struct_passwd) -> None:
     values = _sections(ETC / "launcher.local.conf").get("", {})
-    if unknown := sorted(values.keys() - LOCAL):
-        raise ConfigurationError(f"Error reading {ETC}/launcher.local.conf: unrecognised option '{unknown[0]}'")
+    refuse_unknown(ETC / "launcher.local.conf", values.keys() - LOCAL)
     if scratch := values.get("scratch-path"):
         folder = Path(scratch)
         try:

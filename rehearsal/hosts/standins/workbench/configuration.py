@@ -5,6 +5,7 @@ import re
 import socket
 import stat
 import sys
+from collections.abc import Collection
 from pathlib import Path
 from typing import NamedTuple
 
@@ -71,7 +72,7 @@ BLANK = " \t\r\n"
 
 
 class ConfigurationError(Exception):
-    """When the server must not start: the message is the line of its log."""
+    """When the server, or the launcher, must not start: the message is the line of its log."""
 
 
 class Refused(Exception):
@@ -136,8 +137,7 @@ def read(*, options_checked: bool = True) -> Configuration:
     server = settings(ETC / "rserver.conf")
     if options_checked:
         _check_values(ETC / "rserver.conf", server)
-        if unknown := _unknown(server):
-            raise ConfigurationError(f"Error reading {ETC}/rserver.conf: unrecognised option '{unknown[0]}'")
+        refuse_unknown(ETC / "rserver.conf", _unknown(server))
     warnings: list[str] = []
     load_balancer: dict[str, str] = {}
     if server.get("load-balancing-enabled") == "1":
@@ -164,8 +164,7 @@ def database(configuration: Configuration) -> Database:
             f"{status.st_uid}:{status.st_gid}: it holds a password, so it must be 0600 and belong to root:root"
         )
     values = settings(path)
-    if unknown := sorted(values.keys() - DATABASE_KEYS):
-        raise ConfigurationError(f"Error reading {path}: unrecognised option '{unknown[0]}'")
+    refuse_unknown(path, values.keys() - DATABASE_KEYS)
     provider = values.get("provider", "sqlite")
     if provider not in {"sqlite", "postgresql"}:
         raise ConfigurationError(f"Error reading {path}: invalid provider '{provider}'")
@@ -192,8 +191,8 @@ def check(path: Path, *, deprecated: bool = False) -> int:
     try:
         _check_values(path, server)
         unknown = _unknown(server)
-        if unknown and not checks_all():
-            raise ConfigurationError(f"Error reading {path}: unrecognised option '{unknown[0]}'")
+        if not checks_all():
+            refuse_unknown(path, unknown)
     except ConfigurationError as error:
         print(error, file=sys.stderr)
         return 1
@@ -216,6 +215,12 @@ def _unknown(server: dict[str, str]) -> list[str]:
     from benchwright.planning import server_options  # hosts have it, what runs outside of them need not
 
     return sorted(server.keys() - server_options.known(state.version()))
+
+
+def refuse_unknown(path: Path, unknown: Collection[str]) -> None:
+    """Raises ConfigurationError about the first of the options that a file has and no program knows."""
+    if unknown:
+        raise ConfigurationError(f"Error reading {path}: unrecognised option '{min(unknown)}'")
 
 
 def _check_values(path: Path, server: dict[str, str]) -> None:
@@ -254,8 +259,7 @@ def _load_balancer(warnings: list[str]) -> dict[str, str]:
             f"expected in an 'rstudio' folder in one of '{ETC}'"
         )
     values = settings(path)
-    if unknown := sorted(values.keys() - LOAD_BALANCER_KEYS):
-        raise ConfigurationError(f"Error reading {path}: unrecognised option '{unknown[0]}'")
+    refuse_unknown(path, values.keys() - LOAD_BALANCER_KEYS)
     balancer = values.get("balancer", "sessions")
     if balancer not in BALANCERS:
         raise ConfigurationError(f"Error reading {path}: invalid balancer '{balancer}'")

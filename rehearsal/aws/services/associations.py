@@ -4,16 +4,15 @@ import datetime
 import functools
 import threading
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from rehearsal.aws.local_aws import LocalAws
 from rehearsal.aws.server import Call, ServiceError
 from rehearsal.aws.services import work
-from rehearsal.aws.services.documents import Step
 from rehearsal.aws.services.ec2 import Machine
-from rehearsal.aws.services.run_command import StepRun, page, run_steps, share
+from rehearsal.aws.services.run_command import Prepare, Select, StepRun, page, run_steps, share
 
 BEGIN_SECONDS = 5
 # Of an association that are not shown as they were given.
@@ -61,12 +60,7 @@ class Association:
 class Associations:
     """The associations of the account."""
 
-    def __init__(
-        self,
-        aws: LocalAws,
-        prepare: Callable[[str, str | None, Mapping[str, Sequence[str]]], tuple[str, list[Step]]],
-        select: Callable[[Iterable[Mapping[str, Any]]], list[Machine]],
-    ) -> None:
+    def __init__(self, aws: LocalAws, prepare: Prepare, select: Select) -> None:
         self._aws = aws
         self._prepare = prepare
         self._select = select

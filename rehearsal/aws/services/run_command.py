@@ -36,6 +36,11 @@ DEFAULT_DELIVERY_SECONDS = 3600
 PAGE = 50
 ENDED = frozenset({"Success", "Failed", "TimedOut", "Cancelled"})
 
+type Prepare = Callable[[str, str | None, Mapping[str, Sequence[str]]], tuple[str, list[Step]]]
+"""Version and steps of a document, by its name, the version asked for and its parameters."""
+type Select = Callable[[Iterable[Mapping[str, Any]]], list[Machine]]
+"""The instances of targets."""
+
 
 @dataclass
 class StepRun:
@@ -117,13 +122,7 @@ def share(text: str, total: int) -> int:
 class RunCommand:
     """The commands of the account."""
 
-    def __init__(
-        self,
-        aws: LocalAws,
-        prepare: Callable[[str, str | None, Mapping[str, Sequence[str]]], tuple[str, list[Step]]],
-        select: Callable[[Iterable[Mapping[str, Any]]], list[Machine]],
-    ) -> None:
-        """`prepare` gives version and steps of a document with parameters; `select` the instances of targets."""
+    def __init__(self, aws: LocalAws, prepare: Prepare, select: Select) -> None:
         self._aws = aws
         self._prepare = prepare
         self._select = select
@@ -219,13 +218,19 @@ class RunCommand:
             for stream, text in texts:
                 publish_text(self._aws, logs, group, stream, text)
 
-    def list_commands(self, call: Call) -> dict[str, Any]:
+    def _newest_first(self, wanted: str | None) -> list[Command]:
+        """Every command, or the wanted one alone."""
         with self._lock:
             commands = list(reversed(self._commands.values()))
-        if call.get("CommandId"):
-            commands = [command for command in commands if command.id == call["CommandId"]]
-            if not commands:
-                raise ServiceError("InvalidCommandId", f"There is no command {call['CommandId']}.")
+        if not wanted:
+            return commands
+        found = [command for command in commands if command.id == wanted]
+        if not found:
+            raise ServiceError("InvalidCommandId", f"There is no command {wanted}.")
+        return found
+
+    def list_commands(self, call: Call) -> dict[str, Any]:
+        commands = self._newest_first(call.get("CommandId"))
         if call.get("InstanceId"):
             commands = [command for command in commands if call["InstanceId"] in command.invocations]
         for item in call.get("Filters") or []:
@@ -233,12 +238,7 @@ class RunCommand:
         return page(call, "Commands", [self._shown(command) for command in commands])
 
     def list_command_invocations(self, call: Call) -> dict[str, Any]:
-        with self._lock:
-            commands = list(reversed(self._commands.values()))
-        if call.get("CommandId"):
-            commands = [command for command in commands if command.id == call["CommandId"]]
-            if not commands:
-                raise ServiceError("InvalidCommandId", f"There is no command {call['CommandId']}.")
+        commands = self._newest_first(call.get("CommandId"))
         for item in call.get("Filters") or []:
             if item["key"] != "Status":
                 commands = [command for command in commands if _fits(command, item)]

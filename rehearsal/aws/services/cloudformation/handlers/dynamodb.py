@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from ..calls import call
 from ..handler import Context, Handler, Made, Properties
+from ..service_call import call
 
 
 class Table(Handler):

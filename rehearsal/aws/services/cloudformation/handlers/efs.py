@@ -3,8 +3,8 @@
 import json
 from typing import Any
 
-from ..calls import call
 from ..handler import Context, Handler, Made, Properties
+from ..service_call import call
 
 
 def _retag(context: Context, resource_id: str, new: dict[str, str], removed: list[str]) -> None:

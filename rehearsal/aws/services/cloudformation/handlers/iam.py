@@ -4,8 +4,8 @@ import contextlib
 import json
 from typing import Any
 
-from ..calls import call
 from ..handler import Context, Handler, Made, Properties
+from ..service_call import call
 
 
 class Role(Handler):

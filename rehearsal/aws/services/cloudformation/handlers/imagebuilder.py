@@ -3,8 +3,8 @@
 import uuid
 from typing import Any
 
-from ..calls import call
 from ..handler import Context, Handler, Made, Properties
+from ..service_call import call
 
 
 class InfrastructureConfiguration(Handler):

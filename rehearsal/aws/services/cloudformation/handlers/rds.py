@@ -3,9 +3,9 @@
 import re
 from typing import Any
 
-from ..calls import call
 from ..errors import ResourceFailed
 from ..handler import Context, Handler, Made, Properties
+from ..service_call import call
 
 
 def identifier(generated: str) -> str:

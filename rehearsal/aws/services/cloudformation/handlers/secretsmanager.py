@@ -6,8 +6,8 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from ..calls import call
 from ..handler import Context, Handler, Made, Properties
+from ..service_call import call
 
 
 class Secret(Handler):

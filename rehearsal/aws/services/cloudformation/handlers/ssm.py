@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from ..calls import call
 from ..handler import Context, Handler, Made, Properties
+from ..service_call import call
 
 
 def _retag(context: Context, type_: str, resource_id: str, new: dict[str, str], removed: list[str]) -> None:

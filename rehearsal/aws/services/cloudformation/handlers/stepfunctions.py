@@ -5,9 +5,9 @@ from typing import Any
 
 import yaml
 
-from ..calls import call
 from ..errors import ResourceFailed
 from ..handler import Context, Handler, Made, Properties
+from ..service_call import call
 from ..templates import text
 
 

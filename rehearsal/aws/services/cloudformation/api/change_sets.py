@@ -8,12 +8,12 @@ from typing import Any
 
 from rehearsal.aws.services import work
 
-from . import changes, graph, templates
-from .answers import Pages, present, shown_change_set
-from .engine import Engine
-from .errors import AlreadyExists, ChangeSetNotFound, InvalidChangeSetStatus, NotRehearsed, ValidationError
-from .model import ChangeSet, Stack
+from .. import graph, template_diff, templates
+from ..engine import Engine
+from ..errors import AlreadyExists, ChangeSetNotFound, InvalidChangeSetStatus, NotRehearsed, ValidationError
+from ..model import ChangeSet, Stack
 from .requests import Request, Requests, check_name, check_rules, check_token, check_updatable, only
+from .responses import Pages, present, shown_change_set
 
 NO_CHANGES = "The submitted information didn't contain changes. Submit different information to create a change set."
 CHANGE_SET_SECONDS = 3
@@ -93,9 +93,12 @@ class ChangeSets:
         stack, wanted = change_set.stack, change_set.wanted
         self._note_hooks(stack)
         scope = self.requests.scope(stack, wanted)
-        check, change_set.problems = "PropertyValidation", changes.problems(scope, wanted)
+        check, change_set.problems = "PropertyValidation", template_diff.problems(scope, wanted)
         if not change_set.problems:
-            check, change_set.problems = "ResourceExistenceCheck", changes.conflicts(stack, scope, wanted, self.engine)
+            check, change_set.problems = (
+                "ResourceExistenceCheck",
+                template_diff.conflicts(stack, scope, wanted, self.engine),
+            )
         if change_set.problems:
             change_set.status = "FAILED"
             change_set.reason = (
@@ -105,8 +108,8 @@ class ChangeSets:
             return
         current = stack.deployment if change_set.type == "UPDATE" else None
         old = (current, self.requests.scope(stack, current)) if current else None
-        change_set.changes = changes.between(stack, old, (wanted, scope))
-        if current and not change_set.changes and not changes.nothing_but_properties(current, wanted):
+        change_set.changes = template_diff.between(stack, old, (wanted, scope))
+        if current and not change_set.changes and not template_diff.nothing_but_properties(current, wanted):
             change_set.status, change_set.reason = "FAILED", NO_CHANGES
             return
         change_set.status, change_set.execution_status = "CREATE_COMPLETE", "AVAILABLE"

@@ -4,11 +4,11 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from . import changes, templates
-from .answers import Pages, description, present, shown_resource, shown_stack
-from .engine import Engine
-from .errors import AlreadyExists, ValidationError
+from .. import template_diff, templates
+from ..engine import Engine
+from ..errors import AlreadyExists, ValidationError
 from .requests import Request, Requests, check_name, check_token, check_updatable, only
+from .responses import Pages, description, present, shown_resource, shown_stack
 
 
 class Stacks:
@@ -61,7 +61,7 @@ class Stacks:
             current = stack.deployment
             assert current is not None
             old, new = (current, self.requests.scope(stack, current)), (wanted, self.requests.scope(stack, wanted))
-            if not changes.between(stack, old, new) and not changes.nothing_but_properties(current, wanted):
+            if not template_diff.between(stack, old, new) and not template_diff.nothing_but_properties(current, wanted):
                 raise ValidationError("No updates are to be performed.")
             self.engine.start(
                 stack, request.get("RoleARN") or stack.role_arn, caller, request.get("ClientRequestToken")

@@ -9,9 +9,9 @@ from . import graph
 from .handler import Properties, handler
 from .intrinsics import Scope
 from .model import Deployment, Resource, Stack, Undo
-from .operations import REPLACING, Operation
 from .properties import different, replaces, tag_property_of, tags_in
 from .reasons import reason_of
+from .stack_operation import REPLACING, Operation
 
 if TYPE_CHECKING:
     from .engine import Engine

@@ -4,8 +4,8 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .errors import ValidationError
-from .model import ChangeSet, Resource, Stack
+from ..errors import ValidationError
+from ..model import ChangeSet, Resource, Stack
 from .requests import Request
 
 

@@ -7,12 +7,12 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from . import changes, templates
-from .engine import Engine
-from .errors import ChangeSetNotFound, NotRehearsed, ValidationError
-from .intrinsics import Scope
-from .model import ChangeSet, Deployment, Stack
-from .parameters import Parameter, resolve
+from .. import template_diff, templates
+from ..engine import Engine
+from ..errors import ChangeSetNotFound, NotRehearsed, ValidationError
+from ..intrinsics import Scope
+from ..model import ChangeSet, Deployment, Stack
+from ..parameters import Parameter, resolve
 
 Request = Mapping[str, Any]
 _NAME = re.compile(r"[a-zA-Z][-a-zA-Z0-9]{0,127}")
@@ -122,13 +122,13 @@ class Requests:
         return True
 
     def scope(self, stack: Stack, wanted: Deployment) -> Scope:
-        return self.engine.scope(stack, wanted, changes.later)
+        return self.engine.scope(stack, wanted, template_diff.later)
 
     def check(self, stack: Stack, wanted: Deployment) -> None:
         """Refuse what validation finds; CreateStack and UpdateStack answer it at once."""
         scope = self.scope(stack, wanted)
         check_rules(scope)
-        found = changes.problems(scope, wanted)
+        found = template_diff.problems(scope, wanted)
         if found:
             sentences = "; ".join(f"{problem['LogicalResourceId']}: {problem['Reason']}" for problem in found)
             raise ValidationError(f"Properties validation failed: {sentences}")

@@ -3,11 +3,11 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from .answers import Pages
+from ..engine import Engine
+from ..errors import NotRehearsed
 from .change_sets import ChangeSets
-from .engine import Engine
-from .errors import NotRehearsed
 from .requests import Request, Requests
+from .responses import Pages
 from .stacks import Stacks
 
 

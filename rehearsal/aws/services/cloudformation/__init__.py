@@ -1,9 +1,16 @@
 """CloudFormation of the rehearsal: our own engine in place of moto's.
 
 moto's engine is synchronous, knows no failed resource, no rollback, no replacement and no limits, so nothing that
-depends on those could be rehearsed with it. The API (`api`) answers in its place; `engine` walks the resources on the
-rehearsal's clock; a `handler` per resource type makes ordinary API calls with the stack's role, so that they stand in
-calls.jsonl as they would stand in CloudTrail.
+depends on those could be rehearsed with it.
+
+A request enters through `api`, which reads it (`api.requests`), answers it (`api.stacks`, `api.change_sets`) and shows
+what there is (`api.responses`). What it asks for is a `model.Deployment`: a template (`templates`, `intrinsics`) with
+its `parameters`. It is checked (`early_validation`, by the `schema` of each resource type) and compared with the stack
+(`template_diff`). The `engine` holds all stacks and begins each operation in a thread: `stack_creation`,
+`stack_update`, or the deletion in `stack_operation`, which all three share. An operation walks the resources in the
+order of the `graph`, on the rehearsal's clock. For each one, the `handler` of its type (in `handlers`) makes ordinary
+API calls with the stack's role (`service_call` builds them from the resource's `properties`), so that they stand in
+calls.jsonl as they would stand in CloudTrail. `reasons` turns a failure into the text of its event.
 """
 
 from botocore import xform_name

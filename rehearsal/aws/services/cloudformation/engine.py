@@ -13,7 +13,8 @@ from rehearsal.aws.clock import Clock
 from .errors import TokenAlreadyExists, ValidationError
 from .intrinsics import Scope
 from .model import STACK, Deployment, Event, Resource, Stack
-from .stack_operation import Creation, Operation
+from .stack_creation import Creation
+from .stack_operation import Operation
 from .stack_update import Update
 
 logger = logging.getLogger(__name__)

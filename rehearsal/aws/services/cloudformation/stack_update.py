@@ -1,4 +1,4 @@
-"""Updating a stack, and rolling that back."""
+"""Updating a stack, and rolling back to what it was."""
 
 import copy
 from collections.abc import Mapping

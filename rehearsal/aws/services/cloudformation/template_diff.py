@@ -1,21 +1,16 @@
-"""What a change set says: the changes between a stack and a deployment, and what validation finds before any of it.
+"""The changes between a stack and a deployment, as a change set lists them.
 
-Source: API reference, `ResourceChange`, `ResourceChangeDetail` and `ResourceTargetDefinition`; user guide, "Validate
-stack deployments".
+Source: API reference, `ResourceChange`, `ResourceChangeDetail` and `ResourceTargetDefinition`.
 """
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from . import graph, schema
 from .errors import ValidationError
-from .handler import HANDLERS
 from .intrinsics import Later, Scope, references
 from .model import STACK, Deployment, Resource, Stack
 from .properties import different, tag_property_of, tagged
-
-if TYPE_CHECKING:
-    from .engine import Engine
 
 Detail = tuple[dict[str, Any], str]
 """A ResourceChangeDetail, with the Replacement that it alone would mean."""
@@ -38,55 +33,6 @@ def evaluated(scope: Scope, wanted: Deployment) -> dict[str, dict[str, Any]]:
         )
         for name in graph.dependencies(scope)
     }
-
-
-def problems(scope: Scope, wanted: Deployment) -> list[dict[str, str]]:
-    """What would fail without asking any service: unknown types, properties, attributes and wrong values."""
-    found: list[dict[str, str]] = []
-    resources = wanted.template.resources
-    for name, properties in evaluated(scope, wanted).items():
-        type_ = resources[name]["Type"]
-        its = schema.of(type_)
-        sentences: list[str] = []
-        if its is None:
-            raise ValidationError(f"Template format error: Unrecognized resource types: [{type_}]")
-        if type_ not in HANDLERS:
-            sentences = [f"The rehearsal does not implement the resource type {type_}"]
-        else:
-            sentences = its.problems(properties)
-            sentences += [
-                problem for reference in references(properties) if (problem := _attribute(reference, resources))
-            ]
-        found += [{"LogicalResourceId": name, "ResourceType": type_, "Reason": sentence} for sentence in sentences]
-    for output in wanted.template.section("Outputs").values():
-        if scope.exists(output):
-            for reference in references(scope.value(output.get("Value"))):
-                if problem := _attribute(reference, resources):
-                    raise ValidationError(problem)
-    return found
-
-
-def conflicts(stack: Stack, scope: Scope, wanted: Deployment, engine: "Engine") -> list[dict[str, str]]:
-    """New resources whose name is taken already, as far as their handlers look for that."""
-    found = []
-    for name, properties in evaluated(scope, wanted).items():
-        type_ = wanted.template.resources[name]["Type"]
-        if name not in stack.resources and (taken := HANDLERS[type_].taken(engine.aws, properties)):
-            reason = f"Resource of type '{type_}' with identifier '{taken}' already exists."
-            problem = {"LogicalResourceId": name, "ResourceType": type_, "Reason": reason}
-            found.append(problem | {"Validation": "NAME_CONFLICT_VALIDATION"})
-    return found
-
-
-def _attribute(reference: tuple[str, str | None], resources: Mapping[str, Any]) -> str:
-    name, attribute = reference
-    type_ = resources[name]["Type"]
-    if attribute is None or (type_ == STACK and attribute.startswith("Outputs.")):
-        return ""
-    its = schema.of(type_)
-    if its is None or attribute in its.attributes:
-        return ""
-    return f"Template error: resource {name} does not support attribute type {attribute} in Fn::GetAtt"
 
 
 def between(stack: Stack, old: tuple[Deployment, Scope] | None, new: tuple[Deployment, Scope]) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""The CloudFormation API: which operation answers which request."""
+"""The CloudFormation API: what a caller sends and gets back."""
 
 from collections.abc import Callable, Mapping
 from typing import Any

@@ -8,7 +8,7 @@ from typing import Any
 
 from rehearsal.aws.services import work
 
-from .. import graph, template_diff, templates
+from .. import early_validation, graph, template_diff, templates
 from ..engine import Engine
 from ..errors import AlreadyExists, ChangeSetNotFound, InvalidChangeSetStatus, NotRehearsed, ValidationError
 from ..model import ChangeSet, Stack
@@ -93,14 +93,11 @@ class ChangeSets:
         stack, wanted = change_set.stack, change_set.wanted
         self._note_hooks(stack)
         scope = self.requests.scope(stack, wanted)
-        check, change_set.problems = "PropertyValidation", template_diff.problems(scope, wanted)
-        if not change_set.problems:
-            check, change_set.problems = (
-                "ResourceExistenceCheck",
-                template_diff.conflicts(stack, scope, wanted, self.engine),
-            )
-        if change_set.problems:
-            change_set.status = "FAILED"
+        check, found = "PropertyValidation", early_validation.problems(scope, wanted)
+        if not found:
+            check, found = "ResourceExistenceCheck", early_validation.conflicts(stack, scope, wanted, self.engine)
+        if found:
+            change_set.status, change_set.problems = "FAILED", found
             change_set.reason = (
                 f"The following hook(s)/validation failed: [AWS::EarlyValidation::{check}]. "
                 "To troubleshoot Early Validation errors, use the DescribeEvents API for detailed failure information."

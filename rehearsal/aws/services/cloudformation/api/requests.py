@@ -7,7 +7,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from .. import template_diff, templates
+from .. import early_validation, template_diff, templates
 from ..engine import Engine
 from ..errors import ChangeSetNotFound, NotRehearsed, ValidationError
 from ..intrinsics import Scope
@@ -128,7 +128,7 @@ class Requests:
         """Refuse what validation finds; CreateStack and UpdateStack answer it at once."""
         scope = self.scope(stack, wanted)
         check_rules(scope)
-        found = template_diff.problems(scope, wanted)
+        found = early_validation.problems(scope, wanted)
         if found:
             sentences = "; ".join(f"{problem['LogicalResourceId']}: {problem['Reason']}" for problem in found)
             raise ValidationError(f"Properties validation failed: {sentences}")

@@ -7,7 +7,7 @@ from typing import Any
 from rich.text import Text
 
 from rehearsal.aws.local_aws import LocalAws
-from rehearsal.aws.services import step_functions
+from rehearsal.aws.services.step_functions.executions import backend
 from rehearsal.views.progress import clock_face
 
 
@@ -20,7 +20,7 @@ class Executions:
 
     def news(self) -> Iterator[Text]:
         """What has changed since it was last asked."""
-        for machine in step_functions.backend(self._aws.account, self._aws.region).state_machines:
+        for machine in backend(self._aws.account, self._aws.region).state_machines:
             for execution in list(machine.executions):
                 before, now = self._status.get(execution.exec_arn), execution.status
                 if before == now:

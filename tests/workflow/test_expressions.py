@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from rehearsal.aws.services import step_functions
+from rehearsal.aws.services.step_functions import expressions as jsonata_python
 from tests.workflow.test_deploy import TIMEOUTS, Cluster, ImageBuildFailed
 from tests.workflow.test_graph import MACHINES
 from tests.workflow.workflow import Workflow, definition_of, workflows
@@ -154,18 +154,18 @@ def never_done(workflow: Workflow, step: str) -> None:
 def evaluated() -> dict[str, list[Evaluation]]:
     """What each machine evaluated."""
     found: dict[str, list[Evaluation]] = {}
-    original = step_functions.evaluate
+    original = jsonata_python.evaluate
     with pytest.MonkeyPatch.context() as patch, workflows() as workflow:
         for machine, run_every_way in (("deploy", deploy_every_way), ("verify", verify_every_way)):
             noted = found.setdefault(machine, [])
 
             def evaluate(expression: str, noted: list[Evaluation] = noted) -> Any:
                 value = original(expression)
-                bindings, own = step_functions._split_expression(expression)
+                bindings, own = jsonata_python._split_expression(expression)
                 noted.append(Evaluation(own, json.loads(json.dumps(bindings, default=lambda _: None)), value))
                 return value
 
-            patch.setattr(step_functions, "evaluate", evaluate)
+            patch.setattr(jsonata_python, "evaluate", evaluate)
             run_every_way(workflow)
     return found
 

@@ -16,7 +16,7 @@ import yaml
 from rehearsal.aws import moto_clock
 from rehearsal.aws.clock import Clock
 from rehearsal.aws.local_aws import ACCOUNT, REGION
-from rehearsal.aws.services import step_functions
+from rehearsal.aws.services.step_functions import executions, interpreter
 from rehearsal.views import history
 from tests.waiting import until
 
@@ -57,8 +57,8 @@ class Workflow:
         """Starts `statemachine/NAME.asl.yaml`, or a definition given as such; returns moto's object of it."""
         name = machine if isinstance(machine, str) else "given"
         definition = definition_of(machine) if isinstance(machine, str) else machine
-        arn = step_functions.create(f"{name}-{uuid.uuid4().hex[:8]}", definition, ROLE, ACCOUNT, REGION)
-        return step_functions.start(arn, payload)
+        arn = executions.create(f"{name}-{uuid.uuid4().hex[:8]}", definition, ROLE, ACCOUNT, REGION)
+        return executions.start(arn, payload)
 
     def run(self, machine: str | dict[str, Any], payload: Any) -> Ended:
         """`start`, and wait for the end."""
@@ -105,7 +105,7 @@ class _Sns:
 def end(execution: Any) -> Ended:
     """Wait until one of moto's executions has ended."""
     until(lambda: execution.status != "RUNNING", f"the end of {execution.exec_arn}", pause=0.002)
-    events = step_functions.events_of(execution)
+    events = executions.events_of(execution)
     return Ended(
         arn=execution.exec_arn,
         status=execution.status,
@@ -146,6 +146,6 @@ def workflows() -> Iterator[Workflow]:
     """A workflow with no functions yet, in a time of its own that jumps from wait to wait."""
     moto_clock.install(Clock(math.inf))
     workflow = Workflow()
-    step_functions.prepare(workflow.client)
+    interpreter.prepare(workflow.client)
     yield workflow
-    step_functions.backend(ACCOUNT, REGION).reset()
+    executions.backend(ACCOUNT, REGION).reset()

@@ -13,7 +13,9 @@ from moto.stepfunctions.parser.asl.component.state.exec.state_parallel.branch_wo
 
 from rehearsal.aws import moto_clock
 from rehearsal.aws.server import ServiceError
-from rehearsal.aws.services import step_functions
+from rehearsal.aws.services.step_functions.definition import check_definition
+from rehearsal.aws.services.step_functions.executions import backend
+from rehearsal.aws.services.step_functions.expressions import evaluate
 from tests.waiting import PATIENCE, until
 from tests.workflow.workflow import Function, Workflow, end, workflows
 
@@ -157,7 +159,7 @@ def test_an_input_that_is_no_json_is_refused(workflow: Workflow) -> None:
     arn = workflow.start(machine({"End": {"Type": "Succeed"}}), {}).state_machine_arn
     region, account = arn.split(":")[3:5]
     with pytest.raises(ServiceError, match="Invalid State Machine Execution Input: 'Expecting value") as refused:
-        step_functions.backend(account, region).start_execution(arn, None, "not json")
+        backend(account, region).start_execution(arn, None, "not json")
     assert refused.value.code == "InvalidExecutionInput"
 
 
@@ -313,7 +315,7 @@ SUCCEED = {"Type": "Succeed"}
     ],
 )
 def test_a_definition_that_aws_refuses_is_refused(states: dict[str, Any], problem: str) -> None:
-    assert step_functions.check_definition(machine(states)) == [problem]
+    assert check_definition(machine(states)) == [problem]
 
 
 def test_a_broken_expression_is_refused_when_the_machine_is_made(workflow: Workflow) -> None:
@@ -336,5 +338,5 @@ def test_a_broken_expression_is_refused_when_the_machine_is_made(workflow: Workf
     ],
 )
 def test_variables_are_what_they_would_be_in_the_expression(expression: str, value: Any) -> None:
-    assert step_functions.evaluate(expression) == value
+    assert evaluate(expression) == value
     assert Jsonata(expression).evaluate(None) == value

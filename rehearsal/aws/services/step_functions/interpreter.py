@@ -1,13 +1,7 @@
-"""State machines: moto's interpreter, made to behave as Step Functions does where the two differ.
-
-moto leaves JSONata, the calls of a machine under its own role, the checks of a definition, and parts of an execution's
-description to others; they stand here. What an execution did is read from its history with `report()`.
-"""
+"""moto's interpreter of state machines with the behaviour of Step Functions: clients, errors, endings, history."""
 
 import contextlib
-import datetime
 import functools
-import hashlib
 import importlib
 import json
 import logging
@@ -19,11 +13,13 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import botocore.exceptions as refusals
-import jsonata
 from moto.core.config import default_user_config
 
 from rehearsal.aws import moto_clock
-from rehearsal.aws.server import Call, ServiceError
+from rehearsal.aws.server import ServiceError
+
+from . import expressions
+from .definition import check_definition
 
 MAXIMUM_PAYLOAD_BYTES = 262_144  # https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html
 _STATES = "moto.stepfunctions.parser.asl.component."
@@ -52,63 +48,12 @@ SDK_ERROR_PREFIXES = {
     "sts": "Sts",
 }
 
-OPENING = re.compile(r"(\$\w+\()?\(")
-ASSIGNED = re.compile(r"\$(\w+):=")
-
 # (service, role ARN, state machine, execution ARN) -> a boto3 client, or whatever answers like one
 type Clients = Callable[[str, str, str, str], Any]
 
 
-# --- Machines and executions, also without a server ------------------------------------------------------------------
-
-
-def backend(account: str, region: str) -> Any:
-    return _module("moto.stepfunctions.parser.models").stepfunctions_parser_backends[account][region]
-
-
-def create(name: str, definition: Mapping[str, Any], role_arn: str, account: str, region: str) -> str:
-    """A state machine; returns its ARN. Raises InvalidDefinition as AWS does."""
-    return backend(account, region).create_state_machine(name, json.dumps(definition), role_arn).arn
-
-
-def start(arn: str, payload: Any, name: str | None = None) -> Any:
-    """Starts an execution of the machine and returns moto's object of it."""
-    _, _, _, region, account, _, _ = arn.split(":")
-    return backend(account, region).start_execution(arn, name, json.dumps(payload))
-
-
-def events_of(execution: Any) -> list[dict[str, Any]]:
-    """The history of one of moto's executions, also while it runs, in the form of GetExecutionHistory."""
-    environment = execution.exec_worker.env
-    events = environment.event_manager.get_event_history() if environment is not None else []
-    return [
-        {
-            **event,
-            "type": str(getattr(event["type"], "value", event["type"])),
-            "timestamp": datetime.datetime.fromisoformat(event["timestamp"]),
-        }
-        for event in events
-    ]
-
-
-# --- Patches ---------------------------------------------------------------------------------------------------------
-
 _clients: Clients | None = None
 _task = threading.local()
-
-
-def install(aws: Any) -> None:
-    """Into a LocalAws: machines call it with keys of their role, and its endpoint answers for executions."""
-
-    def clients(service: str, role_arn: str, machine: str, execution: str) -> Any:
-        return aws.client(service, role_arn, machine, execution, attempts=1)
-
-    prepare(clients)
-    aws.server.add("stepfunctions", "StartExecution", functools.partial(_start_execution, aws))
-    aws.server.add("stepfunctions", "StopExecution", functools.partial(_stop_execution, aws))
-    aws.server.add("stepfunctions", "DescribeExecution", functools.partial(_describe_execution, aws))
-    aws.server.add("stepfunctions", "ListExecutions", functools.partial(_list_executions, aws))
-    aws.server.add("stepfunctions", "GetExecutionHistory", functools.partial(_get_execution_history, aws))
 
 
 def prepare(clients: Clients) -> None:
@@ -137,70 +82,13 @@ def _module(name: str) -> Any:
     return importlib.import_module(name)
 
 
-def evaluate(expression: str) -> Any:
-    """The value of a JSONata expression; an undefined one is None, which moto turns into QueryEvaluationError."""
-    values, own = _split_expression(expression)
-    parsed = jsonata.Jsonata(own)
-    for name, value in values.items():
-        parsed.assign(name, value)
-    if "$uuid" in own:
-        parsed.register_lambda("uuid", lambda: str(uuid.uuid4()))
-    if "$hash" in own:
-        parsed.register_lambda("hash", _hash)
-    return json.loads(json.dumps(parsed.evaluate(None), default=float))
-
-
-def _split_expression(expression: str) -> tuple[dict[str, Any], str]:
-    """The values of the variables, and the expression without them.
-
-    moto writes `($states:={…};$plan:={…};EXPRESSION)`, at times within a function, and jsonata takes long to read JSON.
-    """
-    opening = OPENING.match(expression)
-    position = start = opening.end() if opening else 0
-    values = {}
-    while named := ASSIGNED.match(expression, position):
-        try:
-            value, end = JSON.raw_decode(expression, named.end())
-        except json.JSONDecodeError:
-            break
-        if expression[end : end + 1] != ";":
-            break
-        values[named[1]], position = _with_nulls(value), end + 1
-    return values, expression[:start] + expression[position:]
-
-
-def _number(text: str) -> float:
-    """A number as JavaScript has it: exact to 53 bits, and whole where it has no fraction."""
-    value = float(text)
-    return int(value) if value.is_integer() else value
-
-
-JSON = json.JSONDecoder(parse_int=_number, parse_float=_number)
-
-
-def _with_nulls(value: Any) -> Any:
-    """A value as jsonata has it where it stands in an expression: its None is what is undefined."""
-    if isinstance(value, dict):
-        return {key: _with_nulls(member) for key, member in value.items()}
-    if isinstance(value, list):
-        return [_with_nulls(member) for member in value]
-    return jsonata.utils.Utils.NULL_VALUE if value is None else value
-
-
-def _hash(value: str, algorithm: str) -> str:
-    names = {"MD5": "md5", "SHA-1": "sha1", "SHA-256": "sha256", "SHA-384": "sha384", "SHA-512": "sha512"}
-    if algorithm not in names:
-        raise ValueError(f"$hash: algorithm is {algorithm}; it must be one of {', '.join(names)}")
-    return hashlib.new(names[algorithm], value.encode()).hexdigest()
-
-
 def _patch_jsonata() -> None:
     module = _module("moto.stepfunctions.parser.asl.jsonata.jsonata")
     functions = _module(_STATES + "intrinsic.jsonata")._DECLARATION_BY_VARIABLE_REFERENCE
 
     def evaluate_or_raise(expression: str) -> Any:
         try:
-            return evaluate(expression)
+            return expressions.evaluate(expression)
         except Exception as error:
             raise module.JSONataException(type(error).__name__, str(error)) from error
 
@@ -417,96 +305,6 @@ def _while_it_runs(method: Any) -> Any:
     return change
 
 
-# --- A definition, checked as CreateStateMachine checks it -----------------------------------------------------------
-
-_JSONPATH_FIELDS = frozenset(
-    f"{name}Path" for name in ("Input", "Output", "Result", "Items", "Seconds", "Timestamp", "TimeoutSeconds", "Cause")
-) | {"Parameters", "ResultSelector", "Variable", "ErrorPath", "HeartbeatSecondsPath", "MaxConcurrencyPath"}
-_JSONATA_FIELDS = frozenset({"Arguments", "Output", "Items", "Condition"})
-
-
-def check_definition(definition: Mapping[str, Any]) -> list[str]:
-    """What AWS would refuse and moto does not: `CODE: message at /path`, as AWS words it."""
-    return list(_machine_problems(definition, definition.get("QueryLanguage", "JSONPath"), "", set()))
-
-
-def _machine_problems(machine: Mapping[str, Any], language: str, path: str, seen: set[str]) -> Iterator[str]:
-    states = machine.get("States", {})
-    if machine.get("StartAt") not in states:
-        yield f"MISSING_TRANSITION_TARGET: Missing 'Next' target: {machine.get('StartAt')} at {path}/StartAt"
-    reached = {machine.get("StartAt")}
-    for name, state in states.items():
-        here = f"{path}/States/{name}"
-        if name in seen:
-            yield f"DUPLICATE_STATE_NAME: Duplicate State name: {name} at {here}"
-        if len(name) > 80:
-            yield f"SCHEMA_VALIDATION_FAILED: State name is longer than 80 characters at {here}"
-        seen.add(name)
-        for field, target in _targets(state):
-            reached.add(target)
-            if target not in states:
-                yield f"MISSING_TRANSITION_TARGET: Missing 'Next' target: {target} at {here}/{field}"
-        yield from _state_problems(state, state.get("QueryLanguage", language), here)
-        for field, inner in _inner_machines(state):
-            yield from _machine_problems(inner, inner.get("QueryLanguage", language), f"{here}/{field}", seen)
-    for name in states:
-        if name not in reached:
-            yield f'MISSING_TRANSITION_TARGET: State "{name}" is not reachable. at {path}/States/{name}'
-
-
-def _targets(state: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    for field in ("Next", "Default"):
-        if field in state:
-            yield field, state[field]
-    for field in ("Catch", "Choices"):
-        for index, rule in enumerate(state.get(field, [])):
-            yield f"{field}[{index}]/Next", rule.get("Next")
-
-
-def _inner_machines(state: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    for index, branch in enumerate(state.get("Branches", [])):
-        yield f"Branches[{index}]", branch
-    for field in ("ItemProcessor", "Iterator"):
-        if field in state:
-            yield field, state[field]
-
-
-def _state_problems(state: Mapping[str, Any], language: str, path: str) -> Iterator[str]:
-    kind = state.get("Type")
-    if kind in {"Task", "Pass", "Wait", "Parallel", "Map"} and ("Next" in state) == bool(state.get("End")):
-        yield f"SCHEMA_VALIDATION_FAILED: A {kind} state must have exactly one of Next and End at {path}"
-    foreign = _JSONPATH_FIELDS if language == "JSONata" else _JSONATA_FIELDS
-    for owner, where in ((state, path), *((rule, f"{path}/Choices") for rule in state.get("Choices", []))):
-        for field in sorted(foreign & owner.keys()):
-            yield f"SCHEMA_VALIDATION_FAILED: Field is not supported with QueryLanguage {language} at {where}/{field}"
-    for index, retrier in enumerate(state.get("Retry", [])[:-1]):
-        if "States.ALL" in retrier.get("ErrorEquals", []):
-            yield f"SCHEMA_VALIDATION_FAILED: States.ALL must be in the last retrier at {path}/Retry[{index}]"
-    if language == "JSONata":
-        outer = {
-            field: value for field, value in state.items() if field not in {"Branches", "ItemProcessor", "Iterator"}
-        }
-        yield from _expression_problems(outer, path)
-
-
-def _expression_problems(value: Any, path: str) -> Iterator[str]:
-    if isinstance(value, Mapping):
-        for key, member in value.items():
-            if key != "Comment":
-                yield from _expression_problems(member, f"{path}/{key}")
-    elif isinstance(value, list):
-        for index, member in enumerate(value):
-            yield from _expression_problems(member, f"{path}[{index}]")
-    elif isinstance(value, str) and value.startswith("{%"):
-        if not value.endswith("%}"):
-            yield f"SCHEMA_VALIDATION_FAILED: The JSONata expression does not end with %}} at {path}"
-            return
-        try:
-            jsonata.Jsonata(value[2:-2])
-        except Exception as error:
-            yield f"SCHEMA_VALIDATION_FAILED: The JSONata expression is not valid: {error} at {path}"
-
-
 def _patch_definition_checks(parser: Any) -> None:
     original = parser.StepFunctionsParserBackend._validate_definition
 
@@ -518,75 +316,3 @@ def _patch_definition_checks(parser: Any) -> None:
         original(definition)
 
     parser.StepFunctionsParserBackend._validate_definition = staticmethod(validate)
-
-
-# --- The API of executions -------------------------------------------------------------------------------------------
-
-
-def _start_execution(aws: Any, call: Call) -> dict[str, Any]:
-    execution = backend(aws.account, call.region).start_execution(
-        call["stateMachineArn"], call.get("name"), call.get("input")
-    )
-    return {"executionArn": execution.execution_arn, "startDate": execution.start_date}
-
-
-def _stop_execution(aws: Any, call: Call) -> dict[str, Any]:
-    execution = backend(aws.account, call.region).describe_execution(call["executionArn"])
-    now = aws.clock.datetime()
-    execution.stop(stop_date=now, error=call.get("error"), cause=call.get("cause"))
-    return {"stopDate": now}
-
-
-def _describe_execution(aws: Any, call: Call) -> dict[str, Any]:
-    execution = backend(aws.account, call.region).describe_execution(call["executionArn"])
-    return _without_none(
-        executionArn=execution.exec_arn,
-        stateMachineArn=execution.state_machine_arn,
-        name=execution.name,
-        status=execution.status,
-        startDate=execution.start_date,
-        stopDate=execution.stop_date,
-        input=execution.execution_input,
-        inputDetails={"included": True},
-        output=json.dumps(execution.output, ensure_ascii=False) if execution.status == "SUCCEEDED" else None,
-        error=execution.error,
-        cause=execution.cause,
-        redriveCount=0,
-        redriveStatus="NOT_REDRIVABLE",
-    )
-
-
-def _list_executions(aws: Any, call: Call) -> dict[str, Any]:
-    machine = backend(aws.account, call.region).describe_state_machine(call["stateMachineArn"])
-    executions = sorted(machine.executions, key=lambda execution: execution.start_date, reverse=True)
-    listed = [
-        _without_none(
-            executionArn=execution.exec_arn,
-            stateMachineArn=machine.arn,
-            name=execution.name,
-            status=execution.status,
-            startDate=execution.start_date,
-            stopDate=execution.stop_date,
-        )
-        for execution in executions
-        if call.get("statusFilter") in {None, execution.status}
-    ]
-    page, token = _page(listed, call)
-    return _without_none(executions=page, nextToken=token)
-
-
-def _get_execution_history(aws: Any, call: Call) -> dict[str, Any]:
-    events = events_of(backend(aws.account, call.region).describe_execution(call["executionArn"]))
-    page, token = _page(events[::-1] if call.get("reverseOrder") else events, call)
-    return _without_none(events=page, nextToken=token)
-
-
-def _page(items: list[Any], call: Call) -> tuple[list[Any], str | None]:
-    first = int(call.get("nextToken") or 0)
-    size = call.get("maxResults") or 100
-    following = first + size
-    return items[first:following], str(following) if following < len(items) else None
-
-
-def _without_none(**members: Any) -> dict[str, Any]:
-    return {name: value for name, value in members.items() if value is not None}

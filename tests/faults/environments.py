@@ -14,7 +14,8 @@ import threading
 from pathlib import Path
 from typing import Any, Final
 
-from rehearsal.aws.services import lambdas
+from rehearsal.aws.services.lambdas import functions
+from rehearsal.aws.services.lambdas.execution_environment import Process
 
 FORKER: Final = Path(__file__).with_name("forker.py")
 SEARCH: Final = ("/opt/python",)
@@ -92,7 +93,7 @@ class Child:
         self._ended.set()
 
 
-class Environment(lambdas.Process):
+class Environment(Process):
     """An execution environment that begins as a fork."""
 
     forker: Forker
@@ -110,7 +111,7 @@ def install(aws: Any, directory: Path) -> Forker:
     for source, path in aws.binds:
         _mount("--bind", str(source), f"/opt/{path}")
     Environment.forker = Forker(directory, ["/opt/python", str(aws.functions.runtime)])
-    lambdas.Process = Environment  # type: ignore[misc]
+    vars(functions)["Process"] = Environment
     return Environment.forker
 
 

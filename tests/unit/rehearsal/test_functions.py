@@ -14,7 +14,7 @@ import pytest
 
 from rehearsal.aws.clock import Clock
 from rehearsal.aws.local_aws import LocalAws
-from rehearsal.aws.services import lambdas
+from rehearsal.aws.services.lambdas import deployment_packages
 from tests.waiting import until
 
 pytestmark = [
@@ -257,10 +257,10 @@ def test_new_code_gets_new_processes(aws: LocalAws) -> None:
 def test_code_that_no_rehearsal_used_for_a_week_is_forgotten_whatever_other_processes_take_away(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lambdas, "UNPACKED", tmp_path)
-    for name, age in {"code-old": lambdas.KEPT_SECONDS + 60, "code-new": 60}.items():
+    monkeypatch.setattr(deployment_packages, "UNPACKED", tmp_path)
+    for name, age in {"code-old": deployment_packages.KEPT_SECONDS + 60, "code-new": 60}.items():
         (tmp_path / name).mkdir()
         os.utime(tmp_path / name, (time.time() - age,) * 2)
     (tmp_path / "a-gone").symlink_to("nowhere")  # as a folder that goes between the listing and the look
-    lambdas._forget_what_is_old()
+    deployment_packages._forget_what_is_old()
     assert {path.name for path in tmp_path.iterdir()} == {"a-gone", "code-new"}

@@ -1,0 +1,241 @@
+"""lambda:Invoke: the functions of the account, and the execution environments of each."""
+
+import contextlib
+import hashlib
+import json
+import os
+import tempfile
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rehearsal.aws import traces
+from rehearsal.aws.server import Call, ServiceError
+
+from .deployment_packages import UNPACKED, _copy_runtime_client, _forget_what_is_old, _merge, _unpack
+from .execution_environment import Process, Settings
+from .runtime_api import Outcome
+
+MAXIMUM_REQUEST_BYTES = 6_291_456
+
+
+@dataclass
+class Functions:
+    """All functions of the account: unpacked code, and processes by function."""
+
+    aws: Any
+    directory: Path
+    _pools: dict[str, "Pool"] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _digests: dict[bytes, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._background = ThreadPoolExecutor(1, "functions")
+        self._unpacking = threading.Lock()
+        self.traces = traces.Daemon(self.directory / "traces.log")
+        self.runtime = self.directory / "runtime"
+        if not self.runtime.exists():
+            _copy_runtime_client(self.runtime)
+
+    def invoke(self, call: Call) -> Mapping[str, Any]:
+        """lambda:Invoke."""
+        function = self._function(call["FunctionName"], call.get("Qualifier"))
+        payload = call.get("Payload") or b"{}"
+        payload = payload.read() if hasattr(payload, "read") else payload
+        payload = payload.encode() if isinstance(payload, str) else payload
+        _refuse_payload(payload)
+        kind = call.get("InvocationType", "RequestResponse")
+        if kind == "DryRun":
+            return {"StatusCode": 204}
+        pool = self._pool(function)
+        execution = call.identity.execution or _execution_in(payload)
+        if kind == "Event":
+            threading.Thread(target=pool.invoke, args=(payload, execution), daemon=True).start()
+            return {"StatusCode": 202}
+        outcome = pool.invoke(payload, execution)
+        answer = {"StatusCode": 200, "ExecutedVersion": str(function.version), "Payload": outcome.payload}
+        return {**answer, "FunctionError": outcome.error} if outcome.error else answer
+
+    def prepare(self, function: Any) -> None:
+        """Unpacks a function that was deployed and starts its first process, in the background."""
+        self._background.submit(lambda: self._pool(function).warm())
+
+    def stop(self) -> None:
+        self._background.shutdown(cancel_futures=True)
+        with self._lock:
+            for pool in self._pools.values():
+                pool.stop()
+            self._pools.clear()
+        self.traces.stop()
+
+    def _function(self, name: str, qualifier: str | None) -> Any:
+        from moto.awslambda.models import lambda_backends
+
+        try:
+            return lambda_backends[self.aws.account][self.aws.region].get_function(name, qualifier)
+        except Exception as error:
+            arn = (
+                name
+                if name.startswith("arn:")
+                else f"arn:aws:lambda:{self.aws.region}:{self.aws.account}:function:{name}"
+            )
+            raise ServiceError("ResourceNotFoundException", f"Function not found: {arn}", 404) from error
+
+    def _pool(self, function: Any) -> "Pool":
+        settings = self._settings(function)
+        with self._lock:
+            pool = self._pools.get(function.function_arn)
+            if pool is None or pool.settings != settings:
+                if pool is not None:
+                    pool.stop()
+                pool = self._pools[function.function_arn] = Pool(self, settings, function.reserved_concurrency)
+            return pool
+
+    def _settings(self, function: Any) -> Settings:
+        return Settings(
+            name=function.function_name,
+            arn=function.function_arn,
+            logical_id=logical_id(function),
+            role=function.role,
+            handler=function.handler,
+            timeout=float(function.timeout),
+            memory=int(function.memory_size),
+            task=self._unpacked("code", [function.code_bytes]),
+            opt=self._unpacked("opt", self._layers(function)) if function.layers else None,
+            environment=tuple(sorted((name, str(value)) for name, value in function.environment_vars.items())),
+            log_group=function.logs_group_name,
+            in_vpc=bool((function.vpc_config or {}).get("SubnetIds")),
+        )
+
+    def _layers(self, function: Any) -> list[bytes]:
+        from moto.awslambda.models import lambda_backends
+
+        backend = lambda_backends[self.aws.account][self.aws.region]
+        return [backend.layers_versions_by_arn(layer["Arn"]).code_bytes for layer in function.layers]
+
+    def _unpacked(self, kind: str, archives: list[bytes]) -> Path:
+        """The archives, one over the other, in a directory named by their content: unpacked and compiled once."""
+        with self._unpacking:
+            parts = [self._once(kind, archive, _unpack) for archive in archives]
+            if len(parts) == 1:
+                return parts[0]
+            return self._once(
+                kind, " ".join(part.name for part in parts).encode(), lambda _, target: _merge(parts, target)
+            )
+
+    def _once(self, kind: str, content: bytes, make: Callable[[bytes, Path], None]) -> Path:
+        if content not in self._digests:  # a layer has 20 MB, and every invocation asks
+            self._digests[content] = hashlib.sha256(content).hexdigest()[:16]
+        target = UNPACKED / f"{kind}-{self._digests[content]}"
+        if not target.exists():
+            UNPACKED.mkdir(parents=True, exist_ok=True)
+            _forget_what_is_old()
+            with tempfile.TemporaryDirectory(dir=UNPACKED, prefix="unfinished-") as folder:
+                unfinished = Path(folder) / "code"
+                make(content, unfinished)
+                with contextlib.suppress(OSError):  # another process was faster
+                    unfinished.rename(target)
+        os.utime(target)
+        return target
+
+
+def _refuse_payload(payload: bytes) -> None:
+    if len(payload) > MAXIMUM_REQUEST_BYTES:
+        message = f"Request must be smaller than {MAXIMUM_REQUEST_BYTES} bytes for the InvokeFunction operation"
+        raise ServiceError("RequestTooLargeException", message, 413)
+    try:
+        json.loads(payload)
+    except ValueError as error:
+        message = f"Could not parse request body into json: {error}"
+        raise ServiceError("InvalidRequestContentException", message, 400) from error
+
+
+def _execution_in(payload: bytes) -> str | None:
+    """Our functions' events carry the execution's ARN or name, so a call outside a machine can be attributed, too."""
+    event = json.loads(payload)
+    execution = event.get("execution") if isinstance(event, dict) else None
+    return execution if isinstance(execution, str) else None
+
+
+def logical_id(function: Any) -> str:
+    """The name in template.yaml; the function's own where no stack made it."""
+    tagged = (function.tags or {}).get("aws:cloudformation:logical-id")
+    if tagged:
+        return str(tagged)
+    parts = function.function_name.split("-")
+    return parts[-2] if len(parts) > 2 else function.function_name
+
+
+@dataclass
+class Pool:
+    """The processes of one function: those at rest are used again, the latest first."""
+
+    functions: Functions
+    settings: Settings
+    reserved_concurrency: int | None
+    _resting: list["Process"] = field(default_factory=list)
+    _all: list["Process"] = field(default_factory=list)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _running: int = 0
+
+    def invoke(self, payload: bytes, execution: str | None) -> Outcome:
+        """A call is real work: AWS time runs with the wall meanwhile. Raises ServiceError when Lambda refuses it."""
+        aws = self.functions.aws
+        fault = aws.faults.take("lambda", function=self.settings.logical_id)
+        if fault and fault.get("when", "before") == "before":
+            return _faulty(fault)
+        with self._lock:
+            if self.reserved_concurrency is not None and self._running >= int(self.reserved_concurrency):
+                raise ServiceError("TooManyRequestsException", "Rate Exceeded.", 429)
+            self._running += 1
+        try:
+            with aws.clock.busy():
+                process = self._take()
+                outcome = process.invoke(payload, execution)
+                self._give_back(process)
+        finally:
+            with self._lock:
+                self._running -= 1
+        return _faulty(fault) if fault else outcome
+
+    def warm(self) -> None:
+        """A process that is ready before its first call: Lambda initialises ahead of time, too."""
+        process = self._take()
+        process.await_readiness()
+        self._give_back(process)
+
+    def stop(self) -> None:
+        with self._lock:
+            for process in self._all:
+                process.stop()
+            self._all.clear()
+            self._resting.clear()
+
+    def _take(self) -> "Process":
+        with self._lock:
+            while self._resting:
+                process = self._resting.pop()
+                if process.alive:
+                    return process
+                self._all.remove(process)
+            process = Process(self.functions, self.settings)
+            self._all.append(process)
+            return process
+
+    def _give_back(self, process: "Process") -> None:
+        with self._lock:
+            if process.alive:
+                self._resting.append(process)
+            elif process in self._all:
+                self._all.remove(process)
+
+
+def _faulty(fault: Mapping[str, Any]) -> Outcome:
+    """`{"code": …}` is an error of the service, `{"error": …}` one of the function."""
+    message = str(fault.get("message", "A fault of the rehearsal."))
+    if "code" in fault:
+        raise ServiceError(str(fault["code"]), message, int(fault.get("status", 500)))
+    return Outcome.failed(str(fault.get("error", "Lambda.Unknown")), message)

@@ -7,8 +7,8 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
+from rehearsal.aws.calls import Call
 from rehearsal.aws.recorder import Identity
-from rehearsal.aws.server import Call
 
 type Kind = Literal[
     "throttled",

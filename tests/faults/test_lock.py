@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
+from rehearsal.aws.calls import Call
 from rehearsal.aws.clock import Clock
 from rehearsal.aws.local_aws import LocalAws
-from rehearsal.aws.server import Call
 
 ROOT = Path(__file__).parents[2]
 CONTENDERS, ROUNDS = 6, 15

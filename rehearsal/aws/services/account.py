@@ -11,8 +11,8 @@ from moto.ec2.models import ec2_backends
 from moto.ec2.models.instance_types import INSTANCE_TYPES
 from moto.ec2.models.instances import Instance
 
+from rehearsal.aws.calls import PROCEED, Call, Proceed, ServiceError
 from rehearsal.aws.local_aws import LocalAws
-from rehearsal.aws.server import PROCEED, Call, Proceed, ServiceError
 
 STANDARD_VCPUS: Final = "L-1216C47A"
 """Running On-Demand Standard (A, C, D, H, I, M, R, T, Z) instances."""

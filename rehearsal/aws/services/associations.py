@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from rehearsal.aws.calls import Call, ServiceError
 from rehearsal.aws.local_aws import LocalAws
-from rehearsal.aws.server import Call, ServiceError
 from rehearsal.aws.services import work
 from rehearsal.aws.services.ec2 import Machine
 from rehearsal.aws.services.run_command import Prepare, Select, StepRun, page, run_steps, share

@@ -11,8 +11,8 @@ from typing import Any
 
 from moto.ec2.models import ec2_backends
 
+from rehearsal.aws.calls import Call, ServiceError
 from rehearsal.aws.local_aws import LocalAws
-from rehearsal.aws.server import Call, ServiceError
 from rehearsal.aws.services import work
 from rehearsal.aws.services.ec2 import Machine
 from rehearsal.aws.services.groups import DEFAULT_HEARTBEAT, Group, Member

@@ -10,8 +10,8 @@ from typing import Any, Final
 
 from moto.cloudwatch.models import CloudWatchBackend, cloudwatch_backends
 
+from rehearsal.aws.calls import PROCEED, Call, Proceed, ServiceError
 from rehearsal.aws.local_aws import LocalAws
-from rehearsal.aws.server import PROCEED, Call, Proceed, ServiceError
 
 # docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/CloudWatch-Dashboard-Body-Structure.html
 BODY: Final = {"start", "end", "periodOverride", "widgets", "variables"}

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from rehearsal.aws.server import ServiceError
+from rehearsal.aws.calls import ServiceError
 
 MAXIMUM_BYTES = 64 * 1024
 DEFAULT_STEP_SECONDS = 3600

@@ -14,8 +14,8 @@ from typing import Any
 from moto.ec2.models import ec2_backends
 from moto.iam.models import iam_backends
 
+from rehearsal.aws.calls import Call, ServiceError
 from rehearsal.aws.local_aws import LocalAws
-from rehearsal.aws.server import Call, ServiceError
 from rehearsal.aws.services import efs, node_faults, work
 from rehearsal.aws.services.images import Images
 from rehearsal.hosts.host import Completed, FileSystems, Host, HostError

@@ -17,9 +17,9 @@ from moto.efs.models import efs_backends
 from moto.iam.models import iam_backends
 from moto.moto_api._internal import mock_random
 
+from rehearsal.aws.calls import PROCEED, Call, Operation, Proceed, ServiceError
 from rehearsal.aws.local_aws import LocalAws
 from rehearsal.aws.recorder import role_policies
-from rehearsal.aws.server import PROCEED, Call, Operation, Proceed, ServiceError
 from rehearsal.hosts.host import AccessPoint, FileSystems
 
 FILE_SYSTEM_SECONDS = 5

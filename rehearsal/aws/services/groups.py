@@ -10,8 +10,8 @@ from typing import Any
 
 from moto.ec2.models import ec2_backends
 
+from rehearsal.aws.calls import ServiceError
 from rehearsal.aws.local_aws import LocalAws
-from rehearsal.aws.server import ServiceError
 from rehearsal.aws.services import account, scaling, work
 from rehearsal.aws.services.ec2 import GROUP_TAG, Machine
 

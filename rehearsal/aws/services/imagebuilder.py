@@ -14,8 +14,8 @@ from typing import Any
 
 from moto.iam.models import iam_backends
 
+from rehearsal.aws.calls import Call, ServiceError
 from rehearsal.aws.local_aws import LocalAws
-from rehearsal.aws.server import Call, ServiceError
 from rehearsal.aws.services import component_document, work
 from rehearsal.aws.services.image_build import FINAL, ComponentUse, Image, ImageBuild
 

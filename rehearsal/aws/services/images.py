@@ -11,7 +11,7 @@ from moto.ec2.models.amis import Ami
 from moto.ec2.utils import random_ami_id
 from moto.ssm.models import Parameter, ssm_backends
 
-from rehearsal.aws.server import Call, ServiceError
+from rehearsal.aws.calls import Call, ServiceError
 
 PARENT_PARAMETER = "/aws/service/canonical/ubuntu/server/24.04/stable/current/amd64/hvm/ebs-gp3/ami-id"
 CANONICAL = "099720109477"

@@ -3,8 +3,8 @@
 import uuid
 from typing import Any
 
+from rehearsal.aws.calls import Call, ServiceError
 from rehearsal.aws.local_aws import LocalAws
-from rehearsal.aws.server import Call, ServiceError
 
 KEPT = ("queryLanguage", "name", "queryString", "logGroupNames", "parameters")
 

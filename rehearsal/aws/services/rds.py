@@ -18,9 +18,9 @@ import trustme
 from botocore.exceptions import ClientError
 from moto.secretsmanager.models import secretsmanager_backends
 
+from rehearsal.aws.calls import PROCEED, Call, Operation, Proceed, ServiceError
 from rehearsal.aws.local_aws import LocalAws
 from rehearsal.aws.postgres import Postgres, Refusal
-from rehearsal.aws.server import PROCEED, Call, Operation, Proceed, ServiceError
 from rehearsal.aws.services import account
 
 CLUSTER_SECONDS = 300

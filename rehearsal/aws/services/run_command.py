@@ -16,8 +16,8 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from rehearsal.aws.calls import Call, ServiceError
 from rehearsal.aws.local_aws import LocalAws
-from rehearsal.aws.server import Call, ServiceError
 from rehearsal.aws.services import agent_output, node_faults, work
 from rehearsal.aws.services.documents import Step
 from rehearsal.aws.services.ec2 import Machine

@@ -12,8 +12,8 @@ from typing import Any
 
 from moto.secretsmanager.models import secretsmanager_backends
 
+from rehearsal.aws.calls import PROCEED, Call, Proceed, ServiceError
 from rehearsal.aws.local_aws import LocalAws
-from rehearsal.aws.server import PROCEED, Call, Proceed, ServiceError
 
 LENGTH = 32
 LONGEST = 4096

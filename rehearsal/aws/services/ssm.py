@@ -9,8 +9,8 @@ from typing import Any
 
 from moto.ssm.models import ssm_backends
 
+from rehearsal.aws.calls import PROCEED, Call, Proceed, ServiceError
 from rehearsal.aws.local_aws import LocalAws
-from rehearsal.aws.server import PROCEED, Call, Proceed, ServiceError
 from rehearsal.aws.services import documents
 from rehearsal.aws.services.associations import Associations
 from rehearsal.aws.services.documents import Step

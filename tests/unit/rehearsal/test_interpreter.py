@@ -12,7 +12,7 @@ from jsonata import Jsonata
 from moto.stepfunctions.parser.asl.component.state.exec.state_parallel.branch_worker import BranchWorker
 
 from rehearsal.aws import moto_clock
-from rehearsal.aws.server import ServiceError
+from rehearsal.aws.calls import ServiceError
 from rehearsal.aws.services.step_functions.definition import check_definition
 from rehearsal.aws.services.step_functions.executions import backend
 from rehearsal.aws.services.step_functions.expressions import evaluate

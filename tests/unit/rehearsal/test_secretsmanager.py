@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rehearsal.aws.calls import ServiceError
 from rehearsal.aws.local_aws import LocalAws
-from rehearsal.aws.server import ServiceError
 from rehearsal.aws.services.secretsmanager import random_password, register
 
 

@@ -15,9 +15,10 @@ from moto.core.responses import ActionResult
 from moto.ssm.responses import SimpleSystemManagerResponse
 from moto.stepfunctions.parser.models import stepfunctions_parser_backends
 
+from rehearsal.aws.calls import PROCEED, Call, ServiceError
 from rehearsal.aws.clock import Clock
 from rehearsal.aws.local_aws import LocalAws
-from rehearsal.aws.server import PROCEED, Call, NoFaults, ServiceError
+from rehearsal.aws.server import NoFaults
 from tests.waiting import PATIENCE, PAUSE
 
 RECIPE = "arn:aws:imagebuilder:us-east-1:123456789012:image-recipe/{}/1.0.0"

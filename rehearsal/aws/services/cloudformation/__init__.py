@@ -16,8 +16,8 @@ calls.jsonl as they would stand in CloudTrail. `reasons` turns a failure into th
 from botocore import xform_name
 from moto.core.utils import get_service_model
 
+from rehearsal.aws.calls import Operation
 from rehearsal.aws.local_aws import LocalAws
-from rehearsal.aws.server import Operation
 
 from . import handlers
 from .api import Api

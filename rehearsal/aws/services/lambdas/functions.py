@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from rehearsal.aws import traces
-from rehearsal.aws.server import Call, ServiceError
+from rehearsal.aws.calls import Call, ServiceError
 
 from .deployment_packages import UNPACKED, _copy_runtime_client, _forget_what_is_old, _merge, _unpack
 from .execution_environment import Process, Settings

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from rehearsal.aws.server import Call
+from rehearsal.aws.calls import Call
 
 
 def backend(account: str, region: str) -> Any:

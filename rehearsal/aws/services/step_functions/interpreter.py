@@ -16,7 +16,7 @@ import botocore.exceptions as refusals
 from moto.core.config import default_user_config
 
 from rehearsal.aws import moto_clock
-from rehearsal.aws.server import ServiceError
+from rehearsal.aws.calls import ServiceError
 
 from . import expressions
 from .definition import check_definition

@@ -7,9 +7,9 @@ import pytest
 from botocore.exceptions import ClientError
 from moto.cloudwatch.models import cloudwatch_backends
 
+from rehearsal.aws.calls import Call
 from rehearsal.aws.clock import Clock
 from rehearsal.aws.local_aws import LocalAws
-from rehearsal.aws.server import Call
 
 pytestmark = pytest.mark.judge
 

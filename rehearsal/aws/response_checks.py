@@ -3,6 +3,7 @@
 An answer that AWS would not give leads a function astray, or lets it pass where AWS would not.
 """
 
+import logging
 import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime
@@ -10,6 +11,11 @@ from typing import Any, Final
 
 from botocore.model import OperationModel
 from botocore.parsers import ResponseParserError, create_parser
+from moto.core.request import determine_request_protocol
+
+from rehearsal.aws.calls import Call, ServiceError
+
+logger = logging.getLogger(__name__)
 
 # What botocore's parsers make of each type of a model.
 PYTHON: Final[dict[str, Any]] = {
@@ -45,6 +51,20 @@ ALLOWED: Final[dict[str, str]] = {
     "ssm:UpdateDocument DocumentDescription.PlatformTypes[]": r"Not Implemented \(moto\)",
     "stepfunctions:DescribeStateMachineForExecution updateDate": "None",
 }
+
+
+def refuse_answer(call: Call, model: Any, status: int, headers: Mapping[str, str], content: bytes) -> None:
+    """Raises when a successful answer is not in the form of its model. `headers` are in lower case.
+
+    It is logged, too: who calls may take the refusal for one of AWS, and swallow it.
+    """
+    if status >= 300 or model.output_shape is None or model.has_streaming_output:
+        return
+    protocol = determine_request_protocol(model.service_model, call.headers.get("Content-Type", ""))
+    if found := problems(model, protocol, status, headers, content):
+        message = f"What the rehearsal answers to {call.service}:{call.operation} AWS would not: {'; '.join(found)}"
+        logger.error(message)
+        raise ServiceError("InternalFailure", message, 501)
 
 
 def problems(

@@ -6,8 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cyclonedx.schema import SchemaVersion
-from cyclonedx.validation.json import JsonStrictValidator
 from packaging.utils import canonicalize_name
 
 from tests.supply_chain import sbom
@@ -58,7 +56,7 @@ def layer(tmp_path: Path) -> Path:
 def test_each_distribution_of_a_built_layer_is_in_its_document(name: str) -> None:
     (built,) = [layer for layer in sbom.layers() if layer.name == name]
     text = sbom.document(built)
-    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
+    assert sbom.problem_of(text) == ""
     found = libraries(json.loads(text))
     installed = {
         canonicalize_name(each.metadata["Name"]): each.version for each in distributions(path=[str(built / "python")])
@@ -73,6 +71,14 @@ def test_each_distribution_of_a_built_layer_is_in_its_document(name: str) -> Non
         name: {one["content"] for one in each["externalReferences"][0]["hashes"]} for name, each in found.items()
     }
     assert sbom.document(built) == text
+
+
+def test_a_reference_that_is_no_uri_is_not_cyclonedx(layer: Path) -> None:
+    text = sbom.document(layer)
+    assert sbom.problem_of(text) == ""
+    assert "'pkg:pypi/ left@1.0' is not valid under any of the given schemas" in sbom.problem_of(
+        text.replace('"url": "pkg:pypi/left@1.0"', '"url": "pkg:pypi/ left@1.0"')
+    )
 
 
 def test_every_layer_of_python_has_a_document() -> None:

@@ -1,6 +1,6 @@
 """What an operation of the local AWS gets and returns."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,6 +40,18 @@ class Call:
 
     def get(self, name: str, default: Any = None) -> Any:
         return self.parameters.get(name, default)
+
+    def given(self, *names: str) -> dict[str, Any]:
+        """The parameters that have a value; with names, those of them."""
+        return {name: self.parameters[name] for name in names or self.parameters if self.get(name) is not None}
+
+    def page(self, key: str, items: Sequence[Any], size: int = 50) -> dict[str, Any]:
+        """The page of a list that is asked for, under its key; `size` is how many the service shows by default."""
+        token = "nextToken" if key[0].islower() else "NextToken"
+        limit = next(filter(None, map(self.get, ("maxResults", "MaxResults", "MaxRecords"))), size)
+        start = int(self.get(token) or 0)
+        more = {token: str(start + limit)} if len(items) > start + limit else {}
+        return {key: items[start : start + limit], **more}
 
 
 type Operation = Callable[[Call], Mapping[str, Any] | Proceed | None]

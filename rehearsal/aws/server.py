@@ -16,9 +16,11 @@ import threading
 import uuid
 import warnings
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, NoReturn, Protocol
 
+from botocore import xform_name
 from moto.core.exceptions import JsonRESTError, ServiceException
 from moto.core.utils import get_service_model
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
@@ -85,14 +87,19 @@ class Server:
         get_service_model(service).operation_model(operation)  # a name that botocore does not know is a mistake here
         self._operations[service, operation] = handler
 
-    def operation(self, service: str, operation: str) -> Callable[[Operation], Operation]:
-        """`add` as a decorator."""
+    def serve(
+        self, service: str, *owners: object, within: Callable[[], AbstractContextManager[Any]] = contextlib.nullcontext
+    ) -> None:
+        """`add` each method of the owners that has boto3's name of an operation of the service."""
 
-        def register(handler: Operation) -> Operation:
-            self.add(service, operation, handler)
-            return handler
+        def handler(method: Operation, call: Call) -> Mapping[str, Any] | Proceed | None:
+            with within():
+                return method(call)
 
-        return register
+        for operation in get_service_model(service).operation_names:
+            for owner in owners:
+                if method := getattr(owner, xform_name(operation), None):
+                    self.add(service, operation, functools.partial(handler, method))
 
     def listen(self, listener: socket.socket | tuple[str, int]) -> int:
         """Serves on an open, bound socket, or on an address; returns the port. Sockets stay the caller's to close."""

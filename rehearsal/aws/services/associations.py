@@ -12,7 +12,7 @@ from rehearsal.aws.calls import Call, ServiceError
 from rehearsal.aws.local_aws import LocalAws
 from rehearsal.aws.services import work
 from rehearsal.aws.services.ec2 import Machine
-from rehearsal.aws.services.run_command import Prepare, Select, StepRun, page, run_steps, share
+from rehearsal.aws.services.run_command import Prepare, Select, StepRun, run_steps, share
 
 BEGIN_SECONDS = 5
 # Of an association that are not shown as they were given.
@@ -67,7 +67,7 @@ class Associations:
         self._associations: dict[str, Association] = {}
 
     def create_association(self, call: Call) -> dict[str, Any]:
-        given = {key: value for key, value in call.parameters.items() if key not in OWN and value is not None}
+        given = {key: value for key, value in call.given().items() if key not in OWN}
         self._check(given)
         if name := given.get("AssociationName"):
             for other in self._associations.values():
@@ -82,7 +82,7 @@ class Associations:
 
     def update_association(self, call: Call) -> dict[str, Any]:
         association = self._found(call)
-        given = {key: value for key, value in call.parameters.items() if key not in OWN and value is not None}
+        given = {key: value for key, value in call.given().items() if key not in OWN}
         merged = {**association.given, **given}
         self._check(merged)
         association.given = merged
@@ -108,7 +108,7 @@ class Associations:
             if key is None:
                 raise ServiceError("ValidationException", f"The rehearsal knows no association filter {item['key']}.")
             shown = [one for one in shown if one.get(key) == item["value"]]
-        return page(call, "Associations", shown)
+        return call.page("Associations", shown)
 
     def describe_association_executions(self, call: Call) -> dict[str, Any]:
         association = self._found(call)
@@ -125,7 +125,7 @@ class Associations:
             }
             for execution in reversed(association.executions)
         ]
-        return page(call, "AssociationExecutions", shown)
+        return call.page("AssociationExecutions", shown)
 
     def describe_association_execution_targets(self, call: Call) -> dict[str, Any]:
         association = self._found(call)
@@ -145,7 +145,7 @@ class Associations:
             }
             for instance_id, target in execution.targets.items()
         ]
-        return page(call, "AssociationExecutionTargets", shown)
+        return call.page("AssociationExecutionTargets", shown)
 
     def known(self, association_id: str) -> dict[str, Any] | None:
         """The tags that IAM's conditions can ask for; None where there is no such association."""

@@ -6,7 +6,7 @@ Everything that concerns groups is answered here; moto's groups know neither hoo
 import functools
 import threading
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from moto.ec2.models import ec2_backends
@@ -18,7 +18,6 @@ from rehearsal.aws.services.ec2 import Machine
 from rehearsal.aws.services.groups import DEFAULT_HEARTBEAT, Group, Member
 from rehearsal.aws.services.instance_refresh import RUNNING, Refresh
 
-PAGE = 50
 # Of CreateAutoScalingGroup and UpdateAutoScalingGroup: what the rehearsal keeps and heeds, or keeps and shows.
 SETTINGS = frozenset(
     {
@@ -48,38 +47,7 @@ def install(aws: LocalAws) -> None:
     """Answer the calls of Auto Scaling on this local AWS."""
     service = AutoScaling(aws)
     aws.machines.watchers.append(service.notice)
-    for operation in (
-        service.create_auto_scaling_group,
-        service.update_auto_scaling_group,
-        service.delete_auto_scaling_group,
-        service.describe_auto_scaling_groups,
-        service.describe_auto_scaling_instances,
-        service.set_desired_capacity,
-        service.terminate_instance_in_auto_scaling_group,
-        service.set_instance_health,
-        service.set_instance_protection,
-        service.put_lifecycle_hook,
-        service.delete_lifecycle_hook,
-        service.describe_lifecycle_hooks,
-        service.complete_lifecycle_action,
-        service.record_lifecycle_action_heartbeat,
-        service.start_instance_refresh,
-        service.describe_instance_refreshes,
-        service.cancel_instance_refresh,
-        service.describe_scaling_activities,
-        service.create_or_update_tags,
-        service.delete_tags,
-        service.describe_tags,
-        service.suspend_processes,
-        service.resume_processes,
-    ):
-        name = "".join(word.capitalize() for word in operation.__name__.split("_"))
-        aws.server.add("autoscaling", name, functools.partial(_locked, service.lock, operation))
-
-
-def _locked(lock: Any, operation: Callable[[Call], Answer], call: Call) -> Answer:
-    with lock:
-        return operation(call)
+    aws.server.serve("autoscaling", service, within=lambda: service.lock)
 
 
 class AutoScaling:
@@ -109,7 +77,7 @@ class AutoScaling:
                 "AlreadyExists", f"AutoScalingGroup by this name already exists - A group {name} exists."
             )
         self._refuse_unknown(call)
-        settings = {key: call[key] for key in SETTINGS if call.get(key) is not None}
+        settings = call.given(*SETTINGS)
         settings.setdefault("DesiredCapacity", settings["MinSize"])
         settings.setdefault("HealthCheckType", "EC2")
         settings["Tags"] = [_tag(name, tag) for tag in settings.get("Tags", [])]
@@ -127,7 +95,7 @@ class AutoScaling:
     def update_auto_scaling_group(self, call: Call) -> Answer:
         group = self._group(call)
         self._refuse_unknown(call)
-        given = {key: call[key] for key in SETTINGS if call.get(key) is not None}
+        given = call.given(*SETTINGS)
         settings = {**group.settings, **given}
         if "DesiredCapacity" not in given:
             settings["DesiredCapacity"] = min(
@@ -168,7 +136,7 @@ class AutoScaling:
         groups = [group for group in self._groups.values() if not names or group.name in names]
         for item in call.get("Filters") or []:
             groups = [group for group in groups if _tagged(group, item)]
-        return _page(call, "AutoScalingGroups", [self._shown(group) for group in groups])
+        return call.page("AutoScalingGroups", [self._shown(group) for group in groups])
 
     def describe_auto_scaling_instances(self, call: Call) -> Answer:
         wanted = call.get("InstanceIds")
@@ -178,7 +146,7 @@ class AutoScaling:
             for member in group.members
             if not wanted or member.id in wanted
         ]
-        return _page(call, "AutoScalingInstances", shown)
+        return call.page("AutoScalingInstances", shown)
 
     def terminate_instance_in_auto_scaling_group(self, call: Call) -> Answer:
         for group in self._groups.values():
@@ -300,7 +268,7 @@ class AutoScaling:
     def put_lifecycle_hook(self, call: Call) -> Answer:
         group = self._group(call)
         name = call["LifecycleHookName"]
-        given = {key: value for key, value in call.parameters.items() if value is not None}
+        given = call.given()
         if name not in group.hooks and "LifecycleTransition" not in given:
             raise ServiceError("ValidationError", "A new hook needs a LifecycleTransition.")
         group.hooks[name] = _hook({**group.hooks.get(name, {}), **given})
@@ -382,7 +350,7 @@ class AutoScaling:
             for refresh in reversed(self._refreshes)
             if refresh.group is group and (not wanted or refresh.id in wanted)
         ]
-        return _page(call, "InstanceRefreshes", shown)
+        return call.page("InstanceRefreshes", shown)
 
     def cancel_instance_refresh(self, call: Call) -> Answer:
         group = self._group(call)
@@ -398,7 +366,7 @@ class AutoScaling:
         shown = [_activity(group, activity) for group in groups for activity in reversed(group.activities)]
         if wanted := call.get("ActivityIds"):
             shown = [one for one in shown if one["ActivityId"] in wanted]
-        return _page(call, "Activities", shown, 100)
+        return call.page("Activities", shown, 100)
 
     # Tags
 
@@ -420,7 +388,7 @@ class AutoScaling:
         names = {"auto-scaling-group": "ResourceId", "key": "Key", "value": "Value"}
         for item in call.get("Filters") or []:
             tags = [tag for tag in tags if tag[names[item["Name"]]] in item["Values"]]
-        return _page(call, "Tags", tags)
+        return call.page("Tags", tags)
 
     def _group_of(self, tag: Mapping[str, Any]) -> Group:
         group = self._groups.get(tag["ResourceId"])
@@ -520,9 +488,3 @@ def _refresh(refresh: Refresh) -> Answer:
         "DesiredConfiguration": refresh.wanted,
         "Strategy": "Rolling",
     }
-
-
-def _page(call: Call, key: str, items: list[Answer], size: int = PAGE) -> Answer:
-    start, size = int(call.get("NextToken") or 0), call.get("MaxRecords") or size
-    more = {"NextToken": str(start + size)} if len(items) > start + size else {}
-    return {key: items[start : start + size], **more}

@@ -6,6 +6,7 @@ moto keeps both and looks into neither; it knows no tags of dashboards.
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 from moto.cloudwatch.models import CloudWatchBackend, cloudwatch_backends
@@ -44,38 +45,44 @@ WORD = re.compile(r"\b[a-z]\w*\b")
 
 def install(aws: LocalAws) -> None:
     """Add to the server what moto lacks."""
+    aws.server.serve("cloudwatch", CloudWatch(aws.account))
 
-    def backend(call: Call) -> CloudWatchBackend:
-        return cloudwatch_backends[aws.account][call.region]
 
-    @aws.server.operation("cloudwatch", "PutDashboard")
-    def put_dashboard(call: Call) -> Proceed:
+@dataclass(frozen=True)
+class CloudWatch:
+    """Checks of dashboards and alarms, and the tags of dashboards."""
+
+    account: str
+
+    def _backend(self, call: Call) -> CloudWatchBackend:
+        return cloudwatch_backends[self.account][call.region]
+
+    def put_dashboard(self, call: Call) -> Proceed:
         if problems := list(body_problems(call["DashboardBody"])):
             raise ServiceError("InvalidParameterInput", f"The dashboard body is invalid: {'; '.join(problems)}")
-        arn = f"arn:aws:cloudwatch::{aws.account}:dashboard/{call['DashboardName']}"
-        backend(call).tagger.tag_resource(arn, list(call.get("Tags") or []))
+        arn = f"arn:aws:cloudwatch::{self.account}:dashboard/{call['DashboardName']}"
+        self._backend(call).tagger.tag_resource(arn, list(call.get("Tags") or []))
         return PROCEED
 
-    @aws.server.operation("cloudwatch", "PutMetricAlarm")
-    def put_metric_alarm(call: Call) -> Proceed:
+    def put_metric_alarm(self, call: Call) -> Proceed:
         if problems := list(arithmetic_problems(call.get("Metrics") or [])):
             raise ServiceError("ValidationError", "; ".join(problems))
         return PROCEED
 
-    def tag(call: Call) -> Mapping[str, Any] | Proceed:
+    def tag_resource(self, call: Call) -> Mapping[str, Any] | Proceed:
         arn = call["ResourceARN"]
         if ":dashboard/" not in arn:
             return PROCEED
-        if arn.rpartition("/")[2] not in backend(call).dashboards:
+        backend = self._backend(call)
+        if arn.rpartition("/")[2] not in backend.dashboards:
             raise ServiceError("ResourceNotFoundException", f"There is no dashboard {arn}")
         if call.operation == "TagResource":
-            backend(call).tagger.tag_resource(arn, list(call["Tags"]))
+            backend.tagger.tag_resource(arn, list(call["Tags"]))
         else:
-            backend(call).tagger.untag_resource_using_names(arn, list(call["TagKeys"]))
+            backend.tagger.untag_resource_using_names(arn, list(call["TagKeys"]))
         return {}
 
-    for operation in ("TagResource", "UntagResource"):
-        aws.server.add("cloudwatch", operation, tag)
+    untag_resource = tag_resource
 
 
 def body_problems(body: str) -> Iterator[str]:

@@ -2,6 +2,7 @@
 are on this machine: one directory for each file system, below which its access points lie.
 """
 
+import contextlib
 import fnmatch
 import json
 import threading
@@ -11,13 +12,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from moto.core.exceptions import JsonRESTError
 from moto.efs import models
 from moto.efs.models import efs_backends
 from moto.iam.models import iam_backends
 from moto.moto_api._internal import mock_random
 
-from rehearsal.aws.calls import PROCEED, Call, Operation, Proceed, ServiceError
+from rehearsal.aws.calls import PROCEED, Call, Proceed, ServiceError
 from rehearsal.aws.local_aws import LocalAws
 from rehearsal.aws.recorder import role_policies
 from rehearsal.hosts.host import AccessPoint, FileSystems
@@ -38,6 +38,7 @@ class Efs:
     ready: dict[str, float] = field(default_factory=dict)
     gone: dict[str, float] = field(default_factory=dict)
     """When a mount target that is being deleted is gone."""
+    lock: threading.RLock = field(default_factory=threading.RLock)
 
     @property
     def backend(self) -> Any:
@@ -60,6 +61,19 @@ class Efs:
         for collection in (self.backend.file_systems_by_id, self.backend.mount_targets_by_id):
             for identifier, thing in collection.items():
                 thing.life_cycle_state = self.state(identifier)
+
+    @contextlib.contextmanager
+    def settled(self) -> Iterator[None]:
+        """One operation at a time, each on what there is at its moment."""
+        with self.lock:
+            self.settle()
+            yield
+
+    def describe_file_systems(self, _: Call) -> Proceed:
+        return PROCEED
+
+    def describe_mount_targets(self, _: Call) -> Proceed:
+        return PROCEED
 
     def create_file_system(self, call: Call) -> Mapping[str, Any]:
         if call.get("KmsKeyId"):
@@ -85,7 +99,7 @@ class Efs:
         self.ready[made.file_system_id] = self.aws.clock.now() + FILE_SYSTEM_SECONDS
         directory(self.aws, made.file_system_id).mkdir(parents=True)
         made.life_cycle_state = "creating"
-        return _known(made.info_json())
+        return made.info_json()
 
     def update_file_system(self, call: Call) -> Mapping[str, Any]:
         file_system = self._file_system(call["FileSystemId"])
@@ -93,7 +107,7 @@ class Efs:
             file_system.throughput_mode = call["ThroughputMode"]
         if "ProvisionedThroughputInMibps" in call.parameters:
             file_system.provisioned_throughput_in_mibps = call["ProvisionedThroughputInMibps"]
-        return _known(file_system.info_json())
+        return file_system.info_json()
 
     def delete_file_system(self, call: Call) -> Proceed:
         self._file_system(call["FileSystemId"])
@@ -188,38 +202,7 @@ def install(aws: LocalAws) -> None:
     # moto's identifiers have 8 digits. Those of EFS have 17, and the mount helper refuses any other access point.
     models.mock_random = types.SimpleNamespace(get_random_hex=lambda _length=17: mock_random.get_random_hex(17))
     efs = INSTALLED[aws.directory] = Efs(aws)
-    lock = threading.RLock()
-
-    def locked(operation: Operation) -> Operation:
-        def run(call: Call) -> Mapping[str, Any] | Proceed | None:
-            with lock:
-                efs.settle()
-                try:
-                    return operation(call)
-                except JsonRESTError as error:  # moto's own refusals
-                    raise ServiceError(error.error_type, error.message, error.code) from error
-
-        return run
-
-    def proceed(_: Call) -> Mapping[str, Any] | Proceed:
-        return PROCEED
-
-    operations: dict[str, Operation] = {
-        "CreateAccessPoint": efs.create_access_point,
-        "CreateFileSystem": efs.create_file_system,
-        "CreateMountTarget": efs.create_mount_target,
-        "DeleteFileSystem": efs.delete_file_system,
-        "DeleteFileSystemPolicy": efs.delete_file_system_policy,
-        "DeleteMountTarget": efs.delete_mount_target,
-        "DescribeAccessPoints": efs.describe_access_points,
-        "DescribeFileSystems": proceed,
-        "DescribeMountTargets": proceed,
-        "PutBackupPolicy": efs.put_backup_policy,
-        "PutFileSystemPolicy": efs.put_file_system_policy,
-        "UpdateFileSystem": efs.update_file_system,
-    }
-    for operation, method in operations.items():
-        aws.server.add("efs", operation, locked(method))
+    aws.server.serve("efs", efs, within=efs.settled)
 
 
 def directory(aws: LocalAws, file_system: str) -> Path:
@@ -290,11 +273,6 @@ def _access_point_directory(aws: LocalAws, point: Any) -> AccessPoint:
     if not made:
         return AccessPoint(place)
     return AccessPoint(place, int(made["OwnerUid"]), int(made["OwnerGid"]), int(str(made["Permissions"]), 8))
-
-
-def _known(document: dict[str, Any]) -> dict[str, Any]:
-    """moto's description without what has no value."""
-    return {key: value for key, value in document.items() if value is not None}
 
 
 def _statements(document: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

@@ -4,11 +4,9 @@ Limits of single parameters are checked by the server, from botocore's service m
 The work of a build is in `image_build`.
 """
 
-import functools
 import json
 import re
 import threading
-import uuid
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -32,38 +30,7 @@ type Answer = dict[str, Any]
 def install(aws: LocalAws) -> None:
     """Answer the calls of Image Builder on this local AWS."""
     service = ImageBuilder(aws)
-    for operation in (
-        service.create_component,
-        service.get_component,
-        service.list_components,
-        service.list_component_build_versions,
-        service.delete_component,
-        service.create_image_recipe,
-        service.get_image_recipe,
-        service.list_image_recipes,
-        service.delete_image_recipe,
-        service.create_infrastructure_configuration,
-        service.get_infrastructure_configuration,
-        service.list_infrastructure_configurations,
-        service.update_infrastructure_configuration,
-        service.delete_infrastructure_configuration,
-        service.create_image,
-        service.get_image,
-        service.list_images,
-        service.list_image_build_versions,
-        service.cancel_image_creation,
-        service.delete_image,
-        service.list_tags_for_resource,
-        service.tag_resource,
-        service.untag_resource,
-    ):
-        name = "".join(word.capitalize() for word in operation.__name__.split("_"))
-        aws.server.add("imagebuilder", name, functools.partial(_locked, service.lock, operation))
-
-
-def _locked(lock: Any, operation: Callable[[Call], Answer], call: Call) -> Answer:
-    with lock:
-        return {"requestId": str(uuid.uuid4()), **operation(call)}
+    aws.server.serve("imagebuilder", service, within=lambda: service.lock)
 
 
 class ImageBuilder:
@@ -119,7 +86,7 @@ class ImageBuilder:
             "data": call["data"],
             "encrypted": True,
             "dateCreated": self._now(),
-            **_given(call, "description", "changeDescription", "supportedOsVersions", "kmsKeyId", "tags"),
+            **call.given("description", "changeDescription", "supportedOsVersions", "kmsKeyId", "tags"),
         }
         return {"componentBuildVersionArn": arn, "latestVersionReferences": _references(version_arn)}
 
@@ -130,7 +97,7 @@ class ImageBuilder:
         self._own(call)
         newest = {arn.rpartition("/")[0]: component for arn, component in sorted(self._components.items())}
         summaries = [{**_summary(component), "arn": arn} for arn, component in newest.items()]
-        return _page(call, "componentVersionList", _filtered(summaries, call))
+        return call.page("componentVersionList", _filtered(summaries, call), DEFAULT_PAGE)
 
     def list_component_build_versions(self, call: Call) -> Answer:
         builds = [
@@ -138,7 +105,7 @@ class ImageBuilder:
             for arn, component in self._components.items()
             if arn.rpartition("/")[0] == call["componentVersionArn"]
         ]
-        return _page(call, "componentSummaryList", builds)
+        return call.page("componentSummaryList", builds, DEFAULT_PAGE)
 
     def delete_component(self, call: Call) -> Answer:
         arn = call["componentBuildVersionArn"]
@@ -186,7 +153,7 @@ class ImageBuilder:
             "components": components,
             "parentImage": call["parentImage"],
             "workingDirectory": call.get("workingDirectory", "/tmp"),
-            **_given(call, "description", "blockDeviceMappings", "additionalInstanceConfiguration", "amiTags", "tags"),
+            **call.given("description", "blockDeviceMappings", "additionalInstanceConfiguration", "amiTags", "tags"),
         }
         return {"imageRecipeArn": arn, "latestVersionReferences": _references(arn)}
 
@@ -197,7 +164,7 @@ class ImageBuilder:
         self._own(call)
         keys = ("arn", "name", "platform", "owner", "parentImage", "dateCreated", "tags")
         summaries = [{key: recipe[key] for key in keys if key in recipe} for recipe in self._recipes.values()]
-        return _page(call, "imageRecipeSummaryList", _filtered(summaries, call))
+        return call.page("imageRecipeSummaryList", _filtered(summaries, call), DEFAULT_PAGE)
 
     def delete_image_recipe(self, call: Call) -> Answer:
         arn = call["imageRecipeArn"]
@@ -268,7 +235,7 @@ class ImageBuilder:
     def list_infrastructure_configurations(self, call: Call) -> Answer:
         keys = ("arn", "name", "description", "dateCreated", "dateUpdated", "instanceTypes", "instanceProfileName")
         summaries = [{key: item[key] for key in keys if key in item} for item in self._infrastructures.values()]
-        return _page(call, "infrastructureConfigurationSummaryList", _filtered(summaries, call))
+        return call.page("infrastructureConfigurationSummaryList", _filtered(summaries, call), DEFAULT_PAGE)
 
     def update_infrastructure_configuration(self, call: Call) -> Answer:
         arn = call["infrastructureConfigurationArn"]
@@ -364,7 +331,7 @@ class ImageBuilder:
             summary = self._image_summary(image)
             summary["version"] = image.recipe["version"]
             summaries.append({"arn": arn, **{key: summary[key] for key in keys}})
-        return _page(call, "imageVersionList", _filtered(summaries, call))
+        return call.page("imageVersionList", _filtered(summaries, call), DEFAULT_PAGE)
 
     def list_image_build_versions(self, call: Call) -> Answer:
         builds = [
@@ -372,7 +339,7 @@ class ImageBuilder:
             for image in self._images.values()
             if call.get("imageVersionArn") in (None, image.arn.rpartition("/")[0])
         ]
-        return _page(call, "imageSummaryList", _filtered(builds, call))
+        return call.page("imageSummaryList", _filtered(builds, call), DEFAULT_PAGE)
 
     def cancel_image_creation(self, call: Call) -> Answer:
         return self._once(call, self._cancel_image_creation)
@@ -486,13 +453,9 @@ def _parsed(data: str) -> dict[str, Any]:
         raise _invalid("data", str(error)) from error
 
 
-def _given(call: Call, *names: str) -> Answer:
-    return {name: call[name] for name in names if call.get(name) is not None}
-
-
 def _settings(call: Call) -> Answer:
     left_out = ("clientToken", "dryRun", "infrastructureConfigurationArn")
-    return {name: value for name, value in call.parameters.items() if name not in left_out and value is not None}
+    return {name: value for name, value in call.given().items() if name not in left_out}
 
 
 def _dry_run(call: Call) -> None:
@@ -554,9 +517,3 @@ def _summary(component: Answer) -> Answer:
 def _filtered(summaries: Iterable[Answer], call: Call) -> list[Answer]:
     wanted = call.get("filters") or []
     return [one for one in summaries if all(str(one.get(item["name"])) in item["values"] for item in wanted)]
-
-
-def _page(call: Call, key: str, items: list[Answer]) -> Answer:
-    start, size = int(call.get("nextToken") or 0), call.get("maxResults") or DEFAULT_PAGE
-    more = {"nextToken": str(start + size)} if len(items) > start + size else {}
-    return {key: items[start : start + size], **more}

@@ -1,9 +1,11 @@
 """CloudWatch Logs: the saved queries of Logs Insights, which moto lacks."""
 
 import uuid
+from dataclasses import dataclass, field
 from typing import Any
 
 from rehearsal.aws.calls import Call, ServiceError
+from rehearsal.aws.clock import Clock
 from rehearsal.aws.local_aws import LocalAws
 
 KEPT = ("queryLanguage", "name", "queryString", "logGroupNames", "parameters")
@@ -11,31 +13,33 @@ KEPT = ("queryLanguage", "name", "queryString", "logGroupNames", "parameters")
 
 def install(aws: LocalAws) -> None:
     """Add to the server what moto lacks."""
-    definitions: dict[str, dict[str, Any]] = {}
+    aws.server.serve("logs", QueryDefinitions(aws.clock))
 
-    def known(identifier: str) -> str:
-        if identifier not in definitions:
-            raise ServiceError("ResourceNotFoundException", "The specified query definition does not exist.")
-        return identifier
 
-    @aws.server.operation("logs", "PutQueryDefinition")
-    def put_query_definition(call: Call) -> dict[str, Any]:
+@dataclass
+class QueryDefinitions:
+    clock: Clock
+    _definitions: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def put_query_definition(self, call: Call) -> dict[str, Any]:
         given = call.get("queryDefinitionId")
-        identifier = known(given) if given else str(uuid.uuid4())
-        content = {name: call[name] for name in KEPT if call.get(name)}
-        definitions[identifier] = {
+        identifier = self._known(given) if given else str(uuid.uuid4())
+        self._definitions[identifier] = {
             "queryDefinitionId": identifier,
-            "lastModified": int(aws.clock.now() * 1000),
-            **content,
+            "lastModified": int(self.clock.now() * 1000),
+            **{name: call[name] for name in KEPT if call.get(name)},
         }
         return {"queryDefinitionId": identifier}
 
-    @aws.server.operation("logs", "DescribeQueryDefinitions")
-    def describe_query_definitions(call: Call) -> dict[str, Any]:
+    def describe_query_definitions(self, call: Call) -> dict[str, Any]:
         prefix = call.get("queryDefinitionNamePrefix") or ""
-        return {"queryDefinitions": [each for each in definitions.values() if each["name"].startswith(prefix)]}
+        return {"queryDefinitions": [each for each in self._definitions.values() if each["name"].startswith(prefix)]}
 
-    @aws.server.operation("logs", "DeleteQueryDefinition")
-    def delete_query_definition(call: Call) -> dict[str, Any]:
-        del definitions[known(call["queryDefinitionId"])]
+    def delete_query_definition(self, call: Call) -> dict[str, Any]:
+        del self._definitions[self._known(call["queryDefinitionId"])]
         return {"success": True}
+
+    def _known(self, identifier: str) -> str:
+        if identifier not in self._definitions:
+            raise ServiceError("ResourceNotFoundException", "The specified query definition does not exist.")
+        return identifier

@@ -33,7 +33,6 @@ STOPPED = 137
 """The agent's code of a script that it killed. It takes a script that exits with it for one (executers.go)."""
 
 DEFAULT_DELIVERY_SECONDS = 3600
-PAGE = 50
 ENDED = frozenset({"Success", "Failed", "TimedOut", "Cancelled"})
 
 type Prepare = Callable[[str, str | None, Mapping[str, Sequence[str]]], tuple[str, list[Step]]]
@@ -235,7 +234,7 @@ class RunCommand:
             commands = [command for command in commands if call["InstanceId"] in command.invocations]
         for item in call.get("Filters") or []:
             commands = [command for command in commands if _fits(command, item)]
-        return page(call, "Commands", [self._shown(command) for command in commands])
+        return call.page("Commands", [self._shown(command) for command in commands])
 
     def list_command_invocations(self, call: Call) -> dict[str, Any]:
         commands = self._newest_first(call.get("CommandId"))
@@ -251,7 +250,7 @@ class RunCommand:
             if call.get("InstanceId") in (None, invocation.instance_id)
             and (not statuses or invocation.status in statuses)
         ]
-        return page(call, "CommandInvocations", shown)
+        return call.page("CommandInvocations", shown)
 
     def get_command_invocation(self, call: Call) -> dict[str, Any]:
         command = self._commands.get(call["CommandId"])
@@ -417,12 +416,6 @@ def publish_text(aws: LocalAws, logs: Any, group: str, stream: str, text: str) -
     logs.put_log_events(
         logGroupName=group, logStreamName=stream, logEvents=[{"timestamp": now, "message": text.rstrip("\n") or "\n"}]
     )
-
-
-def page(call: Call, key: str, items: list[Any], size: int = PAGE) -> dict[str, Any]:
-    start, size = int(call.get("NextToken") or 0), min(call.get("MaxResults") or size, size)
-    more = {"NextToken": str(start + size)} if len(items) > start + size else {}
-    return {key: items[start : start + size], **more}
 
 
 def _fits(command: Command, item: Mapping[str, str]) -> bool:

@@ -8,6 +8,7 @@ import json
 import secrets
 import string
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from moto.secretsmanager.models import secretsmanager_backends
@@ -25,26 +26,34 @@ SHORTEST = 8
 
 def install(aws: LocalAws) -> None:
     """Add to the server what moto lacks."""
+    aws.server.serve("secretsmanager", SecretsManager(aws))
 
-    @aws.server.operation("secretsmanager", "GetRandomPassword")
-    def get_random_password(call: Call) -> dict[str, Any]:
+
+@dataclass(frozen=True)
+class SecretsManager:
+    """What is checked and noted before moto answers, and random passwords."""
+
+    aws: LocalAws
+
+    def get_random_password(self, call: Call) -> dict[str, Any]:
         password = random_password(call.parameters)
-        aws.recorder.register_secret(password)
+        self.aws.recorder.register_secret(password)
         return {"RandomPassword": password}
 
-    def write(call: Call) -> Proceed:
-        register(aws.recorder.register_secret, call.get("SecretString"))
+    def put_secret_value(self, call: Call) -> Proceed:
+        register(self.aws.recorder.register_secret, call.get("SecretString"))
         if call.get("KmsKeyId"):
-            refuse_unknown_key(aws, call["KmsKeyId"])
-        if call.operation == "CreateSecret":
-            refuse_reserved_name(aws, call["Name"])
+            refuse_unknown_key(self.aws, call["KmsKeyId"])
         return PROCEED
 
-    for operation in ("CreateSecret", "PutSecretValue", "UpdateSecret"):
-        aws.server.add("secretsmanager", operation, write)
+    update_secret = put_secret_value
 
-    @aws.server.operation("secretsmanager", "DeleteSecret")
-    def delete_secret(call: Call) -> Proceed:
+    def create_secret(self, call: Call) -> Proceed:
+        self.put_secret_value(call)
+        refuse_reserved_name(self.aws, call["Name"])
+        return PROCEED
+
+    def delete_secret(self, call: Call) -> Proceed:
         window = call.get("RecoveryWindowInDays")
         if window is not None and call.get("ForceDeleteWithoutRecovery"):
             raise ServiceError(

@@ -15,7 +15,7 @@ from rehearsal.aws.services import documents
 from rehearsal.aws.services.associations import Associations
 from rehearsal.aws.services.documents import Step
 from rehearsal.aws.services.ec2 import Machine
-from rehearsal.aws.services.run_command import RunCommand, page
+from rehearsal.aws.services.run_command import RunCommand
 
 AGENT_VERSION = "3.3.3050.0"
 
@@ -28,29 +28,7 @@ def install(aws: LocalAws) -> None:
     for parameter in ("AssociationId", "ResourceId"):
         aws.named.add(parameter, associations.known)
     aws.machines.watchers.append(manager.notice)
-    for operation in (
-        manager.create_document,
-        manager.update_document,
-        manager.describe_instance_information,
-        manager.start_session,
-        manager.add_tags_to_resource,
-        manager.remove_tags_from_resource,
-        manager.list_tags_for_resource,
-        commands.send_command,
-        commands.list_commands,
-        commands.list_command_invocations,
-        commands.get_command_invocation,
-        commands.cancel_command,
-        associations.create_association,
-        associations.update_association,
-        associations.delete_association,
-        associations.describe_association,
-        associations.list_associations,
-        associations.describe_association_executions,
-        associations.describe_association_execution_targets,
-    ):
-        name = "".join(word.capitalize() for word in operation.__name__.split("_"))
-        aws.server.add("ssm", name, operation)
+    aws.server.serve("ssm", manager, commands, associations)
 
 
 class SystemsManager:
@@ -143,7 +121,7 @@ class SystemsManager:
                 machines = [machine for machine in machines if machine.all_tags.get(key[4:]) in values]
             else:
                 raise ServiceError("InvalidInstanceInformationFilterValue", f"The rehearsal knows no filter {key}.")
-        return page(call, "InstanceInformationList", [self._shown(machine) for machine in machines])
+        return call.page("InstanceInformationList", [self._shown(machine) for machine in machines])
 
     def start_session(self, call: Call) -> dict[str, Any]:
         """As for a node whose agent reaches no Session Manager: there is none here. Documents of one's own are read

@@ -67,9 +67,10 @@ def test_a_call_without_an_answer_is_the_rehearsals_failure(tmp_path: Path, fail
     aws.start()
     try:
 
-        @aws.server.operation("sqs", "CreateQueue")
         def create(_call: object) -> None:
             raise PostgresNotStarted("no answer within 30 s")
+
+        aws.server.add("sqs", "CreateQueue", create)
 
         for service, operation, parameters in (
             ("sqs", "create_queue", {"QueueName": "q"}),

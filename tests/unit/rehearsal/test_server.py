@@ -81,10 +81,11 @@ def test_a_service_that_moto_lacks_is_answered_by_its_model(aws: LocalAws, role:
 def test_an_operation_can_look_first_and_let_moto_answer(aws: LocalAws, role: str) -> None:
     seen: list[str] = []
 
-    @aws.server.operation("ssm", "PutParameter")
     def look(call: Call) -> Any:
         seen.append(call["Name"])
         return PROCEED
+
+    aws.server.add("ssm", "PutParameter", look)
 
     ssm = aws.client("ssm", role, "cli")
     ssm.put_parameter(Name="/a", Value="1", Type="String")
@@ -212,10 +213,11 @@ def test_a_connection_breaks_before_or_after_the_call_takes_effect(
 def test_moto_answers_one_request_at_a_time(aws: LocalAws, role: str, monkeypatch: pytest.MonkeyPatch) -> None:
     arrived, inside, together = threading.Barrier(2), [0], []
 
-    @aws.server.operation("ssm", "PutParameter")
     def meet(_call: Call) -> Any:
         arrived.wait(PATIENCE)
         return PROCEED
+
+    aws.server.add("ssm", "PutParameter", meet)
 
     def put(_response: Any) -> ActionResult:
         inside[0] += 1

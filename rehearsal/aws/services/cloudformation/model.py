@@ -73,7 +73,7 @@ class Event:
 
     def shown(self) -> dict[str, Any]:
         """The event as DescribeStackEvents shows it."""
-        answer = {
+        return {
             "StackId": self.stack_id,
             "EventId": self.id,
             "StackName": self.stack_name,
@@ -88,7 +88,6 @@ class Event:
             "HookType": self.hook,
             "HookStatus": "HOOK_COMPLETE_SUCCEEDED" if self.hook else None,
         }
-        return {key: value for key, value in answer.items() if value is not None}
 
 
 @dataclass

@@ -5,7 +5,6 @@ moto leaves JSONata (`expressions`), the checks of a `definition`, the calls of 
 history by `rehearsal.views.history`.
 """
 
-import functools
 from typing import Any
 
 from . import executions, interpreter
@@ -18,8 +17,4 @@ def install(aws: Any) -> None:
         return aws.client(service, role_arn, machine, execution, attempts=1)
 
     interpreter.prepare(clients)
-    aws.server.add("stepfunctions", "StartExecution", functools.partial(executions._start_execution, aws))
-    aws.server.add("stepfunctions", "StopExecution", functools.partial(executions._stop_execution, aws))
-    aws.server.add("stepfunctions", "DescribeExecution", functools.partial(executions._describe_execution, aws))
-    aws.server.add("stepfunctions", "ListExecutions", functools.partial(executions._list_executions, aws))
-    aws.server.add("stepfunctions", "GetExecutionHistory", functools.partial(executions._get_execution_history, aws))
+    aws.server.serve("stepfunctions", executions.Executions(aws))

@@ -38,70 +38,58 @@ def events_of(execution: Any) -> list[dict[str, Any]]:
     ]
 
 
-def _start_execution(aws: Any, call: Call) -> dict[str, Any]:
-    execution = backend(aws.account, call.region).start_execution(
-        call["stateMachineArn"], call.get("name"), call.get("input")
-    )
-    return {"executionArn": execution.execution_arn, "startDate": execution.start_date}
+class Executions:
+    """The operations on executions; moto has those on state machines."""
+
+    def __init__(self, aws: Any) -> None:
+        self._aws = aws
+
+    def start_execution(self, call: Call) -> dict[str, Any]:
+        execution = self._backend(call).start_execution(call["stateMachineArn"], call.get("name"), call.get("input"))
+        return {"executionArn": execution.execution_arn, "startDate": execution.start_date}
+
+    def stop_execution(self, call: Call) -> dict[str, Any]:
+        execution = self._backend(call).describe_execution(call["executionArn"])
+        now = self._aws.clock.datetime()
+        execution.stop(stop_date=now, error=call.get("error"), cause=call.get("cause"))
+        return {"stopDate": now}
+
+    def describe_execution(self, call: Call) -> dict[str, Any]:
+        execution = self._backend(call).describe_execution(call["executionArn"])
+        succeeded = execution.status == "SUCCEEDED"
+        return {
+            **_summary(execution),
+            "input": execution.execution_input,
+            "inputDetails": {"included": True},
+            "output": json.dumps(execution.output, ensure_ascii=False) if succeeded else None,
+            "error": execution.error,
+            "cause": execution.cause,
+            "redriveCount": 0,
+            "redriveStatus": "NOT_REDRIVABLE",
+        }
+
+    def list_executions(self, call: Call) -> dict[str, Any]:
+        machine = self._backend(call).describe_state_machine(call["stateMachineArn"])
+        executions = sorted(machine.executions, key=lambda execution: execution.start_date, reverse=True)
+        wanted = call.get("statusFilter")
+        listed = [_summary(execution) for execution in executions if wanted in (None, execution.status)]
+        return call.page("executions", listed, 100)
+
+    def get_execution_history(self, call: Call) -> dict[str, Any]:
+        events = events_of(self._backend(call).describe_execution(call["executionArn"]))
+        return call.page("events", events[::-1] if call.get("reverseOrder") else events, 100)
+
+    def _backend(self, call: Call) -> Any:
+        return backend(self._aws.account, call.region)
 
 
-def _stop_execution(aws: Any, call: Call) -> dict[str, Any]:
-    execution = backend(aws.account, call.region).describe_execution(call["executionArn"])
-    now = aws.clock.datetime()
-    execution.stop(stop_date=now, error=call.get("error"), cause=call.get("cause"))
-    return {"stopDate": now}
-
-
-def _describe_execution(aws: Any, call: Call) -> dict[str, Any]:
-    execution = backend(aws.account, call.region).describe_execution(call["executionArn"])
-    return _without_none(
-        executionArn=execution.exec_arn,
-        stateMachineArn=execution.state_machine_arn,
-        name=execution.name,
-        status=execution.status,
-        startDate=execution.start_date,
-        stopDate=execution.stop_date,
-        input=execution.execution_input,
-        inputDetails={"included": True},
-        output=json.dumps(execution.output, ensure_ascii=False) if execution.status == "SUCCEEDED" else None,
-        error=execution.error,
-        cause=execution.cause,
-        redriveCount=0,
-        redriveStatus="NOT_REDRIVABLE",
-    )
-
-
-def _list_executions(aws: Any, call: Call) -> dict[str, Any]:
-    machine = backend(aws.account, call.region).describe_state_machine(call["stateMachineArn"])
-    executions = sorted(machine.executions, key=lambda execution: execution.start_date, reverse=True)
-    listed = [
-        _without_none(
-            executionArn=execution.exec_arn,
-            stateMachineArn=machine.arn,
-            name=execution.name,
-            status=execution.status,
-            startDate=execution.start_date,
-            stopDate=execution.stop_date,
-        )
-        for execution in executions
-        if call.get("statusFilter") in {None, execution.status}
-    ]
-    page, token = _page(listed, call)
-    return _without_none(executions=page, nextToken=token)
-
-
-def _get_execution_history(aws: Any, call: Call) -> dict[str, Any]:
-    events = events_of(backend(aws.account, call.region).describe_execution(call["executionArn"]))
-    page, token = _page(events[::-1] if call.get("reverseOrder") else events, call)
-    return _without_none(events=page, nextToken=token)
-
-
-def _page(items: list[Any], call: Call) -> tuple[list[Any], str | None]:
-    first = int(call.get("nextToken") or 0)
-    size = call.get("maxResults") or 100
-    following = first + size
-    return items[first:following], str(following) if following < len(items) else None
-
-
-def _without_none(**members: Any) -> dict[str, Any]:
-    return {name: value for name, value in members.items() if value is not None}
+def _summary(execution: Any) -> dict[str, Any]:
+    """What a list of executions shows of each."""
+    return {
+        "executionArn": execution.exec_arn,
+        "stateMachineArn": execution.state_machine_arn,
+        "name": execution.name,
+        "status": execution.status,
+        "startDate": execution.start_date,
+        "stopDate": execution.stop_date,
+    }

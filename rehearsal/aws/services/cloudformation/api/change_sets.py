@@ -13,7 +13,7 @@ from ..engine import Engine
 from ..errors import AlreadyExists, ChangeSetNotFound, InvalidChangeSetStatus, NotRehearsed, ValidationError
 from ..model import ChangeSet, Stack
 from .requests import Request, Requests, check_name, check_rules, check_token, check_updatable, only
-from .responses import Pages, present, shown_change_set
+from .responses import Pages, shown_change_set
 
 NO_CHANGES = "The submitted information didn't contain changes. Submit different information to create a change set."
 CHANGE_SET_SECONDS = 3
@@ -114,21 +114,18 @@ class ChangeSets:
     def describe_change_set(self, request: Request, _: str | None) -> Mapping[str, Any]:
         change_set = self.requests.change_set(request)
         self._note_hooks(change_set.stack)
-        page, token = self.pages.page(request, change_set.changes)
-        answer = shown_change_set(change_set) | {
+        return {
+            **shown_change_set(change_set),
             "Parameters": [parameter.shown(name) for name, parameter in change_set.wanted.parameters.items()],
             "Capabilities": list(change_set.wanted.capabilities),
             "Tags": [{"Key": key, "Value": value} for key, value in change_set.wanted.tags.items()],
-            "Changes": page,
             "OnStackFailure": change_set.on_failure,
-            "NextToken": token,
+            **self.pages.page(request, "Changes", change_set.changes),
         }
-        return present(answer)
 
     def list_change_sets(self, request: Request, _: str | None) -> Mapping[str, Any]:
         stack = self.engine.existing(request["StackName"])
-        page, token = self.pages.page(request, [shown_change_set(change_set) for change_set in stack.change_sets])
-        return present({"Summaries": page, "NextToken": token})
+        return self.pages.page(request, "Summaries", [shown_change_set(change_set) for change_set in stack.change_sets])
 
     def execute_change_set(self, request: Request, caller: str | None) -> Mapping[str, Any]:
         only(request, "ChangeSetName StackName ClientRequestToken DisableRollback RetainExceptOnCreate")
@@ -234,8 +231,7 @@ class ChangeSets:
                 for event in reversed(stack.events)
                 if not only_failed or event.status.endswith("FAILED")
             ]
-        page, token = self.pages.page(request, shown)
-        return present({"OperationEvents": page, "NextToken": token})
+        return self.pages.page(request, "OperationEvents", shown)
 
 
 def _check_type(type_: str, stack: Stack | None, request: Request) -> None:

@@ -8,7 +8,7 @@ from .. import template_diff, templates
 from ..engine import Engine
 from ..errors import AlreadyExists, ValidationError
 from .requests import Request, Requests, check_name, check_token, check_updatable, only
-from .responses import Pages, description, present, shown_resource, shown_stack
+from .responses import Pages, description, shown_resource, shown_stack
 
 
 class Stacks:
@@ -119,36 +119,31 @@ class Stacks:
             chosen = [self.engine.existing(request["StackName"], deleted=True)]
         else:
             chosen = [stack for stack in self.engine.stacks.values() if stack.status != "DELETE_COMPLETE"]
-        page, token = self.pages.page(request, [shown_stack(stack) for stack in chosen])
-        return present({"Stacks": page, "NextToken": token})
+        return self.pages.page(request, "Stacks", [shown_stack(stack) for stack in chosen])
 
     def list_stacks(self, request: Request, _: str | None) -> Mapping[str, Any]:
         statuses = request.get("StackStatusFilter")
         shown = [
-            present(
-                {
-                    "StackId": stack.id,
-                    "StackName": stack.name,
-                    "TemplateDescription": description(stack),
-                    "CreationTime": stack.created,
-                    "LastUpdatedTime": stack.updated,
-                    "DeletionTime": stack.deleted,
-                    "StackStatus": stack.status,
-                    "StackStatusReason": stack.reason,
-                    "ParentId": stack.parent_id,
-                    "RootId": stack.root_id,
-                }
-            )
+            {
+                "StackId": stack.id,
+                "StackName": stack.name,
+                "TemplateDescription": description(stack),
+                "CreationTime": stack.created,
+                "LastUpdatedTime": stack.updated,
+                "DeletionTime": stack.deleted,
+                "StackStatus": stack.status,
+                "StackStatusReason": stack.reason,
+                "ParentId": stack.parent_id,
+                "RootId": stack.root_id,
+            }
             for stack in reversed(self.engine.stacks.values())
             if not statuses or stack.status in statuses
         ]
-        page, token = self.pages.page(request, shown)
-        return present({"StackSummaries": page, "NextToken": token})
+        return self.pages.page(request, "StackSummaries", shown)
 
     def describe_stack_events(self, request: Request, _: str | None) -> Mapping[str, Any]:
         stack = self.engine.existing(request["StackName"], deleted=True)
-        page, token = self.pages.page(request, [event.shown() for event in reversed(stack.events)])
-        return present({"StackEvents": page, "NextToken": token})
+        return self.pages.page(request, "StackEvents", [event.shown() for event in reversed(stack.events)])
 
     def describe_stack_resource(self, request: Request, _: str | None) -> Mapping[str, Any]:
         stack = self.engine.existing(request["StackName"], deleted=True)
@@ -189,16 +184,14 @@ class Stacks:
             entry["LastUpdatedTimestamp"] = entry.pop("Timestamp")
             del entry["StackId"], entry["StackName"]
             summaries.append(entry)
-        page, token = self.pages.page(request, summaries)
-        return present({"StackResourceSummaries": page, "NextToken": token})
+        return self.pages.page(request, "StackResourceSummaries", summaries)
 
     def list_exports(self, request: Request, _: str | None) -> Mapping[str, Any]:
         shown = [
             {"ExportingStackId": stack.id, "Name": name, "Value": value}
             for name, (stack, value) in sorted(self.engine.exports().items())
         ]
-        page, token = self.pages.page(request, shown)
-        return present({"Exports": page, "NextToken": token})
+        return self.pages.page(request, "Exports", shown)
 
     def get_template(self, request: Request, _: str | None) -> Mapping[str, Any]:
         if request.get("ChangeSetName"):

@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 from rehearsal.aws.postgres import Postgres
-from rehearsal.aws.services import rds
+from rehearsal.aws.services.rds import clusters
 
 
 class Copied(Postgres):
@@ -26,4 +26,4 @@ def install(directory: Path) -> None:
     pattern = Postgres(directory / "postgres")
     pattern._initialise()
     Copied.pattern = pattern
-    vars(rds)["Postgres"] = Copied
+    vars(clusters)["Postgres"] = Copied

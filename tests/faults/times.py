@@ -4,7 +4,8 @@ import importlib
 from typing import Final
 
 SECONDS: Final = {
-    "rehearsal.aws.services.rds": {"CLUSTER_SECONDS": 8, "INSTANCE_SECONDS": 8},
+    "rehearsal.aws.services.rds.clusters": {"CLUSTER_SECONDS": 8},
+    "rehearsal.aws.services.rds.instances": {"INSTANCE_SECONDS": 8},
     "rehearsal.aws.services.efs": {"MOUNT_TARGET_SECONDS": 4},
     "rehearsal.aws.services.ec2": {"RUNNING_SECONDS": 2, "ONLINE_SECONDS": 4},
     "rehearsal.aws.services.image_build": {

@@ -1,123 +1,25 @@
 """What a resource type has to say for itself: how it is made, changed and deleted with ordinary API calls."""
 
-import re
-import secrets
-import string
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
-from .errors import Cancelled, NotRehearsed, ResourceFailed
-from .model import Stack
-
-if TYPE_CHECKING:
-    from .engine import Engine
-
-
-SUFFIX = 12
-"""Random characters at the end of a generated name."""
+from .context import Context, Made, Properties
+from .errors import NotRehearsed
+from .service_call import call
 
 
 @dataclass(frozen=True)
-class Made:
-    """A resource that exists: its physical id, which `Ref` answers, and what `Fn::GetAtt` can ask."""
+class Tagging:
+    """How tags are set: the member that names the resource, and the resource's part of its ARN where that names it.
 
-    physical_id: str
-    attributes: dict[str, Any] = field(default_factory=dict)
-
-
-class Properties(dict[str, Any]):
-    """Properties that remember which of them were read, so that none is dropped unnoticed."""
-
-    def __init__(self, values: dict[str, Any]) -> None:
-        super().__init__(values)
-        self.read: set[str] = set()
-
-    def __getitem__(self, name: str) -> Any:
-        self.read.add(name)
-        return super().__getitem__(name)
-
-    def __contains__(self, name: object) -> bool:
-        self.read.add(str(name))
-        return super().__contains__(name)
-
-    def get(self, name: str, default: Any = None) -> Any:
-        self.read.add(name)
-        return super().get(name, default)
-
-    def check(self, type_: str, names: set[str]) -> None:
-        """Fail by name on a property that the handler did not look at."""
-        unread = sorted(names - self.read)
-        if unread:
-            raise NotRehearsed(f"The rehearsal does not implement {', '.join(unread)} of {type_}")
-
-
-@dataclass
-class Context:
-    """Where a handler works: the stack, its clients, and the clock."""
-
-    engine: "Engine"
-    stack: Stack
-    logical_id: str
-    cancelled: Callable[[], bool] = lambda: False
-    snapshot: bool = False
-    """Whether the deletion is to leave a snapshot behind (DeletionPolicy Snapshot)."""
-    identify: Callable[[str], None] = lambda physical_id: None
-    """Report the physical id of what exists now, where more calls follow: a rollback deletes what is half made."""
-
-    def client(self, service: str) -> Any:
-        """A boto3 client with the keys of the stack's service role, or of who began the operation."""
-        return self.engine.client(self.stack, service)
-
-    @property
-    def aws(self) -> Any:
-        return self.engine.aws
-
-    @property
-    def account(self) -> str:
-        return str(self.engine.aws.account)
-
-    @property
-    def region(self) -> str:
-        return str(self.engine.aws.region)
-
-    def arn(self, service: str, resource: str, *, region: str | None = None) -> str:
-        """An ARN of this account and, unless said otherwise, region."""
-        return f"arn:aws:{service}:{self.region if region is None else region}:{self.account}:{resource}"
-
-    def name(self, longest: int = 64, *, lower: bool = False) -> str:
-        """A physical name as CloudFormation generates it: stack, logical id and twelve random characters."""
-        suffix = "".join(secrets.choice(string.ascii_uppercase + string.digits) for _ in range(SUFFIX))
-        name = generated_name(self.stack.name, self.logical_id, suffix, longest)
-        return name.lower() if lower else name
-
-    def wait(self, seconds: float) -> None:
-        """Let AWS time pass; a sibling's failure breaks it off."""
-        if self.cancelled() or self.engine.aws.clock.sleep(seconds, self.cancelled):
-            raise Cancelled
-
-    def until(self, question: Callable[[], Any], *, within: float, every: float = 5, what: str) -> Any:
-        """Ask again and again, on the clock, until the answer is true; fail after `within` seconds of AWS time."""
-        end = self.engine.aws.clock.now() + within
-        while not (answer := question()):
-            if self.engine.aws.clock.now() >= end:
-                raise ResourceFailed(f"Exceeded attempts to wait: {what} did not stabilize within {within:.0f} seconds")
-            self.wait(every)
-        return answer
-
-
-def generated_name(stack: str, logical_id: str, suffix: str, longest: int) -> str:
-    """The name of a resource that its template does not name.
-
-    Stack and logical id share the room; what one of them leaves, the other has. Source: IdentifierUtils of
-    https://github.com/aws-cloudformation/cloudformation-cli-java-plugin. Older handlers cut too, by a rule that is not
-    published.
+    The resource's part has `{}` for the physical id.
     """
-    stack = re.sub("-{2,}", "-", stack.lstrip("-"))
-    room = longest - len(suffix) - 2
-    of_stack = min(len(stack), max(room - room // 2, room - len(logical_id)))
-    of_logical_id = min(len(logical_id), room - of_stack)
-    return f"{stack[:of_stack]}-{logical_id[:of_logical_id]}-{suffix}"
+
+    member: str
+    resource: str = ""
+    operations: tuple[str, str] = ("TagResource", "UntagResource")
+    region: str | None = None
 
 
 class Handler:
@@ -126,12 +28,21 @@ class Handler:
     type: ClassVar[str] = ""
     seconds: ClassVar[float] = 2
     """How long AWS takes at least to create one, and to update it."""
+    tagging: ClassVar[Tagging | None] = None
+    updates: ClassVar[tuple[str, str]] = ("", "")
+    """The operation that updates one with its properties, and the member that is the physical id, "" where none is."""
+    deletes: ClassVar[tuple[str, ...]] = ()
+    """The operation that deletes one, the member that is the physical id ("": none), and properties that it takes."""
     always_updates: ClassVar[bool] = False
     """Whether an update visits it even when its properties are the same (nested stacks)."""
 
     def __init_subclass__(cls) -> None:
         if cls.type:
             HANDLERS[cls.type] = cls()
+
+    def client(self, context: Context) -> Any:
+        """A client of the service that the type names."""
+        return context.client(self.type.split("::")[1].lower())
 
     def taken(self, aws: Any, properties: Mapping[str, Any]) -> str:
         """The name in the properties of a new resource, where another resource has it; else nothing. AWS looks for
@@ -148,11 +59,24 @@ class Handler:
 
     def update(self, context: Context, physical_id: str, old: Properties, new: Properties) -> dict[str, Any]:
         """Change the resource in place; return the attributes that changed with it."""
-        raise NotRehearsed(f"The rehearsal does not implement updates of {self.type}")
+        operation, member = self.updates
+        if not operation:
+            raise NotRehearsed(f"The rehearsal does not implement updates of {self.type}")
+        call(self.client(context), operation, new, Tags=None, **({member: physical_id} if member else {}))
+        return {}
 
     def retag(self, context: Context, physical_id: str, new: dict[str, str], removed: list[str]) -> None:
         """Set and remove tags."""
-        raise NotRehearsed(f"The rehearsal does not implement changed tags of {self.type}")
+        if self.tagging is None:
+            raise NotRehearsed(f"The rehearsal does not implement changed tags of {self.type}")
+        its, client = self.tagging, self.client(context)
+        _, service, kind = self.type.split("::")
+        arn = context.arn(service.lower(), its.resource.format(physical_id), region=its.region)
+        named = {its.member: arn if its.resource else physical_id, "ResourceType": kind}
+        if new:
+            call(client, its.operations[0], {**named, "Tags": new})
+        if removed:
+            call(client, its.operations[1], {**named, "TagKeys": removed})
 
     def replaces(self, name: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
         """Whether a changed property that replaces `conditionally` does so this time, given all properties."""
@@ -160,7 +84,11 @@ class Handler:
 
     def delete(self, context: Context, physical_id: str, properties: Properties) -> None:
         """Delete the resource and wait, on the clock, until it is gone."""
-        raise NotRehearsed(f"The rehearsal does not implement the deletion of {self.type}")
+        if not self.deletes:
+            raise NotRehearsed(f"The rehearsal does not implement the deletion of {self.type}")
+        operation, member, *names = self.deletes
+        request = {name: properties[name] for name in names if name in properties}
+        call(self.client(context), operation, request | ({member: physical_id} if member else {}))
 
 
 HANDLERS: dict[str, Handler] = {}

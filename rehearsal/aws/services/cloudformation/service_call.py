@@ -5,14 +5,14 @@ how they write tags and JSON text. What finds no place in the request is an erro
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from botocore import xform_name
 from botocore.model import ListShape, MapShape, Shape, StructureShape
 
+from .context import Properties
 from .errors import NotRehearsed
-from .handler import Properties
 from .templates import text
 
 
@@ -54,9 +54,7 @@ def converted(shape: Shape, value: Any, path: str) -> Any:
             for name, item in value.items()
         }
     if isinstance(shape, ListShape):
-        if isinstance(value, Mapping):
-            value = [{"Key": key, "Value": item} for key, item in value.items()]
-        return [converted(shape.member, _pair(shape.member, item), path) for item in value]
+        return [converted(shape.member, _pair(shape.member, item), path) for item in _items(value)]
     if isinstance(shape, MapShape):
         if isinstance(value, list):
             value = {item["Key"]: item["Value"] for item in value}
@@ -72,6 +70,13 @@ def converted(shape: Shape, value: Any, path: str) -> Any:
     if shape.type_name == "blob" and isinstance(value, str):
         return value.encode()
     return value
+
+
+def _items(value: Any) -> Iterable[Any]:
+    """The items of a list, also where tags are a map, or the one item stands by itself."""
+    if isinstance(value, Mapping):
+        return [{"Key": key, "Value": item} for key, item in value.items()]
+    return [value] if isinstance(value, str) else value
 
 
 def _pair(shape: Shape, item: Any) -> Any:

@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from . import graph
+from .context import Context, Properties
 from .errors import Cancelled, ResourceFailed
-from .handler import Context, Properties, handler
+from .handler import handler
 from .intrinsics import Scope
 from .model import Deployment, Resource, Stack
 from .properties import tagged

@@ -6,7 +6,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from . import graph
-from .handler import Properties, handler
+from .context import Properties
+from .handler import handler
 from .intrinsics import Scope
 from .model import Deployment, Resource, Stack, Undo
 from .properties import different, replaces, tag_property_of, tags_in

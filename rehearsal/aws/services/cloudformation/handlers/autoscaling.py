@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from ..handler import Context, Handler, Made, Properties
+from ..context import Context, Made, Properties
+from ..handler import Handler
 from ..service_call import call
 
 INSTANCES_SECONDS = 3600
@@ -96,17 +97,10 @@ def _tag(group: str, tag: dict[str, Any]) -> dict[str, Any]:
 
 class LifecycleHook(Handler):
     type = "AWS::AutoScaling::LifecycleHook"
+    updates = ("PutLifecycleHook", "LifecycleHookName")
+    deletes = ("DeleteLifecycleHook", "LifecycleHookName", "AutoScalingGroupName")
 
     def create(self, context: Context, properties: Properties) -> Made:
         name = properties.get("LifecycleHookName") or context.name(255)
         call(context.client("autoscaling"), "PutLifecycleHook", properties, LifecycleHookName=name)
         return Made(name)
-
-    def update(self, context: Context, physical_id: str, old: Properties, new: Properties) -> dict[str, Any]:
-        call(context.client("autoscaling"), "PutLifecycleHook", new, LifecycleHookName=physical_id)
-        return {}
-
-    def delete(self, context: Context, physical_id: str, properties: Properties) -> None:
-        context.client("autoscaling").delete_lifecycle_hook(
-            AutoScalingGroupName=properties["AutoScalingGroupName"], LifecycleHookName=physical_id
-        )

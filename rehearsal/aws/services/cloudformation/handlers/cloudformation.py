@@ -2,8 +2,9 @@
 
 from typing import Any
 
+from ..context import Context, Made, Properties
 from ..errors import ResourceFailed
-from ..handler import Context, Handler, Made, Properties
+from ..handler import Handler
 from ..model import Stack
 
 

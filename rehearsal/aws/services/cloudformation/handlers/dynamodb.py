@@ -2,13 +2,16 @@
 
 from typing import Any
 
-from ..handler import Context, Handler, Made, Properties
+from ..context import Context, Made, Properties
+from ..handler import Handler, Tagging
 from ..service_call import call
 
 
 class Table(Handler):
     type = "AWS::DynamoDB::Table"
     seconds = 10
+    tagging = Tagging("ResourceArn", "table/{}")
+    deletes = ("DeleteTable", "TableName")
 
     def create(self, context: Context, properties: Properties) -> Made:
         dynamodb = context.client("dynamodb")
@@ -45,16 +48,6 @@ class Table(Handler):
         if old.get("TimeToLiveSpecification") != new.get("TimeToLiveSpecification"):
             call(dynamodb, "UpdateTimeToLive", new, TableName=physical_id)
         return {}
-
-    def retag(self, context: Context, physical_id: str, new: dict[str, str], removed: list[str]) -> None:
-        dynamodb, arn = context.client("dynamodb"), context.arn("dynamodb", f"table/{physical_id}")
-        if new:
-            call(dynamodb, "TagResource", ResourceArn=arn, Tags=new)
-        if removed:
-            dynamodb.untag_resource(ResourceArn=arn, TagKeys=removed)
-
-    def delete(self, context: Context, physical_id: str, properties: Properties) -> None:
-        context.client("dynamodb").delete_table(TableName=physical_id)
 
 
 def _encryption(properties: Properties) -> dict[str, Any] | None:

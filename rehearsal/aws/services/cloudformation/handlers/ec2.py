@@ -1,19 +1,22 @@
 """Networks, security groups and launch templates."""
 
-from typing import Any
+from typing import Any, ClassVar
 
-from ..handler import Context, Handler, Made, Properties
+from ..context import Context, Made, Properties
+from ..handler import Handler
 from ..service_call import call
 
 
-def tag_specifications(properties: Properties, kind: str) -> list[dict[str, Any]] | None:
-    """The tags of a resource as EC2's Create operations take them."""
-    tags = properties.get("Tags")
-    return [{"ResourceType": kind, "Tags": tags}] if tags else None
-
-
 class Ec2Resource(Handler):
-    """What EC2's resources share: tags are set by the resource's id."""
+    """What EC2's resources share: tags are set by the resource's id, and when one is created by its kind."""
+
+    kind: ClassVar[str] = ""
+
+    def make(self, context: Context, operation: str, properties: Properties, **fixed: Any) -> dict[str, Any]:
+        """Call the operation that creates one, with its tags."""
+        tags = properties.get("Tags")
+        specifications = [{"ResourceType": self.kind, "Tags": tags}] if tags else None
+        return call(context.client("ec2"), operation, properties, TagSpecifications=specifications, **fixed)
 
     def retag(self, context: Context, physical_id: str, new: dict[str, str], removed: list[str]) -> None:
         ec2, resource = context.client("ec2"), self.resource_id(context, physical_id)
@@ -29,11 +32,13 @@ class Ec2Resource(Handler):
 
 class Vpc(Ec2Resource):
     type = "AWS::EC2::VPC"
+    kind = "vpc"
     seconds = 10
+    deletes = ("DeleteVpc", "VpcId")
 
     def create(self, context: Context, properties: Properties) -> Made:
         ec2 = context.client("ec2")
-        vpc = call(ec2, "CreateVpc", properties, TagSpecifications=tag_specifications(properties, "vpc"))["Vpc"]
+        vpc = self.make(context, "CreateVpc", properties)["Vpc"]
         context.identify(vpc["VpcId"])
         self._attributes(context, vpc["VpcId"], properties)
         of_vpc = [{"Name": "vpc-id", "Values": [vpc["VpcId"]]}]
@@ -59,17 +64,14 @@ class Vpc(Ec2Resource):
         self._attributes(context, physical_id, new)
         return {}
 
-    def delete(self, context: Context, physical_id: str, properties: Properties) -> None:
-        context.client("ec2").delete_vpc(VpcId=physical_id)
-
 
 class Subnet(Ec2Resource):
     type = "AWS::EC2::Subnet"
+    kind = "subnet"
+    deletes = ("DeleteSubnet", "SubnetId")
 
     def create(self, context: Context, properties: Properties) -> Made:
-        ec2 = context.client("ec2")
-        specifications = tag_specifications(properties, "subnet")
-        subnet = call(ec2, "CreateSubnet", properties, TagSpecifications=specifications)["Subnet"]
+        subnet = self.make(context, "CreateSubnet", properties)["Subnet"]
         context.identify(subnet["SubnetId"])
         self._map(context, subnet["SubnetId"], properties)
         known = {name: subnet[name] for name in ("SubnetId", "VpcId", "CidrBlock", "AvailabilityZone")}
@@ -84,44 +86,37 @@ class Subnet(Ec2Resource):
         self._map(context, physical_id, new)
         return {}
 
-    def delete(self, context: Context, physical_id: str, properties: Properties) -> None:
-        context.client("ec2").delete_subnet(SubnetId=physical_id)
-
 
 class InternetGateway(Ec2Resource):
     type = "AWS::EC2::InternetGateway"
+    kind = "internet-gateway"
     seconds = 15
+    deletes = ("DeleteInternetGateway", "InternetGatewayId")
 
     def create(self, context: Context, properties: Properties) -> Made:
-        specifications = tag_specifications(properties, "internet-gateway")
-        answer = call(context.client("ec2"), "CreateInternetGateway", TagSpecifications=specifications)
+        answer = self.make(context, "CreateInternetGateway", properties)
         gateway = answer["InternetGateway"]["InternetGatewayId"]
         return Made(gateway, {"InternetGatewayId": gateway})
-
-    def delete(self, context: Context, physical_id: str, properties: Properties) -> None:
-        context.client("ec2").delete_internet_gateway(InternetGatewayId=physical_id)
 
 
 class GatewayAttachment(Handler):
     type = "AWS::EC2::VPCGatewayAttachment"
+    deletes = ("DetachInternetGateway", "", "InternetGatewayId", "VpcId")
 
     def create(self, context: Context, properties: Properties) -> Made:
         call(context.client("ec2"), "AttachInternetGateway", properties)
         return Made(f"IGW|{properties['VpcId']}", {"AttachmentType": "IGW"})
-
-    def delete(self, context: Context, physical_id: str, properties: Properties) -> None:
-        call(context.client("ec2"), "DetachInternetGateway", properties)
 
 
 class ElasticIp(Ec2Resource):
     """`Ref` answers the address, not the allocation."""
 
     type = "AWS::EC2::EIP"
+    kind = "elastic-ip"
     seconds = 15
 
     def create(self, context: Context, properties: Properties) -> Made:
-        specifications = tag_specifications(properties, "elastic-ip")
-        answer = call(context.client("ec2"), "AllocateAddress", properties, TagSpecifications=specifications)
+        answer = self.make(context, "AllocateAddress", properties)
         return Made(answer["PublicIp"], {"AllocationId": answer["AllocationId"], "PublicIp": answer["PublicIp"]})
 
     def resource_id(self, context: Context, physical_id: str) -> str:
@@ -134,11 +129,11 @@ class ElasticIp(Ec2Resource):
 
 class NatGateway(Ec2Resource):
     type = "AWS::EC2::NatGateway"
+    kind = "natgateway"
     seconds = 105
 
     def create(self, context: Context, properties: Properties) -> Made:
-        specifications = tag_specifications(properties, "natgateway")
-        answer = call(context.client("ec2"), "CreateNatGateway", properties, TagSpecifications=specifications)
+        answer = self.make(context, "CreateNatGateway", properties)
         gateway = answer["NatGateway"]["NatGatewayId"]
         return Made(gateway, {"NatGatewayId": gateway})
 
@@ -157,53 +152,44 @@ class NatGateway(Ec2Resource):
 
 class RouteTable(Ec2Resource):
     type = "AWS::EC2::RouteTable"
+    kind = "route-table"
     seconds = 10
+    deletes = ("DeleteRouteTable", "RouteTableId")
 
     def create(self, context: Context, properties: Properties) -> Made:
-        specifications = tag_specifications(properties, "route-table")
-        answer = call(context.client("ec2"), "CreateRouteTable", properties, TagSpecifications=specifications)
+        answer = self.make(context, "CreateRouteTable", properties)
         table = answer["RouteTable"]["RouteTableId"]
         return Made(table, {"RouteTableId": table})
-
-    def delete(self, context: Context, physical_id: str, properties: Properties) -> None:
-        context.client("ec2").delete_route_table(RouteTableId=physical_id)
 
 
 class Route(Handler):
     type = "AWS::EC2::Route"
+    updates = ("ReplaceRoute", "")
+    deletes = ("DeleteRoute", "", "RouteTableId", "DestinationCidrBlock")
 
     def create(self, context: Context, properties: Properties) -> Made:
         call(context.client("ec2"), "CreateRoute", properties)
         destination = properties["DestinationCidrBlock"]
         return Made(f"{properties['RouteTableId']}|{destination}", {"CidrBlock": destination})
 
-    def update(self, context: Context, physical_id: str, old: Properties, new: Properties) -> dict[str, Any]:
-        call(context.client("ec2"), "ReplaceRoute", new)
-        return {}
-
-    def delete(self, context: Context, physical_id: str, properties: Properties) -> None:
-        table, destination = properties["RouteTableId"], properties["DestinationCidrBlock"]
-        context.client("ec2").delete_route(RouteTableId=table, DestinationCidrBlock=destination)
-
 
 class RouteTableAssociation(Handler):
     type = "AWS::EC2::SubnetRouteTableAssociation"
+    deletes = ("DisassociateRouteTable", "AssociationId")
 
     def create(self, context: Context, properties: Properties) -> Made:
         association = call(context.client("ec2"), "AssociateRouteTable", properties)["AssociationId"]
         return Made(association, {"Id": association})
 
-    def delete(self, context: Context, physical_id: str, properties: Properties) -> None:
-        context.client("ec2").disassociate_route_table(AssociationId=physical_id)
-
 
 class VpcEndpoint(Ec2Resource):
     type = "AWS::EC2::VPCEndpoint"
+    kind = "vpc-endpoint"
     seconds = 10
+    deletes = ("DeleteVpcEndpoints", "VpcEndpointIds")
 
     def create(self, context: Context, properties: Properties) -> Made:
-        specifications = tag_specifications(properties, "vpc-endpoint")
-        answer = call(context.client("ec2"), "CreateVpcEndpoint", properties, TagSpecifications=specifications)
+        answer = self.make(context, "CreateVpcEndpoint", properties)
         endpoint = answer["VpcEndpoint"]
         return Made(
             endpoint["VpcEndpointId"],
@@ -215,9 +201,6 @@ class VpcEndpoint(Ec2Resource):
                 "NetworkInterfaceIds": endpoint.get("NetworkInterfaceIds", []),
             },
         )
-
-    def delete(self, context: Context, physical_id: str, properties: Properties) -> None:
-        context.client("ec2").delete_vpc_endpoints(VpcEndpointIds=[physical_id])
 
 
 _EVERYTHING = {"IpProtocol": "-1", "CidrIp": "0.0.0.0/0"}
@@ -244,18 +227,15 @@ class SecurityGroup(Ec2Resource):
     """With SecurityGroupEgress, the rule that lets everything out is taken away first."""
 
     type = "AWS::EC2::SecurityGroup"
+    kind = "security-group"
     seconds = 5
+    deletes = ("DeleteSecurityGroup", "GroupId")
 
     def create(self, context: Context, properties: Properties) -> Made:
         ec2 = context.client("ec2")
-        group = call(
-            ec2,
-            "CreateSecurityGroup",
-            GroupName=properties.get("GroupName") or context.name(255),
-            Description=properties["GroupDescription"],
-            VpcId=properties.get("VpcId"),
-            TagSpecifications=tag_specifications(properties, "security-group"),
-        )["GroupId"]
+        name, description = properties.get("GroupName") or context.name(255), properties["GroupDescription"]
+        made = self.make(context, "CreateSecurityGroup", properties, GroupName=name, Description=description)
+        group = made["GroupId"]
         context.identify(group)
         if "SecurityGroupIngress" in properties:
             self._allow(ec2, group, properties["SecurityGroupIngress"], outbound=False)
@@ -283,9 +263,6 @@ class SecurityGroup(Ec2Resource):
             revoke = ec2.revoke_security_group_egress if outbound else ec2.revoke_security_group_ingress
             revoke(GroupId=group, IpPermissions=[permission(rule, outbound=outbound) for rule in rules])
 
-    def delete(self, context: Context, physical_id: str, properties: Properties) -> None:
-        context.client("ec2").delete_security_group(GroupId=physical_id)
-
 
 class SecurityGroupIngress(Handler):
     type = "AWS::EC2::SecurityGroupIngress"
@@ -310,6 +287,7 @@ class LaunchTemplate(Handler):
     """A change of LaunchTemplateData makes a new version; the default version stays the first one."""
 
     type = "AWS::EC2::LaunchTemplate"
+    deletes = ("DeleteLaunchTemplate", "LaunchTemplateId")
 
     def create(self, context: Context, properties: Properties) -> Made:
         name = properties.get("LaunchTemplateName") or context.name(128)
@@ -329,6 +307,3 @@ class LaunchTemplate(Handler):
 
     def _attributes(self, template: str, latest: int) -> dict[str, Any]:
         return {"LaunchTemplateId": template, "DefaultVersionNumber": "1", "LatestVersionNumber": str(latest)}
-
-    def delete(self, context: Context, physical_id: str, properties: Properties) -> None:
-        context.client("ec2").delete_launch_template(LaunchTemplateId=physical_id)

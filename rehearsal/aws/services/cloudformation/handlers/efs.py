@@ -3,20 +3,15 @@
 import json
 from typing import Any
 
-from ..handler import Context, Handler, Made, Properties
+from ..context import Context, Made, Properties
+from ..handler import Handler, Tagging
 from ..service_call import call
-
-
-def _retag(context: Context, resource_id: str, new: dict[str, str], removed: list[str]) -> None:
-    efs = context.client("efs")
-    if new:
-        call(efs, "TagResource", ResourceId=resource_id, Tags=new)
-    if removed:
-        efs.untag_resource(ResourceId=resource_id, TagKeys=removed)
 
 
 class FileSystem(Handler):
     type = "AWS::EFS::FileSystem"
+    tagging = Tagging("ResourceId")
+    deletes = ("DeleteFileSystem", "FileSystemId")
 
     def create(self, context: Context, properties: Properties) -> Made:
         efs = context.client("efs")
@@ -69,18 +64,13 @@ class FileSystem(Handler):
         else:
             efs.put_file_system_policy(FileSystemId=physical_id, Policy=json.dumps(value))
 
-    def retag(self, context: Context, physical_id: str, new: dict[str, str], removed: list[str]) -> None:
-        _retag(context, physical_id, new, removed)
-
-    def delete(self, context: Context, physical_id: str, properties: Properties) -> None:
-        context.client("efs").delete_file_system(FileSystemId=physical_id)
-
 
 _CONFIGURED = ("BackupPolicy", "LifecyclePolicies", "FileSystemPolicy")
 
 
 class MountTarget(Handler):
     type = "AWS::EFS::MountTarget"
+    updates = ("ModifyMountTargetSecurityGroups", "MountTargetId")
 
     def create(self, context: Context, properties: Properties) -> Made:
         answer = call(context.client("efs"), "CreateMountTarget", properties)
@@ -96,11 +86,6 @@ class MountTarget(Handler):
         found = context.client("efs").describe_mount_targets(FileSystemId=properties["FileSystemId"])["MountTargets"]
         return {each["MountTargetId"]: each["LifeCycleState"] for each in found}
 
-    def update(self, context: Context, physical_id: str, old: Properties, new: Properties) -> dict[str, Any]:
-        groups = new["SecurityGroups"]
-        context.client("efs").modify_mount_target_security_groups(MountTargetId=physical_id, SecurityGroups=groups)
-        return {}
-
     def delete(self, context: Context, physical_id: str, properties: Properties) -> None:
         context.client("efs").delete_mount_target(MountTargetId=physical_id)
         context.until(lambda: physical_id not in self._states(context, properties), within=600, what=physical_id)
@@ -108,6 +93,8 @@ class MountTarget(Handler):
 
 class AccessPoint(Handler):
     type = "AWS::EFS::AccessPoint"
+    tagging = Tagging("ResourceId")
+    deletes = ("DeleteAccessPoint", "AccessPointId")
 
     def create(self, context: Context, properties: Properties) -> Made:
         tags = properties.get("AccessPointTags", [])
@@ -125,9 +112,3 @@ class AccessPoint(Handler):
 
         context.until(available, within=600, every=2, what=physical_id)
         return {}
-
-    def retag(self, context: Context, physical_id: str, new: dict[str, str], removed: list[str]) -> None:
-        _retag(context, physical_id, new, removed)
-
-    def delete(self, context: Context, physical_id: str, properties: Properties) -> None:
-        context.client("efs").delete_access_point(AccessPointId=physical_id)

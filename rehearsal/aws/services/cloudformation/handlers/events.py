@@ -2,13 +2,15 @@
 
 from typing import Any
 
-from ..handler import Context, Handler, Made, Properties
+from ..context import Context, Made, Properties
+from ..handler import Handler, Tagging
 from ..service_call import call
 
 
 class Rule(Handler):
     type = "AWS::Events::Rule"
     seconds = 5
+    tagging = Tagging("ResourceARN", "rule/{}")
 
     def create(self, context: Context, properties: Properties) -> Made:
         name = properties.get("Name") or context.name(64)
@@ -31,13 +33,6 @@ class Rule(Handler):
             context.client("events").remove_targets(Rule=physical_id, Ids=removed)
         return {}
 
-    def retag(self, context: Context, physical_id: str, new: dict[str, str], removed: list[str]) -> None:
-        events, arn = context.client("events"), context.arn("events", f"rule/{physical_id}")
-        if new:
-            call(events, "TagResource", ResourceARN=arn, Tags=new)
-        if removed:
-            events.untag_resource(ResourceARN=arn, TagKeys=removed)
-
     def delete(self, context: Context, physical_id: str, properties: Properties) -> None:
         events = context.client("events")
         targets = [target["Id"] for target in properties.get("Targets", [])]
@@ -51,19 +46,13 @@ class Schedule(Handler):
 
     type = "AWS::Scheduler::Schedule"
     seconds = 2
+    updates = ("UpdateSchedule", "Name")
+    deletes = ("DeleteSchedule", "Name", "GroupName")
 
     def create(self, context: Context, properties: Properties) -> Made:
         name = properties.get("Name") or context.name(64)
         answer = call(context.client("scheduler"), "CreateSchedule", properties, Name=name)
         return Made(name, {"Arn": answer["ScheduleArn"]})
-
-    def update(self, context: Context, physical_id: str, old: Properties, new: Properties) -> dict[str, Any]:
-        call(context.client("scheduler"), "UpdateSchedule", new, Name=physical_id)
-        return {}
-
-    def delete(self, context: Context, physical_id: str, properties: Properties) -> None:
-        group = properties.get("GroupName", "default")
-        context.client("scheduler").delete_schedule(Name=physical_id, GroupName=group)
 
 
 class ScheduleGroup(Handler):
@@ -71,18 +60,10 @@ class ScheduleGroup(Handler):
 
     type = "AWS::Scheduler::ScheduleGroup"
     seconds = 2
+    tagging = Tagging("ResourceArn", "schedule-group/{}")
+    deletes = ("DeleteScheduleGroup", "Name")
 
     def create(self, context: Context, properties: Properties) -> Made:
         name = properties.get("Name") or context.name(64)
         answer = call(context.client("scheduler"), "CreateScheduleGroup", properties, Name=name)
         return Made(name, {"Arn": answer["ScheduleGroupArn"]})
-
-    def retag(self, context: Context, physical_id: str, new: dict[str, str], removed: list[str]) -> None:
-        scheduler, arn = context.client("scheduler"), context.arn("scheduler", f"schedule-group/{physical_id}")
-        if new:
-            call(scheduler, "TagResource", ResourceArn=arn, Tags=new)
-        if removed:
-            scheduler.untag_resource(ResourceArn=arn, TagKeys=removed)
-
-    def delete(self, context: Context, physical_id: str, properties: Properties) -> None:
-        context.client("scheduler").delete_schedule_group(Name=physical_id)

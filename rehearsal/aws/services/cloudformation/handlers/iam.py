@@ -4,13 +4,15 @@ import contextlib
 import json
 from typing import Any
 
-from ..handler import Context, Handler, Made, Properties
+from ..context import Context, Made, Properties
+from ..handler import Handler, Tagging
 from ..service_call import call
 
 
 class Role(Handler):
     type = "AWS::IAM::Role"
     seconds = 15
+    tagging = Tagging("RoleName", operations=("TagRole", "UntagRole"))
 
     def create(self, context: Context, properties: Properties) -> Made:
         iam = context.client("iam")
@@ -50,13 +52,6 @@ class Role(Handler):
                 call(iam, "PutRolePolicy", policy, RoleName=physical_id)
         return {}
 
-    def retag(self, context: Context, physical_id: str, new: dict[str, str], removed: list[str]) -> None:
-        iam = context.client("iam")
-        if new:
-            call(iam, "TagRole", RoleName=physical_id, Tags=new)
-        if removed:
-            iam.untag_role(RoleName=physical_id, TagKeys=removed)
-
     def delete(self, context: Context, physical_id: str, properties: Properties) -> None:
         iam = context.client("iam")
         attached = iam.list_attached_role_policies(RoleName=physical_id)["AttachedPolicies"]
@@ -70,18 +65,12 @@ class Role(Handler):
 
 class RolePolicy(Handler):
     type = "AWS::IAM::RolePolicy"
+    updates = ("PutRolePolicy", "")
+    deletes = ("DeleteRolePolicy", "", "RoleName", "PolicyName")
 
     def create(self, context: Context, properties: Properties) -> Made:
         call(context.client("iam"), "PutRolePolicy", properties)
         return Made(f"{properties['PolicyName']}|{properties['RoleName']}")
-
-    def update(self, context: Context, physical_id: str, old: Properties, new: Properties) -> dict[str, Any]:
-        call(context.client("iam"), "PutRolePolicy", new)
-        return {}
-
-    def delete(self, context: Context, physical_id: str, properties: Properties) -> None:
-        iam = context.client("iam")
-        iam.delete_role_policy(RoleName=properties["RoleName"], PolicyName=properties["PolicyName"])
 
 
 class ManagedPolicy(Handler):

@@ -2,13 +2,15 @@
 
 from typing import Any
 
-from ..handler import Context, Handler, Made, Properties
+from ..context import Context, Made, Properties
+from ..handler import Handler, Tagging
 from ..service_call import call
 
 
 class Key(Handler):
     type = "AWS::KMS::Key"
     seconds = 5
+    tagging = Tagging("KeyId")
 
     def create(self, context: Context, properties: Properties) -> Made:
         kms = context.client("kms")
@@ -32,13 +34,6 @@ class Key(Handler):
         new.get("PendingWindowInDays")
         return {}
 
-    def retag(self, context: Context, physical_id: str, new: dict[str, str], removed: list[str]) -> None:
-        kms = context.client("kms")
-        if new:
-            call(kms, "TagResource", KeyId=physical_id, Tags=new)
-        if removed:
-            kms.untag_resource(KeyId=physical_id, TagKeys=removed)
-
     def delete(self, context: Context, physical_id: str, properties: Properties) -> None:
         days = properties.get("PendingWindowInDays", 30)
         context.client("kms").schedule_key_deletion(KeyId=physical_id, PendingWindowInDays=int(days))
@@ -46,14 +41,9 @@ class Key(Handler):
 
 class Alias(Handler):
     type = "AWS::KMS::Alias"
+    updates = ("UpdateAlias", "AliasName")
+    deletes = ("DeleteAlias", "AliasName")
 
     def create(self, context: Context, properties: Properties) -> Made:
         call(context.client("kms"), "CreateAlias", properties)
         return Made(properties["AliasName"])
-
-    def update(self, context: Context, physical_id: str, old: Properties, new: Properties) -> dict[str, Any]:
-        context.client("kms").update_alias(AliasName=physical_id, TargetKeyId=new["TargetKeyId"])
-        return {}
-
-    def delete(self, context: Context, physical_id: str, properties: Properties) -> None:
-        context.client("kms").delete_alias(AliasName=physical_id)

@@ -3,7 +3,8 @@
 import secrets
 from typing import Any
 
-from ..handler import Context, Handler, Made, Properties
+from ..context import Context, Made, Properties
+from ..handler import Handler, Tagging
 from ..service_call import call
 
 _DEFAULTS: dict[str, Any] = {
@@ -24,6 +25,8 @@ class Function(Handler):
 
     type = "AWS::Lambda::Function"
     seconds = 8
+    tagging = Tagging("Resource", "function:{}")
+    deletes = ("DeleteFunction", "FunctionName")
 
     def create(self, context: Context, properties: Properties) -> Made:
         client = context.client("lambda")
@@ -64,16 +67,6 @@ class Function(Handler):
                 FunctionName=name, ReservedConcurrentExecutions=properties["ReservedConcurrentExecutions"]
             )
 
-    def retag(self, context: Context, physical_id: str, new: dict[str, str], removed: list[str]) -> None:
-        client, arn = context.client("lambda"), context.arn("lambda", f"function:{physical_id}")
-        if new:
-            client.tag_resource(Resource=arn, Tags=new)
-        if removed:
-            client.untag_resource(Resource=arn, TagKeys=removed)
-
-    def delete(self, context: Context, physical_id: str, properties: Properties) -> None:
-        context.client("lambda").delete_function(FunctionName=physical_id)
-
 
 class LayerVersion(Handler):
     type = "AWS::Lambda::LayerVersion"
@@ -91,11 +84,9 @@ class LayerVersion(Handler):
 
 class Permission(Handler):
     type = "AWS::Lambda::Permission"
+    deletes = ("RemovePermission", "StatementId", "FunctionName")
 
     def create(self, context: Context, properties: Properties) -> Made:
         statement = f"{context.stack.name}-{context.logical_id}-{secrets.token_hex(6)}"[-100:]
         call(context.client("lambda"), "AddPermission", properties, StatementId=statement)
         return Made(statement, {"Id": statement})
-
-    def delete(self, context: Context, physical_id: str, properties: Properties) -> None:
-        context.client("lambda").remove_permission(FunctionName=properties["FunctionName"], StatementId=physical_id)

@@ -2,27 +2,25 @@
 
 from typing import Any
 
-from ..handler import Context, Handler, Made, Properties
+from ..context import Context, Made, Properties
+from ..handler import Handler, Tagging
 from ..service_call import call
 
 
 class QueryDefinition(Handler):
     type = "AWS::Logs::QueryDefinition"
+    updates = ("PutQueryDefinition", "queryDefinitionId")
+    deletes = ("DeleteQueryDefinition", "queryDefinitionId")
 
     def create(self, context: Context, properties: Properties) -> Made:
         made = call(context.client("logs"), "PutQueryDefinition", properties)["queryDefinitionId"]
         return Made(made, {"QueryDefinitionId": made})
 
-    def update(self, context: Context, physical_id: str, old: Properties, new: Properties) -> dict[str, Any]:
-        call(context.client("logs"), "PutQueryDefinition", new, queryDefinitionId=physical_id)
-        return {}
-
-    def delete(self, context: Context, physical_id: str, properties: Properties) -> None:
-        context.client("logs").delete_query_definition(queryDefinitionId=physical_id)
-
 
 class LogGroup(Handler):
     type = "AWS::Logs::LogGroup"
+    tagging = Tagging("resourceArn", "log-group:{}")
+    deletes = ("DeleteLogGroup", "logGroupName")
 
     def create(self, context: Context, properties: Properties) -> Made:
         logs = context.client("logs")
@@ -46,13 +44,3 @@ class LogGroup(Handler):
             else:
                 logs.disassociate_kms_key(logGroupName=physical_id)
         return {}
-
-    def retag(self, context: Context, physical_id: str, new: dict[str, str], removed: list[str]) -> None:
-        logs, arn = context.client("logs"), context.arn("logs", f"log-group:{physical_id}")
-        if new:
-            logs.tag_resource(resourceArn=arn, tags=new)
-        if removed:
-            logs.untag_resource(resourceArn=arn, tagKeys=removed)
-
-    def delete(self, context: Context, physical_id: str, properties: Properties) -> None:
-        context.client("logs").delete_log_group(logGroupName=physical_id)

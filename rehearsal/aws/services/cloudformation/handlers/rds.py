@@ -3,8 +3,9 @@
 import re
 from typing import Any
 
+from ..context import Context, Made, Properties
 from ..errors import ResourceFailed
-from ..handler import Context, Handler, Made, Properties
+from ..handler import Handler, Tagging
 from ..service_call import call
 
 
@@ -16,40 +17,23 @@ def identifier(generated: str) -> str:
     return re.sub("-{2,}", "-", generated).strip("-")
 
 
-class RdsResource(Handler):
-    """What RDS's resources share: tags are set by ARN, and the ARN follows from the name."""
-
-    kind = ""
-
-    def retag(self, context: Context, physical_id: str, new: dict[str, str], removed: list[str]) -> None:
-        rds, arn = context.client("rds"), context.arn("rds", f"{self.kind}:{physical_id}")
-        if new:
-            call(rds, "AddTagsToResource", ResourceName=arn, Tags=new)
-        if removed:
-            rds.remove_tags_from_resource(ResourceName=arn, TagKeys=removed)
-
-
-class SubnetGroup(RdsResource):
+class SubnetGroup(Handler):
     type = "AWS::RDS::DBSubnetGroup"
-    kind = "subgrp"
+    tagging = Tagging("ResourceName", "subgrp:{}", operations=("AddTagsToResource", "RemoveTagsFromResource"))
+    updates = ("ModifyDBSubnetGroup", "DBSubnetGroupName")
+    deletes = ("DeleteDBSubnetGroup", "DBSubnetGroupName")
 
     def create(self, context: Context, properties: Properties) -> Made:
         name = (properties.get("DBSubnetGroupName") or context.name(255)).lower()
         call(context.client("rds"), "CreateDBSubnetGroup", properties, DBSubnetGroupName=name)
         return Made(name)
 
-    def update(self, context: Context, physical_id: str, old: Properties, new: Properties) -> dict[str, Any]:
-        call(context.client("rds"), "ModifyDBSubnetGroup", new, DBSubnetGroupName=physical_id)
-        return {}
 
-    def delete(self, context: Context, physical_id: str, properties: Properties) -> None:
-        context.client("rds").delete_db_subnet_group(DBSubnetGroupName=physical_id)
-
-
-class ClusterParameterGroup(RdsResource):
+class ClusterParameterGroup(Handler):
     type = "AWS::RDS::DBClusterParameterGroup"
-    kind = "cluster-pg"
     seconds = 15
+    tagging = Tagging("ResourceName", "cluster-pg:{}", operations=("AddTagsToResource", "RemoveTagsFromResource"))
+    deletes = ("DeleteDBClusterParameterGroup", "DBClusterParameterGroupName")
 
     def create(self, context: Context, properties: Properties) -> Made:
         name = (properties.get("DBClusterParameterGroupName") or context.name(255)).lower()
@@ -83,14 +67,11 @@ class ClusterParameterGroup(RdsResource):
         self._set(context, physical_id, new)
         return {}
 
-    def delete(self, context: Context, physical_id: str, properties: Properties) -> None:
-        context.client("rds").delete_db_cluster_parameter_group(DBClusterParameterGroupName=physical_id)
 
-
-class Cluster(RdsResource):
+class Cluster(Handler):
     type = "AWS::RDS::DBCluster"
-    kind = "cluster"
     seconds = 30
+    tagging = Tagging("ResourceName", "cluster:{}", operations=("AddTagsToResource", "RemoveTagsFromResource"))
 
     def create(self, context: Context, properties: Properties) -> Made:
         name = (properties.get("DBClusterIdentifier") or identifier(context.name(63))).lower()
@@ -170,10 +151,10 @@ _MODIFIABLE = (
 )
 
 
-class Instance(RdsResource):
+class Instance(Handler):
     type = "AWS::RDS::DBInstance"
-    kind = "db"
     seconds = 30
+    tagging = Tagging("ResourceName", "db:{}", operations=("AddTagsToResource", "RemoveTagsFromResource"))
 
     def create(self, context: Context, properties: Properties) -> Made:
         name = (properties.get("DBInstanceIdentifier") or identifier(context.name(63))).lower()

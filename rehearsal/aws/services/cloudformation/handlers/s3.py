@@ -2,13 +2,15 @@
 
 from typing import Any
 
-from ..handler import Context, Handler, Made, Properties
+from ..context import Context, Made, Properties
+from ..handler import Handler
 from ..service_call import call
 
 
 class Bucket(Handler):
     type = "AWS::S3::Bucket"
     seconds = 20
+    deletes = ("DeleteBucket", "Bucket")
 
     def create(self, context: Context, properties: Properties) -> Made:
         name = properties.get("BucketName") or context.name(63, lower=True)
@@ -53,9 +55,6 @@ class Bucket(Handler):
         tags = {key: value for key, value in (tags | new).items() if key not in removed}
         call(s3, "PutBucketTagging", Bucket=physical_id, Tagging={"TagSet": tags})
 
-    def delete(self, context: Context, physical_id: str, properties: Properties) -> None:
-        context.client("s3").delete_bucket(Bucket=physical_id)
-
 
 _CONFIGURATIONS = {
     "BucketEncryption": ("PutBucketEncryption", "ServerSideEncryptionConfiguration"),
@@ -95,6 +94,7 @@ def _lifecycle_rule(rule: dict[str, Any]) -> dict[str, Any]:
 
 class BucketPolicy(Handler):
     type = "AWS::S3::BucketPolicy"
+    deletes = ("DeleteBucketPolicy", "Bucket")
 
     def create(self, context: Context, properties: Properties) -> Made:
         bucket = properties["Bucket"]
@@ -104,6 +104,3 @@ class BucketPolicy(Handler):
     def update(self, context: Context, physical_id: str, old: Properties, new: Properties) -> dict[str, Any]:
         call(context.client("s3"), "PutBucketPolicy", Bucket=physical_id, Policy=new["PolicyDocument"])
         return {}
-
-    def delete(self, context: Context, physical_id: str, properties: Properties) -> None:
-        context.client("s3").delete_bucket_policy(Bucket=physical_id)

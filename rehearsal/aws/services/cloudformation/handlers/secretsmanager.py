@@ -6,7 +6,8 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from ..handler import Context, Handler, Made, Properties
+from ..context import Context, Made, Properties
+from ..handler import Handler, Tagging
 from ..service_call import call
 
 
@@ -14,6 +15,7 @@ class Secret(Handler):
     """A changed GenerateSecretString generates a new value (user guide, AWS::SecretsManager::Secret)."""
 
     type = "AWS::SecretsManager::Secret"
+    tagging = Tagging("SecretId")
 
     def taken(self, aws: Any, properties: Mapping[str, Any]) -> str:
         name = properties.get("Name")
@@ -38,13 +40,6 @@ class Secret(Handler):
         described = {name: new[name] for name in ("Description", "KmsKeyId") if name in new}
         call(client, "UpdateSecret", described, SecretId=physical_id, SecretString=value)
         return {}
-
-    def retag(self, context: Context, physical_id: str, new: dict[str, str], removed: list[str]) -> None:
-        client = context.client("secretsmanager")
-        if new:
-            call(client, "TagResource", SecretId=physical_id, Tags=new)
-        if removed:
-            client.untag_resource(SecretId=physical_id, TagKeys=removed)
 
     def delete(self, context: Context, physical_id: str, properties: Properties) -> None:
         context.client("secretsmanager").delete_secret(SecretId=physical_id, ForceDeleteWithoutRecovery=True)

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from ..handler import Context, Handler, Made, Properties
+from ..context import Context, Made, Properties
+from ..handler import Handler, Tagging
 from ..service_call import call
 from ..templates import text
 
@@ -12,6 +13,8 @@ _ATTRIBUTES = ("DisplayName", "KmsMasterKeyId", "SignatureVersion", "TracingConf
 class Topic(Handler):
     type = "AWS::SNS::Topic"
     seconds = 10
+    tagging = Tagging("ResourceArn")
+    deletes = ("DeleteTopic", "TopicArn")
 
     def create(self, context: Context, properties: Properties) -> Made:
         name = properties.get("TopicName") or context.name(256)
@@ -26,16 +29,6 @@ class Topic(Handler):
                     TopicArn=physical_id, AttributeName=key, AttributeValue=text(new.get(key, ""))
                 )
         return {}
-
-    def retag(self, context: Context, physical_id: str, new: dict[str, str], removed: list[str]) -> None:
-        sns = context.client("sns")
-        if new:
-            call(sns, "TagResource", ResourceArn=physical_id, Tags=new)
-        if removed:
-            sns.untag_resource(ResourceArn=physical_id, TagKeys=removed)
-
-    def delete(self, context: Context, physical_id: str, properties: Properties) -> None:
-        context.client("sns").delete_topic(TopicArn=physical_id)
 
 
 class TopicPolicy(Handler):
@@ -76,10 +69,8 @@ class TopicPolicy(Handler):
 
 class Subscription(Handler):
     type = "AWS::SNS::Subscription"
+    deletes = ("Unsubscribe", "SubscriptionArn")
 
     def create(self, context: Context, properties: Properties) -> Made:
         answer = call(context.client("sns"), "Subscribe", properties, ReturnSubscriptionArn=True)
         return Made(answer["SubscriptionArn"], {"Arn": answer["SubscriptionArn"]})
-
-    def delete(self, context: Context, physical_id: str, properties: Properties) -> None:
-        context.client("sns").unsubscribe(SubscriptionArn=physical_id)

@@ -5,8 +5,9 @@ from typing import Any
 
 import yaml
 
+from ..context import Context, Made, Properties
 from ..errors import ResourceFailed
-from ..handler import Context, Handler, Made, Properties
+from ..handler import Handler, Tagging
 from ..service_call import call
 from ..templates import text
 
@@ -14,6 +15,8 @@ from ..templates import text
 class StateMachine(Handler):
     type = "AWS::StepFunctions::StateMachine"
     seconds = 5
+    tagging = Tagging("resourceArn")
+    deletes = ("DeleteStateMachine", "stateMachineArn")
 
     def create(self, context: Context, properties: Properties) -> Made:
         name = properties.get("StateMachineName") or context.name(80)
@@ -35,17 +38,6 @@ class StateMachine(Handler):
             client, "UpdateStateMachine", new, stateMachineArn=physical_id, definition=definition(context, new)
         )
         return {"StateMachineRevisionId": answer.get("revisionId", "INITIAL")}
-
-    def retag(self, context: Context, physical_id: str, new: dict[str, str], removed: list[str]) -> None:
-        client = context.client("stepfunctions")
-        if new:
-            tags = [{"key": key, "value": value} for key, value in new.items()]
-            client.tag_resource(resourceArn=physical_id, tags=tags)
-        if removed:
-            client.untag_resource(resourceArn=physical_id, tagKeys=removed)
-
-    def delete(self, context: Context, physical_id: str, properties: Properties) -> None:
-        context.client("stepfunctions").delete_state_machine(stateMachineArn=physical_id)
 
 
 def definition(context: Context, properties: Properties) -> str:

@@ -88,18 +88,27 @@ class Server:
         self._operations[service, operation] = handler
 
     def serve(
-        self, service: str, *owners: object, within: Callable[[], AbstractContextManager[Any]] = contextlib.nullcontext
+        self,
+        service: str,
+        *owners: object,
+        within: Callable[[], AbstractContextManager[Any]] = contextlib.nullcontext,
+        whole: bool = False,
     ) -> None:
-        """`add` each method of the owners that has boto3's name of an operation of the service."""
+        """`add` each method of the owners that has boto3's name of an operation of the service.
+
+        Of a `whole` service moto answers nothing: an operation without a method is refused by name.
+        """
 
         def handler(method: Operation, call: Call) -> Mapping[str, Any] | Proceed | None:
             with within():
                 return method(call)
 
         for operation in get_service_model(service).operation_names:
-            for owner in owners:
-                if method := getattr(owner, xform_name(operation), None):
-                    self.add(service, operation, functools.partial(handler, method))
+            methods = [
+                getattr(owner, xform_name(operation)) for owner in owners if hasattr(owner, xform_name(operation))
+            ]
+            for method in methods or ([_refuse] if whole else []):
+                self.add(service, operation, functools.partial(handler, method))
 
     def listen(self, listener: socket.socket | tuple[str, int]) -> int:
         """Serves on an open, bound socket, or on an address; returns the port. Sockets stay the caller's to close."""
@@ -233,6 +242,10 @@ class Server:
             r"Credential=([^/]+)/", f"{environ.get('HTTP_AUTHORIZATION', '')} {environ.get('QUERY_STRING', '')}"
         )
         return (key and self.identify(key[1])) or UNKNOWN
+
+
+def _refuse(call: Call) -> NoReturn:
+    raise NotImplementedError(f"The rehearsal does not implement {call.service}:{call.operation}")
 
 
 def _facts(call: Call) -> dict[str, Any]:

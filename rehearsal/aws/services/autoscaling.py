@@ -20,25 +20,12 @@ from rehearsal.aws.services.instance_refresh import RUNNING, Refresh
 
 # Of CreateAutoScalingGroup and UpdateAutoScalingGroup: what the rehearsal keeps and heeds, or keeps and shows.
 SETTINGS = frozenset(
-    {
-        "MinSize",
-        "MaxSize",
-        "DesiredCapacity",
-        "LaunchTemplate",
-        "VPCZoneIdentifier",
-        "HealthCheckType",
-        "HealthCheckGracePeriod",
-        "DefaultCooldown",
-        "DefaultInstanceWarmup",
-        "TerminationPolicies",
-        "NewInstancesProtectedFromScaleIn",
-        "InstanceMaintenancePolicy",
-        "CapacityRebalance",
-        "MaxInstanceLifetime",
-        "Tags",
-    }
+    (
+        *("MinSize", "MaxSize", "DesiredCapacity", "LaunchTemplate", "VPCZoneIdentifier", "HealthCheckType"),
+        *("DefaultInstanceWarmup", "Tags"),
+    )
 )
-PREFERENCES = frozenset({"MinHealthyPercentage", "MaxHealthyPercentage", "InstanceWarmup", "SkipMatching", "BakeTime"})
+PREFERENCES = frozenset({"MinHealthyPercentage", "MaxHealthyPercentage", "InstanceWarmup", "SkipMatching"})
 
 type Answer = dict[str, Any]
 
@@ -47,7 +34,7 @@ def install(aws: LocalAws) -> None:
     """Answer the calls of Auto Scaling on this local AWS."""
     service = AutoScaling(aws)
     aws.machines.watchers.append(service.notice)
-    aws.server.serve("autoscaling", service, within=lambda: service.lock)
+    aws.server.serve("autoscaling", service, within=lambda: service.lock, whole=True)
 
 
 class AutoScaling:
@@ -138,16 +125,6 @@ class AutoScaling:
             groups = [group for group in groups if _tagged(group, item)]
         return call.page("AutoScalingGroups", [self._shown(group) for group in groups])
 
-    def describe_auto_scaling_instances(self, call: Call) -> Answer:
-        wanted = call.get("InstanceIds")
-        shown = [
-            {**_instance(member), "AutoScalingGroupName": group.name, "HealthStatus": _health(member).upper()}
-            for group in self._groups.values()
-            for member in group.members
-            if not wanted or member.id in wanted
-        ]
-        return call.page("AutoScalingInstances", shown)
-
     def terminate_instance_in_auto_scaling_group(self, call: Call) -> Answer:
         for group in self._groups.values():
             member = group.member(call["InstanceId"])
@@ -174,15 +151,6 @@ class AutoScaling:
                 group.judge(member, healthy=call["HealthStatus"] == "Healthy")
                 return {}
         raise ServiceError("ValidationError", f"Instance Id not found - {call['InstanceId']}")
-
-    def set_instance_protection(self, call: Call) -> Answer:
-        group = self._group(call)
-        for instance_id in call["InstanceIds"]:
-            member = group.member(instance_id)
-            if member is None:
-                raise ServiceError("ValidationError", f"The instance {instance_id} is not part of {group.name}.")
-            member.protected = call["ProtectedFromScaleIn"]
-        return {}
 
     def suspend_processes(self, call: Call) -> Answer:
         self._group(call).suspended |= set(call.get("ScalingProcesses") or ["Launch", "Terminate"])
@@ -323,9 +291,7 @@ class AutoScaling:
         given = {key: value for key, value in (call.get("Preferences") or {}).items() if value not in (None, [], False)}
         if unknown := sorted(set(given) - PREFERENCES):
             raise ServiceError("ValidationError", f"The rehearsal does not know the preference {', '.join(unknown)}.")
-        policy = group.settings.get("InstanceMaintenancePolicy") or {}
-        low = given.get("MinHealthyPercentage", policy.get("MinHealthyPercentage", 90))
-        high = given.get("MaxHealthyPercentage", policy.get("MaxHealthyPercentage", 100))
+        low, high = given.get("MinHealthyPercentage", 90), given.get("MaxHealthyPercentage", 100)
         if "MaxHealthyPercentage" in given and "MinHealthyPercentage" not in given:
             raise ServiceError("ValidationError", "You must specify MinHealthyPercentage with MaxHealthyPercentage.")
         if high - low > 100 or not 100 <= high <= 200:
@@ -382,13 +348,6 @@ class AutoScaling:
             group = self._group_of(tag)
             group.settings["Tags"] = [one for one in group.settings["Tags"] if one["Key"] != tag["Key"]]
         return {}
-
-    def describe_tags(self, call: Call) -> Answer:
-        tags = [tag for group in self._groups.values() for tag in group.settings["Tags"]]
-        names = {"auto-scaling-group": "ResourceId", "key": "Key", "value": "Value"}
-        for item in call.get("Filters") or []:
-            tags = [tag for tag in tags if tag[names[item["Name"]]] in item["Values"]]
-        return call.page("Tags", tags)
 
     def _group_of(self, tag: Mapping[str, Any]) -> Group:
         group = self._groups.get(tag["ResourceId"])
@@ -455,7 +414,7 @@ def _instance(member: Member) -> Answer:
         "LifecycleState": member.state,
         "HealthStatus": _health(member),
         "LaunchTemplate": dict(member.template),
-        "ProtectedFromScaleIn": member.protected,
+        "ProtectedFromScaleIn": False,
     }
 
 

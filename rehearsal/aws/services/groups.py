@@ -93,7 +93,6 @@ class Member:
     launched: float
     state: str = "Pending"
     healthy: bool = True
-    protected: bool = False
     leaving: bool = False
     action: Action | None = None
 
@@ -241,7 +240,6 @@ class Group:
                 member.machine.availability_zone,
                 int(member.template["Version"]),
                 member.launched,
-                member.protected,
             )
             for member in serving
         ]
@@ -328,12 +326,7 @@ class Group:
                 metadata_options=data.get("MetadataOptions") or {},
                 launch_template={"LaunchTemplateId": shown["LaunchTemplateId"], "Version": shown["Version"]},
             )
-            member = Member(
-                machine,
-                shown,
-                self.aws.clock.now(),
-                protected=bool(self.settings.get("NewInstancesProtectedFromScaleIn")),
-            )
+            member = Member(machine, shown, self.aws.clock.now())
             machine.lifecycle_state = lambda: "Terminated" if member.leaving else "InService"
             self.members.append(member)
             self.pending_launches -= 1

@@ -99,14 +99,6 @@ class ImageBuilder:
         summaries = [{**_summary(component), "arn": arn} for arn, component in newest.items()]
         return call.page("componentVersionList", _filtered(summaries, call), DEFAULT_PAGE)
 
-    def list_component_build_versions(self, call: Call) -> Answer:
-        builds = [
-            {**_summary(component), "state": component["state"]}
-            for arn, component in self._components.items()
-            if arn.rpartition("/")[0] == call["componentVersionArn"]
-        ]
-        return call.page("componentSummaryList", builds, DEFAULT_PAGE)
-
     def delete_component(self, call: Call) -> Answer:
         arn = call["componentBuildVersionArn"]
         _found(self._components, arn)
@@ -231,11 +223,6 @@ class ImageBuilder:
     def get_infrastructure_configuration(self, call: Call) -> Answer:
         found = _found(self._infrastructures, call["infrastructureConfigurationArn"])
         return {"infrastructureConfiguration": found}
-
-    def list_infrastructure_configurations(self, call: Call) -> Answer:
-        keys = ("arn", "name", "description", "dateCreated", "dateUpdated", "instanceTypes", "instanceProfileName")
-        summaries = [{key: item[key] for key in keys if key in item} for item in self._infrastructures.values()]
-        return call.page("infrastructureConfigurationSummaryList", _filtered(summaries, call), DEFAULT_PAGE)
 
     def update_infrastructure_configuration(self, call: Call) -> Answer:
         arn = call["infrastructureConfigurationArn"]

@@ -8,7 +8,7 @@ from typing import Any
 from rehearsal.aws.services import scaling
 from rehearsal.aws.services.groups import Group, Member
 
-RUNNING = frozenset({"Pending", "InProgress", "Baking", "Cancelling"})
+RUNNING = frozenset({"Pending", "InProgress", "Cancelling"})
 # AWS seconds.
 BEGIN_SECONDS = 10
 PATIENCE_SECONDS = 3600  # without any progress
@@ -41,7 +41,6 @@ class Refresh:
         if self.status == "Cancelling":
             self.status, self.reason = "Cancelled", "Cancelled due to user request."
         elif self.status == "InProgress":
-            clock.sleep(float(self.preferences.get("BakeTime") or 0))
             self.percentage, self.to_update, self.status = 100, 0, "Successful"
             if self.wanted:
                 self.group.settings["LaunchTemplate"] = self.wanted["LaunchTemplate"]
@@ -125,7 +124,7 @@ class Refresh:
     def _warm_up(self) -> float:
         given = self.preferences.get("InstanceWarmup")
         settings = self.group.settings
-        default = settings.get("DefaultInstanceWarmup", settings.get("HealthCheckGracePeriod", 300))
+        default = settings.get("DefaultInstanceWarmup", 300)
         return float(given if given is not None else default)
 
     def _interrupted(self) -> bool:

@@ -85,7 +85,6 @@ class Command:
     requested: datetime.datetime
     steps: Sequence[Step]
     invocations: dict[str, Invocation] = field(default_factory=dict)
-    cancelled: bool = False
 
     @property
     def concurrency(self) -> int:
@@ -103,11 +102,7 @@ class Command:
     def status(self) -> str:
         statuses = {invocation.status for invocation in self.invocations.values()}
         if statuses - ENDED:
-            if self.cancelled:
-                return "Cancelling"
             return "Pending" if statuses == {"Pending"} else "InProgress"
-        if self.cancelled:
-            return "Cancelled"
         if self.errors > self.allowed_errors:
             return "TimedOut" if statuses <= {"TimedOut"} else "Failed"
         return "Success"
@@ -164,9 +159,6 @@ class RunCommand:
                     return
                 machine = pending.popleft()
                 invocation = command.invocations[machine.id]
-                if command.cancelled:
-                    invocation.end("Cancelled")
-                    continue
                 if command.errors > command.allowed_errors:
                     invocation.end("Cancelled", "Terminated")
                     continue
@@ -184,7 +176,7 @@ class RunCommand:
         first.started = clock.datetime()
         invocation.status = invocation.detail = first.status = first.detail = "InProgress"
         runs = [replace(run) for run in invocation.runs]
-        run_steps(self._aws, machine, runs, command.id, stopped=lambda: command.cancelled)
+        run_steps(self._aws, machine, runs, command.id)
         # What an agent cannot report to Systems Manager is not known there until the time of the command is over.
         if not machine.reachable and not clock.sleep(total - clock.now(), lambda: machine.reachable):
             return invocation.end("TimedOut", "ExecutionTimedOut")
@@ -192,8 +184,6 @@ class RunCommand:
         self._publish(command, invocation, machine)
         clock.sleep(REPORT_SECONDS)
         last = next((run for run in runs if run.status != "Success"), runs[-1])
-        if command.cancelled:
-            return invocation.end("Cancelled")
         return invocation.end(last.status, last.detail)
 
     def _publish(self, command: Command, invocation: Invocation, machine: Machine) -> None:
@@ -286,15 +276,6 @@ class RunCommand:
             "CloudWatchOutputConfig": command.call.get("CloudWatchOutputConfig") or {"CloudWatchOutputEnabled": False},
         }
 
-    def cancel_command(self, call: Call) -> dict[str, Any]:
-        """What has not begun does not begin; a script that runs on an instance is not interrupted here."""
-        command = self._commands.get(call["CommandId"])
-        if command is None:
-            raise ServiceError("InvalidCommandId", f"There is no command {call['CommandId']}.")
-        command.cancelled = True
-        self._aws.clock.wake()
-        return {}
-
     def _visible(self, command: Command) -> bool:
         return self._aws.clock.now() >= command.requested.timestamp() + VISIBLE_SECONDS
 
@@ -368,14 +349,12 @@ def run_steps(
     machine: Machine,
     runs: Iterable[StepRun],
     execution: str,
-    *,
-    stopped: Callable[[], bool] = lambda: False,
 ) -> None:
     """What the agent does with a document: one script after the other, until one fails."""
     node_faults.begin(aws, machine, "command")
     failed = False
     for run in runs:
-        if failed or stopped():
+        if failed:
             run.status = run.detail = "Cancelled"
             continue
         run.status = run.detail = "InProgress"

@@ -16,7 +16,6 @@ class Candidate:
     zone: str
     template_version: int
     launched: float
-    protected: bool = False
 
 
 def zone_for_launch(zones: Sequence[str], occupied: Sequence[str]) -> str:
@@ -26,7 +25,7 @@ def zone_for_launch(zones: Sequence[str], occupied: Sequence[str]) -> str:
 
 def choose_to_end(candidates: Sequence[Candidate], count: int) -> list[str]:
     """The default policy: the zone with the most instances, there the oldest launch template, then the oldest."""
-    left = [one for one in candidates if not one.protected]
+    left = list(candidates)
     chosen: list[str] = []
     while left and len(chosen) < count:
         zones = [one.zone for one in left]

@@ -359,7 +359,6 @@ def test_an_empty_group_can_be_deleted(aws: LocalAws, client: Any, template: str
         ([Candidate("i-1", "a", 1, 1), Candidate("i-2", "a", 1, 2), Candidate("i-3", "b", 1, 0)], 1, ["i-1"]),
         ([Candidate("i-1", "a", 2, 1), Candidate("i-2", "b", 1, 2)], 1, ["i-2"]),
         ([Candidate("i-1", "a", 1, 5), Candidate("i-2", "b", 1, 4)], 2, ["i-2", "i-1"]),
-        ([Candidate("i-1", "a", 1, 1, protected=True), Candidate("i-2", "b", 2, 2)], 2, ["i-2"]),
     ],
 )
 def test_the_default_termination_policy(candidates: list[Candidate], count: int, chosen: list[str]) -> None:

@@ -91,19 +91,18 @@ def recipe(client: Any, data: str = DOCUMENT, version: str = "1.0.0", **more: An
 
 
 def infrastructure(aws: LocalAws) -> str:
+    known = aws.client("ec2").describe_subnets(Filters=[{"Name": "cidrBlock", "Values": ["10.0.0.0/24"]}])["Subnets"]
+    subnet = known[0]["SubnetId"] if known else subnets(aws)[0]
     answer = aws.client("imagebuilder").create_infrastructure_configuration(
-        name="builds", instanceProfileName="builder", subnetId=subnets(aws)[0], clientToken="one"
+        name="builds", instanceProfileName="builder", subnetId=subnet, clientToken="one"
     )
     return str(answer["infrastructureConfigurationArn"])
 
 
 def build(aws: LocalAws, recipe_arn: str, token: str = "build", *, inventory: bool = False) -> str:
-    client = aws.client("imagebuilder")
-    known = client.list_infrastructure_configurations()["infrastructureConfigurationSummaryList"]
-    arn = known[0]["arn"] if known else infrastructure(aws)
-    answer = client.create_image(
+    answer = aws.client("imagebuilder").create_image(
         imageRecipeArn=recipe_arn,
-        infrastructureConfigurationArn=arn,
+        infrastructureConfigurationArn=infrastructure(aws),
         enhancedImageMetadataEnabled=inventory,
         clientToken=token,
     )

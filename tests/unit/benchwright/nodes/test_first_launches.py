@@ -160,7 +160,8 @@ def test_launches_of_the_nodes_before_a_change_do_not_end_it(world: World) -> No
     world.deploy()
     world.aws.faults = Faults([NO_CAPACITY])
     world.aws.faults.begin()
-    (lost,) = world.aws.client("autoscaling").describe_auto_scaling_instances()["AutoScalingInstances"]
+    (group,) = world.aws.client("autoscaling").describe_auto_scaling_groups()["AutoScalingGroups"]
+    (lost,) = group["Instances"]
     world.aws.client("ec2").terminate_instances(InstanceIds=[lost["InstanceId"]])
     world.instance_type = NEW
     world.deploy(before=900)

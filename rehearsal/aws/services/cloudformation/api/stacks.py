@@ -186,13 +186,6 @@ class Stacks:
             summaries.append(entry)
         return self.pages.page(request, "StackResourceSummaries", summaries)
 
-    def list_exports(self, request: Request, _: str | None) -> Mapping[str, Any]:
-        shown = [
-            {"ExportingStackId": stack.id, "Name": name, "Value": value}
-            for name, (stack, value) in sorted(self.engine.exports().items())
-        ]
-        return self.pages.page(request, "Exports", shown)
-
     def get_template(self, request: Request, _: str | None) -> Mapping[str, Any]:
         if request.get("ChangeSetName"):
             template = self.requests.change_set(request).wanted.template
@@ -222,11 +215,3 @@ class Stacks:
             for type_ in answer["ResourceTypes"]
         ]
         return answer
-
-    def validate_template(self, request: Request, caller: str | None) -> Mapping[str, Any]:
-        answer = templates.summary(templates.parse(self.requests.body(request, caller)))
-        shown = ("ParameterKey", "DefaultValue", "NoEcho", "Description")
-        answer["Parameters"] = [
-            {key: value for key, value in parameter.items() if key in shown} for parameter in answer["Parameters"]
-        ]
-        return {key: value for key, value in answer.items() if key not in ("ResourceTypes", "Version", "Metadata")}

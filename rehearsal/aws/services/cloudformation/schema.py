@@ -1,18 +1,19 @@
 """The registry schemas of resource types, as cfn-lint ships them: what a type accepts and what replaces it."""
 
 import functools
+import importlib.util
 import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import cfnlint
-
 from .intrinsics import Later
 from .templates import text
 
-_DATA = Path(cfnlint.__file__).parent / "data" / "schemas"
+_SPEC = importlib.util.find_spec("cfnlint")  # importing it would import sympy and networkx, for a second
+assert _SPEC and _SPEC.origin
+_DATA = Path(_SPEC.origin).parent / "data" / "schemas"
 
 
 @functools.cache

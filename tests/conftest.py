@@ -13,6 +13,7 @@ from typing import Final
 import pytest
 from hypothesis import settings
 
+import rehearsal.aws  # noqa: F401 -- so that sessions share the models of services
 from rehearsal import launcher
 
 settings.register_profile("tests", deadline=None, derandomize=True, database=None)

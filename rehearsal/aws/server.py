@@ -104,10 +104,9 @@ class Server:
                 return method(call)
 
         for operation in get_service_model(service).operation_names:
-            methods = [
-                getattr(owner, xform_name(operation)) for owner in owners if hasattr(owner, xform_name(operation))
-            ]
-            for method in methods or ([_refuse] if whole else []):
+            found = (getattr(owner, xform_name(operation), None) for owner in owners)
+            method = next(filter(None, found), _refuse if whole else None)
+            if method is not None:
                 self.add(service, operation, functools.partial(handler, method))
 
     def listen(self, listener: socket.socket | tuple[str, int]) -> int:

@@ -343,6 +343,11 @@ def test_a_refresh_can_be_cancelled(aws: LocalAws, client: Any, template: str) -
     assert list(instances(aws).values()) == ["InService", "InService"]
 
 
+def test_an_operation_that_is_not_there_is_refused_by_name(client: Any) -> None:
+    with pytest.raises(ClientError, match="does not implement autoscaling:DescribePolicies"):
+        client.describe_policies()
+
+
 def test_an_empty_group_can_be_deleted(aws: LocalAws, client: Any, template: str) -> None:
     create(aws, template)
     aws.clock.sleep(100)

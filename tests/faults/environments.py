@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from rehearsal.aws.services.lambdas import functions
-from rehearsal.aws.services.lambdas.execution_environment import Process
+from rehearsal.aws.services.lambdas.execution_environment import ExecutionEnvironment
 
 FORKER: Final = Path(__file__).with_name("forker.py")
 SEARCH: Final = ("/opt/python",)
@@ -93,7 +93,7 @@ class Child:
         self._ended.set()
 
 
-class Environment(Process):
+class Environment(ExecutionEnvironment):
     """An execution environment that begins as a fork."""
 
     forker: Forker
@@ -111,7 +111,7 @@ def install(aws: Any, directory: Path) -> Forker:
     for source, path in aws.binds:
         _mount("--bind", str(source), f"/opt/{path}")
     Environment.forker = Forker(directory, ["/opt/python", str(aws.functions.runtime)])
-    vars(functions)["Process"] = Environment
+    vars(functions)["ExecutionEnvironment"] = Environment
     return Environment.forker
 
 

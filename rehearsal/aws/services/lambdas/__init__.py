@@ -8,7 +8,7 @@ from typing import Any
 from rehearsal.aws import moto_clock
 
 from .functions import Functions
-from .moto_functions import _keep_logging_config, _prepare_what_is_deployed
+from .moto_functions import keep_logging_config, prepare_what_is_deployed
 
 
 def install(aws: Any) -> None:
@@ -16,8 +16,8 @@ def install(aws: Any) -> None:
     functions = Functions(aws, aws.directory / "functions")
     aws.functions = functions
     aws.server.add("lambda", "Invoke", functions.invoke)
-    _keep_logging_config()
-    _prepare_what_is_deployed(aws)
+    keep_logging_config()
+    prepare_what_is_deployed(aws)
     moto_clock.patch_datetimes()
 
 

@@ -1,13 +1,19 @@
 """Code of functions, layers and the runtime client, in directories that an execution environment mounts."""
 
 import contextlib
+import hashlib
 import importlib
 import io
+import os
 import shutil
 import subprocess
 import sys
+import tempfile
+import threading
 import time
 import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 # What the managed runtime brings beside the interpreter; boto3 is left out on purpose: ours comes with the layer.
@@ -17,6 +23,39 @@ UNPACKED = Path(__file__).parents[4] / "build" / "functions"
 """Code by its content, as Lambda keeps it: unpacked and compiled once for all rehearsals."""
 
 KEPT_SECONDS = 7 * 24 * 3600
+
+
+@dataclass
+class DeploymentPackages:
+    """The archives of functions and layers, unpacked."""
+
+    _digests: dict[bytes, str] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def unpacked(self, kind: str, archives: list[bytes]) -> Path:
+        """The archives, one over the other, in a directory named by their content: unpacked and compiled once."""
+        with self._lock:
+            parts = [self._once(kind, archive, _unpack) for archive in archives]
+            if len(parts) == 1:
+                return parts[0]
+            return self._once(
+                kind, " ".join(part.name for part in parts).encode(), lambda _, target: _merge(parts, target)
+            )
+
+    def _once(self, kind: str, content: bytes, make: Callable[[bytes, Path], None]) -> Path:
+        if content not in self._digests:  # a layer has 20 MB, and every invocation asks
+            self._digests[content] = hashlib.sha256(content).hexdigest()[:16]
+        target = UNPACKED / f"{kind}-{self._digests[content]}"
+        if not target.exists():
+            UNPACKED.mkdir(parents=True, exist_ok=True)
+            _forget_what_is_old()
+            with tempfile.TemporaryDirectory(dir=UNPACKED, prefix="unfinished-") as folder:
+                unfinished = Path(folder) / "code"
+                make(content, unfinished)
+                with contextlib.suppress(OSError):  # another process was faster
+                    unfinished.rename(target)
+        os.utime(target)
+        return target
 
 
 def _forget_what_is_old() -> None:
@@ -49,21 +88,13 @@ def _merge(parts: list[Path], target: Path) -> None:
 
 def _compile(directory: Path) -> None:
     """Precompiled code imports in less than half the time; in a process of its own, since it is seconds of work."""
-    command = [
-        sys.executable,
-        "-m",
-        "compileall",
-        "-qq",
-        "-j",
-        "2",
-        "--invalidation-mode",
-        "unchecked-hash",
-        str(directory),
-    ]
-    subprocess.run(command, check=False, timeout=120)  # a file that does not compile fails when it is imported
+    command = [sys.executable, "-m", "compileall", "-qq", "-j", "2", "--invalidation-mode", "unchecked-hash"]
+    subprocess.run(
+        [*command, str(directory)], check=False, timeout=120
+    )  # a file that does not compile fails when it is imported
 
 
-def _copy_runtime_client(target: Path) -> None:
+def copy_runtime_client(target: Path) -> None:
     """awslambdaric and what it needs, out of the virtualenv and into a directory that holds nothing else."""
     packages = Path(importlib.import_module("awslambdaric").__file__ or "").parents[1]
     target.mkdir(parents=True)

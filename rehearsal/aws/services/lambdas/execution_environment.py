@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .log_stream import LogStream
-from .runtime_api import Outcome, _RuntimeApi
+from .runtime_api import Outcome, RuntimeApi
 
 if TYPE_CHECKING:
     from .functions import Functions
@@ -31,7 +31,7 @@ INSIDE = Path("/mnt")
 
 @dataclass(frozen=True)
 class Settings:
-    """What makes a process: another value, another process."""
+    """What makes an execution environment: another value, another environment."""
 
     name: str
     arn: str
@@ -47,17 +47,14 @@ class Settings:
     in_vpc: bool
 
 
-class Process:
-    """One execution environment: a process with its Runtime API, for one call at a time."""
+class ExecutionEnvironment:
+    """A process with its Runtime API, for one call at a time."""
 
     def __init__(self, functions: "Functions", settings: Settings) -> None:
         self.functions, self.settings = functions, settings
         self.log = LogStream(functions.aws, settings.log_group)
-        self._events: queue.Queue[tuple[str, bytes, int]] = queue.Queue()
-        self._outcomes: queue.Queue[Outcome] = queue.Queue()
-        self._ready = threading.Event()
         self._keys = functions.aws.assume(settings.role, settings.logical_id)
-        self._api = _RuntimeApi(self)
+        self._api = RuntimeApi(settings.arn)
         self._born = time.monotonic()
         self._cold = True
         self._child = self._spawn()
@@ -104,10 +101,10 @@ class Process:
     def await_readiness(self, request: str = "") -> Outcome | None:
         """None when the process asks for its first event; else how its initialisation failed."""
         end = time.monotonic() + INIT_SECONDS
-        while not self._ready.wait(0.02):
+        while not self._api.ready.wait(0.02):
             if not self.alive or time.monotonic() > end:
-                if not self._outcomes.empty():
-                    return self._ended(self._outcomes.get())
+                if not self._api.outcomes.empty():
+                    return self._ended(self._api.outcomes.get())
                 if not self.alive:
                     return self._exited(request)
                 self.stop()
@@ -118,10 +115,10 @@ class Process:
 
     def _call(self, request: str, payload: bytes, started: float) -> Outcome:
         end = started + self.settings.timeout
-        self._events.put((request, payload, int((time.time() + self.settings.timeout) * 1000)))
+        self._api.events.put((request, payload, int((time.time() + self.settings.timeout) * 1000)))
         while True:
             try:
-                outcome = self._outcomes.get(timeout=0.05)
+                outcome = self._api.outcomes.get(timeout=0.05)
             except queue.Empty:
                 if not self.alive:
                     return self._exited(request)

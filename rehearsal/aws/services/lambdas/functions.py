@@ -1,12 +1,8 @@
 """lambda:Invoke: the functions of the account, and the execution environments of each."""
 
-import contextlib
-import hashlib
 import json
-import os
-import tempfile
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,8 +11,8 @@ from typing import Any
 from rehearsal.aws import traces
 from rehearsal.aws.calls import Call, ServiceError
 
-from .deployment_packages import UNPACKED, _copy_runtime_client, _forget_what_is_old, _merge, _unpack
-from .execution_environment import Process, Settings
+from .deployment_packages import DeploymentPackages, copy_runtime_client
+from .execution_environment import ExecutionEnvironment, Settings
 from .runtime_api import Outcome
 
 MAXIMUM_REQUEST_BYTES = 6_291_456
@@ -24,21 +20,20 @@ MAXIMUM_REQUEST_BYTES = 6_291_456
 
 @dataclass
 class Functions:
-    """All functions of the account: unpacked code, and processes by function."""
+    """All functions of the account: their deployment packages and execution environments."""
 
     aws: Any
     directory: Path
     _pools: dict[str, "Pool"] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
-    _digests: dict[bytes, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._background = ThreadPoolExecutor(1, "functions")
-        self._unpacking = threading.Lock()
+        self._packages = DeploymentPackages()
         self.traces = traces.Daemon(self.directory / "traces.log")
         self.runtime = self.directory / "runtime"
         if not self.runtime.exists():
-            _copy_runtime_client(self.runtime)
+            copy_runtime_client(self.runtime)
 
     def invoke(self, call: Call) -> Mapping[str, Any]:
         """lambda:Invoke."""
@@ -60,7 +55,7 @@ class Functions:
         return {**answer, "FunctionError": outcome.error} if outcome.error else answer
 
     def prepare(self, function: Any) -> None:
-        """Unpacks a function that was deployed and starts its first process, in the background."""
+        """Unpacks a function that was deployed and starts its first environment, in the background."""
         self._background.submit(lambda: self._pool(function).warm())
 
     def stop(self) -> None:
@@ -103,8 +98,8 @@ class Functions:
             handler=function.handler,
             timeout=float(function.timeout),
             memory=int(function.memory_size),
-            task=self._unpacked("code", [function.code_bytes]),
-            opt=self._unpacked("opt", self._layers(function)) if function.layers else None,
+            task=self._packages.unpacked("code", [function.code_bytes]),
+            opt=self._packages.unpacked("opt", self._layers(function)) if function.layers else None,
             environment=tuple(sorted((name, str(value)) for name, value in function.environment_vars.items())),
             log_group=function.logs_group_name,
             in_vpc=bool((function.vpc_config or {}).get("SubnetIds")),
@@ -115,31 +110,6 @@ class Functions:
 
         backend = lambda_backends[self.aws.account][self.aws.region]
         return [backend.layers_versions_by_arn(layer["Arn"]).code_bytes for layer in function.layers]
-
-    def _unpacked(self, kind: str, archives: list[bytes]) -> Path:
-        """The archives, one over the other, in a directory named by their content: unpacked and compiled once."""
-        with self._unpacking:
-            parts = [self._once(kind, archive, _unpack) for archive in archives]
-            if len(parts) == 1:
-                return parts[0]
-            return self._once(
-                kind, " ".join(part.name for part in parts).encode(), lambda _, target: _merge(parts, target)
-            )
-
-    def _once(self, kind: str, content: bytes, make: Callable[[bytes, Path], None]) -> Path:
-        if content not in self._digests:  # a layer has 20 MB, and every invocation asks
-            self._digests[content] = hashlib.sha256(content).hexdigest()[:16]
-        target = UNPACKED / f"{kind}-{self._digests[content]}"
-        if not target.exists():
-            UNPACKED.mkdir(parents=True, exist_ok=True)
-            _forget_what_is_old()
-            with tempfile.TemporaryDirectory(dir=UNPACKED, prefix="unfinished-") as folder:
-                unfinished = Path(folder) / "code"
-                make(content, unfinished)
-                with contextlib.suppress(OSError):  # another process was faster
-                    unfinished.rename(target)
-        os.utime(target)
-        return target
 
 
 def _refuse_payload(payload: bytes) -> None:
@@ -171,13 +141,13 @@ def logical_id(function: Any) -> str:
 
 @dataclass
 class Pool:
-    """The processes of one function: those at rest are used again, the latest first."""
+    """The execution environments of one function: those at rest are used again, the latest first."""
 
     functions: Functions
     settings: Settings
     reserved_concurrency: int | None
-    _resting: list["Process"] = field(default_factory=list)
-    _all: list["Process"] = field(default_factory=list)
+    _resting: list[ExecutionEnvironment] = field(default_factory=list)
+    _all: list[ExecutionEnvironment] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _running: int = 0
 
@@ -193,44 +163,44 @@ class Pool:
             self._running += 1
         try:
             with aws.clock.busy():
-                process = self._take()
-                outcome = process.invoke(payload, execution)
-                self._give_back(process)
+                environment = self._take()
+                outcome = environment.invoke(payload, execution)
+                self._give_back(environment)
         finally:
             with self._lock:
                 self._running -= 1
         return _faulty(fault) if fault else outcome
 
     def warm(self) -> None:
-        """A process that is ready before its first call: Lambda initialises ahead of time, too."""
-        process = self._take()
-        process.await_readiness()
-        self._give_back(process)
+        """One that is ready before its first call: Lambda initialises ahead of time, too."""
+        environment = self._take()
+        environment.await_readiness()
+        self._give_back(environment)
 
     def stop(self) -> None:
         with self._lock:
-            for process in self._all:
-                process.stop()
+            for environment in self._all:
+                environment.stop()
             self._all.clear()
             self._resting.clear()
 
-    def _take(self) -> "Process":
+    def _take(self) -> ExecutionEnvironment:
         with self._lock:
             while self._resting:
-                process = self._resting.pop()
-                if process.alive:
-                    return process
-                self._all.remove(process)
-            process = Process(self.functions, self.settings)
-            self._all.append(process)
-            return process
+                environment = self._resting.pop()
+                if environment.alive:
+                    return environment
+                self._all.remove(environment)
+            environment = ExecutionEnvironment(self.functions, self.settings)
+            self._all.append(environment)
+            return environment
 
-    def _give_back(self, process: "Process") -> None:
+    def _give_back(self, environment: ExecutionEnvironment) -> None:
         with self._lock:
-            if process.alive:
-                self._resting.append(process)
-            elif process in self._all:
-                self._all.remove(process)
+            if environment.alive:
+                self._resting.append(environment)
+            elif environment in self._all:
+                self._all.remove(environment)
 
 
 def _faulty(fault: Mapping[str, Any]) -> Outcome:

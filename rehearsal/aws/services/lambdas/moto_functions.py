@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 
-def _keep_logging_config() -> None:
+def keep_logging_config() -> None:
     """moto drops LoggingConfig; the group that the template gives is the one that the function writes to."""
     from moto.awslambda.models import LambdaFunction
 
@@ -39,7 +39,7 @@ def _keep_logging_config() -> None:
     LambdaFunction.get_configuration = get_configuration
 
 
-def _prepare_what_is_deployed(aws: Any) -> None:
+def prepare_what_is_deployed(aws: Any) -> None:
     """After each of these calls of the deployment, the function is unpacked while the deployment goes on."""
     from moto.awslambda.models import lambda_backends
 

@@ -2,15 +2,13 @@
 
 import http.server
 import json
+import queue
 import threading
 import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from .execution_environment import Process
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -25,11 +23,17 @@ class Outcome:
         return cls(json.dumps({"errorType": kind, "errorMessage": message}).encode(), "Unhandled")
 
 
-class _RuntimeApi:
-    """The HTTP API that the runtime client asks for events and gives its results to."""
+class RuntimeApi:
+    """The HTTP API that the runtime client of one function asks for events and gives its results to.
 
-    def __init__(self, process: "Process") -> None:
-        settings = process.settings
+    `events` are (request id, payload, deadline in milliseconds); `ready` is set when the client asks for the first one.
+    """
+
+    def __init__(self, arn: str) -> None:
+        self.events: queue.Queue[tuple[str, bytes, int]] = queue.Queue()
+        self.outcomes: queue.Queue[Outcome] = queue.Queue()
+        self.ready = threading.Event()
+        api = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
@@ -38,15 +42,15 @@ class _RuntimeApi:
             def log_message(self, *_args: Any) -> None: ...
 
             def do_GET(self) -> None:
-                process._ready.set()
-                request, payload, deadline = process._events.get()
+                api.ready.set()
+                request, payload, deadline = api.events.get()
                 self.answer(
                     200,
                     payload,
                     {
                         "Lambda-Runtime-Aws-Request-Id": request,
                         "Lambda-Runtime-Deadline-Ms": str(deadline),
-                        "Lambda-Runtime-Invoked-Function-Arn": settings.arn,
+                        "Lambda-Runtime-Invoked-Function-Arn": arn,
                         "Lambda-Runtime-Trace-Id": _trace_id(),
                         "Content-Type": "application/json",
                     },
@@ -54,7 +58,7 @@ class _RuntimeApi:
 
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-                process._outcomes.put(Outcome(body, None if self.path.endswith("/response") else "Unhandled"))
+                api.outcomes.put(Outcome(body, None if self.path.endswith("/response") else "Unhandled"))
                 self.answer(202, b"{}", {"Content-Type": "application/json"})
 
             def answer(self, status: int, body: bytes, headers: Mapping[str, str]) -> None:

@@ -7,8 +7,8 @@ SECONDS: Final = {
     "rehearsal.aws.services.rds.clusters": {"CLUSTER_SECONDS": 8},
     "rehearsal.aws.services.rds.instances": {"INSTANCE_SECONDS": 8},
     "rehearsal.aws.services.efs": {"MOUNT_TARGET_SECONDS": 4},
-    "rehearsal.aws.services.ec2": {"RUNNING_SECONDS": 2, "ONLINE_SECONDS": 4},
-    "rehearsal.aws.services.image_build": {
+    "rehearsal.aws.services.ec2.instances": {"RUNNING_SECONDS": 2, "ONLINE_SECONDS": 4},
+    "rehearsal.aws.services.imagebuilder.build": {
         "PENDING_SECONDS": 1,
         "CREATING_SECONDS": 1,
         "BUILDING_SECONDS": 10,

@@ -10,7 +10,7 @@ from benchwright.models import Account, ImagePlan, License, Plan, Wanted
 from benchwright.nodes.bundle import Bundle, Endpoint, make_bundle
 from benchwright.secrets import Secret
 from rehearsal.aws.postgres import Postgres
-from rehearsal.aws.services import agent_output
+from rehearsal.aws.services.ssm import agent_output
 from rehearsal.hosts.host import AccessPoint, Completed, FileSystems, Host
 from rehearsal.hosts.standins.surroundings import FAULTS
 from tests.nodes import templates

@@ -17,7 +17,7 @@ import pytest
 import yaml
 from cfnlint.decode import cfn_yaml
 
-from rehearsal.aws.services import component_document
+from rehearsal.aws.services.imagebuilder import component_document
 
 ROOT = Path(__file__).parents[2]
 NODES = ROOT / "infra" / "nodes.yaml"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from rehearsal.aws.services import agent_output
+from rehearsal.aws.services.ssm import agent_output
 
 LONG = "This is a sample text. " * 60
 CAPACITY = 100

@@ -11,8 +11,9 @@ import pytest
 from botocore.exceptions import ClientError
 
 from rehearsal.aws.local_aws import LocalAws
-from rehearsal.aws.services import groups, scaling
-from rehearsal.aws.services.scaling import Candidate
+from rehearsal.aws.services.autoscaling import group as groups
+from rehearsal.aws.services.autoscaling import scaling
+from rehearsal.aws.services.autoscaling.scaling import Candidate
 from rehearsal.before import Before
 from rehearsal.faults import Faults
 from tests.unit.rehearsal.fake_hosts import instance_profile, local_aws, subnets

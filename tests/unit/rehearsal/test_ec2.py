@@ -15,7 +15,7 @@ from moto.kms.models import KmsBackend
 from rehearsal import launcher
 from rehearsal.aws.clock import Clock
 from rehearsal.aws.local_aws import LocalAws
-from rehearsal.aws.services.images import PARENT_PARAMETER
+from rehearsal.aws.services.ec2.images import PARENT_PARAMETER
 from rehearsal.hosts.host import Hosts
 from rehearsal.hosts.network import GATEWAY
 from tests.unit.rehearsal.fake_hosts import SERVICES, instance_profile, local_aws, subnets

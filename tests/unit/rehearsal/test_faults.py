@@ -2,8 +2,8 @@
 
 import pytest
 
-from rehearsal.aws.services.groups import REFUSALS
-from rehearsal.aws.services.node_faults import BEGINNINGS
+from rehearsal.aws.services.autoscaling.group import REFUSALS
+from rehearsal.aws.services.ec2.node_faults import BEGINNINGS
 from rehearsal.faults import GRAMMAR, KINDS, LAUNCHES, NODES, WORDS, Fault, FaultGrammarError, Faults
 
 

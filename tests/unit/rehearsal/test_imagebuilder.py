@@ -8,8 +8,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from rehearsal.aws.local_aws import LocalAws
-from rehearsal.aws.services import component_document
-from rehearsal.aws.services.images import PARENT_PARAMETER
+from rehearsal.aws.services.ec2.images import PARENT_PARAMETER
+from rehearsal.aws.services.imagebuilder import component_document
 from tests.unit.rehearsal.fake_hosts import instance_profile, local_aws, subnets
 
 DOCUMENT = """\

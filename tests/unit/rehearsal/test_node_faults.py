@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from rehearsal.aws.clock import Clock
-from rehearsal.aws.services import node_faults
+from rehearsal.aws.services.ec2 import node_faults
 from rehearsal.faults import Faults
 
 

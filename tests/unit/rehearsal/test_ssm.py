@@ -9,7 +9,7 @@ import yaml
 from botocore.exceptions import ClientError
 
 from rehearsal.aws.local_aws import LocalAws
-from rehearsal.aws.services import documents
+from rehearsal.aws.services.ssm import documents
 from tests.unit.rehearsal.fake_hosts import instance_profile, local_aws, subnets
 
 DOCUMENT = """\

@@ -13,7 +13,7 @@ from benchwright.image.retirement import remember
 from benchwright.record import Known
 from benchwright.settings import settings
 from rehearsal.aws.local_aws import LocalAws
-from rehearsal.aws.services.images import PARENT_PARAMETER
+from rehearsal.aws.services.ec2.images import PARENT_PARAMETER
 from tests.unit.benchwright.steps import app, handle
 from tests.unit.benchwright.verification.test_checks import a_plan
 from tests.unit.rehearsal.fake_hosts import instance_profile, local_aws, subnets

@@ -33,7 +33,7 @@ from benchwright.verification.list_nodes import (
     table,
 )
 from benchwright.verification.rounds import Questions
-from rehearsal.aws.services import agent_output
+from rehearsal.aws.services.ssm import agent_output
 from tests.unit.benchwright.hostile import drawn, examples, json_values, near, texts
 from tests.unit.benchwright.node_script import bash, function
 from tests.unit.benchwright.verification.test_checks import PLAN, report

@@ -1,7 +1,4 @@
-"""Systems Manager: documents that are checked, agents that register, Run Command and State Manager on real hosts.
-
-moto keeps parameters and documents.
-"""
+"""The managed instances, and the documents that run on them."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,24 +8,13 @@ from moto.ssm.models import ssm_backends
 
 from rehearsal.aws.calls import PROCEED, Call, Proceed, ServiceError
 from rehearsal.aws.local_aws import LocalAws
-from rehearsal.aws.services import documents
-from rehearsal.aws.services.associations import Associations
-from rehearsal.aws.services.documents import Step
-from rehearsal.aws.services.ec2 import Machine
-from rehearsal.aws.services.run_command import RunCommand
+from rehearsal.aws.services.ec2.instances import Machine
+
+from . import documents
+from .associations import Associations
+from .documents import Step
 
 AGENT_VERSION = "3.3.3050.0"
-
-
-def install(aws: LocalAws) -> None:
-    """Answer the calls of Systems Manager that concern documents and instances."""
-    manager = SystemsManager(aws)
-    commands = RunCommand(aws, manager.prepare, manager.select)
-    associations = manager.associations
-    for parameter in ("AssociationId", "ResourceId"):
-        aws.named.add(parameter, associations.known)
-    aws.machines.watchers.append(manager.notice)
-    aws.server.serve("ssm", manager, commands, associations)
 
 
 class SystemsManager:

@@ -14,7 +14,7 @@ from rehearsal.hosts.host import HostError
 from rehearsal.hosts.standins.surroundings import FAULTS
 
 if TYPE_CHECKING:
-    from rehearsal.aws.services.ec2 import Machine
+    from .instances import Machine
 
 SCRIPT_SECONDS: Final = 60
 MIDDLE_SECONDS: Final = 20

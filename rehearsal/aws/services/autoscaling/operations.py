@@ -1,7 +1,4 @@
-"""Auto Scaling: groups whose instances are real, lifecycle hooks, instance refreshes.
-
-Everything that concerns groups is answered here; moto's groups know neither hooks at work nor time.
-"""
+"""The operations of Auto Scaling."""
 
 import functools
 import threading
@@ -14,9 +11,10 @@ from moto.ec2.models import ec2_backends
 from rehearsal.aws.calls import Call, ServiceError
 from rehearsal.aws.local_aws import LocalAws
 from rehearsal.aws.services import work
-from rehearsal.aws.services.ec2 import Machine
-from rehearsal.aws.services.groups import DEFAULT_HEARTBEAT, Group, Member
-from rehearsal.aws.services.instance_refresh import RUNNING, Refresh
+from rehearsal.aws.services.ec2.instances import Machine
+
+from .group import DEFAULT_HEARTBEAT, Group, Member
+from .instance_refresh import RUNNING, Refresh
 
 # Of CreateAutoScalingGroup and UpdateAutoScalingGroup: what the rehearsal keeps and heeds, or keeps and shows.
 SETTINGS = frozenset(
@@ -28,13 +26,6 @@ SETTINGS = frozenset(
 PREFERENCES = frozenset({"MinHealthyPercentage", "MaxHealthyPercentage", "InstanceWarmup", "SkipMatching"})
 
 type Answer = dict[str, Any]
-
-
-def install(aws: LocalAws) -> None:
-    """Answer the calls of Auto Scaling on this local AWS."""
-    service = AutoScaling(aws)
-    aws.machines.watchers.append(service.notice)
-    aws.server.serve("autoscaling", service, within=lambda: service.lock, whole=True)
 
 
 class AutoScaling:

@@ -10,9 +10,10 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rehearsal.aws.services import component_document
-from rehearsal.aws.services.ec2 import Machine
+from rehearsal.aws.services.ec2.instances import Machine
 from rehearsal.hosts import awstoe
+
+from . import component_document
 
 FINAL = frozenset({"AVAILABLE", "FAILED", "CANCELLED"})
 

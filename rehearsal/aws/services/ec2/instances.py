@@ -1,8 +1,4 @@
-"""EC2 instances that are real: moto keeps the books, each running instance is a host.
-
-An instance boots on the clock, runs its units and its user data, and shows its agent in Systems Manager. Who wants to
-know (Systems Manager, Auto Scaling) watches.
-"""
+"""Instances, each with its host while it runs."""
 
 import base64
 import functools
@@ -16,9 +12,11 @@ from moto.iam.models import iam_backends
 
 from rehearsal.aws.calls import Call, ServiceError
 from rehearsal.aws.local_aws import LocalAws
-from rehearsal.aws.services import efs, node_faults, work
-from rehearsal.aws.services.images import Images
+from rehearsal.aws.services import efs, work
 from rehearsal.hosts.host import Completed, FileSystems, Host, HostError
+
+from . import node_faults
+from .images import Images
 
 logger = logging.getLogger(__name__)
 
@@ -31,18 +29,6 @@ CONNECTION_LOST_SECONDS = 300  # an agent says that it lives every five minutes
 TERMINATING_SECONDS = 20
 # Cloud-init waits for ever, a rehearsal does not.
 USER_DATA_SECONDS = 3600
-
-
-def install(aws: LocalAws) -> None:
-    """Make instances real, and leave one AMI in the account: Ubuntu."""
-    aws.machines = Machines(aws)
-    aws.machines.images.publish_parent()
-    aws.server.add("ec2", "GetConsoleOutput", aws.machines.get_console_output)
-
-
-def stop(aws: LocalAws) -> None:
-    """End every host."""
-    aws.machines.end()
 
 
 class Machine:

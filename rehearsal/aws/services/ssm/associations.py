@@ -11,8 +11,9 @@ from typing import Any
 from rehearsal.aws.calls import Call, ServiceError
 from rehearsal.aws.local_aws import LocalAws
 from rehearsal.aws.services import work
-from rehearsal.aws.services.ec2 import Machine
-from rehearsal.aws.services.run_command import Prepare, Select, StepRun, run_steps, share
+from rehearsal.aws.services.ec2.instances import Machine
+
+from .run_command import Prepare, Select, StepRun, run_steps, share
 
 BEGIN_SECONDS = 5
 # Of an association that are not shown as they were given.

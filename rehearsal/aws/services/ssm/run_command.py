@@ -18,9 +18,12 @@ from botocore.exceptions import ClientError
 
 from rehearsal.aws.calls import Call, ServiceError
 from rehearsal.aws.local_aws import LocalAws
-from rehearsal.aws.services import agent_output, node_faults, work
-from rehearsal.aws.services.documents import Step
-from rehearsal.aws.services.ec2 import Machine
+from rehearsal.aws.services import work
+from rehearsal.aws.services.ec2 import node_faults
+from rehearsal.aws.services.ec2.instances import Machine
+
+from . import agent_output
+from .documents import Step
 
 logger = logging.getLogger(__name__)
 

@@ -1,8 +1,4 @@
-"""EC2 Image Builder, which moto lacks: components, recipes, infrastructure configurations and images.
-
-Limits of single parameters are checked by the server, from botocore's service model; here is what spans more than one.
-The work of a build is in `image_build`.
-"""
+"""The operations of Image Builder."""
 
 import json
 import re
@@ -14,8 +10,10 @@ from moto.iam.models import iam_backends
 
 from rehearsal.aws.calls import Call, ServiceError
 from rehearsal.aws.local_aws import LocalAws
-from rehearsal.aws.services import component_document, work
-from rehearsal.aws.services.image_build import FINAL, ComponentUse, Image, ImageBuild
+from rehearsal.aws.services import work
+
+from . import component_document
+from .build import FINAL, ComponentUse, Image, ImageBuild
 
 MAXIMUM_COMPONENTS = 20
 DEFAULT_PAGE = 25
@@ -25,12 +23,6 @@ ARN = re.compile(
 )
 
 type Answer = dict[str, Any]
-
-
-def install(aws: LocalAws) -> None:
-    """Answer the calls of Image Builder on this local AWS."""
-    service = ImageBuilder(aws)
-    aws.server.serve("imagebuilder", service, within=lambda: service.lock)
 
 
 class ImageBuilder:

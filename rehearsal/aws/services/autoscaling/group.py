@@ -12,8 +12,10 @@ from moto.ec2.models import ec2_backends
 
 from rehearsal.aws.calls import ServiceError
 from rehearsal.aws.local_aws import LocalAws
-from rehearsal.aws.services import account, scaling, work
-from rehearsal.aws.services.ec2 import GROUP_TAG, Machine
+from rehearsal.aws.services import account, work
+from rehearsal.aws.services.ec2.instances import GROUP_TAG, Machine
+
+from . import scaling
 
 LAUNCHING = "autoscaling:EC2_INSTANCE_LAUNCHING"
 TERMINATING = "autoscaling:EC2_INSTANCE_TERMINATING"

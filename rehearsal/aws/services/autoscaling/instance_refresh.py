@@ -5,8 +5,8 @@ import uuid
 from dataclasses import dataclass, field
 from typing import Any
 
-from rehearsal.aws.services import scaling
-from rehearsal.aws.services.groups import Group, Member
+from . import scaling
+from .group import Group, Member
 
 RUNNING = frozenset({"Pending", "InProgress", "Cancelling"})
 # AWS seconds.

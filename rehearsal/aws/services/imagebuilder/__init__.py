@@ -6,10 +6,16 @@ The work of a build is in `build`.
 
 from rehearsal.aws.local_aws import LocalAws
 
-from .operations import ImageBuilder
+from .components import Components
+from .image_recipes import ImageRecipes
+from .images import Images
+from .infrastructure_configurations import InfrastructureConfigurations
+from .resources import Resources
+from .tags import Tags
 
 
 def install(aws: LocalAws) -> None:
     """Answer the calls of Image Builder on this local AWS."""
-    service = ImageBuilder(aws)
-    aws.server.serve("imagebuilder", service, within=lambda: service.lock)
+    resources = Resources(aws)
+    owners = (Components, ImageRecipes, InfrastructureConfigurations, Images, Tags)
+    aws.server.serve("imagebuilder", *(owner(aws, resources) for owner in owners), within=lambda: resources.lock)

@@ -1,8 +1,13 @@
-"""CloudWatch Logs: the saved queries of Logs Insights, which moto lacks."""
+"""CloudWatch Logs: the saved queries of Logs Insights, which moto lacks, and streams that services write to."""
 
+import contextlib
+import threading
 import uuid
 from dataclasses import dataclass, field
 from typing import Any
+
+from moto.logs.exceptions import ResourceAlreadyExistsException
+from moto.logs.models import logs_backends
 
 from rehearsal.aws.calls import Call, ServiceError
 from rehearsal.aws.clock import Clock
@@ -43,3 +48,23 @@ class QueryDefinitions:
         if identifier not in self._definitions:
             raise ServiceError("ResourceNotFoundException", "The specified query definition does not exist.")
         return identifier
+
+
+class LogStream:
+    """A stream to which a service writes itself; group and stream are made where they are missing."""
+
+    def __init__(self, aws: LocalAws, group: str, name: str) -> None:
+        self.name = name
+        self._logs, self._clock, self._group = logs_backends[aws.account][aws.region], aws.clock, group
+        self._lock = threading.Lock()
+        self._logs.ensure_log_group(group)
+        with contextlib.suppress(ResourceAlreadyExistsException):  # an image that was deleted is built again
+            self._logs.create_log_stream(group, name)
+
+    def write(self, line: str) -> None:
+        event = {"timestamp": round(self._clock.now() * 1000), "message": line}
+        with self._lock:
+            try:
+                self._logs.put_log_events(self._group, self.name, [event])
+            except Exception:  # the group was deleted: then there is nothing to write to, as on AWS
+                self._logs.ensure_log_group(self._group)

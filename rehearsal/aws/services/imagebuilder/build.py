@@ -3,7 +3,6 @@
 It is never cached, not even for a recipe that was built before: a build is the proof that the components still run.
 """
 
-import contextlib
 import dataclasses
 import datetime
 import uuid
@@ -11,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rehearsal.aws.services.ec2.instances import Machine
+from rehearsal.aws.services.logs import LogStream
 from rehearsal.hosts import awstoe
 
 from . import component_document
@@ -90,7 +90,7 @@ class ImageBuild:
         self._aws = aws
         self._image = image
         self._machines = aws.machines
-        self._log = BuildLog(aws, f"/aws/imagebuilder/{image.recipe['name']}", image.version)
+        self._stream = LogStream(aws, f"/aws/imagebuilder/{image.recipe['name']}", image.version)
         self._workflow = f"wf-{uuid.uuid4()}"
 
     def run(self) -> None:
@@ -104,7 +104,7 @@ class ImageBuild:
             if image.tests:
                 self._test()
             self._pass("DISTRIBUTING", DISTRIBUTING_SECONDS)
-            self._log.write("Distribution is complete")
+            self._log("Distribution is complete")
         except Cancelled:
             ended, image.reason = "CANCELLED", "Image creation was cancelled."
         except BuildFailed as error:
@@ -112,8 +112,6 @@ class ImageBuild:
         if ended != "AVAILABLE" and image.ami:
             self._machines.images.deregister(image.ami["image"])
             image.ami = None
-        with self._aws.clock.busy():
-            self._log.flush()
         image.status = ended
 
     def _build(self) -> None:
@@ -150,7 +148,7 @@ class ImageBuild:
             "accountId": self._aws.account,
         }
         self._wait(begun + BUILDING_SECONDS - self._aws.clock.now())
-        self._log.write(f"Created {ami.id} from {parent}")
+        self._log(f"Created {ami.id} from {parent}")
 
     def _test(self) -> None:
         """Boots the new AMI and runs the test phases on it."""
@@ -188,7 +186,7 @@ class ImageBuild:
             raise self._failed(
                 "Step timed out while step is verifying the SSM Agent availability on the target instance(s)."
             )
-        self._log.write(f"{purpose} instance {machine.id} is running from {ami}")
+        self._log(f"{purpose} instance {machine.id} is running from {ami}")
         return machine
 
     def _run_phase(self, machine: Machine, phase: str) -> None:
@@ -197,7 +195,7 @@ class ImageBuild:
                 continue
             if self._image.cancelled:
                 raise Cancelled
-            self._log.write(f"Document {use.arn} ; Phase {phase}")
+            self._log(f"Document {use.arn} ; Phase {phase}")
             assert machine.host
             with self._aws.clock.busy():
                 failure = awstoe.run_phase(
@@ -206,7 +204,7 @@ class ImageBuild:
                     phase,
                     {**_defaults(use.document), **use.parameters},
                     before_step=self._fault,
-                    log=self._log.write,
+                    log=self._log,
                 )
             if failure:
                 self._wait(FAILING_SECONDS)
@@ -241,6 +239,9 @@ class ImageBuild:
             failure,
         )
 
+    def _log(self, line: str) -> None:
+        self._stream.write(f"{self._aws.clock.datetime():%Y-%m-%d %H:%M:%S} {line}")
+
     def _pass(self, status: str, seconds: float) -> None:
         self._image.status = status
         self._wait(seconds)
@@ -248,38 +249,6 @@ class ImageBuild:
     def _wait(self, seconds: float) -> None:
         if self._aws.clock.sleep(seconds, lambda: self._image.cancelled):
             raise Cancelled
-
-
-class BuildLog:
-    """The build's log stream in CloudWatch Logs; lines are sent in batches, and at the end."""
-
-    def __init__(self, aws: Any, group: str, stream: str) -> None:
-        self._aws = aws
-        self._group = group
-        self._stream = stream
-        self._events: list[dict[str, Any]] = []
-        self._made = False
-
-    def write(self, line: str) -> None:
-        moment = self._aws.clock.datetime()
-        self._events.append(
-            {"timestamp": round(moment.timestamp() * 1000), "message": f"{moment:%Y-%m-%d %H:%M:%S} {line}"}
-        )
-        if len(self._events) >= 200:
-            self.flush()
-
-    def flush(self) -> None:
-        if not self._events:
-            return
-        logs = self._aws.client("logs")
-        if not self._made:
-            with contextlib.suppress(logs.exceptions.ResourceAlreadyExistsException):
-                logs.create_log_group(logGroupName=self._group)
-            with contextlib.suppress(logs.exceptions.ResourceAlreadyExistsException):
-                logs.create_log_stream(logGroupName=self._group, logStreamName=self._stream)
-            self._made = True
-        events, self._events = self._events, []
-        logs.put_log_events(logGroupName=self._group, logStreamName=self._stream, logEvents=events)
 
 
 def _defaults(document: Mapping[str, Any]) -> dict[str, str]:

@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .log_stream import LogStream
+from rehearsal.aws.services.logs import LogStream
+
 from .runtime_api import Outcome, RuntimeApi
 
 if TYPE_CHECKING:
@@ -52,7 +53,8 @@ class ExecutionEnvironment:
 
     def __init__(self, functions: "Functions", settings: Settings) -> None:
         self.functions, self.settings = functions, settings
-        self.log = LogStream(functions.aws, settings.log_group)
+        stream = f"{functions.aws.clock.datetime():%Y/%m/%d}/[$LATEST]{uuid.uuid4().hex}"
+        self.log = LogStream(functions.aws, settings.log_group, stream)
         self._keys = functions.aws.assume(settings.role, settings.logical_id)
         self._api = RuntimeApi(settings.arn)
         self._born = time.monotonic()

@@ -8,15 +8,9 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from rehearsal.views.progress import waiting_for
-
-LARGEST_PAYLOAD: Final = 262_144
-"""Bytes of a state's input or output: https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html"""
-
-LONGEST_HISTORY: Final = 25_000
-"""Events of an execution, of the same page."""
 
 Event = Mapping[str, Any]
 

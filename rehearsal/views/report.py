@@ -6,10 +6,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from rehearsal.aws.services.step_functions.quotas import HISTORY_EVENTS, PAYLOAD_BYTES
 from rehearsal.judges.policies.verdict import Verdict
 from rehearsal.judges.secrets import Findings
 from rehearsal.views import history, page
-from rehearsal.views.history import LARGEST_PAYLOAD, LONGEST_HISTORY, Event, State
+from rehearsal.views.history import Event, State
 
 
 @dataclass
@@ -101,15 +102,15 @@ class Report:
             self.checks.extend(f"a secret stands where it must not: {where}" for where in self.secrets.where)
         self.checks.extend(f"a call would be denied: {denied}" for denied in self.policies.denied)
         for execution in self.executions:
-            if execution.max_payload_bytes > LARGEST_PAYLOAD:
+            if execution.max_payload_bytes > PAYLOAD_BYTES:
                 self.checks.append(
                     f"a payload of {execution.state_machine} has {execution.max_payload_bytes} bytes;"
-                    f" Step Functions carries {LARGEST_PAYLOAD}"
+                    f" Step Functions carries {PAYLOAD_BYTES}"
                 )
-            if execution.history_events > LONGEST_HISTORY:
+            if execution.history_events > HISTORY_EVENTS:
                 self.checks.append(
                     f"the history of {execution.state_machine} has {execution.history_events} events;"
-                    f" Step Functions ends an execution at {LONGEST_HISTORY}"
+                    f" Step Functions ends an execution at {HISTORY_EVENTS}"
                 )
 
     @property

@@ -57,8 +57,9 @@ class Workflow:
         """Starts `statemachine/NAME.asl.yaml`, or a definition given as such; returns moto's object of it."""
         name = machine if isinstance(machine, str) else "given"
         definition = definition_of(machine) if isinstance(machine, str) else machine
-        arn = executions.create(f"{name}-{uuid.uuid4().hex[:8]}", definition, ROLE, ACCOUNT, REGION)
-        return executions.start(arn, payload)
+        backend = executions.backend(ACCOUNT, REGION)
+        made = backend.create_state_machine(f"{name}-{uuid.uuid4().hex[:8]}", json.dumps(definition), ROLE)
+        return backend.start_execution(made.arn, None, json.dumps(payload))
 
     def run(self, machine: str | dict[str, Any], payload: Any) -> Ended:
         """`start`, and wait for the end."""

@@ -13,8 +13,8 @@ from typing import Any, Final
 import jinja2
 from markupsafe import Markup
 
+from rehearsal.aws.services.step_functions.quotas import HISTORY_EVENTS, PAYLOAD_BYTES
 from rehearsal.views.diagram import Visit, svg
-from rehearsal.views.history import LARGEST_PAYLOAD, LONGEST_HISTORY
 from rehearsal.views.page.timeline import timeline
 from rehearsal.views.progress import clock_face
 
@@ -35,8 +35,8 @@ def html(report: Mapping[str, Any]) -> str:
         report=report,
         executions=executions,
         cluster=next((each["cluster"] for each in reversed(executions) if each["cluster"]), None),
-        longest_history=LONGEST_HISTORY,
-        largest_payload=LARGEST_PAYLOAD,
+        longest_history=HISTORY_EVENTS,
+        largest_payload=PAYLOAD_BYTES,
         aws_seconds=sum(execution["makespan_s"] for execution in report["executions"]),
     )
 

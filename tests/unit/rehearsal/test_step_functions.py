@@ -302,6 +302,10 @@ SUCCEED = {"Type": "Succeed"}
             "SCHEMA_VALIDATION_FAILED: A Pass state must have exactly one of Next and End at /States/A",
         ),
         (
+            {"A": {"Type": "Task", "Resource": "arn:aws:states:::sqs:sendMessage", "End": True}},
+            "The rehearsal does not implement the resource arn:aws:states:::sqs:sendMessage at /States/A/Resource",
+        ),
+        (
             {"A": {"Type": "Parallel", "Branches": [{"StartAt": "A", "States": {"A": SUCCEED}}], "End": True}},
             "DUPLICATE_STATE_NAME: Duplicate State name: A at /States/A/Branches[0]/States/A",
         ),

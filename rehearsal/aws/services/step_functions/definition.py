@@ -9,6 +9,7 @@ _JSONPATH_FIELDS = frozenset(
     f"{name}Path" for name in ("Input", "Output", "Result", "Items", "Seconds", "Timestamp", "TimeoutSeconds", "Cause")
 ) | {"Parameters", "ResultSelector", "Variable", "ErrorPath", "HeartbeatSecondsPath", "MaxConcurrencyPath"}
 
+_INTEGRATIONS = frozenset({"arn:aws:states:::lambda:invoke", "arn:aws:states:::sns:publish"})
 _JSONATA_FIELDS = frozenset({"Arguments", "Output", "Items", "Condition"})
 
 
@@ -62,6 +63,8 @@ def _state_problems(state: Mapping[str, Any], language: str, path: str) -> Itera
     kind = state.get("Type")
     if kind in {"Task", "Pass", "Wait", "Parallel", "Map"} and ("Next" in state) == bool(state.get("End")):
         yield f"SCHEMA_VALIDATION_FAILED: A {kind} state must have exactly one of Next and End at {path}"
+    if kind == "Task" and state.get("Resource") not in _INTEGRATIONS:
+        yield f"The rehearsal does not implement the resource {state.get('Resource')} at {path}/Resource"
     foreign = _JSONPATH_FIELDS if language == "JSONata" else _JSONATA_FIELDS
     for owner, where in ((state, path), *((rule, f"{path}/Choices") for rule in state.get("Choices", []))):
         for field in sorted(foreign & owner.keys()):

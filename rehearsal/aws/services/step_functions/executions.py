@@ -3,7 +3,6 @@
 import datetime
 import importlib
 import json
-from collections.abc import Mapping
 from typing import Any
 
 from rehearsal.aws.calls import Call
@@ -11,17 +10,6 @@ from rehearsal.aws.calls import Call
 
 def backend(account: str, region: str) -> Any:
     return importlib.import_module("moto.stepfunctions.parser.models").stepfunctions_parser_backends[account][region]
-
-
-def create(name: str, definition: Mapping[str, Any], role_arn: str, account: str, region: str) -> str:
-    """A state machine; returns its ARN. Raises InvalidDefinition as AWS does."""
-    return backend(account, region).create_state_machine(name, json.dumps(definition), role_arn).arn
-
-
-def start(arn: str, payload: Any, name: str | None = None) -> Any:
-    """Starts an execution of the machine and returns moto's object of it."""
-    _, _, _, region, account, _, _ = arn.split(":")
-    return backend(account, region).start_execution(arn, name, json.dumps(payload))
 
 
 def events_of(execution: Any) -> list[dict[str, Any]]:

@@ -20,34 +20,9 @@ from rehearsal.aws.calls import ServiceError
 
 from . import expressions
 from .definition import check_definition
+from .quotas import PAYLOAD_BYTES
 
-MAXIMUM_PAYLOAD_BYTES = 262_144  # https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html
 _STATES = "moto.stepfunctions.parser.asl.component."
-# The prefix of an error's name in an aws-sdk integration: the service's name in the SDK for Java.
-SDK_ERROR_PREFIXES = {
-    "autoscaling": "AutoScaling",
-    "cloudformation": "CloudFormation",
-    "cloudwatch": "CloudWatch",
-    "cloudwatchlogs": "CloudWatchLogs",
-    "dynamodb": "DynamoDb",
-    "ec2": "Ec2",
-    "efs": "Efs",
-    "eventbridge": "EventBridge",
-    "iam": "Iam",
-    "imagebuilder": "Imagebuilder",
-    "kms": "Kms",
-    "lambda": "Lambda",
-    "rds": "Rds",
-    "s3": "S3",
-    "scheduler": "Scheduler",
-    "secretsmanager": "SecretsManager",
-    "sfn": "Sfn",
-    "sns": "Sns",
-    "sqs": "Sqs",
-    "ssm": "Ssm",
-    "sts": "Sts",
-}
-
 # (service, role ARN, state machine, execution ARN) -> a boto3 client, or whatever answers like one
 type Clients = Callable[[str, str, str, str], Any]
 
@@ -113,11 +88,11 @@ def _patch_start(parser_backend: Any) -> None:
         self: Any, state_machine_arn: str, name: str | None = None, execution_input: str | None = None, *rest: Any
     ) -> Any:
         text = "{}" if execution_input is None else execution_input
-        if len(text.encode()) > MAXIMUM_PAYLOAD_BYTES:
+        if len(text.encode()) > PAYLOAD_BYTES:
             raise ServiceError(
                 "ValidationException",
                 "1 validation error detected: Value at 'input' failed to satisfy constraint: "
-                f"Member must have length less than or equal to {MAXIMUM_PAYLOAD_BYTES}",
+                f"Member must have length less than or equal to {PAYLOAD_BYTES}",
             )
         if name is not None and not re.fullmatch(r"""[^\s<>{}\[\]?*"#%\\^|~`$&,;:/\x00-\x1f\x7f-\x9f]{1,80}""", name):
             raise ServiceError("InvalidName", f"Invalid Name: '{name}'")
@@ -131,40 +106,8 @@ def _patch_start(parser_backend: Any) -> None:
 
 
 def _patch_tasks() -> None:
-    """Calls of a machine: shapes by botocore's models, and clients with the keys of the machine's own role."""
-    service_task = _module(_STATES + "state.exec.state_task.service.state_task_service").StateTaskService
+    """Clients with the keys of the machine's own role."""
     task = _module(_STATES + "state.exec.state_task.state_task").StateTask
-    to_json = _module("moto.stepfunctions.parser.asl.utils.encoding").to_json_str
-    from moto.core.utils import get_service_model
-
-    def shape(self: Any, service: str | None, action: str | None, kind: str) -> Any:
-        model = get_service_model(self._get_boto_service_name(service))
-        wanted = self._get_boto_service_action(action).replace("_", "").lower()
-        names = (name for name in model.operation_names if name.lower() == wanted)
-        return next((getattr(model.operation_model(name), kind) for name in names), None)
-
-    def normalise_parameters(
-        self: Any,
-        parameters: dict[str, Any],
-        boto_service_name: str | None = None,
-        service_action_name: str | None = None,
-    ) -> None:
-        if input_shape := shape(self, boto_service_name, service_action_name, "input_shape"):
-            self._to_boto_request(parameters, input_shape)
-
-    def normalise_response(
-        self: Any, response: Any, boto_service_name: str | None = None, service_action_name: str | None = None
-    ) -> None:
-        if output_shape := shape(self, boto_service_name, service_action_name, "output_shape"):
-            self._from_boto_response(response, output_shape)
-        if isinstance(response, dict):  # dates left as objects would make DescribeExecution fail
-            plain = json.loads(to_json(response))
-            response.clear()
-            response.update(plain)
-
-    service_task._normalise_parameters = normalise_parameters
-    service_task._normalise_response = normalise_response
-
     for concrete in _with_subclasses(task):
         if "_eval_execution" in vars(concrete):
             _remember_execution(concrete)
@@ -212,13 +155,10 @@ def _patch_lambda_errors() -> None:
 
 
 def _patch_error_names() -> None:
-    """Names as AWS spells them, and what States.ALL does not match.
+    """What States.ALL does not match, and names of errors that a branch fails with.
 
     https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html
     """
-    _module(_STATES + "state.exec.state_task.service.state_task_service_aws_sdk")._SERVICE_ERROR_NAMES.update(
-        SDK_ERROR_PREFIXES
-    )
     equals = _module(_STATES + "common.error_name.error_equals_decl").ErrorEqualsDecl
     original = equals._eval_body
 

@@ -83,26 +83,8 @@ class Engine:
             if reason:
                 self.event(stack, None, stack.status, reason)
 
-    def exports(self) -> dict[str, tuple[Stack, str]]:
-        """Every exported name with its stack and value."""
-        with self.lock:
-            return {
-                output["ExportName"]: (stack, output["OutputValue"])
-                for stack in self.stacks.values()
-                if stack.status != "DELETE_COMPLETE"
-                for output in stack.outputs
-                if "ExportName" in output
-            }
-
     def scope(self, stack: Stack, wanted: Deployment, resource: Callable[[str, str | None], Any]) -> Scope:
         """What the functions of a template refer to when it is deployed as this stack."""
-
-        def exported(name: str) -> str:
-            found = self.exports().get(name)
-            if found is None:
-                raise ValidationError(f"No export named {name} found.")
-            stack.imports.add(name)
-            return found[1]
 
         def zones(_: str) -> list[str]:
             answer = self.client(stack, "ec2").describe_availability_zones()["AvailabilityZones"]
@@ -117,7 +99,7 @@ class Engine:
             "AWS::StackName": stack.name,
             "AWS::URLSuffix": "amazonaws.com",
         }
-        return Scope(wanted.template.processed, wanted.values, pseudo, resource, zones, exported)
+        return Scope(wanted.template.processed, wanted.values, pseudo, resource, zones)
 
     def settle(self, stack: Stack, status: str, reason: str | None = None) -> None:
         """Give the stack a status, and say so in its events."""

@@ -4,7 +4,6 @@ What only a resource says, once it exists, evaluates to a `Later`: change sets c
 for a resource after its dependencies, never meets one.
 """
 
-import base64
 import ipaddress
 import json
 import re
@@ -84,7 +83,6 @@ class Scope:
     resource: Callable[[str, str | None], Any]
     """Answers `Ref` (attribute None) and `Fn::GetAtt` of a resource, possibly with a Later."""
     zones: Callable[[str], list[str]]
-    exported: Callable[[str], str]
     _conditions: dict[str, bool] = field(default_factory=dict)
 
     def condition(self, name: str) -> bool:
@@ -149,9 +147,6 @@ class Scope:
         if name == "Fn::Equals":
             left, right = (self._value(item) for item in argument)
             return bool(_plain(left) == _plain(right))
-        if name == "Fn::Contains":  # only in rules
-            items, wanted = (self._value(item) for item in argument)
-            return _plain(wanted) in [_plain(item) for item in items]
         if name == "Fn::Not":
             return not self._holds(argument[0])
         if name == "Fn::And":
@@ -236,12 +231,10 @@ def _split(_: Scope, argument: Any) -> list[str]:
 
 
 def _find_in_map(scope: Scope, argument: Any) -> Any:
-    map_name, top, second, *options = argument
+    map_name, top, second = argument
     found: Any = scope.template.get("Mappings") or {}
     for key in (map_name, top, second):
         if not isinstance(found, dict) or text(key) not in {text(name) for name in found}:
-            if options and isinstance(options[0], dict) and "DefaultValue" in options[0]:
-                return options[0]["DefaultValue"]
             raise ValidationError(f"Template error: Unable to get mapping for {map_name}::{top}::{second}")
         found = next(value for name, value in found.items() if text(name) == text(key))
     return found
@@ -258,35 +251,15 @@ def _cidr(_: Scope, argument: Any) -> list[str]:
     return [str(next(subnets)) for _ in range(int(count))]
 
 
-def _import(scope: Scope, name: Any) -> str:
-    return scope.exported(name)
-
-
 def _zones(scope: Scope, region: Any) -> list[str]:
     return scope.zones(region or scope.pseudo["AWS::Region"])
 
 
-def _base64(_: Scope, value: Any) -> str:
-    return base64.b64encode(str(value).encode()).decode()
-
-
-def _json_text(_: Scope, value: Any) -> str:
-    return json.dumps(value, separators=(",", ":"))
-
-
-def _length(_: Scope, value: Any) -> int:
-    return len(value)
-
-
 _FUNCTIONS: dict[str, Callable[[Scope, Any], Any]] = {
-    "Fn::Base64": _base64,
     "Fn::Cidr": _cidr,
     "Fn::FindInMap": _find_in_map,
     "Fn::GetAZs": _zones,
-    "Fn::ImportValue": _import,
     "Fn::Join": _join,
-    "Fn::Length": _length,
     "Fn::Select": _select,
     "Fn::Split": _split,
-    "Fn::ToJsonString": _json_text,
 }

@@ -116,7 +116,6 @@ class Stack:
     retain_except_on_create: bool = False
     parent_id: str | None = None
     root_id: str | None = None
-    imports: set[str] = field(default_factory=set)
     unfinished: list["Undo"] = field(default_factory=list)
     """What a failed rollback left to do, for ContinueUpdateRollback."""
     operation: threading.Thread | None = None

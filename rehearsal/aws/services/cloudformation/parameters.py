@@ -5,12 +5,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .errors import ValidationError
+from .errors import NotRehearsed, ValidationError
 from .templates import text
 
 SCALARS = {"String", "Number", "AWS::SSM::Parameter::Name"}
 LISTS = {"CommaDelimitedList", "List<Number>", "List<String>"}
-_SSM = re.compile(r"AWS::SSM::Parameter::Value<(.+)>")
 _AWS = re.compile(r"(List<)?AWS::[A-Za-z0-9]+::[A-Za-z0-9]+(::[A-Za-z]+)?>?")
 
 
@@ -21,26 +20,22 @@ class Parameter:
     given: str
     value: Any
     hidden: bool = False
-    resolved: str | None = None
-    """For `AWS::SSM::Parameter::Value<…>`: what Parameter Store held."""
 
     def shown(self, name: str) -> dict[str, str]:
         """The parameter as DescribeStacks shows it."""
-        answer = {"ParameterKey": name, "ParameterValue": "****" if self.hidden else self.given}
-        return answer if self.resolved is None else answer | {"ResolvedValue": self.resolved}
+        return {"ParameterKey": name, "ParameterValue": "****" if self.hidden else self.given}
 
 
 def resolve(
     declared: Mapping[str, Mapping[str, Any]],
     given: list[dict[str, Any]],
     previous: Mapping[str, Parameter] | None,
-    stored: Callable[[str], str],
     exists: Callable[[str, str], bool],
 ) -> dict[str, Parameter]:
     """The value of every declared parameter.
 
-    `previous` are the parameters of the stack that is updated, None when it is created; `stored` reads Parameter
-    Store; `exists` answers whether an AWS-specific type (`AWS::EC2::VPC::Id`) knows a value.
+    `previous` are the parameters of the stack that is updated, None when it is created; `exists` answers whether an
+    AWS-specific type (`AWS::EC2::VPC::Id`) knows a value.
     Source: CloudFormation user guide, "CloudFormation template Parameters syntax".
     """
     unknown = [entry["ParameterKey"] for entry in given if entry["ParameterKey"] not in declared]
@@ -72,28 +67,23 @@ def resolve(
     missing = [name for name in declared if name not in texts]
     if missing:
         raise ValidationError(f"Parameters: [{', '.join(missing)}] must have values")
-    return {name: _parameter(name, parameter, texts[name], stored, exists) for name, parameter in declared.items()}
+    return {name: _parameter(name, parameter, texts[name], exists) for name, parameter in declared.items()}
 
 
 def _parameter(
     name: str,
     declared: Mapping[str, Any],
     given: str,
-    stored: Callable[[str], str],
     exists: Callable[[str, str], bool],
 ) -> Parameter:
     type_ = declared.get("Type", "String")
     hidden = str(declared.get("NoEcho", False)).lower() == "true"
     _check(name, declared, given, type_)
-    ssm = _SSM.fullmatch(type_)
-    if ssm:
-        resolved = stored(given)
-        return Parameter(given, _typed(ssm[1], resolved), hidden, resolved)
     value = _typed(type_, given)
     if type_ in SCALARS | LISTS:
         return Parameter(given, value, hidden)
     if not _AWS.fullmatch(type_):
-        raise ValidationError(f"Template format error: Unrecognized parameter type: {type_}")
+        raise NotRehearsed(f"The rehearsal does not implement the parameter type {type_}")
     kind = type_.removeprefix("List<").removesuffix(">")
     for one in value if isinstance(value, list) else [value]:
         if not exists(kind, one):

@@ -62,12 +62,12 @@ class Requests:
         else:
             body = self.body(request, caller)
         declared = templates.parse(body).get("Parameters") or {}
-        parameters = self._parameters(declared, request, current, caller)
+        parameters = self._parameters(declared, request, current)
         values = {name: parameter.value for name, parameter in parameters.items()}
         template = templates.expand(body, values, self.engine.aws.region)
         extra = template.section("Parameters")
         if extra.keys() - declared.keys():
-            parameters = self._parameters(extra, request, current, caller)
+            parameters = self._parameters(extra, request, current)
         tags = request.get("Tags")
         if tags is None:
             chosen = dict(current.tags) if current else {}
@@ -96,19 +96,10 @@ class Requests:
         raise ChangeSetNotFound(f"ChangeSet [{name}] does not exist")
 
     def _parameters(
-        self, declared: Mapping[str, Any], request: Request, current: Deployment | None, caller: str | None
+        self, declared: Mapping[str, Any], request: Request, current: Deployment | None
     ) -> dict[str, Parameter]:
-        def stored(name: str) -> str:
-            ssm = self.engine.aws.client("ssm", role_arn=request.get("RoleARN") or caller, caller="cloudformation")
-            try:
-                return str(ssm.get_parameter(Name=name)["Parameter"]["Value"])
-            except ClientError as error:
-                raise ValidationError(
-                    f"Unable to fetch parameters [{name}] from parameter store for this account."
-                ) from error
-
         previous = current.parameters if current else None
-        return resolve(declared, list(request.get("Parameters", [])), previous, stored, self._exists)
+        return resolve(declared, list(request.get("Parameters", [])), previous, self._exists)
 
     def _exists(self, type_: str, value: str) -> bool:
         """Whether an id of an AWS-specific parameter type is known; types not listed are taken for known."""

@@ -86,11 +86,6 @@ class Stacks:
                 raise ValidationError(
                     f"Invalid operation on stack [{stack.id}]. RetainResources is for stacks in status DELETE_FAILED"
                 )
-            mine = {output["ExportName"] for output in stack.outputs if "ExportName" in output}
-            for other in self.engine.stacks.values():
-                used = mine & other.imports
-                if used and other is not stack and other.status != "DELETE_COMPLETE":
-                    raise ValidationError(f"Export {min(used)} cannot be deleted as it is in use by {other.name}")
             self.engine.start(
                 stack, request.get("RoleARN") or stack.role_arn, caller, request.get("ClientRequestToken")
             )

@@ -4,6 +4,7 @@ What only a resource says, once it exists, evaluates to a `Later`: change sets c
 for a resource after its dependencies, never meets one.
 """
 
+import base64
 import ipaddress
 import json
 import re
@@ -255,7 +256,12 @@ def _zones(scope: Scope, region: Any) -> list[str]:
     return scope.zones(region or scope.pseudo["AWS::Region"])
 
 
+def _base64(_: Scope, value: Any) -> str:
+    return base64.b64encode(str(value).encode()).decode()
+
+
 _FUNCTIONS: dict[str, Callable[[Scope, Any], Any]] = {
+    "Fn::Base64": _base64,
     "Fn::Cidr": _cidr,
     "Fn::FindInMap": _find_in_map,
     "Fn::GetAZs": _zones,

@@ -109,6 +109,7 @@ class _World:
             "MaximumNodeCount": "0",
             "NodeCount": "0",
             "NodeLogGroup": settings["NODE_LOG_GROUP"],
+            "NodeScript": "0" * 64,  # no node runs it
             "PrivateSubnetIds": settings["PRIVATE_SUBNET_IDS"],
             "WorkbenchVersion": settings["DEFAULT_WORKBENCH_VERSION"],
         }

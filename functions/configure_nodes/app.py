@@ -16,6 +16,7 @@ from benchwright.nodes import auto_scaling, rollout, run_command
 from benchwright.nodes.bundle import Endpoint, make_bundle
 from benchwright.nodes.bundle_store import point_at, publish
 from benchwright.nodes.instances import console_lines
+from benchwright.nodes.node_script import load_script
 from benchwright.nodes.run_command import Command
 from benchwright.record import Record, confirm_lock, plan_of, save_configuration
 from benchwright.secrets import Secret, describe_secret
@@ -37,17 +38,18 @@ class Event(StepEvent):
 
 
 class Result(BaseModel):
-    """configuration: the hash that every node must report."""
+    """configuration: the hash that every node must report. node_script: that of the script, once published."""
 
     done: bool
     waiting_for: str = ""
     configuration: str = ""
+    node_script: str = ""
     commands: list[Command] = []
 
 
 @step(Event)
 def handler(event: Event) -> Result:
-    """Publish the bundle, or look at the nodes and do the next thing."""
+    """Publish bundle and script, or look at the nodes and do the next thing."""
     record = confirm_lock(event.cluster, event.execution)
     plan = plan_of(record, event.cluster)
     return _publish(event, plan, record) if event.action == "publish" else _apply(event, plan, record)
@@ -58,9 +60,10 @@ def _publish(event: Event, plan: Plan, record: Record) -> Result:
     database = _required(event.foundation["DatabaseSecretArn"])
     key = _required(event.foundation["SecureCookieKeySecretArn"])
     bundle = make_bundle(plan, endpoint, database, key)
-    publish(event.cluster, bundle, record.ami)
+    script = load_script()
+    publish(event.cluster, bundle, script, record.ami)
     save_configuration(event.cluster, event.execution, bundle.configuration)
-    return Result(done=True, configuration=bundle.configuration)
+    return Result(done=True, configuration=bundle.configuration, node_script=script.sha256)
 
 
 def _required(arn: str) -> Secret:

@@ -20,12 +20,13 @@ from benchwright.step import StepEvent, step
 class Event(StepEvent):
     """change_set, refresh: what this execution set going, from the step's previous result.
 
-    change_set: or change_sets.DELETION. began: when the execution began.
+    change_set: or change_sets.DELETION. began: when the execution began. node_script: its hash, as it was published.
     """
 
     stack: Literal["foundation", "nodes"]
     ami: str = ""
     foundation: dict[str, str] = {}
+    node_script: str = ""
     change_set: str = ""
     refresh: str = ""
     began: datetime | None = None
@@ -80,9 +81,12 @@ def _desired(
     if event.stack == "foundation":
         desired = desired_state.foundation(settings(), plan, current)
         return desired, desired.parameters["DeletionProtection"] == "true"
-    if current and desired_state.must_go_offline(plan, current, len(group.nodes) if group else 0):
-        return desired_state.nodes(settings(), plan, event.ami, event.foundation, offline_as=current), False
-    return desired_state.nodes(settings(), plan, event.ami, event.foundation), True
+    goes_offline = current and desired_state.must_go_offline(plan, current, len(group.nodes) if group else 0)
+    desired = desired_state.nodes(
+        *(settings(), plan, event.ami, event.foundation, event.node_script),
+        offline_as=current if goes_offline else None,
+    )
+    return desired, not goes_offline
 
 
 def _with_failed_launches(

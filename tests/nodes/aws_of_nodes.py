@@ -3,8 +3,11 @@
 import json
 import threading
 import urllib.parse
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+LATEST = timedelta(minutes=15)
+"""How far the time of a request may be off (S3 API reference, RequestTimeTooSkewed)."""
 NO_ACTION = "No active Lifecycle Action found with instance ID {}"
 
 
@@ -65,7 +68,13 @@ def _handler_of(aws: AwsOfNodes) -> type[BaseHTTPRequestHandler]:
             self._answer(*aws.answer(self.headers.get("X-Amz-Target", ""), body))
 
         def _answer(self, status: int, body: bytes) -> None:
-            self.send_response(status if "Authorization" in self.headers else 403)
+            signed = datetime.strptime(self.headers.get("X-Amz-Date", "19700101T000000Z"), "%Y%m%dT%H%M%S%z")
+            if "Authorization" not in self.headers or abs(datetime.now(UTC) - signed) > LATEST:
+                status, body = (
+                    403,
+                    b"<Error><Code>RequestTimeTooSkewed</Code><Message>The difference is too large.</Message></Error>",
+                )
+            self.send_response(status)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)

@@ -8,6 +8,7 @@ from typing import Any
 
 from benchwright.models import Account, ImagePlan, License, Plan, Wanted
 from benchwright.nodes.bundle import Bundle, Endpoint, make_bundle
+from benchwright.nodes.node_script import load_script
 from benchwright.secrets import Secret
 from rehearsal.aws.postgres import Postgres
 from rehearsal.aws.services.ssm import agent_output
@@ -19,6 +20,7 @@ from tests.nodes.conftest import PYTHON_VERSIONS, R_VERSIONS, WORKBENCH, World
 BUCKET, FILE_SYSTEM = "benchwright-bucket", "fs-0123456789abcdef0"
 HOME_POINT, SHARED_POINT = "fsap-0123456789abcdef0", "fsap-0123456789abcdef1"
 FOLDER = f"{BUCKET}/clusters/workbench/configuration"
+SCRIPT = load_script(Path(__file__).parents[2] / "infra" / "node")
 KEY, PASSWORD = "0123456789abcdef" * 4, "a database password with $pecial 'characters'"
 NAMES = {
     "AWS::Region": "us-east-1",
@@ -30,6 +32,7 @@ NAMES = {
     "SharedStorageAccessPointId": SHARED_POINT,
     "AutoScalingGroup": "benchwright-workbench-nodes-group",
     "NodeLogGroup": "/benchwright/nodes",
+    "NodeScript": SCRIPT.sha256,
 }
 START_SESSION = """#!/bin/bash
 set -euo pipefail
@@ -85,6 +88,7 @@ class Cluster:
         return self.upload(make_bundle(plan, Endpoint(self.endpoint, self.postgres.port), self.database, self.key))
 
     def upload(self, bundle: Bundle) -> str:
+        self.world.aws.objects[f"{FOLDER}/node-{SCRIPT.sha256}.tar.gz"] = SCRIPT.archive
         self.world.aws.objects[f"{FOLDER}/{bundle.configuration}.tar.gz"] = bundle.archive
         self.world.aws.objects[f"{FOLDER}/current"] = bundle.configuration.encode()
         return bundle.configuration
@@ -108,9 +112,9 @@ class Cluster:
         return node
 
     def run(self, node: Host, mode: str, stale_nodes: str = "", configuration: str = "") -> Completed:
-        """Run the node script as Run Command does."""
+        """Run the document of the cluster as Run Command does."""
         environment = {"SSM_Mode": mode, "SSM_StaleNodes": stale_nodes, "SSM_Configuration": configuration}
-        return node.run(templates.node_script(NAMES), environment=environment, timeout=90)
+        return node.run(templates.document_script(NAMES), environment=environment, timeout=90)
 
     def apply(self, node: Host) -> dict[str, Any]:
         """Apply the current configuration, which must succeed; gives the report."""

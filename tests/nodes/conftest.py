@@ -11,6 +11,7 @@ import pytest
 import yaml
 from psycopg2 import sql
 
+from benchwright.image.recipe import component_data
 from rehearsal import launcher
 from rehearsal.aws.postgres import Postgres
 from rehearsal.hosts import awstoe
@@ -102,7 +103,7 @@ def run_components(host: Host, *phases: str) -> list[str]:
     log: list[str] = []
     for phase in phases:
         for use in yaml.safe_load((IMAGE / "recipe.yaml").read_text())["components"]:
-            document = yaml.safe_load((IMAGE / "components" / use["file"]).read_text())
+            document = yaml.safe_load(component_data(IMAGE, use["file"]))
             parameters = {name: VALUES.get(value, value) for name, value in use.get("parameters", {}).items()}
             failure = awstoe.run_phase(host, document, phase, parameters, log=log.append)
             assert failure is None, f"{use['name']}: {failure}\n" + "\n".join(log[-30:])

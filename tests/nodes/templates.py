@@ -56,7 +56,7 @@ def user_data(names: Mapping[str, str]) -> str:
     return text
 
 
-def node_script(names: Mapping[str, str]) -> str:
-    """The script of the SSM document, joined as the agent does."""
+def document_script(names: Mapping[str, str]) -> str:
+    """What the SSM document runs, joined as the agent does: it fetches the node script, and runs that."""
     lines: list[str] = _resource("ConfigurationDocument", names)["Content"]["mainSteps"][0]["inputs"]["runCommand"]
     return "\n".join(lines)

@@ -125,6 +125,7 @@ def test_a_node_asks_again_where_the_metadata_service_does_not_answer(cluster: C
 def test_without_metadata_a_node_fails_once_and_names_the_reason(cluster: Cluster) -> None:
     cluster.publish()
     node = cluster.add_node()
+    cluster.run(node, "report")  # it has its script
     cluster.world.hosts.metadata.instances.pop(node.address)
     began = time.monotonic()
     reported = cluster.fail_to_apply(node)

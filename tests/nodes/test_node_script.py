@@ -306,7 +306,7 @@ def test_without_permission_to_mount_nothing_is_configured(cluster: Cluster) -> 
     node.run("umount /efs/home; sed -i 's/\"ClientMount\", //' /opt/rehearsal/host/instance.json", timeout=60)
     clock = Clock(math.inf)
     with clock.busy():
-        script = templates.node_script(NAMES)
+        script = templates.document_script(NAMES)
         done = node.run(
             script,
             environment={"SSM_Mode": "apply", "SSM_StaleNodes": "", "SSM_Configuration": ""},

@@ -156,7 +156,8 @@ def test_the_makefile_installs_only_what_is_pinned() -> None:
 
 
 def test_whatever_the_image_is_made_of_is_verified_or_named_in_security_md() -> None:
-    components = {path: path.read_text() for path in sorted((ROOT / "image" / "components").glob("*.yaml"))}
+    paths = sorted([*(ROOT / "image" / "components").glob("*.yaml"), *(ROOT / "image" / "files").rglob("*")])
+    components = {path: path.read_text() for path in paths if path.is_file()}
     found: dict[str, Path] = {}
     for path, text in components.items():
         shell = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#"))

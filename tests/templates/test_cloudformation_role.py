@@ -74,7 +74,6 @@ LEFT_OUT = {
         "resource-groups:GetGroupQuery",
         "resource-groups:ListGroupResources",
         "resource-groups:ListGroups",
-        "s3:GetObject",
         "ssm:GetCalendarState",
     },
 }

@@ -1,4 +1,4 @@
-"""The scripts inside templates and component documents, and the documents themselves.
+"""The scripts of nodes, those inside templates and component documents, and the documents themselves.
 
 ShellCheck reads every script as it runs: with what CloudFormation, the SSM agent and Image Builder put in filled in.
 """
@@ -17,22 +17,24 @@ import pytest
 import yaml
 from cfnlint.decode import cfn_yaml
 
+from benchwright.image.recipe import component_data
 from rehearsal.aws.services.imagebuilder import component_document
 
 ROOT = Path(__file__).parents[2]
-NODES = ROOT / "infra" / "nodes.yaml"
+IMAGE, NODES, NODE_SCRIPT = ROOT / "image", ROOT / "infra" / "nodes.yaml", ROOT / "infra" / "node"
 TEMPLATES = [ROOT / "template.yaml", *sorted((ROOT / "infra").glob("*.yaml"))]
-COMPONENTS = sorted((ROOT / "image" / "components").glob("*.yaml"))
+COMPONENTS = sorted((IMAGE / "components").glob("*.yaml"))
 
 DOCUMENT_LIMIT = 64 * 1024  # bytes of an SSM document's content: CreateDocument
 USER_DATA_LIMIT = 16 * 1024  # bytes before base64: EC2 user guide, user data
 COMPONENT_LIMIT = 16_000  # characters of a component's inline data: service model of CreateComponent
 RECIPE_LIMIT = 20  # components of a recipe: Image Builder quotas
+LONGEST_BLOCK = 40  # lines of bash inside YAML; what is longer is a file
 
 
 @dataclass(frozen=True)
 class Script:
-    """A script and where it stands; assumed lines define what the template fills in."""
+    """A script and where it stands."""
 
     where: str
     text: str
@@ -67,7 +69,7 @@ def scripts_of_templates() -> Iterator[Script]:
 def scripts_of_components() -> Iterator[Script]:
     """What ExecuteBash runs, and each file with a shebang that CreateFile writes."""
     for path in COMPONENTS:
-        for phase in yaml.safe_load(path.read_text())["phases"]:
+        for phase in yaml.safe_load(component_data(IMAGE, path.name))["phases"]:
             for step in phase["steps"]:
                 where = f"{path.name}:{phase['name']}:{step['name']}"
                 if step["action"] == "ExecuteBash":
@@ -84,25 +86,89 @@ def scripts_of_components() -> Iterator[Script]:
 SCRIPTS = [*scripts_of_templates(), *scripts_of_components()]
 
 
-@pytest.mark.judge
-@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.where)
-def test_scripts_pass_shellcheck_and_stop_at_the_first_failure(script: Script) -> None:
-    assert script.text.startswith("#!/bin/bash\n"), "the agent's default shell is sh"
+def shellcheck(*options: str, text: str = "") -> str:
+    """What ShellCheck says."""
     program = shutil.which(
         "shellcheck", path=f"{ROOT / '.venv' / 'bin'}:{Path(shutil.which('python') or '/').parent}:/usr/bin"
     )
     assert program, "shellcheck is in tests/requirements.txt"
     found = subprocess.run(
-        [program, "--shell=bash", "--format=gcc", "-"],
-        input=script.text,
+        [program, "--shell=bash", "--format=gcc", *options],
+        input=text,
         capture_output=True,
         text=True,
         timeout=60,
         check=False,
     )
-    assert found.stdout.replace("-:", f"{script.where}:") == ""
+    return found.stdout
+
+
+@pytest.mark.judge
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.where)
+def test_scripts_pass_shellcheck_and_stop_at_the_first_failure(script: Script) -> None:
+    assert script.text.startswith("#!/bin/bash\n"), "the agent's default shell is sh"
+    assert shellcheck("-", text=script.text).replace("-:", f"{script.where}:") == ""
     if "\n" in script.text.strip().removeprefix("#!/bin/bash\n"):
         assert "set -euo pipefail" in script.text
+
+
+@pytest.mark.judge
+def test_the_node_script_passes_shellcheck_with_all_its_files_and_runs_each_of_them() -> None:
+    main = NODE_SCRIPT / "main.sh"
+    assert shellcheck("--external-sources", "--check-sourced", str(main)) == ""
+    sourced = re.findall(r'^\. "\$FOLDER/(\w+\.sh)"$', main.read_text(), re.MULTILINE)
+    assert {*sourced, main.name} == {path.name for path in NODE_SCRIPT.glob("*.sh")}
+    script = "".join(path.read_text() for path in NODE_SCRIPT.glob("*.sh"))
+    assert {*re.findall(r"\$FOLDER/([\w.]+)", script), main.name} == {path.name for path in NODE_SCRIPT.iterdir()}
+
+
+def test_what_is_installed_on_a_node_is_a_file_and_bash_inside_yaml_is_short() -> None:
+    """In every YAML file of the application, whatever it is for: a program in it would have a shebang and be long."""
+    found = {}
+    for folder in ("image", "infra", "statemachine", "events"):
+        for path in [*sorted((ROOT / folder).rglob("*.yaml")), ROOT / "template.yaml"]:
+            for where, text in blocks(cfn_yaml.load(str(path)), path.name):
+                lines = len(text.splitlines())
+                if "set -euo pipefail" in text or text.startswith("#!"):
+                    found[where] = lines
+    assert len(found) > 20
+    assert {where: lines for where, lines in found.items() if lines > LONGEST_BLOCK} == {}
+    created = [
+        (path.name, file["path"])
+        for path in COMPONENTS
+        for phase in yaml.safe_load(path.read_text())["phases"]
+        for step in phase["steps"]
+        if step["action"] == "CreateFile"
+        for file in step["inputs"]
+        if file.get("content", "").startswith("#!")
+    ]
+    assert created == []
+
+
+def blocks(node: Any, where: str) -> Iterator[tuple[str, str]]:
+    """Every text of a document with the keys that lead to it."""
+    if isinstance(node, dict):
+        for key, value in node.items():
+            yield from blocks(value, f"{where}:{key}")
+    elif isinstance(node, list):
+        for number, value in enumerate(node):
+            yield from blocks(value, f"{where}:{number}")
+    elif isinstance(node, str):
+        yield where, node
+
+
+def test_every_file_of_the_image_is_one_that_a_component_creates() -> None:
+    created = {
+        file["path"]
+        for path in COMPONENTS
+        for phase in yaml.safe_load(path.read_text())["phases"]
+        for step in phase["steps"]
+        if step["action"] == "CreateFile"
+        for file in step["inputs"]
+        if "content" not in file
+    }
+    files = {f"/{path.relative_to(IMAGE / 'files')}" for path in (IMAGE / "files").rglob("*") if path.is_file()}
+    assert created == files
 
 
 def test_there_are_scripts_of_every_kind() -> None:
@@ -111,7 +177,8 @@ def test_there_are_scripts_of_every_kind() -> None:
 
 
 def test_no_script_traces_itself_or_passes_a_secret_as_an_argument() -> None:
-    for script in SCRIPTS:
+    scripts = [Script(path.name, path.read_text()) for path in NODE_SCRIPT.glob("*.sh")]
+    for script in [*SCRIPTS, *scripts]:
         assert not re.search(r"\bset -[a-z]*x|\bbash -[a-z]*x", script.text), script.where
         for line in script.text.splitlines():
             if re.search(r"\$\{?(password|secret)\b", line):
@@ -164,7 +231,7 @@ INPUTS: dict[str, dict[str, bool]] = {
 
 @pytest.mark.parametrize("path", COMPONENTS, ids=lambda path: path.stem)
 def test_component_documents_are_ones_and_use_only_actions_that_were_thought_through(path: Path) -> None:
-    text = path.read_text()
+    text = component_data(IMAGE, path.name)
     document = component_document.parse(text)
     assert document["name"] == path.stem
     assert document["description"]
@@ -194,7 +261,7 @@ def test_the_recipe_uses_each_document_once_with_all_its_parameters() -> None:
     ] == COMPONENTS
     assert len(recipe["components"]) <= RECIPE_LIMIT
     for entry in recipe["components"]:
-        document = component_document.parse((ROOT / "image" / "components" / entry["file"]).read_text())
+        document = component_document.parse(component_data(IMAGE, entry["file"]))
         assert entry["name"] == document["name"]
         assert set(entry.get("parameters", {})) == set(component_document.parameters(document))
         for value in entry.get("parameters", {}).values():

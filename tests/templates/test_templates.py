@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import re
-import subprocess
 from typing import Any
 
 import pytest
-from samtranslator.yaml_helper import yaml_parse
 
 from benchwright.settings import Settings
-from benchwright.stacks.desired_state import condensed
 from tests.templates.templates import (
     APPLICATION,
     FOUNDATION,
     NETWORK,
     NODES,
-    PATHS,
     ROOT,
     TEMPLATES,
     render,
@@ -60,57 +56,6 @@ def test_the_console_groups_every_parameter_once(name: str) -> None:
     groups = TEMPLATES[name]["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"]
     grouped = [parameter for group in groups for parameter in group["Parameters"]]
     assert sorted(grouped) == sorted(TEMPLATES[name]["Parameters"])
-
-
-@pytest.mark.parametrize("name", ["foundation", "nodes"])
-def test_the_workflow_can_pass_the_template_in_a_call(name: str) -> None:
-    """CreateChangeSet takes a TemplateBody of at most 51,200 bytes."""
-    assert len(condensed(PATHS[name].read_text()).encode()) < 51_200
-
-
-@pytest.mark.parametrize("name", ["foundation", "nodes"])
-def test_the_workflow_passes_all_of_a_template_but_its_comments(name: str) -> None:
-    passed = condensed(PATHS[name].read_text())
-    assert meant(yaml_parse(passed)) == meant(TEMPLATES[name])
-    assert condensed(passed) == passed  # what CloudFormation gives back is compared with what would be sent
-
-
-def meant(value: Any) -> Any:
-    """A template with each script as bash reads it: it prints what it has parsed, without comments."""
-    if isinstance(value, dict):
-        return {key: meant(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [meant(item) for item in value]
-    if not isinstance(value, str) or "\n" not in value:
-        return value
-    shown = subprocess.run(["bash", "--pretty-print"], input=value, capture_output=True, text=True, check=True)
-    return [line for line in shown.stdout.splitlines() if line]
-
-
-def test_a_condensed_template_keeps_its_values_as_they_were_written() -> None:
-    long = "long " * 60
-    template = f"""\
-# of the template
-Script: # beside a key
-    - !Sub |
-        #!/bin/bash
-        # of the script
-
-        echo '${{Cluster}}'  #
-    # between
-    - |-
-        # the only line
-Text: "# of nothing"
-Long: {{Long: "{long}"}}
-"""
-    expected = f"""\
-Script:
-- !Sub "#!/bin/bash\\n\\necho '${{Cluster}}'  #\\n"
-- "# the only line"
-Text: "# of nothing"
-Long: {{Long: "{long}"}}
-"""
-    assert condensed(template) == expected
 
 
 def test_everything_in_the_foundation_outlives_its_stack_but_not_a_first_creation_that_fails() -> None:
@@ -279,7 +224,7 @@ def test_only_the_function_of_the_database_lives_in_the_network_and_carries_the_
         "BuildImage": ["BenchwrightLayer", "ImageLayer"],
         "DeployStack": ["BenchwrightLayer", "InfraLayer"],
         "CreateDatabase": ["BenchwrightLayer", "Psycopg2Layer"],
-        "ConfigureNodes": ["BenchwrightLayer"],
+        "ConfigureNodes": ["BenchwrightLayer", "InfraLayer"],
         "VerifyCluster": ["BenchwrightLayer"],
         "ExplainFailure": ["BenchwrightLayer"],
     }

@@ -80,7 +80,7 @@ class Cluster:
 
     def configure_nodes(self, event: dict[str, Any]) -> Any:
         if event["action"] == "publish":
-            return {"done": True, "configuration": "hash"}
+            return {"done": True, "configuration": "hash", "node_script": "script"}
         return {"done": self.done("ConfigureNodes apply"), "commands": ["command"], "waiting_for": "a node"}
 
     def verify_cluster(self, event: dict[str, Any]) -> Any:
@@ -146,7 +146,7 @@ def test_each_step_is_reported_all_that_it_asks_for_and_what_its_last_look_left(
     foundation = caller | {"stack": "foundation"}
     began = reported["DeployStack"][-1]["began"]
     assert datetime.fromisoformat(began).tzinfo is not None
-    deploy = caller | {"stack": "nodes", "ami": "ami-1", "foundation": OUTPUTS, "began": began}
+    deploy = caller | {"stack": "nodes", "ami": "ami-1", "foundation": OUTPUTS, "node_script": "script", "began": began}
     apply = caller | {"action": "apply", "nodes": nodes, "configuration": "hash", "last": False}
     verify = caller | {"locked": True, "last": False}
     assert reported == {

@@ -7,10 +7,8 @@ import re
 import subprocess
 from pathlib import Path
 
-from tests.nodes import templates
-from tests.nodes.cluster import NAMES
-
-SCRIPT = templates.node_script(NAMES)
+FOLDER = Path(__file__).parents[3] / "infra" / "node"
+SCRIPT = "".join(path.read_text() for path in sorted(FOLDER.glob("*.sh")))
 
 
 def function(name: str) -> str:
@@ -21,7 +19,7 @@ def function(name: str) -> str:
 
 
 def constant(name: str) -> str:
-    """A constant of the script that is quoted over several lines, as it stands there."""
+    """A quoted constant of the script, as it stands there."""
     found = re.search(rf"^readonly {name}='[^']*'$", SCRIPT, re.MULTILINE)
     assert found
     return found[0]
@@ -31,7 +29,7 @@ def bash(script: str, *arguments: str, folder: Path) -> str:
     """What a script prints that is run in a folder, by the options of the whole script."""
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", script, "bash", *arguments],
-        env={"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"},
+        env={"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8", "FOLDER": str(FOLDER)},
         cwd=folder,
         capture_output=True,
         timeout=120,

@@ -1,7 +1,6 @@
 """From what was observed to the next action: a table for each decision."""
 
 import json
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -252,16 +251,6 @@ def test_deletion_protection_comes_after_the_creation() -> None:
     first = desired_state.foundation(settings, a_plan({}), None, directory)
     later = desired_state.foundation(settings, a_plan({}), stack("CREATE_COMPLETE"), directory)
     assert (first.parameters["DeletionProtection"], later.parameters["DeletionProtection"]) == ("false", "true")
-
-
-def test_templates_are_sent_in_the_form_that_a_call_has_room_for() -> None:
-    settings, directory = Settings(application="benchwright"), Path(__file__).parents[3] / "infra"
-    outputs = defaultdict[str, str](str)
-    sent = {
-        "foundation": desired_state.foundation(settings, a_plan({}), None, directory).template,
-        "nodes": desired_state.nodes(settings, a_plan({}), "ami-1", outputs, directory=directory).template,
-    }
-    assert sent == {name: desired_state.condensed((directory / f"{name}.yaml").read_text()) for name in sent}
 
 
 # The nodes

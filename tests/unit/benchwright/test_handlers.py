@@ -15,6 +15,7 @@ import pytest
 from benchwright.database import creation
 from benchwright.errors import ImageBuildFailed, LockLost, NodesNotReady
 from benchwright.image import recipe
+from benchwright.nodes.node_script import load_script
 from benchwright.record import read, revision
 from benchwright.settings import settings
 from benchwright.stacks import desired_state
@@ -26,7 +27,7 @@ from tests.unit.benchwright.verification.test_checks import a_plan, report
 ACCOUNT = "eu-west-1:123456789012"
 BUILD = f"arn:aws:imagebuilder:{ACCOUNT}:image/wb-blue/1.0.0/1"
 SECRET = f"arn:aws:secretsmanager:{ACCOUNT}:secret:wb/blue/"
-AMI = "ami-0123456789abcdef0"
+AMI, SCRIPT = "ami-0123456789abcdef0", "0" * 64
 NODE = "i-0123456789abcdef0"
 FOUNDATION = {
     "DatabaseEndpoint": "db",
@@ -132,7 +133,7 @@ def foundation() -> Desired:
 
 
 def nodes() -> Desired:
-    return desired_state.nodes(settings(), a_plan({"cluster": "blue"}), AMI, FOUNDATION)
+    return desired_state.nodes(settings(), a_plan({"cluster": "blue"}), AMI, FOUNDATION, SCRIPT)
 
 
 def group(*versions: str, template: str = "lt-1") -> dict[str, Answer]:
@@ -191,8 +192,8 @@ CASES = {
     "a stack is begun": Case(
         "deploy_stack",
         {"stack": "foundation"},
-        lambda: stack("DELETE_COMPLETE", change_set=refusal("ChangeSetNotFound")),
-        ["CreateChangeSet"],
+        lambda: {**stack("DELETE_COMPLETE", change_set=refusal("ChangeSetNotFound")), **bucket()},
+        ["PutObject", "CreateChangeSet"],
     ),
     "a change set is executed": Case(
         "deploy_stack", {"stack": "foundation"}, lambda: stack("REVIEW_IN_PROGRESS"), ["ExecuteChangeSet"]
@@ -214,13 +215,13 @@ CASES = {
     ),
     "nodes are replaced": Case(
         "deploy_stack",
-        {"stack": "nodes", "ami": AMI, "foundation": FOUNDATION},
+        {"stack": "nodes", "ami": AMI, "foundation": FOUNDATION, "node_script": SCRIPT},
         lambda: {**stack("UPDATE_COMPLETE", nodes(), outputs=NODES), **group("1", "2")},
         ["SuspendProcesses", "StartInstanceRefresh"],
     ),
     "nodes of another launch template are replaced": Case(
         "deploy_stack",
-        {"stack": "nodes", "ami": AMI, "foundation": FOUNDATION},
+        {"stack": "nodes", "ami": AMI, "foundation": FOUNDATION, "node_script": SCRIPT},
         lambda: {**stack("UPDATE_COMPLETE", nodes(), outputs=NODES), **group("2", "2", template="lt-0")},
         ["SuspendProcesses", "StartInstanceRefresh"],
     ),
@@ -234,7 +235,7 @@ CASES = {
         "configure_nodes",
         {"action": "publish", "foundation": FOUNDATION},
         bucket,
-        ["PutObject", "PutObject", "UpdateItem"],
+        ["PutObject", "PutObject", "PutObject", "UpdateItem"],
     ),
     "a node is configured": Case(
         "configure_nodes",
@@ -291,6 +292,7 @@ def steps(aws: Conversation, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(desired_state, name, partial(getattr(desired_state, name), directory=ROOT / "infra"))
     monkeypatch.setattr(app("build_image"), "load_recipe", partial(recipe.load_recipe, directory=ROOT / "image"))
     monkeypatch.setattr(app("create_database"), "ensure", ensure)
+    monkeypatch.setattr(app("configure_nodes"), "load_script", partial(load_script, ROOT / "infra" / "node"))
 
 
 @pytest.mark.usefixtures("steps")

@@ -62,6 +62,17 @@ def content_version(*content: object) -> str:
     return f"1.{int.from_bytes(digest[:4]) >> 2}.{int.from_bytes(digest[4:8]) >> 2}"
 
 
+def component_data(directory: Path, file: str) -> str:
+    """Return a component document. A file that it creates without content has that of its path below image/files."""
+    text = (directory / "components" / file).read_text()
+    document = yaml.safe_load(text)
+    steps = [step for phase in document["phases"] for step in phase["steps"] if step["action"] == "CreateFile"]
+    missing = [created for step in steps for created in step["inputs"] if "content" not in created]
+    for created in missing:
+        created["content"] = (directory / "files" / created["path"].lstrip("/")).read_text()
+    return yaml.safe_dump(document, sort_keys=False) if missing else text
+
+
 def load_recipe(application: str, plan: Plan, directory: Path = IMAGE_DIRECTORY) -> Recipe:
     """Read recipe.yaml and the component documents, and fill in the versions that the plan wants."""
     described = yaml.safe_load((directory / "recipe.yaml").read_text())
@@ -72,7 +83,7 @@ def load_recipe(application: str, plan: Plan, directory: Path = IMAGE_DIRECTORY)
     }
     uses = []
     for entry in described["components"]:
-        data = (directory / "components" / entry["file"]).read_text()
+        data = component_data(directory, entry["file"])
         component = Component(f"{application}-{entry['name']}", content_version(data), data)
         parameters = tuple(
             (name, str(text).format_map(values)) for name, text in (entry.get("parameters") or {}).items()

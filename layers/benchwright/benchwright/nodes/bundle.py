@@ -7,17 +7,15 @@ The bundle is a gzipped tar with `manifest` (mode, owner, group, path), `files/`
 
 from __future__ import annotations
 
-import gzip
 import hashlib
-import io
 import re
-import tarfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from urllib.parse import quote
 
 from benchwright.errors import NodeConfigurationFailed
 from benchwright.models import DATABASE_NAME, DATABASE_USER, Plan
+from benchwright.nodes.archive import compressed, packed
 from benchwright.secrets import Secret
 
 HOME, SHARED_STORAGE = "/efs/home", "/efs/shared-storage"
@@ -136,7 +134,7 @@ def make_bundle(plan: Plan, endpoint: Endpoint, database: Secret, secure_cookie_
     }
     configuration = hashlib.sha256(_packed(contents)).hexdigest()
     contents["env"] = f"CONFIGURATION={configuration}\n{contents['env']}"
-    return Bundle(configuration, gzip.compress(_packed(contents), mtime=0))
+    return Bundle(configuration, compressed(_packed(contents)))
 
 
 def accounts_digest(plan: Plan) -> str:
@@ -172,11 +170,4 @@ def _word(text: str) -> str:
 
 
 def _packed(contents: Mapping[str, str]) -> bytes:
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as archive:
-        for name, text in sorted(contents.items()):
-            data = text.encode()
-            member = tarfile.TarInfo(name)
-            member.size, member.mode = len(data), 0o600
-            archive.addfile(member, io.BytesIO(data))
-    return buffer.getvalue()
+    return packed({name: text.encode() for name, text in contents.items()})

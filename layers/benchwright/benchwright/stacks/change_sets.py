@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from botocore.exceptions import ClientError
 
+from benchwright import bucket
 from benchwright.aws import client
 from benchwright.errors import StackFailed, StackRefused, TransientError, error_code, error_message
 from benchwright.settings import settings
@@ -151,9 +152,18 @@ def decide(stack: Stack | None, change_set: ChangeSet | None, desired: Desired, 
         return "ask" if _would_orphan(desired, stack) else "delete stack"
     if stack.status not in SETTLED:
         return "ask"
-    if stack.template == desired.template and has_parameters(stack, desired) and stack.tags == desired.tags:
+    is_template = stack.template == _as_given_back(desired.template)
+    if is_template and has_parameters(stack, desired) and stack.tags == desired.tags:
         return "protect" if desired.protected and not stack.protected else "done"
     return _next_of(change_set)
+
+
+def _as_given_back(template: str) -> str:
+    """Return a template as GetTemplate answers it: with a question mark for each character beyond ASCII.
+
+    Source: `mangleLikeCloudFormation` in aws/aws-cdk-cli.
+    """
+    return re.sub(r"[^\x00-\x7f]", "?", template)
 
 
 def has_parameters(stack: Stack, desired: Desired) -> bool:
@@ -520,6 +530,14 @@ def _is_missing(error: ClientError) -> bool:
     return error_code(error) == "ValidationError" and "does not exist" in error_message(error)
 
 
+def _uploaded(desired: Desired) -> str:
+    """Store the template in the bucket, where it may be as long as CloudFormation allows; return its address."""
+    content = desired.template.encode()
+    key = f"templates/{desired.name}/{hashlib.sha256(content).hexdigest()}.yaml"
+    bucket.ensure(key, content)
+    return bucket.url(key)
+
+
 def _create_change_set(desired: Desired, name: str, kind: Literal["CREATE", "UPDATE"]) -> None:
     """Create the change set.
 
@@ -531,7 +549,7 @@ def _create_change_set(desired: Desired, name: str, kind: Literal["CREATE", "UPD
             StackName=desired.name,
             ChangeSetName=name,
             ChangeSetType=kind,
-            TemplateBody=desired.template,
+            TemplateURL=_uploaded(desired),
             Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in desired.parameters.items()],
             Tags=[{"Key": key, "Value": value} for key, value in desired.tags.items()],
             Capabilities=["CAPABILITY_NAMED_IAM"],

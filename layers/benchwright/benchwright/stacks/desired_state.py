@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
-
-import yaml
 
 from benchwright.models import Plan
 from benchwright.settings import Settings
@@ -24,7 +21,7 @@ def foundation(settings: Settings, plan: Plan, stack: Stack | None, directory: P
     database = plan.wanted.database
     return Desired(
         name=settings.stack_name(plan.cluster, "foundation"),
-        template=condensed((directory / "foundation.yaml").read_text()),
+        template=(directory / "foundation.yaml").read_text(),
         parameters={
             "Application": settings.application,
             "Cluster": plan.cluster,
@@ -49,19 +46,21 @@ def nodes(
     plan: Plan,
     ami: str,
     foundation_outputs: Mapping[str, str],
+    node_script: str,
     *,
     offline_as: Stack | None = None,
     directory: Path = INFRA_DIRECTORY,
 ) -> Desired:
     """The stack of the nodes.
 
-    offline_as: the stack as it is, when all nodes must go first: its image and version stay, the count becomes 0.
+    node_script: the SHA-256 under which it is published. offline_as: the stack as it is, when all nodes must go first:
+    its image and version stay, the count becomes 0.
     """
     count = 0 if offline_as else plan.wanted.nodes.count
     kept = offline_as.parameters if offline_as else {}
     return Desired(
         name=settings.stack_name(plan.cluster, "nodes"),
-        template=condensed((directory / "nodes.yaml").read_text()),
+        template=(directory / "nodes.yaml").read_text(),
         parameters={
             "Application": settings.application,
             "Cluster": plan.cluster,
@@ -78,27 +77,11 @@ def nodes(
             "FileSystemId": foundation_outputs["FileSystemId"],
             "HomeAccessPointId": foundation_outputs["HomeAccessPointId"],
             "SharedStorageAccessPointId": foundation_outputs["SharedStorageAccessPointId"],
+            "NodeScript": node_script,
             "NodeLogGroup": settings.node_log_group,
         },
         tags=_tags(settings, plan),
     )
-
-
-def condensed(template: str) -> str:
-    """The template without its comments, those of its scripts too, and without its indentation.
-
-    CreateChangeSet takes a TemplateBody of at most 51,200 bytes, and comments are for who reads the file. Those of a
-    script have a line of their own, which begins with "# "; a test holds that nothing else in a script does. Scripts
-    are quoted: each of their lines would be indented as deep as their key. Characters beyond ASCII are escaped:
-    GetTemplate answers a question mark for each, so the stack would never be what is wanted. Source:
-    `mangleLikeCloudFormation` in aws/aws-cdk-cli.
-    """
-    events = list(yaml.parse(template, Loader=yaml.CSafeLoader))
-    for event in events:
-        if isinstance(event, yaml.ScalarEvent) and event.style == "|":
-            event.style, event.value = '"', re.sub(r"^ *# .*\n", "", event.value, flags=re.MULTILINE)
-    text: str = yaml.emit(events, Dumper=yaml.CSafeDumper, width=-1)  # -1: no line is folded
-    return text
 
 
 def must_go_offline(plan: Plan, stack: Stack | None, instances: int) -> bool:

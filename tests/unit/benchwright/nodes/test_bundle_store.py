@@ -8,11 +8,14 @@ import pytest
 
 from benchwright.nodes.bundle import Bundle
 from benchwright.nodes.bundle_store import point_at, publish
+from benchwright.nodes.node_script import NodeScript
 from tests.unit.benchwright.conversation import Conversation, refusal
 
-BUNDLE = Bundle("9f86d081", b"archive")
-ARCHIVE, CURRENT = (f"clusters/blue/configuration/{name}" for name in ("9f86d081.tar.gz", "current"))
-BUNDLED, OF_BEFORE, NOW = (b"archive", ""), (b"of before", "ami-1"), (b"9f86d081", "ami-1")
+BUNDLE, NODE_SCRIPT = Bundle("9f86d081", b"archive"), NodeScript("5c215a", b"script")
+SCRIPT, ARCHIVE, CURRENT = (
+    f"clusters/blue/configuration/{name}" for name in ("node-5c215a.tar.gz", "9f86d081.tar.gz", "current")
+)
+SCRIPTED, BUNDLED, OF_BEFORE, NOW = (b"script", ""), (b"archive", ""), (b"of before", "ami-1"), (b"9f86d081", "ami-1")
 
 
 @pytest.fixture
@@ -41,16 +44,18 @@ def objects(aws: Conversation) -> dict[str, tuple[bytes, str]]:
 @pytest.mark.parametrize(
     ("before", "written", "current"),
     [
-        ({}, [ARCHIVE, CURRENT], NOW),
-        ({CURRENT: OF_BEFORE}, [ARCHIVE], OF_BEFORE),  # until a node has applied the new one
-        ({CURRENT: (b"of before", "ami-0")}, [ARCHIVE, CURRENT], NOW),  # nodes of a new image are to come
-        ({CURRENT: (b"of before", "")}, [ARCHIVE, CURRENT], NOW),
-        ({ARCHIVE: BUNDLED, CURRENT: NOW}, [], NOW),
-        ({CURRENT: NOW}, [ARCHIVE], NOW),  # someone deleted the bundle
-        ({ARCHIVE: (b"damaged", ""), CURRENT: NOW}, [ARCHIVE], NOW),
+        ({}, [SCRIPT, ARCHIVE, CURRENT], NOW),
+        ({CURRENT: OF_BEFORE}, [SCRIPT, ARCHIVE], OF_BEFORE),  # until a node has applied the new one
+        ({CURRENT: (b"of before", "ami-0")}, [SCRIPT, ARCHIVE, CURRENT], NOW),  # nodes of a new image are to come
+        ({CURRENT: (b"of before", "")}, [SCRIPT, ARCHIVE, CURRENT], NOW),
+        ({SCRIPT: SCRIPTED, ARCHIVE: BUNDLED, CURRENT: NOW}, [], NOW),
+        ({SCRIPT: SCRIPTED, CURRENT: NOW}, [ARCHIVE], NOW),  # someone deleted the bundle
+        ({ARCHIVE: BUNDLED, CURRENT: NOW}, [SCRIPT], NOW),  # or the script
+        ({SCRIPT: SCRIPTED, ARCHIVE: (b"damaged", ""), CURRENT: NOW}, [ARCHIVE], NOW),
+        ({SCRIPT: (b"damaged", ""), ARCHIVE: BUNDLED, CURRENT: NOW}, [SCRIPT], NOW),
     ],
 )
-def test_the_bundle_is_there_before_current_names_it(
+def test_script_and_bundle_are_there_before_current_names_the_bundle(
     aws: Conversation,
     objects: dict[str, tuple[bytes, str]],
     before: dict[str, tuple[bytes, str]],
@@ -58,8 +63,8 @@ def test_the_bundle_is_there_before_current_names_it(
     current: tuple[bytes, str],
 ) -> None:
     objects.update(before)
-    publish("blue", BUNDLE, "ami-1")
-    assert objects == {ARCHIVE: BUNDLED, CURRENT: current}
+    publish("blue", BUNDLE, NODE_SCRIPT, "ami-1")
+    assert objects == {SCRIPT: SCRIPTED, ARCHIVE: BUNDLED, CURRENT: current}
     assert [asked["Key"] for asked in aws.asked("PutObject")] == written
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.benchwright.node_script import bash, constant, function
+from tests.unit.benchwright.node_script import bash, function
 
 DATABASE_CONF = "the password in database.conf does not fit the secure-cookie-key of this node"
 BUNDLE = "the certificate of the database does not come from /etc/benchwright/rds-ca.pem"
@@ -32,5 +32,5 @@ NONE = "It failed. The last line was"
 def test_a_failure_is_blamed_on_what_it_is_about(line: str, cause: str, tmp_path: Path) -> None:
     (tmp_path / "output").write_text(f"{line}\n")
     around = "work=. LOG=log SERVER_LOG=server.log\nnew_server_log() { :; }"
-    script = "\n".join([around, constant("CAUSES"), function("explain"), "explain 'It failed' output"])
+    script = "\n".join([around, function("explain"), "explain 'It failed' output"])
     assert bash(script, folder=tmp_path).startswith(cause)

@@ -24,7 +24,7 @@ from rehearsal.faults import Faults
 from tests.unit.benchwright.steps import handle
 from tests.unit.rehearsal import fake_hosts
 
-STACK, GROUP = "wb-blue-nodes", "wb-blue-nodes-group"
+STACK, GROUP, BUCKET = "wb-blue-nodes", "wb-blue-nodes-group", "wb-bucket"
 OLD, NEW = "m7i.xlarge", "m6i.large"
 NO_CAPACITY = f"launch:capacity,type={OLD}"
 BETWEEN_LOOKS = 30
@@ -107,12 +107,13 @@ def world(environment: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     with fake_hosts.local_aws(tmp_path, NO_CAPACITY, modules=["rehearsal.aws.services.cloudformation"]) as aws:
         trust = json.dumps({"Version": "2012-10-17", "Statement": []})
         role = aws.client("iam").create_role(RoleName="service", AssumeRolePolicyDocument=trust)["Role"]["Arn"]
-        os.environ |= aws.environment() | {"APPLICATION": "wb", "CLOUDFORMATION_ROLE_ARN": role}
+        os.environ |= aws.environment() | {"APPLICATION": "wb", "CLOUDFORMATION_ROLE_ARN": role, "BUCKET_NAME": BUCKET}
+        aws.client("s3").create_bucket(Bucket=BUCKET)
         (image,) = aws.client("ec2").describe_images()["Images"]
         profile, subnets = fake_hosts.instance_profile(aws), fake_hosts.subnets(aws, "ab")
         made = World(aws, template(image["ImageId"], profile, subnets))
         plan = SimpleNamespace(cluster="blue", wanted=SimpleNamespace(nodes=made))
-        monkeypatch.setattr(desired_state, "nodes", lambda *_: made.desired())
+        monkeypatch.setattr(desired_state, "nodes", lambda *_, **__: made.desired())
         monkeypatch.setattr(desired_state, "must_go_offline", lambda *_: False)
         monkeypatch.setattr(app, "confirm_lock", lambda *_: None)
         monkeypatch.setattr(app, "plan_of", lambda *_: plan)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.benchwright.hostile import drawn
-from tests.unit.benchwright.node_script import bash, constant, function
+from tests.unit.benchwright.node_script import bash, function
 
 # The CLI prints what Secrets Manager answers; `None` in its text output could be the text, or that there is none.
 BEFORE = """
@@ -36,7 +36,7 @@ def read(answers: list[str], folder: Path, *kind: str) -> list[bytes | str]:
     for number, answer in enumerate(answers):
         (folder / f"{number:04}").write_text(answer)
     functions = map(function, ["answer_file", "read_secret"])
-    script = "\n".join([BEFORE, ASK, constant("TEXT"), *functions, EACH])
+    script = "\n".join([BEFORE, ASK, *functions, EACH])
     lines = bash(script, *kind, folder=folder).splitlines()
     assert len(lines) == len(answers)
     return [line.removeprefix("! ") if line.startswith("! ") else base64.b64decode(line) for line in lines]
@@ -105,7 +105,7 @@ def test_a_file_arrives_with_every_line_as_linux_ends_it(collected: list[str], t
 )
 def test_what_is_refused_is_named_in_one_sentence(answer: str, kind: tuple[str, ...], why: str, tmp_path: Path) -> None:
     (tmp_path / "answer").write_text(answer)
-    script = f'{constant("TEXT")}\npython3 -c "$TEXT" "$@" <answer 2>&1 || true'
+    script = 'python3 "$FOLDER/secret_text.py" "$@" <answer 2>&1 || true'
     assert bash(script, *kind, folder=tmp_path) == f"{why}\n"
 
 
@@ -170,7 +170,7 @@ def fetch(users: list[str], folder: Path, around: str = "") -> tuple[dict[str, s
     (folder / "bundle" / "users").write_text("\n".join([*users, ""]))
     (folder / "state" / "users" / "u3").write_text("v1")  # set already
     functions = map(function, ["ask_secret", "answer_file", "fetch_passwords", "read_secret"])
-    bash("\n".join([BEFORE, FETCH, *functions, constant("TEXT"), around, "fetch_passwords", READ]), folder=folder)
+    bash("\n".join([BEFORE, FETCH, *functions, around, "fetch_passwords", READ]), folder=folder)
     alone = folder / "asked-alone"
     return (
         {path.name.removeprefix("read."): path.read_text() for path in folder.glob("read.*")},
@@ -221,7 +221,7 @@ def test_no_password_stays_in_memory_when_it_is_set(tmp_path: Path) -> None:
     (tmp_path / "bundle" / "users").write_text("ann 3001 3001 arn:ann v1\nben 3002 3002 arn:ben v1\n")
     (tmp_path / "bundle" / "locked").touch()
     names = ["ask_secret", "answer_file", "fetch_passwords", "read_secret", "ensure_password", "ensure_users"]
-    bash("\n".join([BEFORE, FETCH, ACCOUNTS, *map(function, names), constant("TEXT"), "ensure_users"]), folder=tmp_path)
+    bash("\n".join([BEFORE, FETCH, ACCOUNTS, *map(function, names), "ensure_users"]), folder=tmp_path)
     assert (tmp_path / "set").read_text() == "ann:password of arn:ann\nben:password of arn:ben\n"
     assert (tmp_path / "together-in-memory").read_text() == "2\n2\n"
     assert not (tmp_path / "answers").exists()

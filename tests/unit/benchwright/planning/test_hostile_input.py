@@ -92,7 +92,7 @@ def parameters(plan: Plan) -> dict[str, str]:
     """The parameters of the nodes stack, each as its template allows it."""
     outputs = defaultdict[str, str](str)
     application = Settings(application="benchwright", bucket_name="bucket", node_log_group="/benchwright/nodes")
-    desired = desired_state.nodes(application, plan, "ami-1", outputs, directory=ROOT / "infra")
+    desired = desired_state.nodes(application, plan, "ami-1", outputs, "0" * 64, directory=ROOT / "infra")
     for name, parameter in NODES["Parameters"].items():
         if "AllowedPattern" in parameter and desired.parameters[name]:
             assert re.fullmatch(parameter["AllowedPattern"], desired.parameters[name])

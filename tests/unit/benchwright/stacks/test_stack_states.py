@@ -34,7 +34,7 @@ MODULES = (
     "rehearsal.aws.services.cloudformation",
 )
 FOUNDATION, NODES = "wb-blue-foundation", "wb-blue-nodes"
-SECRET = "wb/blue/database"
+SECRET, BUCKET = "wb/blue/database", "wb-bucket"
 
 DATA: dict[str, Any] = {
     "Type": "AWS::SecretsManager::Secret",
@@ -188,10 +188,11 @@ def world(environment: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         aws.start()
         trust = json.dumps({"Version": "2012-10-17", "Statement": []})
         role = aws.client("iam").create_role(RoleName="service", AssumeRolePolicyDocument=trust)["Role"]["Arn"]
-        os.environ |= aws.environment() | {"APPLICATION": "wb", "CLOUDFORMATION_ROLE_ARN": role}
+        os.environ |= aws.environment() | {"APPLICATION": "wb", "CLOUDFORMATION_ROLE_ARN": role, "BUCKET_NAME": BUCKET}
+        aws.client("s3").create_bucket(Bucket=BUCKET)
         made = World(aws, faults)
         monkeypatch.setattr(desired_state, "foundation", lambda *_: made.desired(FOUNDATION))
-        monkeypatch.setattr(desired_state, "nodes", lambda *_: made.desired(NODES))
+        monkeypatch.setattr(desired_state, "nodes", lambda *_, **__: made.desired(NODES))
         monkeypatch.setattr(desired_state, "must_go_offline", lambda *_: False)
         monkeypatch.setattr(app, "confirm_lock", lambda *_: None)
         monkeypatch.setattr(app, "plan_of", lambda *_: SimpleNamespace(cluster="blue"))
@@ -478,7 +479,7 @@ def test_events_of_a_hook_between_two_looks_change_nothing(world: World) -> None
 
 def test_a_template_beyond_ascii_is_what_it_must_be_once_it_is_deployed(world: World) -> None:
     described = {"Description": "Größe – 日本 😀", **json.loads(template(Group=GROUP))}
-    world.nodes = desired_state.condensed(yaml.safe_dump(described, allow_unicode=True))
+    world.nodes = yaml.safe_dump(described, allow_unicode=True)
     assert yaml.safe_load(world.nodes) == described
     for _ in range(2):
         world.deploy(NODES)

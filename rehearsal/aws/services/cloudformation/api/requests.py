@@ -44,11 +44,14 @@ class Requests:
             raise ValidationError("Either Template URL or Template Body must be specified.")
         bucket, key, version = _s3_location(url)
         chosen = {"VersionId": version} if version else {}
-        try:
-            s3 = self.engine.aws.client("s3", role_arn=request.get("RoleARN") or caller, caller="cloudformation")
-            body = s3.get_object(Bucket=bucket, Key=key, **chosen)["Body"].read().decode()
-        except ClientError as error:
-            raise ValidationError(f"S3 error: {error.response['Error'].get('Message')} ({url})") from error
+        body = ""
+        # No page of AWS says as whom it reads: who calls and the stack's role must both be allowed to.
+        for role in dict.fromkeys((caller, request.get("RoleARN") or caller)):
+            try:
+                s3 = self.engine.aws.client("s3", role_arn=role, caller="cloudformation")
+                body = s3.get_object(Bucket=bucket, Key=key, **chosen)["Body"].read().decode()
+            except ClientError as error:
+                raise ValidationError(f"S3 error: {error.response['Error'].get('Message')} ({url})") from error
         templates.check_size(body, templates.URL_LIMIT, "templateURL")
         return body
 

@@ -1,0 +1,47 @@
+# shellcheck shell=bash
+# What a configuration has made here, and what someone has changed of it since.
+
+# NAME:UID:GID of the configured users as they are on this node, sorted.
+users_here() {
+  local names
+  mapfile -t names < <(cut -d' ' -f1 "$STATE/users.list" 2>/dev/null)
+  [ "${#names[@]}" -eq 0 ] || { getent passwd "${names[@]}" || true; } | cut -d: -f1,3,4 | sort
+}
+
+users_digest() { { [ -z "$1" ] || printf '%s\n' "$1"; } | sha256sum | cut -d' ' -f1; }
+
+# A line for each file and account that a configuration has made, as it is on this node: what it is, then words KEY=VALUE.
+applied_here() {
+  local path names
+  while read -r path; do
+    [ ! -f "$path" ] || printf '%s %s content=%s\n' "$path" "$(stat -c 'mode=%04a owner=%U:%G' "$path")" "$(sha256sum <"$path" | cut -c 1-64)"
+  done <"$STATE/files"
+  mapfile -t names < <(cat "$STATE/users.list" "$STATE/locked.list" 2>/dev/null | cut -d' ' -f1)
+  [ "${#names[@]}" -gt 0 ] || return 0
+  # Which of /etc/shells it is, is for each person to choose (chsh). A blank in a value would begin another word.
+  { cat /etc/shells; getent group; getent passwd "${names[@]}" || true; getent shadow "${names[@]}" || true; } | awk -F: '
+    { gsub(" ", "_") }
+    NF == 1 { login[$1] }
+    NF == 4 { exists[$3]; count = split($4, members, ","); for (i = 1; i <= count; i++) groups[members[i]] = groups[members[i]] (groups[members[i]] ? "," : "") $1 }
+    NF == 7 { names[++users] = $1; line[$1] = "uid=" $3 " gid=" $4 ($4 in exists ? "" : "(no-group)") " home=" $6 " shell=" ($7 in login ? "login" : $7) " groups=" groups[$1] }
+    NF == 9 { line[$1] = line[$1] " password=" ($2 ~ /^![^!*]/ ? "locked" : $2 ~ /^[^!*]/ ? "set" : "none") " expires=" $8 }
+    END { for (i = 1; i <= users; i++) print "user:" names[i], line[names[i]] }'
+}
+
+# What is no longer as the configuration left it, a line for each: only what another hand has changed.
+differences() {
+  if [ ! -f "$STATE/applied" ]; then echo 'nothing is recorded of what a configuration has made'; return; fi
+  applied_here | awk '
+    NR == FNR { all[++count] = $1; words[$1] = NF; for (i = 2; i <= NF; i++) was[$1, i] = $i; next }
+    { here[$1]; for (i = 2; i <= NF; i++) is[$1, i] = $i }
+    END {
+      for (n = 1; n <= count; n++) {
+        if (!(all[n] in here)) { print all[n] ": missing"; continue }
+        for (i = 2; i <= words[all[n]]; i++) {
+          old = was[all[n], i]; new = is[all[n], i]
+          if (old != new && old ~ /^content=/) print all[n] ": content"
+          else if (old != new) print all[n] ": " new ", not " old
+        }
+      }
+    }' "$STATE/applied" -
+}

@@ -1,0 +1,131 @@
+# shellcheck shell=bash
+# The files of a node: first staged in memory, then compared, then placed.
+
+readonly KEY_FILE=/etc/rstudio/secure-cookie-key DATABASE_CONF=/etc/rstudio/database.conf LOAD_BALANCER_CONF=/etc/rstudio/load-balancer
+
+# MODE OWNER GROUP PATH: the staged file will be placed so.
+staged() {
+  printf '%04d %s %s %s\n' "$((10#$1))" "$2" "$3" "$4" >>"$work/staged"
+}
+
+# ARN VERSION PATH [line]: takes the file in place if it is still what this version of the secret made, else the secret.
+stage_secret() {
+  local arn=$1 version=$2 path=$3 record
+  record="$STATE/secrets/${path##*/}"
+  install -d "$work/stage${path%/*}"
+  if [ -f "$path" ] && [ "$(cat "$record" 2>/dev/null)" = "$version $(sha256sum <"$path")" ]; then
+    cp "$path" "$work/stage$path"
+  else
+    read_secret "$arn" "$version" "${@:4}" >"$work/stage$path"
+  fi
+  printf '%s' "$version $(sha256sum <"$work/stage$path")" >"$work/record.${path##*/}"
+}
+
+# The password is encrypted with a random IV, so what is in place is kept for as long as it decrypts to the current secret.
+stage_database_conf() {
+  local password encrypted current='' key="$work/stage$KEY_FILE"
+  password=$(read_secret "$DATABASE_SECRET_ARN" "$DATABASE_SECRET_VERSION" line password)
+  encrypted=$(sed -n 's/^password=//p' "$DATABASE_CONF" 2>/dev/null | tail -n 1) || true
+  [ -z "$encrypted" ] || current=$(printf '%s\n' "$encrypted" | rskey decrypt --mode=workbench -f "$key" 2>/dev/null) || true
+  if [ "$current" != "$password" ]; then
+    encrypted=$(printf '%s\n' "$password" | rskey encrypt --mode=workbench -f "$key") ||
+      fail "rskey cannot encrypt the database password: $(last_log_line). The secret $SECURE_COOKIE_KEY_SECRET_ARN must hold a key of at least 32 characters."
+  fi
+  printf '%s\npassword=%s\n' "$(cat "$1")" "$encrypted" >"$work/stage$DATABASE_CONF"
+}
+
+stage_files() {
+  local mode owner group path source address
+  begin 'prepare the files of this node'
+  address=$(metadata local-ipv4) || fail "The instance metadata service does not give the private address: $(last_log_line). Check that the launch template enables the service, and deploy again."
+  # The key's identity is a checksum of the raw file: no newline, on no node.
+  stage_secret "$SECURE_COOKIE_KEY_SECRET_ARN" "$SECURE_COOKIE_KEY_SECRET_VERSION" "$KEY_FILE" line
+  staged 600 root root "$KEY_FILE"
+  if [ -n "$LICENSE_SECRET_ARN" ]; then
+    stage_secret "$LICENSE_SECRET_ARN" "$LICENSE_SECRET_VERSION" "$LICENSE_FOLDER/benchwright.lic"
+    staged 600 rstudio-server rstudio-server "$LICENSE_FOLDER/benchwright.lic"
+  fi
+  while read -r mode owner group path || [ -n "$mode" ]; do
+    source="$work/bundle/files$path"
+    [[ $path =~ ^/etc/[A-Za-z0-9._/-]+$ && $path != *..* && $mode =~ ^[0-7]{3,4}$ ]] || fail "The manifest of configuration $configuration has the line '$mode $owner $group $path', which is no file of /etc; deploy again."
+    [ -f "$source" ] || fail "Configuration $configuration lacks the content of $path; deploy again."
+    install -d "$work/stage${path%/*}"
+    case $path in
+      "$DATABASE_CONF") stage_database_conf "$source" ;;
+      "$LOAD_BALANCER_CONF") sed "s/@PRIVATE_ADDRESS@/$address/g" "$source" >"$work/stage$path" ;;
+      *) cp "$source" "$work/stage$path" ;;
+    esac
+    staged "$mode" "$owner" "$group" "$path"
+  done <"$work/bundle/manifest"
+  cut -d' ' -f4- "$work/staged" | sort >"$work/files"
+}
+
+# Fills `changed` with what differs in content, mode or owner, and with what only an earlier configuration had.
+find_changes() {
+  local mode owner group path
+  while read -r mode owner group path; do
+    if ! cmp -s "$work/stage$path" "$path" || [ "$(stat -c '%04a %U %G' "$path")" != "$mode $owner $group" ]; then changed+=("${path#/}"); fi
+  done <"$work/staged"
+  touch "$STATE/files"
+  while read -r path; do
+    if ! grep -qxF -- "$path" "$work/files"; then changed+=("${path#/}"); fi
+  done <"$STATE/files"
+}
+
+place_files() {
+  local mode owner group path temporary record
+  begin 'place the files'
+  while read -r path; do
+    if ! grep -qxF -- "$path" "$work/files"; then rm -f "$path"; fi
+  done <"$STATE/files"
+  while read -r mode owner group path; do
+    install -d -m 0755 "${path%/*}"
+    rm -f "${path%/*}"/.benchwright.??????  # of a run that was killed here: it may hold a secret
+    temporary=$(mktemp "${path%/*}/.benchwright.XXXXXX")
+    install -m "$mode" -o "$owner" -g "$group" "$work/stage$path" "$temporary"
+    mv -fT "$temporary" "$path"
+  done < <(placeable)
+  for record in "$work"/record.*; do cp "$record" "$STATE/secrets/${record##*/record.}"; done
+  cp "$work/files" "$STATE/files"
+}
+
+# The staged lines of what is in `changed`.
+placeable() {
+  local mode owner group path
+  while read -r mode owner group path; do
+    if grep -qxF -- "${path#/}" <<<"$(printf '%s\n' "${changed[@]}")"; then echo "$mode $owner $group $path"; fi
+  done <"$work/staged"
+}
+
+# Of a node that works: what is about to be replaced, so that it can come back.
+keep_files() {
+  local path
+  mkdir "$work/before" "$work/before.state"
+  for path in "${changed[@]}"; do
+    if [ -e "/$path" ]; then cp -a --parents "/$path" "$work/before"; fi
+  done
+  cp -a "$STATE/files" "$STATE/secrets" "$work/before.state"
+  touch "$work/kept"
+}
+
+# After a failure: people go on with what worked before. Sets `restored` to a sentence about that.
+put_back() {
+  local path temporary
+  restarted=true
+  begin 'put the files back'
+  (stop_workbench)
+  server_log_start=$(stat -c %s "$SERVER_LOG" 2>/dev/null || echo 0)
+  for path in "${changed[@]}"; do
+    if [ ! -e "$work/before/$path" ]; then rm -f "/$path"; continue; fi
+    temporary=$(mktemp "/${path%/*}/.benchwright.XXXXXX")
+    cp -a "$work/before/$path" "$temporary"
+    mv -fT "$temporary" "/$path"
+  done
+  cp -a "$work/before.state/." "$STATE"
+  if (start_workbench); then
+    touch "$STATE/verified"
+    restored=' The files of before are back, and Workbench runs with them.'
+  else
+    restored=" The files of before are back, but Workbench does not start with them: $(cut -c 1-110 "$work/problem")"
+  fi
+}

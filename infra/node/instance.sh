@@ -1,0 +1,118 @@
+# shellcheck shell=bash
+# What the instance knows about itself, and what everything else needs of it.
+
+readonly METADATA=http://169.254.169.254/latest
+readonly MINIMUM_ROOM=100 # MB
+
+# PATH: what the instance metadata service says of this instance. A service that does not answer is asked again for a minute, but
+# only once in a run. The session token is no secret worth hiding from ps: only root can use it (benchwright-metadata-guard).
+metadata() {
+  local ask=(curl -fsS --max-time 5)
+  [ -e "$work/unanswered" ] || ask+=(--retry 30 --retry-delay 2 --retry-max-time 60 --retry-all-errors)
+  if [ ! -s "$work/token" ]; then
+    "${ask[@]}" -X PUT -H 'X-aws-ec2-metadata-token-ttl-seconds: 3600' -o "$work/token" "$METADATA/api/token" ||
+      { rm -f "$work/token"; touch "$work/unanswered"; return 1; }
+  fi
+  "${ask[@]}" -H "X-aws-ec2-metadata-token: $(cat "$work/token")" -o "$work/metadata" "$METADATA/meta-data/$1" || { touch "$work/unanswered"; return 1; }
+  cat "$work/metadata"
+}
+
+free_megabytes() { echo "$(($(df -k --output=avail / | tail -n 1) / 1024))"; }
+
+# Seconds between this clock and its source, or null: not synchronised yet, or no chrony.
+clock_offset() {
+  local tracking stratum offset
+  tracking=$(chronyc -c tracking 2>/dev/null) || { echo null; return; }
+  stratum=$(cut -sd, -f3 <<<"$tracking")
+  offset=$(cut -sd, -f5 <<<"$tracking")
+  if [ "$stratum" != 0 ] && [[ $offset =~ ^-?(0|[1-9][0-9]*)(\.[0-9]+)?$ ]]; then echo "$offset"; else echo null; fi
+}
+
+# Asked as an ordinary user: a connection that is not even made is a refusal; any answer, even an error, means reachable.
+# Also by a socket that is bound to a device: the kernel passes over rules that prohibit for it.
+metadata_for_users() {
+  local code device
+  for device in '' "$(awk 'NR == 2 { print $1 }' /proc/net/route)"; do
+    code=0
+    setpriv --reuid=65534 --regid=65534 --clear-groups curl -s -o /dev/null --max-time 2 -X PUT \
+      -H 'X-aws-ec2-metadata-token-ttl-seconds: 60' ${device:+--interface "$device"} "$METADATA/api/token" || code=$?
+    case $code in
+      7 | 28) ;;
+      0) echo reachable; return ;;
+      *) echo "unknown (curl ended with $code)"; return ;;
+    esac
+  done
+  echo refused
+}
+
+# The same of the ports of mount helpers: the kernel refuses a connection before it looks whether anybody listens.
+helper_for_users() {
+  local ports port said
+  ports=$(sed -n 's/^127\.0\.0\.1:.*,port=\([0-9]*\),.*/\1/p' /proc/mounts)
+  for port in ${ports:-20049}; do
+    said=$(setpriv --reuid=65534 --regid=65534 --clear-groups timeout 2 bash -c "exec 3<>/dev/tcp/127.0.0.1/$port" 2>&1) || true
+    [[ $said == *'Network is unreachable'* ]] || { echo reachable; return; }
+  done
+  echo refused
+}
+
+# What a full disk would break off half-way is not begun.
+ensure_room() {
+  local free
+  begin 'look for room on the disk'
+  free=$(free_megabytes)
+  [ "$free" -ge "$MINIMUM_ROOM" ] || fail "The disk of this node is full: $free MB of the root volume are free, and $MINIMUM_ROOM MB are needed. Delete what fills it (du -xm / | sort -n | tail), or replace the node, and deploy again."
+}
+
+# A clock that is far off is set: to slew it takes hours, in which AWS and peers refuse what comes from another time.
+ensure_clock() {
+  local offset
+  begin 'compare the clock'
+  for _ in $(seq 15); do
+    offset=$(clock_offset)
+    if [[ $offset =~ ^-?0(\.[0-9]+)?$ ]]; then return; fi
+    systemctl start chrony || true
+    chronyc makestep || true
+    sleep 2
+  done
+  fail "The clock of this node is off by ${offset/null/an unknown number of} seconds, and chrony cannot set it. Give it 169.254.169.123 or another time source (chronyc sources), or replace the node, and deploy again."
+}
+
+# A network device that was down meanwhile has lost its part of the guard.
+ensure_guard() {
+  begin 'guard the instance metadata and the mount helper'
+  /usr/local/sbin/benchwright-metadata-guard || fail "The guard cannot be set: $(last_log_line). Run benchwright-metadata-guard on the node, or terminate it, and deploy again."
+}
+
+# The mount helper and the AWS CLI need credentials, and give up within seconds where there are none yet.
+ensure_credentials() {
+  begin 'ask for the credentials of this node'
+  metadata iam/security-credentials/ >/dev/null || fail "The instance metadata service gives this node no credentials: $(last_log_line). Check that the launch template enables the service and names the instance profile, or replace the node, and deploy again."
+}
+
+ensure_mounts() {
+  local path
+  begin 'mount the shared file systems'
+  for path in "${MOUNTS[@]}"; do
+    for _ in $(seq 60); do
+      if mountpoint -q "$path" || systemctl start "$path"; then continue 2; fi # systemd mounts once, whoever asks
+      sleep 5
+    done
+    tail -n 5 /var/log/amazon/efs/mount.log 2>/dev/null || true
+    fail "$path cannot be mounted: $(last_log_line). Check /etc/fstab, the mount targets, their security group and the file system's policy."
+  done
+}
+
+# The group waits for the instances that it launches later than the first ones; those, and repeated runs, have no action to complete.
+complete_launch() {
+  local instance
+  instance=$(metadata instance-id) || fail "The instance metadata service does not give the instance id: $(last_log_line). Check that the launch template enables the service, and deploy again."
+  [ "$(cat "$STATE/launched" 2>/dev/null)" != "$instance" ] || return 0 # an AMI made of a node brings that node's file
+  begin 'notify the Auto Scaling group that this node is configured'
+  if ! aws autoscaling complete-lifecycle-action --auto-scaling-group-name "$GROUP" --lifecycle-hook-name configured \
+    --instance-id "$instance" --lifecycle-action-result CONTINUE 2>"$work/lifecycle"; then
+    cat "$work/lifecycle"
+    grep -q 'No active Lifecycle Action found' "$work/lifecycle" || fail "The group $GROUP cannot be notified that $instance is configured: $(last_log_line). Check that the node role may complete lifecycle actions."
+  fi
+  printf '%s' "$instance" >"$STATE/launched"
+}

@@ -1,0 +1,32 @@
+# shellcheck shell=bash
+# What a run says: its steps, its failure, and why Workbench failed.
+
+note_logs() { # where in the logs this run begins
+  log_start=$(stat -c %s "$own_log")
+  server_log_start=$(stat -c %s "$SERVER_LOG" 2>/dev/null || echo 0)
+}
+
+# On stderr at once, too: of a script that the agent ends, this is all that is known.
+begin() { step=$1; echo "--- $1"; echo "--- $1" | tee -a "$work/steps" >&4; }
+
+# Ends the run with one sentence: what is wrong, with the value, and what to do. Works in subshells too.
+fail() { printf '%s' "$1" >"$work/problem"; exit 1; }
+
+last_log_line() { tail -n 1 "$own_log" | cut -c 1-300; }
+
+new_server_log() { tail -c "+$((server_log_start + 1))" "$SERVER_LOG" 2>/dev/null || true; }
+
+# WHAT FILE: one sentence about why WHAT failed, from the text of FILE and the new lines of the server's log. A line of causes.txt is
+# a pattern of what Workbench prints, then what it means and what to do.
+explain() {
+  local what=$1 entry line text="$work/explain"
+  { cat "$2"; new_server_log; } >"$text"
+  while IFS= read -r entry; do
+    [ -n "$entry" ] || continue
+    line=$(grep -iE -m 1 -- "${entry%% => *}" "$text" | cut -c 1-300) || continue
+    printf '%s: %s. Workbench said: %s' "$what" "${entry#* => }" "$line"
+    return
+  done <"$FOLDER/causes.txt"
+  line=$(grep -vE '^\s*$| INFO ' "$text" | tail -n 1 | cut -c 1-300) || line='nothing'
+  printf '%s. The last line was: %s. Read %s and %s on the node' "$what" "$line" "$LOG" "$SERVER_LOG"
+}

@@ -1,0 +1,118 @@
+#!/bin/bash
+# shellcheck source-path=SCRIPTDIR
+# Makes this instance a node of the cluster (apply), or describes it (report, cluster). Safe to run at any time, any number of times.
+# The SSM document of the cluster fetches this folder from the bucket, and runs this file.
+# stdout carries the answer, and after that of a failed run the end of its log; stderr has the name of each step as it begins.
+# Everything else goes to the log. No secret is ever an argument, a line of the log or part of the answer.
+# Of both streams together the agent keeps 2,500 bytes, and of a stream that is too long the beginning (amazon-ssm-agent,
+# TruncateOutput): the answer comes first, and is the shorter the more steps were named.
+set -euo pipefail
+set +x
+umask 077
+
+# The document in infra/nodes.yaml sets these, the locale, and how often the AWS CLI tries.
+: "${CLUSTER:?}" "${BUCKET:?}" "${GROUP:?}" "${LOG_GROUP:?}" "${SSM_Mode:?}" "${SSM_Configuration?}" "${SSM_StaleNodes?}"
+
+readonly STATE=/var/lib/benchwright RUN=/run/benchwright LOG_ON_DISK=/var/log/benchwright/configure.log
+readonly RSERVER_CONF=/etc/rstudio/rserver.conf LICENSE_FOLDER=/var/lib/rstudio-server SERVER_LOG=/var/log/rstudio/rstudio-server/rserver.log
+readonly MOUNTS=(/efs/home /efs/shared-storage) SERVICES=(rstudio-server rstudio-launcher)
+readonly MAXIMUM_CLUSTER_OUTPUT=23900
+
+FOLDER=$(dirname "${BASH_SOURCE[0]}")
+readonly FOLDER
+. "$FOLDER/log.sh"
+. "$FOLDER/instance.sh"
+. "$FOLDER/differences.sh"
+. "$FOLDER/report.sh"
+. "$FOLDER/configuration.sh"
+. "$FOLDER/secrets.sh"
+. "$FOLDER/files.sh"
+. "$FOLDER/users.sh"
+. "$FOLDER/workbench.sh"
+
+apply() {
+  local waited
+  begin 'wait for other runs on this node'
+  exec 9>"$RUN/lock"
+  flock -w 600 9 || fail 'Another run of this script has held the node for more than ten minutes; wait for it or reboot the node.'
+  waited=$own_log own_log=$LOG
+  exec >>"$LOG" 2>&1
+  note_logs # what another run wrote meanwhile is not of this one
+  cat "$waited"
+  # Secrets of runs that the agent has ended: only the run that holds the node has any.
+  rm -rf "$RUN"/work.*/{answers,stage,before}
+  find "$RUN" -maxdepth 1 \( -name 'work.*' -o -name 'script.*' \) -mmin +20 -exec rm -rf {} + # of runs that the agent has ended
+  [ ! -e "$RUN/terminating" ] || fail 'This instance is being terminated, so it is not configured; deploy again when its replacement is there.'
+  ensure_room
+  ensure_clock
+  ensure_guard
+  ensure_credentials
+  ensure_mounts
+  fetch_bundle
+  check_workbench_version
+  stage_files
+  cmp -s "$work/stage$RSERVER_CONF" "$RSERVER_CONF" || check_configuration
+  ensure_users
+  find_changes
+  echo "changed: ${changed[*]:-nothing}"
+  # `verified` is missing from the first change until Workbench has answered, so an interrupted run is taken up again.
+  if [ "${#changed[@]}" -gt 0 ] || [ ! -e "$STATE/verified" ]; then
+    if [ -e "$STATE/verified" ]; then keep_files; fi
+    rm -f "$STATE/verified"
+    stop_workbench
+    place_files
+    verify_installation
+    start_workbench
+    rm -f "$work/kept"
+    touch "$STATE/verified"
+  elif ! workbench_runs; then
+    start_workbench
+  fi
+  applied_here >"$work/applied"
+  cp "$work/applied" "$STATE/applied"
+  printf '%s' "$configuration" >"$STATE/configuration"
+  complete_launch
+  echo 'done'
+}
+
+cluster() {
+  local id stale
+  read -r -a stale <<<"$SSM_StaleNodes"
+  for id in "${stale[@]}"; do
+    begin "delete the row of node $id"
+    rstudio-server delete-node "$id" </dev/null || fail "The row of node $id cannot be deleted: $(last_log_line)."
+  done
+  begin 'list the nodes'
+  rstudio-server list-nodes </dev/null >"$work/cluster" || fail "rstudio-server list-nodes failed: $(last_log_line). Check that Workbench runs on this node."
+  begin 'read the load balancer status'
+  printf '\n=== load-balancer status ===\n' >>"$work/cluster"
+  curl -fsS --max-time 10 http://localhost:8787/load-balancer/status >>"$work/cluster" || fail "/load-balancer/status does not answer: $(last_log_line). Check that Workbench runs on this node."
+  # Rather without sessions than without nodes.
+  [ "$(wc -c <"$work/cluster")" -le "$MAXIMUM_CLUSTER_OUTPUT" ] || sed -i '/^ /d' "$work/cluster"
+  head -c "$MAXIMUM_CLUSTER_OUTPUT" "$work/cluster" >&3
+}
+
+install -d -m 0700 "$RUN"
+# A disk that is full must not keep the script from saying so: then it logs to memory.
+if [ "$(free_megabytes)" -ge 1 ]; then LOG=$LOG_ON_DISK; else LOG=$RUN/configure.log; fi
+readonly LOG
+install -d -m 0755 "${LOG_ON_DISK%/*}"
+install -d -m 0700 "$STATE" "$STATE/secrets" "$STATE/users"
+work=$(mktemp -d "$RUN/work.XXXXXX")
+# Runs may overlap. Only the one that holds the node writes to the log; the others add their lines when they end.
+own_log=$work/log
+exec 3>&1 4>&2 >"$own_log" 2>&1
+note_logs
+echo "=== $(date -u +%FT%TZ) $SSM_Mode"
+
+step='start' restored='' changed=() restarted=false configuration=''
+WORKBENCH_VERSION='' DATABASE_SECRET_ARN='' DATABASE_SECRET_VERSION='' SECURE_COOKIE_KEY_SECRET_ARN='' SECURE_COOKIE_KEY_SECRET_VERSION=''
+LICENSE_SECRET_ARN='' LICENSE_SECRET_VERSION='' CONFIGURATION=''
+trap finish EXIT
+
+case $SSM_Mode in
+  apply) apply ;;
+  report) ensure_room ;;
+  cluster) cluster ;;
+  *) fail "Mode is '$SSM_Mode'; it must be apply, report or cluster." ;;
+esac

@@ -1,0 +1,92 @@
+# shellcheck shell=bash
+# The answer: one line of JSON about this node.
+
+readonly MAXIMUM_REPORT=2400 # bytes
+
+json() {
+  local text
+  text=$(printf '%s' "$1" | tr -cd '\n\t -~')
+  text=${text//\\/\\\\}
+  text=${text//\"/\\\"}
+  text=${text//$'\n'/\\n}
+  text=${text//$'\t'/ }
+  printf '"%s"' "$text"
+}
+
+json_or_null() { if [ -n "$1" ]; then json "$1"; else printf null; fi; }
+
+json_list() {
+  local item separator=''
+  printf '['
+  for item in "$@"; do printf '%s' "$separator"; json "$item"; separator=','; done
+  printf ']'
+}
+
+# TEXT LENGTH: what is too long loses its middle. The reason is at the beginning of a sentence, the remedy at its end.
+shortened() {
+  local half=$((($2 - 5) / 2))
+  if [ "${#1}" -le "$2" ]; then printf '%s' "$1"; else printf '%s ... %s' "${1:0:half}" "${1: -half}"; fi
+}
+
+# ERROR: the whole report, one line. When it fails, the end of this run's log fills what room there is.
+print_report() {
+  local error=$1 users_list mounted=() path facts log='' report edited=() checked=false room
+  room=$((MAXIMUM_REPORT - $(stat -c %s "$work/steps" 2>/dev/null || echo 0)))
+  users_list=$(users_here)
+  if [ -z "$error" ] && [ "$SSM_Mode" = report ]; then
+    checked=true
+    mapfile -t edited < <(differences | cut -c 1-100)
+    [ "${#edited[@]}" -le 8 ] || edited=("${edited[@]:0:8}" "and $((${#edited[@]} - 8)) more")
+  fi
+  for path in "${MOUNTS[@]}"; do if mountpoint -q "$path"; then mounted+=("$path"); fi; done
+  facts=$(
+    printf '"mode":%s' "$(json "$SSM_Mode")"
+    printf ',"instance":%s' "$(json "$(metadata instance-id)")"
+    printf ',"ami":%s' "$(json "$(metadata ami-id)")"
+    printf ',"host":%s' "$(json "$(hostname)")"
+    printf ',"ipv4":%s' "$(json "$(metadata local-ipv4)")"
+    printf ',"workbench":%s' "$(json_or_null "$(installed_workbench)")"
+    printf ',"configuration":%s' "$(json_or_null "$(cat "$STATE/configuration" 2>/dev/null)")"
+    printf ',"rstudio_server":%s' "$(json_or_null "$(getent passwd rstudio-server | cut -d: -f3,4)")"
+    printf ',"users":{"count":%d,"digest":%s}' "$(grep -c . <<<"$users_list")" "$(json "$(users_digest "$users_list")")"
+    printf ',"clock_offset":%s' "$(clock_offset)"
+    printf ',"services":{"rstudio-server":%s,"rstudio-launcher":%s}' "$(json "$(service_state rstudio-server)")" "$(json "$(service_state rstudio-launcher)")"
+    printf ',"health":%s' "$(json "$(health)")"
+    printf ',"license":%s' "$(json "$(license_status)")"
+    printf ',"metadata":%s' "$(json "$(metadata_for_users)")"
+    printf ',"helper":%s' "$(json "$(helper_for_users)")"
+    printf ',"mounts":%s' "$(json_list "${mounted[@]}")"
+    printf ',"differences":%s' "$(if $checked; then json_list "${edited[@]}"; else echo null; fi)"
+    printf ',"changed":%s' "$(json_list "${changed[@]:0:10}")"
+    printf ',"restarted":%s' "$restarted"
+  )
+  [ -z "$error" ] || log=$(tail -c "+$((log_start + 1))" "$own_log" | tail -n 40 | tail -c 1500)
+  while :; do
+    report="{$facts,\"error\":$(json_or_null "$error"),\"log\":$(json_or_null "$log")}"
+    ((${#report} >= room && ${#log} + ${#error} > 100)) || break
+    if [ -n "$log" ]; then log=${log:100}; else error=$(shortened "$error" $((${#error} - 50))); fi
+  done
+  printf '%s\n' "$report"
+}
+
+finish() {
+  local status=$? problem=''
+  trap - EXIT
+  set +e
+  if [ "$status" -ne 0 ]; then
+    problem=$(cat "$work/problem" 2>/dev/null)
+    [ -n "$problem" ] || problem="The step '$step' ended with exit code $status; read $LOG on the node or the log group $LOG_GROUP."
+    if [ -e "$work/kept" ]; then
+      put_back
+      problem=$(shortened "${problem%.}." 500)$restored
+    fi
+    echo "FAILED: $problem"
+    print_report "$(shortened "$problem" 700)" >&3
+    tail -c "+$((log_start + 1))" "$own_log" | tail -c 7000 >&3
+  elif [ "$SSM_Mode" != cluster ]; then
+    print_report '' >&3
+  fi
+  [ "$own_log" = "$LOG" ] || cat "$own_log" >>"$LOG"
+  rm -rf "$work"
+  ((status == 0)) || exit 1 # to the agent 137 means that it ended the script, and 194 that it is to restart the machine
+}

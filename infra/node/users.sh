@@ -1,0 +1,117 @@
+# shellcheck shell=bash
+# The accounts of people, their homes and their passwords.
+
+# A new node has nothing of what a failed run or a person made on the old one.
+readonly REPLACE='comes with the image, remove it there; otherwise replace each node that has it. Then deploy again.'
+
+# NAME KIND ID: the remedy of an input with this id, if it accepts such ids. It refuses to change one that a verified deployment used.
+or_by_input() { if ((${3:-0} >= 2000 && $3 < 60000)); then echo " Until a deployment with $1 is verified, the input can also give $1 $2 $3."; fi; }
+
+# NAME UID GID
+ensure_account() {
+  local name=$1 uid=$2 gid=$3 here holder
+  here=$(getent passwd "$name" | cut -d: -f3) || true
+  if [ -n "$here" ]; then
+    [ "$here" = "$uid" ] || fail "User $name has uid $here on this node, but uid $uid in the configuration. If this account $REPLACE$(or_by_input "$name" uid "$here")"
+  else
+    holder=$(getent passwd "$uid" | cut -d: -f1) || true
+    [ -z "$holder" ] || fail "Uid $uid of user $name belongs to $holder on this node. If $holder $REPLACE Until a deployment with $name is verified, the input can also give $name another uid."
+  fi
+  if ! getent group "$gid" >/dev/null; then
+    groupadd --gid "$gid" "$name" || fail "Group $name cannot be made with gid $gid: $(last_log_line). If this group $REPLACE$(or_by_input "$name" gid "$(getent group "$name" | cut -d: -f3)")"
+  fi
+  if [ -n "$here" ]; then restore_account "$name" "$gid"; return; fi
+  useradd --uid "$uid" --gid "$gid" --home-dir "/efs/home/$name" --no-create-home --shell /bin/bash "$name" ||
+    fail "User $name cannot be made with uid $uid and gid $gid: $(last_log_line). Deploy again; if that does not help, replace this node."
+}
+
+# NAME GID: what another hand has changed of an account becomes again what was applied. Groups are those of the first time.
+restore_account() {
+  local name=$1 gid=$2 here_gid here_home here_shell _
+  IFS=: read -r _ _ _ here_gid _ here_home here_shell < <(getent passwd "$name")
+  [ "$here_gid" = "$gid" ] || change_account "$name" --gid "$gid"
+  [ "$here_home" = "/efs/home/$name" ] || change_account "$name" --home "/efs/home/$name"
+  grep -qxF -- "$here_shell" /etc/shells || change_account "$name" --shell /bin/bash
+  if grep -q "^user:$name: groups=.*, not groups=" "$work/differences"; then
+    change_account "$name" --groups "$(sed -n "s/^user:$name: groups=.*, not groups=//p" "$work/differences")"
+  fi
+  unlock_account "$name"
+}
+
+# NAME OPTION VALUE
+change_account() {
+  echo "account $*"
+  usermod "$2" "$3" "$1" || fail "The account $1 cannot be given $2 $3 again: $(last_log_line). End the processes of $1 on this node, or replace the node, and deploy again."
+}
+
+# A home appears whole or not at all: whichever node comes first makes it beside its place and moves it there.
+ensure_home() {
+  local name=$1 uid=$2 gid=$3 home="/efs/home/$1" new owner
+  if [ ! -e "$home" ]; then
+    new="/efs/home/.benchwright.$name.$HOSTNAME"
+    rm -rf "$new"  # of a run that was killed here
+    { mkdir -m 0700 "$new" && cp -a /etc/skel/. "$new" && chown -R "$uid:$gid" "$new" && chmod 0700 "$new"; } ||
+      fail "The home of $name cannot be made: $(last_log_line). Give the node role elasticfilesystem:ClientRootAccess to the file system, and deploy again."
+    mv -nT "$new" "$home" || true
+    rm -rf "$new"
+  fi
+  owner=$(stat -c %u "$home")
+  [ "$owner" = "$uid" ] || fail "The home $home belongs to uid $owner, but user $name has uid $uid. If it is $name's, run chown -R $uid:$gid $home on this node, otherwise move it away. Then deploy again.$(or_by_input "$name" uid "$owner")"
+}
+
+# Asks for the passwords that are to be set, several at once: a call of the CLI takes about a second of a CPU, and there may be 500.
+# One that fails is asked for again by itself, which says why.
+fetch_passwords() {
+  local name arn version
+  begin 'fetch the passwords'
+  mkdir "$work/answers"
+  export -f ask_secret
+  # shellcheck disable=SC2016 # the shells that xargs starts expand it
+  while read -r name _ _ arn version || [ -n "$name" ]; do
+    [ "$arn" = - ] || [ "$(cat "$STATE/users/$name" 2>/dev/null)" = "$version" ] || printf '%s\n' "$arn" "$version" "$(answer_file "$arn" "$version")"
+  done <"$work/bundle/users" |
+    xargs -r -d '\n' -n 3 -P "$(($(nproc) * 2))" bash -c 'ask_secret "$0" "$1" >"$2" || rm -f "$2" || true'
+}
+
+# NAME SECRET_ARN VERSION: sets the password when the account is new or the secret has a new version.
+ensure_password() {
+  local name=$1 arn=$2 version=$3 password
+  [ "$arn" != - ] || return 0
+  [ "$(cat "$STATE/users/$name" 2>/dev/null)" != "$version" ] || return 0
+  password=$(read_secret "$arn" "$version" line)
+  # What Workbench's sign-in page can encrypt beside a name.
+  [ "$(printf %s "$password" | wc -c)" -le 128 ] || fail "The password of user $name has more than 128 bytes. Put a shorter one into the secret $arn."
+  printf '%s:%s\n' "$name" "$password" | chpasswd || fail "The password of user $name was refused: $(last_log_line). Put another one into the secret $arn."
+  printf '%s' "$version" >"$STATE/users/$name"
+}
+
+unlock_account() {
+  local name=$1 _ password expires
+  IFS=: read -r _ password _ _ _ _ _ expires _ < <(getent shadow "$name")
+  if [ "$expires" = 1 ]; then usermod --expiredate '' "$name"; fi
+  if [[ $password == '!'[!*]* ]]; then usermod --unlock "$name"; fi
+}
+
+lock_account() {
+  local name=$1 _ password expires
+  getent passwd "$name" >/dev/null || return 0
+  IFS=: read -r _ password _ _ _ _ _ expires _ < <(getent shadow "$name")
+  if [[ $password != '!'* || $expires != 1 ]]; then usermod --lock --expiredate 1 "$name"; fi
+}
+
+ensure_users() {
+  local name uid gid arn version
+  fetch_passwords
+  begin 'make the users'
+  differences >"$work/differences"
+  while read -r name uid gid arn version || [ -n "$name" ]; do
+    [[ $name =~ ^[a-z_][a-z0-9_-]{0,31}$ && $uid =~ ^[0-9]+$ && $gid =~ ^[0-9]+$ ]] || fail "The list of users has the line '$name $uid $gid', which is no user; deploy again."
+    ensure_account "$name" "$uid" "$gid"
+    ensure_home "$name" "$uid" "$gid"
+    ensure_password "$name" "$arn" "$version"
+  done <"$work/bundle/users"
+  rm -rf "$work/answers"
+  while read -r name || [ -n "$name" ]; do lock_account "$name"; done <"$work/bundle/locked"
+  cp "$work/bundle/users" "$STATE/users.list"
+  cp "$work/bundle/locked" "$STATE/locked.list"
+}

@@ -1,0 +1,136 @@
+# shellcheck shell=bash
+# Workbench: what it is, how it is checked, stopped, verified and started.
+
+readonly RSERVER=/usr/lib/rstudio-server/bin/rserver
+readonly HEALTH=http://localhost:8787/health-check LAUNCHER=http://localhost:5559/status
+
+installed_workbench() {
+  local output
+  output=$(rstudio-server version </dev/null 2>/dev/null) || return 1
+  grep -oE '[0-9]{4}\.[0-9]{2}\.[0-9]+(\+[0-9A-Za-z.]+)?' <<<"$output" | sed -n 1p
+}
+
+check_workbench_version() {
+  local installed
+  begin 'compare the version of Workbench'
+  installed=$(installed_workbench) || fail "Posit Workbench is not installed on this image: 'rstudio-server version' gives no version. Use an image that Benchwright built, or install Workbench $WORKBENCH_VERSION on yours."
+  [ "$installed" = "$WORKBENCH_VERSION" ] || fail "This node has Workbench $installed, but the cluster is to run $WORKBENCH_VERSION. If someone installed it here, replace the node. If it came with an image of yours, set workbench.version to $installed or use an image with $WORKBENCH_VERSION."
+}
+
+service_state() { systemctl is-active "$1" 2>/dev/null || true; }
+
+health() {
+  local body="$work/health"
+  if curl -fsS --max-time 5 "$HEALTH" >"$body" 2>&1; then echo ok; else tail -n 1 "$body" | cut -c 1-150; fi
+}
+
+# The server knows of every kind of licence, also of a lease; while it is down, only the license manager can be asked.
+# Its text has a section with a Status for each kind, a licence file's first; JSON may have them in any order.
+license_status() {
+  local said statuses
+  if curl -fsS --max-time 5 "$HEALTH" 2>/dev/null | grep -E '^license-status:\s*Activated\s*$' >/dev/null; then
+    echo Activated
+    return
+  fi
+  said=$({ rstudio-server license-manager status --output=text || rstudio-server license-manager status; } </dev/null 2>/dev/null) || true
+  if grep -qi '"status"' <<<"$said"; then
+    statuses=$(grep -oiE '"status"\s*:\s*"[^"]*"' <<<"$said" | cut -d'"' -f4 | sort) || true # Activated before Expired
+  else
+    statuses=$(sed -n 's/^\s*Status:\s*\(.*\S\).*/\1/p' <<<"$said")
+  fi
+  if compgen -G "$LICENSE_FOLDER/*.lic" >/dev/null; then
+    statuses=$(head -n 1 <<<"$statuses")
+    echo "${statuses:-unknown}"
+  elif grep -qx 'Activated' <<<"$statuses"; then
+    echo Activated
+  else
+    echo missing
+  fi
+}
+
+# The server itself judges what it would read, while the one before still runs. It has no other verdict that this relies
+# on: what else it may complain about is for the start to show. --check-config came in mid-2026 (rstudio#18020).
+check_configuration() {
+  local verb=--test-config output="$work/check" complaints
+  begin 'check the configuration'
+  if [[ $("$RSERVER" --help 2>/dev/null || true) == *--check-config* ]]; then verb=--check-config; fi
+  if "$RSERVER" "$verb" --config-file "$work/stage$RSERVER_CONF" </dev/null >"$output" 2>&1; then return; fi
+  cat "$output"
+  complaints=$(grep -vE '^\[PASS]|^Warning|^-- ' "$output" | tr -s '\n ' ' ' | cut -c 1-300)
+  complaints=${complaints//"$work/stage"/}
+  if ! grep -qiE 'unrecogni[sz]ed option|for option .* is invalid|error reading' <<<"$complaints"; then return; fi
+  fail "Workbench $WORKBENCH_VERSION refuses the configuration, so nothing was changed on this node: ${complaints% }. Correct config in the input and deploy again."
+}
+
+# The server is down before, or an open browser would resume each session at once. The command only sends a signal; a session
+# that is stopped while it writes what it had in memory loses it.
+suspend_sessions() {
+  timeout 60 rstudio-server force-suspend-all </dev/null || echo 'force-suspend-all failed; waiting for the sessions all the same'
+  for _ in $(seq 120); do
+    if ! grep -qsx rsession /proc/[0-9]*/comm; then return; fi
+    sleep 2
+  done
+  echo 'sessions still run after four minutes; stopping all the same'
+}
+
+# Sessions are children of the launcher, so it is stopped only when its own files change; the server can go at any time.
+stop_workbench() {
+  begin 'stop Workbench'
+  systemctl stop rstudio-server || fail "The Workbench server cannot be stopped: $(last_log_line)."
+  if grep -qE '/(launcher[^/]*|secure-cookie-key)$' <<<"$(printf '%s\n' "${changed[@]}")"; then
+    suspend_sessions
+    systemctl stop rstudio-launcher || fail "The job launcher cannot be stopped: $(last_log_line)."
+  fi
+}
+
+# Any answer will do: whether it is asked for a password differs by version.
+wait_for_launcher() {
+  for _ in $(seq 30); do
+    if curl -sS -o /dev/null --max-time 5 "$LAUNCHER" 2>"$work/launcher"; then return; fi
+    sleep 2
+  done
+  cat "$work/launcher"
+  fail "The job launcher is $(service_state rstudio-launcher) and does not listen: $(last_log_line). Read the journal of rstudio-launcher and /var/log/rstudio/launcher on the node."
+}
+
+# Runs with the launcher up and the server down, as the command demands. It starts a job only when it is given an account, and only
+# with a licence can it; of the other kinds of sessions, the image may lack what they need.
+verify_installation() {
+  local complaints user arguments=() output="$work/verify"
+  begin 'verify the installation'
+  systemctl start rstudio-launcher || fail "The job launcher does not start: $(last_log_line). Read the journal of rstudio-launcher on the node."
+  wait_for_launcher
+  read -r user _ <"$work/bundle/users" || true
+  if [ -n "$user" ] && [ "$(license_status)" = Activated ]; then arguments=(--verify-user="$user" --verify-test=r-sessions); fi
+  # What it makes is for the service's user to read, as if systemd had started it.
+  if (umask 022 && rstudio-server verify-installation "${arguments[@]}" </dev/null >"$output" 2>&1); then cat "$output"; return; fi
+  cat "$output"
+  # Without a licence no session can be launched. The report says `missing`; it is no failure as long as nothing else is wrong.
+  complaints=$(grep -iE 'error|fail|refused|denied|licen[sc]e' "$output") || true
+  if [ -n "$complaints" ] && ! grep -viq 'licen[sc]e' <<<"$complaints" && [ "$(license_status)" = missing ]; then return; fi
+  new_server_log
+  fail "$(explain 'rstudio-server verify-installation failed' "$output")"
+}
+
+start_workbench() {
+  local answer output="$work/start"
+  begin 'start Workbench'
+  restarted=true
+  systemctl enable "${SERVICES[@]}"
+  systemctl start rstudio-launcher || fail "The job launcher does not start: $(last_log_line). Read the journal of rstudio-launcher on the node."
+  systemctl start rstudio-server >"$output" 2>&1 || { cat "$output"; new_server_log; fail "$(explain 'The Workbench server does not start' "$output")"; }
+  begin 'wait until Workbench answers'
+  for _ in $(seq 60); do
+    answer=$(health)
+    [ "$answer" != ok ] || return 0
+    case $(service_state rstudio-server) in active | activating | reloading) sleep 2 ;; *) break ;; esac
+  done
+  new_server_log
+  printf '%s\n' "$answer" >>"$output"
+  fail "$(explain "The Workbench server is $(service_state rstudio-server) and $HEALTH does not answer" "$output")"
+}
+
+workbench_runs() {
+  local service
+  for service in "${SERVICES[@]}"; do [ "$(service_state "$service")" = active ] || return 1; done
+}

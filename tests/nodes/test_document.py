@@ -1,0 +1,53 @@
+"""What the SSM document does before there is a node script: it fetches it, verifies it, and runs nothing else."""
+
+from tests.nodes.cluster import FOLDER, SCRIPT, Cluster, order_fault, report
+
+OBJECT = f"{FOLDER}/node-{SCRIPT.sha256}.tar.gz"
+FETCHED = f"GetObject node-{SCRIPT.sha256}.tar.gz"
+KEPT = f"/run/benchwright/node-{SCRIPT.sha256}.tar.gz"
+REMEDY = (
+    "Deploy again. If that fails, too, check the instance profile, the metadata service and the clock of this node."
+)
+CANNOT = f"This node cannot read its script s3://{OBJECT}: "
+
+
+def test_the_script_is_fetched_once_and_again_when_it_is_not_what_the_stack_was_given(cluster: Cluster) -> None:
+    cluster.publish()
+    node = cluster.add_node()
+    for _ in range(2):
+        assert report(cluster.run(node, "report"))["error"] is None
+    assert cluster.world.aws.calls.count(FETCHED) == 1
+    node.run(f"echo exit 3 >>{KEPT}", timeout=60)
+    assert report(cluster.run(node, "report"))["error"] is None
+    assert cluster.world.aws.calls.count(FETCHED) == 2
+    assert node.run("ls /run/benchwright", timeout=60).stdout.split() == ["lock", KEPT.rpartition("/")[2]]
+
+
+def test_a_script_that_someone_changed_in_the_bucket_is_not_run(cluster: Cluster) -> None:
+    cluster.publish()
+    node = cluster.add_node()
+    cluster.world.aws.objects[OBJECT] = b"another"
+    reported = cluster.fail_to_apply(node)
+    assert reported == f"s3://{OBJECT} is not what was published. Deploy again, which publishes it again."
+    assert node.run("ls /run/benchwright", timeout=60).stdout == "lock\n"
+    cluster.publish()
+    assert cluster.apply(node)["error"] is None
+
+
+def test_a_script_that_is_not_there_is_named_with_what_to_do(cluster: Cluster) -> None:
+    cluster.publish()
+    node = cluster.add_node()
+    del cluster.world.aws.objects[OBJECT]
+    reported = cluster.fail_to_apply(node)
+    assert reported == (
+        f"{CANNOT}fatal error: An error occurred (NoSuchKey) when calling the GetObject operation: The specified key "
+        f"does not exist. {REMEDY}"
+    )
+
+
+def test_a_clock_that_is_so_far_off_that_s3_refuses_is_set(cluster: Cluster) -> None:
+    cluster.publish()
+    node = cluster.add_node()
+    order_fault(node, "clock", "-3600")
+    assert abs(cluster.apply(node)["clock_offset"]) < 1
+    assert cluster.world.aws.calls.count(FETCHED) == 2

@@ -10,12 +10,12 @@ from pydantic import BaseModel
 from benchwright.errors import ImageBuildFailed, RecordUnreadable
 from benchwright.image import retirement
 from benchwright.image.builder import (
-    decide,
-    describe_failure,
+    build_failure,
     ensure_recipe,
     existing_images,
     find_builds,
     keep_log,
+    next_build_step,
     start_build,
     usable_builds,
 )
@@ -60,7 +60,7 @@ def handler(event: Event) -> Result:
     if plan.image.ami:
         return _bring(event, plan.image.ami)
     recipe = load_recipe(settings().application, plan)
-    decision = decide(usable_builds(find_builds(recipe)), event.build_arn)
+    decision = next_build_step(usable_builds(find_builds(recipe)), event.build_arn)
     match decision.action, decision.build:
         case "use", build if build:
             save_image(event.cluster, event.execution, build.ami)
@@ -72,7 +72,7 @@ def handler(event: Event) -> Result:
                 waiting_for=f"Image Builder: {build.arn.split('/', 1)[1]} is {build.status}",
             )
         case "fail", build if build:
-            raise describe_failure(recipe, build)
+            raise build_failure(recipe, build)
         case _, build:
             recipe_arn = ensure_recipe(recipe, event.execution, _tags(plan))
             keep_log(recipe)
@@ -116,7 +116,7 @@ def _old_images(event: Event, record: Record) -> list[retirement.Candidate]:
     candidates = retirement.find_candidates(f"{settings().application}-{event.cluster}")
     existing = existing_images(record.verified_images)
     verified = [ami for ami in record.verified_images if ami in existing]
-    return retirement.decide(candidates, used, event.ami, verified)
+    return retirement.superseded(candidates, used, event.ami, verified)
 
 
 def _tags(plan: Plan) -> dict[str, str]:

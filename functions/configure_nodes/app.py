@@ -84,7 +84,7 @@ def _apply(event: Event, plan: Plan, record: Record) -> Result:
     if any(item.status == "Success" for item in known):
         point_at(event.cluster, event.configuration, record.ami)
     wanted = plan.wanted.nodes.count
-    decision = rollout.decide(instances, online, known, event.configuration, wanted, last=event.last)
+    decision = rollout.next_step(instances, online, known, event.configuration, wanted, last=event.last)
     if decision.action == "send":
         document, token = event.nodes["DocumentName"], (event.execution, event.configuration, *decision.send)
         parameters = {"Mode": "apply", "Configuration": event.configuration}

@@ -50,7 +50,7 @@ def handler(event: Event) -> Result:
     group = _group(stack) if event.stack == "nodes" else None
     desired, is_final = _desired(event, plan, stack, group)
     change_set, name = change_sets.find_change_set(desired, stack, event.change_set)
-    action = change_sets.decide(stack, change_set, desired, event.change_set)
+    action = change_sets.next_action(stack, change_set, desired, event.change_set)
     failed: list[Activity] = []
     if event.stack == "nodes" and action == "wait" and stack:
         action, failed = _with_failed_launches(event, stack, desired)
@@ -129,7 +129,7 @@ def _with_newest(failed: Sequence[Activity], waiting_for: str) -> str:
 def _nodes(event: Event, plan: Plan, stack: change_sets.Stack, group: Group | None) -> Result:
     group = group or auto_scaling.describe_group(stack.outputs["AutoScalingGroupName"])
     auto_scaling.stop_rebalancing(group)
-    decision = auto_scaling.decide(
+    decision = auto_scaling.next_replacement_step(
         group.nodes,
         auto_scaling.newest_refresh(group.name),
         plan.wanted.nodes.count,
@@ -138,7 +138,7 @@ def _nodes(event: Event, plan: Plan, stack: change_sets.Stack, group: Group | No
     )
     refresh = event.refresh
     if decision.action == "fail":
-        raise auto_scaling.describe_failure(group.name, decision.waiting_for)
+        raise auto_scaling.replacement_failure(group.name, decision.waiting_for)
     if decision.action == "refresh":
         refresh = auto_scaling.start_refresh(group.name, plan.wanted.nodes.count)
     waits, done = decision.action == "wait", decision.action == "done"

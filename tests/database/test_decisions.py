@@ -10,8 +10,8 @@ from benchwright.database.creation import (
     Login,
     Observed,
     _translated,
-    decide,
     login_answer,
+    needed_actions,
     parse_credentials,
 )
 from benchwright.errors import DatabaseFailed, TransientError
@@ -31,7 +31,7 @@ CREATE, PASSWORD, JOIN, DATABASE = Action.CREATE_ROLE, Action.SET_PASSWORD, Acti
     ],
 )
 def test_only_what_is_missing_is_done(observed: Observed, actions: tuple[Action, ...]) -> None:
-    assert decide(observed, "rstudio") == actions
+    assert needed_actions(observed, "rstudio") == actions
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ def test_only_what_is_missing_is_done(observed: Observed, actions: tuple[Action,
 )
 def test_what_others_made_is_refused(observed: Observed) -> None:
     with pytest.raises(DatabaseFailed, match="start again"):
-        decide(observed, "rstudio")
+        needed_actions(observed, "rstudio")
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,7 @@ def build(number: int, status: str, ami: str = "") -> Build:
     ],
 )
 def test_image(builds: Sequence[Build], joined: str, action: str) -> None:
-    assert builder.decide(builds, joined).action == action
+    assert builder.next_build_step(builds, joined).action == action
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_the_current_image_the_last_verified_one_before_it_and_used_ones_stay(
     current: int, verified: list[int], retired: list[int]
 ) -> None:
     images = [Candidate(f"arn-{n}", f"ami-{n}", f"2026-0{n}-01") for n in (2, 1, 6, 5, 4, 3)]
-    old = retirement.decide(images, frozenset({"ami-2"}), f"ami-{current}", [f"ami-{n}" for n in verified])
+    old = retirement.superseded(images, frozenset({"ami-2"}), f"ami-{current}", [f"ami-{n}" for n in verified])
     assert [candidate.ami for candidate in old] == [f"ami-{n}" for n in retired]
 
 
@@ -167,7 +167,7 @@ def stack(status: str, **changed: Any) -> Stack:
     ],
 )
 def test_stack(found: Stack | None, change_set: ChangeSet | None, begun: str, action: str) -> None:
-    assert change_sets.decide(found, change_set, DESIRED, begun) == action
+    assert change_sets.next_action(found, change_set, DESIRED, begun) == action
 
 
 @pytest.mark.parametrize("status", ["ROLLBACK_COMPLETE", "CREATE_FAILED", "ROLLBACK_FAILED", "DELETE_FAILED"])
@@ -185,7 +185,7 @@ def test_a_stack_is_not_deleted_where_that_would_orphan_what_it_left(
     status: str, protected: bool, left: tuple[str, ...], begun: str, action: str
 ) -> None:
     wanted = Desired("s", "template", {"a": "1"}, {"t": "v"}, protected=protected)
-    assert change_sets.decide(stack(status, left=left), None, wanted, begun) == action
+    assert change_sets.next_action(stack(status, left=left), None, wanted, begun) == action
 
 
 def change(action: str, resource_type: str, replacement: str = "False", target: str = "") -> Mapping[str, Any]:
@@ -279,7 +279,7 @@ def nodes(*states: str, version: str = "2") -> list[Node]:
     ],
 )
 def test_nodes(group: Sequence[Node], refresh: Refresh | None, started: str, action: str) -> None:
-    assert auto_scaling.decide(group, refresh, 2, "2", started).action == action
+    assert auto_scaling.next_replacement_step(group, refresh, 2, "2", started).action == action
 
 
 def ran(instance: str, status: str = "Success", applied: str = "hash") -> Invocation:
@@ -303,13 +303,13 @@ def ran(instance: str, status: str = "Success", applied: str = "hash") -> Invoca
 def test_one_node_first_then_the_rest(
     online: set[str], invocations: Sequence[Invocation], action: str, send: tuple[str, ...]
 ) -> None:
-    decision = rollout.decide(["a", "b", "c"], online, invocations, "hash", 3)
+    decision = rollout.next_step(["a", "b", "c"], online, invocations, "hash", 3)
     assert (decision.action, decision.send) == (action, send)
 
 
 def test_many_nodes_go_in_batches_of_fifty() -> None:
     names = [f"i-{number:03}" for number in range(120)]
-    decision = rollout.decide(names, set(names), [ran(names[0])], "hash", 120)
+    decision = rollout.next_step(names, set(names), [ran(names[0])], "hash", 120)
     assert len(decision.send) == 50
 
 
@@ -317,7 +317,7 @@ def test_a_node_that_fails_is_named_with_its_reason_and_its_log() -> None:
     error = "/efs/home is not mounted; look at mount.log"
     output = json.dumps({"instance": "a", "error": error, "log": f"line 1\nline 2\nFAILED: {error}"})
     with pytest.raises(NodeConfigurationFailed) as caught:
-        rollout.decide(["a"], {"a"}, [Invocation("a", "Failed", "Failed", output, COMMAND)], "hash", 1)
+        rollout.next_step(["a"], {"a"}, [Invocation("a", "Failed", "Failed", output, COMMAND)], "hash", 1)
     assert str(caught.value).splitlines() == [
         "a: /efs/home is not mounted; look at mount.log",
         "Last lines of its log:",
@@ -335,7 +335,7 @@ def test_a_node_that_fails_is_named_with_its_reason_and_its_log() -> None:
 def test_a_node_that_says_nothing_is_explained_by_run_command() -> None:
     lost = Invocation("a", "TimedOut", "Delivery Timed Out", "", COMMAND)
     with pytest.raises(NodeConfigurationFailed) as caught:
-        rollout.decide(["a"], {"a"}, [lost], "hash", 1)
+        rollout.next_step(["a"], {"a"}, [lost], "hash", 1)
     assert str(caught.value).splitlines()[0] == (
         "a: the command ended Delivery Timed Out, so the agent did not take it: the node has lost its network, "
         "or its agent hangs. It said last: nothing"
@@ -345,7 +345,7 @@ def test_a_node_that_says_nothing_is_explained_by_run_command() -> None:
 def test_at_the_last_look_each_node_that_has_failed_or_not_ended_is_named() -> None:
     with pytest.raises(NodeConfigurationFailed) as caught:
         invocations = [ran("a"), ran("b", "Failed"), ran("c", "InProgress")]
-        rollout.decide(["a", "b", "c"], {"a", "b", "c"}, invocations, "hash", 3, last=True)
+        rollout.next_step(["a", "b", "c"], {"a", "b", "c"}, invocations, "hash", 3, last=True)
     named = [line for line in str(caught.value).splitlines() if line.startswith(("a: ", "b: ", "c: "))]
     assert [line.partition(",")[0].partition(".")[0] for line in named] == [
         "b: the command ended Failed",
@@ -354,10 +354,10 @@ def test_at_the_last_look_each_node_that_has_failed_or_not_ended_is_named() -> N
 
 
 def test_the_node_that_takes_the_place_of_a_lost_one_is_waited_for() -> None:
-    decision = rollout.decide(["a", "b"], {"a", "b"}, [ran("a"), ran("b")], "hash", 3)
+    decision = rollout.next_step(["a", "b"], {"a", "b"}, [ran("a"), ran("b")], "hash", 3)
     assert (decision.action, decision.waiting_for) == ("wait", "Auto Scaling: 2 of 3 nodes are there")
 
 
 def test_a_node_with_another_configuration_is_not_taken_for_configured() -> None:
     with pytest.raises(NodeConfigurationFailed, match="another configuration"):
-        rollout.decide(["a"], {"a"}, [ran("a", applied="old")], "hash", 1)
+        rollout.next_step(["a"], {"a"}, [ran("a", applied="old")], "hash", 1)

@@ -35,7 +35,7 @@ def reported(monkeypatch: pytest.MonkeyPatch, status: str, events: Sequence[dict
     pages = [{"StackEvents": [one]} for one in reversed(events)]
     paginator = SimpleNamespace(paginate=lambda **_: pages)
     monkeypatch.setattr(change_sets, "client", lambda _: SimpleNamespace(get_paginator=lambda _: paginator))
-    return str(change_sets.describe_failure(Desired("wb", "template", {}, {}), Stack(status)))
+    return str(change_sets.stack_failure(Desired("wb", "template", {}, {}), Stack(status)))
 
 
 def test_the_root_event_is_the_first_failure_and_no_cancellation(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,7 +93,7 @@ def test_a_failed_build_is_reported_with_step_component_reason_and_log(
     image = {"state": {"status": "FAILED", "failureContext": {"componentFailure": failure}}}
     monkeypatch.setattr(builder, "client", lambda _: SimpleNamespace(get_image=lambda **_: {"image": image}))
     monkeypatch.setattr(builder, "last_lines", lambda *_: lines)
-    text = str(builder.describe_failure(SimpleNamespace(name="wb"), BUILD))  # type: ignore[arg-type]
+    text = str(builder.build_failure(SimpleNamespace(name="wb"), BUILD))  # type: ignore[arg-type]
     assert text == (
         f"The image build {BUILD.arn} ended FAILED in step InstallR of component wb-r (build): no such version\n"
         "Fix what the log says of the component of image/, of a version in the input or of a download.\n"

@@ -255,7 +255,7 @@ def login_answer(message: str) -> Login:
     return Login.NOT_NOW
 
 
-def decide(observed: Observed, role: str, database: str = DATABASE_NAME) -> tuple[Action, ...]:
+def needed_actions(observed: Observed, role: str, database: str = DATABASE_NAME) -> tuple[Action, ...]:
     """Return the actions that lead from `observed` to a role that owns its database.
 
     Raises DatabaseFailed where that would take over what someone else made.
@@ -319,7 +319,7 @@ def ensure(server: Server, application: Credentials, read_master: Callable[[], C
         if observed.role_exists and not observed.barriers:
             answer = _probe(server, application)
             observed = replace(observed, password_fits=answer is not Login.WRONG_CREDENTIALS)
-        actions = decide(observed, application.username)
+        actions = needed_actions(observed, application.username)
         for action in actions:
             _act(action, cursor, application, master)
     version = _prove(server, application)
@@ -467,7 +467,7 @@ def _prove(server: Server, application: Credentials) -> str:
             return ""
         # Refuses where the database is for reading only; a reader (in recovery) is a case for patience.
         barriers = (Barrier.READ_ONLY,) if read_only else ()
-        decide(Observed(True, True, owner, True, barriers), application.username)
+        needed_actions(Observed(True, True, owner, True, barriers), application.username)
         connection.autocommit = False
         try:
             cursor.execute("CREATE TABLE public.benchwright_proof ()")

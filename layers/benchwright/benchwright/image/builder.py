@@ -50,14 +50,14 @@ class Build:
 
 
 @dataclass(frozen=True)
-class Decision:
+class BuildStep:
     """What to do next about an image."""
 
     action: Literal["use", "wait", "build", "fail"]
     build: Build | None = None
 
 
-def decide(builds: Sequence[Build], joined: str) -> Decision:
+def next_build_step(builds: Sequence[Build], joined: str) -> BuildStep:
     """Decide from the builds of the wanted version, oldest first, and the one that this execution started or joined.
 
     A build that failed under this execution fails it; one that failed under an earlier execution is tried again.
@@ -65,12 +65,12 @@ def decide(builds: Sequence[Build], joined: str) -> Decision:
     newest = builds[-1] if builds else None
     usable = [build for build in builds if build.status == "AVAILABLE" and build.ami]
     if usable:
-        return Decision("use", usable[-1])
+        return BuildStep("use", usable[-1])
     if newest is None or newest.status in UNUSABLE_STATES or newest.status == "AVAILABLE":
-        return Decision("build", newest)  # AVAILABLE without an AMI: it was deregistered by hand
+        return BuildStep("build", newest)  # AVAILABLE without an AMI: it was deregistered by hand
     if newest.status in FAILED_STATES:
-        return Decision("fail" if newest.arn == joined else "build", newest)
-    return Decision("wait", newest)
+        return BuildStep("fail" if newest.arn == joined else "build", newest)
+    return BuildStep("wait", newest)
 
 
 def find_builds(recipe: Recipe) -> list[Build]:
@@ -171,7 +171,7 @@ def start_build(recipe_arn: str, predecessor: str, execution: str, tags: Mapping
     return str(answer["imageBuildVersionArn"])
 
 
-def describe_failure(recipe: Recipe, build: Build) -> ImageBuildFailed:
+def build_failure(recipe: Recipe, build: Build) -> ImageBuildFailed:
     """Say why a build failed: the failed step, the reason, the last lines of its log, what to do."""
     image = client("imagebuilder").get_image(imageBuildVersionArn=build.arn)["image"]
     state = image.get("state", {})

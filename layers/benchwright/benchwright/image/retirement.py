@@ -32,7 +32,7 @@ def remember(ami: str, verified: Sequence[str]) -> list[str]:
     return [ami, *(earlier for earlier in verified if earlier != ami)][:REMEMBERED]
 
 
-def decide(
+def superseded(
     candidates: Iterable[Candidate], used: frozenset[str], current: str, verified: Iterable[str]
 ) -> list[Candidate]:
     """Return the images to retire, oldest first: all that no one uses but the current one and the one to return to.

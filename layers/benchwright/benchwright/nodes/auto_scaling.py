@@ -105,30 +105,30 @@ class Activity:
 
 
 @dataclass(frozen=True)
-class Decision:
+class ReplacementStep:
     """What to do next about the nodes, and what is waited for."""
 
     action: Literal["refresh", "wait", "fail", "done"]
     waiting_for: str = ""
 
 
-def decide(
+def next_replacement_step(
     nodes: Sequence[Node], refresh: Refresh | None, wanted: int, template_version: str, started: str
-) -> Decision:
+) -> ReplacementStep:
     """Decide the next action; `started` is the refresh that this execution began."""
     if aside := [node.instance for node in nodes if node.state == "Standby"]:
-        return Decision(
+        return ReplacementStep(
             "fail",
             f"{', '.join(aside)} is in Standby and does not count as a node. Put it back into service "
             "(aws autoscaling exit-standby), or terminate it, then start the execution again.",
         )
     if refresh and refresh.status in RUNNING_REFRESH:
-        return Decision("wait", f"Auto Scaling: instance refresh {refresh.id} is {refresh.status}")
+        return ReplacementStep("wait", f"Auto Scaling: instance refresh {refresh.id} is {refresh.status}")
     living = [node for node in nodes if node.state in LIVING]
     leaving = [node for node in nodes if node not in living and node.state != "Terminated"]
     outdated = [node for node in living if node.template_version != template_version]
     if outdated and refresh and refresh.id == started and refresh.status != "Successful":
-        return Decision(
+        return ReplacementStep(
             "fail",
             f"The instance refresh {refresh.id} ended {refresh.status}: {refresh.reason or 'no reason given'}. The "
             "nodes before it still serve. Read the log of the new node in the log group of the nodes, fix what it "
@@ -136,10 +136,10 @@ def decide(
         )
     if leaving or len(living) != wanted:
         states = ", ".join(f"{node.instance} {node.state}" for node in leaving) or f"{len(living)} of {wanted} nodes"
-        return Decision("wait", f"Auto Scaling: {states}")
+        return ReplacementStep("wait", f"Auto Scaling: {states}")
     if outdated:
-        return Decision("refresh", f"Auto Scaling: {len(outdated)} nodes are replaced one at a time")
-    return Decision("done")
+        return ReplacementStep("refresh", f"Auto Scaling: {len(outdated)} nodes are replaced one at a time")
+    return ReplacementStep("done")
 
 
 def describe_group(name: str) -> Group:
@@ -241,7 +241,7 @@ def raise_if_lasting(group: str, failed: Sequence[Activity]) -> None:
         )
 
 
-def describe_failure(group: str, why: str) -> NodesNotReady:
+def replacement_failure(group: str, why: str) -> NodesNotReady:
     """Say why the nodes are not there, with the group's newest failed launch."""
     failed = next((item for item in _launches(group) if item.status in ("Failed", "Cancelled")), None)
     newest = f"\nThe newest launch that failed: {failed.message}" if failed else ""

@@ -28,7 +28,7 @@ MEANINGS: Mapping[str, str] = {
 
 
 @dataclass(frozen=True)
-class Decision:
+class RolloutStep:
     """send: instances that get the command now. offline: instances whose agent is waited for."""
 
     action: Literal["send", "wait", "done"]
@@ -37,7 +37,7 @@ class Decision:
     waiting_for: str = ""
 
 
-def decide(
+def next_step(
     nodes: Sequence[str],
     online: Collection[str],
     invocations: Sequence[Invocation],
@@ -45,7 +45,7 @@ def decide(
     wanted: int,
     *,
     last: bool = False,
-) -> Decision:
+) -> RolloutStep:
     """Decide from the nodes, those whose agent answers, and what became of the commands of this execution so far.
 
     wanted: how many nodes there must be. A node that fails ends nothing as long as others are being configured, so
@@ -57,9 +57,9 @@ def decide(
     running = [item for item in invocations if item.status not in FAILED and item.instance not in succeeded]
     if running and not last:
         names = sorted(item.instance for item in running)
-        return Decision("wait", waiting_for=f"Run Command: {_listed(names)} is being configured")
+        return RolloutStep("wait", waiting_for=f"Run Command: {_listed(names)} is being configured")
     if failed or running:
-        raise describe_failure([*failed, *running])
+        raise configuration_failure([*failed, *running])
     foreign = [item for item in invocations if item.status == "Success" and _configuration(item) != configuration]
     if foreign:
         raise NodeConfigurationFailed(
@@ -68,14 +68,14 @@ def decide(
             "recorded one; if it ends so again, the image of the nodes changes the parameters of a command."
         )
     if offline := [node for node in nodes if node not in online and node not in succeeded]:
-        return Decision("wait", (), tuple(offline), f"Systems Manager: {_listed(offline)} to come online")
+        return RolloutStep("wait", (), tuple(offline), f"Systems Manager: {_listed(offline)} to come online")
     missing = [node for node in nodes if node not in succeeded]
     if not missing and len(nodes) < wanted:
-        return Decision("wait", waiting_for=f"Auto Scaling: {len(nodes)} of {wanted} nodes are there")
+        return RolloutStep("wait", waiting_for=f"Auto Scaling: {len(nodes)} of {wanted} nodes are there")
     if not missing:
-        return Decision("done")
+        return RolloutStep("done")
     batch = missing[:BATCH] if succeeded else missing[:1]
-    return Decision("send", tuple(batch), (), f"Run Command: {_listed(batch)} is being configured")
+    return RolloutStep("send", tuple(batch), (), f"Run Command: {_listed(batch)} is being configured")
 
 
 def not_online(offline: Sequence[str], replaced: Sequence[str], logs: Mapping[str, Sequence[str]]) -> NodesNotReady:
@@ -93,7 +93,7 @@ def not_online(offline: Sequence[str], replaced: Sequence[str], logs: Mapping[st
     return NodesNotReady("\n".join(lines))
 
 
-def describe_failure(failed: Sequence[Invocation]) -> NodeConfigurationFailed:
+def configuration_failure(failed: Sequence[Invocation]) -> NodeConfigurationFailed:
     """Say for each node what the script said, or what Run Command knows if the script said nothing."""
     parts = []
     for item in failed:

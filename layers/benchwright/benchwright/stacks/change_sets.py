@@ -1,6 +1,6 @@
 """The conversation with CloudFormation: one stack brought to what is wanted, by change sets, one action per call.
 
-`decide` is pure: from what was observed of the stack to the next action. Change sets show that there is nothing to
+`next_action` is pure: from what was observed of the stack to the next action. Change sets show that there is nothing to
 do, work for creation and update alike, and show a replacement before it happens.
 """
 
@@ -130,7 +130,7 @@ Action = Literal[
 ]
 
 
-def decide(stack: Stack | None, change_set: ChangeSet | None, desired: Desired, begun: str = "") -> Action:
+def next_action(stack: Stack | None, change_set: ChangeSet | None, desired: Desired, begun: str = "") -> Action:
     """Decide the next action.
 
     begun: the name of the change set that this execution executed last, or DELETION where it deleted the stack. That
@@ -342,7 +342,7 @@ def act(action: Action, desired: Desired, stack: Stack | None, change_set: Chang
         case "refuse" if stack:
             raise StackRefused(_describe_stranger(desired, stack))
         case "failed" if stack:
-            raise describe_failure(desired, stack, change_set)
+            raise stack_failure(desired, stack, change_set)
         case "ask" if stack:
             raise StackRefused(
                 f"The stack {desired.name} is {stack.status} ({stack.reason or 'no reason given'}), which needs a "
@@ -402,7 +402,7 @@ def _describe_refusal(desired: Desired, change_set: ChangeSet) -> StackFailed:
     return StackFailed("\n".join(lines))
 
 
-def describe_failure(desired: Desired, stack: Stack, change_set: ChangeSet | None = None) -> StackFailed:
+def stack_failure(desired: Desired, stack: Stack, change_set: ChangeSet | None = None) -> StackFailed:
     """Name the root event: the first failure since the last operation began, not the cancellations that it caused.
 
     change_set: what was executed, where that failed; if the newest operation is another one, it never began.

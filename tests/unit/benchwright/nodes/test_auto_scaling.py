@@ -8,7 +8,7 @@ import pytest
 
 from benchwright.errors import NodesNotReady
 from benchwright.nodes import auto_scaling
-from benchwright.nodes.auto_scaling import Decision, Node, Refresh, decide
+from benchwright.nodes.auto_scaling import Node, Refresh, ReplacementStep, next_replacement_step
 from rehearsal.aws.services.autoscaling.group import REFUSALS
 from tests.unit.benchwright.conversation import Answer, Conversation, refusal
 
@@ -43,7 +43,7 @@ def test_nodes_that_were_not_replaced_are_explained_by_the_newest_launch_that_fa
     aws: Conversation, activities: list[dict[str, Any]], reported: str
 ) -> None:
     aws.answers = {"DescribeScalingActivities": {"Activities": activities}}
-    error = auto_scaling.describe_failure(GROUP, "The instance refresh r ended Failed.")
+    error = auto_scaling.replacement_failure(GROUP, "The instance refresh r ended Failed.")
     assert str(error) == f"The nodes of {GROUP} are not as planned. The instance refresh r ended Failed.{reported}"
 
 
@@ -171,13 +171,15 @@ def test_a_node_is_replaced_at_once(aws: Conversation) -> None:
 @pytest.mark.parametrize(("old", "new"), [("9", "10"), ("10", "9"), ("1", "11")])
 def test_a_node_of_any_other_template_version_is_outdated(old: str, new: str) -> None:
     nodes = [Node("i-1", "InService", new), Node("i-2", "InService", old)]
-    assert decide(nodes, None, 2, new, "") == Decision("refresh", "Auto Scaling: 1 nodes are replaced one at a time")
-    assert decide(nodes[:1], None, 1, new, "") == Decision("done")
+    assert next_replacement_step(nodes, None, 2, new, "") == ReplacementStep(
+        "refresh", "Auto Scaling: 1 nodes are replaced one at a time"
+    )
+    assert next_replacement_step(nodes[:1], None, 1, new, "") == ReplacementStep("done")
 
 
 def test_a_node_that_is_launched_beside_a_full_group_is_waited_for() -> None:
     nodes = [Node("i-1", "InService", "1"), Node("i-2", "Pending", "1")]
-    assert decide(nodes, None, 1, "1", "") == Decision("wait", "Auto Scaling: i-2 Pending")
+    assert next_replacement_step(nodes, None, 1, "1", "") == ReplacementStep("wait", "Auto Scaling: i-2 Pending")
 
 
 def test_a_node_that_left_the_group_meanwhile_hides_no_failure(aws: Conversation) -> None:

@@ -135,7 +135,7 @@ def test_a_stack_whose_deletion_ends_between_two_questions_is_begun_again(aws: C
     assert stack == Stack("REVIEW_IN_PROGRESS", "arn:stack", "2026-01-01 00:00:00+00:00")
     change_set, name = change_sets.find_change_set(DESIRED, stack, "")
     assert (change_set, name[:12]) == (None, "benchwright-")
-    assert change_sets.decide(stack, change_set, DESIRED) == "create change set"
+    assert change_sets.next_action(stack, change_set, DESIRED) == "create change set"
 
 
 def test_a_change_set_is_named_by_the_stack_as_it_is(aws: Conversation) -> None:
@@ -171,7 +171,7 @@ def reported_of(aws: Conversation, token: str, *events: tuple[str, str, str]) ->
     ]
     aws.answers = {"DescribeStackEvents": {"StackEvents": reported}}
     failed = ChangeSet(NAME, "CREATE_COMPLETE", "EXECUTE_FAILED", "the role cannot be assumed")
-    return str(change_sets.describe_failure(DESIRED, replace(STACK, status="UPDATE_ROLLBACK_COMPLETE"), failed))
+    return str(change_sets.stack_failure(DESIRED, replace(STACK, status="UPDATE_ROLLBACK_COMPLETE"), failed))
 
 
 BEGINS = ("wb", "UPDATE_IN_PROGRESS", "User Initiated")

@@ -172,7 +172,7 @@ def test_any_answers_of_run_command_are_a_decision_or_a_named_error(answers: lis
     ]
     instances = [item.instance for item in invocations]
     try:
-        decision = rollout.decide(instances, instances, invocations, "hash", len(instances))
+        decision = rollout.next_step(instances, instances, invocations, "hash", len(instances))
     except NodeConfigurationFailed as error:
         assert "i-" in str(error)
     else:

@@ -46,9 +46,12 @@ class Requests:
         chosen = {"VersionId": version} if version else {}
         body = ""
         # No page of AWS says as whom it reads: who calls and the stack's role must both be allowed to.
-        for role in dict.fromkeys((caller, request.get("RoleARN") or caller)):
+        readers = {"who calls cloudformation": caller} if caller else {}
+        if request.get("RoleARN") or not caller:
+            readers["cloudformation"] = request.get("RoleARN")
+        for reader, role in readers.items():
             try:
-                s3 = self.engine.aws.client("s3", role_arn=role, caller="cloudformation")
+                s3 = self.engine.aws.client("s3", role_arn=role, caller=reader)
                 body = s3.get_object(Bucket=bucket, Key=key, **chosen)["Body"].read().decode()
             except ClientError as error:
                 raise ValidationError(f"S3 error: {error.response['Error'].get('Message')} ({url})") from error

@@ -1,13 +1,15 @@
 """Nodes without namespaces: what real ones answered, and the AWS calls that they make meanwhile.
 
-Scripts of builds and of user data succeed and print nothing. The node script answers in its three modes as
-infra/nodes.yaml does: the report was recorded on a real node, and what belongs to one node or one configuration is
-filled in. A node calls AWS in the order of the script, with the keys of its role, and fails with its sentences.
+Scripts of builds and of user data succeed and print nothing. The document of a cluster fetches the node script, which
+answers in its three modes as infra/node does: the report was recorded on a real node, and what belongs to one node or
+one configuration is filled in. A node calls AWS in the order of the script, with the keys of its role, and fails with
+its sentences.
 """
 
 import hashlib
 import io
 import json
+import re
 import subprocess
 import tarfile
 import threading
@@ -55,6 +57,7 @@ class Node:
     address: str
     metadata: Any
     file_systems: FileSystems
+    script: str = ""
     configuration: str | None = None
     secrets: dict[str, str] = field(default_factory=dict)
     accounts: list[str] = field(default_factory=list)
@@ -98,6 +101,7 @@ class Node:
         if mode is None:
             return Completed(0, "", "")
         try:
+            self._fetch_script(script)
             if mode == "apply":
                 self._apply((environment or {}).get("SSM_Configuration", ""))
             elif mode == "cluster":
@@ -129,16 +133,25 @@ class Node:
                 self._complete_launch()
                 self.launched = True
 
+    def _read(self, name: str) -> bytes:
+        """An object of the cluster's configuration."""
+        key = f"clusters/{self.cluster}/configuration/{name}"
+        return bytes(self._client("s3").get_object(Bucket=self._bucket, Key=key)["Body"].read())
+
+    def _fetch_script(self, document: str) -> None:
+        """Once, as the node keeps it."""
+        (wanted,) = re.findall(r"SCRIPT='([0-9a-f]{64})'", document)
+        if self.script == wanted:
+            return
+        archive = self._call("This node cannot read its script", self._read, f"node-{wanted}.tar.gz")
+        if hashlib.sha256(archive).hexdigest() != wanted:
+            raise NodeFailure("The script is not what was published.")
+        self.script = wanted
+
     def _fetch_bundle(self, configuration: str) -> tuple[str, dict[str, str]]:
-        s3, bucket = self._client("s3"), self._bucket
-        folder = f"clusters/{self.cluster}/configuration"
-
-        def read(key: str) -> bytes:
-            return bytes(s3.get_object(Bucket=bucket, Key=key)["Body"].read())
-
         if not configuration:
-            configuration = self._call(f"The node cannot read {folder}/current", read, f"{folder}/current").decode()
-        archive = self._call("The node cannot read the bundle", read, f"{folder}/{configuration}.tar.gz")
+            configuration = self._call("The node cannot read current", self._read, "current").decode()
+        archive = self._call("The node cannot read the bundle", self._read, f"{configuration}.tar.gz")
         with tarfile.open(fileobj=io.BytesIO(archive)) as bundle:
             env, users = (bundle.extractfile(name) for name in ("env", "users"))
             assert env and users

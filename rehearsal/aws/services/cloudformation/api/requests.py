@@ -46,7 +46,7 @@ class Requests:
         chosen = {"VersionId": version} if version else {}
         body = ""
         # No page of AWS says as whom it reads: who calls and the stack's role must both be allowed to.
-        readers = {"who calls cloudformation": caller} if caller else {}
+        readers: dict[str, str | None] = {"who calls cloudformation": caller} if caller else {}
         if request.get("RoleARN") or not caller:
             readers["cloudformation"] = request.get("RoleARN")
         for reader, role in readers.items():

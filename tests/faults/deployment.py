@@ -34,7 +34,7 @@ FAILS: Final = Case("denied", Place("BuildImage", "imagebuilder:CreateImage"))
 """Why the deployment `failing` fails; another fault befalls it then."""
 PUT_OFF: Final = "The next deployment tries again."
 FITTING: Final[Mapping[str, frozenset[str]]] = {
-    "cloudformation": frozenset({"StackFailed"}),
+    "cloudformation": frozenset({"StackFailed", "AwsCallFailed"}),  # the latter where it cannot read a template
     "node": frozenset({"NodeConfigurationFailed", "NodesNotReady", "VerificationFailed"}),
 }
 """What a deployment may fail with when a call of this caller goes wrong."""

@@ -1,6 +1,7 @@
 """State machines, functions, stacks, roles and images."""
 
 from collections.abc import Iterator
+from urllib.parse import urlsplit
 
 from rehearsal.judges.policies.authorization import UNKNOWN_ID, Authorization, Call, Value
 from rehearsal.judges.policies.mapping.registry import on, without_resource
@@ -50,6 +51,11 @@ def stack(call: Call) -> Iterator[Authorization]:
     yield from call.ask_tagging("cloudformation:TagResource", arn)
     if role := call.get("RoleARN"):
         yield call.ask_pass_role(role, "cloudformation.amazonaws.com")
+    if url := call.get("TemplateURL"):
+        # The engine reads it with the role of the stack; no page of AWS says that it is not read as who calls.
+        place = urlsplit(url)
+        bucket = f"arn:aws:s3:::{(place.hostname or '').partition('.')[0]}"
+        yield call.ask("s3:GetObject", f"{bucket}{place.path}", policy=bucket)
     given = [value for each in call.get("Parameters") or [] for value in each.get("ParameterValue", "").split(",")]
     for prefix, action in LOOKED_UP.items():
         if any(value.startswith(f"{prefix}-") for value in given):

@@ -44,17 +44,11 @@ class Requests:
             raise ValidationError("Either Template URL or Template Body must be specified.")
         bucket, key, version = _s3_location(url)
         chosen = {"VersionId": version} if version else {}
-        body = ""
-        # No page of AWS says as whom it reads: who calls and the stack's role must both be allowed to.
-        readers: dict[str, str | None] = {"who calls cloudformation": caller} if caller else {}
-        if request.get("RoleARN") or not caller:
-            readers["cloudformation"] = request.get("RoleARN")
-        for reader, role in readers.items():
-            try:
-                s3 = self.engine.aws.client("s3", role_arn=role, caller=reader)
-                body = s3.get_object(Bucket=bucket, Key=key, **chosen)["Body"].read().decode()
-            except ClientError as error:
-                raise ValidationError(f"S3 error: {error.response['Error'].get('Message')} ({url})") from error
+        try:
+            s3 = self.engine.aws.client("s3", role_arn=request.get("RoleARN") or caller, caller="cloudformation")
+            body = s3.get_object(Bucket=bucket, Key=key, **chosen)["Body"].read().decode()
+        except ClientError as error:
+            raise ValidationError(f"S3 error: {error.response['Error'].get('Message')} ({url})") from error
         templates.check_size(body, templates.URL_LIMIT, "templateURL")
         return body
 

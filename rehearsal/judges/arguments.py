@@ -15,6 +15,10 @@ from pathlib import Path
 from typing import IO, Final, Self
 
 PAUSE: Final = 0.002
+YOUNG: Final = 100
+"""Rounds in which a new process is looked at each time: it is a copy of its parent until it executes a program."""
+OFTEN: Final = 50
+"""Rounds between two looks at an older one, which seldom executes another program."""
 SEPARATOR: Final = b"\n\0\n"
 
 
@@ -49,9 +53,11 @@ class ArgumentWatch:
 def watch() -> None:
     """Look until standard input ends; then write every argument list that was seen."""
     seen: set[bytes] = set()
+    ages: dict[str, int] = {}
     while not select.select([sys.stdin], [], [], PAUSE)[0]:
-        for name in os.listdir("/proc"):  # noqa: PTH208  many times a second
-            if name.isdigit():
+        ages = {name: ages.get(name, -1) + 1 for name in os.listdir("/proc") if name.isdigit()}  # noqa: PTH208
+        for name, age in ages.items():
+            if age < YOUNG or age % OFTEN == 0:
                 with contextlib.suppress(OSError), open(f"/proc/{name}/cmdline", "rb") as file:  # noqa: PTH123
                     seen.add(file.read())
     Path("/dev/stdout").write_bytes(SEPARATOR.join(sorted(seen)))

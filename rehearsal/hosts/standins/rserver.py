@@ -5,27 +5,13 @@ states and refusals are those of facts that were recorded from real systems; wha
 here.
 """
 
-import contextlib
 import getopt
-import http.server
 import os
-import signal
-import socket
-import socketserver
 import sys
-import threading
-import zlib
 from pathlib import Path
 
-import psycopg2
-
-from .workbench import cluster, configuration, licensing, log, state
-from .workbench.cluster import Node, Place
-from .workbench.configuration import Configuration, ConfigurationError, Refused
-
-HEARTBEAT_SECONDS = 2.0
-PEER_SECONDS = 3.0
-OWN_LOAD = "/load-balancer/server-status"
+from .workbench import configuration, log
+from .workbench.state import ETC, ConfigurationError, Refused
 
 
 def main(arguments: list[str]) -> int:
@@ -40,8 +26,10 @@ def main(arguments: list[str]) -> int:
         print("".join(f"  --{name} \n" for name in ["help", *options, "config-file arg"]), end="")
         return 0
     if {"--check-config", "--test-config"} & given.keys():
-        path = Path(given.get("--config-file", configuration.ETC / "rserver.conf"))
+        path = Path(given.get("--config-file", ETC / "rserver.conf"))
         return configuration.check(path, deprecated="--test-config" in given)
+    from .workbench.server import Server  # which costs more than all that options are answered with
+
     try:
         server = Server(configuration.read())
         server.join()
@@ -55,203 +43,3 @@ def main(arguments: list[str]) -> int:
     os.setsid()
     server.serve()
     return 0
-
-
-def address_towards(uri: str) -> str:
-    """This host's address on the way to the database: what peers can reach."""
-    host = psycopg2.extensions.parse_dsn(uri).get("host", "")
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.connect((host, 9))
-        return str(probe.getsockname()[0])
-
-
-class Server:
-    """One running server: its place in the cluster and its HTTP."""
-
-    def __init__(self, files: Configuration) -> None:
-        self.files = files
-        self.version = state.version()
-        self.database = configuration.database(files)
-        self.number = 0
-        self._link: psycopg2.extensions.connection | None = None
-        self._lock = threading.Lock()
-        self._leaving = threading.Event()
-        self._http: http.server.ThreadingHTTPServer | None = None
-
-    def join(self) -> None:
-        """Log in, migrate, register. Raises ConfigurationError or Refused."""
-        for warning in self.files.warnings:
-            log.write("WARNING", warning)
-        key_hash = f"{zlib.crc32(self.files.key):08X}"
-        if self.files.balanced and self.database.provider != "postgresql":
-            raise ConfigurationError(
-                "Load balancing needs provider=postgresql in database.conf: nodes cannot share SQLite"
-            )
-        if self.database.provider != "postgresql":
-            return
-        if self.database.plain:
-            log.write(
-                "WARNING", "A plain text value is potentially being used for the PostgreSQL password in database.conf"
-            )
-        self._link = cluster.connect(self.database, "rserver")
-        cluster.migrate(self._link, self.version)
-        if self.files.balanced:
-            host = self.files.host_name.partition(":")[0]
-            place = Place(host, address_towards(self.database.uri), self.files.port)
-            self.number = cluster.join(self._link, place, key_hash, self.files.protocol)
-            log.write("INFO", f"Load balancing node {self.number} ({place.host}, {place.ipv4}) is online")
-        self._disconnect()  # a connection does not survive the fork that follows
-
-    def listen(self) -> None:
-        """Take the port. Raises OSError when another process has it."""
-        where = (self.files.server.get("www-address", "0.0.0.0"), self.files.port)
-        self._http = _HttpServer(where, _handler_of(self))
-
-    def serve(self) -> None:
-        """Until SIGTERM: heartbeats and requests. Then leave the cluster in order."""
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: self._leaving.set())
-        state.PID_FILE.write_text(str(os.getpid()))
-        assert self._http
-        threading.Thread(target=self._http.serve_forever, daemon=True).start()
-        while not self._leaving.wait(HEARTBEAT_SECONDS):
-            self._beat()
-        if self.number:
-            with contextlib.suppress(psycopg2.Error, ConfigurationError):
-                cluster.leave(
-                    self._connected(), self.number, delete=self.files.load_balancer.get("delete-node-on-exit") == "1"
-                )
-        state.PID_FILE.unlink(missing_ok=True)
-        log.write("INFO", "The server has stopped")
-        os._exit(0)
-
-    def nodes(self) -> list[Node]:
-        """The nodes of the cluster, or none without a database that answers."""
-        if not self.number:
-            return []
-        try:
-            with self._lock:
-                return cluster.nodes(self._connected())
-        except (psycopg2.Error, ConfigurationError) as error:
-            log.write("ERROR", f"Database error: {str(error).strip()}")
-            self._disconnect()
-            return []
-
-    def health(self) -> str:
-        """The body of /health-check."""
-        held, leased = licensing.read(), licensing.leased()
-        lines = {
-            "active-sessions": len(state.sessions()),
-            "idle-seconds": 0,
-            "cpu-percent": "0.0",
-            "memory-percent": "12.5",
-            "swap-percent": "0.0",
-            "load-average": f"{os.getloadavg()[0]:.1f}",
-            "license-status": held.status if held else "Activated" if leased else "Expired",
-            "license-days-left": held.days_left if held else 0,
-            "license-allow-product-usage": int(bool(held and held.status == "Activated") or leased),
-        }
-        return "".join(f"{name}: {value}\n" for name, value in lines.items())
-
-    def own_status(self) -> str:
-        """This node's block of /load-balancer/status."""
-        own = next((node for node in self.nodes() if node.id == self.number), None)
-        if own is None:
-            return ""
-        load = ", ".join(f"{average:.2g}" for average in os.getloadavg())
-        lines = [f"{own.host}:{own.port} – {own.ipv4}  Load: {load}"]
-        return (
-            "\n".join([*lines, *(f"   {process} – {user} {name}" for process, user, name in state.sessions())]) + "\n"
-        )
-
-    def cluster_status(self) -> str:
-        """The blocks of all nodes that are online: each is asked for its own."""
-        from concurrent.futures import ThreadPoolExecutor  # only who is asked for this needs it
-
-        others = [node for node in self.nodes() if node.status == cluster.ONLINE and node.id != self.number]
-        with ThreadPoolExecutor(max_workers=16) as pool:
-            blocks = [self.own_status(), *pool.map(_status_of, others)]
-        return "\n".join(block for block in blocks if block)
-
-    def _beat(self) -> None:
-        if not self.number:
-            return
-        try:
-            with self._lock:
-                if not cluster.beat(self._connected(), self.number):
-                    log.write("ERROR", f"The row of this node ({self.number}) is gone from the cluster")
-        except (psycopg2.Error, ConfigurationError) as error:
-            log.write("ERROR", f"Database error: {str(error).strip()}")
-            self._disconnect()
-
-    def _connected(self) -> psycopg2.extensions.connection:
-        if self._link is None or self._link.closed:
-            self._link = cluster.connect(self.database, "rserver")
-        return self._link
-
-    def _disconnect(self) -> None:
-        if self._link is not None:
-            with contextlib.suppress(psycopg2.Error):
-                self._link.close()
-        self._link = None
-
-
-def _status_of(node: Node) -> str:
-    import urllib.request
-
-    try:
-        with urllib.request.urlopen(f"http://{node.host}:{node.port}{OWN_LOAD}", timeout=PEER_SECONDS) as response:
-            text: str = response.read().decode()
-    except OSError as error:
-        log.write("ERROR", f"{error} [host: {node.host}:{node.port}, uri: {OWN_LOAD}]")
-        return ""
-    return text
-
-
-class _HttpServer(http.server.ThreadingHTTPServer):
-    daemon_threads = True
-    allow_reuse_address = True
-
-    def server_bind(self) -> None:
-        socketserver.TCPServer.server_bind(self)
-
-
-def _handler_of(server: Server) -> type[http.server.BaseHTTPRequestHandler]:
-    class Handler(http.server.BaseHTTPRequestHandler):
-        timeout = 20
-
-        def do_GET(self) -> None:
-            path = self.path.partition("?")[0]
-            caller = str(self.client_address[0])
-            if path == "/health-check" and server.files.server.get("server-health-check-enabled") == "1":
-                self._answer(200, server.health())
-            elif path.startswith("/load-balancer/") and server.files.balanced:
-                if caller != "127.0.0.1" and caller not in {node.ipv4 for node in server.nodes()}:
-                    self._answer(403, "Forbidden\n")
-                elif path == "/load-balancer/status":
-                    self._answer(200, server.cluster_status())
-                elif path == OWN_LOAD:
-                    self._answer(200, server.own_status())
-                else:
-                    self._answer(404, "Not Found\n")
-            elif path == "/auth-sign-in":
-                self._answer(200, "<html><title>Posit Workbench Sign In</title></html>\n", "text/html")
-            elif path == "/":
-                self._answer(302, "", location="/auth-sign-in")
-            else:
-                self._answer(404, "Not Found\n")
-
-        def _answer(self, status: int, text: str, kind: str = "text/plain", location: str = "") -> None:
-            body = text.encode()
-            self.send_response(status)
-            self.send_header("Content-Type", f"{kind}; charset=utf-8")
-            self.send_header("Content-Length", str(len(body)))
-            if location:
-                self.send_header("Location", location)
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    return Handler

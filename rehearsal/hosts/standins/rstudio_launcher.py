@@ -10,7 +10,8 @@ import sys
 import time
 from pathlib import Path
 
-from .workbench.configuration import ETC, ConfigurationError, refuse_unknown
+from .workbench.configuration import refuse_unknown
+from .workbench.state import ETC, ConfigurationError
 
 SERVER_OPTIONS = """
     address port server-user admin-group authorization-enabled thread-pool-size enable-debug-logging scratch-path

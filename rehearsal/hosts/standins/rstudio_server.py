@@ -1,24 +1,24 @@
 """`rstudio-server`, the administration command of Posit Workbench, with output as recorded from real systems."""
 
-import json
+from __future__ import annotations
+
 import os
 import signal
-import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from . import systemd
-from .rskey import Key
 from .surroundings import complain, fault
-from .workbench import configuration, licensing, state
-from .workbench.configuration import ConfigurationError, Refused
+from .workbench import state
+from .workbench.state import ETC, STATE, ConfigurationError, Refused
 
+TYPE_CHECKING = False  # typing's own would import typing
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from psycopg2.extensions import connection as Connection
 
-OFFLINE = configuration.STATE / "offline"
+OFFLINE = STATE / "offline"
 TTY = (
     "TTY detected. Printing informational message about logging configuration. "
     "Logging configuration loaded from '/etc/rstudio/logging.conf'. "
@@ -58,7 +58,7 @@ def version(_: list[str]) -> int:
 
 def list_nodes(_: list[str]) -> int:
     """A table of fixed columns, two spaces or more apart."""
-    from .workbench import cluster
+    from .workbench import cluster, configuration
 
     files = configuration.read()
     link = cluster.connect(configuration.database(files), "rstudio-server")
@@ -75,6 +75,8 @@ def list_nodes(_: list[str]) -> int:
 
 def node_status(_: list[str]) -> int:
     import urllib.request
+
+    from .workbench import configuration
 
     files = configuration.read()
     print(f"Load balancing: {'enabled' if files.balanced else 'disabled'}")
@@ -107,7 +109,7 @@ def verify_installation(words: list[str]) -> int:
     Without --verify-user the launcher is not asked; with it, jobs are started as that user, of each kind of session
     unless --verify-test names one.
     """
-    from .workbench import cluster
+    from .workbench import cluster, configuration
 
     options = dict(word.removeprefix("--").partition("=")[::2] for word in words)
     if unknown := options.keys() - {"verify-user", "verify-test"}:
@@ -138,10 +140,12 @@ def verify_installation(words: list[str]) -> int:
 
 def _verify_launcher(user: str, test: str) -> int:
     """Have the launcher start jobs as a user who has a home, with a licence."""
+    import json
     import pwd
     import urllib.request
 
     from . import rstudio_launcher
+    from .workbench import licensing
 
     print("Checking Job Launcher configuration...")
     print("Ensuring server-user is a Job Launcher admin...")
@@ -175,6 +179,8 @@ def _verify_launcher(user: str, test: str) -> int:
 
 
 def license_manager(words: list[str]) -> int:
+    from .workbench import licensing
+
     number = state.version()
     if fault("hang"):
         _sleep("infinity")
@@ -194,6 +200,9 @@ def encrypt_password(_: list[str]) -> int:
     """Prompts; whether it reads a pipe is not documented, so a pipe is refused here."""
     if not sys.stdin.isatty():
         return complain("encrypt-password prompts for the password: it needs a terminal")
+    from .rskey import Key
+    from .workbench import configuration
+
     key = Key(configuration.read().key)
     print(f"{key.encrypt(input('Enter password to encrypt: '))}\nSecure key hash: {key.fingerprint}")
     return 0
@@ -223,11 +232,15 @@ def active_sessions(_: list[str]) -> int:
 
 
 def check_config(_: list[str]) -> int:
-    return configuration.check(configuration.ETC / "rserver.conf")
+    from .workbench import configuration
+
+    return configuration.check(ETC / "rserver.conf")
 
 
 def test_config(_: list[str]) -> int:
-    return configuration.check(configuration.ETC / "rserver.conf", deprecated=True)
+    from .workbench import configuration
+
+    return configuration.check(ETC / "rserver.conf", deprecated=True)
 
 
 def start(_: list[str]) -> int:
@@ -245,6 +258,8 @@ def restart(words: list[str]) -> int:
 
 
 def status(_: list[str]) -> int:
+    import subprocess
+
     return subprocess.run(["systemctl", "status", "rstudio-server"], timeout=30, check=False).returncode
 
 
@@ -260,11 +275,13 @@ def online(words: list[str]) -> int:
 
 def _sleep(seconds: str) -> None:
     """As a script of the node does, in whose time it is."""
+    import subprocess
+
     subprocess.run(["sleep", seconds], check=True)
 
 
-def _connected() -> "Connection":
-    from .workbench import cluster
+def _connected() -> Connection:
+    from .workbench import cluster, configuration
 
     return cluster.connect(configuration.database(configuration.read()), "rstudio-server")
 

@@ -1,9 +1,13 @@
 """What a host knows about its surroundings, and the metadata service as its own commands ask it."""
 
-import json
+from __future__ import annotations
+
 import sys
 from pathlib import Path
-from typing import Any
+
+TYPE_CHECKING = False  # typing's own would import typing
+if TYPE_CHECKING:
+    from typing import Any
 
 REHEARSAL = Path("/opt/rehearsal")
 FAULTS = Path("/run/rehearsal-faults")
@@ -13,6 +17,8 @@ SECONDS = 5
 
 def surroundings() -> dict[str, Any]:
     """What `Hosts.boot` wrote: instance_id, endpoint, region, access_points, file_system_actions."""
+    import json
+
     answer: dict[str, Any] = json.loads((REHEARSAL / "host" / "instance.json").read_text())
     return answer
 

@@ -1,13 +1,17 @@
 """`systemctl`: the verbs that scripts of a node use, with the texts and exit codes of systemd 255."""
 
-import subprocess
+from __future__ import annotations
+
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 from . import systemd
 from .surroundings import complain
 from .systemd import SYSTEM, UnitError
+
+TYPE_CHECKING = False  # typing's own would import typing
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def main(arguments: list[str]) -> int:
@@ -40,6 +44,8 @@ def main(arguments: list[str]) -> int:
 
 def _begin(names: list[str]) -> int:
     """Start units and wait for none of them."""
+    import subprocess
+
     for name in names:
         if not systemd.exists(name):
             return complain(f"Failed to start {systemd.full_name(name)}: Unit {systemd.full_name(name)} not found.", 5)

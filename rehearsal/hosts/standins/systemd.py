@@ -7,21 +7,20 @@ and the mount units of fstab. A process belongs to a unit when the INVOCATION_ID
 replaces the control group.
 """
 
+from __future__ import annotations
+
 import contextlib
-import fcntl
-import grp
-import json
 import os
 import pwd
-import shlex
 import signal
-import subprocess
 import time
-import uuid
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
+
+TYPE_CHECKING = False  # typing's own would import typing
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 SYSTEM = Path("/etc/systemd/system")
 PLACES = (SYSTEM, Path("/run/systemd/system"), Path("/usr/lib/systemd/system"))
@@ -125,6 +124,8 @@ class Unit:
         )
 
     def remember(self, state: str, invocation: str = "") -> None:
+        import json
+
         STATE.mkdir(parents=True, exist_ok=True)
         self.record.write_text(json.dumps({"state": state, "invocation": invocation}))
 
@@ -134,6 +135,8 @@ class Unit:
             file.write(f"{time.strftime('%b %d %H:%M:%S')} {os.uname().nodename} systemd[1]: {line}\n")
 
     def recorded(self) -> dict[str, str]:
+        import json
+
         try:
             recorded: dict[str, str] = json.loads(self.record.read_text())
         except (OSError, ValueError):
@@ -156,6 +159,9 @@ class Mount(Unit):
 
     def mount(self) -> None:
         """Mount, one job at a time; raises UnitError. A mount that failed is not tried again."""
+        import fcntl
+        import subprocess
+
         STATE.mkdir(parents=True, exist_ok=True)
         with (STATE / f"{self.name}.lock").open("w") as job:
             fcntl.flock(job, fcntl.LOCK_EX)
@@ -237,6 +243,8 @@ def start(name: str) -> None:
 
 def stop(name: str) -> None:
     """Stop a unit: its ExecStop lines, then signals to what is left of it."""
+    import subprocess
+
     unit = load(name)
     if isinstance(unit, Mount):
         if unit.state == "active":
@@ -311,7 +319,7 @@ def wanted_at_boot() -> list[str]:
 
 
 def _launch(unit: Unit) -> None:
-    invocation = uuid.uuid4().hex
+    invocation = os.urandom(16).hex()
     environment = _environment(unit, invocation)
     unit.remember("active", invocation)
     unit.log(f"Starting {unit.name}...")
@@ -338,6 +346,8 @@ def _launch(unit: Unit) -> None:
 
 def _start_later(unit: Unit) -> None:
     """Start a unit again whose commands have failed, after its pause, unless it is stopped meanwhile."""
+    import subprocess
+
     again = f"sleep {unit.seconds('RestartSec', 0.1)}; exec systemctl start {unit.name}"
     waiting = subprocess.Popen(
         ["/bin/bash", "-c", again],
@@ -351,6 +361,8 @@ def _start_later(unit: Unit) -> None:
 
 
 def _supervise(unit: Unit, line: str, environment: dict[str, str]) -> None:
+    import subprocess
+
     command = _command(line, environment)
     if not Path(command[0]).exists():
         unit.remember("failed")
@@ -377,6 +389,9 @@ def _supervise(unit: Unit, line: str, environment: dict[str, str]) -> None:
 
 def _execute(unit: Unit, line: str, environment: dict[str, str], patience: float) -> int:
     """Run one Exec line to its end; 0 when it succeeded or is prefixed with `-`."""
+    import grp
+    import subprocess
+
     command = _command(line, environment)
     user = unit.one("User") if not line.startswith("+") else ""
     account = pwd.getpwnam(user) if user else None
@@ -409,6 +424,8 @@ def _execute(unit: Unit, line: str, environment: dict[str, str], patience: float
 
 
 def _command(line: str, environment: dict[str, str]) -> list[str]:
+    import shlex
+
     words = shlex.split(line.lstrip("-@+!:"))
     expanded = []
     for word in words:
@@ -419,6 +436,8 @@ def _command(line: str, environment: dict[str, str]) -> list[str]:
 
 
 def _environment(unit: Unit, invocation: str) -> dict[str, str]:
+    import shlex
+
     environment = {"PATH": PATH, "LANG": "C.UTF-8", "INVOCATION_ID": invocation, "SYSTEMD_EXEC_PID": str(os.getpid())}
     if user := unit.one("User"):
         account = pwd.getpwnam(user)

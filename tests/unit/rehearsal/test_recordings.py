@@ -9,8 +9,9 @@ from types import SimpleNamespace
 import pytest
 
 from benchwright.verification.list_nodes import read_list_nodes
-from rehearsal.hosts.standins import rserver, rstudio_server
+from rehearsal.hosts.standins import rstudio_server
 from rehearsal.hosts.standins.workbench import cluster, configuration, state
+from rehearsal.hosts.standins.workbench.server import Server
 
 pytestmark = pytest.mark.judge
 
@@ -56,5 +57,5 @@ def test_load_balancer_status(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(os, "getloadavg", lambda load=load: load)
         monkeypatch.setattr(state, "sessions", lambda its=sessions: [(number, "user1", name) for number, name in its])
         server = SimpleNamespace(nodes=lambda: [first, second], number=node.id)
-        blocks.append(rserver.Server.own_status(server))  # type: ignore[arg-type]
+        blocks.append(Server.own_status(server))  # type: ignore[arg-type]
     assert "\n".join(blocks) == recorded

@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 import psycopg2
 from psycopg2.extensions import connection as Connection
 
-from .configuration import ConfigurationError, Database, Refused
+from .configuration import Database
+from .state import ConfigurationError, Refused
 
 STALE_SECONDS = 10
 ONLINE, OFFLINE, INVALID_KEY, INVALID_PROTOCOL = "Online", "Offline", "Invalid secure cookie key", "Invalid protocol"

@@ -2,7 +2,6 @@
 
 import os
 import re
-import socket
 import stat
 import sys
 from collections.abc import Collection
@@ -11,9 +10,8 @@ from typing import NamedTuple
 
 from ..rskey import Key, KeyFileError
 from . import state
+from .state import ETC, STATE, ConfigurationError
 
-ETC = Path("/etc/rstudio")
-STATE = Path("/var/lib/rstudio-server")
 PORT = 8787
 LOAD_BALANCER_KEYS = {
     "balancer",
@@ -71,14 +69,6 @@ SHORTEST_KEY = 32
 BLANK = " \t\r\n"
 
 
-class ConfigurationError(Exception):
-    """When the server, or the launcher, must not start: the message is the line of its log."""
-
-
-class Refused(Exception):
-    """When the cluster does not take this node, or does not do what is asked; the message is for the log."""
-
-
 class Database(NamedTuple):
     """How the server reaches its database; `plain` when the password stands in the file as it is."""
 
@@ -113,7 +103,7 @@ class Configuration(NamedTuple):
 
     @property
     def host_name(self) -> str:
-        return self.load_balancer.get("www-host-name") or socket.gethostname()
+        return self.load_balancer.get("www-host-name") or os.uname().nodename
 
 
 def settings(path: Path) -> dict[str, str]:
@@ -265,7 +255,7 @@ def _load_balancer(warnings: list[str]) -> dict[str, str]:
         raise ConfigurationError(f"Error reading {path}: invalid balancer '{balancer}'")
     if not values.get("www-host-name"):
         warnings.append(
-            f"Load balancer default for missing www-host-name using system hostname: {socket.gethostname()}:{PORT}"
+            f"Load balancer default for missing www-host-name using system hostname: {os.uname().nodename}:{PORT}"
         )
     return values
 

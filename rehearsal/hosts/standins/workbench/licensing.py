@@ -1,14 +1,13 @@
 """The licence, as far as the server and `license-manager` say about it."""
 
 import datetime
-import json
 import pwd
 import re
 from pathlib import Path
 from typing import NamedTuple
 
 from ..surroundings import fault
-from .configuration import STATE
+from .state import STATE
 
 
 class License(NamedTuple):
@@ -98,6 +97,8 @@ def report(version: str) -> str:
 
 def json_report(version: str) -> str:
     """The same as JSON. Its shape is not published: an object for each section, in the order of their names."""
+    import json
+
     sections = report(version).split("-- ")[1:]
     reported = {}
     for section in sections:

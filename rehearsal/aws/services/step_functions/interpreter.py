@@ -43,6 +43,7 @@ def prepare(clients: Clients) -> None:
         parser = _module("moto.stepfunctions.parser.models")
         # moto keeps machines twice; executions run from the parser's.
         _module("moto.stepfunctions.models").stepfunctions_backends = parser.stepfunctions_parser_backends
+        _patch_parser()
         _patch_jsonata()
         _patch_start(parser.StepFunctionsParserBackend)
         _patch_definition_checks(parser)
@@ -55,6 +56,25 @@ def prepare(clients: Clients) -> None:
 
 def _module(name: str) -> Any:
     return importlib.import_module(name)
+
+
+def _patch_parser() -> None:
+    """Parse each definition once: moto does so three times for a new machine, and again for every execution.
+
+    An execution still gets components of its own, which are made of the syntax tree.
+    """
+    module = _module("moto.stepfunctions.parser.asl.parse.asl_parser")
+    parse = module.AmazonStateLanguageParser.parse
+
+    @functools.lru_cache(maxsize=16)
+    def syntax(definition: str) -> Any:
+        return parse(definition)[1]
+
+    def parse_once(definition: str) -> tuple[Any, Any]:
+        tree = syntax(definition)
+        return module.Preprocessor().visit(tree), tree
+
+    module.AmazonStateLanguageParser.parse = staticmethod(parse_once)
 
 
 def _patch_jsonata() -> None:

@@ -1,6 +1,5 @@
 """Namespaces of our own: whatever dies, the kernel takes every process, mount and device of a rehearsal away."""
 
-import contextlib
 import ctypes
 import errno
 import fcntl
@@ -11,7 +10,7 @@ import socket
 import struct
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Final, NoReturn
@@ -101,31 +100,6 @@ def _mount(target: str, source: str | None = None, flags: int = 0) -> None:
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.mount(source and os.fsencode(source), os.fsencode(target), None, ctypes.c_ulong(flags), None):
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), target)
-
-
-@contextlib.contextmanager
-def visit_network_and_mounts() -> Iterator[None]:
-    """`own_network_and_mounts` for the calling thread and what it starts; afterwards it is back where it was.
-
-    A thread that shares its root and working directory with another may not enter a mount namespace (EINVAL,
-    setns(2)), and the threads that it started share them: of a server that was shut down one may still run. So it
-    first takes its own (CLONE_FS).
-    """
-    kinds = {"net": os.CLONE_NEWNET, "mnt": os.CLONE_NEWNS}
-    before = {kind: os.open(f"/proc/thread-self/ns/{kind}", os.O_RDONLY) for kind in kinds}
-    where = Path.cwd()
-    try:
-        own_network_and_mounts()
-        try:
-            yield
-        finally:
-            os.unshare(os.CLONE_FS)
-            for kind, descriptor in before.items():
-                os.setns(descriptor, kinds[kind])
-            os.chdir(where)
-    finally:
-        for descriptor in before.values():
-            os.close(descriptor)
 
 
 def unprivileged(command: Sequence[str]) -> list[str]:

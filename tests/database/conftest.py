@@ -8,7 +8,8 @@ from functools import cache
 import pytest
 
 from benchwright.database.creation import Credentials, Server
-from rehearsal.aws.postgres import Postgres, installations
+from rehearsal.aws.postgres import Postgres
+from tests.database.installations import installations
 from tests.database.place import in_memory
 from tests.database.step import Master, Said, Step
 from tests.database.wire import Wire

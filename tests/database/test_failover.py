@@ -15,7 +15,8 @@ from pyroute2 import IPRoute
 
 from benchwright.database.creation import Credentials, Server, ensure
 from benchwright.errors import TransientError
-from rehearsal.aws.postgres import ADMINISTRATOR, Postgres, installations
+from rehearsal.aws.postgres import ADMINISTRATOR, Postgres
+from tests.database.installations import installations
 from tests.database.place import in_memory, is_ours, mounted
 from tests.database.step import Step
 from tests.database.wire import Harm, Wire

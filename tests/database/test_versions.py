@@ -3,7 +3,7 @@
 from contextlib import closing
 
 from benchwright.database.creation import Outcome
-from rehearsal.aws.postgres import installations
+from tests.database.installations import installations
 from tests.database.step import Said, Step
 from tests.database.world import READS, world
 

@@ -27,6 +27,7 @@ from rehearsal.faults import Faults
 from rehearsal.hosts.standins.workbench.cluster import STALE_SECONDS
 from rehearsal.views.report import Execution
 from tests import waiting
+from tests.namespaces import visit_network_and_mounts
 
 CLUSTER: Final = "workbench"
 PATIENCE: Final = 240
@@ -189,7 +190,7 @@ def new_account(
     application.build(release)
     application.build()
     listener = launcher.listening("127.0.0.1")  # where this process was: it is its port that the local AWS takes
-    with mock.patch.dict(os.environ), launcher.visit_network_and_mounts():
+    with mock.patch.dict(os.environ), visit_network_and_mounts():
         subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=755", "account", str(directory)], check=True, timeout=10)
         try:
             aws = run.local_aws(directory, Clock(speed), Faults(), listener, before)

@@ -12,11 +12,11 @@ import yaml
 from psycopg2 import sql
 
 from benchwright.image.recipe import component_data
-from rehearsal import launcher
 from rehearsal.aws.postgres import Postgres
 from rehearsal.hosts import awstoe
 from rehearsal.hosts.host import FileSystems, Host, Hosts
 from rehearsal.hosts.network import GATEWAY
+from tests.namespaces import visit_network_and_mounts
 from tests.nodes.aws_of_nodes import AwsOfNodes
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         pytest.fail(
             "The tests of nodes make namespaces and mounts, so they need root: run them with sudo.", pytrace=False
         )
-    with launcher.visit_network_and_mounts():
+    with visit_network_and_mounts():
         aws = AwsOfNodes()
         hosts = Hosts(tmp_path_factory.mktemp("world") / "hosts", endpoint=f"http://{GATEWAY}:{aws.port}")
         hosts.start()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from rehearsal import launcher
+from tests.namespaces import visit_network_and_mounts
 from tests.waiting import PATIENCE, until
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -69,7 +69,7 @@ def test_a_thread_comes_back_from_other_namespaces_though_one_that_it_started_th
     before, over = namespaces(), threading.Event()
     try:
         with contextlib.chdir(tmp_path):
-            with launcher.visit_network_and_mounts():
+            with visit_network_and_mounts():
                 assert set(namespaces()).isdisjoint(before)
                 threading.Thread(target=over.wait).start()
             assert namespaces() == before

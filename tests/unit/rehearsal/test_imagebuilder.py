@@ -205,15 +205,6 @@ def test_a_recipe_version_exists_once_and_x_takes_the_next(client: Any) -> None:
     assert recipe(client, version="2.x.x").endswith("/2.0.0")
 
 
-def test_a_used_component_cannot_be_deleted(client: Any) -> None:
-    arn = recipe(client)
-    used = component(client)
-    assert code(client.delete_component, componentBuildVersionArn=used)[0] == "ResourceDependencyException"
-    client.delete_image_recipe(imageRecipeArn=arn)
-    client.delete_component(componentBuildVersionArn=used)
-    assert client.list_components(owner="Self")["componentVersionList"] == []
-
-
 def test_an_infrastructure_configuration_needs_its_profile(aws: LocalAws, client: Any) -> None:
     refused, message = code(
         client.create_infrastructure_configuration, name="builds", instanceProfileName="nobody", clientToken="one"

@@ -335,16 +335,10 @@ def test_an_association_runs_now_and_on_each_new_instance_that_matches(
     association = associate(client, document(client))
     aws.clock.sleep(10)
     assert runs(aws) == [1]
-    newer = launch(cluster="workbench")
+    launch(cluster="workbench")
     launch(cluster="another")
     aws.clock.sleep(100)
     assert runs(aws) == [1, 1, 0]
-    executions = client.describe_association_executions(AssociationId=association)["AssociationExecutions"]
-    assert [one["Status"] for one in executions] == ["Success", "Success"]
-    (target,) = client.describe_association_execution_targets(
-        AssociationId=association, ExecutionId=executions[0]["ExecutionId"]
-    )["AssociationExecutionTargets"]
-    assert (target["ResourceId"], target["Status"]) == (newer, "Success")
     shown = client.describe_association(AssociationId=association)["AssociationDescription"]
     assert shown["Overview"]["AssociationStatusAggregatedCount"] == {"Success": 2}
 

@@ -11,7 +11,6 @@ from .resources import (
     Resources,
     found,
     idempotent,
-    matches,
     parsed,
     references,
     refuse_dry_run,
@@ -72,17 +71,6 @@ class Components:
         newest = {arn.rpartition("/")[0]: component for arn, component in sorted(self.resources.components.items())}
         summaries = [{**_summary(component), "arn": arn} for arn, component in newest.items()]
         return self.resources.page(call, "componentVersionList", summaries)
-
-    def delete_component(self, call: Call) -> Answer:
-        arn = call["componentBuildVersionArn"]
-        found(self.resources.components, arn)
-        for recipe in self.resources.recipes.values():
-            if any(matches(use["componentArn"], arn) for use in recipe["components"]):
-                raise ServiceError(
-                    "ResourceDependencyException", f"Resource '{arn}' is in use by the following: {recipe['arn']}."
-                )
-        del self.resources.components[arn]
-        return {"componentBuildVersionArn": arn}
 
 
 def _summary(component: Answer) -> Answer:

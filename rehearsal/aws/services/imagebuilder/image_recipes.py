@@ -72,12 +72,6 @@ class ImageRecipes:
         summaries = [{key: recipe[key] for key in keys if key in recipe} for recipe in self.resources.recipes.values()]
         return self.resources.page(call, "imageRecipeSummaryList", summaries)
 
-    def delete_image_recipe(self, call: Call) -> Answer:
-        arn = call["imageRecipeArn"]
-        found(self.resources.recipes, arn)
-        del self.resources.recipes[arn]
-        return {"imageRecipeArn": arn}
-
     def _check_use(self, use: Mapping[str, Any], path: str) -> None:
         """The component exists and takes these parameters, each with one value, and none is missing."""
         component = self.resources.component(use["componentArn"])

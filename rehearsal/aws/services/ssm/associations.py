@@ -4,6 +4,7 @@ import datetime
 import functools
 import threading
 import uuid
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,28 +22,12 @@ OWN = frozenset({"AssociationId", "AssociationVersion", "Tags"})
 
 
 @dataclass
-class Target:
-    """An association on one instance, in one execution."""
-
-    status: str = "Pending"
-    detail: str = "Pending"
-    ran: datetime.datetime | None = None
-
-
-@dataclass
 class Execution:
-    id: str
-    version: str
-    created: datetime.datetime
-    targets: dict[str, Target] = field(default_factory=dict)
+    """One run of an association; `statuses` are by instance."""
 
-    @property
-    def status(self) -> str:
-        statuses = {target.status for target in self.targets.values()}
-        for status in ("Failed", "Pending"):
-            if status in statuses:
-                return status
-        return "Success"
+    id: str
+    created: datetime.datetime
+    statuses: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -111,43 +96,6 @@ class Associations:
             shown = [one for one in shown if one.get(key) == item["value"]]
         return call.page("Associations", shown)
 
-    def describe_association_executions(self, call: Call) -> dict[str, Any]:
-        association = self._found(call)
-        shown = [
-            {
-                "AssociationId": association.id,
-                "AssociationVersion": execution.version,
-                "ExecutionId": execution.id,
-                "Status": execution.status,
-                "DetailedStatus": execution.status,
-                "CreatedTime": execution.created,
-                "LastExecutionDate": execution.created,
-                "ResourceCountByStatus": str(_counted(execution)).replace("'", "").replace(": ", "="),
-            }
-            for execution in reversed(association.executions)
-        ]
-        return call.page("AssociationExecutions", shown)
-
-    def describe_association_execution_targets(self, call: Call) -> dict[str, Any]:
-        association = self._found(call)
-        execution = next((one for one in association.executions if one.id == call["ExecutionId"]), None)
-        if execution is None:
-            raise ServiceError("AssociationExecutionDoesNotExist", f"There is no execution {call['ExecutionId']}.")
-        shown = [
-            {
-                "AssociationId": association.id,
-                "AssociationVersion": execution.version,
-                "ExecutionId": execution.id,
-                "ResourceId": instance_id,
-                "ResourceType": "ManagedInstance",
-                "Status": target.status,
-                "DetailedStatus": target.detail,
-                "LastExecutionDate": target.ran,
-            }
-            for instance_id, target in execution.targets.items()
-        ]
-        return call.page("AssociationExecutionTargets", shown)
-
     def known(self, association_id: str) -> dict[str, Any] | None:
         """The tags that IAM's conditions can ask for; None where there is no such association."""
         return {"tags": dict(self.tags(association_id))} if association_id in self._associations else None
@@ -177,22 +125,21 @@ class Associations:
     def _begin(self, association: Association, machines: Sequence[Machine]) -> None:
         if not machines:
             return
-        execution = Execution(str(uuid.uuid4()), str(association.version), self._aws.clock.datetime())
+        execution = Execution(str(uuid.uuid4()), self._aws.clock.datetime())
         association.executions.append(execution)
         for machine in machines:
-            execution.targets[machine.id] = Target()
+            execution.statuses[machine.id] = "Pending"
             work.start(self._aws.clock, functools.partial(self._apply, association, execution, machine))
 
     def _apply(self, association: Association, execution: Execution, machine: Machine) -> None:
-        target = execution.targets[machine.id]
         self._aws.clock.sleep(BEGIN_SECONDS)
-        limit = max(1, share(association.given.get("MaxConcurrency") or "50", len(execution.targets)))
+        limit = max(1, share(association.given.get("MaxConcurrency") or "50", len(execution.statuses)))
         with self._aws.clock.idle(), association.turn:
             association.turn.wait_for(lambda: association.running < limit)
             association.running += 1
+        ended = "Failed"
         try:
             if association.deleted or machine.ending:
-                target.status, target.detail = "Failed", "Undeliverable"
                 return
             _, steps = self._prepare(
                 association.given["Name"],
@@ -201,11 +148,9 @@ class Associations:
             )
             runs = [StepRun(step) for step in steps]
             run_steps(self._aws, machine, runs, execution.id)
-            target.ran = self._aws.clock.datetime()
-            failed = next((run for run in runs if run.status != "Success"), None)
-            target.status = "Failed" if failed else "Success"
-            target.detail = failed.detail if failed else "Success"
+            ended = "Success" if all(run.status == "Success" for run in runs) else "Failed"
         finally:
+            execution.statuses[machine.id] = ended
             with association.turn:
                 association.running -= 1
                 association.turn.notify_all()
@@ -218,12 +163,10 @@ class Associations:
         return association
 
     def _shown(self, association: Association) -> dict[str, Any]:
-        latest: dict[str, Target] = {}
+        latest: dict[str, str] = {}
         for execution in association.executions:
-            latest.update(execution.targets)
-        counted: dict[str, int] = {}
-        for target in latest.values():
-            counted[target.status] = counted.get(target.status, 0) + 1
+            latest.update(execution.statuses)
+        counted = Counter(latest.values())
         status = next((status for status in ("Failed", "Pending") if status in counted), "Success")
         return {
             **{key: value for key, value in association.given.items() if not key.startswith("_")},
@@ -243,10 +186,3 @@ class Associations:
             "Date": association.created,
             "LastUpdateAssociationDate": association.updated,
         }
-
-
-def _counted(execution: Execution) -> dict[str, int]:
-    counted: dict[str, int] = {}
-    for target in execution.targets.values():
-        counted[target.status] = counted.get(target.status, 0) + 1
-    return counted

@@ -11,6 +11,13 @@ class Ec2Resource(Handler):
     """What EC2's resources share: tags are set by the resource's id, and when one is created by its kind."""
 
     kind: ClassVar[str] = ""
+    creates: ClassVar[tuple[str, str, str]] = ("", "", "")
+    """The operation that creates one, and where in its answer the id stands, which is all that Fn::GetAtt can ask."""
+
+    def create(self, context: Context, properties: Properties) -> Made:
+        operation, member, name = self.creates
+        made = self.make(context, operation, properties)[member][name]
+        return Made(made, {name: made})
 
     def make(self, context: Context, operation: str, properties: Properties, **fixed: Any) -> dict[str, Any]:
         """Call the operation that creates one, with its tags."""
@@ -92,11 +99,7 @@ class InternetGateway(Ec2Resource):
     kind = "internet-gateway"
     seconds = 15
     deletes = ("DeleteInternetGateway", "InternetGatewayId")
-
-    def create(self, context: Context, properties: Properties) -> Made:
-        answer = self.make(context, "CreateInternetGateway", properties)
-        gateway = answer["InternetGateway"]["InternetGatewayId"]
-        return Made(gateway, {"InternetGatewayId": gateway})
+    creates = ("CreateInternetGateway", "InternetGateway", "InternetGatewayId")
 
 
 class GatewayAttachment(Handler):
@@ -131,11 +134,7 @@ class NatGateway(Ec2Resource):
     type = "AWS::EC2::NatGateway"
     kind = "natgateway"
     seconds = 105
-
-    def create(self, context: Context, properties: Properties) -> Made:
-        answer = self.make(context, "CreateNatGateway", properties)
-        gateway = answer["NatGateway"]["NatGatewayId"]
-        return Made(gateway, {"NatGatewayId": gateway})
+    creates = ("CreateNatGateway", "NatGateway", "NatGatewayId")
 
     def ready(self, context: Context, physical_id: str, properties: Properties) -> dict[str, Any]:
         context.until(lambda: self._state(context, physical_id) == "available", within=600, what=physical_id)
@@ -155,11 +154,7 @@ class RouteTable(Ec2Resource):
     kind = "route-table"
     seconds = 10
     deletes = ("DeleteRouteTable", "RouteTableId")
-
-    def create(self, context: Context, properties: Properties) -> Made:
-        answer = self.make(context, "CreateRouteTable", properties)
-        table = answer["RouteTable"]["RouteTableId"]
-        return Made(table, {"RouteTableId": table})
+    creates = ("CreateRouteTable", "RouteTable", "RouteTableId")
 
 
 class Route(Handler):

@@ -179,13 +179,12 @@ class Rehearsal:
 
     def _watch(self, aws: LocalAws, installed: Application, start: Start, arn: str) -> list[tuple[Start, str]]:
         """Show an execution until it ends; returns those that its `during` began as soon as it waited."""
-        states = aws.client("stepfunctions")
         begun: list[tuple[Start, str]] = []
         to_come = list(start.during)
         with self.progress.execution(f"{installed.kind(start.machine)} {start.input}", start.by) as watched:
             history = live_history(arn)
             while True:
-                ended = states.describe_execution(executionArn=arn)["status"] != "RUNNING"
+                ended = not is_running(arn)
                 events = history()
                 watched.read(events, aws.clock.now())
                 if ended:
@@ -275,12 +274,21 @@ def pages(states: Any, arn: str) -> Iterable[list[Event]]:
         yield page["events"]
 
 
-def live_history(arn: str) -> Callable[[], list[Event]]:
-    """A function that returns the events since its last call, read inside moto: a poll over HTTP costs real time."""
+def execution_of(arn: str) -> Any:
+    """moto's own object: asking over HTTP again and again costs more than what is waited for."""
     from moto.stepfunctions.parser.models import stepfunctions_parser_backends
 
     region, account = arn.split(":")[3:5]
-    execution = stepfunctions_parser_backends[account][region].describe_execution(arn)
+    return stepfunctions_parser_backends[account][region].describe_execution(arn)
+
+
+def is_running(arn: str) -> bool:
+    return bool(execution_of(arn).status == "RUNNING")
+
+
+def live_history(arn: str) -> Callable[[], list[Event]]:
+    """A function that returns the events since its last call."""
+    execution = execution_of(arn)
     read = 0
 
     def since() -> list[Event]:

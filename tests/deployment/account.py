@@ -93,8 +93,8 @@ class Account:
 
     def end(self, execution: str) -> Execution:
         """Wait until an execution has ended."""
+        self.until(lambda: not run.is_running(execution), execution)
         states = self.aws.client("stepfunctions")
-        self.until(lambda: states.describe_execution(executionArn=execution)["status"] != "RUNNING", execution)
         events = [event for page in run.pages(states, execution) for event in page]
         crashes = run.unexpected_errors(events)
         assert not crashes, crashes
@@ -111,10 +111,10 @@ class Account:
         assert ended.status == "SUCCEEDED", ended.cause
         return ended
 
-    def has_entered(self, execution: str, state: str) -> bool:
-        states = self.aws.client("stepfunctions")
-        events = (event for page in run.pages(states, execution) for event in page)
-        return any(event.get("stateEnteredEventDetails", {}).get("name") == state for event in events)
+    @staticmethod
+    def has_entered(execution: str, state: str) -> bool:
+        entered = (event.get("stateEnteredEventDetails") or {} for event in run.live_history(execution)())
+        return any(details.get("name") == state for details in entered)
 
     @staticmethod
     def until(condition: Callable[[], bool], what: str) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
 
-from rehearsal.run import live_history
+from rehearsal.run import execution_of, live_history
 from tests.faults import world
 from tests.faults.account import Account
 from tests.faults.injection import Case, Deployment, Injection, OnEntering, Place, kill_in
@@ -165,7 +165,7 @@ def deploy(account: Account, content: Any, started: list[str]) -> Ended:
     machine = account.application.machine("deploy")
     arn = states.start_execution(stateMachineArn=machine, input=json.dumps(content))["executionArn"]
     started.append(arn)
-    execution, deadline = _execution(arn), time.monotonic() + PATIENCE
+    execution, deadline = execution_of(arn), time.monotonic() + PATIENCE
     while execution.status == "RUNNING":
         if time.monotonic() > deadline:
             return Ended("HANGS", cause=f"after {PATIENCE} s still in {_states(arn)[-3:]}")
@@ -174,17 +174,9 @@ def deploy(account: Account, content: Any, started: list[str]) -> Ended:
     return Ended(execution.status, execution.error or "", execution.cause or "", put_off)
 
 
-def _execution(arn: str) -> Any:
-    """moto's own object: asking over the API again and again would cost more than the deployment."""
-    from moto.stepfunctions.parser.models import stepfunctions_parser_backends
-
-    region, account = arn.split(":")[3:5]
-    return stepfunctions_parser_backends[account][region].describe_execution(arn)
-
-
 def _is_history_of(started: list[str], manager: Any) -> bool:
     """Whether moto writes the history of this execution there; before the first is known, of another."""
-    return bool(started) and _execution(started[0]).exec_worker.env.event_manager is manager
+    return bool(started) and execution_of(started[0]).exec_worker.env.event_manager is manager
 
 
 def _stop(account: Account, started: list[str]) -> None:
@@ -192,7 +184,9 @@ def _stop(account: Account, started: list[str]) -> None:
     while not started:
         time.sleep(0.001)
     moment = account.aws.clock.datetime()
-    stopper = threading.Thread(target=lambda: _execution(started[0]).stop(moment, error="Stopped", cause="by a person"))
+    stopper = threading.Thread(
+        target=lambda: execution_of(started[0]).stop(moment, error="Stopped", cause="by a person")
+    )
     stopper.start()
     stopper.join(2)
 

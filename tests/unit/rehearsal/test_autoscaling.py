@@ -11,9 +11,9 @@ import pytest
 from botocore.exceptions import ClientError
 
 from rehearsal.aws.local_aws import LocalAws
-from rehearsal.aws.services.autoscaling import group as groups
-from rehearsal.aws.services.autoscaling import scaling
-from rehearsal.aws.services.autoscaling.scaling import Candidate
+from rehearsal.aws.services.autoscaling import decisions, scaling_activities
+from rehearsal.aws.services.autoscaling.decisions import Candidate
+from rehearsal.aws.services.autoscaling.launch_failures import REFUSALS
 from rehearsal.before import Before
 from rehearsal.faults import Faults
 from tests.unit.rehearsal.fake_hosts import instance_profile, local_aws, subnets
@@ -23,7 +23,7 @@ GROUP = "workbench-nodes"
 
 @pytest.fixture
 def aws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalAws]:
-    monkeypatch.setattr(groups, "LAST_WORK_SECONDS", 0.01)
+    monkeypatch.setattr(scaling_activities, "LAST_WORK_SECONDS", 0.01)
     with local_aws(tmp_path) as local:
         yield local
 
@@ -173,18 +173,18 @@ def test_a_group_fills_itself_over_its_zones(aws: LocalAws, client: Any, templat
     assert [one["StatusCode"] for one in activities] == ["Successful", "Successful"]
 
 
-@pytest.mark.parametrize("word", groups.REFUSALS)
+@pytest.mark.parametrize("word", REFUSALS)
 def test_a_launch_fails_on_order_and_succeeds_when_it_is_tried_again(
     aws: LocalAws, client: Any, template: str, word: str
 ) -> None:
     aws.faults = Faults([f"launch:{word},times=1"])
     aws.faults.begin()
     create(aws, template, count=1)
-    aws.clock.sleep(groups.RETRY_SECONDS // 2)
+    aws.clock.sleep(scaling_activities.RETRY_SECONDS // 2)
     (failed,) = client.describe_scaling_activities(AutoScalingGroupName=GROUP)["Activities"]
     (image,) = aws.client("ec2").describe_images()["Images"]
     (group,) = client.describe_auto_scaling_groups()["AutoScalingGroups"]
-    message = groups.REFUSALS[word].format(
+    message = REFUSALS[word].format(
         type="m6i.large",
         zone="us-east-1a",
         subnet=group["VPCZoneIdentifier"].partition(",")[0],
@@ -192,14 +192,14 @@ def test_a_launch_fails_on_order_and_succeeds_when_it_is_tried_again(
         limit=256,
     )
     assert (failed["StatusCode"], failed["StatusMessage"]) == ("Cancelled" if word == "key" else "Failed", message)
-    aws.clock.sleep(groups.RETRY_SECONDS * 2)
+    aws.clock.sleep(scaling_activities.RETRY_SECONDS * 2)
     assert [*instances(aws).values()] == ["InService"]
 
 
 def test_no_more_vcpus_run_than_the_quota_allows(aws: LocalAws, client: Any, template: str) -> None:
     aws.before = Before(vcpus=3)
     create(aws, template, count=2)
-    aws.clock.sleep(groups.RETRY_SECONDS // 2)
+    aws.clock.sleep(scaling_activities.RETRY_SECONDS // 2)
     activities = client.describe_scaling_activities(AutoScalingGroupName=GROUP)["Activities"]
     assert sorted(activity["StatusCode"] for activity in activities) == ["Failed", "Successful"]
     (failed,) = (activity for activity in activities if activity["StatusCode"] == "Failed")
@@ -368,11 +368,11 @@ def test_an_empty_group_can_be_deleted(aws: LocalAws, client: Any, template: str
     ],
 )
 def test_the_default_termination_policy(candidates: list[Candidate], count: int, chosen: list[str]) -> None:
-    assert scaling.choose_to_end(candidates, count) == chosen
+    assert decisions.choose_to_end(candidates, count) == chosen
 
 
 @pytest.mark.parametrize(
     ("desired", "maximum", "more"), [(2, 150, 1), (3, 150, 1), (4, 150, 2), (1, 110, 1), (2, 100, 0), (2, 200, 2)]
 )
 def test_how_many_a_refresh_launches_first(desired: int, maximum: int, more: int) -> None:
-    assert scaling.surplus(desired, maximum) == more
+    assert decisions.surplus(desired, maximum) == more

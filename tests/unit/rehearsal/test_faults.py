@@ -2,7 +2,7 @@
 
 import pytest
 
-from rehearsal.aws.services.autoscaling.group import REFUSALS
+from rehearsal.aws.services.autoscaling.launch_failures import REFUSALS
 from rehearsal.aws.services.ec2.node_faults import BEGINNINGS
 from rehearsal.faults import GRAMMAR, KINDS, LAUNCHES, NODES, WORDS, Fault, FaultGrammarError, Faults
 

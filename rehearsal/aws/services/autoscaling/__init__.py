@@ -5,11 +5,14 @@ Everything that concerns groups is answered here; moto's groups know neither hoo
 
 from rehearsal.aws.local_aws import LocalAws
 
-from .operations import AutoScaling
+from .groups import Groups
+from .instance_refresh import InstanceRefreshes
+from .lifecycle_hooks import LifecycleHooks
 
 
 def install(aws: LocalAws) -> None:
     """Answer the calls of Auto Scaling on this local AWS."""
-    service = AutoScaling(aws)
-    aws.machines.watchers.append(service.notice)
-    aws.server.serve("autoscaling", service, within=lambda: service.lock, whole=True)
+    groups = Groups(aws)
+    aws.machines.watchers.append(groups.notice)
+    owners = groups, LifecycleHooks(aws, groups), InstanceRefreshes(aws, groups)
+    aws.server.serve("autoscaling", *owners, within=lambda: groups.lock, whole=True)

@@ -5,8 +5,13 @@ import uuid
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import scaling
-from .group import Group, Member
+from rehearsal.aws.calls import Call, ServiceError
+from rehearsal.aws.local_aws import LocalAws
+from rehearsal.aws.services import work
+
+from . import decisions
+from .groups import Answer, Groups
+from .scaling_activities import Group, Member
 
 RUNNING = frozenset({"Pending", "InProgress", "Cancelling"})
 # AWS seconds.
@@ -53,12 +58,12 @@ class Refresh:
         while outdated and self.status == "InProgress":
             self.to_update = len(outdated)
             self.percentage = (total - len(outdated)) * 100 // total
-            surplus = scaling.surplus(self.group.desired, int(self.preferences["MaxHealthyPercentage"]))
+            surplus = decisions.surplus(self.group.desired, int(self.preferences["MaxHealthyPercentage"]))
             if surplus:
                 batch = outdated[:surplus]
                 fresh = self._launch_first(len(batch))
             else:
-                count = scaling.removable(self.group.desired, int(self.preferences["MinHealthyPercentage"]))
+                count = decisions.removable(self.group.desired, int(self.preferences["MinHealthyPercentage"]))
                 batch, fresh = outdated[:count], True
             if not fresh:
                 return
@@ -133,3 +138,79 @@ class Refresh:
     def _newest_failure(self) -> str:
         failed = [one for one in self.group.activities if one.status in ("Failed", "Cancelled")]
         return f"{failed[-1].description}: {failed[-1].message}" if failed else "none failed"
+
+
+PREFERENCES = frozenset({"MinHealthyPercentage", "MaxHealthyPercentage", "InstanceWarmup", "SkipMatching"})
+
+
+@dataclass(frozen=True)
+class InstanceRefreshes:
+    """The operations on instance refreshes."""
+
+    aws: LocalAws
+    groups: Groups
+    refreshes: list[Refresh] = field(default_factory=list)
+
+    def start_instance_refresh(self, call: Call) -> Answer:
+        group = self.groups.group(call)
+        if any(refresh.group is group and refresh.status in RUNNING for refresh in self.refreshes):
+            raise ServiceError(
+                "InstanceRefreshInProgress",
+                "An Instance Refresh is already in progress and blocks the execution of this.",
+            )
+        if call.get("Strategy", "Rolling") != "Rolling":
+            raise ServiceError("ValidationError", "The rehearsal knows instance refreshes of strategy Rolling only.")
+        given = {key: value for key, value in (call.get("Preferences") or {}).items() if value not in (None, [], False)}
+        if unknown := sorted(set(given) - PREFERENCES):
+            raise ServiceError("ValidationError", f"The rehearsal does not know the preference {', '.join(unknown)}.")
+        low, high = given.get("MinHealthyPercentage", 90), given.get("MaxHealthyPercentage", 100)
+        if "MaxHealthyPercentage" in given and "MinHealthyPercentage" not in given:
+            raise ServiceError("ValidationError", "You must specify MinHealthyPercentage with MaxHealthyPercentage.")
+        if high - low > 100 or not 100 <= high <= 200:
+            raise ServiceError(
+                "ValidationError", "MaxHealthyPercentage is 100 to 200, and at most 100 above MinHealthyPercentage."
+            )
+        preferences = {**given, "MinHealthyPercentage": low, "MaxHealthyPercentage": high}
+        wanted = call.get("DesiredConfiguration")
+        if wanted:
+            group.settings = {**group.settings, "LaunchTemplate": wanted["LaunchTemplate"]}
+        group.template()
+        refresh = Refresh(group, preferences, wanted)
+        self.refreshes.append(refresh)
+        work.start(self.aws.clock, refresh.run)
+        return {"InstanceRefreshId": refresh.id}
+
+    def describe_instance_refreshes(self, call: Call) -> Answer:
+        group = self.groups.group(call)
+        wanted = call.get("InstanceRefreshIds")
+        shown = [
+            _refresh(refresh)
+            for refresh in reversed(self.refreshes)
+            if refresh.group is group and (not wanted or refresh.id in wanted)
+        ]
+        return call.page("InstanceRefreshes", shown)
+
+    def cancel_instance_refresh(self, call: Call) -> Answer:
+        group = self.groups.group(call)
+        for refresh in self.refreshes:
+            if refresh.group is group and refresh.status in RUNNING:
+                refresh.status = "Cancelling"
+                self.aws.clock.wake()
+                return {"InstanceRefreshId": refresh.id}
+        raise ServiceError("ActiveInstanceRefreshNotFound", "No in progress or pending Instance Refresh found.")
+
+
+def _refresh(refresh: Refresh) -> Answer:
+    return {
+        "InstanceRefreshId": refresh.id,
+        "AutoScalingGroupName": refresh.group.name,
+        "Status": refresh.status,
+        "StatusReason": refresh.reason or None,
+        "StartTime": refresh.started,
+        "EndTime": refresh.ended,
+        "PercentageComplete": refresh.percentage,
+        "InstancesToUpdate": refresh.to_update,
+        "Preferences": refresh.preferences,
+        "DesiredConfiguration": refresh.wanted,
+        "Strategy": "Rolling",
+    }

@@ -9,7 +9,7 @@ import pytest
 from benchwright.errors import NodesNotReady
 from benchwright.nodes import auto_scaling
 from benchwright.nodes.auto_scaling import Node, Refresh, ReplacementStep, next_replacement_step
-from rehearsal.aws.services.autoscaling.group import REFUSALS
+from rehearsal.aws.services.autoscaling.launch_failures import REFUSALS
 from tests.unit.benchwright.conversation import Answer, Conversation, refusal
 
 GROUP = "wb-blue-nodes-group"

@@ -1,4 +1,4 @@
-"""The operations of Auto Scaling."""
+"""The operations on groups, their instances and tags."""
 
 import functools
 import threading
@@ -13,8 +13,7 @@ from rehearsal.aws.local_aws import LocalAws
 from rehearsal.aws.services import work
 from rehearsal.aws.services.ec2.instances import Machine
 
-from .group import DEFAULT_HEARTBEAT, Group, Member
-from .instance_refresh import RUNNING, Refresh
+from .scaling_activities import Group, Member, new_hook
 
 # Of CreateAutoScalingGroup and UpdateAutoScalingGroup: what the rehearsal keeps and heeds, or keeps and shows.
 SETTINGS = frozenset(
@@ -23,19 +22,17 @@ SETTINGS = frozenset(
         *("DefaultInstanceWarmup", "Tags"),
     )
 )
-PREFERENCES = frozenset({"MinHealthyPercentage", "MaxHealthyPercentage", "InstanceWarmup", "SkipMatching"})
 
 type Answer = dict[str, Any]
 
 
-class AutoScaling:
+class Groups:
     """The groups of the account."""
 
     def __init__(self, aws: LocalAws) -> None:
         self.lock = threading.RLock()
         self._aws = aws
         self._groups: dict[str, Group] = {}
-        self._refreshes: list[Refresh] = []
 
     def notice(self, machine: Machine) -> None:
         """An instance has changed. One that goes without its group's doing is replaced."""
@@ -63,7 +60,7 @@ class AutoScaling:
         group = Group(self._aws, name, settings)
         group.template()
         for hook in call.get("LifecycleHookSpecificationList") or []:
-            group.hooks[hook["LifecycleHookName"]] = _hook(hook)
+            group.hooks[hook["LifecycleHookName"]] = new_hook(hook)
         self._groups[name] = group
         group.reconcile(
             self._by_user("a user request created an AutoScalingGroup changing the desired capacity", group)
@@ -71,7 +68,7 @@ class AutoScaling:
         return {}
 
     def update_auto_scaling_group(self, call: Call) -> Answer:
-        group = self._group(call)
+        group = self.group(call)
         self._refuse_unknown(call)
         given = call.given(*SETTINGS)
         settings = {**group.settings, **given}
@@ -86,7 +83,7 @@ class AutoScaling:
         return {}
 
     def set_desired_capacity(self, call: Call) -> Answer:
-        group = self._group(call)
+        group = self.group(call)
         settings = {**group.settings, "DesiredCapacity": call["DesiredCapacity"]}
         self._check(settings)
         group.settings = settings
@@ -94,7 +91,7 @@ class AutoScaling:
         return {}
 
     def delete_auto_scaling_group(self, call: Call) -> Answer:
-        group = self._group(call)
+        group = self.group(call)
         if group.members and not call.get("ForceDelete"):
             raise ServiceError(
                 "ResourceInUse",
@@ -144,11 +141,11 @@ class AutoScaling:
         raise ServiceError("ValidationError", f"Instance Id not found - {call['InstanceId']}")
 
     def suspend_processes(self, call: Call) -> Answer:
-        self._group(call).suspended |= set(call.get("ScalingProcesses") or ["Launch", "Terminate"])
+        self.group(call).suspended |= set(call.get("ScalingProcesses") or ["Launch", "Terminate"])
         return {}
 
     def resume_processes(self, call: Call) -> Answer:
-        group = self._group(call)
+        group = self.group(call)
         group.suspended -= set(call.get("ScalingProcesses") or group.suspended)
         group.reconcile("a process was resumed")
         return {}
@@ -181,7 +178,7 @@ class AutoScaling:
         if unknown := sorted(given - known):
             raise ServiceError("ValidationError", f"The rehearsal's Auto Scaling does not know {', '.join(unknown)}.")
 
-    def _group(self, call: Call) -> Group:
+    def group(self, call: Call) -> Group:
         group = self._groups.get(call["AutoScalingGroupName"])
         if group is None:
             raise ServiceError(
@@ -196,7 +193,6 @@ class AutoScaling:
         settings = group.settings
         backend = ec2_backends[self._aws.account][self._aws.region]
         zones = [backend.get_subnet(subnet).availability_zone for subnet in settings["VPCZoneIdentifier"].split(",")]
-        shown, _ = _resolved(group)
         return {
             "DefaultCooldown": 300,
             "HealthCheckGracePeriod": 0,
@@ -206,7 +202,7 @@ class AutoScaling:
             "TargetGroupARNs": [],
             "EnabledMetrics": [],
             **settings,
-            "LaunchTemplate": shown,
+            "LaunchTemplate": _launch_template(group),
             "AutoScalingGroupName": group.name,
             "AutoScalingGroupARN": (
                 f"arn:aws:autoscaling:{self._aws.region}:{self._aws.account}:autoScalingGroup:"
@@ -222,104 +218,8 @@ class AutoScaling:
             ),
         }
 
-    # Hooks
-
-    def put_lifecycle_hook(self, call: Call) -> Answer:
-        group = self._group(call)
-        name = call["LifecycleHookName"]
-        given = call.given()
-        if name not in group.hooks and "LifecycleTransition" not in given:
-            raise ServiceError("ValidationError", "A new hook needs a LifecycleTransition.")
-        group.hooks[name] = _hook({**group.hooks.get(name, {}), **given})
-        return {}
-
-    def delete_lifecycle_hook(self, call: Call) -> Answer:
-        group = self._group(call)
-        hook = group.hooks.pop(call["LifecycleHookName"], None)
-        if hook is None:
-            raise ServiceError("ValidationError", f"No Lifecycle Hook found: {call['LifecycleHookName']}")
-        for member in group.members:  # actions that wait for it are completed
-            if member.action and member.action.hook == call["LifecycleHookName"]:
-                member.action.result = "CONTINUE"
-                member.action.answered.set()
-        self._aws.clock.wake()
-        return {}
-
-    def describe_lifecycle_hooks(self, call: Call) -> Answer:
-        group = self._group(call)
-        wanted = call.get("LifecycleHookNames")
-        hooks = [hook for name, hook in group.hooks.items() if not wanted or name in wanted]
-        return {"LifecycleHooks": [{**hook, "AutoScalingGroupName": group.name} for hook in hooks]}
-
-    def complete_lifecycle_action(self, call: Call) -> Answer:
-        if call["LifecycleActionResult"] not in ("CONTINUE", "ABANDON"):
-            raise ServiceError("ValidationError", "The lifecycle action result must be CONTINUE or ABANDON.")
-        self._group(call).complete(
-            call["LifecycleHookName"],
-            call["LifecycleActionResult"],
-            token=call.get("LifecycleActionToken"),
-            instance_id=call.get("InstanceId"),
-        )
-        return {}
-
-    def record_lifecycle_action_heartbeat(self, call: Call) -> Answer:
-        self._group(call).heartbeat(
-            call["LifecycleHookName"], token=call.get("LifecycleActionToken"), instance_id=call.get("InstanceId")
-        )
-        return {}
-
-    # Instance refreshes
-
-    def start_instance_refresh(self, call: Call) -> Answer:
-        group = self._group(call)
-        if any(refresh.group is group and refresh.status in RUNNING for refresh in self._refreshes):
-            raise ServiceError(
-                "InstanceRefreshInProgress",
-                "An Instance Refresh is already in progress and blocks the execution of this.",
-            )
-        if call.get("Strategy", "Rolling") != "Rolling":
-            raise ServiceError("ValidationError", "The rehearsal knows instance refreshes of strategy Rolling only.")
-        given = {key: value for key, value in (call.get("Preferences") or {}).items() if value not in (None, [], False)}
-        if unknown := sorted(set(given) - PREFERENCES):
-            raise ServiceError("ValidationError", f"The rehearsal does not know the preference {', '.join(unknown)}.")
-        low, high = given.get("MinHealthyPercentage", 90), given.get("MaxHealthyPercentage", 100)
-        if "MaxHealthyPercentage" in given and "MinHealthyPercentage" not in given:
-            raise ServiceError("ValidationError", "You must specify MinHealthyPercentage with MaxHealthyPercentage.")
-        if high - low > 100 or not 100 <= high <= 200:
-            raise ServiceError(
-                "ValidationError", "MaxHealthyPercentage is 100 to 200, and at most 100 above MinHealthyPercentage."
-            )
-        preferences = {**given, "MinHealthyPercentage": low, "MaxHealthyPercentage": high}
-        wanted = call.get("DesiredConfiguration")
-        if wanted:
-            group.settings = {**group.settings, "LaunchTemplate": wanted["LaunchTemplate"]}
-        group.template()
-        refresh = Refresh(group, preferences, wanted)
-        self._refreshes.append(refresh)
-        work.start(self._aws.clock, refresh.run)
-        return {"InstanceRefreshId": refresh.id}
-
-    def describe_instance_refreshes(self, call: Call) -> Answer:
-        group = self._group(call)
-        wanted = call.get("InstanceRefreshIds")
-        shown = [
-            _refresh(refresh)
-            for refresh in reversed(self._refreshes)
-            if refresh.group is group and (not wanted or refresh.id in wanted)
-        ]
-        return call.page("InstanceRefreshes", shown)
-
-    def cancel_instance_refresh(self, call: Call) -> Answer:
-        group = self._group(call)
-        for refresh in self._refreshes:
-            if refresh.group is group and refresh.status in RUNNING:
-                refresh.status = "Cancelling"
-                self._aws.clock.wake()
-                return {"InstanceRefreshId": refresh.id}
-        raise ServiceError("ActiveInstanceRefreshNotFound", "No in progress or pending Instance Refresh found.")
-
     def describe_scaling_activities(self, call: Call) -> Answer:
-        groups = [self._group(call)] if call.get("AutoScalingGroupName") else list(self._groups.values())
+        groups = [self.group(call)] if call.get("AutoScalingGroupName") else list(self._groups.values())
         shown = [_activity(group, activity) for group in groups for activity in reversed(group.activities)]
         if wanted := call.get("ActivityIds"):
             shown = [one for one in shown if one["ActivityId"] in wanted]
@@ -349,29 +249,15 @@ class AutoScaling:
         return group
 
 
-def _resolved(group: Group) -> tuple[dict[str, str], Any]:
+def _launch_template(group: Group) -> dict[str, str]:
     """Id, name and the version as it was given; a template that is gone is shown as it was given."""
     given = group.settings["LaunchTemplate"]
     try:
-        shown, data = group.template()
+        shown, _ = group.template()
     except ServiceError:
-        return dict(given), None
+        return dict(given)
     version = {"Version": given["Version"]} if given.get("Version") else {}
-    return {key: shown[key] for key in ("LaunchTemplateId", "LaunchTemplateName")} | version, data
-
-
-def _hook(given: Mapping[str, Any]) -> dict[str, Any]:
-    kept = (
-        "LifecycleHookName",
-        "LifecycleTransition",
-        "NotificationMetadata",
-        "NotificationTargetARN",
-        "RoleARN",
-        "HeartbeatTimeout",
-        "DefaultResult",
-    )
-    hook = {"HeartbeatTimeout": DEFAULT_HEARTBEAT, "DefaultResult": "ABANDON", "GlobalTimeout": 172_800}
-    return {**hook, **{key: given[key] for key in kept if given.get(key) is not None}}
+    return {key: shown[key] for key in ("LaunchTemplateId", "LaunchTemplateName")} | version
 
 
 def _tag(group: str, tag: Mapping[str, Any]) -> dict[str, Any]:
@@ -421,20 +307,4 @@ def _activity(group: Group, activity: Any) -> Answer:
         "StatusMessage": activity.message or None,
         "Progress": 100 if activity.ended else 50,
         "Details": "{}",
-    }
-
-
-def _refresh(refresh: Refresh) -> Answer:
-    return {
-        "InstanceRefreshId": refresh.id,
-        "AutoScalingGroupName": refresh.group.name,
-        "Status": refresh.status,
-        "StatusReason": refresh.reason or None,
-        "StartTime": refresh.started,
-        "EndTime": refresh.ended,
-        "PercentageComplete": refresh.percentage,
-        "InstancesToUpdate": refresh.to_update,
-        "Preferences": refresh.preferences,
-        "DesiredConfiguration": refresh.wanted,
-        "Strategy": "Rolling",
     }

@@ -15,7 +15,8 @@ from rehearsal.aws.local_aws import LocalAws
 from rehearsal.aws.services import account, work
 from rehearsal.aws.services.ec2.instances import GROUP_TAG, Machine
 
-from . import scaling
+from . import decisions
+from .launch_failures import FAILED, REFUSALS, REFUSED
 
 LAUNCHING = "autoscaling:EC2_INSTANCE_LAUNCHING"
 TERMINATING = "autoscaling:EC2_INSTANCE_TERMINATING"
@@ -25,39 +26,6 @@ HEALTH_CHECK_SECONDS = 30
 RETRY_SECONDS = 60
 GONE_SECONDS = 600
 DEFAULT_HEARTBEAT = 3600
-REFUSED = "Refused"  # the code of a fault that was ordered
-FAILED = "{} Launching EC2 instance failed."
-# What AWS says of launches that fail, by the word of the fault. Sources: Amazon EC2 Auto Scaling user guide,
-# "Troubleshoot: EC2 instance launch failures", and public issues, such as gruntwork-io/terratest#693 for the key.
-REFUSALS = {
-    "quota": FAILED.format(
-        "You have requested more vCPU capacity than your current vCPU limit of {limit} allows for the instance bucket "
-        "that the specified instance type belongs to. Please visit http://aws.amazon.com/contact-us/ec2-request to "
-        "request an adjustment to this limit."
-    ),
-    "capacity": FAILED.format(
-        "We currently do not have sufficient {type} capacity in the Availability Zone you requested ({zone}). Our "
-        "system will be working on provisioning additional capacity. You can currently get {type} capacity by not "
-        "specifying an Availability Zone in your request or choosing another one."
-    ),
-    "key": "Instance became unhealthy while waiting for instance to be in InService state. Termination Reason: "
-    "Client.InvalidKMSKey.InvalidState: The KMS key provided is in an incorrect state",
-    "ami": FAILED.format("The AMI ID '{image}' does not exist."),
-    "addresses": FAILED.format(
-        "There are not enough free addresses in subnet '{subnet}' to satisfy the requested number of instances."
-    ),
-    "role": FAILED.format("Authentication Failure."),
-    "type": FAILED.format(
-        "Your requested instance type ({type}) is not supported in your requested Availability Zone ({zone}). Please "
-        "retry your request by not specifying an Availability Zone or choosing another one."
-    ),
-    "validation": FAILED.format(
-        "Your request for accessing resources in this region is being validated, and you will not be able to launch "
-        "additional resources in this region until the validation is complete. We will notify you by email once your "
-        "request has been validated. While normally resolved within minutes, please allow up to 4 hours for this "
-        "process to complete."
-    ),
-}
 # Wall seconds for which time does not run fast while a node that is to go does its last work.
 LAST_WORK_SECONDS = 30.0
 
@@ -237,7 +205,7 @@ class Group:
         waiting = [member for member in self.living if member.state != "InService"][:count]
         serving = [member for member in self.living if member.state == "InService"]
         candidates = [
-            scaling.Candidate(
+            decisions.Candidate(
                 member.id,
                 member.machine.availability_zone,
                 int(member.template["Version"]),
@@ -245,7 +213,7 @@ class Group:
             )
             for member in serving
         ]
-        chosen = scaling.choose_to_end(candidates, count - len(waiting))
+        chosen = decisions.choose_to_end(candidates, count - len(waiting))
         for member in [*waiting, *(member for member in serving if member.id in chosen)]:
             self.end(member, cause)
 
@@ -312,7 +280,7 @@ class Group:
                 for subnet in self.settings["VPCZoneIdentifier"].split(",")
             }
             occupied = [member.machine.availability_zone for member in self.living]
-            zone = scaling.zone_for_launch(list(subnets), occupied)
+            zone = decisions.zone_for_launch(list(subnets), occupied)
             interface = (data.get("NetworkInterfaces") or [{}])[0]
             profile = data.get("IamInstanceProfile") or {}
             refusal = self._refusal(zone, subnets[zone], data)
@@ -397,3 +365,17 @@ class Group:
 
     def _finish(self, activity: Activity, status: str, message: str = "") -> None:
         activity.status, activity.message, activity.ended = status, message, self.aws.clock.datetime()
+
+
+def new_hook(given: Mapping[str, Any]) -> dict[str, Any]:
+    kept = (
+        "LifecycleHookName",
+        "LifecycleTransition",
+        "NotificationMetadata",
+        "NotificationTargetARN",
+        "RoleARN",
+        "HeartbeatTimeout",
+        "DefaultResult",
+    )
+    hook = {"HeartbeatTimeout": DEFAULT_HEARTBEAT, "DefaultResult": "ABANDON", "GlobalTimeout": 172_800}
+    return {**hook, **{key: given[key] for key in kept if given.get(key) is not None}}

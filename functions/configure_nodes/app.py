@@ -10,20 +10,15 @@ from typing import Literal
 
 from pydantic import BaseModel
 
-from benchwright.errors import DatabaseFailed
 from benchwright.models import Plan
-from benchwright.nodes import auto_scaling, rollout, run_command
+from benchwright.nodes import auto_scaling, offline, rollout, run_command
 from benchwright.nodes.bundle import Endpoint, make_bundle
 from benchwright.nodes.bundle_store import point_at, publish
-from benchwright.nodes.instances import console_lines
 from benchwright.nodes.node_script import load_script
 from benchwright.nodes.run_command import Command
 from benchwright.record import Record, confirm_lock, plan_of, save_configuration
-from benchwright.secrets import Secret, describe_secret
+from benchwright.secrets import require_secret
 from benchwright.step import StepEvent, step
-
-# Of how many nodes that stay away the system log is shown, and how much of it.
-LOGS, LOG_LINES = 2, 15
 
 
 class Event(StepEvent):
@@ -57,21 +52,13 @@ def handler(event: Event) -> Result:
 
 def _publish(event: Event, plan: Plan, record: Record) -> Result:
     endpoint = Endpoint(event.foundation["DatabaseEndpoint"], int(event.foundation["DatabasePort"]))
-    database = _required(event.foundation["DatabaseSecretArn"])
-    key = _required(event.foundation["SecureCookieKeySecretArn"])
+    database = require_secret(event.foundation["DatabaseSecretArn"])
+    key = require_secret(event.foundation["SecureCookieKeySecretArn"])
     bundle = make_bundle(plan, endpoint, database, key)
     script = load_script()
     publish(event.cluster, bundle, script, record.ami)
     save_configuration(event.cluster, event.execution, bundle.configuration)
     return Result(done=True, configuration=bundle.configuration, node_script=script.sha256)
-
-
-def _required(arn: str) -> Secret:
-    if secret := describe_secret(arn):
-        return secret
-    raise DatabaseFailed(
-        f"The secret {arn} of the foundation is gone or scheduled for deletion. Restore it in Secrets Manager."
-    )
 
 
 def _apply(event: Event, plan: Plan, record: Record) -> Result:
@@ -90,11 +77,7 @@ def _apply(event: Event, plan: Plan, record: Record) -> Result:
         parameters = {"Mode": "apply", "Configuration": event.configuration}
         commands = [*commands, run_command.send(document, decision.send, parameters, token)]
     if event.last and decision.offline:
-        # A node that never registered was never configured and holds no one's session: the next run meets a new one.
-        strangers = [instance for instance in decision.offline if instance not in agents]
-        replaced = [instance for instance in strangers if auto_scaling.replace(instance)]
-        logs = {instance: console_lines(instance, LOG_LINES) for instance in decision.offline[:LOGS]}
-        raise rollout.not_online(decision.offline, replaced, logs)
+        raise offline.give_up(decision.offline, agents)
     return Result(
         done=decision.action == "done",
         waiting_for=decision.waiting_for,

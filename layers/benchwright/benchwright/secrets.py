@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from botocore.exceptions import ClientError
 
 from benchwright.aws import client
-from benchwright.errors import error_code
+from benchwright.errors import DatabaseFailed, error_code
 
 
 @dataclass(frozen=True)
@@ -16,6 +16,15 @@ class Secret:
 
     arn: str
     version: str
+
+
+def require_secret(arn: str) -> Secret:
+    """Describe a secret of the foundation. Raises DatabaseFailed where it has gone."""
+    if secret := describe_secret(arn):
+        return secret
+    raise DatabaseFailed(
+        f"The secret {arn} of the foundation is gone or scheduled for deletion. Restore it in Secrets Manager."
+    )
 
 
 def describe_secret(name: str) -> Secret | None:

@@ -11,8 +11,9 @@ from benchwright.errors import NodeConfigurationFailed
 from benchwright.image import builder, retirement
 from benchwright.image.builder import Build
 from benchwright.image.retirement import Candidate
-from benchwright.nodes import auto_scaling, rollout
-from benchwright.nodes.auto_scaling import Node, Refresh
+from benchwright.nodes import replacement, rollout
+from benchwright.nodes.auto_scaling import Node
+from benchwright.nodes.replacement import Refresh
 from benchwright.nodes.run_command import Invocation
 from benchwright.settings import Settings
 from benchwright.stacks import change_sets, desired_state
@@ -279,7 +280,7 @@ def nodes(*states: str, version: str = "2") -> list[Node]:
     ],
 )
 def test_nodes(group: Sequence[Node], refresh: Refresh | None, started: str, action: str) -> None:
-    assert auto_scaling.next_replacement_step(group, refresh, 2, "2", started).action == action
+    assert replacement.next_replacement_step(group, refresh, 2, "2", started).action == action
 
 
 def ran(instance: str, status: str = "Success", applied: str = "hash") -> Invocation:

@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 
 from benchwright.image import builder
 from benchwright.image.builder import Build
-from benchwright.nodes import instances, rollout
+from benchwright.nodes import instances, offline
 from benchwright.stacks import change_sets
 from benchwright.stacks.change_sets import Desired, Stack
 from tests.unit.benchwright.conversation import Conversation, refusal
@@ -119,12 +119,12 @@ def test_a_build_that_failed_outside_of_its_components_has_a_remedy_by_its_cause
 
 
 def test_a_node_that_stays_away_is_named_with_what_becomes_of_it_and_its_system_log() -> None:
-    text = str(rollout.not_online(["i-1", "i-2"], ["i-2"], {"i-1": [], "i-2": ["no route"]}))
+    text = str(offline.not_online(["i-1", "i-2"], ["i-2"], {"i-1": [], "i-2": ["no route"]}))
     assert text.startswith(
         "Systems Manager did not hear of i-1, i-2 in time. Auto Scaling now replaces what never registered: i-2. "
     )
     assert text.endswith("SSM agent.\nLast lines of the system log of i-2:\n  no route")
-    alone = str(rollout.not_online(["i-1"], [], {}))
+    alone = str(offline.not_online(["i-1"], [], {}))
     assert "Terminate a node that stays away" in alone
     assert alone.endswith("--no-should-decrement-desired-capacity --instance-id i-1")
 

@@ -36,6 +36,12 @@ def addresses_and_images(instances: Sequence[str]) -> tuple[dict[str, str], dict
     return addresses, {instance["InstanceId"]: instance["ImageId"] for instance in found}
 
 
+def listed(instances: Sequence[str]) -> str:
+    """Name instances in a sentence: the first five, and how many more there are."""
+    shown = ", ".join(instances[:5])
+    return shown if len(instances) <= 5 else f"{shown} and {len(instances) - 5} more"
+
+
 def console_lines(instance: str, count: int) -> list[str]:
     """Return the last lines of an instance's system log; empty when EC2 has none yet, or does not give it.
 

@@ -8,15 +8,11 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from benchwright.errors import NodeConfigurationFailed, NodesNotReady
+from benchwright.errors import NodeConfigurationFailed
+from benchwright.nodes.auto_scaling import replacement_command
+from benchwright.nodes.instances import listed
 from benchwright.nodes.report import read_report
 from benchwright.nodes.run_command import BATCH, FAILED, Invocation
-
-NOT_ONLINE_REMEDY = (
-    "The system log (EC2 console, also for an hour after the node has gone) shows why: a node needs a route to the "
-    "Systems Manager endpoints, its instance profile, and a running SSM agent."
-)
-
 
 # What a state of an invocation means where the script said nothing of its own
 # (docs.aws.amazon.com/systems-manager/latest/userguide/monitor-commands.html).
@@ -57,7 +53,7 @@ def next_step(
     running = [item for item in invocations if item.status not in FAILED and item.instance not in succeeded]
     if running and not last:
         names = sorted(item.instance for item in running)
-        return RolloutStep("wait", waiting_for=f"Run Command: {_listed(names)} is being configured")
+        return RolloutStep("wait", waiting_for=f"Run Command: {listed(names)} is being configured")
     if failed or running:
         raise configuration_failure([*failed, *running])
     foreign = [item for item in invocations if item.status == "Success" and _configuration(item) != configuration]
@@ -68,29 +64,14 @@ def next_step(
             "recorded one; if it ends so again, the image of the nodes changes the parameters of a command."
         )
     if offline := [node for node in nodes if node not in online and node not in succeeded]:
-        return RolloutStep("wait", (), tuple(offline), f"Systems Manager: {_listed(offline)} to come online")
+        return RolloutStep("wait", (), tuple(offline), f"Systems Manager: {listed(offline)} to come online")
     missing = [node for node in nodes if node not in succeeded]
     if not missing and len(nodes) < wanted:
         return RolloutStep("wait", waiting_for=f"Auto Scaling: {len(nodes)} of {wanted} nodes are there")
     if not missing:
         return RolloutStep("done")
     batch = missing[:BATCH] if succeeded else missing[:1]
-    return RolloutStep("send", tuple(batch), (), f"Run Command: {_listed(batch)} is being configured")
-
-
-def not_online(offline: Sequence[str], replaced: Sequence[str], logs: Mapping[str, Sequence[str]]) -> NodesNotReady:
-    """The error of nodes whose agent did not answer within the attempts; logs: of some, the end of the system log."""
-    outcome = (
-        f"Auto Scaling now replaces what never registered: {_listed(replaced)}. "
-        if replaced
-        else "Terminate a node that stays away to get a new one. "
-    )
-    lines = [f"Systems Manager did not hear of {_listed(offline)} in time. {outcome}{NOT_ONLINE_REMEDY}"]
-    lines += [f"To have a new one in its place: {replacement(node)}" for node in offline[:1] if not replaced]
-    for instance, log in logs.items():
-        if log:
-            lines += [f"Last lines of the system log of {instance}:", *(f"  {line}" for line in log)]
-    return NodesNotReady("\n".join(lines))
+    return RolloutStep("send", tuple(batch), (), f"Run Command: {listed(batch)} is being configured")
 
 
 def configuration_failure(failed: Sequence[Invocation]) -> NodeConfigurationFailed:
@@ -112,17 +93,9 @@ def configuration_failure(failed: Sequence[Invocation]) -> NodeConfigurationFail
             [
                 *parts,
                 f"To look at the node: aws ssm start-session --target {node}",
-                f"To have a new one in its place: {replacement(node)}",
+                f"To have a new one in its place: {replacement_command(node)}",
             ]
         )
-    )
-
-
-def replacement(instance: str) -> str:
-    """The command that has a new node take the place of this one."""
-    return (
-        "aws autoscaling terminate-instance-in-auto-scaling-group --no-should-decrement-desired-capacity "
-        f"--instance-id {instance}"
     )
 
 
@@ -136,8 +109,3 @@ def _unreported(item: Invocation) -> str:
 def _configuration(item: Invocation) -> str:
     report = read_report(item.output)
     return report.configuration or "" if report else ""
-
-
-def _listed(instances: Sequence[str]) -> str:
-    shown = ", ".join(instances[:5])
-    return shown if len(instances) <= 5 else f"{shown} and {len(instances) - 5} more"

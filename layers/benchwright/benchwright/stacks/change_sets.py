@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Literal
 
 from botocore.exceptions import ClientError
@@ -100,6 +101,11 @@ class Stack:
     reason: str = ""
     reviewed: tuple[Mapping[str, str], ...] = ()
     left: tuple[str, ...] = ()
+
+    @property
+    def changed_at(self) -> datetime:
+        """`changed` as a time."""
+        return datetime.fromisoformat(self.changed)
 
 
 @dataclass(frozen=True)

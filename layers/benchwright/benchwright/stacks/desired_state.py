@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 from benchwright.models import Plan
 from benchwright.settings import Settings
@@ -82,6 +83,28 @@ def nodes(
         },
         tags=_tags(settings, plan),
     )
+
+
+def current_aim(
+    settings: Settings,
+    plan: Plan,
+    which: Literal["foundation", "nodes"],
+    stack: Stack | None,
+    *,
+    instances: int,
+    ami: str,
+    foundation_outputs: Mapping[str, str],
+    node_script: str,
+) -> tuple[Desired, bool]:
+    """Return what a stack must be now, and whether that is what it must be in the end.
+
+    instances: of the group of the nodes. The other arguments are those of `foundation` and `nodes`.
+    """
+    if which == "foundation":
+        desired = foundation(settings, plan, stack)
+        return desired, desired.parameters["DeletionProtection"] == "true"
+    goes_offline = stack if must_go_offline(plan, stack, instances) else None
+    return nodes(settings, plan, ami, foundation_outputs, node_script, offline_as=goes_offline), not goes_offline
 
 
 def must_go_offline(plan: Plan, stack: Stack | None, instances: int) -> bool:

@@ -18,6 +18,8 @@ import pytest
 import yaml
 
 from benchwright.errors import StackFailed, StackRefused, TransientError
+from benchwright.nodes import replacement
+from benchwright.nodes.replacement import Progress
 from benchwright.settings import settings
 from benchwright.stacks import desired_state
 from benchwright.stacks.change_sets import Desired
@@ -195,8 +197,9 @@ def world(environment: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         monkeypatch.setattr(desired_state, "nodes", lambda *_, **__: made.desired(NODES))
         monkeypatch.setattr(desired_state, "must_go_offline", lambda *_: False)
         monkeypatch.setattr(app, "confirm_lock", lambda *_: None)
-        monkeypatch.setattr(app, "plan_of", lambda *_: SimpleNamespace(cluster="blue"))
-        monkeypatch.setattr(app, "_nodes", lambda *_: app.Result(done=True))
+        plan = SimpleNamespace(cluster="blue", wanted=SimpleNamespace(nodes=SimpleNamespace(count=2)))
+        monkeypatch.setattr(app, "plan_of", lambda *_: plan)
+        monkeypatch.setattr(replacement, "replace_outdated", lambda *_: Progress(True, "", ""))
         settings.cache_clear()
         try:
             yield made

@@ -1,0 +1,31 @@
+"""What to do while the stack of the nodes waits for nodes that cannot be launched.
+
+CloudFormation waits an hour for them, and gives no reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from benchwright.nodes.launches import Activity, failed_launches, failing_launches
+from benchwright.stacks.change_sets import DELETION, Action, Stack
+
+
+def next_action_while_waiting(
+    stack: Stack, is_desired: bool, begun: str, group: str, since: datetime | None
+) -> tuple[Action, Sequence[Activity]]:
+    """Decide whether to wait for the stack, and list the launches that fail meanwhile.
+
+    is_desired: whether the stack has the parameters that this execution wants. begun: as in change_sets.next_action.
+    group: the name of the group of the nodes. since: failed launches before it do not count. If another execution began
+    the change with other parameters, this execution may bring the remedy: what this one wants was not tried yet. A
+    first creation is then deleted, which CloudFormation allows while it is in progress: the nodes hold no data. An
+    update rolls back by itself. Raises NodesNotReady where what this execution wants cannot be launched.
+    """
+    is_ours = begun not in ("", DELETION) and stack.status.endswith("_IN_PROGRESS")
+    if is_ours or is_desired:
+        return "wait", failing_launches(group, since)
+    failed = failed_launches(group, stack.changed_at)
+    is_superseded = failed and stack.status == "CREATE_IN_PROGRESS" and not begun
+    return "delete stack" if is_superseded else "wait", failed

@@ -1,0 +1,86 @@
+"""How nodes are replaced: what is asked for, and why nodes that did not come are missing."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from benchwright.nodes import replacement
+from benchwright.nodes.auto_scaling import Node
+from benchwright.nodes.replacement import Refresh, ReplacementStep, next_replacement_step
+from tests.unit.benchwright.conversation import Conversation, refusal
+from tests.unit.benchwright.nodes.test_launches import GROUP, NO_ROOM, activity
+
+
+@pytest.mark.parametrize(
+    ("activities", "reported"),
+    [
+        ([], ""),
+        ([activity("Successful", 1), activity("InProgress", 2)], ""),
+        (
+            [activity("InProgress", 1), activity("Failed", 2, NO_ROOM), activity("Failed", 3, "an older one")],
+            f"\nThe newest launch that failed: {NO_ROOM}",
+        ),
+        ([activity("Cancelled", 1)], "\nThe newest launch that failed: no reason given"),
+        ([activity("Failed", 1, "of no weight", ends=True)], ""),
+    ],
+    ids=["none", "none failed", "newest failed", "no message", "no launch"],
+)
+def test_nodes_that_were_not_replaced_are_explained_by_the_newest_launch_that_failed(
+    aws: Conversation, activities: list[dict[str, Any]], reported: str
+) -> None:
+    aws.answers = {"DescribeScalingActivities": {"Activities": activities}}
+    error = replacement.replacement_failure(GROUP, "The instance refresh r ended Failed.")
+    assert str(error) == f"The nodes of {GROUP} are not as planned. The instance refresh r ended Failed.{reported}"
+
+
+@pytest.mark.parametrize(
+    ("count", "most"), [(1, 200), (2, 150), (3, 134), (4, 125), (7, 115), (10, 110), (33, 104), (50, 102)]
+)
+def test_a_refresh_launches_one_node_before_another_one_goes(aws: Conversation, count: int, most: int) -> None:
+    assert count * most // 100 == count + 1
+    aws.answers = {"StartInstanceRefresh": {"InstanceRefreshId": "refresh"}}
+    assert replacement.start_refresh(GROUP, count) == "refresh"
+    preferences = {
+        "MinHealthyPercentage": 100,
+        "MaxHealthyPercentage": most,
+        "InstanceWarmup": 60,
+        "SkipMatching": True,
+    }
+    assert aws.calls == [
+        (
+            "StartInstanceRefresh",
+            {"AutoScalingGroupName": GROUP, "Strategy": "Rolling", "Preferences": preferences},
+        )
+    ]
+
+
+def test_a_refresh_that_runs_already_is_not_ours(aws: Conversation) -> None:
+    aws.answers = {"StartInstanceRefresh": refusal("InstanceRefreshInProgress")}
+    assert replacement.start_refresh(GROUP, 2) == ""
+
+
+def test_the_newest_refresh_is_the_one_that_has_not_begun(aws: Conversation) -> None:
+    refreshes = [
+        {"InstanceRefreshId": "old", "Status": "Failed", "StartTime": datetime(2026, 1, 1, tzinfo=UTC)},
+        {"InstanceRefreshId": "pending", "Status": "Pending"},
+        {"InstanceRefreshId": "newer", "Status": "Failed", "StartTime": datetime(2026, 2, 1, tzinfo=UTC)},
+    ]
+    aws.answers = {"DescribeInstanceRefreshes": {"InstanceRefreshes": refreshes}}
+    assert replacement.newest_refresh(GROUP) == Refresh("pending", "Pending")
+    del refreshes[1]
+    assert replacement.newest_refresh(GROUP) == Refresh("newer", "Failed")
+
+
+@pytest.mark.parametrize(("old", "new"), [("9", "10"), ("10", "9"), ("1", "11")])
+def test_a_node_of_any_other_template_version_is_outdated(old: str, new: str) -> None:
+    nodes = [Node("i-1", "InService", new), Node("i-2", "InService", old)]
+    assert next_replacement_step(nodes, None, 2, new, "") == ReplacementStep(
+        "refresh", "Auto Scaling: 1 nodes are replaced one at a time"
+    )
+    assert next_replacement_step(nodes[:1], None, 1, new, "") == ReplacementStep("done")
+
+
+def test_a_node_that_is_launched_beside_a_full_group_is_waited_for() -> None:
+    nodes = [Node("i-1", "InService", "1"), Node("i-2", "Pending", "1")]
+    assert next_replacement_step(nodes, None, 1, "1", "") == ReplacementStep("wait", "Auto Scaling: i-2 Pending")

@@ -14,8 +14,9 @@ from tests.documentation.pages import PAGES, ROOT, anchors, blocks, inline_code,
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 TARGETS = set(re.findall(r"^([a-z-]+):", MAKEFILE, re.MULTILINE))
 PATHS = re.compile(
-    r"(?:docs|events|functions|image|infra|layers|rehearsal|statemachine|tests)/[\w./-]*|[\w-]+\.(?:md|ya?ml|toml)"
+    r"(?:docs|events|functions|image|infra|layers|rehearsal|statemachine|tests)/[\w./-]*|[\w/-]+\.(?:md|ya?ml|toml|py)"
 )
+PLACES = (ROOT, ROOT / "infra", ROOT / "layers" / "benchwright" / "benchwright")
 # Named as examples, or made by what the page says to run.
 NOT_IN_THE_TREE = {"workbench.lic", "build/rehearsal"}
 
@@ -37,9 +38,7 @@ def test_links_lead_somewhere(path: Path) -> None:
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_files_that_are_named_exist(path: Path) -> None:
     named = {code for code in inline_code(path.read_text(encoding="utf-8")) if PATHS.fullmatch(code)}
-    missing = {
-        name for name in named if not any((folder / name).exists() for folder in (ROOT, path.parent, ROOT / "infra"))
-    }
+    missing = {name for name in named if not any((folder / name).exists() for folder in (*PLACES, path.parent))}
     assert missing - NOT_IN_THE_TREE == set()
 
 

@@ -24,7 +24,7 @@ readonly FOLDER
 . "$FOLDER/instance.sh"
 . "$FOLDER/differences.sh"
 . "$FOLDER/report.sh"
-. "$FOLDER/configuration.sh"
+. "$FOLDER/bundle.sh"
 . "$FOLDER/secrets.sh"
 . "$FOLDER/files.sh"
 . "$FOLDER/users.sh"
@@ -92,6 +92,29 @@ cluster() {
   head -c "$MAXIMUM_CLUSTER_OUTPUT" "$work/cluster" >&3
 }
 
+# However the run ends: puts the files back if it replaced some and failed, prints the report, and adds to the log.
+finish() {
+  local status=$? problem=''
+  trap - EXIT
+  set +e
+  if [ "$status" -ne 0 ]; then
+    problem=$(cat "$work/problem" 2>/dev/null)
+    [ -n "$problem" ] || problem="The step '$step' ended with exit code $status; read $LOG on the node or the log group $LOG_GROUP."
+    if [ -e "$work/kept" ]; then
+      put_back
+      problem=$(shortened "${problem%.}." 500)$restored
+    fi
+    echo "FAILED: $problem"
+    print_report "$(shortened "$problem" 700)" >&3
+    tail -c "+$((log_start + 1))" "$own_log" | tail -c 7000 >&3
+  elif [ "$SSM_Mode" != cluster ]; then
+    print_report '' >&3
+  fi
+  [ "$own_log" = "$LOG" ] || cat "$own_log" >>"$LOG"
+  rm -rf "$work"
+  ((status == 0)) || exit 1 # to the agent 137 means that it ended the script, and 194 that it is to restart the machine
+}
+
 install -d -m 0700 "$RUN"
 # A disk that is full must not keep the script from saying so: then it logs to memory.
 if [ "$(free_megabytes)" -ge 1 ]; then LOG=$LOG_ON_DISK; else LOG=$RUN/configure.log; fi
@@ -112,7 +135,7 @@ trap finish EXIT
 
 case $SSM_Mode in
   apply) apply ;;
-  report) ensure_room ;;
+  report) ensure_room ;; # finish prints the report
   cluster) cluster ;;
   *) fail "Mode is '$SSM_Mode'; it must be apply, report or cluster." ;;
 esac

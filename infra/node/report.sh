@@ -68,25 +68,3 @@ print_report() {
   done
   printf '%s\n' "$report"
 }
-
-finish() {
-  local status=$? problem=''
-  trap - EXIT
-  set +e
-  if [ "$status" -ne 0 ]; then
-    problem=$(cat "$work/problem" 2>/dev/null)
-    [ -n "$problem" ] || problem="The step '$step' ended with exit code $status; read $LOG on the node or the log group $LOG_GROUP."
-    if [ -e "$work/kept" ]; then
-      put_back
-      problem=$(shortened "${problem%.}." 500)$restored
-    fi
-    echo "FAILED: $problem"
-    print_report "$(shortened "$problem" 700)" >&3
-    tail -c "+$((log_start + 1))" "$own_log" | tail -c 7000 >&3
-  elif [ "$SSM_Mode" != cluster ]; then
-    print_report '' >&3
-  fi
-  [ "$own_log" = "$LOG" ] || cat "$own_log" >>"$LOG"
-  rm -rf "$work"
-  ((status == 0)) || exit 1 # to the agent 137 means that it ended the script, and 194 that it is to restart the machine
-}

@@ -222,7 +222,7 @@ GRANTS: dict[Action, str] = {
 ORDINARY = 'ALTER ROLE "{role}" NOSUPERUSER NOREPLICATION'
 
 
-# What a node takes, too (read_secret in infra/nodes.yaml): NUL, a line break or half a character would end a value.
+# What a node takes, too (infra/node/secret_text.py): NUL, a line break or half a character would end a value.
 PRINTABLE = re.compile(r"[^\0-\x1f\x7f-\x9f\ud800-\udfff]+")
 
 

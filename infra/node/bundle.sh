@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# The bundle: what the configuration of this cluster is.
+# Fetches the bundle, which holds the configuration of the cluster, and reads its values.
 
 fetch_bundle() {
   local folder="s3://$BUCKET/clusters/$CLUSTER/configuration" key value

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# What a configuration has made here, and what someone has changed of it since.
+# What the configuration made on this node, and what someone has changed since.
 
 # NAME:UID:GID of the configured users as they are on this node, sorted.
 users_here() {
@@ -10,7 +10,7 @@ users_here() {
 
 users_digest() { { [ -z "$1" ] || printf '%s\n' "$1"; } | sha256sum | cut -d' ' -f1; }
 
-# A line for each file and account that a configuration has made, as it is on this node: what it is, then words KEY=VALUE.
+# A line for each file and account that a configuration made, as it is now: its name, then words KEY=VALUE.
 applied_here() {
   local path names
   while read -r path; do
@@ -18,7 +18,7 @@ applied_here() {
   done <"$STATE/files"
   mapfile -t names < <(cat "$STATE/users.list" "$STATE/locked.list" 2>/dev/null | cut -d' ' -f1)
   [ "${#names[@]}" -gt 0 ] || return 0
-  # Which of /etc/shells it is, is for each person to choose (chsh). A blank in a value would begin another word.
+  # People may choose any shell of /etc/shells (chsh). A blank in a value would begin another word.
   { cat /etc/shells; getent group; getent passwd "${names[@]}" || true; getent shadow "${names[@]}" || true; } | awk -F: '
     { gsub(" ", "_") }
     NF == 1 { login[$1] }
@@ -28,7 +28,7 @@ applied_here() {
     END { for (i = 1; i <= users; i++) print "user:" names[i], line[names[i]] }'
 }
 
-# What is no longer as the configuration left it, a line for each: only what another hand has changed.
+# A line for each file and account that is not as the configuration left it: what someone else has changed.
 differences() {
   if [ ! -f "$STATE/applied" ]; then echo 'nothing is recorded of what a configuration has made'; return; fi
   applied_here | awk '

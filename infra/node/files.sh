@@ -8,7 +8,7 @@ staged() {
   printf '%04d %s %s %s\n' "$((10#$1))" "$2" "$3" "$4" >>"$work/staged"
 }
 
-# ARN VERSION PATH [line]: takes the file in place if it is still what this version of the secret made, else the secret.
+# ARN VERSION PATH [line]: stages the file in place if this version of the secret made it and it is unchanged, otherwise the secret.
 stage_secret() {
   local arn=$1 version=$2 path=$3 record
   record="$STATE/secrets/${path##*/}"
@@ -97,7 +97,7 @@ placeable() {
   done <"$work/staged"
 }
 
-# Of a node that works: what is about to be replaced, so that it can come back.
+# On a node that works: keeps what is about to be replaced, so that put_back can restore it.
 keep_files() {
   local path
   mkdir "$work/before" "$work/before.state"
@@ -108,7 +108,7 @@ keep_files() {
   touch "$work/kept"
 }
 
-# After a failure: people go on with what worked before. Sets `restored` to a sentence about that.
+# After a failure: restores what worked before. Sets `restored` to a sentence about that.
 put_back() {
   local path temporary
   restarted=true
@@ -124,8 +124,8 @@ put_back() {
   cp -a "$work/before.state/." "$STATE"
   if (start_workbench); then
     touch "$STATE/verified"
-    restored=' The files of before are back, and Workbench runs with them.'
+    restored=' The previous files are back, and Workbench runs with them.'
   else
-    restored=" The files of before are back, but Workbench does not start with them: $(cut -c 1-110 "$work/problem")"
+    restored=" The previous files are back, but Workbench does not start with them: $(cut -c 1-110 "$work/problem")"
   fi
 }

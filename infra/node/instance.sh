@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# What the instance knows about itself, and what everything else needs of it.
+# The instance: its metadata, clock, disk, guard, credentials and mounts, and the completion of its launch.
 
 readonly METADATA=http://169.254.169.254/latest
 readonly MINIMUM_ROOM=100 # MB
@@ -29,7 +29,7 @@ clock_offset() {
 }
 
 # Asked as an ordinary user: a connection that is not even made is a refusal; any answer, even an error, means reachable.
-# Also by a socket that is bound to a device: the kernel passes over rules that prohibit for it.
+# Also with a socket that is bound to a device: for it the kernel skips rules that prohibit.
 metadata_for_users() {
   local code device
   for device in '' "$(awk 'NR == 2 { print $1 }' /proc/net/route)"; do
@@ -45,7 +45,7 @@ metadata_for_users() {
   echo refused
 }
 
-# The same of the ports of mount helpers: the kernel refuses a connection before it looks whether anybody listens.
+# The same for the ports of mount helpers: the kernel refuses a connection before it checks whether a process listens.
 helper_for_users() {
   local ports port said
   ports=$(sed -n 's/^127\.0\.0\.1:.*,port=\([0-9]*\),.*/\1/p' /proc/mounts)
@@ -56,7 +56,7 @@ helper_for_users() {
   echo refused
 }
 
-# What a full disk would break off half-way is not begun.
+# Stops before a full disk would interrupt the run half-way.
 ensure_room() {
   local free
   begin 'look for room on the disk'
@@ -64,7 +64,7 @@ ensure_room() {
   [ "$free" -ge "$MINIMUM_ROOM" ] || fail "The disk of this node is full: $free MB of the root volume are free, and $MINIMUM_ROOM MB are needed. Delete what fills it (du -xm / | sort -n | tail), or replace the node, and deploy again."
 }
 
-# A clock that is far off is set: to slew it takes hours, in which AWS and peers refuse what comes from another time.
+# Sets a clock that is far off: to slew it takes hours, in which AWS and the other nodes refuse its requests.
 ensure_clock() {
   local offset
   begin 'compare the clock'
@@ -78,13 +78,13 @@ ensure_clock() {
   fail "The clock of this node is off by ${offset/null/an unknown number of} seconds, and chrony cannot set it. Give it 169.254.169.123 or another time source (chronyc sources), or replace the node, and deploy again."
 }
 
-# A network device that was down meanwhile has lost its part of the guard.
+# A network device that was down has lost its part of the guard.
 ensure_guard() {
   begin 'guard the instance metadata and the mount helper'
   /usr/local/sbin/benchwright-metadata-guard || fail "The guard cannot be set: $(last_log_line). Run benchwright-metadata-guard on the node, or terminate it, and deploy again."
 }
 
-# The mount helper and the AWS CLI need credentials, and give up within seconds where there are none yet.
+# The mount helper and the AWS CLI need credentials, and give up within seconds if there are none yet.
 ensure_credentials() {
   begin 'ask for the credentials of this node'
   metadata iam/security-credentials/ >/dev/null || fail "The instance metadata service gives this node no credentials: $(last_log_line). Check that the launch template enables the service and names the instance profile, or replace the node, and deploy again."
@@ -95,7 +95,7 @@ ensure_mounts() {
   begin 'mount the shared file systems'
   for path in "${MOUNTS[@]}"; do
     for _ in $(seq 60); do
-      if mountpoint -q "$path" || systemctl start "$path"; then continue 2; fi # systemd mounts once, whoever asks
+      if mountpoint -q "$path" || systemctl start "$path"; then continue 2; fi # systemd runs one job for a mount at a time
       sleep 5
     done
     tail -n 5 /var/log/amazon/efs/mount.log 2>/dev/null || true
@@ -103,7 +103,7 @@ ensure_mounts() {
   done
 }
 
-# The group waits for the instances that it launches later than the first ones; those, and repeated runs, have no action to complete.
+# The group waits for each instance that it launches after the first ones. The first ones, and repeated runs, have no action to complete.
 complete_launch() {
   local instance
   instance=$(metadata instance-id) || fail "The instance metadata service does not give the instance id: $(last_log_line). Check that the launch template enables the service, and deploy again."

@@ -1,12 +1,12 @@
 # shellcheck shell=bash
-# What a run says: its steps, its failure, and why Workbench failed.
+# What a run logs: its steps, its failure, and why Workbench failed.
 
 note_logs() { # where in the logs this run begins
   log_start=$(stat -c %s "$own_log")
   server_log_start=$(stat -c %s "$SERVER_LOG" 2>/dev/null || echo 0)
 }
 
-# On stderr at once, too: of a script that the agent ends, this is all that is known.
+# Also to stderr at once: when the agent ends the script, this is all that is known of the run.
 begin() { step=$1; echo "--- $1"; echo "--- $1" | tee -a "$work/steps" >&4; }
 
 # Ends the run with one sentence: what is wrong, with the value, and what to do. Works in subshells too.
@@ -16,8 +16,8 @@ last_log_line() { tail -n 1 "$own_log" | cut -c 1-300; }
 
 new_server_log() { tail -c "+$((server_log_start + 1))" "$SERVER_LOG" 2>/dev/null || true; }
 
-# WHAT FILE: one sentence about why WHAT failed, from the text of FILE and the new lines of the server's log. A line of causes.txt is
-# a pattern of what Workbench prints, then what it means and what to do.
+# WHAT FILE: one sentence about why WHAT failed, from the text of FILE and the new lines of the server's log. Each line of causes.txt
+# has a pattern of what Workbench prints, then what that means and what to do.
 explain() {
   local what=$1 entry line text="$work/explain"
   { cat "$2"; new_server_log; } >"$text"

@@ -4,8 +4,8 @@
 # The SSM document of the cluster fetches this folder from the bucket, and runs this file.
 # stdout carries the answer, and after that of a failed run the end of its log; stderr has the name of each step as it begins.
 # Everything else goes to the log. No secret is ever an argument, a line of the log or part of the answer.
-# Of both streams together the agent keeps 2,500 bytes, and of a stream that is too long the beginning (amazon-ssm-agent,
-# TruncateOutput): the answer comes first, and is the shorter the more steps were named.
+# The agent keeps 2,500 bytes of both streams together, and cuts off the end of a stream that is too long (amazon-ssm-agent,
+# TruncateOutput). So the answer comes first, and leaves room for the names of the steps.
 set -euo pipefail
 set +x
 umask 077
@@ -37,9 +37,9 @@ apply() {
   flock -w 600 9 || fail 'Another run of this script has held the node for more than ten minutes; wait for it or reboot the node.'
   waited=$own_log own_log=$LOG
   exec >>"$LOG" 2>&1
-  note_logs # what another run wrote meanwhile is not of this one
+  note_logs # what another run wrote in the meantime is not part of this one
   cat "$waited"
-  # Secrets of runs that the agent has ended: only the run that holds the node has any.
+  # Secrets of runs that the agent has ended: only the run that holds the lock has any.
   rm -rf "$RUN"/work.*/{answers,stage,before}
   find "$RUN" -maxdepth 1 \( -name 'work.*' -o -name 'script.*' \) -mmin +20 -exec rm -rf {} + # of runs that the agent has ended
   [ ! -e "$RUN/terminating" ] || fail 'This instance is being terminated, so it is not configured; deploy again when its replacement is there.'
@@ -55,7 +55,7 @@ apply() {
   ensure_users
   find_changes
   echo "changed: ${changed[*]:-nothing}"
-  # `verified` is missing from the first change until Workbench has answered, so an interrupted run is taken up again.
+  # `verified` is missing from the first change until Workbench has answered, so the next run continues an interrupted one.
   if [ "${#changed[@]}" -gt 0 ] || [ ! -e "$STATE/verified" ]; then
     if [ -e "$STATE/verified" ]; then keep_files; fi
     rm -f "$STATE/verified"
@@ -87,7 +87,7 @@ cluster() {
   begin 'read the load balancer status'
   printf '\n=== load-balancer status ===\n' >>"$work/cluster"
   curl -fsS --max-time 10 http://localhost:8787/load-balancer/status >>"$work/cluster" || fail "/load-balancer/status does not answer: $(last_log_line). Check that Workbench runs on this node."
-  # Rather without sessions than without nodes.
+  # What is too long loses the sessions, not the nodes.
   [ "$(wc -c <"$work/cluster")" -le "$MAXIMUM_CLUSTER_OUTPUT" ] || sed -i '/^ /d' "$work/cluster"
   head -c "$MAXIMUM_CLUSTER_OUTPUT" "$work/cluster" >&3
 }
@@ -116,13 +116,13 @@ finish() {
 }
 
 install -d -m 0700 "$RUN"
-# A disk that is full must not keep the script from saying so: then it logs to memory.
+# With a full disk the script logs to memory, so that it can still report the full disk.
 if [ "$(free_megabytes)" -ge 1 ]; then LOG=$LOG_ON_DISK; else LOG=$RUN/configure.log; fi
 readonly LOG
 install -d -m 0755 "${LOG_ON_DISK%/*}"
 install -d -m 0700 "$STATE" "$STATE/secrets" "$STATE/users"
 work=$(mktemp -d "$RUN/work.XXXXXX")
-# Runs may overlap. Only the one that holds the node writes to the log; the others add their lines when they end.
+# Runs may overlap. Only the one that holds the lock writes to the log; the others add their lines when they end.
 own_log=$work/log
 exec 3>&1 4>&2 >"$own_log" 2>&1
 note_logs

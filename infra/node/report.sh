@@ -22,7 +22,7 @@ json_list() {
   printf ']'
 }
 
-# TEXT LENGTH: what is too long loses its middle. The reason is at the beginning of a sentence, the remedy at its end.
+# TEXT LENGTH: cuts the middle of what is too long. The reason is at the beginning of a sentence, the remedy at its end.
 shortened() {
   local half=$((($2 - 5) / 2))
   if [ "${#1}" -le "$2" ]; then printf '%s' "$1"; else printf '%s ... %s' "${1:0:half}" "${1: -half}"; fi

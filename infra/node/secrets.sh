@@ -1,10 +1,10 @@
 # shellcheck shell=bash
-# Values of secrets: only ever in pipes, in memory, and in the file that needs them.
+# Values of secrets are only in pipes, in memory, and in the file that needs them.
 
 # ARN VERSION: the text of a secret as the CLI prints it.
 ask_secret() { aws secretsmanager get-secret-value --secret-id "$1" --version-id "$2" --query SecretString --output json; }
 
-# ARN VERSION: where an answer that was fetched before is. A secret's name may be longer than a file's.
+# ARN VERSION: the file of an answer that was fetched before. A secret's name may be longer than a file's.
 answer_file() { echo "$work/answers/$(sha256sum <<<"$1 $2" | cut -c 1-64)"; }
 
 # ARN VERSION [line [KEY]]: the text of a secret, every line of it; its one line without the end of it; KEY of its JSON.

@@ -1,10 +1,10 @@
 # shellcheck shell=bash
 # The accounts of people, their homes and their passwords.
 
-# A new node has nothing of what a failed run or a person made on the old one.
+# What a failed run or a person made on a node is not on its replacement.
 readonly REPLACE='comes with the image, remove it there; otherwise replace each node that has it. Then deploy again.'
 
-# NAME KIND ID: the remedy of an input with this id, if it accepts such ids. It refuses to change one that a verified deployment used.
+# NAME KIND ID: the remedy to give this id in the input, if the input accepts it. An id that a verified deployment used cannot change.
 or_by_input() { if ((${3:-0} >= 2000 && $3 < 60000)); then echo " Until a deployment with $1 is verified, the input can also give $1 $2 $3."; fi; }
 
 # NAME UID GID
@@ -25,7 +25,7 @@ ensure_account() {
     fail "User $name cannot be made with uid $uid and gid $gid: $(last_log_line). Deploy again; if that does not help, replace this node."
 }
 
-# NAME GID: what another hand has changed of an account becomes again what was applied. Groups are those of the first time.
+# NAME GID: undoes what someone changed of an account. Its groups become those that it had when it was first applied.
 restore_account() {
   local name=$1 gid=$2 here_gid here_home here_shell _
   IFS=: read -r _ _ _ here_gid _ here_home here_shell < <(getent passwd "$name")
@@ -44,7 +44,7 @@ change_account() {
   usermod "$2" "$3" "$1" || fail "The account $1 cannot be given $2 $3 again: $(last_log_line). End the processes of $1 on this node, or replace the node, and deploy again."
 }
 
-# A home appears whole or not at all: whichever node comes first makes it beside its place and moves it there.
+# A home appears whole or not at all: the first node makes it under another name and renames it.
 ensure_home() {
   local name=$1 uid=$2 gid=$3 home="/efs/home/$1" new owner
   if [ ! -e "$home" ]; then
@@ -60,7 +60,7 @@ ensure_home() {
 }
 
 # Asks for the passwords that are to be set, several at once: a call of the CLI takes about a second of a CPU, and there may be 500.
-# One that fails is asked for again by itself, which says why.
+# ensure_password asks again for one that fails, and reports why.
 fetch_passwords() {
   local name arn version
   begin 'fetch the passwords'
@@ -79,7 +79,7 @@ ensure_password() {
   [ "$arn" != - ] || return 0
   [ "$(cat "$STATE/users/$name" 2>/dev/null)" != "$version" ] || return 0
   password=$(read_secret "$arn" "$version" line)
-  # What Workbench's sign-in page can encrypt beside a name.
+  # The longest that the sign-in page of Workbench can encrypt together with a name.
   [ "$(printf %s "$password" | wc -c)" -le 128 ] || fail "The password of user $name has more than 128 bytes. Put a shorter one into the secret $arn."
   printf '%s:%s\n' "$name" "$password" | chpasswd || fail "The password of user $name was refused: $(last_log_line). Put another one into the secret $arn."
   printf '%s' "$version" >"$STATE/users/$name"

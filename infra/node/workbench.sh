@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Workbench: what it is, how it is checked, stopped, verified and started.
+# Workbench: its version, health and licence; how it is checked, stopped, verified and started.
 
 readonly RSERVER=/usr/lib/rstudio-server/bin/rserver
 readonly HEALTH=http://localhost:8787/health-check LAUNCHER=http://localhost:5559/status
@@ -24,7 +24,7 @@ health() {
   if curl -fsS --max-time 5 "$HEALTH" >"$body" 2>&1; then echo ok; else tail -n 1 "$body" | cut -c 1-150; fi
 }
 
-# The server knows of every kind of licence, also of a lease; while it is down, only the license manager can be asked.
+# The server knows every kind of licence, also a lease. While it is down, only the license manager can answer.
 # Its text has a section with a Status for each kind, a licence file's first; JSON may have them in any order.
 license_status() {
   local said statuses
@@ -48,8 +48,8 @@ license_status() {
   fi
 }
 
-# The server itself judges what it would read, while the one before still runs. It has no other verdict that this relies
-# on: what else it may complain about is for the start to show. --check-config came in mid-2026 (rstudio#18020).
+# The server checks the new configuration while it still runs with the previous one. Only the complaints below fail the run: the start
+# shows whether others matter. --check-config came in mid-2026 (rstudio#18020).
 check_configuration() {
   local verb=--test-config output="$work/check" complaints
   begin 'check the configuration'
@@ -62,15 +62,15 @@ check_configuration() {
   fail "Workbench $WORKBENCH_VERSION refuses the configuration, so nothing was changed on this node: ${complaints% }. Correct config in the input and deploy again."
 }
 
-# The server is down before, or an open browser would resume each session at once. The command only sends a signal; a session
-# that is stopped while it writes what it had in memory loses it.
+# Stop the server first, or an open browser resumes each session at once. The command only sends a signal, and a session that is
+# stopped while it writes its memory to disk loses it.
 suspend_sessions() {
-  timeout 60 rstudio-server force-suspend-all </dev/null || echo 'force-suspend-all failed; waiting for the sessions all the same'
+  timeout 60 rstudio-server force-suspend-all </dev/null || echo 'force-suspend-all failed; waiting for the sessions anyway'
   for _ in $(seq 120); do
     if ! grep -qsx rsession /proc/[0-9]*/comm; then return; fi
     sleep 2
   done
-  echo 'sessions still run after four minutes; stopping all the same'
+  echo 'sessions still run after four minutes; stopping anyway'
 }
 
 # Sessions are children of the launcher, so it is stopped only when its own files change; the server can go at any time.
@@ -83,7 +83,7 @@ stop_workbench() {
   fi
 }
 
-# Any answer will do: whether it is asked for a password differs by version.
+# Any answer counts: whether it asks for a password differs by version.
 wait_for_launcher() {
   for _ in $(seq 30); do
     if curl -sS -o /dev/null --max-time 5 "$LAUNCHER" 2>"$work/launcher"; then return; fi
@@ -93,8 +93,8 @@ wait_for_launcher() {
   fail "The job launcher is $(service_state rstudio-launcher) and does not listen: $(last_log_line). Read the journal of rstudio-launcher and /var/log/rstudio/launcher on the node."
 }
 
-# Runs with the launcher up and the server down, as the command demands. It starts a job only when it is given an account, and only
-# with a licence can it; of the other kinds of sessions, the image may lack what they need.
+# Runs with the launcher up and the server down, as the command requires. It starts a job only when it gets an account, which needs a
+# licence. Sessions of R only: the image may lack what other kinds need.
 verify_installation() {
   local complaints user arguments=() output="$work/verify"
   begin 'verify the installation'
@@ -102,10 +102,10 @@ verify_installation() {
   wait_for_launcher
   read -r user _ <"$work/bundle/users" || true
   if [ -n "$user" ] && [ "$(license_status)" = Activated ]; then arguments=(--verify-user="$user" --verify-test=r-sessions); fi
-  # What it makes is for the service's user to read, as if systemd had started it.
+  # The service's user must be able to read what it makes, as if systemd had started it.
   if (umask 022 && rstudio-server verify-installation "${arguments[@]}" </dev/null >"$output" 2>&1); then cat "$output"; return; fi
   cat "$output"
-  # Without a licence no session can be launched. The report says `missing`; it is no failure as long as nothing else is wrong.
+  # Without a licence no session can start. The report says `missing`; that alone is no failure.
   complaints=$(grep -iE 'error|fail|refused|denied|licen[sc]e' "$output") || true
   if [ -n "$complaints" ] && ! grep -viq 'licen[sc]e' <<<"$complaints" && [ "$(license_status)" = missing ]; then return; fi
   new_server_log

@@ -224,7 +224,7 @@ def test_what_does_not_start_gives_way_to_what_worked(cluster: Cluster) -> None:
     wrong = give_the_wrong_password(cluster)
     error = cluster.fail_to_apply(node)
     assert "PostgreSQL refuses the login" in error
-    assert error.endswith(" The files of before are back, and Workbench runs with them.")
+    assert error.endswith(" The previous files are back, and Workbench runs with them.")
     assert node.run(STATE_OF_THE_NODE, timeout=60).stdout == before
     assert cluster.statuses() == [("10.0.1.10", "Online")]
     reported = report(cluster.run(node, "report"))
@@ -239,7 +239,7 @@ def test_where_what_worked_does_not_start_either_both_are_reported(cluster: Clus
     cluster.postgres.execute("alter role rstudio password 'another'")
     error = cluster.fail_to_apply(node)
     assert "PostgreSQL refuses the login" in error
-    both = " The files of before are back, but Workbench does not start with them: The Workbench server does not start"
+    both = " The previous files are back, but Workbench does not start with them: The Workbench server does not start"
     assert both in error
 
 
@@ -346,7 +346,7 @@ def test_what_was_not_verified_is_not_taken_for_verified_by_the_next_run(cluster
     assert first.startswith(
         "rstudio-server verify-installation failed. The last line was: ERROR system error 2 (No such file or directory)"
     )
-    assert first.endswith(" The files of before are back, and Workbench runs with them.")
+    assert first.endswith(" The previous files are back, and Workbench runs with them.")
     assert cluster.statuses() == [("10.0.1.10", "Online")]
     assert cluster.fail_to_apply(node) == first
     lift_fault(node, "verify-installation")

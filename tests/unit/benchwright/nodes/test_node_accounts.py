@@ -1,4 +1,4 @@
-"""What the script on a node makes of accounts that another hand, an image or an earlier run has left there."""
+"""What the script on a node makes of accounts that someone, an image or an earlier run has left there."""
 
 from __future__ import annotations
 

@@ -206,7 +206,7 @@ class Image(Part):
 
     ami: Annotated[str, _form(r"^ami-[0-9a-f]{8,17}$", "ami- and 8 to 17 of 0-9 and a-f")] | None = Field(
         default=None,
-        description="the id of an AMI of your own, made from the components in image/; null builds one",
+        description="the id of an AMI of your own, made from the components and files in image/; null builds one",
         examples=["ami-0123456789abcdef0"],
     )
 

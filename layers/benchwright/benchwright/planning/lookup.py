@@ -19,6 +19,8 @@ from benchwright.settings import settings
 # Who writes a version of a secret may choose its id (PutSecretValue, ClientRequestToken), which goes to nodes and there
 # into a command.
 VERSION_ID = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
+# What the launch template of the nodes sets: infra/nodes.yaml. A volume under another name would be a second one.
+ROOT_DEVICE, ARCHITECTURE = "/dev/sda1", "x86_64"
 
 
 def look_up(reading: Reading, more: Iterable[Problem] = ()) -> LookupResult:
@@ -58,6 +60,9 @@ def _problems_of_image(reading: Reading, ami: str) -> list[Problem]:
     if not image:
         wrong, give = "there is no such image here, or it is not available", "an AMI of this account and region"
         return [("image.ami", ami, wrong, give)]
+    if (device := image["RootDeviceName"]) != ROOT_DEVICE or image["Architecture"] != ARCHITECTURE:
+        wrong = f"its architecture is {image['Architecture']}, and its root device {device}"
+        return [("image.ami", ami, wrong, f"an AMI for {ARCHITECTURE} with {ROOT_DEVICE}, as Ubuntu's have")]
     size = reading.wanted.nodes.root_volume_size if reading.wanted else None
     devices = [device for device in image["BlockDeviceMappings"] if device["DeviceName"] == image["RootDeviceName"]]
     smallest = max((device.get("Ebs", {}).get("VolumeSize", 0) for device in devices), default=0)

@@ -13,7 +13,7 @@ from benchwright.secrets import Secret
 from tests.unit.benchwright.planning.test_plan import DEFAULTS
 
 SECRETS = {"benchwright/users/ann": Secret("arn:ann", "v1"), "benchwright/license/l": Secret("arn:l", "v2")}
-AMI = "ami-0123456789abcdef0"
+AMI, OTHER_DEVICE, OTHER_ARCHITECTURE = (f"ami-0123456789abcdef{number}" for number in range(3))
 ENGINES = Engines("", ("17.7", "17.10"))
 
 
@@ -31,7 +31,10 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         devices = [
             {"DeviceName": name, "Ebs": {"VolumeSize": size}} for name, size in (("/dev/sda1", 120), ("/dev/sdb", 500))
         ]
-        return {AMI: {"RootDeviceName": "/dev/sda1", "BlockDeviceMappings": devices}} if AMI in amis else {}
+        image = {"RootDeviceName": "/dev/sda1", "Architecture": "x86_64", "BlockDeviceMappings": devices}
+        others = {OTHER_DEVICE: {"RootDeviceName": "/dev/xvda"}, OTHER_ARCHITECTURE: {"Architecture": "arm64"}}
+        there = {AMI: image, **{ami: image | other for ami, other in others.items()}}
+        return {ami: there[ami] for ami in amis if ami in there}
 
     monkeypatch.setattr(lookup, "describe_secret", describe_secret)
     monkeypatch.setattr(lookup, "existing_images", existing_images)
@@ -77,6 +80,19 @@ def test_a_root_volume_below_that_of_the_image_is_refused(asked: list[str], size
     refused = rf"- nodes.root_volume_size: {size} is refused: the root volume of {AMI} has 120 GiB. Give at least that"
     with pytest.raises(InvalidInput, match=refused):
         look_up({"image": {"ami": AMI}, "nodes": {"root_volume_size": size}})
+
+
+@pytest.mark.parametrize(
+    ("ami", "what"),
+    [
+        (OTHER_DEVICE, "its architecture is x86_64, and its root device /dev/xvda"),
+        (OTHER_ARCHITECTURE, "its architecture is arm64, and its root device /dev/sda1"),
+    ],
+)
+def test_an_image_that_the_launch_template_does_not_fit_is_refused(asked: list[str], ami: str, what: str) -> None:
+    refused = f'- image.ami: "{ami}" is refused: {what}. Give an AMI for x86_64 with /dev/sda1, as Ubuntu\'s have'
+    with pytest.raises(InvalidInput, match=refused):
+        look_up({"image": {"ami": ami}})
 
 
 @pytest.mark.parametrize("size", [None, 120, 16_384])

@@ -1,7 +1,7 @@
 """Configure nodes: publishes the configuration, then has every node apply it through Run Command.
 
-Once a node has applied it, it becomes the one that nodes take when they appear. A configuration that no node bears thus
-keeps no new node away from the cluster.
+Once a node has applied it, it becomes the one that new nodes apply. So a configuration that fails on every node does
+not keep new nodes out of the cluster.
 """
 
 from __future__ import annotations

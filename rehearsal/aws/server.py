@@ -1,6 +1,6 @@
 """The local AWS endpoint: moto's server, with operations added, requests checked and every call recorded.
 
-Each request is read with botocore's own models before anybody answers it, so added operations receive parsed parameters
+Each request is read with botocore's own models before it is answered, so added operations receive parsed parameters
 and return plain dictionaries, for every service and protocol alike, and limits of the models (length, pattern, enum)
 are refused here as AWS refuses them, whoever answers. Each answer is read with them too: one that is not in the form of
 its model is none.

@@ -108,7 +108,7 @@ def test_without_the_lock_nothing_is_created(handler: Any, postgres: Postgres, a
 
 @NEWEST
 @pytest.mark.parametrize("username", ["postgres", "ann", "Rstudio"])
-def test_a_secret_of_another_role_than_the_nodes_is_refused_before_anybody_gets_a_password(
+def test_a_secret_of_another_role_than_the_nodes_is_refused_before_anyone_gets_a_password(
     handler: Any, postgres: Postgres, application: Credentials, username: str
 ) -> None:
     def roles() -> list[tuple[Any, ...]]:

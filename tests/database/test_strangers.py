@@ -1,6 +1,6 @@
 """A role, a database or a master that others made or changed: Benchwright converges, or names what fixes it.
 
-What it refuses it leaves exactly as it was, and in no case does anybody lose anything.
+What it refuses it leaves exactly as it was, and in no case does anyone lose anything.
 """
 
 import re

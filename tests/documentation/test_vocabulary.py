@@ -21,7 +21,7 @@ FILES = sorted(
     path
     for place in (*(ROOT / folder for folder in FOLDERS), ROOT)
     for path in (place.rglob("*") if place != ROOT else [*ROOT.glob("*.md"), ROOT / "template.yaml"])
-    if path.suffix in {".md", ".py", ".yaml", ".json", ".svg"}
+    if path.is_file() and "__pycache__" not in path.parts
 )
 INSTEAD = {
     r"\bshall\b": "must, should or will",
@@ -29,7 +29,7 @@ INSTEAD = {
     r"\b(mend(s|ed|ing)?)\b": "fix",
     r"\banew\b": "again, or recreate",
     r"(?<![\"'])\b[Nn]obody\b(?![\"'])": "no one; quoted, it is the account of Linux",
-    r"\b([Ss]ome|[Ee]very)body\b": "someone, everyone, or a passive",
+    r"\b([Ss]ome|[Ee]very|[Aa]ny)body\b": "someone, everyone, anyone, or a passive",
     r"\bin vain\b": "unused",
     r"\b[Rr]ights\b": "permissions, or privileges of PostgreSQL",
     r"\bwithout a word\b": "without a notification, or unnoticed",

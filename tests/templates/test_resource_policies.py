@@ -121,7 +121,7 @@ def test_no_policy_of_a_resource_lets_everyone_in(name: str) -> None:
     assert open_to_all == []
 
 
-def test_only_who_has_something_to_tell_publishes_by_the_policy_of_the_topic() -> None:
+def test_only_who_has_something_to_report_publishes_by_the_policy_of_the_topic() -> None:
     allowed = [each for each in DOCUMENTS["topic"]["Statement"] if each["Effect"] == "Allow"]
     assert {service for each in allowed for service in _services(each)} == PUBLISHERS
     assert {each["Action"] for each in allowed} == {"sns:Publish"}

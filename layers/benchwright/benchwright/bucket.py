@@ -1,4 +1,4 @@
-"""The application's bucket: what nodes take below `clusters/`, templates of stacks below `templates/`."""
+"""The application's bucket. What nodes fetch is below `clusters/`; templates of stacks are below `templates/`."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """`mount.efs`, the mount helper of amazon-efs-utils: its option checks, and a bind of what the host is handed here.
 
-What root may do there, and whether anybody may write, was decided when the file system was exported to the host.
+What root may do there, and whether every user may write, was decided when the file system was exported to the host.
 """
 
 import re

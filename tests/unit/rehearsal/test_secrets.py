@@ -73,7 +73,7 @@ def test_what_is_found_says_which_secret_stands_where() -> None:
     )
 
 
-def test_a_value_too_short_to_tell_from_chance_is_not_looked_for() -> None:
+def test_a_value_too_short_to_distinguish_from_chance_is_not_looked_for() -> None:
     assert search([Secret("short", "abc")], [("here", b"abc")]).checked == 0
 
 

@@ -385,7 +385,7 @@ def test_an_agent_without_network_takes_no_command_and_is_missed_after_a_while(
     assert client.describe_instance_information()["InstanceInformationList"][0]["PingStatus"] == "Online"
 
 
-def untold(aws: LocalAws, client: Any, node: str) -> str:
+def unreported(aws: LocalAws, client: Any, node: str) -> str:
     """The id of a command whose script has run, which the agent cannot report."""
     name = document(client, "#!/bin/bash\ntouch begun; until test -e go; do /bin/sleep 0.01; done")
     sent = client.send_command(DocumentName=name, InstanceIds=[node], TimeoutSeconds=30)["Command"]["CommandId"]
@@ -401,10 +401,10 @@ def untold(aws: LocalAws, client: Any, node: str) -> str:
 @pytest.mark.parametrize(
     ("back", "state"), [(True, ("Success", "Success")), (False, ("TimedOut", "ExecutionTimedOut"))]
 )
-def test_what_an_agent_cannot_tell_is_known_when_it_is_back_or_never(
+def test_what_an_agent_cannot_report_is_known_when_it_is_back_or_never(
     aws: LocalAws, client: Any, node: str, back: bool, state: tuple[str, str]
 ) -> None:
-    sent = untold(aws, client, node)
+    sent = unreported(aws, client, node)
     assert state_of(client, sent) == ("InProgress", "InProgress")
     if back:
         aws.machines.reconnect(aws.machines.by_id[node])
@@ -413,7 +413,7 @@ def test_what_an_agent_cannot_tell_is_known_when_it_is_back_or_never(
 
 
 def test_a_command_has_its_begin_while_it_runs(aws: LocalAws, client: Any, node: str) -> None:
-    wanted = {"CommandId": untold(aws, client, node), "InstanceId": node}
+    wanted = {"CommandId": unreported(aws, client, node), "InstanceId": node}
     running = client.get_command_invocation(**wanted)
     assert (running["Status"], running["ExecutionEndDateTime"]) == ("InProgress", "")
     aws.machines.reconnect(aws.machines.by_id[node])

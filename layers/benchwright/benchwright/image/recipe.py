@@ -63,7 +63,7 @@ def content_version(*content: object) -> str:
 
 
 def component_data(directory: Path, file: str) -> str:
-    """Return a component document. A file that it creates without content has that of its path below image/files."""
+    """Return a component document. A file that it creates without content gets that of the same path in image/files."""
     text = (directory / "components" / file).read_text()
     document = yaml.safe_load(text)
     steps = [step for phase in document["phases"] for step in phase["steps"] if step["action"] == "CreateFile"]

@@ -1,4 +1,4 @@
-"""What nodes fetch: files packed so that the same content gives the same bytes."""
+"""Packs what nodes fetch from the bucket: the same files give the same bytes."""
 
 from __future__ import annotations
 

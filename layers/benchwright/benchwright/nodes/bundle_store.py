@@ -1,5 +1,5 @@
-"""What the nodes of a cluster take from the application's bucket: configuration bundles and the node script, each under
-its hash, and `current`, which names the configuration that nodes take when they appear.
+"""What the nodes of a cluster fetch from the application's bucket: configuration bundles and the node script, each
+under its hash, and `current`, which names the configuration that new nodes apply.
 """
 
 from __future__ import annotations
@@ -12,11 +12,10 @@ IMAGE = "image"  # in the metadata of `current`: the AMI of the nodes for which 
 
 
 def publish(cluster: str, bundle: Bundle, script: NodeScript, image: str) -> None:
-    """Store bundle and script, and point `current` at the bundle where nodes of this image have none that is known to
-    work.
+    """Store bundle and script; point `current` at the bundle unless nodes of this image have one that is known to work.
 
-    Nodes of another image are about to be launched and take what is published with it; else `current` waits for a node
-    that has applied the new one.
+    Nodes of a new image are about to be launched and need the bundle at once. Otherwise `current` changes when a node
+    has applied the new bundle (point_at).
     """
     bucket.ensure(f"{_folder(cluster)}/node-{script.sha256}.tar.gz", script.archive)
     bucket.ensure(f"{_folder(cluster)}/{bundle.configuration}.tar.gz", bundle.archive)
@@ -26,7 +25,7 @@ def publish(cluster: str, bundle: Bundle, script: NodeScript, image: str) -> Non
 
 
 def point_at(cluster: str, configuration: str, image: str) -> None:
-    """Have nodes that appear from now on take this configuration; nothing is written where it is so already."""
+    """Have new nodes apply this configuration; writes nothing if `current` already names it."""
     if bucket.read(_current(cluster)) != (configuration.encode(), {IMAGE: image}):
         bucket.write(_current(cluster), configuration.encode(), {IMAGE: image})
 

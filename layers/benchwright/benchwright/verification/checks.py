@@ -84,7 +84,7 @@ class Verification(BaseModel):
 class Observed:
     """What was seen of a cluster. in_service: address by instance id; images: AMI by instance id; coming_or_leaving:
     addresses of instances that are not in service yet, or no longer. unreadable: who printed what cannot be read in
-    place of `listed` and `balanced`, if anybody did. strange: lines of the status page that cannot be read.
+    place of `listed` and `balanced`, if any node did. strange: lines of the status page that cannot be read.
     """
 
     in_service: Mapping[str, str]
@@ -98,7 +98,7 @@ class Observed:
 
 
 def verify(plan: Plan, ami: str, configuration: str, observed: Observed) -> Verification:
-    """Check everything; whatever could not be observed counts as not right."""
+    """Check everything; what could not be observed counts as wrong."""
     # What a node calls itself is one more thing that can be wrong: its report counts as that of the instance asked.
     reports = observed.reports
     addresses = set(observed.in_service.values())

@@ -93,12 +93,12 @@ def looks(cluster: Conversation, *shown: Mapping[str, Answer]) -> dict[str, Any]
 
 
 SLOW: dict[str, Answer] = {"ListCommandInvocations": reported("InProgress")}
-TOLD: dict[str, Answer] = {"ListCommandInvocations": reported()}
+REPORTED: dict[str, Answer] = {"ListCommandInvocations": reported()}
 SILENT: dict[str, Answer] = {"DescribeInstanceInformation": {"InstanceInformationList": []}}
 SAME: dict[str, Answer] = {}
 
 
-@pytest.mark.parametrize("shown", [[], [SAME, SLOW, TOLD]], ids=["two looks a round", "a round of three"])
+@pytest.mark.parametrize("shown", [[], [SAME, SLOW, REPORTED]], ids=["two looks a round", "a round of three"])
 def test_a_node_that_stays_offline_is_named_whatever_the_last_look_meets(
     cluster: Conversation, shown: list[Mapping[str, Answer]]
 ) -> None:
@@ -114,7 +114,7 @@ def test_who_is_silent_at_the_last_look_does_not_hide_what_was_found_before(clus
     assert str(caught.value) == f"{NOT_AS_PLANNED}{silent}\n{OFFLINE}\nFound in the round before:\n{OFFLINE}"
 
 
-NOBODY = (
+NO_ANSWER = (
     f"- reports: no node answers Systems Manager ({HERE}, {AWAY}). Start a deployment with {{}}: it replaces a node "
     "that never registered, and says how to replace one that stopped reporting."
 )
@@ -124,7 +124,7 @@ NOBODY = (
 def test_a_cluster_of_which_no_node_answers_is_reported_so(cluster: Conversation, judged: int) -> None:
     with pytest.raises(VerificationFailed) as caught:
         looks(cluster, *[SAME] * judged, SILENT)
-    assert str(caught.value) == NOT_AS_PLANNED + NOBODY
+    assert str(caught.value) == NOT_AS_PLANNED + NO_ANSWER
 
 
 def test_what_workbench_printed_unreadably_does_not_hide_what_nodes_report(cluster: Conversation) -> None:

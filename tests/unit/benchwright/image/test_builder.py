@@ -1,6 +1,6 @@
 """An image is built once, whoever asks again, and again once it is gone: Image Builder never forgets a client token."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -8,6 +8,7 @@ import pytest
 
 from benchwright.errors import AwsCallFailed, LockLost, TransientError
 from benchwright.image import recipe
+from benchwright.image.builder import Build, next_build_step
 from tests.unit.benchwright.conversation import Answer, Conversation, refusal
 from tests.unit.benchwright.steps import EXECUTION, OTHER, ROOT, app, handle, record
 
@@ -177,3 +178,29 @@ def test_a_build_asks_no_inventory_and_its_log_has_an_end(aws: Conversation) -> 
     group = f"/aws/imagebuilder/{reported['CreateImageRecipe']['name']}"
     assert reported["CreateLogGroup"] == {"logGroupName": group}
     assert reported["PutRetentionPolicy"] == {"logGroupName": group, "retentionInDays": 90}
+
+
+def build(number: int, status: str, ami: str = "") -> Build:
+    return Build(f"arn:image/r/1.0.0/{number}", status, "", ami)
+
+
+@pytest.mark.parametrize(
+    ("builds", "joined", "action"),
+    [
+        ([], "", "build"),
+        ([build(1, "BUILDING")], "", "wait"),
+        ([build(1, "A STATE OF TOMORROW")], "", "wait"),
+        ([build(1, "AVAILABLE", "ami-1")], "", "use"),
+        ([build(1, "AVAILABLE")], "", "build"),  # its AMI is gone
+        ([build(1, "DEPRECATED")], "", "build"),
+        ([build(1, "FAILED")], "", "build"),  # it failed under an earlier execution
+        ([build(1, "FAILED")], "arn:image/r/1.0.0/1", "fail"),
+        ([build(1, "CANCELLED")], "arn:image/r/1.0.0/1", "fail"),
+        ([build(1, "FAILED"), build(2, "TESTING")], "arn:image/r/1.0.0/1", "wait"),
+        ([build(1, "AVAILABLE", "ami-1"), build(2, "FAILED")], "", "use"),
+    ],
+)
+def test_the_next_step_follows_from_the_builds_of_the_version(
+    builds: Sequence[Build], joined: str, action: str
+) -> None:
+    assert next_build_step(builds, joined).action == action

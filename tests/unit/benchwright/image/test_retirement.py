@@ -157,3 +157,47 @@ def test_what_cannot_be_looked_for_is_a_warning_of_a_verified_deployment(
     left = f"Which old images may go could not be found out: {why.format(operation)}. The next deployment tries again."
     assert outcome["warnings"] == ["one of before", left]
     assert (outcome["done"], outcome["ami"], outcome["retired"], aws.writes) == (True, "ami-3", [], [])
+
+
+@pytest.mark.parametrize(
+    ("current", "verified", "retired"),
+    [
+        (6, [6, 5, 4], [1, 3, 4]),
+        (6, [6, 3], [1, 4, 5]),  # 4 and 5 were built and never verified
+        (3, [3, 6, 1], [1, 4, 5]),  # someone went back to 3
+        (6, [6, 9, 4], [1, 3, 5]),  # 9 is someone's own: what was built before it is kept
+        (6, [6], []),  # the first image, or the first one since an earlier release of Benchwright
+        (6, [6, 9], []),
+        (6, [], []),
+    ],
+)
+def test_the_current_image_the_last_verified_one_before_it_and_used_ones_stay(
+    current: int, verified: list[int], retired: list[int]
+) -> None:
+    images = [Candidate(f"arn-{n}", f"ami-{n}", f"2026-0{n}-01") for n in (2, 1, 6, 5, 4, 3)]
+    old = retirement.superseded(images, frozenset({"ami-2"}), f"ami-{current}", [f"ami-{n}" for n in verified])
+    assert [candidate.ami for candidate in old] == [f"ami-{n}" for n in retired]
+
+
+def test_what_a_cluster_was_verified_with_is_remembered_in_order_and_not_for_ever() -> None:
+    verified: list[str] = []
+    for ami in [*"abcabb", *"0123456789"]:
+        verified = retirement.remember(ami, verified)
+        if ami == "b":
+            assert verified[:2] == ["b", "a"]
+    assert verified == [*"9876543210"]
+
+
+def test_the_default_version_of_our_own_launch_template_keeps_no_image() -> None:
+    ours = {"Arn": "arn:aws:iam::123456789012:instance-profile/benchwright/nodes"}
+    versions = [
+        {"LaunchTemplateId": name, "VersionNumber": number, "LaunchTemplateData": data}
+        for name, number, data in (
+            ("lt-ours", 1, {"ImageId": "ami-1", "IamInstanceProfile": ours}),
+            ("lt-ours", 3, {"ImageId": "ami-3", "IamInstanceProfile": ours}),
+            ("lt-of-others", 1, {"ImageId": "ami-4"}),
+            ("lt-of-others", 2, {"ImageId": "ami-5"}),
+            ("lt-without", 1, {}),
+        )
+    ]
+    assert retirement.template_images(versions, "benchwright") == {"ami-3", "ami-4", "ami-5"}

@@ -1,5 +1,6 @@
 """How nodes are replaced: what is asked for, and why nodes that did not come are missing."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -84,3 +85,31 @@ def test_a_node_of_any_other_template_version_is_outdated(old: str, new: str) ->
 def test_a_node_that_is_launched_beside_a_full_group_is_waited_for() -> None:
     nodes = [Node("i-1", "InService", "1"), Node("i-2", "Pending", "1")]
     assert next_replacement_step(nodes, None, 1, "1", "") == ReplacementStep("wait", "Auto Scaling: i-2 Pending")
+
+
+def nodes(*states: str, version: str = "2") -> list[Node]:
+    return [Node(f"i-{number}", state, version) for number, state in enumerate(states)]
+
+
+@pytest.mark.parametrize(
+    ("group", "refresh", "started", "action"),
+    [
+        ([], None, "", "wait"),
+        (nodes("InService", "Pending"), None, "", "wait"),
+        (nodes("InService", "InService"), None, "", "done"),
+        (nodes("InService", "Pending:Wait"), None, "", "done"),
+        (nodes("InService", "InService", "Terminating:Wait"), None, "", "wait"),
+        (nodes("InService", "InService", version="1"), None, "", "refresh"),
+        (nodes("InService", "InService", version="1"), Refresh("r", "InProgress"), "r", "wait"),
+        (nodes("InService", "InService"), Refresh("r", "Successful"), "r", "done"),
+        (nodes("InService", "InService", version="1"), Refresh("r", "Failed"), "r", "fail"),
+        (nodes("InService", "InService", version="1"), Refresh("r", "Failed"), "", "refresh"),
+        (nodes("InService", "InService", "InService"), None, "", "wait"),
+        (nodes("InService", "Standby"), None, "", "fail"),
+        (nodes("InService", "Standby"), Refresh("r", "InProgress"), "r", "fail"),
+    ],
+)
+def test_the_next_step_follows_from_the_group_and_its_refresh(
+    group: Sequence[Node], refresh: Refresh | None, started: str, action: str
+) -> None:
+    assert replacement.next_replacement_step(group, refresh, 2, "2", started).action == action

@@ -131,7 +131,7 @@ Action = Literal[
     "wait",
     "done",
     "failed",
-    "ask",
+    "leave to a person",
     "refuse",
 ]
 
@@ -155,9 +155,9 @@ def next_action(stack: Stack | None, change_set: ChangeSet | None, desired: Desi
     if begun and stack.status in ({"DELETE_FAILED"} if begun == DELETION else FAILED_OUTCOMES):
         return "failed"
     if stack.status in ONLY_TO_DELETE:
-        return "ask" if _would_orphan(desired, stack) else "delete stack"
+        return "leave to a person" if _would_orphan(desired, stack) else "delete stack"
     if stack.status not in SETTLED:
-        return "ask"
+        return "leave to a person"
     is_template = stack.template == _as_given_back(desired.template)
     if is_template and has_parameters(stack, desired) and stack.tags == desired.tags:
         return "protect" if desired.protected and not stack.protected else "done"
@@ -329,8 +329,8 @@ def act(action: Action, desired: Desired, stack: Stack | None, change_set: Chang
             cloudformation.delete_change_set(StackName=desired.name, ChangeSetName=name)
             return f"CloudFormation: a new change set of {desired.name}"
         case "discard" if change_set:
-            holds = any(text in change_set.reason for text in NO_CHANGES)  # only the text of the template differs
-            refusal = None if holds else _describe_refusal(desired, change_set)
+            is_empty = any(text in change_set.reason for text in NO_CHANGES)  # only the text of the template differs
+            refusal = None if is_empty else _describe_refusal(desired, change_set)
             cloudformation.delete_change_set(StackName=desired.name, ChangeSetName=name)
             if refusal:
                 raise refusal
@@ -349,7 +349,7 @@ def act(action: Action, desired: Desired, stack: Stack | None, change_set: Chang
             raise StackRefused(_describe_stranger(desired, stack))
         case "failed" if stack:
             raise stack_failure(desired, stack, change_set)
-        case "ask" if stack:
+        case "leave to a person" if stack:
             raise StackRefused(
                 f"The stack {desired.name} is {stack.status} ({stack.reason or 'no reason given'}), which needs a "
                 f"person. {_remedy(stack)}"

@@ -1,18 +1,18 @@
-"""The order of the files: two processes take them in turn, so what takes longest begins first."""
+"""The order of the files: processes take them in turn, so what takes longest begins first."""
 
 from typing import Final
 
 import pytest
 
 LONGEST_FIRST: Final = (
-    "test_behaviour.py",
     "test_nodes_that_misbehave.py",
-    "test_rehearsal.py",
-    "test_serve.py",
-    "test_faults.py",
+    "test_behaviour.py",
     "test_upgrade.py",
+    "test_rehearsal.py",
+    "test_faults.py",
+    "test_serve.py",
 )
-"""By what they took on two idle cores; the others take less."""
+"""By the time of a processor that they took; the others take less."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

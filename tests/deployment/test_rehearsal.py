@@ -39,7 +39,7 @@ def report(directory: Path) -> dict[str, Any]:
     """
     parameters = directory / "parameters.json"
     parameters.write_text(json.dumps({"PermissionsBoundary": BOUNDARY}))
-    command = [sys.executable, "-m", "rehearsal", "--report", str(directory), "--watch-arguments"]
+    command = [sys.executable, "-m", "rehearsal", "--report", str(directory), "--speed", "300", "--watch-arguments"]
     command += ["--parameters", str(parameters)]
     command += ["--state-machine", "verify"]
     for schedule in SCHEDULES:

@@ -10,7 +10,6 @@ environment or the rehearsal, since the nodes of a rehearsal cannot resolve amaz
 import getopt
 import hashlib
 import hmac
-import http.client
 import json
 import os
 import re
@@ -20,7 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote, urlencode, urlsplit
 
-from .surroundings import clock_offset, complain, metadata, surroundings
+from .surroundings import clock_offset, complain, exchange, metadata, surroundings
 
 SERVICE_ERROR, USAGE_ERROR, CREDENTIALS_ERROR = 254, 252, 253
 SECONDS = 30
@@ -78,16 +77,11 @@ class Caller(NamedTuple):
     def send(self, service: str, method: str, path: str, body: bytes, headers: dict[str, str]) -> bytes:
         """Sign and send one request. Raises ServiceError, or OSError when no one answers."""
         place = urlsplit(self.endpoint)
-        link = http.client.HTTPConnection(place.hostname or "", place.port, timeout=SECONDS)
-        try:
-            signed = self._signed(service, method, path, body, {**headers, "Host": place.netloc})
-            link.request(method, path, body=body or None, headers=signed)
-            response = link.getresponse()
-            content = response.read()
-        finally:
-            link.close()
-        if response.status >= 300:
-            raise ServiceError(response.status, content.decode(errors="replace"))
+        signed = self._signed(service, method, path, body, {**headers, "Host": place.netloc})
+        server = place.hostname or "", place.port or 80
+        status, _, content = exchange(server, method, path, signed, body, seconds=SECONDS)
+        if status >= 300:
+            raise ServiceError(status, content.decode(errors="replace"))
         return content
 
     def _signed(self, service: str, method: str, path: str, body: bytes, headers: dict[str, str]) -> dict[str, str]:

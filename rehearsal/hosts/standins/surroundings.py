@@ -38,23 +38,39 @@ def clock_offset() -> float:
 
 def metadata(path: str) -> str:
     """What the instance metadata service says at `path`, by version 2 of its protocol. Raises OSError."""
-    token = _ask("PUT", "api/token", {"X-aws-ec2-metadata-token-ttl-seconds": "60"})
-    return _ask("GET", path, {"X-aws-ec2-metadata-token": token})
+    token = _ask("PUT", "api/token", {"x-aws-ec2-metadata-token-ttl-seconds": "60"})
+    return _ask("GET", path, {"x-aws-ec2-metadata-token": token})
 
 
 def _ask(method: str, path: str, headers: dict[str, str]) -> str:
-    from http.client import HTTPConnection  # most commands do not ask, and this costs more than all else that they do
+    status, reason, body = exchange((METADATA, 80), method, f"/latest/{path}", headers, seconds=SECONDS)
+    if status >= 400:
+        raise OSError(f"HTTP Error {status}: {reason}")
+    return body.decode()
 
-    link = HTTPConnection(METADATA, timeout=SECONDS)
-    try:
-        link.request(method, f"/latest/{path}", headers=headers)
-        response = link.getresponse()
-        text = response.read().decode()
-    finally:
-        link.close()
-    if response.status >= 400:
-        raise OSError(f"HTTP Error {response.status}: {response.reason}")
-    return text
+
+def exchange(
+    server: tuple[str, int], method: str, path: str, headers: dict[str, str], body: bytes = b"", *, seconds: float
+) -> tuple[int, str, bytes]:
+    """Status, reason and body of the answer to one request; header names are in small letters. Raises OSError.
+
+    By HTTP/1.0, where an answer ends as the server hangs up (RFC 1945, 7.2.2): to import http.client costs more than
+    all else that a command of a node does.
+    """
+    import socket
+
+    host, port = server
+    own = {"host": f"{host}:{port}", **headers, **({"content-length": str(len(body))} if body else {})}
+    lines = [f"{method} {path} HTTP/1.0", *(f"{name}: {value}" for name, value in own.items()), "", ""]
+    with socket.create_connection(server, seconds) as link, link.makefile("rb") as answer:
+        link.sendall("\r\n".join(lines).encode("latin-1") + body)
+        head, ended, content = answer.read().partition(b"\r\n\r\n")
+    first, *rest = head.decode("latin-1").split("\r\n")
+    fields = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in rest)}
+    if not ended or int(fields.get("content-length", len(content))) != len(content) or "transfer-encoding" in fields:
+        raise OSError(f"the answer of {host} is not complete")
+    _, status, reason = first.split(" ", 2)
+    return int(status), reason, content
 
 
 def complain(message: str, code: int = 1) -> int:

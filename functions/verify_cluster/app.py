@@ -61,7 +61,8 @@ def handler(event: Event) -> Result:
     others = [node.instance for node in group.nodes if node.state != "InService"]
     if event.questions is None:
         return _ask(event, nodes["DocumentName"], instances)
-    silent = rounds.unanswered(event.questions)
+    answers = rounds.answers_to(event.questions)
+    silent = rounds.unanswered(answers)
     if silent and not event.last:
         waiting_for = f"Run Command: {', '.join(silent[:5])} to report"
         return Result(
@@ -71,7 +72,7 @@ def handler(event: Event) -> Result:
             questions=event.questions,
             problems=event.problems,
         )
-    cluster = rounds.judge(plan, record, instances, event.questions, others)
+    cluster = rounds.judge(plan, record, instances, event.questions, answers, others=others)
     if cluster.verification.verified:
         if event.locked:
             save_verified(event.cluster, event.execution, record, remember(record.ami, record.verified_images))

@@ -11,7 +11,7 @@ from benchwright.models import Plan
 from benchwright.nodes import run_command
 from benchwright.nodes.instances import addresses_and_images
 from benchwright.nodes.report import read_report
-from benchwright.nodes.run_command import Command
+from benchwright.nodes.run_command import Command, Invocation
 from benchwright.record import Record
 from benchwright.settings import settings
 from benchwright.stacks.change_sets import outputs
@@ -99,30 +99,46 @@ def _joined(rows: Sequence[int]) -> str:
     return text if len(text) <= LONGEST_ROWS else text[:LONGEST_ROWS].rpartition(" ")[0]
 
 
-def unanswered(questions: Questions) -> list[str]:
+def answers_to(questions: Questions) -> list[Invocation]:
+    """Return what became of each question."""
+    return run_command.invocations([*questions.reports, questions.listing])
+
+
+def unanswered(answers: Sequence[Invocation]) -> list[str]:
     """Return the nodes that have not answered, well or badly."""
-    answers = run_command.invocations([*questions.reports, questions.listing])
     return sorted({answer.instance for answer in answers if answer.status not in run_command.ENDED})
 
 
 def judge(
-    plan: Plan, record: Record, instances: Sequence[str], questions: Questions, others: Sequence[str] = ()
+    plan: Plan,
+    record: Record,
+    instances: Sequence[str],
+    questions: Questions,
+    answers: Sequence[Invocation],
+    *,
+    others: Sequence[str] = (),
 ) -> Cluster:
     """Put the answers together and verify them.
 
     others: instances of the group that are not in service, or no longer. What is theirs is not stale.
     """
-    answers = run_command.invocations(questions.reports)
+    asked = {command.id for command in questions.reports}
     reports = {
         answer.instance: report
         for answer in answers
         # Of a command that did not end well only what it says of its failure counts.
-        if (report := read_report(answer.output)) and (answer.status == "Success" or report.error)
+        if answer.command in asked
+        and (report := read_report(answer.output))
+        and (answer.status == "Success" or report.error)
     }
-    addresses, images = addresses_and_images(instances)
+    all_addresses, all_images = addresses_and_images([*instances, *others])
+    addresses, images = (
+        {instance: found[instance] for instance in instances if instance in found}
+        for found in (all_addresses, all_images)
+    )
     listed, balanced, strange, unreadable = _listing(questions.listing)
     known = {instance: report for instance, report in reports.items() if instance in addresses}
-    coming_or_leaving = frozenset(addresses_and_images(others)[0].values())
+    coming_or_leaving = frozenset(all_addresses[instance] for instance in others if instance in all_addresses)
     observed = Observed(addresses, images, known, listed, balanced, coming_or_leaving, unreadable, strange)
     rows = {node.ipv4: node for node in listed}
     sessions = {node.ipv4: node.sessions for node in balanced}

@@ -212,16 +212,15 @@ class World:
         outputs = {name: json.dumps(reported) for name, reported in self.reports.items()}
         answers = [Invocation(name, self.statuses[name], "", text, "c") for name, text in outputs.items()]
         seen = {name: self.addresses[name] for name in self.instances}
-        monkeypatch.setattr(run_command, "invocations", lambda _: answers)
         monkeypatch.setattr(run_command, "full_output", lambda *_: self.printed if printed is None else printed)
         monkeypatch.setattr(rounds, "addresses_and_images", lambda _: (seen, self.images))
         monkeypatch.setattr(rounds, "outputs", lambda _: {})
         monkeypatch.setattr(rounds, "settings", lambda: Settings(application="app"))
         monkeypatch.setenv("AWS_REGION", "eu-west-1")
         record = Record(ami="ami-1", configuration="hash")
-        listing = Command(id="c", instances=["i-1"])
+        questions = Questions(reports=[Command(id="c", instances=[])], listing=Command(id="l", instances=["i-1"]))
         plan = PLAN.model_copy(update={"wanted": WANTED})
-        return rounds.judge(plan, record, self.instances, Questions(reports=[], listing=listing)).verification
+        return rounds.judge(plan, record, self.instances, questions, answers).verification
 
 
 WANTED = PLAN.wanted.model_copy(update={"nodes": PLAN.wanted.nodes.model_copy(update={"count": 3})})

@@ -52,7 +52,8 @@ def cluster(aws: Conversation) -> Conversation:
 
 
 def judge() -> Cluster:
-    return rounds.judge(PLAN, Record(ami="ami-1", configuration="hash"), [FIRST, SECOND], QUESTIONS)
+    record, answers = Record(ami="ami-1", configuration="hash"), rounds.answers_to(QUESTIONS)
+    return rounds.judge(PLAN, record, [FIRST, SECOND], QUESTIONS, answers)
 
 
 @pytest.mark.judge
@@ -156,6 +157,19 @@ def test_an_odd_line_of_the_status_page_hides_neither_its_other_nodes_nor_the_no
     assert [(node.status, len(node.sessions)) for node in found.nodes] == [("Online", 3), ("Online", 0)]
 
 
+def test_the_image_of_an_instance_that_comes_or_goes_is_not_judged(cluster: Conversation) -> None:
+    leaving = "i-0123456789abcdef9"
+    (found,) = cluster.answers["DescribeInstances"]["Reservations"]  # type: ignore[index]
+    found["Instances"].append({"InstanceId": leaving, "PrivateIpAddress": "10.2.1.9", "ImageId": "ami-0"})
+    record, answers = Record(ami="ami-1", configuration="hash"), rounds.answers_to(QUESTIONS)
+    judged = rounds.judge(PLAN, record, [FIRST, SECOND], QUESTIONS, answers, others=[leaving])
+    assert judged.verification.verified
+    assert [node.instance for node in judged.nodes] == [FIRST, SECOND]
+    assert [set(asked["Filters"][0]["Values"]) for asked in cluster.asked("DescribeInstances")] == [
+        {FIRST, SECOND, leaving}
+    ]
+
+
 @pytest.fixture
 def online(aws: Conversation) -> Conversation:
     """Three nodes, two of which answer."""
@@ -198,7 +212,7 @@ def test_who_has_not_answered_is_named_once(aws: Conversation) -> None:
         return {"CommandInvocations": [answered(FIRST, "Failed"), answered(SECOND, "InProgress")]}
 
     aws.answers = {"ListCommandInvocations": listed}
-    assert rounds.unanswered(QUESTIONS) == [SECOND]
+    assert rounds.unanswered(rounds.answers_to(QUESTIONS)) == [SECOND]
 
 
 def test_a_cluster_without_a_stack_of_nodes_is_reported_so(aws: Conversation) -> None:

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from types import SimpleNamespace
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError, EndpointConnectionError
 from hypothesis import given
 from hypothesis import strategies as st
 
 from benchwright.errors import NodeConfigurationFailed
-from benchwright.image import build_log
 from benchwright.nodes import rollout, run_command
 from benchwright.nodes.report import NodeReport, read_report
 from benchwright.nodes.run_command import Command, Invocation
@@ -33,9 +28,7 @@ from benchwright.verification.list_nodes import (
     table,
 )
 from benchwright.verification.rounds import Questions
-from rehearsal.aws.services.ssm import agent_output
-from tests.unit.benchwright.hostile import drawn, examples, json_values, near, texts
-from tests.unit.benchwright.node_script import bash, function
+from tests.unit.benchwright.hostile import examples, json_values, near, texts
 from tests.unit.benchwright.verification.test_checks import PLAN, report
 from tests.unit.benchwright.verification.test_list_nodes import RECORDED_2021, RECORDED_2024, RECORDED_STATUS
 
@@ -389,225 +382,3 @@ def test_every_row_that_is_stale_is_deleted_in_the_end_whatever_their_number(mon
         assert len(sent[-1]) <= 200
         stale = [row for row in stale if str(row) not in sent[-1].split()]
     assert stale == []
-
-
-# ---- logs, and what the script on a node makes of text
-
-
-@examples(50)
-@given(st.lists(texts, max_size=5))
-def test_any_log_is_some_short_lines(messages: list[str]) -> None:
-    logs = SimpleNamespace(
-        describe_log_streams=lambda **_: {"logStreams": [{"logStreamName": "s"}]},
-        get_log_events=lambda **_: {"events": [{"message": message} for message in messages]},
-    )
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        monkeypatch.setattr(build_log, "client", lambda _: logs)
-        lines = build_log.last_lines("group", 5)
-    assert [len(line) <= 500 for line in lines] == [True] * len(messages)
-
-
-@pytest.mark.parametrize(
-    "error", [ClientError({"Error": {"Code": "AccessDenied"}}, "x"), EndpointConnectionError(endpoint_url="x")]
-)
-def test_a_log_that_cannot_be_read_hides_no_failure(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(**_: Any) -> None:
-        raise error
-
-    monkeypatch.setattr(build_log, "client", lambda _: SimpleNamespace(describe_log_streams=refuse))
-    assert build_log.last_lines("group", 5) == []
-
-
-def test_any_text_that_a_node_reports_is_json(tmp_path: Path) -> None:
-    found = [text[:2_000].replace("\0", "") for text in drawn(200)]
-    files = []
-    for number, text in enumerate(found):
-        files.append(tmp_path / f"{number:04}")
-        files[-1].write_bytes(text.encode(errors="surrogatepass"))
-    script = f'{function("json")}\nfor file; do json "$(<"$file")"; echo; done'
-    printed = bash(script, *map(str, files), folder=tmp_path)
-    kept = ["".join(letter for letter in text if letter in "\n\t" or " " <= letter <= "~") for text in found]
-    assert [json.loads(line) for line in printed.splitlines()] == [
-        text.rstrip("\n").replace("\t", " ") for text in kept
-    ]
-
-
-WITHOUT_SERVER = "LICENSE_FOLDER=.\nHEALTH=http://x\ncurl() { return 7; }"
-
-
-@pytest.mark.parametrize(
-    ("status", "has_file", "reported"),
-    [
-        ("Status: Activated\n", True, "Activated"),
-        ("   Status:   Activated  \r\n", True, "Activated"),
-        ("Status: Expired\n\nStatus: Activated\n", True, "Expired"),
-        ("Status: Expired\n\nStatus: Activated\n", False, "Activated"),
-        ("License-Status: Activated\n", True, "unknown"),
-        ("Licensee: Status: Activated\n", True, "unknown"),
-        ("Status: Activated soon\n", False, "missing"),
-        ("Status: not Activated\n", False, "missing"),
-        ('{"floating":{"status":"Expired"},"license-file":{"status":"Activated"}}', True, "Activated"),
-        ('{\n  "License-File": {\n    "Status" : "Expired"\n  }\n}', True, "Expired"),
-        ('{"local": {"status": "Activated"}}', False, "Activated"),
-        ('{"local": {"status": "Not Activated"}}', False, "missing"),
-        ("Status: Not\nActivated\n", False, "missing"),
-        ("", True, "unknown"),
-        ("", False, "missing"),
-        ("\0\x01%s $(id) `id` ' \" \\\n", True, "unknown"),
-    ],
-)
-def test_the_status_of_the_licence_is_that_of_its_own_section(
-    status: str, has_file: bool, reported: str, tmp_path: Path
-) -> None:
-    (tmp_path / "status").write_text(status)
-    if has_file:
-        (tmp_path / "benchwright.lic").touch()
-    script = f"{WITHOUT_SERVER}\nrstudio-server() {{ cat status; }}\n{function('license_status')}\nlicense_status"
-    assert bash(script, folder=tmp_path) == f"{reported}\n"
-
-
-@pytest.mark.parametrize(
-    ("health", "reported"),
-    [
-        ("active-sessions: 1\nlicense-status: Activated\n", "Activated"),
-        ("license-status: Activated \r\n", "Activated"),
-        ("license-status: Activated soon\n", "missing"),
-        ("x-license-status: Activated\n", "missing"),
-        ("license-status: Expired\n", "missing"),
-    ],
-)
-def test_a_server_that_runs_knows_of_every_kind_of_licence(health: str, reported: str, tmp_path: Path) -> None:
-    (tmp_path / "health").write_text(health)
-    around = "LICENSE_FOLDER=.\nHEALTH=http://x\ncurl() { cat health; }\nrstudio-server() { false; }"
-    assert bash(f"{around}\n{function('license_status')}\nlicense_status", folder=tmp_path) == f"{reported}\n"
-
-
-def answered(name: str, said: Sequence[str], folder: Path, around: str = "") -> list[str]:
-    """What a function of the script makes of each of these answers of a tool, which stand in files by number."""
-    for number, text in enumerate(said):
-        (folder / f"{number:04}").write_bytes(text.encode(errors="surrogatepass"))
-    loop = f"for said in [0-9]*; do {name} | tr '\\n' '~'; echo; done"
-    return bash(f"{around}\n{function(name)}\n{loop}", folder=folder).splitlines()
-
-
-STATUS_LINES = st.sampled_from(
-    ["Status: Activated", "\tStatus:  Expired ", "Status:", "License-Status: Activated", "\0"]
-)
-
-
-@pytest.mark.parametrize("has_file", [True, False])
-def test_any_status_of_a_licence_is_one_line_and_activated_only_where_it_says_so(
-    has_file: bool, tmp_path: Path
-) -> None:
-    said = ["\n".join(lines) for lines in drawn(200, st.lists(STATUS_LINES | texts, max_size=4))]
-    if has_file:
-        (tmp_path / "benchwright.lic").touch()
-    around = f'{WITHOUT_SERVER}\nrstudio-server() {{ cat "$said"; }}'
-    for text, line in zip(said, answered("license_status", said, tmp_path, around), strict=True):
-        assert line.endswith("~")
-        reported, statuses = line[:-1], re.findall(r"^[ \t]*Status:[ \t]*(.*[^\s])", text, re.MULTILINE)
-        if reported == "Activated":
-            assert statuses[0] == "Activated" if has_file else "Activated" in statuses
-        elif not has_file:
-            assert reported == "missing"
-
-
-FIELDS = st.sampled_from(["0", "3", "-0.000012345", "0.5", "007", "-", "1e3", "+1", "12\n", "A9FEA97B"])
-
-
-def test_any_answer_of_the_clock_is_a_number_or_null(tmp_path: Path) -> None:
-    said = [",".join(fields) for fields in drawn(300, st.lists(FIELDS | texts, max_size=7))]
-    for text, line in zip(said, answered("clock_offset", said, tmp_path, 'chronyc() { cat "$said"; }'), strict=True):
-        assert line.endswith("~")
-        if line != "null~":
-            fields = text.rstrip("\n").replace("\0", "").split(",")
-            assert (json.loads(line[:-1]), fields[2] != "0") == (float(fields[4]), True)
-
-
-# What the script's functions ask of the node that they run on.
-STAND_INS = """
-SSM_Mode=report MAXIMUM_REPORT=2400 MAXIMUM_CLUSTER_OUTPUT=23900 STATE=. work=. restarted=false
-LOG=./log own_log=./log log_start=0
-MOUNTS=(/efs/home /efs/shared-storage) changed=(var/lib/rstudio-server/benchwright.lic)
-changed+=(etc/rstudio/{secure-cookie-key,load-balancer,file-locks,{rserver,database,launcher,launcher.local}.conf})
-begin() { :; }
-metadata() { echo i-0123456789abcdef0; }
-installed_workbench() { echo 2026.07.1+147.pro6; }
-users_here() { :; }
-mountpoint() { :; }
-service_state() { echo active; }
-health() { head -c 150 health; }
-license_status() { echo Activated; }
-metadata_for_users() { echo refused; }
-helper_for_users() { echo refused; }
-clock_offset() { echo 0.001; }
-differences() { cat differences; }
-"""
-FUNCTIONS = ["json", "json_or_null", "json_list", "users_digest", "shortened", "print_report", "cluster"]
-
-
-def run_on_a_node(script: str, folder: Path) -> str:
-    return bash("\n".join([STAND_INS, *map(function, FUNCTIONS), "exec 3>&1; touch steps", script]), folder=folder)
-
-
-@pytest.mark.parametrize("steps", ["", "--- a step\n" * 50])
-@pytest.mark.parametrize("letter", ["x", '"', "\\", "\n", "\t", "é", "\x1b", "%s", "$(id)", "'", '"\n\\'])
-def test_a_report_of_any_failure_fits_into_what_run_command_keeps(letter: str, steps: str, tmp_path: Path) -> None:
-    reason, remedy = "PostgreSQL refuses the login of rstudio: ", ". Deploy again, which sets its password."
-    error = reason + (letter * 700)[:600] + remedy
-    for name, text in {"error": error, "log": letter * 9_000, "health": letter * 150}.items():
-        (tmp_path / name).write_text(text[:7_000])
-    script = f'printf "{"x" * len(steps)}" >steps\nprint_report "$(shortened "$(<error)" 700)"; tail -c 7000 log'
-    kept = agent_output.both(run_on_a_node(script, tmp_path), f"{steps}failed to run commands: exit status 1")
-    reported = read_report(kept)
-    assert reported
-    assert reported.error
-    assert reported.error.startswith(reason)
-    assert reported.error.endswith(remedy)
-    assert len(reported.error) >= 350 or not letter[0].isprintable() or not letter.isascii()
-    assert (reported.health or "").startswith(letter[0]) or not letter[0].isprintable() or not letter.isascii()
-
-
-@pytest.mark.parametrize(
-    ("changed", "reported"),
-    [
-        ([], []),
-        (["/etc/rstudio/rserver.conf: content", 'user:ann: shell=/bin/"\\, not shell=/bin/bash'], None),
-        ([f"user:{n:0500}: missing" for n in range(500)], [*["user:" + "0" * 95] * 8, "and 492 more"]),
-    ],
-)
-def test_a_report_names_what_differs_and_fits(changed: list[str], reported: list[str] | None, tmp_path: Path) -> None:
-    (tmp_path / "differences").write_text("".join(f"{line}\n" for line in changed))
-    (tmp_path / "health").write_text('"' * 150)
-    printed = run_on_a_node("print_report ''", tmp_path)
-    assert len(printed) <= 2_400 - len("--- look for room on the disk\n")
-    found = read_report(printed)
-    assert found
-    assert found.differences == (changed if reported is None else reported)
-
-
-@pytest.mark.parametrize("code", [1, 127, 137, 168, 194])
-def test_no_code_with_which_a_step_ends_means_something_to_the_agent(code: int, tmp_path: Path) -> None:
-    """To the agent 137 is a script that it ended, 194 the wish to restart the machine."""
-    script = f"{function('finish')}\nLOG_GROUP=logs step=start\n(trap finish EXIT; exit {code}) || echo $?"
-    *_, last = run_on_a_node(f"touch log health; {script}", tmp_path).splitlines()
-    assert last == "1"
-
-
-@pytest.mark.parametrize("sessions", [0, 1, 10, 200])
-def test_no_node_is_cut_off_by_the_sessions_of_others(sessions: int, tmp_path: Path) -> None:
-    addresses = [f"10.0.{number}.255" for number in range(50)]
-    listed = [
-        ListedNode(id=number, host=f"ip-{address}", ipv4=address, port=8787, status="Online", last_seen="now")
-        for number, address in enumerate(addresses)
-    ]
-    (tmp_path / "listing").write_text(f"Nodes\n-----\n{table(listed)}\n")
-    lines = "".join(f"   {number} – someone-{number} rsession\n" for number in range(sessions))
-    (tmp_path / "page").write_text("\n".join(f"h:8787 – {address}  Load: 0, 0, 0\n{lines}" for address in addresses))
-    script = 'SSM_StaleNodes=""\nrstudio-server() { cat listing; }\ncurl() { cat page; }\ncluster'
-    printed = run_on_a_node(script, tmp_path)
-    assert len(printed) <= 24_000
-    listing, page = split_output(printed)
-    balanced, _ = read_load_balancer_status(page)
-    assert [node.ipv4 for node in read_list_nodes(listing)] == [node.ipv4 for node in balanced] == addresses
-    assert {len(node.sessions) for node in balanced} == {sessions if sessions < 100 else 0}

@@ -89,8 +89,8 @@ class LocalAws:
     port: int = 0
     node_endpoint: str = ""
     hosts: Any = None
-    functions: Any = None  # functions.Functions: the functions of the account, with their processes
-    machines: Any = None  # services.ec2.Machines: the instances, each with its host
+    functions: Any = None  # services.lambdas.functions.Functions: the functions of the account, with their processes
+    machines: Any = None  # services.ec2.instances.Machines: the instances, each with its host
     postgres: dict[str, Any] = dataclasses.field(default_factory=dict)
     names: dict[str, str] = dataclasses.field(default_factory=dict)
     service_roles: dict[str, float] = dataclasses.field(default_factory=dict)

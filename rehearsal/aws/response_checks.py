@@ -1,4 +1,4 @@
-"""Answers before the judge: botocore's parser and the model of the operation, whoever answered, moto or we.
+"""Answers that AWS would not give, whoever answered, moto or the rehearsal: read by the model of their operation.
 
 An answer that AWS would not give leads a function astray, or lets it pass where AWS would not.
 """

@@ -161,7 +161,7 @@ def evaluated() -> dict[str, list[Evaluation]]:
 
             def evaluate(expression: str, noted: list[Evaluation] = noted) -> Any:
                 value = original(expression)
-                bindings, own = jsonata_python._split_expression(expression)
+                bindings, own = jsonata_python.split_expression(expression)
                 noted.append(Evaluation(own, json.loads(json.dumps(bindings, default=lambda _: None)), value))
                 return value
 

@@ -1,4 +1,4 @@
-"""JSONata expressions as Step Functions evaluates them, in place of moto's call of Node.js."""
+"""JSONata expressions as Step Functions evaluates them: moto has no evaluation of its own."""
 
 import hashlib
 import json
@@ -9,13 +9,12 @@ from typing import Any
 import jsonata
 
 OPENING = re.compile(r"(\$\w+\()?\(")
-
 ASSIGNED = re.compile(r"\$(\w+):=")
 
 
 def evaluate(expression: str) -> Any:
     """The value of a JSONata expression; an undefined one is None, which moto turns into QueryEvaluationError."""
-    values, own = _split_expression(expression)
+    values, own = split_expression(expression)
     parsed = jsonata.Jsonata(own)
     for name, value in values.items():
         parsed.assign(name, value)
@@ -26,7 +25,7 @@ def evaluate(expression: str) -> Any:
     return json.loads(json.dumps(parsed.evaluate(None), default=float))
 
 
-def _split_expression(expression: str) -> tuple[dict[str, Any], str]:
+def split_expression(expression: str) -> tuple[dict[str, Any], str]:
     """The values of the variables, and the expression without them.
 
     moto writes `($states:={…};$plan:={…};EXPRESSION)`, at times within a function, and jsonata takes long to read JSON.

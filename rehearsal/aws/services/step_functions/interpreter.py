@@ -26,7 +26,6 @@ _STATES = "moto.stepfunctions.parser.asl.component."
 # (service, role ARN, state machine, execution ARN) -> a boto3 client, or whatever answers like one
 type Clients = Callable[[str, str, str, str], Any]
 
-
 _clients: Clients | None = None
 _task = threading.local()
 

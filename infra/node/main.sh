@@ -41,7 +41,8 @@ apply() {
   cat "$waited"
   # Secrets of runs that the agent has ended: only the run that holds the lock has any.
   rm -rf "$RUN"/work.*/{answers,stage,before}
-  find "$RUN" -maxdepth 1 \( -name 'work.*' -o -name 'script.*' \) -mmin +20 -exec rm -rf {} + # of runs that the agent has ended
+  # Of runs that the agent has ended. This one's own would look as old where another run has just set the clock.
+  find "$RUN" -maxdepth 1 \( -name 'work.*' -o -name 'script.*' \) ! -path "$work" ! -path "$FOLDER" -mmin +20 -exec rm -rf {} +
   [ ! -e "$RUN/terminating" ] || fail 'This instance is being terminated, so it is not configured; deploy again when its replacement is there.'
   ensure_room
   ensure_clock

@@ -1,5 +1,7 @@
 """What the SSM document does before there is a node script: it fetches it, verifies it, and runs nothing else."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 from tests.nodes.cluster import FOLDER, SCRIPT, Cluster, order_fault, report
 
 OBJECT = f"{FOLDER}/node-{SCRIPT.sha256}.tar.gz"
@@ -51,3 +53,17 @@ def test_a_clock_that_is_so_far_off_that_s3_refuses_is_set(cluster: Cluster) -> 
     order_fault(node, "clock", "-3600")
     assert abs(cluster.apply(node)["clock_offset"]) < 1
     assert cluster.world.aws.calls.count(FETCHED) == 2
+
+
+def test_a_clock_that_is_set_while_a_run_waits_does_not_take_its_files_away(cluster: Cluster) -> None:
+    """What runs that the agent ended have left is known by its age, of which a jump of the clock gives it an hour."""
+    cluster.publish()
+    node = cluster.add_node()
+    node.run("setsid flock /run/benchwright/lock sleep infinity >/dev/null 2>&1 & echo $! >/run/holder", timeout=60)
+    with ThreadPoolExecutor(1) as pool:
+        applied = pool.submit(cluster.apply, node)
+        waits = "until grep -qs 'wait for other runs' /run/benchwright/work.*/steps; do sleep 0.1; done"
+        assert node.run(waits, timeout=60).returncode == 0
+        jump = "touch -d '-1 hour' /run/benchwright/work.* /run/benchwright/script.* && kill -- -$(cat /run/holder)"
+        assert node.run(jump, timeout=60).returncode == 0
+        assert applied.result()["error"] is None

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from benchwright.database import creation
-from benchwright.errors import ImageBuildFailed, LockLost, NodesNotReady
+from benchwright.errors import ImageBuildFailed, LockLost, NodesNotReady, StackRefused
 from benchwright.image import recipe
 from benchwright.nodes.node_script import load_script
 from benchwright.record import read, revision
@@ -324,6 +324,16 @@ def test_a_node_is_reported_which_configuration_it_must_apply(aws: Conversation)
     assert [(asked["Key"], asked["Body"]) for asked in aws.asked("PutObject")] == [
         ("clusters/blue/configuration/current", b"hash")
     ]
+
+
+@pytest.mark.usefixtures("steps")
+def test_an_execution_that_began_before_an_update_is_to_be_started_again(aws: Conversation) -> None:
+    case = CASES["nodes are replaced"]
+    aws.answers = {**case.answers(), "GetItem": record()}
+    event = {key: value for key, value in case.event.items() if key != "node_script"}
+    with pytest.raises(StackRefused, match=r"^This execution began before .* Start a new execution with \{\}: "):
+        handle(case.function, **event)
+    assert aws.writes == []
 
 
 @pytest.mark.usefixtures("steps")

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
+from benchwright.errors import StackRefused
 from benchwright.models import Plan
 from benchwright.settings import Settings
 from benchwright.stacks.change_sets import SETTLED, Desired, Stack
@@ -98,11 +99,17 @@ def current_aim(
 ) -> tuple[Desired, bool]:
     """Return what a stack must be now, and whether that is what it must be in the end.
 
-    instances: of the group of the nodes. The other arguments are those of `foundation` and `nodes`.
+    instances: of the group of the nodes. The other arguments are those of `foundation` and `nodes`. Raises StackRefused
+    where the state machine of the execution published no node script.
     """
     if which == "foundation":
         desired = foundation(settings, plan, stack)
         return desired, desired.parameters["DeletionProtection"] == "true"
+    if not node_script:
+        raise StackRefused(
+            "This execution began before `sam deploy` installed this release, so it published no node script. Start a "
+            "new execution with {}: finished steps are kept. A redrive would end in the same way."
+        )
     goes_offline = stack if must_go_offline(plan, stack, instances) else None
     return nodes(settings, plan, ami, foundation_outputs, node_script, offline_as=goes_offline), not goes_offline
 

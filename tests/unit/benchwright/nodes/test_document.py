@@ -14,8 +14,8 @@ echo "$AWS_MAX_ATTEMPTS $AWS_METADATA_SERVICE_NUM_ATTEMPTS $AWS_METADATA_SERVICE
 cp archive "${!#}" 2>/dev/null || { echo 'fatal error: Connect timeout on endpoint URL: "https://s3"' >&2; exit 1; }
 """
 SECONDS_OF_THE_CLI = 2
-"""What a call takes besides waiting: 0.6 to 0.9 seconds on a small machine (rehearsal/hosts/standins/aws.py), and a pause
-before its second try.
+"""What a call takes besides waiting: 0.6 to 0.9 seconds on a small machine (rehearsal/hosts/standins/aws.py), and a
+pause before its second try.
 """
 
 

@@ -84,7 +84,8 @@ class World:
         self.aws.clock.sleep(before)
         while not answer.get("done") and len(self.looks) < 5400 / BETWEEN_LOOKS:
             reported = {name: answer.get(name, "") for name in ("change_set", "refresh")}
-            answer = handle("deploy_stack", execution="arn:e", stack="nodes", began=began.isoformat(), **reported)
+            event = {"stack": "nodes", "began": began.isoformat(), "node_script": "0" * 64, **reported}
+            answer = handle("deploy_stack", execution="arn:e", **event)
             self.looks.append(answer["waiting_for"])
             self.aws.clock.sleep(BETWEEN_LOOKS)
         assert answer["done"], answer

@@ -7,11 +7,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from rehearsal import before, faults, launcher, machine
+from rehearsal import faults, initial_account, launcher, machine
 from rehearsal.aws.services import schedules
 from rehearsal.aws.services.schedules import Order, ScheduleGrammarError
-from rehearsal.before import Before, BeforeGrammarError
 from rehearsal.faults import FaultGrammarError, Faults
+from rehearsal.initial_account import AccountGrammarError, InitialAccount
 
 SECRET_BYTES = 65_536
 EXIT_CODES = """exit code: 0 the last execution succeeded and every check holds; 1 it failed, or a check does not hold;
@@ -25,7 +25,7 @@ def options(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="make rehearse ARGS='…'",
         description=__doc__,
-        epilog=f"{schedules.GRAMMAR}\n\n{faults.GRAMMAR}\n\n{before.GRAMMAR}\n\n{EXIT_CODES}",
+        epilog=f"{schedules.GRAMMAR}\n\n{faults.GRAMMAR}\n\n{initial_account.GRAMMAR}\n\n{EXIT_CODES}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
@@ -40,7 +40,7 @@ def options(arguments: list[str]) -> argparse.Namespace:
         metavar="JSON|FILE",
         type=json_object,
         default={},
-        help="what the account is like before, see below",
+        help="what the account is like at the start, see below",
     )
     parser.add_argument("--name", default="", help="name of the stack, and of all that it makes (benchwright)")
     parser.add_argument(
@@ -73,9 +73,9 @@ def options(arguments: list[str]) -> argparse.Namespace:
     parsed = parser.parse_args(arguments)
     try:
         parsed.faults = Faults(parsed.fault)
-        parsed.account = Before.parse(parsed.account)
+        parsed.account = InitialAccount.parse(parsed.account)
         parsed.schedule = [Order.parse(spec) for spec in parsed.schedule]
-    except (BeforeGrammarError, FaultGrammarError, ScheduleGrammarError) as error:
+    except (AccountGrammarError, FaultGrammarError, ScheduleGrammarError) as error:
         parser.error(str(error))
     if len(dict(parsed.secret)) < len(parsed.secret):
         parser.error("--secret gives a name twice")

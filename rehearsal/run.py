@@ -24,14 +24,14 @@ from rehearsal.application import Application, CommandFailedError
 from rehearsal.aws.clock import Clock
 from rehearsal.aws.local_aws import LocalAws
 from rehearsal.aws.services.schedules import NoSuchScheduleError, Schedules
-from rehearsal.before import Before, make_network
 from rehearsal.faults import Faults
 from rehearsal.hosts.host import Hosts
 from rehearsal.hosts.network import GATEWAY
-from rehearsal.itself import EXIT_ITSELF, Failures
+from rehearsal.initial_account import InitialAccount, make_network
 from rehearsal.judges import secrets
 from rehearsal.judges.arguments import ArgumentWatch
 from rehearsal.judges.policies import verdict
+from rehearsal.own_failures import EXIT_OWN_FAILURE, Failures
 from rehearsal.starts import Start, in_order
 from rehearsal.views import summary
 from rehearsal.views.diagram import outline
@@ -102,7 +102,7 @@ class Rehearsal:
                 aws = local_aws(self.scratch, Clock(self.wanted.speed), faults, self.listener, self.wanted.account)
             with self.progress.work("Installing the application (sam deploy)"):
                 parameters = self.wanted.parameters
-                if subnets := aws.before.subnets:
+                if subnets := aws.initial_account.subnets:
                     parameters = make_network(aws.client, subnets) | parameters
                 installed = application.deploy(aws.client, aws.environment("sam"), parameters, self.wanted.name)
             for name, value in self.wanted.secret:
@@ -132,7 +132,7 @@ class Rehearsal:
             _end(aws)
             summary.show(self.progress.console, self.report, directory)
         if self.report.itself:
-            return EXIT_ITSELF
+            return EXIT_OWN_FAILURE
         return 0 if self.report.succeeded else 1
 
     @contextlib.contextmanager
@@ -221,7 +221,7 @@ class Rehearsal:
 
 
 def local_aws(
-    scratch: Path, clock: Clock, faults: Faults, listener: socket.socket, before: Before | None = None
+    scratch: Path, clock: Clock, faults: Faults, listener: socket.socket, initial_account: InitialAccount | None = None
 ) -> LocalAws:
     """The local AWS, started: inside at localhost, for nodes on the bridge, for the host at `listener`."""
     port = listener.getsockname()[1]
@@ -236,7 +236,7 @@ def local_aws(
         port=port,
         node_endpoint=node_endpoint,
         hosts=hosts,
-        before=before or Before(),
+        initial_account=initial_account or InitialAccount(),
     )
     aws.start()
     return aws

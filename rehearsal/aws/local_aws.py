@@ -32,7 +32,7 @@ from rehearsal.aws import moto_clock
 from rehearsal.aws.clock import Clock
 from rehearsal.aws.recorder import Identity, Recorder, resource_policies, role_policies
 from rehearsal.aws.server import Faults, NoFaults, Server
-from rehearsal.before import Before
+from rehearsal.initial_account import InitialAccount
 from rehearsal.judges.policies.named import Names
 
 ACCOUNT = "123456789012"
@@ -95,7 +95,7 @@ class LocalAws:
     names: dict[str, str] = dataclasses.field(default_factory=dict)
     service_roles: dict[str, float] = dataclasses.field(default_factory=dict)
     binds: list[tuple[Path, str]] = dataclasses.field(default_factory=list)
-    before: Before = dataclasses.field(default_factory=Before)
+    initial_account: InitialAccount = dataclasses.field(default_factory=InitialAccount)
 
     def __post_init__(self) -> None:
         self.directory.mkdir(parents=True, exist_ok=True)

@@ -8,7 +8,7 @@ from typing import Any, Final
 from rich.console import Console
 from rich.text import Text
 
-from rehearsal.itself import LOG
+from rehearsal.own_failures import LOG
 from rehearsal.views.progress import clock_face
 from rehearsal.views.report import Execution, Report
 

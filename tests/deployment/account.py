@@ -22,9 +22,9 @@ from rehearsal.application import Application
 from rehearsal.aws.clock import Clock
 from rehearsal.aws.local_aws import LocalAws
 from rehearsal.aws.services.schedules import Schedules
-from rehearsal.before import Before
 from rehearsal.faults import Faults
 from rehearsal.hosts.standins.workbench.cluster import STALE_SECONDS
+from rehearsal.initial_account import InitialAccount
 from rehearsal.views.report import Execution
 from tests import waiting
 from tests.namespaces import visit_network_and_mounts
@@ -181,11 +181,11 @@ def new_account(
     recorded: Path | None = None,
     *,
     release: Path = application.ROOT,
-    before: Before | None = None,
+    initial_account: InitialAccount | None = None,
 ) -> Iterator[Account]:
     """The application in an account of its own, in a network of its own; what it did stays in the folder `recorded`.
 
-    release: the one that is installed; this one is built, too. before: how the account is before that.
+    release: the one that is installed; this one is built, too.
     """
     application.build(release)
     application.build()
@@ -193,7 +193,7 @@ def new_account(
     with mock.patch.dict(os.environ), visit_network_and_mounts():
         subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=755", "account", str(directory)], check=True, timeout=10)
         try:
-            aws = run.local_aws(directory, Clock(speed), Faults(), listener, before)
+            aws = run.local_aws(directory, Clock(speed), Faults(), listener, initial_account)
             try:
                 yield Account(aws, application.deploy(aws.client, aws.environment("sam"), {}, release=release))
             finally:

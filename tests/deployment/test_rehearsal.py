@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from rehearsal.itself import EXIT_ITSELF
 from rehearsal.judges.policies.verdict import judge
+from rehearsal.own_failures import EXIT_OWN_FAILURE
 
 ROOT = Path(__file__).parents[2]
 SCHEDULES = ("monthly-rebuild:before", "nightly-verify:during", "monthly-rebuild:during", "nightly-verify:after")
@@ -175,7 +175,7 @@ def test_a_postgresql_that_does_not_start_is_no_failure_of_the_account(tmp_path:
         check=False,
     )
     cause = f"rds:CreateDBInstance failed: PostgresNotStarted: initdb failed: {refused}"
-    assert (done.returncode, done.stderr) == (EXIT_ITSELF, "")
+    assert (done.returncode, done.stderr) == (EXIT_OWN_FAILURE, "")
     assert f"  the rehearsal itself failed: {cause}\n  its log: {tmp_path}/logs/rehearsal.log\n" in done.stdout
     assert "Next:" not in done.stdout
     assert json.loads((tmp_path / "report.json").read_text())["itself"] == [cause]

@@ -6,8 +6,8 @@ from unittest import mock
 import pytest
 
 from rehearsal.application import ROOT
-from rehearsal.before import Before
 from rehearsal.hosts import base_image
+from rehearsal.initial_account import InitialAccount
 from rehearsal.views.report import Execution
 from tests.deployment import previous
 from tests.deployment.account import Account, new_account
@@ -24,8 +24,8 @@ def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
     # Inventory. A cluster that met these is not there to be upgraded.
     locks = {unit: f"/run/{unit}.lock" for unit in base_image.LOCKING_UNITS}
     quiet = mock.patch.dict(base_image.LOCKING_UNITS, locks)
-    directory, before = tmp_path_factory.mktemp("account"), Before(inventory=False)
-    with quiet, new_account(directory, 300, release=previous.built(), before=before) as made:
+    directory, initial = tmp_path_factory.mktemp("account"), InitialAccount(inventory=False)
+    with quiet, new_account(directory, 300, release=previous.built(), initial_account=initial) as made:
         made.put_secret("benchwright/users/ann", "a password")
         made.deploy({"users": {"ann": {"password": "benchwright/users/ann"}}, "tags": {"team": "research"}})
         made.deploy({"nodes": {"count": 3}})

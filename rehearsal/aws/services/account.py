@@ -33,9 +33,9 @@ def install(aws: LocalAws) -> None:
 
 def role_works(aws: LocalAws, service: str) -> bool:
     """Whether a service can work with its service-linked role now; one that is missing is made by its first use."""
-    if not aws.before.new:
+    if not aws.initial_account.new:
         return True
-    if not aws.before.service_roles:  # its first use may not create it either
+    if not aws.initial_account.service_roles:  # its first use may not create it either
         return False
     now = aws.clock.now()
     return now >= aws.service_roles.setdefault(f"{service}.amazonaws.com", now) + SETTLING_SECONDS
@@ -44,11 +44,11 @@ def role_works(aws: LocalAws, service: str) -> bool:
 def _create_role(aws: LocalAws, call: Call) -> Proceed:
     """CreateServiceLinkedRole, which moto carries out where the role is missing."""
     service = call["AWSServiceName"]
-    if not aws.before.service_roles:  # before IAM looks whether the role exists
+    if not aws.initial_account.service_roles:  # before IAM looks whether the role exists
         role = f"arn:aws:iam::{aws.account}:role/aws-service-role/{service}/*"
         denied = f"User is not authorized to perform: iam:CreateServiceLinkedRole on resource: {role}"
         raise ServiceError("AccessDenied", f"{denied} with an explicit deny in a service control policy", 403)
-    if not aws.before.new or service in aws.service_roles:
+    if not aws.initial_account.new or service in aws.service_roles:
         raise ServiceError(
             "InvalidInput",
             f"Service role name of {service} has been taken in this account, please try a different suffix.",
@@ -63,7 +63,7 @@ def is_over_quota(aws: LocalAws, instance_type: str) -> bool:
     running = [machine.instance_type for machine in list(aws.machines.by_id.values()) if not machine.gone.is_set()]
     standard = [each for each in (*running, instance_type) if _is_standard(each)]
     vcpus = sum(INSTANCE_TYPES[each]["VCpuInfo"]["DefaultVCpus"] for each in standard)
-    return _is_standard(instance_type) and bool(vcpus > aws.before.vcpus)
+    return _is_standard(instance_type) and bool(vcpus > aws.initial_account.vcpus)
 
 
 def _is_standard(instance_type: str) -> bool:
@@ -85,7 +85,7 @@ def _quota(aws: LocalAws, call: Call) -> Mapping[str, Any]:
             "ServiceName": "Amazon Elastic Compute Cloud (Amazon EC2)",
             "QuotaCode": STANDARD_VCPUS,
             "QuotaName": "Running On-Demand Standard (A, C, D, H, I, M, R, T, Z) instances",
-            "Value": aws.before.vcpus,
+            "Value": aws.initial_account.vcpus,
             "Unit": "None",
             "Adjustable": True,
             "GlobalQuota": False,
@@ -95,7 +95,7 @@ def _quota(aws: LocalAws, call: Call) -> Mapping[str, Any]:
 
 def _key(aws: LocalAws) -> str:
     """An alias of AWS's key as long as the account chose none of its own."""
-    if not aws.before.own_ebs_key:
+    if not aws.initial_account.own_ebs_key:
         return "alias/aws/ebs"
     ec2 = ec2_backends[aws.account][aws.region]
     if not ec2.default_kms_key_id:

@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 from rehearsal.aws.clock import Clock
 from rehearsal.aws.local_aws import LocalAws
 from rehearsal.aws.services.account import SETTLING_SECONDS, role_works
-from rehearsal.before import Before, BeforeGrammarError
+from rehearsal.initial_account import AccountGrammarError, InitialAccount
 
 WAIT = "Unable to create the resource. Verify that you have permission to create service linked role"
 
@@ -22,16 +22,16 @@ WAIT = "Unable to create the resource. Verify that you have permission to create
     "given", [{"vcpu": 4}, {"vcpus": True}, {"new": 1}, {"subnets": 7}, {"subnets": "3"}, {"subnets": 3.0}]
 )
 def test_an_account_that_cannot_be_is_refused(given: dict[str, Any]) -> None:
-    with pytest.raises(BeforeGrammarError):
-        Before.parse(given)
+    with pytest.raises(AccountGrammarError):
+        InitialAccount.parse(given)
 
 
 @pytest.fixture
 def new(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[LocalAws]:
     services = ("rehearsal.aws.services.rds", "rehearsal.aws.services.account")
-    before = getattr(request, "param", Before(new=True))
+    initial_account = getattr(request, "param", InitialAccount(new=True))
     with mock.patch.dict(os.environ):
-        aws = LocalAws(clock=Clock(math.inf), directory=tmp_path, modules=services, before=before)
+        aws = LocalAws(clock=Clock(math.inf), directory=tmp_path, modules=services, initial_account=initial_account)
         aws.start()
         try:
             with aws.clock.busy():  # time passes only where a test lets it
@@ -59,10 +59,12 @@ def test_a_service_cannot_work_with_its_role_at_once(new: LocalAws) -> None:
         new.client("iam").create_service_linked_role(AWSServiceName="rds.amazonaws.com")
 
 
-@pytest.mark.parametrize("new", [Before(service_roles=False), Before(service_roles=False, new=True)], indirect=True)
+@pytest.mark.parametrize(
+    "new", [InitialAccount(service_roles=False), InitialAccount(service_roles=False, new=True)], indirect=True
+)
 def test_where_a_policy_forbids_it_a_role_that_exists_works_and_none_is_created(new: LocalAws) -> None:
     with pytest.raises(ClientError, match=r"AccessDenied.* with an explicit deny in a service control policy"):
         new.client("iam").create_service_linked_role(AWSServiceName="rds.amazonaws.com")
     new.clock.sleep(SETTLING_SECONDS)
-    assert (WAIT in refusal(new)) is new.before.new
-    assert role_works(new, "rds") is not new.before.new
+    assert (WAIT in refusal(new)) is new.initial_account.new
+    assert role_works(new, "rds") is not new.initial_account.new

@@ -14,8 +14,8 @@ from rehearsal.aws.local_aws import LocalAws
 from rehearsal.aws.services.autoscaling import decisions, scaling_activities
 from rehearsal.aws.services.autoscaling.decisions import Candidate
 from rehearsal.aws.services.autoscaling.launch_failures import REFUSALS
-from rehearsal.before import Before
 from rehearsal.faults import Faults
+from rehearsal.initial_account import InitialAccount
 from tests.unit.rehearsal.fake_hosts import instance_profile, local_aws, subnets
 
 GROUP = "workbench-nodes"
@@ -197,7 +197,7 @@ def test_a_launch_fails_on_order_and_succeeds_when_it_is_tried_again(
 
 
 def test_no_more_vcpus_run_than_the_quota_allows(aws: LocalAws, client: Any, template: str) -> None:
-    aws.before = Before(vcpus=3)
+    aws.initial_account = InitialAccount(vcpus=3)
     create(aws, template, count=2)
     aws.clock.sleep(scaling_activities.RETRY_SECONDS // 2)
     activities = client.describe_scaling_activities(AutoScalingGroupName=GROUP)["Activities"]

@@ -130,7 +130,7 @@ def test_a_reader_that_goes_away_interrupts_and_keeps_the_last_report(
 ) -> None:
     (tmp_path / "report.html").write_text("last")
     aws = mock.MagicMock()
-    aws.before.subnets = 0
+    aws.initial_account.subnets = 0
     monkeypatch.setattr(run, "local_aws", lambda *_: aws)
     monkeypatch.setattr(logging, "disable", lambda: None)
     reading, writing = os.pipe()

@@ -316,7 +316,7 @@ class Group:
             zone=zone,
             subnet=subnet,
             image=data["ImageId"],
-            limit=int(self.aws.before.vcpus),
+            limit=int(self.aws.initial_account.vcpus),
         )
         if word == "key":
             return text

@@ -124,7 +124,7 @@ class ImageBuild:
         try:
             for phase in ("build", "validate"):
                 self._run_phase(machine, phase)
-            while image.inventory and self._aws.before.inventory:
+            while image.inventory and self._aws.initial_account.inventory:
                 self._wait(3600)
             with self._aws.clock.busy():
                 ami = self._machines.images.capture(

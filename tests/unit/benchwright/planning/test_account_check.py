@@ -23,7 +23,7 @@ from benchwright.planning.account_check import Judgement, check
 from benchwright.settings import settings
 from rehearsal.aws.clock import Clock
 from rehearsal.aws.local_aws import LocalAws
-from rehearsal.before import Before, make_network
+from rehearsal.initial_account import InitialAccount, make_network
 from tests.unit.benchwright.conversation import Conversation, refusal
 from tests.unit.benchwright.planning.test_plan import DEFAULTS
 
@@ -99,10 +99,10 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAws]:
 
 @pytest.fixture
 def account(local: LocalAws, request: pytest.FixtureRequest) -> Account:
-    """An empty account but for its network, like the parameter of the test: a Before."""
+    """An empty account but for its network, like the parameter of the test: an InitialAccount."""
     moto_api_backend.reset()
-    local.before = getattr(request, "param", Before())
-    return Account(local, local.before.subnets or 2)
+    local.initial_account = getattr(request, "param", InitialAccount())
+    return Account(local, local.initial_account.subnets or 2)
 
 
 def nodes(count: int = 2, instance_type: str = "m7i.xlarge") -> dict[str, Any]:
@@ -134,7 +134,7 @@ def test_an_instance_type_of_another_architecture() -> None:
     assert lines(judged) == [("nodes.instance_type", "z99.xlarge", wrong)]
 
 
-@pytest.mark.parametrize("account", [Before(subnets=6)], indirect=True)
+@pytest.mark.parametrize("account", [InitialAccount(subnets=6)], indirect=True)
 def test_an_instance_type_that_a_zone_lacks(account: Account) -> None:
     (problem,) = account.check(**nodes()).problems
     zones = " and ".join(f"us-east-1{zone}" for zone in "abcdef")
@@ -146,7 +146,7 @@ def test_an_instance_type_that_a_zone_lacks(account: Account) -> None:
     )
 
 
-@pytest.mark.parametrize("account", [Before(subnets=6)], indirect=True)
+@pytest.mark.parametrize("account", [InitialAccount(subnets=6)], indirect=True)
 def test_a_type_that_runs_already_in_other_zones_is_a_warning(account: Account) -> None:
     account.run("m7i.xlarge", 1, OWN)
     (problem,) = account.check(deployed=True, **nodes(2, "m7i.2xlarge")).problems
@@ -157,7 +157,7 @@ def test_a_type_that_runs_already_in_other_zones_is_a_warning(account: Account) 
     assert warning.startswith("nodes.instance_type m7i.xlarge: us-east-1e, in which the cluster has a subnet, has no")
 
 
-@pytest.mark.parametrize("account", [Before(vcpus=16)], indirect=True)
+@pytest.mark.parametrize("account", [InitialAccount(vcpus=16)], indirect=True)
 def test_nodes_for_which_the_quota_has_no_room(account: Account) -> None:
     account.run("m5.large", 2, {"Name": "of others"})
     account.run("g4dn.xlarge", 2, {"Name": "of another quota"})
@@ -195,7 +195,7 @@ def test_instances_of_dedicated_hosts_and_spot_instances_have_quotas_of_their_ow
     assert [text for text in judged(dedicated).warnings if "of which others use 2." in text]
 
 
-@pytest.mark.parametrize("account", [Before(vcpus=16)], indirect=True)
+@pytest.mark.parametrize("account", [InitialAccount(vcpus=16)], indirect=True)
 def test_nodes_that_run_already_are_counted_once(account: Account) -> None:
     account.run("m7i.xlarge", 4, OWN)
     assert account.check(deployed=True, **nodes(4)).problems == ()
@@ -211,7 +211,7 @@ def test_an_instance_type_without_a_known_quota_is_not_counted(account: Account)
     )
 
 
-@pytest.mark.parametrize("account", [Before(own_ebs_key=True)], indirect=True)
+@pytest.mark.parametrize("account", [InitialAccount(own_ebs_key=True)], indirect=True)
 def test_a_key_that_auto_scaling_may_not_use(account: Account) -> None:
     keys = account.aws.client("kms")
     account.ec2.get_ebs_default_kms_key_id()

@@ -20,12 +20,12 @@ from rehearsal.aws.local_aws import LocalAws
 from rehearsal.aws.postgres import PostgresNotStarted
 from rehearsal.aws.services import work
 from rehearsal.aws.services.cloudformation.reasons import reason_of
-from rehearsal.before import Before
 from rehearsal.faults import Faults
 from rehearsal.hosts.base_image import launcher
 from rehearsal.hosts.standins import crashes
-from rehearsal.itself import EXIT_ITSELF, Failures
+from rehearsal.initial_account import InitialAccount
 from rehearsal.launcher import listening
+from rehearsal.own_failures import EXIT_OWN_FAILURE, Failures
 from rehearsal.views.progress import Progress
 from tests.waiting import until
 
@@ -44,12 +44,12 @@ def test_a_rehearsal_that_cannot_start_ends_with_its_own_code_cause_and_log(
         raise PostgresNotStarted("initdb failed: no room")
 
     monkeypatch.setattr(run, "local_aws", fail)
-    wanted = argparse.Namespace(report=tmp_path, speed=120.0, faults=Faults([]), account=Before())
+    wanted = argparse.Namespace(report=tmp_path, speed=120.0, faults=Faults([]), account=InitialAccount())
     text = io.StringIO()
     with contextlib.closing(listening("127.0.0.1")) as listener:
         code = run.Rehearsal(wanted, tmp_path, Progress(Console(file=text, width=200)), listener).run()
     cause = "the rehearsal could not go on: PostgresNotStarted: initdb failed: no room"
-    assert code == EXIT_ITSELF
+    assert code == EXIT_OWN_FAILURE
     assert text.getvalue().splitlines()[-3:] == [
         f"  the rehearsal itself failed: {cause}",
         f"  its log: {tmp_path / 'logs/rehearsal.log'}",

@@ -9,7 +9,7 @@ import threading
 from pathlib import Path
 from typing import Final
 
-EXIT_ITSELF: Final = 3
+EXIT_OWN_FAILURE: Final = 3
 """Exit code of a rehearsal that failed itself: whatever its executions say, they say nothing about the account."""
 
 LOG: Final = "rehearsal.log"

@@ -1,4 +1,4 @@
-"""What an account is like before the application comes to it, as a person orders it with `--account`."""
+"""What an account is like before the first deployment, as `--account` gives it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -11,7 +11,7 @@ VPC: Final = "10.0.0.0/16"
 
 GRAMMAR: Final = "\n".join(
     [
-        "the account before, --account with any of these keys:",
+        "the account at the start, --account with any of these keys:",
         "  vcpus         quota of running On-Demand Standard vCPUs (256)",
         "  new           true: no service was used before, so service-linked roles are missing",
         "  service_roles false: a service control policy forbids iam:CreateServiceLinkedRole (true)",
@@ -22,12 +22,12 @@ GRAMMAR: Final = "\n".join(
 )
 
 
-class BeforeGrammarError(ValueError):
+class AccountGrammarError(ValueError):
     """An account cannot be like that."""
 
 
 @dataclass(frozen=True)
-class Before:
+class InitialAccount:
     """The keys of GRAMMAR."""
 
     vcpus: float = 256.0
@@ -38,17 +38,17 @@ class Before:
     service_roles: bool = True
 
     @classmethod
-    def parse(cls, given: Mapping[str, Any]) -> "Before":
-        """Read what a person gave; raises BeforeGrammarError with what would have been right."""
+    def parse(cls, given: Mapping[str, Any]) -> "InitialAccount":
+        """Read what a person gave; raises AccountGrammarError with what would have been right."""
         known = {key.name: type(key.default) for key in fields(cls)}
         for name, value in given.items():
             if name not in known:
-                raise BeforeGrammarError(f"--account has no key {name!r}; it has {', '.join(known)}")
+                raise AccountGrammarError(f"--account has no key {name!r}; it has {', '.join(known)}")
             if type(value) not in ((int, float) if known[name] is float else (known[name],)):
-                raise BeforeGrammarError(f"--account {name}={value!r} is no {known[name].__name__}")
+                raise AccountGrammarError(f"--account {name}={value!r} is no {known[name].__name__}")
         before = cls(**given)
         if before.subnets not in (0, *range(2, 7)):
-            raise BeforeGrammarError(f"--account subnets={before.subnets} is not 2 to 6")
+            raise AccountGrammarError(f"--account subnets={before.subnets} is not 2 to 6")
         return before
 
 

@@ -437,7 +437,7 @@ def test_a_plan_that_an_earlier_release_recorded_and_this_one_refuses_locks_no_o
 
 @examples(300)
 @given(near("PostgreSQL refused: ", '{"a": "b"}'))
-def test_any_message_is_tellable(text: str) -> None:
+def test_any_message_can_be_published(text: str) -> None:
     message = shorten(text * 3)
     cause = json.dumps({"errorMessage": message, "errorType": "X", "stackTrace": ["x" * 3_000]}, ensure_ascii=False)
     packed = json.dumps({"step": "Build image", "cause": cause}, ensure_ascii=False)

@@ -809,7 +809,7 @@ def test_what_watches_an_application_is_made_changed_retagged_and_deleted(cloud:
 
 
 def test_an_operation_that_is_missing_says_so(cloud: Cloud) -> None:
-    with pytest.raises(ClientError, match="does not implement CloudFormation's operation detect_stack_drift"):
+    with pytest.raises(ClientError, match="does not implement cloudformation:DetectStackDrift"):
         cloud.api.detect_stack_drift(StackName="any")
 
 

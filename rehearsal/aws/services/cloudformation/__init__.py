@@ -13,14 +13,13 @@ API calls with the stack's role (`service_call` builds them from the resource's 
 calls.jsonl as they would stand in CloudTrail. `reasons` turns a failure into the text of its event.
 """
 
-from botocore import xform_name
-from moto.core.utils import get_service_model
-
-from rehearsal.aws.calls import Operation
 from rehearsal.aws.local_aws import LocalAws
 
 from . import handlers
-from .api import Api
+from .api.change_sets import ChangeSets
+from .api.requests import Requests
+from .api.responses import Pages
+from .api.stacks import Stacks
 from .engine import Engine
 
 __all__ = ["Engine", "install"]
@@ -30,11 +29,7 @@ def install(aws: LocalAws) -> Engine:
     """Answer every CloudFormation operation of the server of `aws` with an engine, which is returned."""
     handlers.load()
     engine = Engine(aws)
-    api = Api(engine)
-    for operation in get_service_model("cloudformation").operation_names:
-        aws.server.add("cloudformation", operation, _responder(api, xform_name(operation)))
+    requests, pages = Requests(engine), Pages()
+    owners = Stacks(engine, requests, pages), ChangeSets(engine, requests, pages)
+    aws.server.serve("cloudformation", *owners, whole=True)
     return engine
-
-
-def _responder(api: Api, operation: str) -> Operation:
-    return lambda call: api.answer(operation, dict(call.parameters), call.identity.role_arn)

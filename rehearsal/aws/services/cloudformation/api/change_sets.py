@@ -6,13 +6,14 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
+from rehearsal.aws.calls import Call
 from rehearsal.aws.services import work
 
 from .. import early_validation, graph, template_diff, templates
 from ..engine import Engine
 from ..errors import AlreadyExists, ChangeSetNotFound, InvalidChangeSetStatus, NotRehearsed, ValidationError
 from ..model import ChangeSet, Stack
-from .requests import Request, Requests, check_name, check_rules, check_token, check_updatable, only
+from .requests import Requests, check_name, check_rules, check_token, check_updatable, only
 from .responses import Pages, shown_change_set
 
 NO_CHANGES = "The submitted information didn't contain changes. Submit different information to create a change set."
@@ -23,45 +24,45 @@ EXECUTION_SECONDS = 5
 
 
 class ChangeSets:
-    """Methods have the names of boto3; each takes the request and the role of who sent it."""
+    """Methods have the names of boto3."""
 
     def __init__(self, engine: Engine, requests: Requests, pages: Pages) -> None:
         self.engine, self.requests, self.pages = engine, requests, pages
 
-    def create_change_set(self, request: Request, caller: str | None) -> Mapping[str, Any]:
+    def create_change_set(self, call: Call) -> Mapping[str, Any]:
         only(
-            request,
+            call,
             "StackName ChangeSetName ChangeSetType TemplateBody TemplateURL UsePreviousTemplate Parameters Tags "
             "RoleARN Capabilities ClientToken Description OnStackFailure",
         )
-        check_name(request["ChangeSetName"], "changeSetName")
-        check_name(request["StackName"], "stackName")
-        type_ = request.get("ChangeSetType", "UPDATE")
+        check_name(call["ChangeSetName"], "changeSetName")
+        check_name(call["StackName"], "stackName")
+        type_ = call.get("ChangeSetType", "UPDATE")
         with self.engine.lock:
-            present = self.engine.find(request["StackName"])
-            repeated = [its for its in present.change_sets if its.name == request["ChangeSetName"]] if present else []
-            if repeated and repeated[0].token and repeated[0].token == request.get("ClientToken"):
+            present = self.engine.find(call["StackName"])
+            repeated = [its for its in present.change_sets if its.name == call["ChangeSetName"]] if present else []
+            if repeated and repeated[0].token and repeated[0].token == call.get("ClientToken"):
                 return {"Id": repeated[0].id, "StackId": repeated[0].stack.id}
             if repeated:
                 raise AlreadyExists(f"ChangeSet {repeated[0].name} already exists")
-            _check_type(type_, present, request)
-            wanted = self.requests.wanted(request, present if type_ == "UPDATE" else None, caller)
-            templates.check_capabilities(wanted.template.processed, request.get("Capabilities", []), transforms=False)
-            stack = present or self.engine.new_stack(request["StackName"], "REVIEW_IN_PROGRESS")
+            _check_type(type_, present, call)
+            wanted = self.requests.wanted(call, present if type_ == "UPDATE" else None)
+            templates.check_capabilities(wanted.template.processed, call.get("Capabilities", []), transforms=False)
+            stack = present or self.engine.new_stack(call["StackName"], "REVIEW_IN_PROGRESS")
             change_set = ChangeSet(
                 f"arn:aws:cloudformation:{self.engine.aws.region}:{self.engine.aws.account}:changeSet/"
-                f"{request['ChangeSetName']}/{uuid.uuid4()}",
-                request["ChangeSetName"],
+                f"{call['ChangeSetName']}/{uuid.uuid4()}",
+                call["ChangeSetName"],
                 stack,
                 type_,
                 self.engine.moment(),
                 wanted,
-                request.get("RoleARN") or stack.role_arn,
-                request.get("ClientToken"),
-                request.get("Description"),
-                request.get("OnStackFailure"),
+                call.get("RoleARN") or stack.role_arn,
+                call.get("ClientToken"),
+                call.get("Description"),
+                call.get("OnStackFailure"),
             )
-            stack.caller_role = caller
+            stack.caller_role = call.identity.role_arn
             if type_ == "CREATE":
                 stack.role_arn = change_set.role_arn
             scope = self.requests.scope(stack, wanted)
@@ -111,8 +112,8 @@ class ChangeSets:
             return
         change_set.status, change_set.execution_status = "CREATE_COMPLETE", "AVAILABLE"
 
-    def describe_change_set(self, request: Request, _: str | None) -> Mapping[str, Any]:
-        change_set = self.requests.change_set(request)
+    def describe_change_set(self, call: Call) -> Mapping[str, Any]:
+        change_set = self.requests.change_set(call)
         self._note_hooks(change_set.stack)
         return {
             **shown_change_set(change_set),
@@ -120,19 +121,19 @@ class ChangeSets:
             "Capabilities": list(change_set.wanted.capabilities),
             "Tags": [{"Key": key, "Value": value} for key, value in change_set.wanted.tags.items()],
             "OnStackFailure": change_set.on_failure,
-            **self.pages.page(request, "Changes", change_set.changes),
+            **self.pages.page(call, "Changes", change_set.changes),
         }
 
-    def list_change_sets(self, request: Request, _: str | None) -> Mapping[str, Any]:
-        stack = self.engine.existing(request["StackName"])
-        return self.pages.page(request, "Summaries", [shown_change_set(change_set) for change_set in stack.change_sets])
+    def list_change_sets(self, call: Call) -> Mapping[str, Any]:
+        stack = self.engine.existing(call["StackName"])
+        return self.pages.page(call, "Summaries", [shown_change_set(change_set) for change_set in stack.change_sets])
 
-    def execute_change_set(self, request: Request, caller: str | None) -> Mapping[str, Any]:
-        only(request, "ChangeSetName StackName ClientRequestToken DisableRollback RetainExceptOnCreate")
-        token = request.get("ClientRequestToken")
+    def execute_change_set(self, call: Call) -> Mapping[str, Any]:
+        only(call, "ChangeSetName StackName ClientRequestToken DisableRollback RetainExceptOnCreate")
+        token = call.get("ClientRequestToken")
         check_token(token)
         with self.engine.lock:
-            change_set = self.requests.change_set(request)
+            change_set = self.requests.change_set(call)
             stack = change_set.stack
             if token and stack.token == token and change_set.execution_status.startswith("EXECUTE_"):
                 return {}
@@ -147,15 +148,15 @@ class ChangeSets:
                 )
             if stack.in_progress:
                 raise ValidationError(f"Stack:{stack.id} is in {stack.status} state and can not be updated.")
-            if request.get("DisableRollback") and change_set.on_failure:
+            if call.get("DisableRollback") and change_set.on_failure:
                 raise ValidationError("Cannot specify DisableRollback when the change set specifies OnStackFailure")
             change_set.execution_status = "EXECUTE_IN_PROGRESS"
             for other in stack.change_sets:
                 if other is not change_set and other.execution_status == "AVAILABLE":
                     other.execution_status = "OBSOLETE"
-            self.engine.start(stack, change_set.role_arn, caller, token)
-            stack.disable_rollback = bool(request.get("DisableRollback", False))
-            stack.retain_except_on_create = bool(request.get("RetainExceptOnCreate", False))
+            self.engine.start(stack, change_set.role_arn, call.identity.role_arn, token)
+            stack.disable_rollback = bool(call.get("DisableRollback", False))
+            stack.retain_except_on_create = bool(call.get("RetainExceptOnCreate", False))
             take, clock = self.engine.aws.faults.take, self.engine.aws.clock
             if (fails := take("change-set:fails", stack=stack.name)) is not None:
                 change_set.reason = fails.get("reason") or "The rehearsal was asked to fail this execution"
@@ -189,9 +190,9 @@ class ChangeSets:
         if self.engine.aws.faults.take("change-set:hooks", stack=stack.name) is not None:
             self.engine.event(stack, None, stack.status, "Hook invocations complete.", hook="Private::Guard::Hook")
 
-    def delete_change_set(self, request: Request, _: str | None) -> Mapping[str, Any]:
+    def delete_change_set(self, call: Call) -> Mapping[str, Any]:
         try:
-            change_set = self.requests.change_set(request)
+            change_set = self.requests.change_set(call)
         except ChangeSetNotFound:
             return {}
         if change_set.status in ("CREATE_PENDING", "CREATE_IN_PROGRESS"):
@@ -201,10 +202,10 @@ class ChangeSets:
         change_set.stack.change_sets.remove(change_set)
         return {}
 
-    def describe_events(self, request: Request, _: str | None) -> Mapping[str, Any]:
+    def describe_events(self, call: Call) -> Mapping[str, Any]:
         """The failed validations of a change set, and the events of a stack (no operations in between)."""
-        if request.get("ChangeSetName"):
-            change_set = self.requests.change_set(request)
+        if call.get("ChangeSetName"):
+            change_set = self.requests.change_set(call)
             stack = change_set.stack
             shown = [
                 {
@@ -223,28 +224,28 @@ class ChangeSets:
                 for index, problem in enumerate(change_set.problems)
             ]
         else:
-            stack = self.engine.existing(request["StackName"])
-            only_failed = (request.get("Filters") or {}).get("FailedEvents", False)
+            stack = self.engine.existing(call["StackName"])
+            only_failed = (call.get("Filters") or {}).get("FailedEvents", False)
             shown = [
                 {key: value for key, value in event.shown().items() if key not in ("StackName", "ResourceProperties")}
                 | {"EventType": "PROVISIONING_ERROR" if event.status.endswith("FAILED") else "STACK_EVENT"}
                 for event in reversed(stack.events)
                 if not only_failed or event.status.endswith("FAILED")
             ]
-        return self.pages.page(request, "OperationEvents", shown)
+        return self.pages.page(call, "OperationEvents", shown)
 
 
-def _check_type(type_: str, stack: Stack | None, request: Request) -> None:
+def _check_type(type_: str, stack: Stack | None, call: Call) -> None:
     """Refuse a change set that does not fit what is there."""
     if type_ == "CREATE":
         if stack is not None and stack.status != "REVIEW_IN_PROGRESS":
             raise ValidationError(
                 f"Stack [{stack.name}] already exists and cannot be created again with the changeSet "
-                f"[{request['ChangeSetName']}]"
+                f"[{call['ChangeSetName']}]"
             )
     elif type_ == "UPDATE":
         if stack is None:
-            raise ValidationError(f"Stack [{request['StackName']}] does not exist")
+            raise ValidationError(f"Stack [{call['StackName']}] does not exist")
         check_updatable(stack)
     else:
         raise NotRehearsed(f"The rehearsal does not implement change sets of type {type_}")

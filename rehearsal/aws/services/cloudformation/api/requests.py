@@ -7,6 +7,8 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from rehearsal.aws.calls import Call
+
 from .. import early_validation, template_diff, templates
 from ..engine import Engine
 from ..errors import ChangeSetNotFound, NotRehearsed, ValidationError
@@ -14,7 +16,6 @@ from ..intrinsics import Scope
 from ..model import ChangeSet, Deployment, Stack
 from ..parameters import Parameter, resolve
 
-Request = Mapping[str, Any]
 _NAME = re.compile(r"[a-zA-Z][-a-zA-Z0-9]{0,127}")
 _TOKEN = re.compile(r"[a-zA-Z0-9][-a-zA-Z0-9]{0,127}")
 _UPDATABLE = {"CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE", "UPDATE_FAILED"}
@@ -33,61 +34,62 @@ class Requests:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
 
-    def body(self, request: Request, caller: str | None) -> str:
+    def body(self, call: Call) -> str:
         """The template's text, from the request or from S3."""
-        if request.get("TemplateBody"):
-            body = str(request["TemplateBody"])
+        if call.get("TemplateBody"):
+            body = str(call["TemplateBody"])
             templates.check_size(body, templates.BODY_LIMIT, "templateBody")
             return body
-        url = request.get("TemplateURL")
+        url = call.get("TemplateURL")
         if not url:
             raise ValidationError("Either Template URL or Template Body must be specified.")
         bucket, key, version = _s3_location(url)
         chosen = {"VersionId": version} if version else {}
         try:
-            s3 = self.engine.aws.client("s3", role_arn=request.get("RoleARN") or caller, caller="cloudformation")
+            role = call.get("RoleARN") or call.identity.role_arn
+            s3 = self.engine.aws.client("s3", role_arn=role, caller="cloudformation")
             body = s3.get_object(Bucket=bucket, Key=key, **chosen)["Body"].read().decode()
         except ClientError as error:
             raise ValidationError(f"S3 error: {error.response['Error'].get('Message')} ({url})") from error
         templates.check_size(body, templates.URL_LIMIT, "templateURL")
         return body
 
-    def wanted(self, request: Request, stack: Stack | None, caller: str | None) -> Deployment:
+    def wanted(self, call: Call, stack: Stack | None) -> Deployment:
         """The deployment that a request asks for; `stack` is what it updates."""
         current = stack.deployment if stack else None
-        if request.get("UsePreviousTemplate"):
+        if call.get("UsePreviousTemplate"):
             if current is None:
                 raise ValidationError("UsePreviousTemplate cannot be used for a stack that has no template yet")
             body = current.template.body
         else:
-            body = self.body(request, caller)
+            body = self.body(call)
         declared = templates.parse(body).get("Parameters") or {}
-        parameters = self._parameters(declared, request, current)
+        parameters = self._parameters(declared, call, current)
         values = {name: parameter.value for name, parameter in parameters.items()}
         template = templates.expand(body, values, self.engine.aws.region)
         extra = template.section("Parameters")
         if extra.keys() - declared.keys():
-            parameters = self._parameters(extra, request, current)
-        tags = request.get("Tags")
+            parameters = self._parameters(extra, call, current)
+        tags = call.get("Tags")
         if tags is None:
             chosen = dict(current.tags) if current else {}
         else:
             chosen = {tag["Key"]: tag["Value"] for tag in tags}
             if len(chosen) > 50 or any(not value for value in chosen.values()):
                 raise ValidationError("A stack has at most 50 tags, each with a value of 1 to 256 characters")
-        return Deployment(template, parameters, chosen, tuple(request.get("Capabilities", [])))
+        return Deployment(template, parameters, chosen, tuple(call.get("Capabilities", [])))
 
-    def change_set(self, request: Request) -> ChangeSet:
+    def change_set(self, call: Call) -> ChangeSet:
         """The change set that a request names, by its ARN or by its name and its stack's."""
-        name = request["ChangeSetName"]
+        name = call["ChangeSetName"]
         if name.startswith("arn:"):
             stacks: list[Stack] = list(self.engine.stacks.values())
         else:
-            if not request.get("StackName"):
+            if not call.get("StackName"):
                 raise ValidationError("StackName must be specified if ChangeSetName is not specified as an ARN.")
-            stack = self.engine.find(request["StackName"])
+            stack = self.engine.find(call["StackName"])
             if stack is None:
-                raise ValidationError(f"Stack [{request['StackName']}] does not exist")
+                raise ValidationError(f"Stack [{call['StackName']}] does not exist")
             stacks = [stack]
         for stack in stacks:
             for change_set in stack.change_sets:
@@ -95,11 +97,9 @@ class Requests:
                     return change_set
         raise ChangeSetNotFound(f"ChangeSet [{name}] does not exist")
 
-    def _parameters(
-        self, declared: Mapping[str, Any], request: Request, current: Deployment | None
-    ) -> dict[str, Parameter]:
+    def _parameters(self, declared: Mapping[str, Any], call: Call, current: Deployment | None) -> dict[str, Parameter]:
         previous = current.parameters if current else None
-        return resolve(declared, list(request.get("Parameters", [])), previous, self._exists)
+        return resolve(declared, list(call.get("Parameters", [])), previous, self._exists)
 
     def _exists(self, type_: str, value: str) -> bool:
         """Whether an id of an AWS-specific parameter type is known; types not listed are taken for known."""
@@ -125,9 +125,10 @@ class Requests:
             raise ValidationError(f"Properties validation failed: {sentences}")
 
 
-def only(request: Request, known: str) -> None:
+def only(call: Call, known: str) -> None:
     """Refuse parameters that nothing here looks at."""
-    unknown = sorted(key for key, value in request.items() if value not in (None, False) and key not in known.split())
+    given = {name for name, value in call.parameters.items() if value not in (None, False)}
+    unknown = sorted(given - set(known.split()))
     if unknown:
         raise NotRehearsed(f"The rehearsal does not implement the parameter {', '.join(unknown)} of this operation")
 

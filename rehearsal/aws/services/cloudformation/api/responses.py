@@ -4,9 +4,10 @@ import uuid
 from collections.abc import Sequence
 from typing import Any
 
+from rehearsal.aws.calls import Call
+
 from ..errors import ValidationError
 from ..model import ChangeSet, Resource, Stack
-from .requests import Request
 
 
 class Pages:
@@ -15,13 +16,13 @@ class Pages:
     def __init__(self) -> None:
         self._listed: dict[str, tuple[Sequence[Any], int]] = {}
 
-    def page(self, request: Request, key: str, items: Sequence[Any], size: int = 100) -> dict[str, Any]:
+    def page(self, call: Call, key: str, items: Sequence[Any], size: int = 100) -> dict[str, Any]:
         """The page that a request asks for, under its key, and the token of the next one."""
         start = 0
-        if request.get("NextToken"):
-            if request["NextToken"] not in self._listed:
-                raise ValidationError(f"The token {request['NextToken']} is invalid")
-            items, start = self._listed.pop(request["NextToken"])
+        if call.get("NextToken"):
+            if call["NextToken"] not in self._listed:
+                raise ValidationError(f"The token {call['NextToken']} is invalid")
+            items, start = self._listed.pop(call["NextToken"])
         shown = {key: items[start : start + size]}
         if start + size >= len(items):
             return shown

@@ -114,12 +114,10 @@ class _World:
             "WorkbenchVersion": settings["DEFAULT_WORKBENCH_VERSION"],
         }
         name, stacks = self._stack_name("nodes"), self.aws.client("cloudformation")
-        place = {"Bucket": settings["BUCKET_NAME"], "Key": "local/nodes.json"}  # it is longer than a call takes
-        self.aws.client("s3").put_object(**place, Body=json.dumps(template))
         with contextlib.suppress(stacks.exceptions.AlreadyExistsException):
             stacks.create_stack(
                 StackName=name,
-                TemplateURL=f"{self.aws.endpoint}/{place['Bucket']}/{place['Key']}",
+                TemplateBody=json.dumps(template),
                 Parameters=[
                     {"ParameterKey": key, "ParameterValue": values[key]}
                     for key in template["Parameters"]

@@ -4,6 +4,7 @@ They are given in the order of their names, which is not that of a deployment, a
 """
 
 import contextlib
+import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -90,10 +91,20 @@ def test_build_image_starts_a_build(invoked: Invoked) -> None:
 
 def test_configure_nodes_publishes_the_configuration(invoked: Invoked) -> None:
     answer = invoked.first["ConfigureNodes"]
-    assert answer == {"done": True, "waiting_for": "", "configuration": answer["configuration"], "commands": []}
-    bucket = invoked.account.application.outputs["BucketName"]
-    key = f"clusters/{CLUSTER}/configuration/current"
-    current = invoked.account.aws.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read().decode()
+    bucket, folder = invoked.account.application.outputs["BucketName"], f"clusters/{CLUSTER}/configuration"
+
+    def published(name: str) -> bytes:
+        found: bytes = invoked.account.aws.client("s3").get_object(Bucket=bucket, Key=f"{folder}/{name}")["Body"].read()
+        return found
+
+    assert answer == {
+        "done": True,
+        "waiting_for": "",
+        "configuration": answer["configuration"],
+        "node_script": hashlib.sha256(published(f"node-{answer['node_script']}.tar.gz")).hexdigest(),
+        "commands": [],
+    }
+    current = published("current").decode()
     assert current == invoked.again["ConfigureNodes"]["configuration"] == answer["configuration"]
 
 

@@ -8,9 +8,9 @@ what there is (`api.responses`). What it asks for is a `model.Deployment`: a tem
 its `parameters`. It is checked (`early_validation`, by the `schema` of each resource type) and compared with the stack
 (`template_diff`). The `engine` holds all stacks and begins each operation in a thread: `stack_creation`,
 `stack_update`, or the deletion in `stack_operation`, which all three share. An operation walks the resources in the
-order of the `graph`, on the rehearsal's clock. For each one, the `handler` of its type (in `handlers`) makes ordinary
-API calls with the stack's role (`service_call` builds them from the resource's `properties`), so that they stand in
-calls.jsonl as they would stand in CloudTrail. `reasons` turns a failure into the text of its event.
+order of the `graph`, on the rehearsal's clock. For each one, the `handler` of its type (in `handlers`) gets a `context`
+and makes ordinary API calls with the stack's role (`service_call` builds them from the resource's `properties`), so
+that they stand in calls.jsonl as they would stand in CloudTrail. `reasons` turns a failure into the text of its event.
 """
 
 from rehearsal.aws.local_aws import LocalAws

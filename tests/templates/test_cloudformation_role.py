@@ -74,6 +74,7 @@ LEFT_OUT = {
         "resource-groups:GetGroupQuery",
         "resource-groups:ListGroupResources",
         "resource-groups:ListGroups",
+        "s3:GetObject",
         "ssm:GetCalendarState",
     },
 }
@@ -89,6 +90,7 @@ ADDED = {
         "kms:Decrypt",
         "kms:GenerateDataKey",
     },
+    "CloudFormation reads the template": {"s3:GetObjectVersion"},
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from urllib.parse import urlencode
 
 from botocore.exceptions import ClientError
 
@@ -11,9 +12,10 @@ from benchwright.errors import error_code
 from benchwright.settings import settings
 
 
-def write(key: str, content: bytes, metadata: Mapping[str, str] | None = None) -> None:
-    """Store an object with its user-defined metadata."""
-    client("s3").put_object(Bucket=settings().bucket_name, Key=key, Body=content, Metadata=metadata or {})
+def write(key: str, content: bytes, metadata: Mapping[str, str] | None = None) -> str:
+    """Store an object with its user-defined metadata; return the id of its version, empty in a bucket without any."""
+    answer = client("s3").put_object(Bucket=settings().bucket_name, Key=key, Body=content, Metadata=metadata or {})
+    return answer.get("VersionId", "")
 
 
 def read(key: str) -> tuple[bytes, Mapping[str, str]] | None:
@@ -35,7 +37,8 @@ def ensure(key: str, content: bytes) -> None:
         write(key, content)
 
 
-def url(key: str) -> str:
-    """Return the address of an object, virtual-hosted, as CloudFormation takes it for a template."""
+def url(key: str, version: str) -> str:
+    """Return the address of one version of an object, virtual-hosted, as CloudFormation takes it for a template."""
     bucket, region = settings().bucket_name, client("s3").meta.region_name
-    return f"https://{bucket}.s3.{region}.amazonaws.com/{key}"
+    query = f"?{urlencode({'versionId': version})}" if version else ""
+    return f"https://{bucket}.s3.{region}.amazonaws.com/{key}{query}"

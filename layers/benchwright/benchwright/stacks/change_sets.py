@@ -537,11 +537,13 @@ def _is_missing(error: ClientError) -> bool:
 
 
 def _uploaded(desired: Desired) -> str:
-    """Store the template in the bucket, where it may be as long as CloudFormation allows; return its address."""
+    """Store the template in the bucket, where it may be as long as CloudFormation allows; return its address.
+
+    The address names the version: CloudFormation makes what is written here, not what someone writes there meanwhile.
+    """
     content = desired.template.encode()
     key = f"templates/{desired.name}/{hashlib.sha256(content).hexdigest()}.yaml"
-    bucket.ensure(key, content)
-    return bucket.url(key)
+    return bucket.url(key, bucket.write(key, content))
 
 
 def _create_change_set(desired: Desired, name: str, kind: Literal["CREATE", "UPDATE"]) -> None:

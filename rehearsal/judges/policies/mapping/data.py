@@ -19,7 +19,8 @@ def item(call: Call) -> Iterator[Authorization]:
 def object_in_bucket(call: Call) -> Iterator[Authorization]:
     """Who may not list a bucket gets AccessDenied for a key that is not there; our code takes it for just that."""
     bucket = f"arn:aws:s3:::{call['Bucket']}"
-    yield call.ask(f"s3:{call.operation}", f"{bucket}/{call['Key']}", policy=bucket)
+    version = "Version" if call.get("VersionId") else ""
+    yield call.ask(f"s3:{call.operation}{version}", f"{bucket}/{call['Key']}", policy=bucket)
 
 
 @on("secretsmanager", "CreateSecret")

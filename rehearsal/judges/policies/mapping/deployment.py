@@ -55,7 +55,8 @@ def stack(call: Call) -> Iterator[Authorization]:
         # The engine reads it with the role of the stack; no page of AWS says that it is not read as who calls.
         place = urlsplit(url)
         bucket = f"arn:aws:s3:::{(place.hostname or '').partition('.')[0]}"
-        yield call.ask("s3:GetObject", f"{bucket}{place.path}", policy=bucket)
+        version = "Version" if "versionId=" in place.query else ""
+        yield call.ask(f"s3:GetObject{version}", f"{bucket}{place.path}", policy=bucket)
     given = [value for each in call.get("Parameters") or [] for value in each.get("ParameterValue", "").split(",")]
     for prefix, action in LOOKED_UP.items():
         if any(value.startswith(f"{prefix}-") for value in given):

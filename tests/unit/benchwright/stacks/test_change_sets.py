@@ -1,5 +1,6 @@
 """The conversation with CloudFormation: which change set is executed, and what is done with one that is not."""
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -48,6 +49,20 @@ def test_a_change_set_that_would_lose_data_is_deleted_and_never_executed(
         f"The change of wb-blue-foundation was refused, because it would lose data: {refused}. "
         "Undo the change of the template or the parameter that causes it; nothing was changed."
     )
+
+
+@pytest.mark.parametrize(("stored", "query"), [({"VersionId": "a+b/c="}, "?versionId=a%2Bb%2Fc%3D"), ({}, "")])
+def test_cloudformation_is_given_the_version_of_the_template_that_was_stored(
+    aws: Conversation, stored: Mapping[str, Any], query: str
+) -> None:
+    """Someone who may write to the bucket must not choose what CloudFormation makes with its role."""
+    aws.answers = {"PutObject": stored, "CreateChangeSet": {}}
+    change_sets.act("create change set", DESIRED, None, None, NAME)
+    (put,), (asked,) = aws.asked("PutObject"), aws.asked("CreateChangeSet")
+    assert put["Body"] == b"template"
+    assert put["Key"] == f"templates/wb-blue-foundation/{hashlib.sha256(b'template').hexdigest()}.yaml"
+    assert asked["TemplateURL"].endswith(f".amazonaws.com/{put['Key']}{query}")
+    assert asked["TemplateURL"].startswith("https://bucket.s3.")
 
 
 def test_a_harmless_change_set_is_executed_once_however_often_it_is_asked_for(aws: Conversation) -> None:

@@ -30,7 +30,7 @@ from tests import waiting
 from tests.namespaces import visit_network_and_mounts
 
 CLUSTER: Final = "workbench"
-PATIENCE: Final = 240
+PATIENCE: Final = 600
 """Wall seconds that an execution, or what a test waits for, may take."""
 
 READING: Final = ("Get", "Describe", "List", "Head", "Scan", "Query", "BatchGet")

@@ -16,7 +16,7 @@ TEAM = "Research _.:/=+@- 9 Größe 東京"
 ANN = "with 'quotes' $HOME & spaces"
 LICENCE = "-- a licence file --\nLicensee: Rehearsal\n"
 
-pytestmark = [pytest.mark.root, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.root, pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="module")
@@ -226,6 +226,25 @@ def test_what_a_verified_deployment_has_used_is_proven(account: Account, returne
 def test_a_user_who_returns_is_unlocked_and_finds_everything(account: Account, returned: Any) -> None:
     assert has_password(account, "ann", ANN)
     assert account.on_every_node("id -u ann; cat /efs/home/ann/work") == {"20000\nkept\n"}
+
+
+def test_a_verification_names_the_file_that_was_edited_and_a_deployment_restores_it(
+    account: Account, returned: Any
+) -> None:
+    edited = min(account.nodes)
+    done = account.nodes[edited].host.run("echo audit-r-sessions=1 >>/etc/rstudio/rserver.conf", timeout=60)
+    assert done.returncode == 0
+    ended = account.end(account.start("verify", {}))
+    assert (ended.status, ended.error) == ("FAILED", "VerificationFailed")
+    failing = [line for line in (ended.cause or "").splitlines() if line.startswith("- ") and "https://" not in line]
+    assert [line.partition(". Start a deployment with {}")[0] for line in failing] == [
+        f"- files and accounts: {edited}: /etc/rstudio/rserver.conf: content"
+    ]
+    assert account.deploy({}).output["nodes"] == returned["nodes"]
+    verified = account.succeed(account.start("verify", {})).output
+    assert (verified["verification"]["verified"], len(verified["nodes"])) == (True, 2)
+    applied = account.on_every_node("cat /var/lib/benchwright/configuration")
+    assert applied == {returned["configuration"]}
 
 
 # Nodes come and go.

@@ -90,7 +90,8 @@ def _refused(client: Any) -> list[str]:
     s3, found = client("s3"), set()
     for bucket in s3.list_buckets()["Buckets"]:
         for item in s3.list_objects_v2(Bucket=bucket["Name"], Prefix="clusters/").get("Contents", []):
-            if item["Key"].endswith(".tar.gz"):
+            name = item["Key"].rpartition("/")[2]
+            if name.endswith(".tar.gz") and not name.startswith("node-"):  # which is the script of the nodes
                 found |= _keys(s3.get_object(Bucket=bucket["Name"], Key=item["Key"])["Body"].read())
     return sorted(found - server_options.PUBLISHED)
 

@@ -36,3 +36,12 @@ def test_a_log_that_cannot_be_read_hides_no_failure(error: Exception, monkeypatc
 
     monkeypatch.setattr(build_log, "client", lambda _: SimpleNamespace(describe_log_streams=refuse))
     assert build_log.last_lines("group", 5) == []
+
+
+def test_a_long_line_of_a_log_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    logs = SimpleNamespace(
+        describe_log_streams=lambda **_: {"logStreams": [{"logStreamName": "s"}]},
+        get_log_events=lambda **_: {"events": [{"message": "x" * 40_000}, {"message": "end\n"}]},
+    )
+    monkeypatch.setattr(build_log, "client", lambda _: logs)
+    assert [len(line) for line in build_log.last_lines("g", 2)] == [500, 3]

@@ -2,17 +2,20 @@
 
 from collections.abc import Mapping, Sequence
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from benchwright.errors import AwsCallFailed, LockLost, TransientError
+from benchwright.image import builder as image_builder
 from benchwright.image import recipe
 from benchwright.image.builder import Build, next_build_step
 from tests.unit.benchwright.conversation import Answer, Conversation, refusal
 from tests.unit.benchwright.steps import EXECUTION, OTHER, ROOT, app, handle, record
 
 PREFIX = "arn:aws:imagebuilder:eu-west-1:123456789012"
+BUILD = Build(f"{PREFIX}:image/wb/1.2.3/1", "FAILED")
 ABSENT = refusal("ResourceNotFoundException")
 
 
@@ -204,3 +207,47 @@ def test_the_next_step_follows_from_the_builds_of_the_version(
     builds: Sequence[Build], joined: str, action: str
 ) -> None:
     assert next_build_step(builds, joined).action == action
+
+
+@pytest.mark.parametrize(
+    ("lines", "end"),
+    [
+        (["one", "two"], "wb. The last lines:\n  one\n  two"),
+        ([], "wb."),
+    ],
+)
+def test_a_failed_build_is_reported_with_step_component_reason_and_log(
+    monkeypatch: pytest.MonkeyPatch, lines: list[str], end: str
+) -> None:
+    failure: dict[str, Any] = {
+        "componentArn": "arn:aws:imagebuilder:eu-west-1:123456789012:component/wb-r/1.0.0/1",
+        "phaseName": "build",
+        "stepName": "InstallR",
+        "errorMessage": "no such version",
+    }
+    image = {"state": {"status": "FAILED", "failureContext": {"componentFailure": failure}}}
+    monkeypatch.setattr(image_builder, "client", lambda _: SimpleNamespace(get_image=lambda **_: {"image": image}))
+    monkeypatch.setattr(image_builder, "last_lines", lambda *_: lines)
+    text = str(image_builder.build_failure(SimpleNamespace(name="wb"), BUILD))  # type: ignore[arg-type]
+    assert text == (
+        f"The image build {BUILD.arn} ended FAILED in step InstallR of component wb-r (build): no such version\n"
+        "Fix what the log says of the component of image/, of a version in the input or of a download.\n"
+        f"Its log is the CloudWatch log group /aws/imagebuilder/{end}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("reason", "remedy"),
+    [
+        ("SSM Agent verification failed", "Systems Manager did not reach the build instance. "),
+        ("You have requested more vCPU capacity than your current vCPU limit of 8", "Request more of the EC2 quota "),
+        ("VcpuLimitExceeded", "Request more of the EC2 quota "),
+        ("We currently do not have sufficient m7i.large capacity", "The zone has no such instance now"),
+        ("Client.InternalError: Client error on launch", "The key that encrypts EBS volumes by default "),
+        ("ServiceQuotaExceededException: too many AMIs", "Request more of the quota that the reason names"),
+        ("is not authorized to perform: ec2:RunInstances", "Allow what the reason names"),
+        ("no reason was given", "Look at the reason, and at the instance of the build in CloudTrail."),
+    ],
+)
+def test_a_build_that_failed_outside_of_its_components_has_a_remedy_by_its_cause(reason: str, remedy: str) -> None:
+    assert image_builder.remedy(reason, is_component=False).startswith(remedy)

@@ -1,9 +1,10 @@
 """The conversation with CloudFormation: which change set is executed, and what is done with one that is not."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from tests.unit.benchwright.conversation import Conversation, refusal
 DESIRED = Desired("wb-blue-foundation", "template", {}, {}, protected=True)
 STACK = Stack("UPDATE_COMPLETE", "arn:stack", protected=True)
 NAME = "benchwright-1"
+ARN = "arn:aws:cloudformation:eu-west-1:123456789012:stack/wb/1"
 ADDRESSED = {"StackName": "wb-blue-foundation", "ChangeSetName": NAME}
 HARMLESS = {"Action": "Modify", "ResourceType": "AWS::EC2::SecurityGroup", "Replacement": "True"}
 
@@ -221,3 +223,71 @@ def test_a_change_that_a_person_cancelled_has_the_reason_of_its_rollback(aws: Co
         "The stack wb-blue-foundation ended UPDATE_ROLLBACK_COMPLETE: "
         f"wb (AWS::CloudFormation::Stack) is UPDATE_ROLLBACK_IN_PROGRESS: User Initiated\n{ROLLED_BACK}"
     )
+
+
+def event(resource: str, status: str, reason: str = "") -> dict[str, str]:
+    is_stack = resource == "wb"
+    return {
+        "StackId": ARN,
+        "LogicalResourceId": resource,
+        "PhysicalResourceId": ARN if is_stack else f"{resource}-1",
+        "ResourceType": "AWS::CloudFormation::Stack" if is_stack else "AWS::Some::Thing",
+        "ResourceStatus": status,
+        "ResourceStatusReason": reason,
+    }
+
+
+def reported(monkeypatch: pytest.MonkeyPatch, status: str, events: Sequence[dict[str, str]]) -> str:
+    """What is said of a stack with these events, oldest first."""
+    pages = [{"StackEvents": [one]} for one in reversed(events)]
+    paginator = SimpleNamespace(paginate=lambda **_: pages)
+    monkeypatch.setattr(change_sets, "client", lambda _: SimpleNamespace(get_paginator=lambda _: paginator))
+    return str(change_sets.stack_failure(Desired("wb", "template", {}, {}), Stack(status)))
+
+
+def test_the_root_event_is_the_first_failure_and_no_cancellation(monkeypatch: pytest.MonkeyPatch) -> None:
+    events = [
+        event("wb", "CREATE_IN_PROGRESS"),
+        event("Key", "CREATE_FAILED", "Resource creation cancelled"),
+        event("Database", "CREATE_FAILED", "The request was cancelled: no capacity"),
+        event("FileSystem", "CREATE_FAILED", "no quota"),
+        event("wb", "ROLLBACK_IN_PROGRESS", "The following resource(s) failed to create: [Key, Database, FileSystem]."),
+        event("wb", "ROLLBACK_COMPLETE"),
+    ]
+    assert reported(monkeypatch, "ROLLBACK_COMPLETE", events).splitlines() == [
+        (
+            "The stack wb ended ROLLBACK_COMPLETE: "
+            "Database (AWS::Some::Thing) is CREATE_FAILED: The request was cancelled: no capacity"
+        ),
+        "Its creation was rolled back: the next execution removes what is left of it and starts again.",
+    ]
+
+
+def test_failures_before_the_last_operation_are_another_story(monkeypatch: pytest.MonkeyPatch) -> None:
+    events = [
+        event("wb", "UPDATE_IN_PROGRESS"),
+        event("Old", "UPDATE_FAILED", "long ago"),
+        event("wb", "UPDATE_ROLLBACK_COMPLETE"),
+        event("wb", "UPDATE_IN_PROGRESS"),
+        event("New", "UPDATE_FAILED", "now"),
+    ]
+    text = reported(monkeypatch, "UPDATE_ROLLBACK_COMPLETE", events)
+    assert text.endswith(
+        "New (AWS::Some::Thing) is UPDATE_FAILED: now\nThe change was rolled back: the stack is as it was before."
+    )
+    assert reported(monkeypatch, "UPDATE_ROLLBACK_FAILED", events).endswith(
+        "now\nFix what its last events name, and continue its rollback; then start the execution again "
+        "(docs/operations.md, StackRefused)."
+    )
+
+
+def test_the_same_change_of_a_stack_made_again_has_another_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    tokens = []
+    execute = SimpleNamespace(execute_change_set=lambda **given: tokens.append(given["ClientRequestToken"]))
+    monkeypatch.setattr(change_sets, "client", lambda _: execute)
+    desired = Desired("wb", "", {}, {})
+    for arn in ("stack/wb/1", "stack/wb/1", "stack/wb/2"):
+        change_sets.act(
+            "execute", desired, Stack("REVIEW_IN_PROGRESS", arn), ChangeSet("name", "CREATE_COMPLETE"), "name"
+        )
+    assert (tokens[0] == tokens[1], tokens[0] == tokens[2], {len(token) for token in tokens}) == (True, False, {64})

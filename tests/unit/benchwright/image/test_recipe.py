@@ -1,0 +1,55 @@
+"""How the component documents of image/ become what Image Builder is given."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from benchwright.image.recipe import component_data
+
+CREATES = """\
+name: node
+schemaVersion: 1.0
+phases:
+  - name: build
+    steps:
+      - name: Programs
+        action: CreateFile
+        inputs:
+          - {path: /usr/local/sbin/program, permissions: "0755", overwrite: true}
+          - {path: /etc/inline, content: "kept", permissions: "0644", overwrite: true}
+"""
+RUNS = """\
+name: base # kept as it is
+phases: [{name: build, steps: [{action: ExecuteBash, inputs: {commands: ["true"]}}]}]
+"""
+PROGRAM = "#!/bin/bash\n# A comment: with a colon, and 'quotes'.\necho \"$1\"\n\n  indented\n"
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> Path:
+    (tmp_path / "components").mkdir()
+    (tmp_path / "components/node.yaml").write_text(CREATES)
+    (tmp_path / "components/base.yaml").write_text(RUNS)
+    (tmp_path / "files/usr/local/sbin").mkdir(parents=True)
+    (tmp_path / "files/usr/local/sbin/program").write_text(PROGRAM)
+    return tmp_path
+
+
+def test_a_file_without_content_has_that_of_its_path(image: Path) -> None:
+    given = yaml.safe_load(component_data(image, "node.yaml"))
+    wanted = yaml.safe_load(CREATES)
+    program, inline = wanted["phases"][0]["steps"][0]["inputs"]
+    program["content"] = PROGRAM
+    assert given == wanted
+    assert inline["content"] == "kept"
+
+
+def test_a_document_that_creates_no_such_file_is_given_as_it_was_written(image: Path) -> None:
+    assert component_data(image, "base.yaml") == RUNS
+
+
+def test_another_program_is_another_document(image: Path) -> None:
+    before = component_data(image, "node.yaml")
+    (image / "files/usr/local/sbin/program").write_text(f"{PROGRAM}# changed\n")
+    assert component_data(image, "node.yaml") != before

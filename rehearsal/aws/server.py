@@ -244,7 +244,7 @@ class Server:
 
 
 def _refuse(call: Call) -> NoReturn:
-    raise NotImplementedError(f"The rehearsal does not implement {call.service}:{call.operation}")
+    raise LookupError(f"The rehearsal does not implement {call.service}:{call.operation}")
 
 
 def _facts(call: Call) -> dict[str, Any]:

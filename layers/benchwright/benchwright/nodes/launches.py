@@ -91,13 +91,6 @@ def failed_launches(group: str, since: datetime | None) -> list[Activity]:
     return row
 
 
-def failing_launches(group: str, since: datetime | None) -> list[Activity]:
-    """List the launches that failed alike since then. Raises NodesNotReady where waiting for another is no use."""
-    failed = failed_launches(group, since)
-    raise_if_lasting(group, failed)
-    return failed
-
-
 def raise_if_lasting(group: str, failed: Sequence[Activity]) -> None:
     """Raise NodesNotReady, with AWS's reason and the remedy, where launches fail alike again and again."""
     if _is_lasting(failed):

@@ -95,7 +95,8 @@ def replace_outdated(
         case "refresh":
             started = start_refresh(group.name, wanted)
         case "wait":
-            failed = launches.failing_launches(group.name, since)
+            failed = launches.failed_launches(group.name, since)
+            launches.raise_if_lasting(group.name, failed)
     return Progress(step.action == "done", launches.with_newest(failed, step.waiting_for), started)
 
 

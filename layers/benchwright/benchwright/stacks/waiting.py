@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from benchwright.nodes.launches import Activity, failed_launches, failing_launches
+from benchwright.nodes.launches import Activity, failed_launches, raise_if_lasting
 from benchwright.stacks.change_sets import DELETION, Action, Stack
 
 
@@ -25,7 +25,9 @@ def next_action_while_waiting(
     """
     is_ours = begun not in ("", DELETION) and stack.status.endswith("_IN_PROGRESS")
     if is_ours or is_desired:
-        return "wait", failing_launches(group, since)
+        failed = failed_launches(group, since)
+        raise_if_lasting(group, failed)
+        return "wait", failed
     failed = failed_launches(group, stack.changed_at)
     is_superseded = failed and stack.status == "CREATE_IN_PROGRESS" and not begun
     return "delete stack" if is_superseded else "wait", failed

@@ -65,3 +65,12 @@ def test_every_function_has_its_package() -> None:
     assert set(own) == set(used)
     assert set(own.values()) == packages()
     assert all(package in used[function] for function, package in own.items())
+
+
+def test_every_module_has_a_test_of_its_name_beside_the_tests_of_its_package() -> None:
+    tests = Path(__file__).parent
+    assert [
+        module
+        for module in graph()
+        if not (tests / module.replace(".", "/")).with_name(f"test_{module.rpartition('.')[2]}.py").exists()
+    ] == []

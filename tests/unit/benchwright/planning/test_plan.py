@@ -1,17 +1,12 @@
 """From an input to a plan: what is refused, what is merged, what is remembered."""
 
-import json
-import re
-from collections.abc import Iterator
 from dataclasses import replace
-from functools import reduce
-from typing import Any, get_args
+from typing import Any
 
 import pytest
-from pydantic import BaseModel
 
 from benchwright.errors import InvalidInput
-from benchwright.models import FORMS, Account, License, Wanted, merge_patch
+from benchwright.models import Account, License
 from benchwright.planning.plan import LookupResult, make_plan, sources_of
 from benchwright.planning.read_input import read_input, read_verify_input
 from benchwright.record import Known
@@ -27,143 +22,6 @@ DEFAULTS: dict[str, Any] = {
 LOOKED = LookupResult(
     {"benchwright/users/ann": Secret("arn:ann", "v1"), "benchwright/license/l": Secret("arn:l", "v2")}, "ami-new"
 )
-
-
-def problems(raw: Any, known: dict[str, Any] | None = None) -> list[str]:
-    with pytest.raises(InvalidInput) as caught:
-        read_input(raw, known or {}, DEFAULTS, "benchwright").whole()
-    return str(caught.value).splitlines()[1:]
-
-
-def patterns(schema: Any) -> set[str]:
-    """Every pattern in a JSON Schema, of keys and of values."""
-    if isinstance(schema, list):
-        return {found for item in schema for found in patterns(item)}
-    if not isinstance(schema, dict):
-        return set()
-    own = {schema["pattern"]} if isinstance(schema.get("pattern"), str) else set()
-    parts = [value for name, value in schema.items() if name != "not"]
-    return own | set(schema.get("patternProperties", {})) | patterns(parts)
-
-
-def test_every_form_is_reported_in_words() -> None:
-    """One value against each, and what is wrong with it."""
-    wrong = {
-        "workbench": {"version": "latest"},
-        "r_versions": ["4"],
-        "python_versions": ["2.7.18"],
-        "image": {"ami": "ami-xyz"},
-        "nodes": {"instance_type": "large"},
-        "database": {"engine_version": "16.9"},
-        "license": "l" * 401,
-        "users": {"Ann": {}},
-        "config": {"-x": "a\tb"},
-        "tags": {"k" * 129: "v" * 257},
-    }
-    reported = "\n".join(problems(wrong))
-    assert set(FORMS) == patterns(Wanted.model_json_schema())
-    assert [words for words in FORMS.values() if f" is refused: not {words}. Give " not in reported] == []
-
-
-@pytest.mark.parametrize("raw", [[], "x", 3, None, True])
-def test_an_input_that_is_no_object_is_refused(raw: Any) -> None:
-    with pytest.raises(InvalidInput, match=r"^The input must be a JSON object such as \{\}, not "):
-        read_input(raw, {}, DEFAULTS, "benchwright").whole()
-
-
-@pytest.mark.parametrize(
-    ("raw", "problem"),
-    [
-        ({"nodes": {"count": 0}}, "- nodes.count: 0 is refused: "),
-        ({"nodes": {"count": 51}}, "- nodes.count: 51 is refused: "),
-        ({"nodes": {"count": "2"}}, '- nodes.count: "2" is refused: '),
-        ({"nodes": {"count": True}}, "- nodes.count: true is refused: "),
-        ({"nodes": 2}, "- nodes: 2 is refused: "),
-        ({"nodes": {"instance_type": "m7g.large"}}, "- nodes.instance_type: "),
-        (
-            {"nodes": {"size": 2}},
-            "- nodes.size: 2 is refused: an unknown key. Give one of count, instance_type, root_volume_size.",
-        ),
-        ({"nodez": None}, "- nodez: null is refused: an unknown key. "),
-        ({"licence": "-----BEGIN"}, '- licence: "***" is refused: an unknown key. '),
-        ({"Users": {"a": {"password": "x y"}}}, '- Users: {"a": {"password": "***"}} is refused: an unknown key. '),
-        ({"nodes": {"passwords": ["x y"]}}, '- nodes.passwords: ["***"] is refused: an unknown key. '),
-        ({"cluster": {"password": "x y"}}, '- cluster: {"password": "***"} is refused: '),
-        ({"config": {"a": {"password": "x"}}}, '- config.a: {"password": "***"} is refused: '),
-        ({"cluster": "Big One"}, '- cluster: "Big One" is refused: not a cluster name. '),
-        (
-            {"workbench": {"version": "latest"}},
-            '- workbench.version: "latest" is refused: not a full version of Workbench from',
-        ),
-        (
-            {"workbench": {"version": "2023.09.1+494.pro2"}},
-            '- workbench.version: "2023.09.1+494.pro2" is refused: not a full version of Workbench from 2023.12 on',
-        ),
-        ({"workbench": {"version": "2026.13.0+1.pro1"}}, '- workbench.version: "2026.13.0+1.pro1" is refused: not a'),
-        ({"workbench": {"version": "2026.00.0+1.pro1"}}, '- workbench.version: "2026.00.0+1.pro1" is refused: not a'),
-        ({"nodes": {"instance_type": "mac2.metal"}}, '- nodes.instance_type: "mac2.metal" is refused: an instance ty'),
-        ({"tags": {"a": ""}}, '- tags.a: "" is refused: not 1 to 256 letters, numbers, spaces and _.:/=+@-. '),
-        ({"tags": {"a": "3 \u20ac"}}, "- tags.a: \"3 \\u20ac\" is refused: '\\u20ac' is neither a letter nor a number"),
-        ({"r_versions": []}, "- r_versions: [] is refused: "),
-        ({"r_versions": ["4.5.1", "4.5.1"]}, '- r_versions: ["4.5.1", "4.5.1"] is refused: named twice: 4.5.1.'),
-        ({"python_versions": ["three"]}, '- python_versions.0: "three" is refused: '),
-        ({"image": {"rebuild": "yes"}}, '- image.rebuild: "yes" is refused: it is neither true nor false. '),
-        ({"image": {"ami": "ami-1"}}, '- image.ami: "ami-1" is refused: '),
-        ({"image": {"ami": "ami-0123456789abcdef0", "rebuild": True}}, "- image.rebuild: true is refused: it is given"),
-        ({"database": {"min_capacity": 0.7}}, "- database.min_capacity: 0.7 is refused: "),
-        ({"database": {"min_capacity": 8}}, "- database: "),
-        ({"database": {"max_capacity": 0.5}}, "- database.max_capacity: 0.5 is refused: "),
-        ({"license": "other/secret"}, '- license: "other/secret" is refused: the nodes may not read it. '),
-        ({"users": {"root": {}}}, "- users.root: {} is refused: it is an account of the system, or a group of it. "),
-        ({"users": {"Ann": {}}}, '- users.Ann: "Ann" is refused: not 1 to 32 lower-case letters, digits, - and _, '),
-        ({"users": {"ann": {"uid": 100}}}, "- users.ann.uid: 100 is refused: "),
-        ({"users": {"ann": {"password": "secret"}}}, '- users.ann.password: "***" is refused: the nodes may not'),
-        ({"users": {"a": {"uid": 5000}, "b": {"uid": 5000}}}, "- users.b.uid: 5000 is refused: users.a has it. "),
-        (
-            {"config": {"launcher-port": "1"}},
-            '- config.launcher-port: "1" is refused: Benchwright writes this key itself. ',
-        ),
-        (
-            {"config": {"ssl-enabled": "1"}},
-            '- config.ssl-enabled: "1" is refused: nodes rely on Workbench\'s default for ',
-        ),
-        ({"config": {"x": "a\nb"}}, '- config.x: "a\\nb" is refused: not one line of at most 1,000 printable'),
-        ({"tags": {"aws:x": "y"}}, '- tags.aws:x: "aws:x" is refused: the prefixes aws: and benchwright: are taken. '),
-        ({"only_if_deployed": 1}, "- only_if_deployed: 1 is refused: it is neither true nor false. "),
-    ],
-)
-def test_a_wrong_value_is_named_with_a_remedy(raw: Any, problem: str) -> None:
-    (found,) = problems(raw)
-    assert found.startswith(problem)
-    assert ". Give " in found
-
-
-def fields(model: type[BaseModel], *above: str) -> Iterator[tuple[str, ...]]:
-    """The path of each field of a model, and of the models in it; a map has one entry, `ann`."""
-    for name, field in model.model_fields.items():
-        yield (*above, name)
-        for kind in (field.annotation, *get_args(field.annotation)):
-            if isinstance(kind, type) and issubclass(kind, BaseModel):
-                entry = () if kind is field.annotation else ("ann",)
-                yield from fields(kind, *above, name, *entry)
-
-
-@pytest.mark.parametrize("path", list(fields(Wanted)), ids=".".join)
-def test_the_remedy_of_each_key_holds_an_example_that_is_accepted(path: tuple[str, ...]) -> None:
-    def given(value: Any) -> Any:
-        return reduce(lambda inner, key: {key: inner}, reversed(path), value)
-
-    (found,) = problems(given([[]]))
-    remedy = found.partition(". Give ")[2]
-    example = re.search(r"(?:; for example|an object such as) (.+)\.$", remedy)
-    assert example, found
-    read_input(given(json.loads(example[1])), {}, DEFAULTS, "benchwright").whole()
-
-
-def test_all_problems_are_reported_at_once() -> None:
-    raw = {"nodez": 1, "nodes": {"count": 0}, "users": {"root": {}}, "workbench": {"version": "x"}, "cluster": ""}
-    paths = [problem.split(":")[0] for problem in problems(raw)]
-    assert paths == ["- cluster", "- nodez", "- workbench.version", "- nodes.count", "- users.root"]
 
 
 def test_an_input_says_what_to_change_and_null_returns_to_the_parameter() -> None:
@@ -335,25 +193,3 @@ def test_a_verification_takes_a_cluster_and_nothing_else() -> None:
 
 
 # RFC 7396, appendix A: the test cases of the standard.
-@pytest.mark.parametrize(
-    ("target", "patch", "result"),
-    [
-        ({"a": "b"}, {"a": "c"}, {"a": "c"}),
-        ({"a": "b"}, {"b": "c"}, {"a": "b", "b": "c"}),
-        ({"a": "b"}, {"a": None}, {}),
-        ({"a": "b", "b": "c"}, {"a": None}, {"b": "c"}),
-        ({"a": ["b"]}, {"a": "c"}, {"a": "c"}),
-        ({"a": "c"}, {"a": ["b"]}, {"a": ["b"]}),
-        ({"a": {"b": "c"}}, {"a": {"b": "d", "c": None}}, {"a": {"b": "d"}}),
-        ({"a": [{"b": "c"}]}, {"a": [1]}, {"a": [1]}),
-        (["a", "b"], ["c", "d"], ["c", "d"]),
-        ({"a": "b"}, ["c"], ["c"]),
-        ({"a": "foo"}, None, None),
-        ({"a": "foo"}, "bar", "bar"),
-        ({"e": None}, {"a": 1}, {"e": None, "a": 1}),
-        ([1, 2], {"a": "b", "c": None}, {"a": "b"}),
-        ({}, {"a": {"bb": {"ccc": None}}}, {"a": {"bb": {}}}),
-    ],
-)
-def test_merge_patch(target: Any, patch: Any, result: Any) -> None:
-    assert merge_patch(target, patch) == result

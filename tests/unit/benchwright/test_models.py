@@ -1,0 +1,62 @@
+"""The models of an input and of a plan: their forms, and how one input changes another."""
+
+from typing import Any
+
+import pytest
+
+from benchwright.models import FORMS, Wanted, merge_patch
+from tests.unit.benchwright.planning.test_problems import problems
+
+
+def patterns(schema: Any) -> set[str]:
+    """Every pattern in a JSON Schema, of keys and of values."""
+    if isinstance(schema, list):
+        return {found for item in schema for found in patterns(item)}
+    if not isinstance(schema, dict):
+        return set()
+    own = {schema["pattern"]} if isinstance(schema.get("pattern"), str) else set()
+    parts = [value for name, value in schema.items() if name != "not"]
+    return own | set(schema.get("patternProperties", {})) | patterns(parts)
+
+
+def test_every_form_is_reported_in_words() -> None:
+    """One value against each, and what is wrong with it."""
+    wrong = {
+        "workbench": {"version": "latest"},
+        "r_versions": ["4"],
+        "python_versions": ["2.7.18"],
+        "image": {"ami": "ami-xyz"},
+        "nodes": {"instance_type": "large"},
+        "database": {"engine_version": "16.9"},
+        "license": "l" * 401,
+        "users": {"Ann": {}},
+        "config": {"-x": "a\tb"},
+        "tags": {"k" * 129: "v" * 257},
+    }
+    reported = "\n".join(problems(wrong))
+    assert set(FORMS) == patterns(Wanted.model_json_schema())
+    assert [words for words in FORMS.values() if f" is refused: not {words}. Give " not in reported] == []
+
+
+@pytest.mark.parametrize(
+    ("target", "patch", "result"),
+    [
+        ({"a": "b"}, {"a": "c"}, {"a": "c"}),
+        ({"a": "b"}, {"b": "c"}, {"a": "b", "b": "c"}),
+        ({"a": "b"}, {"a": None}, {}),
+        ({"a": "b", "b": "c"}, {"a": None}, {"b": "c"}),
+        ({"a": ["b"]}, {"a": "c"}, {"a": "c"}),
+        ({"a": "c"}, {"a": ["b"]}, {"a": ["b"]}),
+        ({"a": {"b": "c"}}, {"a": {"b": "d", "c": None}}, {"a": {"b": "d"}}),
+        ({"a": [{"b": "c"}]}, {"a": [1]}, {"a": [1]}),
+        (["a", "b"], ["c", "d"], ["c", "d"]),
+        ({"a": "b"}, ["c"], ["c"]),
+        ({"a": "foo"}, None, None),
+        ({"a": "foo"}, "bar", "bar"),
+        ({"e": None}, {"a": 1}, {"e": None, "a": 1}),
+        ([1, 2], {"a": "b", "c": None}, {"a": "b"}),
+        ({}, {"a": {"bb": {"ccc": None}}}, {"a": {"bb": {}}}),
+    ],
+)
+def test_merge_patch(target: Any, patch: Any, result: Any) -> None:
+    assert merge_patch(target, patch) == result

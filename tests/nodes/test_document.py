@@ -41,10 +41,8 @@ def test_a_script_that_is_not_there_is_named_with_what_to_do(cluster: Cluster) -
     node = cluster.add_node()
     del cluster.world.aws.objects[OBJECT]
     reported = cluster.fail_to_apply(node)
-    assert reported == (
-        f"{CANNOT}fatal error: An error occurred (NoSuchKey) when calling the GetObject operation: The specified key "
-        f"does not exist. {REMEDY}"
-    )
+    said = "fatal error: An error occurred (403) when calling the HeadObject operation: Forbidden"
+    assert reported == f"{CANNOT}{said}. {REMEDY}"
 
 
 def test_a_clock_that_is_so_far_off_that_s3_refuses_is_set(cluster: Cluster) -> None:

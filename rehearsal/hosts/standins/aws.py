@@ -165,14 +165,21 @@ def _caller(options: dict[str, str]) -> Caller:
 
 
 def _copy(caller: Caller, words: list[str]) -> None:
-    """`s3 cp s3://BUCKET/KEY FILE|-`."""
+    """`s3 cp s3://BUCKET/KEY FILE|-`.
+
+    The real one begins with HeadObject, whose error answers have no body: only the status is known. A key that is not
+    there is a 403 for who may not list the bucket, as no node may.
+    """
     if len(words) != 2 or not words[0].startswith("s3://"):
         raise CallError("aws: [ERROR]: this stand-in copies from s3:// to a file or to standard output", USAGE_ERROR)
     bucket, _, key = words[0].removeprefix("s3://").partition("/")
     try:
         content = caller.send("s3", "GET", f"/{bucket}/{quote(key)}", b"", {})
     except ServiceError as error:
-        what = f"({error.xml('Code')}) when calling the GetObject operation: {error.xml('Message')}"
+        from http import HTTPStatus  # only here: a start of the stand-in is mostly imports
+
+        status = HTTPStatus(403 if error.status == 404 else error.status)
+        what = f"({status.value}) when calling the HeadObject operation: {status.phrase}"
         raise CallError(f"fatal error: An error occurred {what}", 1) from error
     except OSError as error:
         raise CallError(

@@ -20,6 +20,7 @@ from moto.moto_api._internal import mock_random
 from rehearsal.aws.calls import PROCEED, Call, Proceed, ServiceError
 from rehearsal.aws.local_aws import LocalAws
 from rehearsal.aws.recorder import role_policies
+from rehearsal.aws.services import account
 from rehearsal.hosts.host import AccessPoint, FileSystems
 
 FILE_SYSTEM_SECONDS = 5
@@ -38,6 +39,8 @@ class Efs:
     ready: dict[str, float] = field(default_factory=dict)
     gone: dict[str, float] = field(default_factory=dict)
     """When a mount target that is being deleted is gone."""
+    broken: set[str] = field(default_factory=set)
+    """The mount targets that EFS could not make."""
     lock: threading.RLock = field(default_factory=threading.RLock)
 
     @property
@@ -49,7 +52,9 @@ class Efs:
         now = self.aws.clock.now()
         if identifier in self.gone:
             return "deleting"
-        return "available" if now >= self.ready.get(identifier, 0) else "creating"
+        if now < self.ready.get(identifier, 0):
+            return "creating"
+        return "error" if identifier in self.broken else "available"
 
     def settle(self) -> None:
         """Remove the mount targets whose deletion has ended, and show moto's objects in the state of this moment."""
@@ -114,6 +119,12 @@ class Efs:
         return PROCEED
 
     def create_mount_target(self, call: Call) -> Mapping[str, Any]:
+        """CreateMountTarget, which makes a network interface with the service-linked role of EFS.
+
+        No page says what a role does that is too new. The errors of the operation name no role, and the interface is
+        made after the answer, so here such a mount target ends in the state `error`, which EFS has for that.
+        Source: EFS user guide, "Using service-linked roles for Amazon EFS"; API reference, CreateMountTarget.
+        """
         self._require_available(call["FileSystemId"])
         made = self.backend.create_mount_target(
             file_system_id=call["FileSystemId"],
@@ -122,6 +133,8 @@ class Efs:
             security_groups=list(call["SecurityGroups"]) if call.get("SecurityGroups") else None,
         )
         self.ready[made.mount_target_id] = self.aws.clock.now() + MOUNT_TARGET_SECONDS
+        if not account.role_works(self.aws, "elasticfilesystem"):
+            self.broken.add(made.mount_target_id)
         made.life_cycle_state = "creating"
         return dict(made.info_json())
 
@@ -152,7 +165,15 @@ class Efs:
         return {"AccessPoints": [self._access_point(each) for each in found]}
 
     def put_backup_policy(self, call: Call) -> Mapping[str, Any]:
+        """PutBackupPolicy, which selects the file system in a plan of AWS Backup, for Backup's service-linked role.
+
+        The text is the one with which CreateBackupSelection refuses a role that is too new (terraform-provider-aws
+        repeats the call at it); that EFS passes it on as BadRequest is an assumption.
+        """
         file_system = self._file_system(call["FileSystemId"])
+        if not account.role_works(self.aws, "backup"):
+            role = f"arn:aws:iam::{self.aws.account}:role/aws-service-role/backup.amazonaws.com/AWSServiceRoleForBackup"
+            raise ServiceError("BadRequest", f"The provided role {role} cannot be assumed by AWS Backup.")
         file_system._backup = call["BackupPolicy"]["Status"] in ("ENABLED", "ENABLING")
         return {"BackupPolicy": call["BackupPolicy"]}
 

@@ -28,7 +28,7 @@ def test_an_account_that_cannot_be_is_refused(given: dict[str, Any]) -> None:
 
 @pytest.fixture
 def new(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[LocalAws]:
-    services = ("rehearsal.aws.services.rds", "rehearsal.aws.services.account")
+    services = tuple(f"rehearsal.aws.services.{name}" for name in ("rds", "efs", "account"))
     initial_account = getattr(request, "param", InitialAccount(new=True))
     with mock.patch.dict(os.environ):
         aws = LocalAws(clock=Clock(math.inf), directory=tmp_path, modules=services, initial_account=initial_account)
@@ -57,6 +57,35 @@ def test_a_service_cannot_work_with_its_role_at_once(new: LocalAws) -> None:
     assert role_works(new, "autoscaling")
     with pytest.raises(ClientError, match="has been taken in this account"):
         new.client("iam").create_service_linked_role(AWSServiceName="rds.amazonaws.com")
+
+
+def mount_target(aws: LocalAws) -> tuple[str, str]:
+    """The states of a new mount target in a new file system: what its creation answers, and after two minutes."""
+    ec2, files = aws.client("ec2"), aws.client("efs")
+    network = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
+    subnet = ec2.create_subnet(VpcId=network, CidrBlock="10.0.0.0/24")["Subnet"]["SubnetId"]
+    file_system = files.create_file_system(CreationToken=network)["FileSystemId"]
+    aws.clock.sleep(6)
+    made = files.create_mount_target(FileSystemId=file_system, SubnetId=subnet)
+    aws.clock.sleep(120)
+    (target,) = files.describe_mount_targets(FileSystemId=file_system)["MountTargets"]
+    return made["LifeCycleState"], target["LifeCycleState"]
+
+
+def test_a_mount_target_that_is_made_with_a_new_role_never_becomes_available(new: LocalAws) -> None:
+    assert mount_target(new) == ("creating", "error")
+    assert mount_target(new) == ("creating", "available")
+
+
+def test_automatic_backups_need_the_role_of_aws_backup(new: LocalAws) -> None:
+    files = new.client("efs")
+    name = files.create_file_system(CreationToken="a")["FileSystemId"]
+    policy = {"FileSystemId": name, "BackupPolicy": {"Status": "ENABLED"}}
+    role = "role/aws-service-role/backup.amazonaws.com/AWSServiceRoleForBackup cannot be assumed by AWS Backup"
+    with pytest.raises(files.exceptions.BadRequest, match=role):
+        files.put_backup_policy(**policy)
+    new.clock.sleep(SETTLING_SECONDS)
+    assert files.put_backup_policy(**policy)["BackupPolicy"] == {"Status": "ENABLED"}
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,13 @@ KEPT = (
     "What exists may be what an earlier stack of this name kept when it was deleted: docs/operations.md (StackFailed) "
     "says how to keep its data, and how to give it up."
 )
+# What a resource fails with whose service cannot work with its service-linked role. Sources: answers of RDS and of AWS
+# Backup that others met; of EFS, the state in which a mount target is that could not be made.
+SERVICE_ROLES: Mapping[str, str] = {
+    r"permission to create service linked role": "rds",
+    r"AWSServiceRoleForBackup cannot be assumed": "backup",
+    r"[Mm]ount target.* error": "elasticfilesystem",
+}
 NO_CHANGES = ("didn't contain changes", "No updates are to be performed")
 OUR_CHANGE_SETS = "benchwright-"
 BEING_COMPUTED = ("CREATE_PENDING", "CREATE_IN_PROGRESS")
@@ -431,7 +438,18 @@ def stack_failure(desired: Desired, stack: Stack, change_set: ChangeSet | None =
         left = "The change was rolled back: the stack is as it was before."
     else:
         left = _remedy(stack)
-    return StackFailed(f"The stack {desired.name} ended {stack.status}: {root}\n{left}")
+    return StackFailed("\n".join([f"The stack {desired.name} ended {stack.status}: {root}", left, *_about_role(root)]))
+
+
+def _about_role(root: str) -> Iterable[str]:
+    """Say which service-linked role may be what the failed resource lacked."""
+    for text, service in SERVICE_ROLES.items():
+        if re.search(text, root):
+            name = f"{service}.amazonaws.com"
+            yield (
+                f"The service-linked role of {name} may be missing, or too new to work: start again after a minute. If "
+                f"it fails again: aws iam create-service-linked-role --aws-service-name {name}"
+            )
 
 
 def _remedy(stack: Stack) -> str:

@@ -263,6 +263,37 @@ def test_the_root_event_is_the_first_failure_and_no_cancellation(monkeypatch: py
     ]
 
 
+@pytest.mark.parametrize(
+    ("reason", "role"),
+    [
+        (
+            (
+                "Unable to create the resource. Verify that you have permission to create service linked role. "
+                "Otherwise wait and try again later (Service: Rds, Status Code: 400, Request ID: 0)"
+            ),
+            "rds",
+        ),
+        (
+            (
+                "The provided role arn:aws:iam::123456789012:role/aws-service-role/backup.amazonaws.com/"
+                "AWSServiceRoleForBackup cannot be assumed by AWS Backup."
+            ),
+            "backup",
+        ),
+        ("Mount target fsmt-0123456789abcdef0 is in state error", "elasticfilesystem"),
+    ],
+)
+def test_a_service_linked_role_that_is_too_new_or_missing_is_named(
+    monkeypatch: pytest.MonkeyPatch, reason: str, role: str
+) -> None:
+    events = [event("wb", "CREATE_IN_PROGRESS"), event("Data", "CREATE_FAILED", reason)]
+    *_, remedy = reported(monkeypatch, "ROLLBACK_COMPLETE", events).splitlines()
+    assert remedy == (
+        f"The service-linked role of {role}.amazonaws.com may be missing, or too new to work: start again after a "
+        f"minute. If it fails again: aws iam create-service-linked-role --aws-service-name {role}.amazonaws.com"
+    )
+
+
 def test_failures_before_the_last_operation_are_another_story(monkeypatch: pytest.MonkeyPatch) -> None:
     events = [
         event("wb", "UPDATE_IN_PROGRESS"),

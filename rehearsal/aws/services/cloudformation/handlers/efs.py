@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 from ..context import Context, Made, Properties
+from ..errors import ResourceFailed
 from ..handler import Handler, Tagging
 from ..service_call import call
 
@@ -77,10 +78,15 @@ class MountTarget(Handler):
         return Made(answer["MountTargetId"], {"Id": answer["MountTargetId"], "IpAddress": answer["IpAddress"]})
 
     def ready(self, context: Context, physical_id: str, properties: Properties) -> dict[str, Any]:
-        context.until(
-            lambda: self._states(context, properties).get(physical_id) == "available", within=900, what=physical_id
-        )
+        state = context.until(lambda: self._state(context, physical_id, properties), within=900, what=physical_id)
+        if state == "error":
+            raise ResourceFailed(f"Mount target {physical_id} is in state error")
         return {}
+
+    def _state(self, context: Context, physical_id: str, properties: Properties) -> str | None:
+        """The state of a mount target, once it does not change any more."""
+        state = self._states(context, properties).get(physical_id)
+        return state if state in ("available", "error") else None
 
     def _states(self, context: Context, properties: Properties) -> dict[str, str]:
         found = context.client("efs").describe_mount_targets(FileSystemId=properties["FileSystemId"])["MountTargets"]

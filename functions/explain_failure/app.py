@@ -12,7 +12,7 @@ from benchwright.errors import RecordUnreadable
 from benchwright.failure.console_links import Failure, evidence
 from benchwright.failure.explanation import SAYS_NOTHING_OF_THE_CLUSTER, explain, named, unwrap
 from benchwright.observability import report_verdict
-from benchwright.planning.unproven import describe, find
+from benchwright.planning.unproven import describe
 from benchwright.record import read
 from benchwright.settings import settings
 from benchwright.step import StepEvent, step
@@ -55,6 +55,6 @@ def handler(event: Event) -> Result:
 def _unproven(cluster: str, execution: str, message: str) -> list[str]:
     """Say which recorded values may be the cause; what keeps the record from being read must not hide the failure."""
     try:
-        return describe(find(read(cluster)), cluster, execution, message)
+        return describe(read(cluster), cluster, execution, message)
     except (ClientError, BotoCoreError, RecordUnreadable) as error:
         return [f"The record of the cluster could not be read, which may hold the value that is the cause: {error}"]

@@ -131,5 +131,5 @@ def _planned(
         return make_plan(request, wanted, found.known, looked, defaults=defaults, execution=event.execution)
     except InvalidInput as error:  # of a recorded value, perhaps
         cluster = reading.request.cluster
-        lines = unproven.describe(unproven.find(found), cluster, event.execution, str(error))
+        lines = unproven.describe(found, cluster, event.execution, str(error))
         raise InvalidInput("\n".join([str(error), *lines])) from error

@@ -53,6 +53,7 @@ class Known:
     accounts: dict[str, tuple[int, int]] = field(default_factory=dict)  # name -> (uid, gid)
     parent_image: str = ""
     engine_version: str = ""
+    other_engine_version: str = ""  # to take in place of it, as long as no database runs
     generation: int = 0
     rebuilt_by: str = ""  # the execution that began this generation: a retry of the same step does not begin another
     # The input and the generation of the last execution that verified the cluster, and who gave what differs from it.
@@ -166,6 +167,7 @@ def save_plan(cluster: str, execution: str, plan: Plan, known: Known) -> None:
         "accounts": _json(known.accounts),
         "parent_image": known.parent_image,
         "engine_version": known.engine_version,
+        "other_engine_version": known.other_engine_version,
         "rebuilt_by": known.rebuilt_by,
         "proven": _json(known.proven),
         "proven_accounts": _json(sorted(known.proven_accounts)),

@@ -62,6 +62,15 @@ def choose(wanted: str | None, recorded: str, engines: Engines) -> str:
     return engines.available[-1] if engines.available else ""
 
 
+def other_version(chosen: str, engines: Engines) -> str:
+    """Return what to take in place of a version that no database could be made with: the newest other one.
+
+    Empty where RDS has no other, and where a database runs, which keeps its version.
+    """
+    others = [version for version in engines.available if version != chosen]
+    return "" if engines.running or not others else others[-1]
+
+
 def refusal(wanted: str | None, engines: Engines) -> tuple[str, str] | None:
     """Return what is wrong with a version and what to give instead; None where RDS can run it."""
     if not engines.available and not engines.running:

@@ -18,7 +18,7 @@ from benchwright.models import (
     merge_patch,
 )
 from benchwright.planning import unproven
-from benchwright.planning.engine import Engines, choose
+from benchwright.planning.engine import Engines, choose, other_version
 from benchwright.planning.problems import Problem, refusal
 from benchwright.planning.read_input import Request
 from benchwright.record import Known
@@ -112,6 +112,7 @@ def make_plan(
         accounts=ids,
         parent_image=image.parent_image,
         engine_version=plan.engine_version,
+        other_engine_version=other_version(plan.engine_version, looked.engines),
         generation=image.generation,
         rebuilt_by=rebuilt_by,
         origins=unproven.origins(known, request.patch, execution),

@@ -8,6 +8,7 @@ failure names the value, who gave it, and the input that takes it back.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -114,18 +115,21 @@ def take_back_all(values: Sequence[Unproven]) -> dict[str, Any]:
     return whole
 
 
-def describe(values: Sequence[Unproven], cluster: str, execution: str, message: str) -> list[str]:
+def describe(record: Record, cluster: str, execution: str, message: str) -> list[str]:
     """Write the lines of an explanation, those first whose value the failure's message names; none without values.
 
     execution: the one that failed.
     """
-    if not values:
-        return []
+    values = find(record)
     about = {} if cluster == DEFAULT_CLUSTER else {"cluster": cluster}
+    looked_up = list(_looked_up(record.known, about, message))
+    if not values and not looked_up:
+        return []
     suspects = sorted(values, key=lambda value: (not _is_named(value.value, message), value.path))
-    lines = list(_within(LONGEST_TEXT, [_line(value, about, execution) for value in suspects]))
-    if len(lines) < len(values):
-        lines.append(f"- and {len(values) - len(lines)} more: see `input` in the cluster's item of the table")
+    whole = [*looked_up, *(_line(value, about, execution) for value in suspects)]
+    lines = list(_within(LONGEST_TEXT, whole))
+    if len(lines) < len(whole):
+        lines.append(f"- and {len(whole) - len(lines)} more: see `input` in the cluster's item of the table")
     everything = json.dumps({**about, **take_back_all(values)})
     if len(values) > 1 and len(everything) <= LONGEST_TEXT // 4:
         lines.append(f"- To take all of them back: {everything}")
@@ -141,6 +145,26 @@ def _line(value: Unproven, about: Mapping[str, str], execution: str) -> str:
     if len(shown) > LONGEST_VALUE:
         shown = f"{shown[: LONGEST_VALUE - 3]}..."
     return f"- {value.name}: {shown}, {source}. To take it back: {json.dumps({**about, **value.take_back})}"
+
+
+def _looked_up(known: Known, about: Mapping[str, str], message: str) -> Iterator[str]:
+    """Describe what was looked up for a cluster that was never verified, as far as the failure's message names it.
+
+    Each first deployment has such values, so a failure that does not name them says nothing of them.
+    """
+    if known.proven_generation:
+        return
+    version, other = known.engine_version, known.other_engine_version
+    given = known.input.get("database", {}).get("engine_version")
+    if other and not given and re.search(rf"(?<![\d.]){re.escape(version)}(?!\.?\d)", message):
+        instead = json.dumps({**about, "database": {"engine_version": other}})
+        yield (
+            f'- database.engine_version: "{version}", which no input gave: the newest of that day, or the '
+            f"application's DatabaseEngineVersion. To take another: {instead}"
+        )
+    if known.parent_image and known.parent_image in message:
+        again = json.dumps({**about, "image": {"rebuild": True}})
+        yield f'- the parent image: "{known.parent_image}", the newest of that day. To look it up again: {again}'
 
 
 def _within(longest: int, lines: Sequence[str]) -> Iterator[str]:

@@ -13,6 +13,7 @@ from benchwright import record
 from benchwright.errors import InvalidInput
 from benchwright.models import DEFAULT_CLUSTER, merge_patch
 from benchwright.planning import account_check, service_roles, unproven
+from benchwright.planning.engine import Engines
 from benchwright.planning.plan import LookupResult
 from benchwright.planning.problems import Problem
 from benchwright.planning.read_input import Reading
@@ -25,6 +26,7 @@ ARN = "arn:aws:states:eu-west-1:123456789012:execution:benchwright-deploy"
 FIRST, WRONG, LATER, LAST = (f"{ARN}:{name}" for name in ("first", "wrong", "later", "last"))
 HERE = "from the input of this execution. To take it back: "
 AMI = "ami-0aaaaaaaaaaaaaaaa"
+PARENT = "ami-0cccccccccccccccc"
 KEYS = input_reference.keys()
 RECORDED = [key for key in KEYS if key.path not in {"cluster", *input_reference.ACTS_ONCE}]
 
@@ -216,6 +218,66 @@ def test_a_record_that_cannot_be_read_hides_no_failure(table: Any) -> None:
     text = failure(DEFAULT_CLUSTER, LATER)
     assert text.splitlines()[:3] == ["StackFailed in step 'Deploy nodes'", "", "no"]
     assert "The record of the cluster could not be read, which may hold the value that is the cause: A newer" in text
+
+
+@pytest.fixture
+def looked_up(table: Any, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What AWS answers of versions and of the parent image; a test changes it."""
+    answers = {"engines": Engines(available=("17.6", "17.7")), "parent_image": PARENT}
+
+    def look_up(reading: Reading, _: Iterable[Problem]) -> LookupResult:
+        reading.whole()
+        return LookupResult({}, answers["parent_image"], answers["engines"])
+
+    monkeypatch.setattr(app("resolve_plan"), "look_up", look_up)
+    return answers
+
+
+REFUSED = "Cannot find version 17.7 for aurora-postgresql (Service: Rds, Status Code: 400)"
+
+
+@pytest.mark.usefixtures("looked_up")
+def test_a_version_that_no_input_gave_is_named_where_the_failure_names_it() -> None:
+    assert "Unproven" not in deploy({}, FIRST)
+    for message in (REFUSED, f"{REFUSED[:-22]}: EngineVersion=17.7."):
+        assert failure(DEFAULT_CLUSTER, FIRST, message=message).splitlines()[4:6] == [
+            "Unproven values, which are recorded and which no verified execution has used yet:",
+            (
+                '- database.engine_version: "17.7", which no input gave: the newest of that day, or the application\'s '
+                'DatabaseEngineVersion. To take another: {"database": {"engine_version": "17.6"}}'
+            ),
+        ]
+    for message in ("17.71", "117.7", "i-17.7.1", "217.7"):
+        assert "Unproven" not in failure(DEFAULT_CLUSTER, FIRST, message=message)
+    text = deploy({"database": {"engine_version": "17.6"}}, LATER)
+    assert f'- database.engine_version: "17.6", {HERE}{{"database": {{"engine_version": null}}}}' in text
+    assert record.read(DEFAULT_CLUSTER).known.engine_version == "17.6"
+
+
+@pytest.mark.parametrize("engines", [Engines(available=("17.7",)), Engines("17.7", ("17.6", "17.7"))])
+def test_a_version_that_runs_or_that_has_no_other_is_not_named(looked_up: dict[str, Any], engines: Engines) -> None:
+    looked_up["engines"] = engines
+    deploy({}, FIRST)
+    assert "Unproven" not in failure(DEFAULT_CLUSTER, FIRST, message=REFUSED)
+
+
+def test_a_parent_image_that_the_failure_names_can_be_looked_up_again(looked_up: dict[str, Any]) -> None:
+    assert "Unproven" not in deploy({}, FIRST)
+    text = failure(DEFAULT_CLUSTER, FIRST, "ImageBuildFailed", f"The image id '[{PARENT}]' does not exist")
+    line = (
+        f'- the parent image: "{PARENT}", the newest of that day. To look it up again: {{"image": {{"rebuild": true}}}}'
+    )
+    assert line in text.splitlines()
+    looked_up["parent_image"] = "ami-other"
+    deploy({"image": {"rebuild": True}}, LATER)
+    assert record.read(DEFAULT_CLUSTER).known.parent_image == "ami-other"
+
+
+@pytest.mark.usefixtures("looked_up")
+def test_what_a_verified_execution_has_looked_up_is_proven() -> None:
+    deploy({}, FIRST, verified=True)
+    deploy({}, LATER)
+    assert "Unproven" not in failure(DEFAULT_CLUSTER, LATER, message=f"{REFUSED} {PARENT}")
 
 
 @pytest.mark.usefixtures("table")

@@ -223,7 +223,7 @@ def test_a_record_that_cannot_be_read_hides_no_failure(table: Any) -> None:
 @pytest.fixture
 def looked_up(table: Any, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """What AWS answers of versions and of the parent image; a test changes it."""
-    answers = {"engines": Engines(available=("17.6", "17.7")), "parent_image": PARENT}
+    answers: dict[str, Any] = {"engines": Engines(available=("17.6", "17.7")), "parent_image": PARENT}
 
     def look_up(reading: Reading, _: Iterable[Problem]) -> LookupResult:
         reading.whole()

@@ -4,8 +4,20 @@
 # What a failed run or a person made on a node is not on its replacement.
 readonly REPLACE='comes with the image, remove it there; otherwise replace each node that has it. Then deploy again.'
 
+# As models.py says of the names of accounts and groups; a name of digits alone would be an id.
+readonly ACCOUNT_NAME='^[a-z0-9_][a-z0-9._-]{0,31}$'
+
+is_name() { [[ $1 =~ $ACCOUNT_NAME && ! $1 =~ ^[0-9]+$ ]]; }
+
+# ID: whether the input accepts it: no system account has it, and it is in no range of systemd or Linux (models.py, OWNED_IDS).
+is_free_id() {
+  (($1 >= 2000 && $1 <= 2147483646)) || return 1
+  ! ((($1 >= 60001 && $1 <= 60705) || ($1 >= 61184 && $1 <= 65519) || $1 == 65534 || $1 == 65535 ||
+    ($1 >= 524288 && $1 <= 1879048191) || ($1 >= 2147352576 && $1 <= 2147418111)))
+}
+
 # NAME KIND ID: the remedy to give this id in the input, if the input accepts it. An id that a verified deployment used cannot change.
-or_by_input() { if ((${3:-0} >= 2000 && $3 < 60000)); then echo " Until a deployment with $1 is verified, the input can also give $1 $2 $3."; fi; }
+or_by_input() { if is_free_id "${3:-0}"; then echo " Until a deployment with $1 is verified, the input can also give $1 $2 $3."; fi; }
 
 # NAME UID GID
 ensure_account() {
@@ -16,26 +28,39 @@ ensure_account() {
   else
     holder=$(getent passwd "$uid" | cut -d: -f1) || true
     [ -z "$holder" ] || fail "Uid $uid of user $name belongs to $holder on this node. If $holder $REPLACE Until a deployment with $name is verified, the input can also give $name another uid."
+    holder=$(getent group "$gid" | cut -d: -f1) || true
+    [ "${holder:-$name}" = "$name" ] || fail "Gid $gid of user $name belongs to the group $holder on this node. If $holder $REPLACE Until a deployment with $name is verified, the input can also give $name another gid."
   fi
   if ! getent group "$gid" >/dev/null; then
     groupadd --gid "$gid" "$name" || fail "Group $name cannot be made with gid $gid: $(last_log_line). If this group $REPLACE$(or_by_input "$name" gid "$(getent group "$name" | cut -d: -f3)")"
   fi
   if [ -n "$here" ]; then restore_account "$name" "$gid"; return; fi
-  useradd --uid "$uid" --gid "$gid" --home-dir "/efs/home/$name" --no-create-home --shell /bin/bash "$name" ||
+  # Without subordinate ids: see remove_subordinate_ids.
+  useradd --badname -K SUB_UID_COUNT=0 -K SUB_GID_COUNT=0 --uid "$uid" --gid "$gid" --home-dir "/efs/home/$name" --no-create-home --shell /bin/bash "$name" ||
     fail "User $name cannot be made with uid $uid and gid $gid: $(last_log_line). Deploy again; if that does not help, replace this node."
 }
 
 # NAME GID: undoes what someone changed of an account. Its groups become those that it had when it was first applied.
 restore_account() {
-  local name=$1 gid=$2 here_gid here_home here_shell _
+  local name=$1 gid=$2 here_gid here_home here_shell groups _
   IFS=: read -r _ _ _ here_gid _ here_home here_shell < <(getent passwd "$name")
   [ "$here_gid" = "$gid" ] || change_account "$name" --gid "$gid"
   [ "$here_home" = "/efs/home/$name" ] || change_account "$name" --home "/efs/home/$name"
   grep -qxF -- "$here_shell" /etc/shells || change_account "$name" --shell /bin/bash
-  if grep -q "^user:$name: groups=.*, not groups=" "$work/differences"; then
-    change_account "$name" --groups "$(sed -n "s/^user:$name: groups=.*, not groups=//p" "$work/differences")"
-  fi
+  if groups=$(grep -F "user:$name: groups=" "$work/differences"); then change_account "$name" --groups "${groups##*, not groups=}"; fi
   unlock_account "$name"
+}
+
+# Subordinate ids of people, which earlier releases made: they begin at 100000, where the input may give ids to others. Who has such a
+# range can act as each id of it (newuidmap).
+remove_subordinate_ids() {
+  local kind name first count
+  for kind in uid gid; do
+    [ -e "/etc/sub$kind" ] || continue
+    while IFS=: read -r name first count; do
+      change_account "$name" "--del-sub${kind}s" "$first-$((first + count - 1))"
+    done < <(cat "$work/bundle/users" "$work/bundle/locked" | awk -F'[ :]' 'FILENAME == "-" { people[$1]; next } $1 in people' - "/etc/sub$kind")
+  done
 }
 
 # NAME OPTION VALUE
@@ -104,8 +129,9 @@ ensure_users() {
   fetch_passwords
   begin 'make the users'
   differences >"$work/differences"
+  remove_subordinate_ids
   while read -r name uid gid arn version || [ -n "$name" ]; do
-    [[ $name =~ ^[a-z_][a-z0-9_-]{0,31}$ && $uid =~ ^[0-9]+$ && $gid =~ ^[0-9]+$ ]] || fail "The list of users has the line '$name $uid $gid', which is no user; deploy again."
+    { is_name "$name" && [[ $uid =~ ^[0-9]+$ && $gid =~ ^[0-9]+$ ]]; } || fail "The list of users has the line '$name $uid $gid', which is no user; deploy again."
     ensure_account "$name" "$uid" "$gid"
     ensure_home "$name" "$uid" "$gid"
     ensure_password "$name" "$arn" "$version"

@@ -12,7 +12,7 @@ from copy import deepcopy
 from typing import Any, NamedTuple
 
 from benchwright.errors import InvalidInput
-from benchwright.models import DEFAULT_CLUSTER, OWNED_KEYS, RESERVED_USERS, TAKEN_TAG, Once, Plan, Wanted
+from benchwright.models import DEFAULT_CLUSTER, DIGITS, OWNED_KEYS, RESERVED_NAMES, TAKEN_TAG, Once, Plan, Wanted
 from benchwright.planning.read_input import read_input
 from benchwright.settings import Settings
 from tests.documentation.pages import code, table
@@ -123,7 +123,8 @@ def schema() -> Schema:
         **_patched(recorded)["properties"],
         "only_if_deployed": once["only_if_deployed"] | {"examples": [True]},
     }
-    properties["users"]["propertyNames"] |= {"not": {"enum": sorted(RESERVED_USERS)}}
+    taken = {"not": {"anyOf": [{"enum": sorted(RESERVED_NAMES)}, {"pattern": DIGITS}]}}
+    properties["users"]["propertyNames"] |= taken
     properties["tags"]["propertyNames"] |= {"not": {"pattern": f"{TAKEN_TAG}|^ | $"}}
     # Only null, which takes back what an earlier release accepted.
     properties["config"]["properties"] = {key: {"type": "null"} for key in sorted(OWNED_KEYS)}
@@ -268,6 +269,8 @@ def limits_of(part: Schema) -> str:
     texts = []
     if "minimum" in part:
         texts.append(f"{part['minimum']} to {part['maximum']}")
+        owned = [(each["minimum"], each["maximum"]) for each in part.get("not", {}).get("anyOf", [])]
+        texts += [f"not {first} to {last}" if first < last else f"not {first}" for first, last in owned]
     if "multipleOf" in part:
         texts.append(f"in steps of {part['multipleOf']}")
     if "maxItems" in part:

@@ -53,12 +53,25 @@ def valid(part: Any) -> st.SearchStrategy[Any]:
 
 def _texts(part: Any) -> st.SearchStrategy[str]:
     refused = part.get("not", {})
+    refused = refused.get("anyOf", [refused])
     return st.from_regex(part["pattern"], fullmatch=True).filter(
         lambda text: (
             len(text) <= part.get("maxLength", len(text))
-            and text not in refused.get("enum", ())
-            and not ("pattern" in refused and re.search(refused["pattern"], text))
+            and not any(
+                text in each.get("enum", ()) or ("pattern" in each and re.search(each["pattern"], text))
+                for each in refused
+            )
         )
+    )
+
+
+def _integers(part: Any) -> st.SearchStrategy[int]:
+    """Within the bounds of a part, and next to the ranges that it refuses."""
+    refused = [(each["minimum"], each["maximum"]) for each in part.get("not", {}).get("anyOf", ())]
+    ends = [number for first, last in refused for number in (first - 1, last + 1)]
+    numbers = st.integers(part["minimum"], part["maximum"])
+    return (st.sampled_from(ends) | numbers if ends else numbers).filter(
+        lambda number: not any(first <= number <= last for first, last in refused)
     )
 
 
@@ -72,7 +85,7 @@ KINDS: Mapping[str, Callable[[Any], st.SearchStrategy[Any]]] = {
     "any": lambda _: json_values,
     "null": lambda _: st.none(),
     "boolean": lambda _: st.booleans(),
-    "integer": lambda part: st.integers(part["minimum"], part["maximum"]),
+    "integer": _integers,
     "number": lambda part: st.integers(int(part["minimum"] * 2), part["maximum"] * 2).map(lambda half: half / 2),
     "string": _texts,
     "array": lambda part: st.lists(

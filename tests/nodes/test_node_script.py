@@ -116,6 +116,31 @@ def test_users_have_one_uid_a_home_of_their_own_and_a_password_and_are_locked_wh
     assert (shadow(nodes[0], "anna")[1], shadow(nodes[0], "anna")[EXPIRES]) == (password, "")
 
 
+def test_names_and_ids_as_directories_give_them_and_no_subordinate_ids(cluster: Cluster) -> None:
+    """Who has a range of subordinate ids can act as each id of it, and the input may give one of them to another."""
+    people = {"jane.doe": 60_000, "7of9": 120_000, "x" * 32: 2_147_483_646}
+    accounts = [Account(name=name, uid=uid, gid=uid) for name, uid in people.items()]
+    cluster.publish(accounts=accounts)
+    node = cluster.add_node()
+    earlier = "useradd --badname --uid 60000 --user-group --home-dir /efs/home/jane.doe --shell /bin/bash jane.doe"
+    node.run(f"touch /etc/subuid /etc/subgid; {earlier}; echo ubuntu:900000:9 >>/etc/subuid", timeout=60)
+    assert node.run("cat /etc/subuid", timeout=60).stdout == "jane.doe:100000:65536\nubuntu:900000:9\n"
+    assert cluster.apply(node)["users"]["count"] == 3
+    assert differences(cluster, node) == []
+    for name, uid in people.items():
+        done = node.run(f"id -u {name}; id -g {name}; stat -c '%a %u %g' /efs/home/{name}", timeout=60)
+        assert done.stdout == f"{uid}\n{uid}\n700 {uid} {uid}\n"
+    assert node.run("cat /etc/subuid /etc/subgid", timeout=60).stdout == "ubuntu:900000:9\n"
+
+    cluster.publish(accounts=accounts[:1], locked=["7of9", "x" * 32])
+    cluster.apply(node)
+    assert [shadow(node, name)[EXPIRES] for name in people] == ["", "1", "1"]
+    node.run("usermod --append --groups sudo jane.doe", timeout=60)
+    assert differences(cluster, node) == ["user:jane.doe: groups=sudo, not groups="]
+    cluster.apply(node)
+    assert node.run("id -nG jane.doe", timeout=60).stdout == "jane.doe\n"
+
+
 def test_a_file_that_someone_changed_is_put_right(cluster: Cluster) -> None:
     cluster.publish()
     node = cluster.add_node()

@@ -11,7 +11,7 @@ import re
 import unicodedata
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 
 DEFAULT_CLUSTER = "workbench"
 SMALLEST_VOLUME = 100  # GiB: of the root volume of an image that is built here (image/recipe.yaml)
@@ -30,11 +30,23 @@ APPLICATION_NAME_IN_WORDS = (
 NUMBER = "(0|[1-9][0-9]?)"
 ENGINE_VERSION = r"^17\.[0-9]{1,2}$"
 CLUSTER_NAME_IN_WORDS = f"at most {LONGEST_CLUSTER} {NAME_IN_WORDS}"
-# A node's own accounts end below 2,000 (Ubuntu's first user is 1000); allocated ids begin at 20,000.
-LOWEST_ID, FIRST_ALLOCATED_ID, HIGHEST_ID = 2_000, 20_000, 59_999
+# A node's own accounts end below 2,000 (Ubuntu's first user is 1000); ids are allocated from 20,000 to 59,999.
+LOWEST_ID, FIRST_ALLOCATED_ID, LAST_ALLOCATED_ID, HIGHEST_ID = 2_000, 20_000, 59_999, 2_147_483_646
+# Ranges that an account may not have, and who owns them (systemd.io/UIDS-GIDS; the range of foreign images by
+# FOREIGN_UID_BASE of systemd 257 and newer, that of greeters by GREETER_UID_MIN of systemd 258 and newer).
+OWNED_IDS: tuple[tuple[int, int, str], ...] = (
+    (60_001, 60_513, "systemd-homed has it for home directories"),
+    (60_514, 60_577, "systemd-nspawn maps users of the host to it"),
+    (60_578, 60_705, "systemd has it for greeters"),
+    (61_184, 65_519, "systemd has it for dynamic users of services"),
+    (65_534, 65_534, "it is that of 'nobody', the account of Linux for ids that it cannot map"),
+    (65_535, 65_535, "Linux takes it for no id at all (-1 in 16 bits)"),
+    (524_288, 1_879_048_191, "systemd-nspawn has it for containers"),
+    (2_147_352_576, 2_147_418_111, "systemd has it for foreign images"),
+)
 # A user has a group of the same name, so the groups of Ubuntu 24.04 are taken, too: of the group `admin`, which is not
 # even there, /etc/sudoers makes each member root.
-RESERVED_USERS = frozenset(
+RESERVED_NAMES = frozenset(
     {
         *("root", "daemon", "bin", "sys", "sync", "games", "man", "lp", "mail", "news", "uucp", "proxy", "www-data"),
         *("backup", "list", "irc", "nobody", "ubuntu", "ec2-user", "ssm-user", "postgres", "sshd", "syslog"),
@@ -44,7 +56,8 @@ RESERVED_USERS = frozenset(
         *("gnats", "stunnel4", "admin", "sudo", "adm", "wheel", "docker", "lxd", "disk", "shadow", "tty", "kmem"),
         *("staff", "users", "nogroup", "dialout", "fax", "voice", "cdrom", "floppy", "tape", "audio", "dip"),
         *("operator", "src", "utmp", "video", "sasl", "plugdev", "input", "sgx", "kvm", "render", "crontab"),
-        *("netdev", "rdma", "_ssh", "ssl-cert"),
+        *("netdev", "rdma", "_ssh", "ssl-cert", "systemd-oom", "systemd-coredump", "systemd-bus-proxy"),
+        *("sssd", "pulse", "pulse-access", "lpadmin", "sambashare", "libvirt", "podman", "nvidia-persistenced"),
     }
 )
 # Keys of rserver.conf that an input may not have: those that Benchwright writes, as two owners would undo each other,
@@ -85,6 +98,29 @@ def _as_workbench_reads_it(value: str) -> str:
     if value != value.strip(" "):
         raise ValueError("Workbench takes spaces at the ends away")
     return value
+
+
+def _of_an_account(name: Any) -> Any:
+    """Refuse, each with its reason, what a directory may call a person and Ubuntu calls no account.
+
+    The pattern holds what useradd of Ubuntu 24.04 takes (shadow 4.13, lib/chkname.c): letters, digits, dots, - and _,
+    not digits alone, no - first. adduser, and programs that compare names, keep to lower case. A dot in front would
+    hide a home.
+    """
+    if isinstance(name, str) and "@" in name:
+        raise ValueError("an e-mail address is no name of an account on Ubuntu; the part before the @ may be one")
+    if isinstance(name, str) and name != name.lower():
+        raise ValueError("adduser of Ubuntu refuses upper case, since programs differ on whether two names are one")
+    if isinstance(name, str) and re.fullmatch(DIGITS, name):
+        raise ValueError("a name of digits alone is taken for an id")
+    return name
+
+
+def _free_id(number: int) -> int:
+    for first, last, owner in OWNED_IDS:
+        if first <= number <= last:
+            raise ValueError(f"{owner}, as every id from {first} to {last}" if first < last else owner)
+    return number
 
 
 def _half_step(capacity: float) -> float:
@@ -133,6 +169,7 @@ def _one_case(tags: dict[str, str]) -> dict[str, str]:
 # Of an instance type, and of the key of a tag; patterns, since the template and the JSON Schema refuse them, too.
 ARM, MAC = r"^(a1|[a-z]+[0-9]+g[a-z]*)[.-]", r"^mac"
 TAKEN_TAG = r"^([Aa][Ww][Ss]|[Bb][Ee][Nn][Cc][Hh][Ww][Rr][Ii][Gg][Hh][Tt]):"
+DIGITS = "^[0-9]+$"
 SPACES = frozenset(chr(code) for code in range(128, 0x3001) if unicodedata.category(chr(code)) == "Zs")
 FORMS: dict[str, str] = {}
 """What each pattern means in words: no one should have to read a regular expression in the cause of a failure."""
@@ -152,7 +189,12 @@ ClusterName = Annotated[str, StringConstraints(pattern=CLUSTER_NAME, max_length=
 RVersion = Annotated[str, _form(rf"^[3-9]\.{NUMBER}\.{NUMBER}$", "a version of R of three numbers")]
 PythonVersion = Annotated[str, _form(rf"^3\.{NUMBER}\.{NUMBER}$", "a version of Python 3 of three numbers")]
 EngineVersion = Annotated[str, _form(ENGINE_VERSION, "a version 17 of Aurora PostgreSQL, such as 17.7")]
-UserId = Annotated[int, Field(ge=LOWEST_ID, le=HIGHEST_ID)]
+Id = Annotated[
+    int,
+    Field(ge=LOWEST_ID, le=HIGHEST_ID),
+    AfterValidator(_free_id),
+    Field(json_schema_extra={"not": {"anyOf": [{"minimum": first, "maximum": last} for first, last, _ in OWNED_IDS]}}),
+]
 ConfigKey = Annotated[
     str, _form(r"^[a-z0-9][a-z0-9-]{0,99}$", "at most 100 lower-case letters, digits and -, and no - first")
 ]
@@ -180,8 +222,10 @@ TagValue = Annotated[
     AfterValidator(_trimmed),
     _but("^ ", " $"),
 ]
-UserName = Annotated[
-    str, _form(r"^[a-z_][a-z0-9_-]{0,31}$", "1 to 32 lower-case letters, digits, - and _, a letter or _ first")
+AccountName = Annotated[
+    str,
+    _form(r"^[a-z0-9_][a-z0-9._-]{0,31}$", "1 to 32 lower-case letters, digits, dots, - and _, no dot or - first"),
+    BeforeValidator(_of_an_account),
 ]
 SecretName = Annotated[str, _form(r"^[A-Za-z0-9/_+=.@-]{1,400}$", "1 to 400 letters, digits and /_+=.@-")]
 
@@ -259,12 +303,13 @@ class Database(Part):
 class User(Part):
     """One account, the same on every node."""
 
-    uid: UserId | None = Field(
+    uid: Id | None = Field(
         default=None,
-        description=f"a user id from {LOWEST_ID} to {HIGHEST_ID}; allocated when left out",
+        description=f"a user id from {LOWEST_ID} to {HIGHEST_ID} that no range of systemd or Linux holds; allocated "
+        "when left out",
         examples=[3001],
     )
-    gid: UserId | None = Field(
+    gid: Id | None = Field(
         default=None, description="the id of the user's own group; the uid when left out", examples=[3001]
     )
     password: SecretName | None = Field(
@@ -297,9 +342,10 @@ class Wanted(Part):
         description="the name of a secret below <application>/license/ that holds a licence file",
         examples=["benchwright/license/workbench"],
     )
-    users: Annotated[dict[UserName, User], Field(max_length=500)] = Field(
+    users: Annotated[dict[AccountName, User], Field(max_length=500)] = Field(
         default={},
-        description="up to 500 accounts by name: lower-case letters, digits, - and _, at most 32 characters",
+        description="up to 500 accounts by name: lower-case letters, digits, dots, - and _, at most 32 characters, not "
+        "digits alone",
         examples=[{"ann": {"uid": 3001}, "ben": None}],
     )
     config: Annotated[dict[ConfigKey, ConfigValue], Field(max_length=200)] = Field(

@@ -29,7 +29,7 @@ def test_every_form_is_reported_in_words() -> None:
         "nodes": {"instance_type": "large"},
         "database": {"engine_version": "16.9"},
         "license": "l" * 401,
-        "users": {"Ann": {}},
+        "users": {".ann": {}},
         "config": {"-x": "a\tb"},
         "tags": {"k" * 129: "v" * 257},
     }

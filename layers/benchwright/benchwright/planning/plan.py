@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from benchwright.models import (
     FIRST_ALLOCATED_ID,
-    HIGHEST_ID,
+    LAST_ALLOCATED_ID,
     Account,
     ImagePlan,
     License,
@@ -186,7 +186,7 @@ def allocate_ids(wanted: Wanted, known: Known) -> dict[str, tuple[int, int]]:
             continue
         while following in taken:
             following += 1
-        if following > HIGHEST_ID:
+        if following > LAST_ALLOCATED_ID:
             problems.append((f"users.{name}", name, "no free uid is left", "an explicit uid"))
             break
         ids[name] = (following, user.gid if user.gid is not None else following)

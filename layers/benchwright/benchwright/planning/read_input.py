@@ -19,7 +19,7 @@ from benchwright.models import (
     LONGEST_APPLICATION,
     LONGEST_CLUSTER,
     OWNED_KEYS,
-    RESERVED_USERS,
+    RESERVED_NAMES,
     WRITTEN_KEYS,
     Image,
     Once,
@@ -27,7 +27,6 @@ from benchwright.models import (
     Wanted,
     merge_patch,
 )
-from benchwright.planning import unproven
 from benchwright.planning.problems import Problem, explained, part_of, refusal, without_texts
 
 # Levels of an input: users, a name, its keys, and room for what is wrong. Python's own readers end at about 1,000.
@@ -78,8 +77,7 @@ class Reading:
     def _with_source(self, problem: Problem) -> Problem:
         """Say of a refused value that this input does not hold it, where it is a recorded one."""
         path, value, wrong, give = problem
-        keys = tuple(path.split("."))
-        if unproven.mentions(self.request.patch, keys) or not unproven.mentions(self.recorded, keys):
+        if _mentions(self.request.patch, path) or not _mentions(self.recorded, path):
             return problem
         return path, value, f"{wrong} (an earlier execution recorded it)", give
 
@@ -159,6 +157,16 @@ def _split_input(raw: Any) -> tuple[Request, list[Problem]]:
     return Request(cluster, once, patch), problems
 
 
+def _mentions(value: Any, path: str) -> bool:
+    """Return whether an input gives the value at a dotted path, a part or what holds it; names have dots, too."""
+    if not isinstance(value, dict) or not path:
+        return True
+    return any(
+        path == key or (path.startswith(f"{key}.") and _mentions(item, path.removeprefix(f"{key}.")))
+        for key, item in value.items()
+    )
+
+
 def _is_name(name: Any, pattern: str, longest: int) -> bool:
     return isinstance(name, str) and len(name) <= longest and re.fullmatch(pattern, name) is not None
 
@@ -217,7 +225,7 @@ def _contradictions(merged: Mapping[str, Any], application: str) -> list[Problem
     users = {name: user for name, user in _object(merged, "users").items() if isinstance(user, dict)}
     problems += [
         (f"users.{name}", users[name], "it is an account of the system, or a group of it", "another name")
-        for name in sorted(RESERVED_USERS & set(users))
+        for name in sorted(RESERVED_NAMES & set(users))
     ]
     for kind in ("uid", "gid"):
         owners: dict[int, str] = {}

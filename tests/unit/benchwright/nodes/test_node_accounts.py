@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
+from typing import Any
 
 import pytest
+from pydantic import TypeAdapter, ValidationError
 
-from benchwright.models import HIGHEST_ID, LOWEST_ID
+from benchwright.models import HIGHEST_ID, LOWEST_ID, OWNED_IDS, AccountName, Id
 from tests.unit.benchwright.node_script import bash, constant, function
 
 # The accounts of the node stand in files; what would change them is recorded.
@@ -83,7 +86,7 @@ REPLACE = "comes with the image, remove it there; otherwise replace each node th
 def refused(folder: Path, passwd: str = "", group: str = "", home_of: int = 3003, around: str = "") -> str:
     """Why the user ann is refused on a node with these accounts and a home of this uid."""
     home = f"mkdir -p efs/home/ann; stat() {{ echo {home_of}; }}"
-    names = ["or_by_input", "ensure_account", "ensure_home"]
+    names = ["is_free_id", "or_by_input", "ensure_account", "ensure_home"]
     functions = "\n".join(map(function, names)).replace('"/efs/home', '"efs/home')
     ensure = "(ensure_account ann 3003 3004; ensure_home ann 3003 3004) || true"
     script = "\n".join([REFUSALS, home, constant("REPLACE"), functions, around, ensure])
@@ -92,12 +95,30 @@ def refused(folder: Path, passwd: str = "", group: str = "", home_of: int = 3003
 
 def by_input(uid: int, kind: str = "uid") -> str:
     """The remedy that the input has, for an id that it takes."""
-    if not LOWEST_ID <= uid <= HIGHEST_ID:
+    if not is_valid(Id, uid):
         return ""
     return f" Until a deployment with ann is verified, the input can also give ann {kind} {uid}."
 
 
+def is_valid(kind: Any, value: Any) -> bool:
+    try:
+        TypeAdapter(kind).validate_python(value)
+    except ValidationError:
+        return False
+    return True
+
+
 IDS = [0, LOWEST_ID - 1, LOWEST_ID, 3001, HIGHEST_ID, HIGHEST_ID + 1]
+IDS += sorted({number for first, last, _ in OWNED_IDS for number in (first - 1, first, last, last + 1)})
+NAMES = ["jane.doe", "7of9", "7", "1234", "12.34", "0x1f", "_x", "-x", ".x", ".", "..", "a..b", "Jane", "a@b.c", "a$"]
+NAMES += ["a" * 32, "a" * 33, "ü", "a b", "a/b", "a:b", "a;b", "", "a\n", "*"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_node_takes_the_names_that_the_input_takes(name: str, tmp_path: Path) -> None:
+    script = f"{constant('ACCOUNT_NAME')}\n{function('is_name')}\nis_name {quote(name)} && echo yes || true"
+    said = bash(script, folder=tmp_path)
+    assert (said == "yes\n") == is_valid(AccountName, name)
 
 
 @pytest.mark.parametrize("uid", IDS)
@@ -112,6 +133,12 @@ def test_a_uid_of_another_account_is_refused_with_what_a_person_can_do(node: Pat
     reported = "Uid 3003 of user ann belongs to ben on this node. "
     other = " Until a deployment with ann is verified, the input can also give ann another uid."
     assert refused(node, "ben:x:3003:3003::/efs/home/ben:/bin/bash") == f"{reported}If ben {REPLACE}{other}"
+
+
+def test_a_gid_of_another_group_is_refused_for_a_new_account(node: Path) -> None:
+    reported = "Gid 3004 of user ann belongs to the group admins on this node. "
+    other = " Until a deployment with ann is verified, the input can also give ann another gid."
+    assert refused(node, group="admins:x:3004:") == f"{reported}If admins {REPLACE}{other}"
 
 
 @pytest.mark.parametrize("gid", IDS)

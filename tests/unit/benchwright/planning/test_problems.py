@@ -71,7 +71,21 @@ def test_an_input_that_is_no_object_is_refused(raw: Any) -> None:
         ({"database": {"max_capacity": 0.5}}, "- database.max_capacity: 0.5 is refused: "),
         ({"license": "other/secret"}, '- license: "other/secret" is refused: the nodes may not read it. '),
         ({"users": {"root": {}}}, "- users.root: {} is refused: it is an account of the system, or a group of it. "),
-        ({"users": {"Ann": {}}}, '- users.Ann: "Ann" is refused: not 1 to 32 lower-case letters, digits, - and _, '),
+        ({"users": {"Ann": {}}}, '- users.Ann: "Ann" is refused: adduser of Ubuntu refuses upper case, since '),
+        (
+            {"users": {"a@b.c": {}}},
+            '- users.a@b.c: "a@b.c" is refused: an e-mail address is no name of an account on U',
+        ),
+        ({"users": {"007": {}}}, '- users.007: "007" is refused: a name of digits alone is taken for an id. '),
+        (
+            {"users": {".ann": {}}},
+            '- users..ann: ".ann" is refused: not 1 to 32 lower-case letters, digits, dots, - an',
+        ),
+        ({"users": {"a" * 33: {}}}, f'- users.{"a" * 33}: "{"a" * 33}" is refused: not 1 to 32 lower-case letters, d'),
+        ({"users": {"a": {"uid": 61184}}}, "- users.a.uid: 61184 is refused: systemd has it for dynamic users of serv"),
+        ({"users": {"a": {"gid": 65534}}}, "- users.a.gid: 65534 is refused: it is that of 'nobody', the account of "),
+        ({"users": {"a": {"uid": 524288}}}, "- users.a.uid: 524288 is refused: systemd-nspawn has it for containers, "),
+        ({"users": {"a": {"uid": 2147483647}}}, "- users.a.uid: 2147483647 is refused: Input should be less than or"),
         ({"users": {"ann": {"uid": 100}}}, "- users.ann.uid: 100 is refused: "),
         ({"users": {"ann": {"password": "secret"}}}, '- users.ann.password: "***" is refused: the nodes may not'),
         ({"users": {"a": {"uid": 5000}, "b": {"uid": 5000}}}, "- users.b.uid: 5000 is refused: users.a has it. "),
@@ -114,6 +128,19 @@ def test_the_remedy_of_each_key_holds_an_example_that_is_accepted(path: tuple[st
     example = re.search(r"(?:; for example|an object such as) (.+)\.$", remedy)
     assert example, found
     read_input(given(json.loads(example[1])), {}, DEFAULTS, "benchwright").whole()
+
+
+@pytest.mark.parametrize("name", ["jane.doe", "7of9", "x" * 32, "_x", "a.uid"])
+@pytest.mark.parametrize("uid", [60_000, 65_536, 524_287, 1_879_048_192, 2_147_483_646])
+def test_names_and_ids_that_a_directory_gives_are_accepted(name: str, uid: int) -> None:
+    _, wanted = read_input({"users": {name: {"uid": uid}}}, {}, DEFAULTS, "benchwright").whole()
+    assert wanted.users[name].uid == uid
+
+
+def test_a_recorded_value_of_a_name_with_a_dot_is_said_to_be_recorded() -> None:
+    (found,) = problems({}, {"users": {"jane.doe": {"uid": 65534}}})
+    assert found.startswith("- users.jane.doe.uid: 65534 is refused: it is that of 'nobody', the account of Linux ")
+    assert " (an earlier execution recorded it). Give " in found
 
 
 def test_all_problems_are_reported_at_once() -> None:

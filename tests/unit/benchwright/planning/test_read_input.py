@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from benchwright import record
 from benchwright.errors import InvalidInput, NodeConfigurationFailed, shorten
 from benchwright.image.recipe import load_recipe
-from benchwright.models import RESERVED_USERS, Plan
+from benchwright.models import RESERVED_NAMES, Plan
 from benchwright.nodes.bundle import Endpoint, make_bundle
 from benchwright.planning import account_check, engine, lookup, server_options
 from benchwright.planning.engine import Engines
@@ -339,7 +339,7 @@ def test_a_secret_in_place_of_its_name_is_not_reported(text: str, place: Any) ->
 
 def test_no_name_of_a_user_is_that_of_an_account_or_group_of_this_system() -> None:
     lines = [*Path("/etc/passwd").read_text().splitlines(), *Path("/etc/group").read_text().splitlines()]
-    assert {line.split(":")[0] for line in lines if int(line.split(":")[2]) < 100} - RESERVED_USERS == set()
+    assert {line.split(":")[0] for line in lines if int(line.split(":")[2]) < 100} - RESERVED_NAMES == set()
 
 
 @pytest.mark.parametrize("version", ["v 1", "v1\nmallory 1001 27 - -", "file:///etc/shadow", "-v", "é" * 32, ""])

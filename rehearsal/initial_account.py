@@ -9,6 +9,11 @@ from typing import Any, Final
 VPC: Final = "10.0.0.0/16"
 """Addresses of a network that is there before: those that the hosts of a rehearsal can have."""
 
+ZONE_ID: Final = "Z0REHEARSAL000EXAMPLE"
+ZONE_NAME: Final = "example.com"
+ZONES: Final = ("public", "undelegated", "private", "none")
+"""What the hosted zone of the account can be."""
+
 GRAMMAR: Final = "\n".join(
     [
         "the account at the start, --account with any of these keys:",
@@ -17,6 +22,8 @@ GRAMMAR: Final = "\n".join(
         "  service_roles false: a service control policy forbids iam:CreateServiceLinkedRole (true)",
         "  own_ebs_key   true: new volumes are encrypted with a key of the account's own",
         "  inventory     false: no association for SSM Inventory, at which a build that asks for one hangs (true)",
+        f"  zone          public: the hosted zone {ZONE_ID} of {ZONE_NAME}; undelegated: one to which no name server",
+        "                of the world leads; private: one that only the account's networks see; none (public)",
         "  subnets       N private subnets, 2 to 6, of a network that is there, for VpcId and PrivateSubnetIds",
     ]
 )
@@ -36,6 +43,7 @@ class InitialAccount:
     subnets: int = 0
     inventory: bool = True
     service_roles: bool = True
+    zone: str = "public"
 
     @classmethod
     def parse(cls, given: Mapping[str, Any]) -> "InitialAccount":
@@ -49,6 +57,8 @@ class InitialAccount:
         before = cls(**given)
         if before.subnets not in (0, *range(2, 7)):
             raise AccountGrammarError(f"--account subnets={before.subnets} is not 2 to 6")
+        if before.zone not in ZONES:
+            raise AccountGrammarError(f"--account zone={before.zone!r} is none of {', '.join(ZONES)}")
         return before
 
 

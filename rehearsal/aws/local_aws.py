@@ -46,6 +46,10 @@ MODULES = (
     "rehearsal.aws.services.efs",
     "rehearsal.aws.services.ec2",
     "rehearsal.aws.services.account",
+    "rehearsal.aws.services.route53",
+    "rehearsal.aws.services.acm",
+    "rehearsal.aws.services.elbv2",
+    "rehearsal.aws.services.wafv2",
     "rehearsal.aws.services.imagebuilder",
     "rehearsal.aws.services.autoscaling",
     "rehearsal.aws.services.ssm",
@@ -91,6 +95,9 @@ class LocalAws:
     hosts: Any = None
     functions: Any = None  # services.lambdas.functions.Functions: the functions of the account, with their processes
     machines: Any = None  # services.ec2.instances.Machines: the instances, each with its host
+    zones: Any = None  # services.route53.Zones: the hosted zones of the account
+    certificates: Any = None  # services.acm.Certificates: the certificates of the account
+    balancing: Any = None  # services.elbv2.Balancing: the load balancers of the account
     postgres: dict[str, Any] = dataclasses.field(default_factory=dict)
     names: dict[str, str] = dataclasses.field(default_factory=dict)
     service_roles: dict[str, float] = dataclasses.field(default_factory=dict)

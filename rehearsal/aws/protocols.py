@@ -10,13 +10,14 @@ from moto.core.exceptions import ServiceException
 from moto.core.parse import PROTOCOL_PARSERS
 from moto.core.request import Request, determine_request_protocol
 from moto.core.routing import get_service_router
-from moto.core.serialize import get_serializer_class
+from moto.core.serialize import XFormedAttributePicker, get_serializer_class
 from moto.core.utils import get_service_model
 from werkzeug.exceptions import HTTPException
 
 from rehearsal.aws.calls import Call
 from rehearsal.aws.recorder import Identity
 
+PICKER = XFormedAttributePicker()
 UNKNOWN = Identity(caller="unknown")
 
 # Signing names (what stands in the credential scope) that are not botocore's name of the service.
@@ -92,9 +93,10 @@ def read_request(environ: dict[str, Any], body: bytes) -> tuple[Call, Any] | Non
 
 
 def serialize(call: Call, model: Any, result: Any) -> tuple[int, dict[str, str], bytes]:
+    """Status, headers and content of an answer, in which objects of moto may stand for what they show."""
     content_type = call.headers.get("Content-Type", "")
     protocol = determine_request_protocol(model.service_model, content_type)
-    response = get_serializer_class(call.service, protocol)(model).serialize(result)
+    response = get_serializer_class(call.service, protocol)(model, value_picker=PICKER).serialize(result)
     body = response["body"] or b""
     content = body.encode() if isinstance(body, str) else bytes(body)
     headers = {str(name): str(value) for name, value in response["headers"].items()}

@@ -33,17 +33,24 @@ class Names:
         self._region = region
         self._lookups: dict[str, Lookup] = {
             "AccessPointId": self._access_point,
+            "CertificateArn": self._certificate,
             "FileSystemId": self._file_system,
             "FunctionName": self._function,
             "InstanceProfileName": self._profile,
             "KeyId": self._key,
             "KmsKeyId": self._key,
+            "ListenerArn": self._of_balancing,
+            "LoadBalancerArn": self._of_balancing,
             "MasterUserSecretKmsKeyId": self._key,
             "MountTargetId": self._mount_target,
+            "ResourceArn": self._of_balancing,
+            "ResourceArns": self._of_balancing,
             "ResourceId": self._of_efs,
             "RoleName": self._role,
+            "RuleArn": self._of_balancing,
             "SecretId": self._secret,
             "TableName": self._table,
+            "TargetGroupArn": self._of_balancing,
             "TopicArn": self._topic,
         }
 
@@ -175,6 +182,21 @@ class Names:
 
     def _of_efs(self, identifier: str) -> Facts | None:
         return self._access_point(identifier) if identifier.startswith("fsap-") else self._file_system(identifier)
+
+    def _of_balancing(self, arn: str) -> Facts | None:
+        """A load balancer, target group, listener or rule."""
+        if ":elasticloadbalancing:" not in arn:
+            return None
+        from moto.elbv2.models import elbv2_backends
+
+        tagging = elbv2_backends[self._account][self._region].tagging_service
+        return {"tags": dict(tagging.get_tag_dict_for_resource(arn))}
+
+    def _certificate(self, arn: str) -> Facts | None:
+        from moto.acm.models import acm_backends
+
+        found = acm_backends[self._account][self._region]._certificates.get(arn)
+        return None if found is None else {"tags": dict(found.tags)}
 
     def _efs_tags(self, identifier: str) -> Facts:
         tags = efs_backends[self._account][self._region].list_tags_for_resource(identifier)

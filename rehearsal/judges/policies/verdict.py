@@ -25,10 +25,12 @@ PEOPLE: Final = frozenset({"sam", "cli"})
 
 FILLED: Final = re.compile(
     r"aws:(PrincipalAccount|PrincipalArn|RequestedRegion|ResourceAccount|SecureTransport|Source(Account|Arn)|TagKeys)"
-    r"|aws:(RequestTag|ResourceTag)/.+|(ec2|elasticfilesystem):CreateAction|ec2:Vpc"
+    r"|acm:(DomainNames|ValidationMethod)"
+    r"|aws:(RequestTag|ResourceTag)/.+|(ec2|elasticfilesystem|elasticloadbalancing):CreateAction|ec2:Vpc"
     r"|elasticfilesystem:Access(PointArn|edViaMountTarget)"
     r"|iam:(AWSServiceName|PassedToService|PermissionsBoundary)|kms:(CallerAccount|ViaService)"
     r"|kms:EncryptionContext:aws:logs:arn|lambda:SourceFunctionArn|ssm:resourceTag/.+"
+    r"|elasticloadbalancing:ResourceTag/.+|route53:ChangeResourceRecordSets(Actions|NormalizedRecordNames|RecordTypes)"
 )
 """The condition keys that authorizations carry. With any other, a statement could mean what no one has looked at."""
 

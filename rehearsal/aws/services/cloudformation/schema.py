@@ -52,9 +52,17 @@ class Schema:
         return bool(self._resolved(self._document["properties"][self.tag_property or ""]).get("type") == "array")
 
     def replacement(self, name: str, old: Any, new: Any) -> str:
-        """Whether a change of a top-level property recreates the resource: Never, Conditionally or Always."""
-        for key, answer in (("createOnlyProperties", "Always"), ("conditionalCreateOnlyProperties", "Conditionally")):
-            for path in self._document.get(key, []):
+        """Whether a change of a top-level property recreates the resource: Never, Conditionally or Always.
+
+        What identifies a resource cannot change either, though the schema of a record set lists only some of it.
+        """
+        read_only = self._document.get("readOnlyProperties", [])
+        identifying = [path for path in self._document.get("primaryIdentifier", []) if path not in read_only]
+        for paths, answer in (
+            ([*self._document.get("createOnlyProperties", []), *identifying], "Always"),
+            (self._document.get("conditionalCreateOnlyProperties", []), "Conditionally"),
+        ):
+            for path in paths:
                 first, *rest = path.removeprefix("/properties/").split("/")
                 if first == name and list(_at(old, rest)) != list(_at(new, rest)):
                     return answer

@@ -6,6 +6,7 @@ know (Systems Manager, Auto Scaling) watches.
 
 from rehearsal.aws.local_aws import LocalAws
 
+from . import security_groups
 from .instances import Machines
 
 
@@ -14,6 +15,7 @@ def install(aws: LocalAws) -> None:
     aws.machines = Machines(aws)
     aws.machines.images.publish_parent()
     aws.server.add("ec2", "GetConsoleOutput", aws.machines.get_console_output)
+    aws.server.add("ec2", "DeleteSecurityGroup", lambda call: security_groups.refuse_used(aws, call))
 
 
 def stop(aws: LocalAws) -> None:

@@ -7,10 +7,10 @@ actions), and where that is silent, the page that is named beside the mapping.
 from collections.abc import Iterator
 
 from rehearsal.judges.policies.authorization import Authorization, Call, UnjudgedError
-from rehearsal.judges.policies.mapping import data, deployment, nodes
+from rehearsal.judges.policies.mapping import balancing, data, deployment, nodes
 from rehearsal.judges.policies.mapping.registry import MAPPINGS
 
-__all__ = ["authorizations", "data", "deployment", "nodes"]
+__all__ = ["authorizations", "balancing", "data", "deployment", "nodes"]
 
 
 def authorizations(call: Call) -> Iterator[Authorization]:

@@ -198,6 +198,10 @@ class VpcEndpoint(Ec2Resource):
         )
 
 
+IN_USE_SECONDS = 900
+"""How long the deletion of a security group in use is tried, about: many public reports of failed stacks name 10 to 20
+minutes."""
+
 _EVERYTHING = {"IpProtocol": "-1", "CidrIp": "0.0.0.0/0"}
 
 
@@ -224,7 +228,6 @@ class SecurityGroup(Ec2Resource):
     type = "AWS::EC2::SecurityGroup"
     kind = "security-group"
     seconds = 5
-    deletes = ("DeleteSecurityGroup", "GroupId")
 
     def create(self, context: Context, properties: Properties) -> Made:
         ec2 = context.client("ec2")
@@ -247,6 +250,22 @@ class SecurityGroup(Ec2Resource):
             self._revoke(ec2, physical_id, [rule for rule in before if rule not in after], outbound=outbound)
             self._allow(ec2, physical_id, [rule for rule in after if rule not in before], outbound=outbound)
         return {}
+
+    def delete(self, context: Context, physical_id: str, properties: Properties) -> None:
+        """Try again for a while when something still uses the group: interfaces outlive what had them."""
+        ec2 = context.client("ec2")
+        last = context.aws.clock.now() + IN_USE_SECONDS
+
+        def deleted() -> bool:
+            try:
+                ec2.delete_security_group(GroupId=physical_id)
+            except ec2.exceptions.ClientError as error:
+                if error.response["Error"]["Code"] != "DependencyViolation" or context.aws.clock.now() >= last:
+                    raise
+                return False
+            return True
+
+        context.until(deleted, within=2 * IN_USE_SECONDS, every=15, what=physical_id)
 
     def _allow(self, ec2: Any, group: str, rules: list[dict[str, Any]], *, outbound: bool) -> None:
         if rules:

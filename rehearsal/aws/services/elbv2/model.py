@@ -1,0 +1,107 @@
+"""What the parts of Elastic Load Balancing share: moto's books, and the states that they have at this moment."""
+
+import contextlib
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from moto.ec2.models import ec2_backends
+from moto.elbv2.models import FakeLoadBalancer, elbv2_backends
+
+from rehearsal.aws.calls import ServiceError
+from rehearsal.aws.local_aws import LocalAws
+
+# AWS seconds. 2 minutes 42 seconds were measured for the creation of a stack's load balancer (issue of the public
+# repository bshehram/myservice-devops-aws-tf).
+PROVISIONING_SECONDS = 150
+INTERFACES_GONE_SECONDS = 60  # not published: "a few minutes" at most in public reports of DependencyViolation
+
+
+@dataclass
+class Balancing:
+    """The load balancers of the account."""
+
+    aws: LocalAws
+    lock: threading.RLock = field(default_factory=threading.RLock)
+    active_at: dict[str, float] = field(default_factory=dict)
+    """The moment from which a load balancer is active, by its ARN."""
+    interfaces: dict[str, list[str]] = field(default_factory=dict)
+    """The network interfaces of each load balancer, by its ARN."""
+    interfaces_gone_at: dict[str, float] = field(default_factory=dict)
+    """The moment from which an interface of a deleted load balancer is gone, by its id."""
+
+    def __post_init__(self) -> None:
+        FakeLoadBalancer.activate = lambda _: None  # moto: active as soon as someone looks
+
+    @property
+    def backend(self) -> Any:
+        return elbv2_backends[self.aws.account][self.aws.region]
+
+    @property
+    def ec2(self) -> Any:
+        return ec2_backends[self.aws.account][self.aws.region]
+
+    def settle(self) -> None:
+        """Show moto's objects as they are at this moment."""
+        now = self.aws.clock.now()
+        for identifier, at in list(self.interfaces_gone_at.items()):
+            if now >= at:
+                del self.interfaces_gone_at[identifier]
+                interface = self.ec2.enis.get(identifier)
+                if interface is not None:
+                    self.ec2.get_subnet(interface.subnet.id).del_subnet_ip(interface.private_ip_address)
+                    self.ec2.delete_network_interface(identifier)
+        used: dict[str, list[str]] = {}
+        for arn, balancer in self.backend.load_balancers.items():
+            balancer.state = "active" if now >= self.active_at.get(arn, 0) else "provisioning"
+            for group in targets_of(balancer):
+                used.setdefault(group, []).append(arn)
+        for arn, group in self.backend.target_groups.items():
+            group.load_balancer_arns = used.get(arn, [])
+
+    @contextlib.contextmanager
+    def settled(self) -> Iterator[None]:
+        """One operation at a time, each on what there is at its moment."""
+        with self.lock:
+            self.settle()
+            yield
+
+    def web_acls(self) -> list[Any]:
+        """Every web ACL of the region."""
+        from moto.wafv2.models import wafv2_backends
+
+        return list(wafv2_backends[self.aws.account][self.aws.region].wacls.values())
+
+    def balancer(self, arn: str) -> Any:
+        found = self.backend.load_balancers.get(arn)
+        if found is None:
+            raise ServiceError("LoadBalancerNotFound", f"Load balancer '{arn}' not found")
+        return found
+
+    def group(self, arn: str) -> Any:
+        found = self.backend.target_groups.get(arn)
+        if found is None:
+            raise ServiceError("TargetGroupNotFound", "One or more target groups not found")
+        return found
+
+    def listener(self, arn: str) -> Any:
+        for balancer in self.backend.load_balancers.values():
+            if arn in balancer.listeners:
+                return balancer.listeners[arn]
+        raise ServiceError("ListenerNotFound", f"One or more listeners not found: {arn}")
+
+
+def targets_of(balancer: Any) -> list[str]:
+    """The target groups to which the listeners and rules of a load balancer forward, each once."""
+    rules = [rule for listener in balancer.listeners.values() for rule in listener.rules.values()]
+    found = [arn for rule in rules for action in rule.actions for arn in forwards_to(action.data)]
+    return list(dict.fromkeys(found))
+
+
+def forwards_to(action: Mapping[str, Any]) -> list[str]:
+    """The target groups of an action, which is of the API's form."""
+    if action.get("TargetGroupArn"):
+        return [str(action["TargetGroupArn"])]
+    groups = (action.get("ForwardConfig") or {}).get("TargetGroups") or []
+    return [str(group["TargetGroupArn"]) for group in groups]

@@ -24,6 +24,8 @@ GRAMMAR: Final = "\n".join(
         "  inventory     false: no association for SSM Inventory, at which a build that asks for one hangs (true)",
         f"  zone          public: the hosted zone {ZONE_ID} of {ZONE_NAME}; undelegated: one to which no name server",
         "                of the world leads; private: one that only the account's networks see; none (public)",
+        "  without_aurora  letters of the zones in which RDS offers no Aurora Serverless v2 (e, as in us-east-1)",
+        "  without_lambda  letters of the zones in which a function cannot have a network interface (none)",
         "  subnets       N private subnets, 2 to 6, of a network that is there, for VpcId and PrivateSubnetIds",
     ]
 )
@@ -44,6 +46,8 @@ class InitialAccount:
     inventory: bool = True
     service_roles: bool = True
     zone: str = "public"
+    without_aurora: str = "e"
+    without_lambda: str = ""
 
     @classmethod
     def parse(cls, given: Mapping[str, Any]) -> "InitialAccount":

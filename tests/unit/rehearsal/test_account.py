@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 from rehearsal.aws.clock import Clock
 from rehearsal.aws.local_aws import LocalAws
 from rehearsal.aws.services.account import SETTLING_SECONDS, role_works
-from rehearsal.initial_account import AccountGrammarError, InitialAccount
+from rehearsal.initial_account import AccountGrammarError, InitialAccount, make_network
 
 WAIT = "Unable to create the resource. Verify that you have permission to create service linked role"
 
@@ -28,7 +28,7 @@ def test_an_account_that_cannot_be_is_refused(given: dict[str, Any]) -> None:
 
 @pytest.fixture
 def new(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[LocalAws]:
-    services = tuple(f"rehearsal.aws.services.{name}" for name in ("rds", "efs", "account"))
+    services = tuple(f"rehearsal.aws.services.{name}" for name in ("rds", "efs", "account", "lambdas"))
     initial_account = getattr(request, "param", InitialAccount(new=True))
     with mock.patch.dict(os.environ):
         aws = LocalAws(clock=Clock(math.inf), directory=tmp_path, modules=services, initial_account=initial_account)
@@ -86,6 +86,39 @@ def test_automatic_backups_need_the_role_of_aws_backup(new: LocalAws) -> None:
         files.put_backup_policy(**policy)
     new.clock.sleep(SETTLING_SECONDS)
     assert files.put_backup_policy(**policy)["BackupPolicy"] == {"Status": "ENABLED"}
+
+
+def subnets(aws: LocalAws) -> list[str]:
+    """Two, in us-east-1a and us-east-1b."""
+    return make_network(aws.client, 2)["PrivateSubnetIds"].split(",")
+
+
+@pytest.mark.parametrize("new", [InitialAccount(without_aurora="be")], indirect=True)
+def test_aurora_needs_two_zones_of_those_where_rds_offers_it(new: LocalAws) -> None:
+    rds = new.client("rds")
+    options = rds.describe_orderable_db_instance_options(Engine="aurora-postgresql", DBInstanceClass="db.serverless")
+    offered = {zone["Name"] for each in options["OrderableDBInstanceOptions"] for zone in each["AvailabilityZones"]}
+    assert offered == {f"us-east-1{zone}" for zone in "acdf"}
+    rds.create_db_subnet_group(DBSubnetGroupName="few", DBSubnetGroupDescription="two", SubnetIds=subnets(new))
+    with pytest.raises(ClientError, match=r"InvalidVPCNetworkStateFault.* only has one Availability Zone us-east-1a"):
+        rds.create_db_cluster(
+            DBClusterIdentifier="a",
+            Engine="aurora-postgresql",
+            MasterUsername="postgres",
+            ManageMasterUserPassword=True,
+            DBSubnetGroupName="few",
+        )
+
+
+@pytest.mark.parametrize("new", [InitialAccount(without_lambda="b")], indirect=True)
+def test_a_function_cannot_be_in_a_zone_without_lambda(new: LocalAws) -> None:
+    with pytest.raises(ClientError, match="contain availability zone Lambda doesn't support"):
+        new.client("lambda").create_function(
+            FunctionName="a",
+            Role="arn:aws:iam::123456789012:role/a",
+            Code={"ZipFile": b""},
+            VpcConfig={"SubnetIds": subnets(new), "SecurityGroupIds": []},
+        )
 
 
 @pytest.mark.parametrize(

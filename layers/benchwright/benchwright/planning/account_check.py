@@ -1,5 +1,5 @@
-"""What an account must offer before a deployment begins: the instance type in each zone, vCPUs, a network that works,
-and the use of its EBS key.
+"""What an account must offer before a deployment begins: the instance type in each zone, Aurora in two of them, vCPUs,
+a network that works, and the use of its EBS key.
 
 `observe` asks AWS, `judge` is pure. A look-up that AWS denies or does not answer is a warning: it must not stop a
 deployment that would succeed.
@@ -19,7 +19,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from benchwright.aws import client
 from benchwright.errors import error_code
-from benchwright.models import Wanted
+from benchwright.models import ENGINE_VERSION, Wanted
+from benchwright.planning import engine
 from benchwright.planning.problems import Problem
 from benchwright.settings import settings
 
@@ -59,9 +60,10 @@ AUTO_SCALING = "aws-service-role/autoscaling.amazonaws.com/AWSServiceRoleForAuto
 class Observed:
     """What AWS said; None where it did not say it, and `unknown` has the reason.
 
-    type: the instance type as EC2 describes it, empty where there is none of this name. offered: zones that have it.
-    quota: vCPUs. instances: all that run. key: of EBS, where it is one of the account's own that Auto Scaling's role is
-    not known to be allowed to use; else an empty text.
+    type: the instance type as EC2 describes it, empty where there is none of this name. offered: zones that have
+    it. aurora: zones in which RDS offers the database's instances. quota: vCPUs. instances: all that run. key: of
+    EBS, where it is one of the account's own that Auto Scaling's role is not known to be allowed to use; else an
+    empty text.
     """
 
     type: Mapping[str, Any] | None = None
@@ -70,6 +72,7 @@ class Observed:
     dns: Mapping[str, bool] | None = None
     routes: Sequence[Mapping[str, Any]] | None = None
     endpoints: Sequence[Mapping[str, Any]] | None = None
+    aurora: frozenset[str] | None = None
     quota: float | None = None
     instances: Sequence[Mapping[str, Any]] | None = None
     key: str | None = None
@@ -121,6 +124,7 @@ def observe(instance_type: str) -> Observed:
         dns=ask("the DNS settings of the network", _dns),
         routes=routes,
         endpoints=ask("the endpoints of the network", _endpoints) if asks_for_endpoints else None,
+        aurora=ask("the zones of Aurora", _aurora) if zones else None,
         quota=ask(f"the vCPU quota {code}", lambda: _quota(code)) if code else None,
         instances=ask("the instances that run", _instances),
         key=ask("the account's default EBS key", _key),
@@ -141,7 +145,7 @@ def judge(wanted: Wanted, cluster: str, observed: Observed, *, begun: bool, depl
     zones = [*_judge_zones(wanted, observed)]
     lacking, doubts = _judge_routes(observed)
     short, crowded = _judge_addresses(wanted, cluster, observed, begun)
-    network = [*_judge_network(observed), *short, *lacking]
+    network = [*_judge_network(observed), *_judge_aurora(observed), *short, *lacking]
     tolerated = [*(zones if runs else []), *(network if deployed else [])]
     problems = [*_judge_type(wanted, observed), *([] if runs else zones), *([] if deployed else network)]
     warnings = [
@@ -243,6 +247,27 @@ def _judge_network(observed: Observed) -> Iterable[Problem]:
             wrong = f"they are all in {zone}, and a file system takes one subnet of each zone"
             give = "AvailabilityZones, or PrivateSubnetIds of your own network, in different zones to sam deploy"
             yield SUBNETS, ",".join(same), wrong, give
+
+
+def _judge_aurora(observed: Observed) -> Iterable[Problem]:
+    """Find zones of which fewer than two can have the database: it is on two instances in different zones.
+
+    A subnet in a further zone without Aurora does no harm: RDS chooses among the others.
+    """
+    zones = {subnet["AvailabilityZone"] for subnet in observed.subnets or []}
+    if observed.aurora is None or len(zones) < 2 or len(zones & observed.aurora) >= 2:
+        return
+    names = ",".join(sorted(subnet["SubnetId"] for subnet in observed.subnets or []))
+    having = "".join(f"only {zone}" for zone in zones & observed.aurora) or "none"
+    wrong = (
+        f"of their zones, {' and '.join(sorted(zones))}, {having} has Aurora Serverless v2 ({engine.ENGINE}, "
+        f"{engine.INSTANCE_CLASS}), and the database needs two that have it"
+    )
+    give = "the application a region that has it"
+    if len(observed.aurora) >= 2:
+        some = ", ".join(sorted(observed.aurora))
+        give = f"AvailabilityZones, or PrivateSubnetIds of your own network, in at least two of {some} to sam deploy"
+    yield SUBNETS, names, wrong, give
 
 
 def _judge_addresses(wanted: Wanted, cluster: str, observed: Observed, begun: bool) -> tuple[list[Problem], list[str]]:
@@ -442,6 +467,21 @@ def _offered(name: str, zones: Sequence[str]) -> frozenset[str]:
         Filters=[{"Name": "instance-type", "Values": [name]}, {"Name": "location", "Values": zones}],
     )
     return frozenset(offering["Location"] for offering in answer["InstanceTypeOfferings"])
+
+
+def _aurora() -> frozenset[str]:
+    pages = (
+        client("rds")
+        .get_paginator("describe_orderable_db_instance_options")
+        .paginate(Engine=engine.ENGINE, DBInstanceClass=engine.INSTANCE_CLASS, Vpc=True)
+    )
+    return frozenset(
+        zone["Name"]
+        for page in pages
+        for option in page["OrderableDBInstanceOptions"]
+        if re.match(ENGINE_VERSION, option["EngineVersion"])
+        for zone in option["AvailabilityZones"]
+    )
 
 
 def _dns() -> dict[str, bool]:

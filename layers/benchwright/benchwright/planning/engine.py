@@ -13,6 +13,7 @@ from benchwright.models import ENGINE_VERSION
 from benchwright.settings import settings
 
 ENGINE = "aurora-postgresql"
+INSTANCE_CLASS = "db.serverless"  # of the instances in infra/foundation.yaml
 FAMILY = "aurora-postgresql17"  # of the parameter group in infra/foundation.yaml
 
 

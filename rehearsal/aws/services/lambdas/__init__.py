@@ -16,6 +16,8 @@ def install(aws: Any) -> None:
     functions = Functions(aws, aws.directory / "functions")
     aws.functions = functions
     aws.server.add("lambda", "Invoke", functions.invoke)
+    for operation in ("CreateFunction", "UpdateFunctionConfiguration"):
+        aws.server.add("lambda", operation, functions.check_subnets)
     keep_logging_config()
     prepare_what_is_deployed(aws)
     moto_clock.patch_datetimes()

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rehearsal.aws import traces
-from rehearsal.aws.calls import Call, ServiceError
+from rehearsal.aws.calls import PROCEED, Call, Proceed, ServiceError
 
 from .deployment_packages import DeploymentPackages, copy_runtime_client
 from .execution_environment import ExecutionEnvironment, Settings
@@ -53,6 +53,21 @@ class Functions:
         outcome = pool.invoke(payload, execution)
         answer = {"StatusCode": 200, "ExecutedVersion": str(function.version), "Payload": outcome.payload}
         return {**answer, "FunctionError": outcome.error} if outcome.error else answer
+
+    def check_subnets(self, call: Call) -> Proceed:
+        """Refuse subnets in zones without Lambda, as https://github.com/keboola/developer-portal/issues/81 quotes it.
+
+        No page lists these zones, and no operation does.
+        """
+        subnets = list((call.get("VpcConfig") or {}).get("SubnetIds") or [])
+        found = self.aws.client("ec2").describe_subnets(SubnetIds=subnets)["Subnets"] if subnets else []
+        if any(subnet["AvailabilityZone"][-1] in self.aws.initial_account.without_lambda for subnet in found):
+            raise ServiceError(
+                "InvalidParameterValueException",
+                "The provided subnets contain availability zone Lambda doesn't support. Please use a different set of "
+                "subnets.",
+            )
+        return PROCEED
 
     def prepare(self, function: Any) -> None:
         """Unpacks a function that was deployed and starts its first environment, in the background."""

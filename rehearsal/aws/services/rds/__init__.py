@@ -28,7 +28,7 @@ def install(aws: LocalAws) -> None:
     databases.authority.cert_pem.write_to_path(str(certificate))
     aws.binds.append((certificate, BUNDLE))
     secrets = MasterSecrets(aws, databases)
-    owners = Clusters(aws, databases, secrets), Instances(aws, databases), EngineVersions(), Tags(databases)
+    owners = Clusters(aws, databases, secrets), Instances(aws, databases), EngineVersions(aws), Tags(databases)
     aws.server.serve("rds", *owners, within=databases.settled)
     aws.server.serve("secretsmanager", secrets, within=databases.settled)
 

@@ -11,7 +11,7 @@ from rehearsal.aws.local_aws import LocalAws
 from rehearsal.aws.postgres import Postgres
 from rehearsal.aws.services import account
 
-from .engine_versions import VERSIONS, family, number
+from .engine_versions import VERSIONS, family, number, refuse_too_few_zones
 from .master_secrets import PASSWORD, MasterSecrets
 from .model import ENGINE, Cluster, Databases, characters, require
 from .parameters import check_capacity, filtered, identifier, security_groups, shown
@@ -205,6 +205,8 @@ class Clusters:
                     group = ask(**{parameter: call[parameter]})
                 except ClientError:
                     raise ServiceError(code, f"{parameter} doesn't exist: {call[parameter]}") from None
+                for found in group.get("DBSubnetGroups", []):
+                    refuse_too_few_zones(self.aws, found["Subnets"])
                 for found in group.get("DBClusterParameterGroups", []):
                     if found["DBParameterGroupFamily"] != family(version):
                         raise ServiceError(

@@ -12,7 +12,7 @@ GROUP_TAG = "aws:autoscaling:groupName"
 without_resource("ec2", "ec2", "DescribeImages", "DescribeInstances", "DescribeLaunchTemplateVersions")
 without_resource("ec2", "ec2", "DescribeInstanceTypes", "DescribeInstanceTypeOfferings", "GetEbsDefaultKmsKeyId")
 without_resource("ec2", "ec2", "DescribeRouteTables", "DescribeSubnets", "DescribeVpcEndpoints")
-without_resource("rds", "rds", "DescribeDBEngineVersions")
+without_resource("rds", "rds", "DescribeDBEngineVersions", "DescribeOrderableDBInstanceOptions")
 without_resource("service-quotas", "servicequotas", "GetServiceQuota")
 
 

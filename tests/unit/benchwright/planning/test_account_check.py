@@ -27,7 +27,7 @@ from rehearsal.initial_account import InitialAccount, make_network
 from tests.unit.benchwright.conversation import Conversation, refusal
 from tests.unit.benchwright.planning.test_plan import DEFAULTS
 
-SERVICES = ("rehearsal.aws.services.account",)
+SERVICES = ("rehearsal.aws.services.account", "rehearsal.aws.services.rds")
 
 
 class Account:
@@ -116,6 +116,46 @@ def lines(judgement: Judgement) -> list[tuple[str, Any, str]]:
 
 
 def test_an_account_that_has_all_is_not_mentioned(account: Account) -> None:
+    assert account.check(**nodes()) == Judgement()
+
+
+AURORA = "Aurora Serverless v2 (aurora-postgresql, db.serverless), and the database needs two that have it"
+
+
+@pytest.mark.parametrize(
+    ("account", "having"),
+    [
+        (InitialAccount(without_aurora="a"), "only us-east-1b"),
+        (InitialAccount(without_aurora="ab"), "none"),
+    ],
+    indirect=["account"],
+)
+def test_zones_of_which_fewer_than_two_have_aurora(account: Account, having: str) -> None:
+    (problem,) = account.check(**nodes()).problems
+    without = account.aws.initial_account.without_aurora
+    have = ", ".join(f"us-east-1{zone}" for zone in "abcdef" if zone not in without)
+    assert problem == (
+        "the private subnets",
+        ",".join(sorted(account.subnets)),
+        f"of their zones, us-east-1a and us-east-1b, {having} has {AURORA}",
+        f"AvailabilityZones, or PrivateSubnetIds of your own network, in at least two of {have} to sam deploy",
+    )
+    judged = account.check(deployed=True, **nodes())  # its database runs
+    assert not judged.problems
+    assert f"{AURORA}. Give AvailabilityZones" in judged.warnings[0]
+
+
+@pytest.mark.parametrize("account", [InitialAccount(without_aurora="abcdef")], indirect=True)
+def test_a_region_without_aurora_serverless(account: Account) -> None:
+    (problem,) = account.check(**nodes()).problems
+    assert problem[2:] == (
+        f"of their zones, us-east-1a and us-east-1b, none has {AURORA}",
+        "the application a region that has it",
+    )
+
+
+@pytest.mark.parametrize("account", [InitialAccount(subnets=3, without_aurora="b")], indirect=True)
+def test_a_third_zone_without_aurora_does_no_harm(account: Account) -> None:
     assert account.check(**nodes()) == Judgement()
 
 

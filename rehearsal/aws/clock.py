@@ -40,6 +40,8 @@ def _between(begin: Callable[[], object], end: Callable[[], object]) -> Iterator
 @dataclass(eq=False)
 class _Waiter:
     deadline: float
+    patient: bool = False
+    """Whether time runs as it does without it."""
     asked: int = -1
     """The number of the last `wake()` after which its `stop()` was asked."""
 
@@ -58,6 +60,7 @@ class Clock:
         self._changed = threading.Condition()
         self._workers = 0
         self._waiters: list[_Waiter] = []
+        self._hurried = 0  # those for whom time runs fast
         self._wakes = 0
         self._aws = time.time()
         self._wall = self._quiet_since = time.monotonic()
@@ -107,12 +110,16 @@ class Clock:
         with self._changed:
             return self._wait(seconds, stop)
 
-    def sleep(self, seconds: float, stop: Callable[[], bool] = lambda: False) -> bool:
-        """`wait()` inside `busy()`: this worker does not count as long as it sleeps."""
+    def sleep(self, seconds: float, stop: Callable[[], bool] = lambda: False, *, patient: bool = False) -> bool:
+        """`wait()` inside `busy()`: this worker does not count as long as it sleeps.
+
+        `patient`: what goes on for as long as the account does, such as a health check. It gets its turn at its moment,
+        and time does not run fast for it alone.
+        """
         with self._changed:
             self._count(-1)
             try:
-                return self._wait(seconds, stop, and_then=functools.partial(self._count, +1))
+                return self._wait(seconds, stop, and_then=functools.partial(self._count, +1), patient=patient)
             except BaseException:
                 self._count(+1)
                 raise
@@ -144,7 +151,7 @@ class Clock:
         if self._workers > 0:
             # Every machine that wants to compute gets its share of the processors, and takes so much longer.
             return self._processors / (self._processors + self._queued)
-        if not self._waiters:
+        if not self._hurried:
             return 1
         return 0 if math.isinf(self.speed) else self.speed
 
@@ -168,9 +175,20 @@ class Clock:
             self._quiet_since = self._wall
             self._changed.notify_all()
 
-    def _wait(self, seconds: float, stop: Callable[[], bool], and_then: Callable[[], None] = lambda: None) -> bool:
-        waiter = _Waiter(self._tick() + seconds)
+    def _wait(
+        self,
+        seconds: float,
+        stop: Callable[[], bool],
+        and_then: Callable[[], None] = lambda: None,
+        *,
+        patient: bool = False,
+    ) -> bool:
+        waiter = _Waiter(self._tick() + seconds, patient)
         self._waiters.append(waiter)
+        if not patient:
+            self._hurried += 1
+            if self._hurried == 1:  # time runs faster now than those who wait patiently know
+                self._changed.notify_all()
         try:
             while not (stopped := self._asked(waiter, stop)):
                 left = waiter.deadline - self._tick()
@@ -180,6 +198,7 @@ class Clock:
         finally:
             self._tick()
             self._waiters.remove(waiter)
+            self._hurried -= not patient
         and_then()
         return stopped
 

@@ -25,7 +25,7 @@ PEOPLE: Final = frozenset({"sam", "cli"})
 
 FILLED: Final = re.compile(
     r"aws:(PrincipalAccount|PrincipalArn|RequestedRegion|ResourceAccount|SecureTransport|Source(Account|Arn)|TagKeys)"
-    r"|acm:(DomainNames|ValidationMethod)"
+    r"|acm:(DomainNames|ValidationMethod)|autoscaling:TargetGroupARNs"
     r"|aws:(RequestTag|ResourceTag)/.+|(ec2|elasticfilesystem|elasticloadbalancing):CreateAction|ec2:Vpc"
     r"|elasticfilesystem:Access(PointArn|edViaMountTarget)"
     r"|iam:(AWSServiceName|PassedToService|PermissionsBoundary)|kms:(CallerAccount|ViaService)"

@@ -207,3 +207,26 @@ def test_no_one_jumps_past_who_was_woken_and_has_not_run_yet(monkeypatch: pytest
         thread.join(PATIENCE)
     assert len(ended) == len(waiting)
     assert max(ended) < 1000
+
+
+def test_time_does_not_run_fast_for_who_waits_patiently() -> None:
+    """And who does so gets its turn at its moment when time runs fast for another."""
+    clock = Clock(math.inf)
+    began, turns, ended = clock.now(), list[float](), threading.Event()
+
+    def look() -> None:
+        with clock.busy():
+            while not clock.sleep(30, ended.is_set, patient=True):
+                turns.append(elapsed(clock, began))
+
+    looking = threading.Thread(target=look)
+    looking.start()
+    until(lambda: bool(clock._waiters), "someone to wait")
+    time.sleep(0.05)
+    assert elapsed(clock, began) < 10
+    clock.wait(100)
+    with clock.busy():
+        ended.set()
+        clock.wake()
+    looking.join(PATIENCE)
+    assert [round(turn, -1) for turn in turns] == [30, 60, 90]

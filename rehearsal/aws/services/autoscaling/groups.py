@@ -13,13 +13,13 @@ from rehearsal.aws.local_aws import LocalAws
 from rehearsal.aws.services import work
 from rehearsal.aws.services.ec2.instances import Machine
 
-from .scaling_activities import Group, Member, new_hook
+from .scaling_activities import Group, Member, new_hook, refuse_unknown_targets
 
 # Of CreateAutoScalingGroup and UpdateAutoScalingGroup: what the rehearsal keeps and heeds, or keeps and shows.
 SETTINGS = frozenset(
     (
         *("MinSize", "MaxSize", "DesiredCapacity", "LaunchTemplate", "VPCZoneIdentifier", "HealthCheckType"),
-        *("DefaultInstanceWarmup", "Tags"),
+        *("DefaultInstanceWarmup", "Tags", "TargetGroupARNs"),
     )
 )
 
@@ -57,6 +57,8 @@ class Groups:
         settings.setdefault("HealthCheckType", "EC2")
         settings["Tags"] = [_tag(name, tag) for tag in settings.get("Tags", [])]
         self._check(settings)
+        settings["TargetGroupARNs"] = list(settings.get("TargetGroupARNs") or [])
+        refuse_unknown_targets(self._aws, settings["TargetGroupARNs"])
         group = Group(self._aws, name, settings)
         group.template()
         for hook in call.get("LifecycleHookSpecificationList") or []:
@@ -199,7 +201,6 @@ class Groups:
             "TerminationPolicies": ["Default"],
             "NewInstancesProtectedFromScaleIn": False,
             "LoadBalancerNames": [],
-            "TargetGroupARNs": [],
             "EnabledMetrics": [],
             **settings,
             "LaunchTemplate": _launch_template(group),

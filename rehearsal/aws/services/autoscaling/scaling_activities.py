@@ -4,7 +4,7 @@ import datetime
 import functools
 import threading
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -265,6 +265,15 @@ class Group:
         clock.sleep(PROCEED_SECONDS)
         if member.leaving:
             return
+        try:
+            for arn in self.settings["TargetGroupARNs"]:  # before it is in service (user guide, lifecycle hooks)
+                self.aws.balancing.targets.register(arn, machine)
+        except ServiceError as error:
+            self._finish(activity, "Failed", FAILED.format(error.message))
+            clock.sleep(RETRY_SECONDS, lambda: self.deleted)
+            self.end(member, cause)
+            self.reconcile(cause)
+            return
         member.state = "InService"
         self._finish(activity, "Successful")
         self.reconcile(cause)  # fewer may be wanted by now
@@ -325,6 +334,7 @@ class Group:
     def _end(self, member: Member, cause: str) -> None:
         clock = self.aws.clock
         activity = self._begin(f"Terminating EC2 instance: {member.id}", cause)
+        self._drain(member, activity)
         for hook in [hook for hook in list(self.hooks.values()) if hook["LifecycleTransition"] == TERMINATING]:
             result, _ = self._wait_in(member, hook, "Terminating:Wait")
             if result == "ABANDON":
@@ -338,6 +348,19 @@ class Group:
         self._finish(activity, "Successful")
         clock.wake()
         self.reconcile("an instance was started in response to a difference between desired and actual capacity")
+
+    def _drain(self, member: Member, activity: Activity) -> None:
+        """Deregister an instance, and wait until that has ended: before its hooks are asked (user guide, "How lifecycle
+        hooks work").
+        """
+        arns = self.settings["TargetGroupARNs"]
+        if not arns:
+            return
+        clock = self.aws.clock
+        until = max(self.aws.balancing.targets.deregister(arn, member.id) for arn in arns)
+        activity.status = "WaitingForELBConnectionDraining"
+        clock.sleep(max(0.0, until - clock.now()), lambda: self.deleted or member.machine.ending)
+        activity.status = "InProgress"
 
     def _wait_in(self, member: Member, hook: Mapping[str, Any], state: str) -> tuple[str, tuple[str, str]]:
         """Until someone completes the action or its time is over: the result, and token and reason."""
@@ -365,6 +388,16 @@ class Group:
 
     def _finish(self, activity: Activity, status: str, message: str = "") -> None:
         activity.status, activity.message, activity.ended = status, message, self.aws.clock.datetime()
+
+
+def refuse_unknown_targets(aws: LocalAws, arns: Iterable[str]) -> None:
+    """Raise as AWS does where one of the target groups is not there."""
+    known = aws.balancing.backend.target_groups if aws.balancing else {}
+    if missing := [arn for arn in arns if arn not in known]:
+        raise ServiceError(
+            "ValidationError",
+            f"Provided Target Groups may not be valid. Please ensure they exist and try again. ({', '.join(missing)})",
+        )
 
 
 def new_hook(given: Mapping[str, Any]) -> dict[str, Any]:

@@ -23,6 +23,10 @@ class Balancing:
     """The load balancers of the account."""
 
     aws: LocalAws
+    probe: Any
+    """How a target is asked for its health: targets.Probe."""
+    targets: Any = None
+    """What is registered: targets.Targets."""
     lock: threading.RLock = field(default_factory=threading.RLock)
     active_at: dict[str, float] = field(default_factory=dict)
     """The moment from which a load balancer is active, by its ARN."""

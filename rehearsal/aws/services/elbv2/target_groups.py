@@ -1,4 +1,4 @@
-"""Target groups: what they may be, and their attributes."""
+"""Target groups: what they may be, and their attributes; `targets` has what is in them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from .model import Balancing
 
 @dataclass(frozen=True)
 class TargetGroups:
-    """The operations on target groups and their targets."""
+    """The operations on target groups."""
 
     balancing: Balancing
 
@@ -75,15 +75,6 @@ class TargetGroups:
         return PROCEED
 
     def delete_target_group(self, _: Call) -> Proceed:
-        return PROCEED
-
-    def register_targets(self, _: Call) -> Proceed:
-        return PROCEED
-
-    def deregister_targets(self, _: Call) -> Proceed:
-        return PROCEED
-
-    def describe_target_health(self, _: Call) -> Proceed:
         return PROCEED
 
     def _refuse_path(self, call: Call) -> None:

@@ -124,6 +124,7 @@ without_resource(
     "autoscaling",
     "DescribeAutoScalingGroups",
     "DescribeInstanceRefreshes",
+    "DescribeLoadBalancerTargetGroups",
     "DescribeScalingActivities",
 )
 
@@ -167,6 +168,12 @@ def group(call: Call) -> Iterator[Authorization]:
 def existing_group(call: Call) -> Iterator[Authorization]:
     assert not call.get("DesiredConfiguration"), "a refresh to another configuration asks for RunInstances, too"
     yield call.ask(f"autoscaling:{call.operation}", _group_arn(call, call["AutoScalingGroupName"]))
+
+
+@on("autoscaling", "AttachLoadBalancerTargetGroups", "DetachLoadBalancerTargetGroups")
+def group_targets(call: Call) -> Iterator[Authorization]:
+    asked = call.ask(f"autoscaling:{call.operation}", _group_arn(call, call["AutoScalingGroupName"]))
+    yield asked.knowing({"autoscaling:TargetGroupARNs": tuple(call["TargetGroupARNs"])})
 
 
 @on("autoscaling", "CreateOrUpdateTags", "DeleteTags")

@@ -49,13 +49,19 @@ class Group(Handler):
     def update(self, context: Context, physical_id: str, old: Properties, new: Properties) -> dict[str, Any]:
         subnets = ",".join(new["VPCZoneIdentifier"])
         client = context.client("autoscaling")
-        for name in ("LifecycleHookSpecificationList", "Tags"):
-            dict.get(new, name)
-        settings = Properties({name: value for name, value in new.items() if name not in ("Tags", _HOOKS)})
+        settings = Properties({name: value for name, value in new.items() if name not in ("Tags", _HOOKS, _TARGETS)})
         call(client, "UpdateAutoScalingGroup", settings, AutoScalingGroupName=physical_id, VPCZoneIdentifier=subnets)
         new.read |= settings.read
         self._update_hooks(context, physical_id, old.get(_HOOKS, []), new.get(_HOOKS, []))
+        self._update_targets(context, physical_id, old.get(_TARGETS, []), new.get(_TARGETS, []))
         return {}
+
+    def _update_targets(self, context: Context, name: str, old: list[str], new: list[str]) -> None:
+        client = context.client("autoscaling")
+        if added := [arn for arn in new if arn not in old]:
+            client.attach_load_balancer_target_groups(AutoScalingGroupName=name, TargetGroupARNs=added)
+        if removed := [arn for arn in old if arn not in new]:
+            client.detach_load_balancer_target_groups(AutoScalingGroupName=name, TargetGroupARNs=removed)
 
     def _update_hooks(self, context: Context, name: str, old: list[dict[str, Any]], new: list[dict[str, Any]]) -> None:
         client = context.client("autoscaling")
@@ -89,6 +95,7 @@ class Group(Handler):
 
 
 _HOOKS = "LifecycleHookSpecificationList"
+_TARGETS = "TargetGroupARNs"
 
 
 def _tag(group: str, tag: dict[str, Any]) -> dict[str, Any]:

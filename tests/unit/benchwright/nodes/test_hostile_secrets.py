@@ -209,6 +209,8 @@ def test_an_answer_that_cannot_be_removed_ends_no_run(tmp_path: Path) -> None:
 # The accounts themselves are no subject here.
 ACCOUNTS = """
 differences() { :; }
+is_name() { :; }
+remove_subordinate_ids() { :; }
 ensure_account() { :; }
 ensure_home() { :; }
 chpasswd() { cat >>set; ls answers | wc -l >>together-in-memory; }

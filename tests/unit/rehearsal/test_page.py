@@ -1,6 +1,7 @@
 """report.html: what it shows, that it needs nothing from elsewhere, and that no text can become markup."""
 
 import datetime as dt
+import re
 from collections.abc import Sequence
 from html.parser import HTMLParser
 from typing import Any
@@ -220,6 +221,19 @@ def test_the_reason_of_a_failure_comes_first_then_what_to_do_and_each_once(
     assert reported.next_action == cause.partition("\nNext: ")[2].partition("\n")[0]
     everything = [reported.reason, reported.next_action, reported.evidence]
     assert [text for text in everything if "Next:" in text or "in step" in text] == []
+
+
+def test_the_addresses_of_the_evidence_are_links_and_nothing_else_of_it_is() -> None:
+    address = (
+        "https://us-east-1.console.aws.amazon.com/states/home?region=us-east-1#/v2/executions/details/arn:a:b$252F"
+    )
+    execution = failed()
+    lines = (f"- the execution: {address}", "- the role of rds.amazonaws.com: <a href=x>")
+    execution["cause"] = explanation.explain("Build image", "ImageBuildFailed", "No.", "arn:e", lines)
+    text = page.html(report(execution, succeeded=False))
+    evidence = re.search(r'<p class="pre evidence">(.*?)</p>', text, re.DOTALL)
+    assert evidence
+    assert re.findall(r'<a href="([^"]*)"', evidence[1]) == [address]
 
 
 @pytest.mark.parametrize("cause", [None, "", "Only a sentence."])

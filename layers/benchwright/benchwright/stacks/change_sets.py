@@ -18,7 +18,7 @@ from botocore.exceptions import ClientError
 
 from benchwright import bucket
 from benchwright.aws import client
-from benchwright.errors import StackFailed, StackRefused, TransientError, error_code, error_message
+from benchwright.errors import BenchwrightError, StackFailed, StackRefused, TransientError, error_code, error_message
 from benchwright.settings import settings
 
 # Stack states, from the CloudFormation user guide, "Stack status codes".
@@ -134,6 +134,7 @@ Action = Literal[
     "discard",
     "discard unused",
     "delete stack",
+    "cancel update",
     "protect",
     "wait",
     "done",
@@ -346,23 +347,38 @@ def act(action: Action, desired: Desired, stack: Stack | None, change_set: Chang
         case "delete stack":
             cloudformation.delete_stack(StackName=desired.name, RoleARN=settings().cloudformation_role_arn)
             return f"CloudFormation: {desired.name} is deleted, and then created again"
+        case "cancel update":
+            _cancel_update(desired.name)
+            return f"CloudFormation: {desired.name} is returned to what it was before, and then changed"
         case "protect":
             cloudformation.update_termination_protection(StackName=desired.name, EnableTerminationProtection=True)
             return act("done", desired, stack, None, name)
         case "done":
             _delete_unneeded_change_sets(desired.name)
             return ""
-        case "refuse" if stack:
-            raise StackRefused(_describe_stranger(desired, stack))
-        case "failed" if stack:
-            raise stack_failure(desired, stack, change_set)
-        case "leave to a person" if stack:
-            raise StackRefused(
-                f"The stack {desired.name} is {stack.status} ({stack.reason or 'no reason given'}), which needs a "
-                f"person. {_remedy(stack)}"
-            )
+        case "refuse" | "failed" | "leave to a person" if stack:
+            raise _final_error(action, desired, stack, change_set)
         case _:
             return f"CloudFormation: {desired.name} is {stack.status if stack else 'being prepared'}"
+
+
+def _final_error(action: Action, desired: Desired, stack: Stack, change_set: ChangeSet | None) -> BenchwrightError:
+    if action == "failed":
+        return stack_failure(desired, stack, change_set)
+    if action == "refuse":
+        return StackRefused(_describe_stranger(desired, stack))
+    return StackRefused(
+        f"The stack {desired.name} is {stack.status} ({stack.reason or 'no reason given'}), which needs a person. "
+        f"{_remedy(stack)}"
+    )
+
+
+def _cancel_update(name: str) -> None:
+    try:
+        client("cloudformation").cancel_update_stack(StackName=name)
+    except ClientError as error:
+        if error_code(error) != "ValidationError":  # the update ended meanwhile
+            raise
 
 
 def _execute(desired: Desired, stack: Stack | None, change_set: ChangeSet) -> None:

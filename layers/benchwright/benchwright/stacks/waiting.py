@@ -5,11 +5,14 @@ CloudFormation waits an hour for them, and gives no reason.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from benchwright.nodes.launches import Activity, failed_launches, raise_if_lasting
 from benchwright.stacks.change_sets import DELETION, Action, Stack
+
+# How an operation that is in progress is given up: CloudFormation allows it in these states alone.
+GIVEN_UP: Mapping[str, Action] = {"CREATE_IN_PROGRESS": "delete stack", "UPDATE_IN_PROGRESS": "cancel update"}
 
 
 def next_action_while_waiting(
@@ -21,7 +24,8 @@ def next_action_while_waiting(
     group: the name of the group of the nodes. since: failed launches before it do not count. If another execution began
     the change with other parameters, this execution may bring the remedy: what this one wants was not tried yet. A
     first creation is then deleted, which CloudFormation allows while it is in progress: the nodes hold no data. An
-    update rolls back by itself. Raises NodesNotReady where what this execution wants cannot be launched.
+    update is cancelled, which returns the stack to what it was before. Raises NodesNotReady where what this execution
+    wants cannot be launched.
     """
     is_ours = begun not in ("", DELETION) and stack.status.endswith("_IN_PROGRESS")
     if is_ours or is_desired:
@@ -29,5 +33,6 @@ def next_action_while_waiting(
         raise_if_lasting(group, failed)
         return "wait", failed
     failed = failed_launches(group, stack.changed_at)
-    is_superseded = failed and stack.status == "CREATE_IN_PROGRESS" and not begun
-    return "delete stack" if is_superseded else "wait", failed
+    if failed and not begun:
+        return GIVEN_UP.get(stack.status, "wait"), failed
+    return "wait", failed

@@ -155,6 +155,11 @@ class Engine:
         self.settle(stack, "UPDATE_IN_PROGRESS", "User Initiated")
         self._begin(stack, lambda: Update(self, stack, wanted).run())
 
+    def cancel_update(self, stack: Stack) -> None:
+        """Let the update in progress give up what it waits for, and roll back."""
+        self.settle(stack, "UPDATE_ROLLBACK_IN_PROGRESS", "User Initiated")
+        self.aws.clock.wake()
+
     def continue_rollback(self, stack: Stack, skipped: list[str]) -> None:
         """Try again what a failed rollback of an update left to do."""
         self.settle(stack, "UPDATE_ROLLBACK_IN_PROGRESS", "User Initiated")

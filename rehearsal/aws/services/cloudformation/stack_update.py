@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from .engine import Engine
 
 
+CLEANING_UP = "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS"
+
+
 class Update(Operation):
     """Updating a stack, and rolling that back."""
 
@@ -29,26 +32,45 @@ class Update(Operation):
         self.undo: dict[str, Undo] = {}
         self.replaced: list[Resource] = []
 
+    def is_taken_back(self) -> bool:
+        """Whether someone cancels the update meanwhile."""
+        return self.stack.status == "UPDATE_ROLLBACK_IN_PROGRESS"
+
+    def is_cancelled(self) -> bool:
+        return self.failed or self.is_taken_back()
+
     def run(self) -> None:
         scope = self.scope(self.wanted)
         needed = graph.dependencies(scope)
         former = {name: r for name, r in self.stack.resources.items() if r.status != "DELETE_COMPLETE"}
-        failed = graph.walk(needed, needed, lambda name: self._bring(name, scope, needed[name]), self.clock)
+        failed = graph.walk(
+            needed,
+            needed,
+            lambda name: not self.is_taken_back() and self._bring(name, scope, needed[name]),
+            self.clock,
+        )
         reason = self._failures(failed)
         if not failed:
             try:
                 outputs = self.outputs(scope, self.wanted)
             except Exception as error:
                 failed, reason = [self.stack.name], reason_of(error) + ". "
+        with self.engine.lock:
+            is_taken_back = self.is_taken_back()
+            if not is_taken_back:
+                self.engine.settle(
+                    self.stack, *(("UPDATE_ROLLBACK_IN_PROGRESS", reason) if failed else (CLEANING_UP, None))
+                )
+        if is_taken_back:
+            self.roll_back(list(self.undo.values()), [])
+            return
         if failed:
-            self.engine.settle(self.stack, "UPDATE_ROLLBACK_IN_PROGRESS", reason)
             if self.stack.disable_rollback:
                 self.engine.settle(self.stack, "UPDATE_FAILED", reason)
                 return
             self.roll_back(list(self.undo.values()), [])
             return
         self.stack.deployment, self.stack.outputs = self.wanted, outputs
-        self.engine.settle(self.stack, "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS")
         removed = {name: resource for name, resource in former.items() if name not in needed}
         self._clean_up(self.replaced, removed)
         self.engine.settle(self.stack, "UPDATE_COMPLETE")

@@ -32,6 +32,7 @@ def execution(call: Call) -> Iterator[Authorization]:
 
 @on(
     "cloudformation",
+    "CancelUpdateStack",
     "CreateChangeSet",
     "DeleteChangeSet",
     "DeleteStack",

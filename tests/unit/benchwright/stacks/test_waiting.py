@@ -99,8 +99,11 @@ class World:
         return [one["InstanceType"] for group in groups for one in group["Instances"]]
 
     def deletions(self) -> int:
+        return self.calls("DeleteStack")
+
+    def calls(self, operation: str) -> int:
         lines = (self.aws.directory / "calls.jsonl").read_text().splitlines()
-        return sum(json.loads(line)["operation"] == "DeleteStack" for line in lines)
+        return sum(json.loads(line)["operation"] == operation for line in lines)
 
 
 @pytest.fixture
@@ -170,7 +173,7 @@ def test_launches_of_the_nodes_before_a_change_do_not_end_it(world: World) -> No
     assert (world.stack()["StackStatus"], world.nodes(), world.deletions()) == ("UPDATE_COMPLETE", [NEW], 0)
 
 
-def test_an_update_whose_launches_fail_is_rolled_back_before_the_remedy_is_tried(world: World) -> None:
+def test_an_update_whose_launches_fail_is_cancelled_for_the_remedy(world: World) -> None:
     lift(world)
     world.deploy()
     world.aws.faults = Faults([NO_CAPACITY])
@@ -182,6 +185,22 @@ def test_an_update_whose_launches_fail_is_rolled_back_before_the_remedy_is_tried
     world.instance_type = NEW
     world.deploy()
     assert (world.stack()["StackStatus"], world.nodes(), world.deletions()) == ("UPDATE_COMPLETE", [NEW, NEW], 0)
+    assert world.calls("CancelUpdateStack") == 1
     assert (
-        f"is UPDATE_IN_PROGRESS. The newest launch failed: We currently do not have sufficient {OLD}" in world.looks[0]
+        f"{STACK} is returned to what it was before, and then changed. The newest launch failed: We currently do not "
+        f"have sufficient {OLD}" in world.looks[0]
     )
+    assert len(world.looks) * BETWEEN_LOOKS < 900
+
+
+def test_the_same_input_succeeds_once_launches_do(world: World) -> None:
+    lift(world)
+    world.deploy()
+    world.aws.faults = Faults([NO_CAPACITY])
+    world.aws.faults.begin()
+    world.count = 2
+    with pytest.raises(NodesNotReady):
+        world.deploy()
+    lift(world)
+    world.deploy()
+    assert (world.stack()["StackStatus"], world.nodes()) == ("UPDATE_COMPLETE", [OLD, OLD])

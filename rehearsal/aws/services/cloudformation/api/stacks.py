@@ -94,6 +94,17 @@ class Stacks:
             self.engine.delete(stack, call.get("RetainResources", []))
         return {}
 
+    def cancel_update_stack(self, call: Call) -> Mapping[str, Any]:
+        """CancelUpdateStack: "You can cancel only stacks that are in the UPDATE_IN_PROGRESS state" (API reference)."""
+        only(call, "StackName ClientRequestToken")
+        check_token(call.get("ClientRequestToken"))
+        with self.engine.lock:
+            stack = self.engine.existing(call["StackName"])
+            if stack.status != "UPDATE_IN_PROGRESS":
+                raise ValidationError("CancelUpdateStack cannot be called from current stack status")
+            self.engine.cancel_update(stack)
+        return {}
+
     def continue_update_rollback(self, call: Call) -> Mapping[str, Any]:
         only(call, "StackName RoleARN ResourcesToSkip ClientRequestToken")
         with self.engine.lock:

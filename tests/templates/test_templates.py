@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from benchwright.settings import Settings
+from rehearsal.aws.services.cloudformation.intrinsics import Scope
 from tests.templates.templates import (
     APPLICATION,
     FOUNDATION,
@@ -56,6 +57,31 @@ def test_the_console_groups_every_parameter_once(name: str) -> None:
     groups = TEMPLATES[name]["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"]
     grouped = [parameter for group in groups for parameter in group["Parameters"]]
     assert sorted(grouped) == sorted(TEMPLATES[name]["Parameters"])
+
+
+NETWORK_ID, SUBNETS, ZONES = "vpc-0123456789abcdef0", "subnet-0123456789abcdef0,subnet-0fedcba9876543210", "a-1a,a-1b"
+
+
+@pytest.mark.parametrize(
+    ("given", "broken"),
+    [
+        ({}, []),
+        ({"VpcId": NETWORK_ID, "PrivateSubnetIds": SUBNETS}, []),
+        ({"AvailabilityZones": ZONES}, []),
+        ({"VpcId": NETWORK_ID}, ["YourOwnNetworkIsComplete"]),
+        ({"PrivateSubnetIds": SUBNETS}, ["SubnetsHaveTheirNetwork"]),
+        (
+            {"VpcId": NETWORK_ID, "PrivateSubnetIds": SUBNETS, "AvailabilityZones": ZONES},
+            ["ZonesAreOfTheNetworkThatIsMade"],
+        ),
+    ],
+)
+def test_parameters_of_a_network_that_would_have_no_effect_are_refused(
+    given: dict[str, str], broken: list[str]
+) -> None:
+    values = {name: parameter.get("Default", "") for name, parameter in APPLICATION["Parameters"].items()} | given
+    scope = Scope(APPLICATION, values, {}, lambda *_: "", lambda _: [])
+    assert [rule.partition(":")[0] for rule in scope.broken_rules()] == broken
 
 
 def test_everything_in_the_foundation_outlives_its_stack_but_not_a_first_creation_that_fails() -> None:

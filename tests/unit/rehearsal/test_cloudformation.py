@@ -707,18 +707,18 @@ def test_a_creation_in_progress_is_given_up_when_the_stack_is_deleted(cloud: Clo
 
 
 def test_an_update_in_progress_is_rolled_back_when_it_is_cancelled(cloud: Cloud) -> None:
-    cloud.deploy("back", template(First=group(LogGroupName="back-first")))
-    first = group(LogGroupName="back-first", RetentionInDays=7)
-    later = {**group(LogGroupName="back-later"), "DependsOn": "First"}
-    cloud.change_set("back", template(First=first, Later=later), "second", "UPDATE")
+    cloud.deploy("undone", template(First=group(LogGroupName="undone-first")))
+    first = group(LogGroupName="undone-first", RetentionInDays=7)
+    later = {**group(LogGroupName="undone-later"), "DependsOn": "First"}
+    cloud.change_set("undone", template(First=first, Later=later), "second", "UPDATE")
     with cloud.aws.clock.busy():  # no time passes
-        cloud.api.execute_change_set(StackName="back", ChangeSetName="second")
-        until(lambda: cloud.groups("back-")["back-first"] == 7, "the change of the first resource")
-        cloud.api.cancel_update_stack(StackName="back")
+        cloud.api.execute_change_set(StackName="undone", ChangeSetName="second")
+        until(lambda: cloud.groups("undone-")["undone-first"] == 7, "the change of the first resource")
+        cloud.api.cancel_update_stack(StackName="undone")
         with pytest.raises(ClientError, match="CancelUpdateStack cannot be called from current stack status"):
-            cloud.api.cancel_update_stack(StackName="back")
-    assert (cloud.status("back"), cloud.groups("back-")) == ("UPDATE_ROLLBACK_COMPLETE", {"back-first": None})
-    events = [(name, status, reason) for name, status, reason in cloud.events("back") if name == "back"]
+            cloud.api.cancel_update_stack(StackName="undone")
+    assert (cloud.status("undone"), cloud.groups("undone-")) == ("UPDATE_ROLLBACK_COMPLETE", {"undone-first": None})
+    events = [(name, status, reason) for name, status, reason in cloud.events("undone") if name == "undone"]
     assert [status for _, status, _ in events][-3:] == [
         "UPDATE_ROLLBACK_IN_PROGRESS",
         "UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS",

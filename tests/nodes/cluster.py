@@ -150,11 +150,11 @@ class Cluster:
 
 def order_fault(node: Host, word: str, text: str = "") -> None:
     """Have what the stand-ins know by this word go wrong on a node; `text` says how, where it is more than whether."""
-    _done(node, f"mkdir -p {FAULTS} && echo {quote(text)} >{FAULTS / word}")
+    _done(node, f"mkdir -p {FAULTS} && echo {quote(text)} >{FAULTS}/{word}")
 
 
 def lift_fault(node: Host, word: str) -> None:
-    _done(node, f"rm {FAULTS / word}")
+    _done(node, f"rm {FAULTS}/{word}")
 
 
 def _done(node: Host, script: str) -> None:

@@ -12,9 +12,7 @@ def main(arguments: list[str]) -> int:
     A mount that is not `nofail`, and a unit that does not start, are printed; only the first prevents the boot.
     """
     if "--again" in arguments:
-        for name in reversed(
-            systemd.in_order(record.name.removesuffix(".json") for record in systemd.STATE.glob("*.json"))
-        ):
+        for name in reversed(systemd.in_order(systemd.recorded())):
             systemd.stop(name)
     for _source, point, _kind, options, *_rest in systemd.fstab():
         if "noauto" in options.split(","):

@@ -1,8 +1,10 @@
 """`journalctl -u UNIT [-n LINES]`: the last lines of what a unit printed."""
 
+import os
 import sys
 
 from . import systemd
+from .surroundings import read
 
 
 def main(arguments: list[str]) -> int:
@@ -17,7 +19,7 @@ def main(arguments: list[str]) -> int:
             units.append(word.removeprefix("--unit="))
         elif word in {"-n", "--lines"}:
             count = int(next(words, "10"))
-    journals = [systemd.JOURNAL / f"{systemd.full_name(unit)}.log" for unit in units]
-    lines = [line for journal in journals if journal.exists() for line in journal.read_text().splitlines()]
+    journals = [f"{systemd.JOURNAL}/{systemd.full_name(unit)}.log" for unit in units]
+    lines = [line for journal in journals if os.path.exists(journal) for line in read(journal).splitlines()]
     sys.stdout.write("".join(f"{line}\n" for line in lines[-count:] or ["-- No entries --"]))
     return 0

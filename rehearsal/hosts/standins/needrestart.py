@@ -16,9 +16,9 @@ RULE = re.compile(r"^\$nrconf\{override_rc\}\{qr\((.*)\)\}\s*=\s*0;", re.MULTILI
 def main(_: list[str]) -> int:
     """Restart what runs and is not excluded."""
     kept = [pattern for file in sorted(RULES.glob("*.conf")) for pattern in RULE.findall(file.read_text())]
-    for record in sorted(systemd.STATE.glob("*.service.json")):
-        name = record.name.removesuffix(".json")
-        if not any(re.search(pattern, name) for pattern in kept) and systemd.load(name).processes():
+    for name in systemd.recorded():
+        excluded = any(re.search(pattern, name) for pattern in kept)
+        if name.endswith(".service") and not excluded and systemd.load(name).processes():
             print(f"Restarting services... systemctl restart {name}")
             systemd.stop(name)
             with contextlib.suppress(systemd.UnitError):

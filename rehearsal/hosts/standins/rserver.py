@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from .workbench import configuration, log
-from .workbench.state import ETC, ConfigurationError, Refused
+from .workbench.state import ConfigurationError, Refused
 
 
 def main(arguments: list[str]) -> int:
@@ -26,7 +26,7 @@ def main(arguments: list[str]) -> int:
         print("".join(f"  --{name} \n" for name in ["help", *options, "config-file arg"]), end="")
         return 0
     if {"--check-config", "--test-config"} & given.keys():
-        path = Path(given.get("--config-file", ETC / "rserver.conf"))
+        path = Path(given.get("--config-file", configuration.RSERVER_CONF))
         return configuration.check(path, deprecated="--test-config" in given)
     from .workbench.server import Server  # which costs more than all that options are answered with
 

@@ -54,11 +54,11 @@ def main(_: list[str]) -> int:
 
 def read() -> tuple[str, int]:
     """Where to listen. Raises ConfigurationError."""
-    sections = _sections(ETC / "launcher.conf")
+    sections = _sections(Path(ETC, "launcher.conf"))
     for section, values in sections.items():
         if section not in KNOWN:
             raise ConfigurationError(f"Error reading {ETC}/launcher.conf: unknown section [{section}]")
-        refuse_unknown(ETC / "launcher.conf", values.keys() - KNOWN[section])
+        refuse_unknown(Path(ETC, "launcher.conf"), values.keys() - KNOWN[section])
     server = sections.get("server", {})
     if "cluster" not in sections:
         raise ConfigurationError(f"Error reading {ETC}/launcher.conf: there is no [cluster] section")
@@ -74,8 +74,8 @@ def read() -> tuple[str, int]:
 
 
 def _check_local(user: pwd.struct_passwd) -> None:
-    values = _sections(ETC / "launcher.local.conf").get("", {})
-    refuse_unknown(ETC / "launcher.local.conf", values.keys() - LOCAL)
+    values = _sections(Path(ETC, "launcher.local.conf")).get("", {})
+    refuse_unknown(Path(ETC, "launcher.local.conf"), values.keys() - LOCAL)
     if scratch := values.get("scratch-path"):
         folder = Path(scratch)
         try:

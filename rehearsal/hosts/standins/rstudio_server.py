@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
-from pathlib import Path
 
 from . import systemd
-from .surroundings import complain, fault
+from .surroundings import complain, fault, write
 from .workbench import state
-from .workbench.state import ETC, STATE, ConfigurationError, Refused
+from .workbench.state import STATE, ConfigurationError, Refused
 
 TYPE_CHECKING = False  # typing's own would import typing
 if TYPE_CHECKING:
@@ -18,7 +16,7 @@ if TYPE_CHECKING:
 
     from psycopg2.extensions import connection as Connection
 
-OFFLINE = STATE / "offline"
+OFFLINE = f"{STATE}/offline"
 TTY = (
     "TTY detected. Printing informational message about logging configuration. "
     "Logging configuration loaded from '/etc/rstudio/logging.conf'. "
@@ -158,13 +156,13 @@ def _verify_launcher(user: str, test: str) -> int:
     except OSError as error:
         return complain(f"ERROR Could not connect to the Job Launcher at {host}:{port}: {error}")
     try:
-        home = Path(pwd.getpwnam(user).pw_dir)
+        home = pwd.getpwnam(user).pw_dir
     except KeyError:
         return complain(f"ERROR User {user} does not exist")
     held = licensing.read()
     if not licensing.leased() and (held is None or held.status != "Activated"):
         return complain("ERROR The license does not allow sessions")
-    if not home.is_dir():
+    if not os.path.isdir(home):
         return complain(f"ERROR The home directory {home} of {user} does not exist")
     print(f"Job launcher configured with the following clusters: {', '.join(clusters)}")
     print("launcher-adhoc-clusters is empty - all clusters may be used to launch adhoc jobs")
@@ -209,19 +207,21 @@ def encrypt_password(_: list[str]) -> int:
 
 
 def suspend_all(_: list[str]) -> int:
-    return _signal_sessions(signal.SIGUSR1)
+    return _signal_sessions("SIGUSR1")
 
 
 def force_suspend_all(_: list[str]) -> int:
-    return _signal_sessions(signal.SIGUSR2)
+    return _signal_sessions("SIGUSR2")
 
 
-def _signal_sessions(number: signal.Signals) -> int:
+def _signal_sessions(name: str) -> int:
     """Only a signal, as `killall` sends it to every `rsession` and `rworkspaces`: the command does not wait until they
     have suspended themselves (github.com/rstudio/rstudio, src/cpp/server/extras/admin/rstudio-server.in).
     """
+    import signal
+
     for process, _user, _name in state.sessions():
-        os.kill(process, number)
+        os.kill(process, signal.Signals[name])
     return 0
 
 
@@ -234,13 +234,13 @@ def active_sessions(_: list[str]) -> int:
 def check_config(_: list[str]) -> int:
     from .workbench import configuration
 
-    return configuration.check(ETC / "rserver.conf")
+    return configuration.check(configuration.RSERVER_CONF)
 
 
 def test_config(_: list[str]) -> int:
     from .workbench import configuration
 
-    return configuration.check(ETC / "rserver.conf", deprecated=True)
+    return configuration.check(configuration.RSERVER_CONF, deprecated=True)
 
 
 def start(_: list[str]) -> int:
@@ -264,12 +264,13 @@ def status(_: list[str]) -> int:
 
 
 def offline(words: list[str]) -> int:
-    OFFLINE.touch()
+    write(OFFLINE, "")
     return restart(words)
 
 
 def online(words: list[str]) -> int:
-    OFFLINE.unlink(missing_ok=True)
+    if os.path.exists(OFFLINE):
+        os.unlink(OFFLINE)
     return restart(words)
 
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from pathlib import Path
 
 TYPE_CHECKING = False  # typing's own would import typing
 if TYPE_CHECKING:
     from typing import Any
 
-REHEARSAL = Path("/opt/rehearsal")
-FAULTS = Path("/run/rehearsal-faults")
+SURROUNDINGS = "/opt/rehearsal/host/instance.json"
+FAULTS = "/run/rehearsal-faults"
 METADATA = "169.254.169.254"
 SECONDS = 5
 
@@ -19,19 +19,19 @@ def surroundings() -> dict[str, Any]:
     """What `Hosts.boot` wrote: instance_id, endpoint, region, access_points, file_system_actions."""
     import json
 
-    answer: dict[str, Any] = json.loads((REHEARSAL / "host" / "instance.json").read_text())
+    answer: dict[str, Any] = json.loads(read(SURROUNDINGS))
     return answer
 
 
 def fault(word: str) -> bool:
     """Whether this rehearsal wants the thing of this name to go wrong on this host."""
-    return (FAULTS / word).exists()
+    return os.path.exists(f"{FAULTS}/{word}")
 
 
 def clock_offset() -> float:
     """The seconds by which the clock of this host is fast."""
     try:
-        return float((FAULTS / "clock").read_text())
+        return float(read(f"{FAULTS}/clock"))
     except OSError:
         return 0.0
 
@@ -77,3 +77,22 @@ def complain(message: str, code: int = 1) -> int:
     """Say what is wrong on standard error and give the exit code."""
     print(message, file=sys.stderr)
     return code
+
+
+def read(path: str) -> str:
+    """The text of a file: pathlib would take longer to import than most commands of a node run."""
+    with open(path) as file:
+        return file.read()
+
+
+def write(path: str, text: str) -> None:
+    with open(path, "w") as file:
+        file.write(text)
+
+
+def names_in(folder: str, end: str = "") -> list[str]:
+    """The names in a folder that end so, in their order; none where there is no such folder."""
+    try:
+        return sorted(name for name in os.listdir(folder) if name.endswith(end))
+    except FileNotFoundError:
+        return []

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from pathlib import Path
 
 from . import systemd
-from .surroundings import complain
+from .surroundings import complain, names_in, read
 from .systemd import SYSTEM, UnitError
 
 TYPE_CHECKING = False  # typing's own would import typing
@@ -75,18 +75,25 @@ def _reload(name: str) -> None:
 def _enable(name: str) -> None:
     unit = _installable("enable", name)
     for target in unit.words("WantedBy"):
-        link = SYSTEM / f"{target}.wants" / unit.name
-        if not link.is_symlink():
-            link.parent.mkdir(parents=True, exist_ok=True)
-            link.symlink_to(unit.files[0])
+        folder = f"{SYSTEM}/{target}.wants"
+        link = f"{folder}/{unit.name}"
+        if not os.path.islink(link):
+            os.makedirs(folder, exist_ok=True)
+            os.symlink(unit.files[0], link)
             print(f"Created symlink {link} → {unit.files[0]}.", file=sys.stderr)
 
 
 def _disable(name: str) -> None:
     unit = _installable("disable", name)
-    for link in sorted(SYSTEM.glob(f"*.wants/{unit.name}")):
-        link.unlink()
+    for link in _links_of(unit.name):
+        os.unlink(link)
         print(f'Removed "{link}".', file=sys.stderr)
+
+
+def _links_of(name: str) -> list[str]:
+    """What enables a unit."""
+    links = [f"{SYSTEM}/{folder}/{name}" for folder in names_in(SYSTEM, ".wants")]
+    return [link for link in links if os.path.islink(link)]
 
 
 def _installable(verb: str, name: str) -> systemd.Unit:
@@ -96,17 +103,17 @@ def _installable(verb: str, name: str) -> systemd.Unit:
 
 
 def _mask(name: str) -> None:
-    link = SYSTEM / systemd.full_name(name)
-    if link.exists() and not link.is_symlink():
+    link = f"{SYSTEM}/{systemd.full_name(name)}"
+    if os.path.exists(link) and not os.path.islink(link):
         raise UnitError(f"Failed to mask unit: File {link} already exists.")
-    link.unlink(missing_ok=True)
-    link.symlink_to("/dev/null")
+    _unmask(name)
+    os.symlink("/dev/null", link)
 
 
 def _unmask(name: str) -> None:
-    link = SYSTEM / systemd.full_name(name)
-    if link.is_symlink():
-        link.unlink()
+    link = f"{SYSTEM}/{systemd.full_name(name)}"
+    if os.path.islink(link):
+        os.unlink(link)
 
 
 def _nothing(_: str) -> None:
@@ -140,14 +147,13 @@ def _is_enabled(names: list[str], quiet: bool) -> int:
 
 def _enablement(name: str) -> str:
     name = systemd.full_name(name)
-    file = SYSTEM / name
-    if file.is_symlink() and file.readlink() == Path("/dev/null"):
+    if systemd.is_masked(f"{SYSTEM}/{name}"):
         return "masked"
     if not systemd.exists(name):
         return "not-found"
     if not systemd.load(name).words("WantedBy", "RequiredBy", "Also"):
         return "static"
-    return "enabled" if list(SYSTEM.glob(f"*.wants/{name}")) else "disabled"
+    return "enabled" if _links_of(name) else "disabled"
 
 
 def _status(names: list[str], _: bool) -> int:
@@ -156,8 +162,8 @@ def _status(names: list[str], _: bool) -> int:
             return complain(f"Unit {systemd.full_name(name)} could not be found.", 4)
         unit = systemd.load(name)
         print(f"{unit.name} - {unit.one('Description')}\n     Active: {unit.state}")
-        if unit.journal.exists():
-            print("\n" + "\n".join(unit.journal.read_text().splitlines()[-10:]))
+        if os.path.exists(unit.journal):
+            print("\n" + "\n".join(read(unit.journal).splitlines()[-10:]))
         if unit.state != "active":
             return 3
     return 0
@@ -168,7 +174,7 @@ def _cat(names: list[str], _: bool) -> int:
         if not systemd.exists(name):
             return complain(f"No files found for {systemd.full_name(name)}.")
         for file in systemd.load(name).files:
-            print(f"# {file}\n{file.read_text()}")
+            print(f"# {file}\n{read(file)}")
     return 0
 
 

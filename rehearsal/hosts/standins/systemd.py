@@ -9,23 +9,22 @@ replaces the control group.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import pwd
-import signal
 import time
-from collections import defaultdict
-from functools import cached_property
-from pathlib import Path
+
+from .surroundings import names_in, read, write
 
 TYPE_CHECKING = False  # typing's own would import typing
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-SYSTEM = Path("/etc/systemd/system")
-PLACES = (SYSTEM, Path("/run/systemd/system"), Path("/usr/lib/systemd/system"))
-STATE = Path("/run/systemd/rehearsal")
-JOURNAL = Path("/var/log/journal")
+SYSTEM = "/etc/systemd/system"
+PLACES = (SYSTEM, "/run/systemd/system", "/usr/lib/systemd/system")
+STATE = "/run/systemd/rehearsal"
+RECORD = ".state"
+"""The end of the name of a unit's record in STATE: its state and its invocation, a line each."""
+JOURNAL = "/var/log/journal"
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 SPANS = {"min": 60.0, "ms": 0.001, "s": 1.0, "": 1.0, "h": 3600.0}
 
@@ -51,25 +50,15 @@ class UnitError(Exception):
 class Unit:
     """One unit: the text of its file and drop-ins, and what it is doing."""
 
-    def __init__(self, name: str, files: list[Path]) -> None:
+    def __init__(self, name: str, files: list[str]) -> None:
         self.name = name
         self.files = files
-
-    @cached_property
-    def settings(self) -> dict[str, list[str]]:
-        """Values by directive over all sections; an empty assignment clears what came before, as systemd does."""
-        settings: dict[str, list[str]] = defaultdict(list)
-        for file in self.files:
-            text = file.read_text().replace("\\\n", " ")
-            for line in map(str.strip, text.splitlines()):
-                name, equals, value = line.partition("=")
-                if not equals or line.startswith(("#", ";", "[")):
-                    continue
-                if value.strip():
-                    settings[name.strip()].append(value.strip())
-                else:
-                    settings[name.strip()].clear()
-        return settings
+        self.settings = _settings(files)
+        self.record = f"{STATE}/{name}{RECORD}"
+        self.supervisor = f"{STATE}/{name}.supervisor"
+        self.pid_file = f"{STATE}/{name}.pid"
+        self.exit_file = f"{STATE}/{name}.pid.exit"
+        self.journal = f"{JOURNAL}/{name}.log"
 
     def one(self, directive: str, default: str = "") -> str:
         values = self.settings.get(directive)
@@ -88,60 +77,48 @@ class Unit:
         number = text.rstrip("minsh ")
         return float(number) * SPANS[text[len(number) :].strip()] if text else default
 
-    @property
-    def record(self) -> Path:
-        return STATE / f"{self.name}.json"
-
-    @property
-    def journal(self) -> Path:
-        return JOURNAL / f"{self.name}.log"
-
     def processes(self) -> list[int]:
         """The living processes of the unit's present invocation."""
-        state = self.recorded()
-        if not state.get("invocation"):
+        _, invocation = self.recorded()
+        if not invocation:
             return []
-        mark = f"INVOCATION_ID={state['invocation']}".encode()
+        mark = f"INVOCATION_ID={invocation}".encode()
         found = []
-        for entry in Path("/proc").iterdir():
-            if entry.name.isdecimal() and int(entry.name) != os.getpid():
-                with contextlib.suppress(OSError):
-                    if mark in (entry / "environ").read_bytes().split(b"\0"):
-                        found.append(int(entry.name))
+        for entry in names_in("/proc"):
+            if entry.isdecimal() and int(entry) != os.getpid():
+                try:
+                    with open(f"/proc/{entry}/environ", "rb") as environ:
+                        if mark in environ.read().split(b"\0"):
+                            found.append(int(entry))
+                except OSError:  # it has ended
+                    pass
         return found
 
     @property
     def state(self) -> str:
         """`active`, `inactive` or `failed`."""
-        state = self.recorded().get("state", "inactive")
+        state, _ = self.recorded()
         if state != "active" or self.yes("RemainAfterExit") or self.processes():
-            return str(state)
-        code = STATE / f"{self.name}.pid.exit"
-        return (
-            "failed"
-            if self.one("Type") == "forking" or (code.exists() and code.read_text().strip() != "0")
-            else "inactive"
-        )
+            return state
+        code = read(self.exit_file).strip() if os.path.exists(self.exit_file) else "0"
+        return "failed" if self.one("Type") == "forking" or code != "0" else "inactive"
 
     def remember(self, state: str, invocation: str = "") -> None:
-        import json
-
-        STATE.mkdir(parents=True, exist_ok=True)
-        self.record.write_text(json.dumps({"state": state, "invocation": invocation}))
+        os.makedirs(STATE, exist_ok=True)
+        write(self.record, f"{state}\n{invocation}\n")
 
     def log(self, line: str) -> None:
-        JOURNAL.mkdir(parents=True, exist_ok=True)
-        with self.journal.open("a") as file:
+        os.makedirs(JOURNAL, exist_ok=True)
+        with open(self.journal, "a") as file:
             file.write(f"{time.strftime('%b %d %H:%M:%S')} {os.uname().nodename} systemd[1]: {line}\n")
 
-    def recorded(self) -> dict[str, str]:
-        import json
-
+    def recorded(self) -> tuple[str, str]:
+        """State and invocation; also where another command is just writing them."""
         try:
-            recorded: dict[str, str] = json.loads(self.record.read_text())
+            state, invocation = read(self.record).splitlines()
         except (OSError, ValueError):
-            return {}
-        return recorded
+            return "inactive", ""
+        return state, invocation
 
 
 class Mount(Unit):
@@ -155,19 +132,19 @@ class Mount(Unit):
     def state(self) -> str:
         if os.path.ismount(self.point):
             return "active"
-        return "failed" if self.recorded().get("state") == "failed" else "inactive"
+        return "failed" if self.recorded()[0] == "failed" else "inactive"
 
     def mount(self) -> None:
         """Mount, one job at a time; raises UnitError. A mount that failed is not tried again."""
         import fcntl
         import subprocess
 
-        STATE.mkdir(parents=True, exist_ok=True)
-        with (STATE / f"{self.name}.lock").open("w") as job:
+        os.makedirs(STATE, exist_ok=True)
+        with open(f"{STATE}/{self.name}.lock", "w") as job:
             fcntl.flock(job, fcntl.LOCK_EX)
             if os.path.ismount(self.point):
                 return
-            Path(self.point).mkdir(parents=True, exist_ok=True)
+            os.makedirs(self.point, exist_ok=True)
             self.log(f"Mounting {self.name} - {self.point}...")
             done = subprocess.run(["mount", self.point], capture_output=True, text=True, timeout=120, check=False)
             if done.returncode:
@@ -178,6 +155,22 @@ class Mount(Unit):
             self.remember("active")
 
 
+def _settings(files: list[str]) -> dict[str, list[str]]:
+    """Values by directive over all sections; an empty assignment clears what came before, as systemd does."""
+    settings: dict[str, list[str]] = {}
+    for file in files:
+        for line in map(str.strip, read(file).replace("\\\n", " ").splitlines()):
+            name, equals, value = line.partition("=")
+            if not equals or line.startswith(("#", ";", "[")):
+                continue
+            values = settings.setdefault(name.strip(), [])
+            if value.strip():
+                values.append(value.strip())
+            else:
+                values.clear()
+    return settings
+
+
 def mounts() -> dict[str, str]:
     """The mount points of fstab, by the names of their units."""
     return {full_name(fields[1]): fields[1] for fields in fstab()}
@@ -186,11 +179,7 @@ def mounts() -> dict[str, str]:
 def full_name(name: str) -> str:
     if name.startswith("/"):  # as systemd-escape --path --suffix=mount
         return f"{name.strip('/').replace('-', r'\x2d').replace('/', '-')}.mount"
-    return (
-        name
-        if Path(name).suffix in {".service", ".timer", ".socket", ".target", ".mount", ".path"}
-        else f"{name}.service"
-    )
+    return name if name.endswith((".service", ".timer", ".socket", ".target", ".mount", ".path")) else f"{name}.service"
 
 
 def load(name: str) -> Unit:
@@ -199,18 +188,23 @@ def load(name: str) -> Unit:
     if name in (points := mounts()):
         return Mount(name, points[name])
     for place in PLACES:
-        file = place / name
-        if file.is_symlink() and file.readlink() == Path("/dev/null"):
+        file = f"{place}/{name}"
+        if is_masked(file):
             raise UnitError(f"Failed to start {name}: Unit {name} is masked.")
-        if file.is_file():
-            drop_ins = {path.name: path for place in reversed(PLACES) for path in (place / f"{name}.d").glob("*.conf")}
+        if os.path.isfile(file):
+            folders = [f"{place}/{name}.d" for place in reversed(PLACES)]
+            drop_ins = {each: f"{folder}/{each}" for folder in folders for each in names_in(folder, ".conf")}
             return Unit(name, [file, *(drop_ins[key] for key in sorted(drop_ins))])
     raise UnitError(f"Failed to start {name}: Unit {name} not found.", 5)
 
 
+def is_masked(file: str) -> bool:
+    return os.path.islink(file) and os.readlink(file) == "/dev/null"
+
+
 def exists(name: str) -> bool:
     name = full_name(name)
-    return name in mounts() or any((place / name).is_file() for place in PLACES)
+    return name in mounts() or any(os.path.isfile(f"{place}/{name}") for place in PLACES)
 
 
 def start(name: str) -> None:
@@ -235,7 +229,7 @@ def start(name: str) -> None:
     for path in unit.words("RequiresMountsFor"):
         mount_for(unit, path)
     for path in unit.words("ConditionPathExists"):
-        if Path(path.lstrip("!")).exists() == path.startswith("!"):
+        if os.path.exists(path.lstrip("!")) == path.startswith("!"):
             unit.log(f"{unit.name} was skipped because of an unmet condition check (ConditionPathExists={path}).")
             return
     _launch(unit)
@@ -243,6 +237,7 @@ def start(name: str) -> None:
 
 def stop(name: str) -> None:
     """Stop a unit: its ExecStop lines, then signals to what is left of it."""
+    import signal
     import subprocess
 
     unit = load(name)
@@ -253,13 +248,12 @@ def stop(name: str) -> None:
         return
     alive = unit.processes()
     if unit.state == "active":
-        environment = _environment(unit, unit.recorded().get("invocation", ""))
+        environment = _environment(unit, unit.recorded()[1])
         for line in unit.settings.get("ExecStop", []):
             _execute(unit, line, environment, unit.seconds("TimeoutStopSec", 90))
-    supervisor = STATE / f"{unit.name}.supervisor"
-    if supervisor.exists():
-        _signal([int(supervisor.read_text())], signal.SIGKILL)
-        supervisor.unlink()
+    if os.path.exists(unit.supervisor):
+        _signal([int(read(unit.supervisor))], signal.SIGKILL)
+        os.unlink(unit.supervisor)
     if unit.one("KillMode") != "none":
         alive = unit.processes()
         _signal(alive, signal.SIGTERM)
@@ -283,7 +277,7 @@ def mount_for(unit: Unit, path: str) -> None:
 
 def fstab() -> list[list[str]]:
     """The fields of each line of /etc/fstab, in order."""
-    lines = Path("/etc/fstab").read_text().splitlines()
+    lines = read("/etc/fstab").splitlines()
     return [line.split() for line in lines if line.strip() and not line.startswith("#") and len(line.split()) >= 4]
 
 
@@ -312,13 +306,21 @@ def in_order(names: Iterable[str]) -> list[str]:
     return ordered
 
 
+def recorded() -> list[str]:
+    """The units that were started, or failed to, since the machine has started."""
+    return [name.removesuffix(RECORD) for name in names_in(STATE, RECORD)]
+
+
 def wanted_at_boot() -> list[str]:
     """The units that are enabled and there."""
-    links = {link.name for folder in ("*.target.wants", "*.target.requires") for link in SYSTEM.glob(f"{folder}/*")}
+    folders = [*names_in(SYSTEM, ".target.wants"), *names_in(SYSTEM, ".target.requires")]
+    links = {name for folder in folders for name in names_in(f"{SYSTEM}/{folder}")}
     return [name for name in links if exists(name)]
 
 
 def _launch(unit: Unit) -> None:
+    import signal
+
     invocation = os.urandom(16).hex()
     environment = _environment(unit, invocation)
     unit.remember("active", invocation)
@@ -357,34 +359,34 @@ def _start_later(unit: Unit) -> None:
         env={"PATH": PATH, "LANG": "C.UTF-8"},
         start_new_session=True,
     )
-    (STATE / f"{unit.name}.supervisor").write_text(str(waiting.pid))
+    write(unit.supervisor, str(waiting.pid))
 
 
 def _supervise(unit: Unit, line: str, environment: dict[str, str]) -> None:
     import subprocess
 
     command = _command(line, environment)
-    if not Path(command[0]).exists():
+    if not os.path.exists(command[0]):
         unit.remember("failed")
         unit.log(f"{unit.name}: Failed at step EXEC spawning {command[0]}: No such file or directory")
         raise _job_failed(unit)
     pause = str(unit.seconds("RestartSec", 0.1))
-    pid_file = STATE / f"{unit.name}.pid"
-    (STATE / f"{unit.name}.pid.exit").unlink(missing_ok=True)
+    if os.path.exists(unit.exit_file):
+        os.unlink(unit.exit_file)
     if user := unit.one("User"):
         group = unit.one("Group") or str(pwd.getpwnam(user).pw_gid)
         command = ["setpriv", f"--reuid={user}", f"--regid={group}", "--init-groups", *command]
-    with unit.journal.open("a") as journal:
+    with open(unit.journal, "a") as journal:
         supervisor = subprocess.Popen(
             ["/bin/bash", "-c", SUPERVISOR, "supervisor", unit.one("Restart", "no"), pause, *command],
             stdin=subprocess.DEVNULL,
             stdout=journal,
             stderr=journal,
-            env={**environment, "MAINPIDFILE": str(pid_file)},
+            env={**environment, "MAINPIDFILE": unit.pid_file},
             cwd=unit.one("WorkingDirectory", "/"),
             start_new_session=True,
         )
-    (STATE / f"{unit.name}.supervisor").write_text(str(supervisor.pid))
+    write(unit.supervisor, str(supervisor.pid))
 
 
 def _execute(unit: Unit, line: str, environment: dict[str, str], patience: float) -> int:
@@ -396,7 +398,7 @@ def _execute(unit: Unit, line: str, environment: dict[str, str], patience: float
     user = unit.one("User") if not line.startswith("+") else ""
     account = pwd.getpwnam(user) if user else None
     group = unit.one("Group")
-    with unit.journal.open("a") as journal:
+    with open(unit.journal, "a") as journal:
         try:
             code = subprocess.run(
                 command,
@@ -445,9 +447,9 @@ def _environment(unit: Unit, invocation: str) -> dict[str, str]:
     for value in unit.settings.get("Environment", []):
         environment |= dict(_assignments(shlex.split(value)))
     for name in unit.settings.get("EnvironmentFile", []):
-        file = Path(name.lstrip("-"))
-        if file.exists():
-            environment |= dict(_assignments(shlex.split(file.read_text(), comments=True)))
+        file = name.lstrip("-")
+        if os.path.exists(file):
+            environment |= dict(_assignments(shlex.split(read(file), comments=True)))
         elif not name.startswith("-"):
             unit.remember("failed")
             unit.log(f"{unit.name}: Failed to load environment files: No such file or directory")
@@ -457,11 +459,10 @@ def _environment(unit: Unit, invocation: str) -> dict[str, str]:
         ("StateDirectory", "/var/lib", "STATE_DIRECTORY"),
     ):
         for name in unit.words(directive):
-            folder = Path(place) / name
-            folder.mkdir(parents=True, exist_ok=True)
+            environment[variable] = folder = f"{place}/{name}"
+            os.makedirs(folder, exist_ok=True)
             if user:
                 os.chown(folder, account.pw_uid, account.pw_gid)
-            environment[variable] = str(folder)
     return environment
 
 
@@ -474,8 +475,10 @@ def _assignments(words: Iterable[str]) -> Iterator[tuple[str, str]]:
 
 def _signal(processes: Iterable[int], number: int) -> None:
     for process in processes:
-        with contextlib.suppress(ProcessLookupError):
+        try:
             os.kill(process, number)
+        except ProcessLookupError:  # it has ended
+            pass
 
 
 def _job_failed(unit: Unit) -> UnitError:

@@ -12,6 +12,7 @@ from ..rskey import Key, KeyFileError
 from . import state
 from .state import ETC, STATE, ConfigurationError
 
+RSERVER_CONF = Path(ETC, "rserver.conf")
 PORT = 8787
 LOAD_BALANCER_KEYS = {
     "balancer",
@@ -124,10 +125,10 @@ def read(*, options_checked: bool = True) -> Configuration:
 
     `verify-installation` does not look for unknown options, so it can switch that off (rstudio#9709).
     """
-    server = settings(ETC / "rserver.conf")
+    server = settings(RSERVER_CONF)
     if options_checked:
-        _check_values(ETC / "rserver.conf", server)
-        refuse_unknown(ETC / "rserver.conf", _unknown(server))
+        _check_values(RSERVER_CONF, server)
+        refuse_unknown(RSERVER_CONF, _unknown(server))
     warnings: list[str] = []
     load_balancer: dict[str, str] = {}
     if server.get("load-balancing-enabled") == "1":
@@ -144,7 +145,7 @@ def read(*, options_checked: bool = True) -> Configuration:
 
 def database(configuration: Configuration) -> Database:
     """What database.conf says, with the password decrypted. Raises ConfigurationError."""
-    path = ETC / "database.conf"
+    path = Path(ETC, "database.conf")
     if not path.exists():
         return Database()
     status = path.stat()
@@ -242,7 +243,7 @@ def _decrypted(written: str, configuration: Configuration) -> tuple[str, bool]:
 
 
 def _load_balancer(warnings: list[str]) -> dict[str, str]:
-    path = ETC / "load-balancer"
+    path = Path(ETC, "load-balancer")
     if not path.exists():
         warnings.append(
             f"No load balancing configuration 'load-balancer' found in XDG_CONFIG_DIRS, "
@@ -275,7 +276,7 @@ def _check_shared_storage(path: str) -> None:
 
 def _key_file(server: dict[str, str]) -> Path:
     given = server.get("secure-cookie-key-file")
-    candidates = [Path(given)] if given else [ETC / "secure-cookie-key", STATE / "secure-cookie-key"]
+    candidates = [Path(given)] if given else [Path(folder, "secure-cookie-key") for folder in (ETC, STATE)]
     for path in candidates:
         if path.exists():
             mode = stat.S_IMODE(path.stat().st_mode)
@@ -286,8 +287,8 @@ def _key_file(server: dict[str, str]) -> Path:
             return path
     if given:
         raise ConfigurationError(f"The secure-cookie-key-file {given} does not exist")
-    STATE.mkdir(parents=True, exist_ok=True)
-    path = STATE / "secure-cookie-key"
+    path = Path(STATE, "secure-cookie-key")
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.touch(0o600)
     path.write_text(Path("/proc/sys/kernel/random/uuid").read_text())
     return path

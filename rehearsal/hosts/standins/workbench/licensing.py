@@ -27,7 +27,7 @@ def read() -> License | None:
 
     A file may say when it expires (`Expiration: YYYY-MM-DD`); an empty one is no licence.
     """
-    files = sorted(STATE.glob("*.lic"))
+    files = sorted(Path(STATE).glob("*.lic"))
     if not files:
         return None
     text = files[0].read_text(errors="replace")

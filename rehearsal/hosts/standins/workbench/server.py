@@ -8,6 +8,7 @@ import socket
 import socketserver
 import threading
 import zlib
+from pathlib import Path
 
 import psycopg2
 
@@ -75,7 +76,7 @@ class Server:
         """Until SIGTERM: heartbeats and requests. Then leave the cluster in order."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self._leaving.set())
-        state.PID_FILE.write_text(str(os.getpid()))
+        Path(state.PID_FILE).write_text(str(os.getpid()))
         assert self._http
         threading.Thread(target=self._http.serve_forever, daemon=True).start()
         while not self._leaving.wait(HEARTBEAT_SECONDS):
@@ -85,7 +86,7 @@ class Server:
                 cluster.leave(
                     self._connected(), self.number, delete=self.files.load_balancer.get("delete-node-on-exit") == "1"
                 )
-        state.PID_FILE.unlink(missing_ok=True)
+        Path(state.PID_FILE).unlink(missing_ok=True)
         log.write("INFO", "The server has stopped")
         os._exit(0)
 

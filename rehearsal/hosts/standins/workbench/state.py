@@ -1,13 +1,14 @@
 """Where the server keeps its files, what a running one leaves on its host, and the sessions there."""
 
-import contextlib
+import os
 import pwd
-from pathlib import Path
 
-ETC = Path("/etc/rstudio")
-STATE = Path("/var/lib/rstudio-server")
-PID_FILE = Path("/run/rstudio-server.pid")
-VERSION_FILE = Path("/usr/lib/rstudio-server/VERSION")
+from ..surroundings import names_in, read
+
+ETC = "/etc/rstudio"
+STATE = "/var/lib/rstudio-server"
+PID_FILE = "/run/rstudio-server.pid"
+VERSION_FILE = "/usr/lib/rstudio-server/VERSION"
 
 
 class ConfigurationError(Exception):
@@ -20,16 +21,16 @@ class Refused(Exception):
 
 def version() -> str:
     """The version of the installed package, such as 2026.07.1+147.pro6."""
-    return VERSION_FILE.read_text().strip()
+    return read(VERSION_FILE).strip()
 
 
 def running() -> bool:
     """Whether the server that wrote the pid file lives."""
     try:
-        number = int(PID_FILE.read_text())
+        number = int(read(PID_FILE))
     except (OSError, ValueError):
         return False
-    return Path(f"/proc/{number}").exists()
+    return os.path.exists(f"/proc/{number}")
 
 
 def sessions() -> list[tuple[int, str, str]]:
@@ -38,10 +39,13 @@ def sessions() -> list[tuple[int, str, str]]:
     What a session has forked has its name until it executes its own program.
     """
     found: dict[int, tuple[str, str, int]] = {}
-    for entry in sorted(Path("/proc").glob("[0-9]*"), key=lambda path: int(path.name)):
-        with contextlib.suppress(OSError, KeyError):
-            name = (entry / "comm").read_text().strip()
+    for number in sorted(int(name) for name in names_in("/proc") if name.isdecimal()):
+        process = f"/proc/{number}"
+        try:
+            name = read(f"{process}/comm").strip()
             if name in {"rsession", "rworkspaces"}:
-                parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
-                found[int(entry.name)] = (pwd.getpwuid(entry.stat().st_uid).pw_name, name, parent)
+                parent = int(read(f"{process}/stat").rpartition(")")[2].split()[1])
+                found[number] = (pwd.getpwuid(os.stat(process).st_uid).pw_name, name, parent)
+        except (OSError, KeyError):  # it has ended, or belongs to no one who is known here
+            pass
     return [(number, user, name) for number, (user, name, parent) in found.items() if parent not in found]

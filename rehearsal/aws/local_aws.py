@@ -4,7 +4,6 @@ Functions, state machines, stacks and nodes each call it with keys of their own 
 names its caller and its role, as CloudTrail would.
 """
 
-import copy
 import dataclasses
 import functools
 import importlib
@@ -124,7 +123,8 @@ class LocalAws:
         moto_clock.install(self.clock)
         # moto judges bucket policies without their Conditions, so every Deny of calls without TLS would hold.
         FakeBucket.get_permission = lambda *_: PermissionResult.NEUTRAL
-        IAMBackend._init_aws_policies = _amazons_policies  # roles attach them, policies.json shows them
+        IAMBackend._init_managed_policies = _managed_policies  # roles attach them, policies.json shows them
+        IAMBackend._init_aws_policies = lambda iam: list(_managed_policies(iam).values())
         moto.backends.list_of_moto_modules = _moto_modules
         self.port = self.server.listen(("127.0.0.1", self.port))
         for listener in self.listeners:
@@ -231,14 +231,21 @@ def _moto_modules(listed: Callable[[], Iterable[str]] = moto.backends.list_of_mo
 
 
 @functools.cache
-def _policies_of_amazon(account: str, partition: str) -> list[Any]:
+def _policies_of_amazon(account: str) -> dict[str, Any]:
     policies = json.loads(aws_managed_policies_data).items()
-    return [AWSManagedPolicy.from_data(name, account, partition, policy) for name, policy in policies]
+    made = [AWSManagedPolicy.from_data(name, account, "aws", policy) for name, policy in policies]
+    return {policy.arn: policy for policy in made}
 
 
-def _amazons_policies(iam: Any) -> list[Any]:
-    """The managed policies of Amazon, where roles are: moto looks each key up in the partitions of China, too.
+def _managed_policies(iam: Any) -> dict[str, Any]:
+    """The managed policies of Amazon by ARN, where roles are: moto looks each key up in the partitions of China, too.
 
-    Fifteen hundred, so they are read once; a copy counts the roles that it is attached to.
+    Fifteen hundred, so all backends of a process, which follow one another, have the same ones. All that changes is how
+    many roles each is attached to.
     """
-    return [copy.copy(policy) for policy in _policies_of_amazon(iam.account_id, "aws") if iam.region_name == "aws"]
+    if iam.region_name != "aws":
+        return {}
+    policies = _policies_of_amazon(iam.account_id)
+    for policy in policies.values():
+        policy.attachment_count = 0
+    return dict(policies)

@@ -138,7 +138,7 @@ def definition_of(machine: str) -> dict[str, Any]:
         return known.get(name) or f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{name.removesuffix('Arn')}"
 
     text = (STATEMACHINE / f"{machine}.asl.yaml").read_text()
-    definition: dict[str, Any] = yaml.safe_load(re.sub(r"\$\{(\w+)\}", substitute, text))
+    definition: dict[str, Any] = yaml.load(re.sub(r"\$\{(\w+)\}", substitute, text), yaml.CSafeLoader)
     return definition
 
 

@@ -182,9 +182,9 @@ class Rehearsal:
         begun: list[tuple[Start, str]] = []
         to_come = list(start.during)
         with self.progress.execution(f"{installed.kind(start.machine)} {start.input}", start.by) as watched:
-            history = live_history(arn)
+            described, history = execution_of(arn), live_history(arn)
             while True:
-                ended = not is_running(arn)
+                ended = described.status != "RUNNING"
                 events = history()
                 watched.read(events, aws.clock.now())
                 if ended:
@@ -280,10 +280,6 @@ def execution_of(arn: str) -> Any:
 
     region, account = arn.split(":")[3:5]
     return stepfunctions_parser_backends[account][region].describe_execution(arn)
-
-
-def is_running(arn: str) -> bool:
-    return bool(execution_of(arn).status == "RUNNING")
 
 
 def live_history(arn: str) -> Callable[[], list[Event]]:

@@ -118,7 +118,7 @@ class Server:
             (host, port), file_descriptor = listener, None
         server = make_server(host, port, self._application, threaded=True, request_handler=_Handler, fd=file_descriptor)
         server.daemon_threads = True
-        name, pause = f"aws-{host}:{server.port}", 0.02  # seconds after which it notices that it must stop
+        name, pause = f"aws-{host}:{server.port}", 0.05  # seconds after which it notices that it must stop
         thread = threading.Thread(target=server.serve_forever, args=(pause,), name=name, daemon=True)
         thread.start()
         self._listeners.append((server, thread))

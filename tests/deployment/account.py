@@ -93,7 +93,8 @@ class Account:
 
     def end(self, execution: str) -> Execution:
         """Wait until an execution has ended."""
-        self.until(lambda: not run.is_running(execution), execution)
+        running = run.execution_of(execution)
+        self.until(lambda: running.status != "RUNNING", execution)
         states = self.aws.client("stepfunctions")
         events = [event for page in run.pages(states, execution) for event in page]
         crashes = run.unexpected_errors(events)

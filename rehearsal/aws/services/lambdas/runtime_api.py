@@ -71,7 +71,7 @@ class RuntimeApi:
 
         self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
-        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+        threading.Thread(target=self._server.serve_forever, args=(0.2,), daemon=True).start()
         self.address = f"127.0.0.1:{self._server.server_port}"
 
     def close(self) -> None:

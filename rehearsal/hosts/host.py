@@ -16,7 +16,7 @@ import signal
 import subprocess
 import tempfile
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -408,6 +408,13 @@ class Hosts:
         self.network.names[name] = address
         self.write_names()
         return address
+
+    def publish(self, former: Iterable[str], names: Mapping[str, str]) -> None:
+        """Make names resolve on every host in the place of former ones."""
+        for name in former:
+            self.network.names.pop(name, None)
+        self.network.names |= names
+        self.write_names()
 
     def write_names(self) -> None:
         """Give every host every name: services, and hosts by the names that EC2's resolver gives them."""

@@ -42,6 +42,7 @@ class Network:
         self.names: dict[str, str] = {}
         self._cables = itertools.count(1)
         self._services = itertools.count(2)
+        self._added: set[str] = set()
 
     def start(self) -> None:
         """Raise the loopback and the bridge; a bridge that is there already is used as it is."""
@@ -86,6 +87,13 @@ class Network:
                 netlink.addr("add", index=_index(netlink, BRIDGE), address=address, prefixlen=32)
             self.names[name] = address
         return self.names[name]
+
+    def add_address(self, address: str) -> None:
+        """Let the bridge have an address of a network too: what listens there is no node."""
+        if address not in self._added:
+            with IPRoute() as netlink:
+                netlink.addr("add", index=_index(netlink, BRIDGE), address=address, prefixlen=32)
+            self._added.add(address)
 
 
 def _index(netlink: IPRoute, name: str) -> int:

@@ -112,7 +112,21 @@ class Zones:
         self.since |= dict.fromkeys(touched, now)
         change_id = "C" + "".join(secrets.choice(string.ascii_uppercase + string.digits) for _ in range(20))
         self.changes[change_id] = now
+        if self.aws.balancing:
+            self.aws.balancing.publish()
         return {"ChangeInfo": self._change(change_id)}
+
+    def aliases(self) -> Iterator[tuple[str, str]]:
+        """Name and target of each record that is an alias, as they are looked up: in lower case, without a dot at the
+        end.
+        """
+        if not self._begun:
+            return
+        for zone in self.backend.zones.values():
+            for record in zone.rrsets:
+                if record.type == "A" and record.alias_target:
+                    target = str(record.alias_target["DNSName"]).lower().rstrip(".").removeprefix("dualstack.")
+                    yield str(record.name).lower().rstrip("."), target
 
     def get_change(self, call: Call) -> Mapping[str, Any]:
         change_id = call["Id"].removeprefix("/change/")

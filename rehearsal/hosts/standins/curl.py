@@ -6,6 +6,7 @@ import ssl
 import sys
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from functools import partial
 from pathlib import Path
@@ -15,7 +16,7 @@ from .surroundings import complain
 
 LONG = (
     "fail silent show-error location output= request= header= max-time= connect-timeout= head write-out= interface= "
-    "retry= retry-delay= retry-max-time= retry-connrefused retry-all-errors"
+    "retry= retry-delay= retry-max-time= retry-connrefused retry-all-errors resolve="
 )
 COULD_NOT_RESOLVE, COULD_NOT_CONNECT, HTTP_ERROR, TIMED_OUT, BAD_CERTIFICATE = 6, 7, 22, 28, 60
 FIRST_DELAY, LONGEST_DELAY = 1, 600
@@ -48,21 +49,20 @@ def _attempt(given: list[tuple[str, str]], urls: list[str]) -> int:
     method = options.get("-X") or options.get("--request") or ("HEAD" if {"-I", "--head"} & options.keys() else "GET")
     seconds = float(options.get("-m") or options.get("--max-time") or options.get("--connect-timeout") or 300)
     silent = {"-s", "--silent"} & options.keys() and not {"-S", "--show-error"} & options.keys()
-    trust = ssl.create_default_context(cafile="/etc/ssl/certs/ca-certificates.crt")
-
-    if device := options.get("--interface"):
-        socket.create_connection = partial(_through, device)  # where http.client takes its own from
+    opener = _opener(given)
+    redirected = ""
 
     def fail(code: int, message: str) -> int:
         return code if silent else complain(f"curl: ({code}) {message}", code)
 
     try:
         request = urllib.request.Request(urls[0], method=method, headers=headers)
-        with urllib.request.urlopen(request, timeout=seconds, context=trust) as response:
+        with opener.open(request, timeout=seconds) as response:
             status, body = response.status, response.read()
     except urllib.error.HTTPError as error:
         status, body = error.code, error.read()
-        if {"-f", "--fail"} & options.keys():
+        redirected = urllib.parse.urljoin(urls[0], error.headers["Location"]) if "Location" in error.headers else ""
+        if status >= 400 and {"-f", "--fail"} & options.keys():
             return fail(HTTP_ERROR, f"The requested URL returned error: {status}")
     except TimeoutError:
         return fail(TIMED_OUT, "Operation timed out")
@@ -80,8 +80,39 @@ def _attempt(given: list[tuple[str, str]], urls: list[str]) -> int:
     else:
         sys.stdout.buffer.write(body)
     if template := options.get("-w") or options.get("--write-out"):
-        sys.stdout.write(template.replace("%{http_code}", str(status)).replace("\\n", "\n"))
+        words = {"%{http_code}": str(status), "%{redirect_url}": redirected, "\\n": "\n"}
+        for word, text in words.items():
+            template = template.replace(word, text)
+        sys.stdout.write(template)
     return 0
+
+
+def _opener(given: list[tuple[str, str]]) -> urllib.request.OpenerDirector:
+    """What asks as the options say: by which device, where, and whether it goes on where an answer leads elsewhere."""
+    options = dict(given)
+    if device := options.get("--interface"):
+        socket.create_connection = partial(_through, device)  # where http.client takes its own from
+    if places := [value for name, value in given if name == "--resolve"]:
+        socket.getaddrinfo = partial(_resolved, socket.getaddrinfo, places)
+    trust = ssl.create_default_context(cafile="/etc/ssl/certs/ca-certificates.crt")
+    follow = [] if {"-L", "--location"} & options.keys() else [_NoRedirect]
+    return urllib.request.build_opener(urllib.request.HTTPSHandler(context=trust), *follow)
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """Without --location, an answer that leads elsewhere is the answer."""
+
+    def redirect_request(self, *_: Any) -> None:
+        return None
+
+
+def _resolved(ask: Any, places: list[str], host: str, port: Any, *more: Any, **named: Any) -> Any:
+    """What a name resolves to, where --resolve HOST:PORT:ADDRESS says it."""
+    for place in places:
+        name, its_port, address = place.split(":", 2)
+        if (name, its_port) == (host, str(port)):
+            host = address
+    return ask(host, port, *more, **named)
 
 
 def _through(device: str, address: tuple[str, int], timeout: Any = None, *_: Any, **__: Any) -> socket.socket:

@@ -16,7 +16,8 @@ def refuse_used(aws: LocalAws, call: Call) -> Proceed:
     group = call.get("GroupId")
     backend = ec2_backends[aws.account][aws.region]
     if aws.balancing:
-        aws.balancing.settle()
+        with aws.balancing.settled():
+            pass  # interfaces whose time has come are gone now
     interfaces = [each for each in backend.enis.values() if each.requester_id == "amazon-elb"]
     used = any(group == each.id for interface in interfaces for each in interface.group_set)
     if used or any(_names(rules, group) for rules in _rules_of_others(backend, group)):

@@ -10,6 +10,7 @@ from rehearsal.aws.calls import PROCEED, Call, Proceed, ServiceError
 
 from .model import Balancing, forwards_to
 
+DEFAULT_POLICY = "ELBSecurityPolicy-2016-08"
 LONGEST_RESPONSE = 1024
 PRIORITIES = range(1, 50_001)
 
@@ -20,25 +21,45 @@ class Listeners:
 
     balancing: Balancing
 
-    def create_listener(self, call: Call) -> Proceed:
+    def create_listener(self, call: Call) -> Mapping[str, Any]:
         balancer = self.balancing.balancer(call["LoadBalancerArn"])
-        if any(int(listener.port) == int(call["Port"]) for listener in balancer.listeners.values()):
-            raise ServiceError("DuplicateListener", "A listener already exists on this port for this load balancer")
+        self._refuse_taken(balancer, call["Port"])
         self._check(balancer, call, call["Protocol"])
-        return PROCEED
+        certificates = call.get("Certificates") or [{}]
+        made = self.balancing.backend.create_listener(
+            load_balancer_arn=balancer.arn,
+            protocol=call["Protocol"],
+            port=call["Port"],
+            ssl_policy=call.get("SslPolicy") or (DEFAULT_POLICY if call["Protocol"] == "HTTPS" else None),
+            certificate=certificates[0].get("CertificateArn"),
+            actions=[dict(action) for action in call["DefaultActions"]],
+            tags=list(call.get("Tags") or []),
+        )
+        self.balancing.settle()
+        return {"Listeners": [_shown(made)]}
 
-    def modify_listener(self, call: Call) -> Proceed:
+    def modify_listener(self, call: Call) -> Mapping[str, Any]:
         listener = self.balancing.listener(call["ListenerArn"])
         balancer = self.balancing.balancer(listener.load_balancer_arn)
-        others = [each for each in balancer.listeners.values() if each is not listener]
-        if call.get("Port") and any(int(each.port) == int(call["Port"]) for each in others):
-            raise ServiceError("DuplicateListener", "A listener already exists on this port for this load balancer")
+        if call.get("Port"):
+            self._refuse_taken(balancer, call["Port"], listener)
         kept = [{"CertificateArn": arn} for arn in listener.certificates[:1]]
         self._check(balancer, call, call.get("Protocol") or listener.protocol, kept)
-        return PROCEED
+        changed = self.balancing.backend.modify_listener(
+            listener.arn,
+            call.get("Port"),
+            call.get("Protocol"),
+            call.get("SslPolicy"),
+            list(call.get("Certificates") or []),
+            [dict(action) for action in call.get("DefaultActions") or []],
+        )
+        self.balancing.settle()
+        return {"Listeners": [_shown(changed)]}
 
-    def delete_listener(self, _: Call) -> Proceed:
-        return PROCEED
+    def delete_listener(self, call: Call) -> Mapping[str, Any]:
+        self.balancing.backend.delete_listener(call["ListenerArn"])
+        self.balancing.settle()
+        return {}
 
     def describe_listeners(self, _: Call) -> Proceed:
         return PROCEED
@@ -76,6 +97,10 @@ class Listeners:
 
     def describe_ssl_policies(self, _: Call) -> Proceed:
         return PROCEED
+
+    def _refuse_taken(self, balancer: Any, port: int, own: Any = None) -> None:
+        if any(int(each.port) == int(port) for each in balancer.listeners.values() if each is not own):
+            raise ServiceError("DuplicateListener", "A listener already exists on this port for this load balancer")
 
     def _check(self, balancer: Any, call: Call, protocol: str, kept: Sequence[Mapping[str, str]] = ()) -> None:
         """Refuse what a listener cannot be. `kept`: its certificates where the call names none."""
@@ -144,3 +169,15 @@ class Listeners:
                 raise ServiceError(
                     "ValidationError", f"The rehearsal knows no condition on {condition.get('Field')} of a rule."
                 )
+
+
+def _shown(listener: Any) -> dict[str, Any]:
+    return {
+        "ListenerArn": listener.arn,
+        "LoadBalancerArn": listener.load_balancer_arn,
+        "Port": int(listener.port),
+        "Protocol": listener.protocol,
+        "SslPolicy": listener.ssl_policy,
+        "Certificates": [{"CertificateArn": arn} for arn in listener.certificates],
+        "DefaultActions": [action.data for action in listener.default_actions],
+    }

@@ -98,6 +98,7 @@ class LoadBalancers:
         self.balancing.interfaces[balancer.arn] = [
             kept.get(subnet.id) or self._interface(balancer, subnet) for subnet in subnets
         ]
+        self.balancing.settle()
         return PROCEED
 
     def delete_load_balancer(self, call: Call) -> Mapping[str, Any]:
@@ -117,6 +118,7 @@ class LoadBalancers:
         self.balancing.backend.delete_load_balancer(arn)
         self.balancing.active_at.pop(arn, None)
         self._release(self.balancing.interfaces.pop(arn, []))
+        self.balancing.settle()
         return {}
 
     def describe_tags(self, call: Call) -> Proceed:

@@ -32,6 +32,10 @@ class Balancing:
     """The moment from which a load balancer is active, by its ARN."""
     interfaces: dict[str, list[str]] = field(default_factory=dict)
     """The network interfaces of each load balancer, by its ARN."""
+    proxy: Any = None
+    """What really listens, from the first listener on: proxy.Proxy."""
+    published: dict[str, str] = field(default_factory=dict)
+    """The names of load balancers that resolve, with an address each."""
     interfaces_gone_at: dict[str, float] = field(default_factory=dict)
     """The moment from which an interface of a deleted load balancer is gone, by its id."""
 
@@ -63,6 +67,65 @@ class Balancing:
                 used.setdefault(group, []).append(arn)
         for arn, group in self.backend.target_groups.items():
             group.load_balancer_arns = used.get(arn, [])
+        self._listen()
+        self.publish()
+
+    def _listen(self) -> None:
+        """Let what is configured really listen, where there is a network."""
+        network = getattr(self.aws.hosts, "network", None)
+        wanted = {
+            (address, int(listener.port)): (listener.arn, public)
+            for arn, balancer in self.backend.load_balancers.items()
+            if balancer.state == "active"
+            for listener in balancer.listeners.values()
+            for address, public in self.addresses(arn)
+        }
+        if network is None or not (wanted or self.proxy):
+            return
+        if self.proxy is None:
+            from .proxy import Proxy
+
+            self.proxy = Proxy(self)
+        for address, _ in wanted:
+            network.add_address(address)
+        self.proxy.update(wanted)
+
+    def addresses(self, arn: str) -> Iterator[tuple[str, bool]]:
+        """The addresses of a load balancer, each with whether it is public."""
+        for identifier in self.interfaces.get(arn, []):
+            interface = self.ec2.enis[identifier]
+            yield str(interface.private_ip_address), False
+            if interface.public_ip:
+                yield str(interface.public_ip), True
+
+    def publish(self) -> None:
+        """Let the names of load balancers resolve, and the records that are aliases of them: for one that faces the
+        internet, to a public address.
+        """
+        names: dict[str, str] = {}
+        for arn, balancer in self.backend.load_balancers.items():
+            for address, public in self.addresses(arn):
+                if balancer.state == "active" and public == (balancer.scheme == "internet-facing"):
+                    names.setdefault(balancer.dns_name.lower(), address)
+        for name, target in self.aws.zones.aliases() if self.aws.zones else ():
+            if target in names:
+                names[name] = names[target]
+        if names != self.published and hasattr(self.aws.hosts, "publish"):
+            for name in self.published:
+                self.aws.names.pop(name, None)
+            self.aws.names |= names
+            self.aws.hosts.publish(self.published, names)
+            self.published = names
+
+    def groups_of(self, listener: str) -> frozenset[str]:
+        """The security groups of a listener's load balancer."""
+        return frozenset(self.balancer(self.listener(listener).load_balancer_arn).security_groups)
+
+    def stop(self) -> None:
+        """End what listens, and the health checks."""
+        self.targets.stop()
+        if self.proxy:
+            self.proxy.stop()
 
     @contextlib.contextmanager
     def settled(self) -> Iterator[None]:

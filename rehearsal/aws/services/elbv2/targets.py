@@ -48,6 +48,10 @@ class Target:
     drained_at: float = math.inf
     """When deregistration ends (AWS time), for one that is draining."""
 
+    @property
+    def leaving(self) -> bool:
+        return self.state == "draining"
+
     def note(self, failure: tuple[str, str] | None, healthy: int, unhealthy: int) -> bool:
         """Count a check, which failed for a reason with a description or not; whether the state changed."""
         before = self.state
@@ -100,6 +104,13 @@ class Targets:
         asked = [each["Id"] for each in call.get("Targets") or []] or list(known)
         return {"TargetHealthDescriptions": [self._shown(group, each, known.get(each)) for each in asked]}
 
+    def stop(self) -> None:
+        """End the health checks."""
+        with self.balancing.lock:
+            self._by_group.clear()
+            self._changes += 1
+        self.balancing.aws.clock.wake()
+
     # What Auto Scaling and the load balancers themselves ask
 
     def of(self, arn: str) -> list[Target]:
@@ -108,6 +119,8 @@ class Targets:
         for identifier, target in list(targets.items()):
             if now >= target.drained_at:
                 del targets[identifier]
+                if self.balancing.proxy:
+                    self.balancing.proxy.cut(target)
         return list(targets.values())
 
     def register(self, arn: str, machine: Any, port: int | None = None) -> None:
@@ -176,6 +189,7 @@ class Targets:
                 self.balancing.settle()
                 due = [(group, target) for group, target in self._checked() if clock.now() >= target.next_check]
                 changes, upcoming = self._changes, [target.next_check for _, target in self._checked()]
+                upcoming += [target.drained_at for arn in self._by_group for target in self.of(arn) if target.leaving]
                 if not upcoming:
                     self._checking = False
                     return
@@ -194,7 +208,7 @@ class Targets:
             if group is None:
                 del self._by_group[arn]
                 continue
-            yield from ((group, target) for target in self.of(arn) if target.state != "draining")
+            yield from ((group, target) for target in self.of(arn) if not target.leaving)
 
     def _check(self, group: Any, target: Target) -> None:
         clock = self.balancing.aws.clock

@@ -1,22 +1,25 @@
 """An account with a load balancer whose targets are the instances of an Auto Scaling group, for tests."""
 
+import base64
 from collections.abc import Callable
 from typing import Any
 
 from rehearsal.aws.local_aws import LocalAws
+from rehearsal.initial_account import ZONE_ID
 from tests.unit.rehearsal.fake_hosts import instance_profile
 
 MODULES = tuple(f"rehearsal.aws.services.{name}" for name in ("route53", "acm", "elbv2", "wafv2", "cloudformation"))
 GROUP = "workbench-nodes"
 PORT = 8787
 DELAY, INTERVAL = 60, 10
+POLICY = "ELBSecurityPolicy-TLS13-1-2-Res-2021-06"
 
 
 class Account:
     """An account with a load balancer whose targets are an Auto Scaling group's instances."""
 
-    def __init__(self, aws: LocalAws, network: str = "10.0") -> None:
-        """`network`: the first two numbers of all addresses."""
+    def __init__(self, aws: LocalAws, network: str = "10.0", user_data: str = "") -> None:
+        """`network`: the first two numbers of all addresses; `user_data`: what an instance runs when it has booted."""
         self.aws = aws
         self.elbv2, self.ec2, self.autoscaling = (aws.client(name) for name in ("elbv2", "ec2", "autoscaling"))
         self.answers: dict[str, Callable[[], int]] = {}
@@ -43,6 +46,7 @@ class Account:
             "InstanceType": "m6i.large",
             "IamInstanceProfile": {"Arn": instance_profile(aws)},
             "SecurityGroupIds": [self.nodes],
+            "UserData": base64.b64encode(user_data.encode()).decode(),
         }
         made = self.ec2.create_launch_template(LaunchTemplateName="node", LaunchTemplateData=data)
         self.template = {"LaunchTemplateId": made["LaunchTemplate"]["LaunchTemplateId"], "Version": "1"}
@@ -107,3 +111,33 @@ class Account:
         instances = self.in_service(count)
         self.until(lambda: self.health() == dict.fromkeys(instances, "healthy"))
         return instances
+
+    def listen_as_the_template_does(self, host: str, secure: int = 443, plain: int = 80) -> None:
+        """A certificate for a host, and the listeners and the rule that access.yaml has."""
+        acm, elbv2, route53 = self.aws.client("acm"), self.elbv2, self.aws.client("route53")
+        certificate = acm.request_certificate(DomainName=host, ValidationMethod="DNS")["CertificateArn"]
+        self.aws.clock.sleep(10)
+        (validation,) = acm.describe_certificate(CertificateArn=certificate)["Certificate"]["DomainValidationOptions"]
+        record = validation["ResourceRecord"]
+        wanted = {
+            "Name": record["Name"], "Type": "CNAME", "TTL": 60, "ResourceRecords": [{"Value": record["Value"]}],
+        }  # fmt: skip
+        changes = {"Changes": [{"Action": "UPSERT", "ResourceRecordSet": wanted}]}
+        route53.change_resource_record_sets(HostedZoneId=ZONE_ID, ChangeBatch=changes)
+        self.aws.clock.sleep(200)
+        forward = [{"Type": "forward", "TargetGroupArn": self.targets}]
+        made = elbv2.create_listener(
+            LoadBalancerArn=self.balancer, Port=secure, Protocol="HTTPS", SslPolicy=POLICY,
+            Certificates=[{"CertificateArn": certificate}], DefaultActions=forward,
+        )["Listeners"][0]["ListenerArn"]  # fmt: skip
+        redirect = {"Protocol": "HTTPS", "Port": "443", "StatusCode": "HTTP_301"}
+        elbv2.create_listener(
+            LoadBalancerArn=self.balancer, Port=plain, Protocol="HTTP",
+            DefaultActions=[{"Type": "redirect", "RedirectConfig": redirect}],
+        )  # fmt: skip
+        fixed = {"StatusCode": "403", "ContentType": "text/plain", "MessageBody": "No."}
+        elbv2.create_rule(
+            ListenerArn=made, Priority=1,
+            Conditions=[{"Field": "path-pattern", "PathPatternConfig": {"Values": ["/load-balancer/*"]}}],
+            Actions=[{"Type": "fixed-response", "FixedResponseConfig": fixed}],
+        )  # fmt: skip

@@ -24,7 +24,6 @@ from tests.waiting import until
 
 HOST = "workbench.example.com"
 SECURE, PLAIN = 8443, 8080
-POLICY = "ELBSecurityPolicy-TLS13-1-2-Res-2021-06"
 PATIENCE = 10.0
 
 
@@ -157,7 +156,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         for port in (SECURE, PLAIN):
             rule = {"IpProtocol": "tcp", "FromPort": port, "ToPort": port, "IpRanges": [{"CidrIp": "127.0.0.0/8"}]}
             account.ec2.authorize_security_group_ingress(GroupId=account.front, IpPermissions=[rule])
-        listen(account)
+        account.listen_as_the_template_does(HOST, SECURE, PLAIN)
         built = World(account, authority)
         account.create(2)
         for instance in account.in_service():
@@ -166,37 +165,6 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
             ending.callback(node.stop)
         account.healthy()
         yield built
-
-
-def listen(account: Account) -> None:
-    """A certificate, and the listeners that access.yaml has."""
-    acm, elbv2, route53 = account.aws.client("acm"), account.elbv2, account.aws.client("route53")
-    certificate = acm.request_certificate(DomainName=HOST, ValidationMethod="DNS")["CertificateArn"]
-    account.aws.clock.sleep(10)
-    (validation,) = acm.describe_certificate(CertificateArn=certificate)["Certificate"]["DomainValidationOptions"]
-    record = validation["ResourceRecord"]
-    wanted = {
-        "Name": record["Name"], "Type": "CNAME", "TTL": 60, "ResourceRecords": [{"Value": record["Value"]}],
-    }  # fmt: skip
-    changes = {"Changes": [{"Action": "UPSERT", "ResourceRecordSet": wanted}]}
-    route53.change_resource_record_sets(HostedZoneId=ZONE_ID, ChangeBatch=changes)
-    account.aws.clock.sleep(200)
-    forward = [{"Type": "forward", "TargetGroupArn": account.targets}]
-    secure = elbv2.create_listener(
-        LoadBalancerArn=account.balancer, Port=SECURE, Protocol="HTTPS", SslPolicy=POLICY,
-        Certificates=[{"CertificateArn": certificate}], DefaultActions=forward,
-    )["Listeners"][0]["ListenerArn"]  # fmt: skip
-    redirect = {"Protocol": "HTTPS", "Port": "443", "StatusCode": "HTTP_301"}
-    elbv2.create_listener(
-        LoadBalancerArn=account.balancer, Port=PLAIN, Protocol="HTTP",
-        DefaultActions=[{"Type": "redirect", "RedirectConfig": redirect}],
-    )  # fmt: skip
-    fixed = {"StatusCode": "403", "ContentType": "text/plain", "MessageBody": "No."}
-    elbv2.create_rule(
-        ListenerArn=secure, Priority=1,
-        Conditions=[{"Field": "path-pattern", "PathPatternConfig": {"Values": ["/load-balancer/*"]}}],
-        Actions=[{"Type": "fixed-response", "FixedResponseConfig": fixed}],
-    )  # fmt: skip
 
 
 def test_requests_reach_the_nodes_in_turn_with_where_they_came_from(world: World) -> None:

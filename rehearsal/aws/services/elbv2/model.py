@@ -39,6 +39,8 @@ class Balancing:
     interfaces_gone_at: dict[str, float] = field(default_factory=dict)
     """The moment from which an interface of a deleted load balancer is gone, by its id."""
 
+    _stopped: bool = False
+
     def __post_init__(self) -> None:
         FakeLoadBalancer.activate = lambda _: None  # moto: active as soon as someone looks
 
@@ -80,7 +82,7 @@ class Balancing:
             for listener in balancer.listeners.values()
             for address, public in self.addresses(arn)
         }
-        if network is None or not (wanted or self.proxy):
+        if network is None or self._stopped or not (wanted or self.proxy):
             return
         if self.proxy is None:
             from .proxy import Proxy
@@ -123,6 +125,8 @@ class Balancing:
 
     def stop(self) -> None:
         """End what listens, and the health checks."""
+        with self.lock:
+            self._stopped = True  # who settles now must not begin to listen again
         self.targets.stop()
         if self.proxy:
             self.proxy.stop()

@@ -224,14 +224,12 @@ class Proxy:
         come there. Waits for no one: who calls may hold the lock that a connection waits for.
         """
         for place in [place for place in self._fronts if place not in wanted]:
-            front = self._fronts.pop(place)
-            front.socket.shutdown(socket.SHUT_RDWR)  # frees the place at once
-            asyncio.run_coroutine_threadsafe(self._close(front), self._loop)
+            asyncio.run_coroutine_threadsafe(self._close(self._fronts.pop(place)), self._loop)
         for place, (listener, public) in wanted.items():
             if place in self._fronts:
                 self._fronts[place].listener = listener
                 continue
-            listening = socket.create_server(place, backlog=128)
+            listening = socket.create_server(place, backlog=128, reuse_port=True)  # one that goes may still be there
             listening.setblocking(False)
             front = self._fronts[place] = Front(*place, listener, public, listening)
             asyncio.run_coroutine_threadsafe(self._open(front), self._loop)
@@ -270,8 +268,10 @@ class Proxy:
         self._spawn(front, self._accept(front))
 
     async def _close(self, front: Front) -> None:
-        for task in list(front.tasks):
+        tasks = list(front.tasks)
+        for task in tasks:
             task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         for server in list(front.servers):
             await server.shutdown(0)
         front.socket.close()
@@ -284,10 +284,9 @@ class Proxy:
         task.add_done_callback(front.tasks.discard)
 
     async def _accept(self, front: Front) -> None:
-        with contextlib.suppress(OSError):  # shut down
-            while True:
-                connection, peer = await self._loop.sock_accept(front.socket)
-                self._spawn(front, self._serve(front, connection, peer[0]))
+        while True:
+            connection, peer = await self._loop.sock_accept(front.socket)
+            self._spawn(front, self._serve(front, connection, peer[0]))
 
     async def _serve(self, front: Front, connection: socket.socket, peer: str) -> None:
         try:

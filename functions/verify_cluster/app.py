@@ -7,7 +7,7 @@ from pydantic import BaseModel
 from benchwright.errors import VerificationFailed, printable, shorten
 from benchwright.image.retirement import remember
 from benchwright.nodes import auto_scaling
-from benchwright.observability import logger, report_verdict
+from benchwright.observability import logger, report_days_of_license, report_verdict
 from benchwright.record import confirm_lock, plan_of, read, revision, save_verified
 from benchwright.step import StepEvent, step
 from benchwright.verification import rounds
@@ -73,6 +73,9 @@ def handler(event: Event) -> Result:
             problems=event.problems,
         )
     cluster = rounds.judge(plan, record, instances, event.questions, answers, others=others)
+    days_left = cluster.verification.license_terms.days_left
+    if days_left is not None and (cluster.verification.verified or event.last):
+        report_days_of_license(event.cluster, days_left)
     if cluster.verification.verified:
         if event.locked:
             save_verified(event.cluster, event.execution, record, remember(record.ami, record.verified_images))

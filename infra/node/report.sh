@@ -30,9 +30,10 @@ shortened() {
 
 # ERROR: the whole report, one line. When it fails, the end of this run's log fills what room there is.
 print_report() {
-  local error=$1 users_list mounted=() path facts log='' report edited=() checked=false room
+  local error=$1 users_list license mounted=() path facts log='' report edited=() checked=false room
   room=$((MAXIMUM_REPORT - $(stat -c %s "$work/steps" 2>/dev/null || echo 0)))
   users_list=$(users_here)
+  license=$(license_status)
   if [ -z "$error" ] && [ "$SSM_Mode" = report ]; then
     checked=true
     mapfile -t edited < <(differences | cut -c 1-100)
@@ -52,7 +53,8 @@ print_report() {
     printf ',"clock_offset":%s' "$(clock_offset)"
     printf ',"services":{"rstudio-server":%s,"rstudio-launcher":%s}' "$(json "$(service_state rstudio-server)")" "$(json "$(service_state rstudio-launcher)")"
     printf ',"health":%s' "$(json "$(health)")"
-    printf ',"license":%s' "$(json "$(license_status)")"
+    printf ',"license":%s' "$(json "$license")"
+    printf ',"license_terms":%s' "$(if [ -n "$error" ] || [ "$license" = missing ]; then echo null; else license_terms; fi)"
     printf ',"metadata":%s' "$(json "$(metadata_for_users)")"
     printf ',"helper":%s' "$(json "$(helper_for_users)")"
     printf ',"mounts":%s' "$(json_list "${mounted[@]}")"

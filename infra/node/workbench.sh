@@ -48,6 +48,23 @@ license_status() {
   fi
 }
 
+# NAME TEXT: the first value of a field in what the license manager says, as text or as JSON.
+license_field() { tr '{},' '\n' <<<"$2" | tr -d '"\r' | sed -n "s/^\s*$1\s*:\s*\(.*\S\).*/\1/Ip" | sed -n 1p | cut -c 1-40; }
+
+number_or_null() { if [[ $1 =~ ^(0|[1-9][0-9]{0,8})$ ]]; then printf '%s' "$1"; else printf null; fi; }
+
+# What a licence allows, and how many days it lasts: of a file as the license manager says in its first section, of a lease as far as a
+# section names it. The server knows the days of every kind.
+license_terms() {
+  local said days
+  said=$({ timeout 20 rstudio-server license-manager status --output=text || timeout 20 rstudio-server license-manager status; } </dev/null 2>/dev/null) || true
+  if compgen -G "$LICENSE_FOLDER/*.lic" >/dev/null; then said=$(sed -n '/^-- .* --\s*$/{x;s/^/x/;/^xx/q;x};p' <<<"$said"); fi
+  days=$(license_field license-days-left "$(curl -fsS --max-time 5 "$HEALTH" 2>/dev/null || true)")
+  printf '{"tier":%s' "$(json_or_null "$(license_field tier "$said")")"
+  printf ',"seats":%s' "$(number_or_null "$(license_field users "$said")")"
+  printf ',"days_left":%s}' "$(number_or_null "${days:-$(license_field days-left "$said")}")"
+}
+
 # The server checks the new configuration while it still runs with the previous one. Only the complaints below fail the run: the start
 # shows whether others matter. --check-config came in mid-2026 (rstudio#18020).
 check_configuration() {

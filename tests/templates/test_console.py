@@ -157,6 +157,22 @@ def test_alarms_watch_what_they_say() -> None:
         },
         "ExecutionFailed": any_at_all
         | {"Metrics": [unsuccessful, *(counted(name, *counts) for name, counts in ended.items())]},
+        "LicenseExpires": {
+            "Namespace": "Benchwright",
+            "MetricName": "LicenseDaysLeft",
+            "Dimensions": [
+                {"Name": "service", "Value": {"Ref": "AWS::StackName"}},
+                {"Name": "cluster", "Value": {"Ref": "ScheduledCluster"}},
+            ],
+            "Statistic": "Minimum",
+            "Period": 60,
+            "EvaluationPeriods": 1,
+            "Threshold": 7,
+            "ComparisonOperator": "LessThanThreshold",
+            "TreatMissingData": "ignore",
+            "OKActions": [{"Ref": "Topic"}],
+        }
+        | topic,
         "ScheduleFailed": any_at_all
         | {
             "Namespace": "AWS/Scheduler",
@@ -191,6 +207,23 @@ def test_the_alarm_of_a_cluster_hears_its_verdicts(
         }
         assert reported[alarm["MetricName"]] == [1 if verified else 0]
         assert (reported[alarm["MetricName"]][0] < alarm["Threshold"]) is not verified
+
+
+def test_the_alarm_of_a_licence_hears_its_days(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", "Benchwright")
+    monkeypatch.setattr(observability, "settings", lambda: Settings(application="wb"))
+    values = {"AWS::StackName": "wb", "ScheduledCluster": "workbench"}
+    alarm = ALARMS["LicenseExpires"]["Properties"]
+    observability.report_days_of_license("workbench", 6)
+    reported = json.loads(capsys.readouterr().out)
+    (metric,) = reported["_aws"]["CloudWatchMetrics"]
+    assert (metric["Namespace"], metric["Metrics"][0]["Name"]) == (alarm["Namespace"], alarm["MetricName"])
+    assert {name: reported[name] for name in metric["Dimensions"][0]} == {
+        item["Name"]: values[item["Value"]["Ref"]] for item in alarm["Dimensions"]
+    }
+    assert reported["LicenseDaysLeft"] == [6] < [alarm["Threshold"]]
 
 
 def test_the_arithmetic_of_alarms_adds_up() -> None:

@@ -18,7 +18,16 @@ def report_verdict(cluster: str, verified: bool, **reason: str) -> None:
     Powertools gives every metric the dimension `service`, the function's name unless it has a value: the application
     stands there, so that both functions that report write one metric.
     """
-    with single_metric(name="ClusterVerified", unit=MetricUnit.Count, value=int(verified)) as metric:
+    _report("ClusterVerified", cluster, int(verified))
+    logger.info("cluster is verified" if verified else "cluster is not verified", extra=reason)
+
+
+def report_days_of_license(cluster: str, days: int) -> None:
+    """Report to the dashboard and its alarm how long the cluster's licence lasts."""
+    _report("LicenseDaysLeft", cluster, days)
+
+
+def _report(name: str, cluster: str, value: int) -> None:
+    with single_metric(name=name, unit=MetricUnit.Count, value=value) as metric:
         metric.add_dimension("service", settings().application)
         metric.add_dimension("cluster", cluster)
-    logger.info("cluster is verified" if verified else "cluster is not verified", extra=reason)

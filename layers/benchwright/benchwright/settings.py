@@ -35,6 +35,7 @@ class Settings(BaseModel):
     default_workbench_version: str = ""
     default_r_versions: str = ""
     default_python_versions: str = ""
+    license_warning_days: int = 0
     default_node_count: int = 0
     default_instance_type: str = ""
     default_database_min_capacity: float = 0

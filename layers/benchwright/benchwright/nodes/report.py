@@ -12,6 +12,17 @@ class Users(BaseModel):
     digest: str
 
 
+class LicenseTerms(BaseModel):
+    """What the license manager says of a licence; None where it says nothing that can be read.
+
+    seats: the users that it allows, 0 for any number. days_left: until it expires.
+    """
+
+    tier: str | None = None
+    seats: int | None = None
+    days_left: int | None = None
+
+
 class NodeReport(BaseModel):
     """What a node says of itself; fields that a failing script could not find out are None."""
 
@@ -29,6 +40,7 @@ class NodeReport(BaseModel):
     services: dict[str, str] = {}
     health: str | None = None
     license: str | None = None
+    license_terms: LicenseTerms | None = Field(default=None, description="None where there is no licence")
     metadata: str | None = Field(default=None, description="refused or reachable, as an ordinary user finds it")
     helper: str | None = Field(
         default=None, description="refused or reachable, as an ordinary user finds the ports of EFS's mount helper"

@@ -13,10 +13,11 @@ from pydantic import BaseModel
 
 from benchwright.models import Plan
 from benchwright.nodes.bundle import HOME, SHARED_STORAGE, accounts_digest
-from benchwright.nodes.report import NodeReport
+from benchwright.nodes.report import LicenseTerms, NodeReport
 from benchwright.verification.list_nodes import BalancedNode, ListedNode
 
 CLOCK_TOLERANCE = 1.0  # seconds by which a node's clock may be off
+LICENSE_WARNING_DAYS = 30
 
 REMEDIES: Mapping[str, str] = {
     "instances": "Start a deployment with {}: it brings the Auto Scaling group to the planned number and image.",
@@ -71,12 +72,17 @@ class Check(BaseModel):
 
 
 class Verification(BaseModel):
-    """The verification report. stale: ids of rows whose instance no longer exists, which may safely be deleted."""
+    """The verification report.
+
+    license_terms: of the node whose licence expires first. stale: ids of rows whose instance no longer exists, which
+    may safely be deleted.
+    """
 
     verified: bool
     checks: list[Check]
     warnings: list[str]
     license: str
+    license_terms: LicenseTerms
     stale: list[int]
 
 
@@ -97,8 +103,13 @@ class Observed:
     strange: Sequence[str] = ()
 
 
-def verify(plan: Plan, ami: str, configuration: str, observed: Observed) -> Verification:
-    """Check everything; what could not be observed counts as wrong."""
+def verify(
+    plan: Plan, ami: str, configuration: str, observed: Observed, *, license_warning_days: int = LICENSE_WARNING_DAYS
+) -> Verification:
+    """Check everything; what could not be observed counts as wrong.
+
+    license_warning_days: a licence that expires in fewer days is a warning.
+    """
     # What a node calls itself is one more thing that can be wrong: its report counts as that of the instance asked.
     reports = observed.reports
     addresses = set(observed.in_service.values())
@@ -193,6 +204,12 @@ def verify(plan: Plan, ami: str, configuration: str, observed: Observed) -> Veri
     warnings = []
     if licences == ["missing"] and not wanted.license:
         warnings.append(f"license: missing. Workbench runs unlicensed. {REMEDIES['license']}")
+    terms = _shortest(reports)
+    if terms.days_left is not None and terms.days_left < license_warning_days:
+        warnings.append(
+            f"license: {terms.days_left} days left. Ask Posit for its renewal, put the new file into the secret of "
+            "`license`, and start a deployment with {} before then: people cannot sign in once it has expired."
+        )
     if not wanted.users:
         warnings.append(
             "users: none. No one can log in to Workbench yet. Deploy with `users`, each with the name of a secret "
@@ -203,8 +220,16 @@ def verify(plan: Plan, ami: str, configuration: str, observed: Observed) -> Veri
         checks=checks,
         warnings=warnings,
         license=licences[0] if len(licences) == 1 else "differs",
+        license_terms=terms,
         stale=stale,
     )
+
+
+def _shortest(reports: Mapping[str, NodeReport]) -> LicenseTerms:
+    """Return the terms of the licence that expires first; where none says its days, those of any."""
+    known = [report.license_terms for report in reports.values() if report.license_terms]
+    dated = [terms for terms in known if terms.days_left is not None]
+    return min(dated, key=lambda terms: terms.days_left or 0, default=known[0] if known else LicenseTerms())
 
 
 def failing(verification: Verification) -> str:

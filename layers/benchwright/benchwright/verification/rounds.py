@@ -161,7 +161,10 @@ def judge(
         endpoints={"database": found.get("DatabaseEndpoint", ""), "file_system": found.get("FileSystemId", "")},
         list_nodes=table(listed),
         connection=connect(settings().aws_region, settings().session_document, sorted(addresses)),
-        verification=verify(plan, record.ami, record.configuration, observed),
+        verification=verify(
+            *(plan, record.ami, record.configuration, observed),
+            license_warning_days=settings().license_warning_days,
+        ),
     )
 
 

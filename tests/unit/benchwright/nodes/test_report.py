@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import strategies as st
@@ -95,6 +96,55 @@ def answered(name: str, said: Sequence[str], folder: Path, around: str = "") -> 
     return bash(f"{around}\n{function(name)}\n{loop}", folder=folder).splitlines()
 
 
+OF_A_FILE = """RStudio License Manager 2026.05.0+764.pro1
+
+-- License file status --
+
+Status: Activated
+Tier: Enhanced
+Users: 25
+User-Activity-Days: 365
+Days-Left: 153\r
+
+-- Local license status --
+
+Status: Expired
+Days-Left: 4
+"""
+NOTHING = {"tier": None, "seats": None, "days_left": None}
+
+
+@pytest.mark.parametrize(
+    ("said", "has_file", "health", "terms"),
+    [
+        (OF_A_FILE, True, "", {"tier": "Enhanced", "seats": 25, "days_left": 153}),
+        (OF_A_FILE, True, "license-days-left: 152\n", {"tier": "Enhanced", "seats": 25, "days_left": 152}),
+        ("-- License file status --\nStatus: Expired\n-- Local --\nTier: Basic\nUsers: 3\n", True, "", NOTHING),
+        ("-- Local --\nDays-Left: 4\n-- Floating --\nTier: Advanced\n", False, "license-days-left: 20", None),
+        ('{"license-file": {"tier": "Advanced", "users": 0, "days-left": "12"}}', True, "", None),
+        ("Tier: \nUsers: many\nDays-Left: -3\n", True, "license-days-left: soon\n", NOTHING),
+        ("", True, "", NOTHING),
+        ('Tier: "\\$(id)\n', True, "", {**NOTHING, "tier": "\\$(id)"}),
+    ],
+)
+def test_the_terms_of_a_licence_are_those_of_its_own_section(
+    said: str, has_file: bool, health: str, terms: dict[str, Any] | None, tmp_path: Path
+) -> None:
+    (tmp_path / "said").write_text(said)
+    (tmp_path / "health").write_text(health)
+    if has_file:
+        (tmp_path / "benchwright.lic").touch()
+    around = (
+        'LICENSE_FOLDER=.\nHEALTH=http://x\ncurl() { cat health; }\ntimeout() { shift; "$@"; }\n'
+        "rstudio-server() { cat said; }"
+    )
+    names = ("json", "json_or_null", "license_field", "number_or_null", "license_terms")
+    script = "\n".join([around, *map(function, names), "license_terms"])
+    seats = 0 if "users" in said else None
+    expected = terms or {"tier": "Advanced", "seats": seats, "days_left": 12 if seats == 0 else 20}
+    assert json.loads(bash(script, folder=tmp_path)) == expected
+
+
 STATUS_LINES = st.sampled_from(
     ["Status: Activated", "\tStatus:  Expired ", "Status:", "License-Status: Activated", "\0"]
 )
@@ -143,6 +193,7 @@ mountpoint() { :; }
 service_state() { echo active; }
 health() { head -c 150 health; }
 license_status() { echo Activated; }
+license_terms() { printf %s '{"tier":"Advanced","seats":100,"days_left":365}'; }
 metadata_for_users() { echo refused; }
 helper_for_users() { echo refused; }
 clock_offset() { echo 0.001; }

@@ -6,7 +6,7 @@ import pytest
 
 from benchwright.models import Plan
 from benchwright.nodes.bundle import accounts_digest
-from benchwright.nodes.report import NodeReport, read_report
+from benchwright.nodes.report import LicenseTerms, NodeReport, read_report
 from benchwright.planning.plan import LookupResult, make_plan
 from benchwright.planning.read_input import read_input
 from benchwright.record import Known
@@ -62,6 +62,31 @@ def test_a_cluster_as_planned_is_verified() -> None:
     found = verify(PLAN, "ami-1", "hash", observed())
     assert found.verified
     assert (found.license, found.warnings, found.stale) == ("Activated", [], [])
+
+
+TERMS = {"tier": "Advanced", "seats": 25, "days_left": 153}
+
+
+@pytest.mark.parametrize(
+    ("of_nodes", "terms", "days"),
+    [
+        ((None, None), LicenseTerms(), None),
+        ((TERMS, None), LicenseTerms(**TERMS), None),
+        ((TERMS, {**TERMS, "days_left": 29}), LicenseTerms(**TERMS | {"days_left": 29}), 29),
+        (({**TERMS, "days_left": 0}, TERMS), LicenseTerms(**TERMS | {"days_left": 0}), 0),
+        (({**TERMS, "days_left": 30}, TERMS), LicenseTerms(**TERMS | {"days_left": 30}), None),
+        (({**TERMS, "days_left": None}, {"tier": "Basic"}), LicenseTerms(tier="Advanced", seats=25), None),
+    ],
+)
+def test_a_licence_that_expires_soon_is_a_warning(of_nodes: Any, terms: LicenseTerms, days: int | None) -> None:
+    reports = {f"i-{number}": report(f"i-{number}", license_terms=each) for number, each in enumerate(of_nodes, 1)}
+    found = verify(PLAN, "ami-1", "hash", observed(reports=reports))
+    assert found.verified
+    assert found.license_terms == terms
+    assert [warning.partition(". ")[0] for warning in found.warnings] == (
+        [] if days is None else [f"license: {days} days left"]
+    )
+    assert verify(PLAN, "ami-1", "hash", observed(reports=reports), license_warning_days=0).warnings == []
 
 
 def two(**changed: Any) -> dict[str, Any]:

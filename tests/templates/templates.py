@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from samtranslator.translator.transform import transform
-from samtranslator.yaml_helper import yaml_parse
 
 from benchwright.models import LONGEST_APPLICATION
+from rehearsal.aws.services.cloudformation.templates import load
 
 ROOT = Path(__file__).parents[2]
 PATHS = {
@@ -20,7 +20,7 @@ PATHS = {
     "foundation": ROOT / "infra" / "foundation.yaml",
     "nodes": ROOT / "infra" / "nodes.yaml",
 }
-TEMPLATES: dict[str, dict[str, Any]] = {name: yaml_parse(path.read_text()) for name, path in PATHS.items()}
+TEMPLATES: dict[str, dict[str, Any]] = {name: load(path.read_text()) for name, path in PATHS.items()}
 APPLICATION, NETWORK, FOUNDATION, NODES = TEMPLATES.values()
 
 # The longest values that these have in any account: policies are measured with them.

@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 import yaml
-from cfnlint.decode import cfn_yaml
 
 from benchwright.image.recipe import component_data
+from rehearsal.aws.services.cloudformation.templates import load
 from rehearsal.aws.services.imagebuilder import component_document
 
 ROOT = Path(__file__).parents[2]
@@ -55,7 +55,7 @@ def substituted(node: Any) -> str:
 def scripts_of_templates() -> Iterator[Script]:
     """User data and the scripts of SSM documents, whole, as they run."""
     for path in TEMPLATES:
-        resources = cfn_yaml.load(str(path))["Resources"] if path.exists() else {}
+        resources = load(path.read_text())["Resources"] if path.exists() else {}
         for name, resource in resources.items():
             properties = resource.get("Properties") or {}
             if user_data := properties.get("LaunchTemplateData", properties).get("UserData"):
@@ -127,7 +127,7 @@ def test_what_is_installed_on_a_node_is_a_file_and_bash_inside_yaml_is_short() -
     found = {}
     for folder in ("image", "infra", "statemachine", "events"):
         for path in [*sorted((ROOT / folder).rglob("*.yaml")), ROOT / "template.yaml"]:
-            for where, text in blocks(cfn_yaml.load(str(path)), path.name):
+            for where, text in blocks(load(path.read_text()), path.name):
                 lines = len(text.splitlines())
                 if "set -euo pipefail" in text or text.startswith("#!"):
                     found[where] = lines
@@ -189,27 +189,18 @@ def test_no_script_traces_itself_or_passes_a_secret_as_an_argument() -> None:
 
 
 def test_the_nodes_template_and_its_document_are_small_enough() -> None:
-    document = cfn_yaml.load(str(NODES))["Resources"]["ConfigurationDocument"]["Properties"]["Content"]
+    document = load(NODES.read_text())["Resources"]["ConfigurationDocument"]["Properties"]["Content"]
     user_data = next(script for script in SCRIPTS if script.where.endswith("UserData"))
-    assert len(yaml.safe_dump(plain(document)).encode()) < DOCUMENT_LIMIT
+    assert len(yaml.safe_dump(document).encode()) < DOCUMENT_LIMIT
     assert len(user_data.text.encode()) < USER_DATA_LIMIT
 
 
-def plain(node: Any) -> Any:
-    """Turn cfn-lint's nodes into what PyYAML can write."""
-    if isinstance(node, dict):
-        return {str(key): plain(value) for key, value in node.items()}
-    if isinstance(node, list):
-        return [plain(value) for value in node]
-    return str(node) if isinstance(node, str) else node
-
-
 def test_the_document_says_which_parameters_it_takes_and_the_script_reads_them_all() -> None:
-    document = cfn_yaml.load(str(NODES))["Resources"]["ConfigurationDocument"]["Properties"]["Content"]
+    document = load(NODES.read_text())["Resources"]["ConfigurationDocument"]["Properties"]["Content"]
     script = "\n".join(substituted(part) for part in document["mainSteps"][0]["inputs"]["runCommand"])
-    assert plain(document["parameters"]["Mode"]["allowedValues"]) == ["apply", "report", "cluster"]
+    assert document["parameters"]["Mode"]["allowedValues"] == ["apply", "report", "cluster"]
     of_the_agent = {"ExecutionTimeout"}
-    assert plain(document["mainSteps"][0]["inputs"]["timeoutSeconds"]) == "{{ ExecutionTimeout }}"
+    assert document["mainSteps"][0]["inputs"]["timeoutSeconds"] == "{{ ExecutionTimeout }}"
     parameters = {name: value for name, value in document["parameters"].items() if name not in of_the_agent}
     for name, parameter in parameters.items():
         assert parameter["interpolationType"] == "ENV_VAR"

@@ -8,14 +8,14 @@ from typing import Any
 import jsonata
 import pytest
 from pydantic import BaseModel
-from samtranslator.yaml_helper import yaml_parse
 
 from benchwright.planning.read_input import read_input, read_verify_input
 from rehearsal.application import ROOT, stack_name
+from rehearsal.aws.services.cloudformation.templates import load
 from rehearsal.local_invoke import COMMAND, EVENTS, event_of
 from tests.workflow.test_graph import MACHINES, states
 
-RESOURCES = yaml_parse((ROOT / "template.yaml").read_text(encoding="utf-8"))["Resources"]
+RESOURCES = load((ROOT / "template.yaml").read_text(encoding="utf-8"))["Resources"]
 FUNCTIONS = sorted(name for name, resource in RESOURCES.items() if resource["Type"] == "AWS::Serverless::Function")
 STATE_MACHINES = sorted(
     name for name, resource in RESOURCES.items() if resource["Type"] == "AWS::Serverless::StateMachine"
@@ -75,7 +75,7 @@ def test_all_events_are_of_one_cluster_and_one_execution() -> None:
 
 
 def test_the_configuration_gets_all_outputs_of_the_foundation() -> None:
-    outputs = yaml_parse((ROOT / "infra/foundation.yaml").read_text(encoding="utf-8"))["Outputs"]
+    outputs = load((ROOT / "infra/foundation.yaml").read_text(encoding="utf-8"))["Outputs"]
     assert set(event_of("ConfigureNodes")["foundation"]) == set(outputs)
 
 

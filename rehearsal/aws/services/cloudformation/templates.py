@@ -90,10 +90,15 @@ def _short_form(loader: yaml.SafeLoader, suffix: str, node: yaml.Node) -> dict[s
 _Loader.add_multi_constructor("!", _short_form)
 
 
+def load(text: str) -> Any:
+    """What YAML holds, with short function names written out; raises YAMLError, or ValidationError for a double key."""
+    return yaml.load(text, _Loader)
+
+
 def parse(body: str) -> dict[str, Any]:
     """The document of a template in JSON or YAML."""
     try:
-        document = yaml.load(body, _Loader)
+        document = load(body)
     except yaml.YAMLError as error:
         raise ValidationError(f"Template format error: YAML not well-formed. {error}") from error
     if not isinstance(document, dict):

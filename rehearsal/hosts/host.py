@@ -16,7 +16,7 @@ import signal
 import subprocess
 import tempfile
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -253,9 +253,9 @@ class Host:
         children = Path(f"/proc/{self._keeper.pid}/task/{self._keeper.pid}/children")
         self._pid = int(children.read_text().split()[0])
 
-    def write_names(self, names: Mapping[str, str]) -> None:
-        """Rewrite /etc/hosts in place: it is a mount of this file."""
-        lines = [f"{address} {name}" for name, address in names.items()]
+    def write_names(self, names: Iterable[tuple[str, str]]) -> None:
+        """Rewrite /etc/hosts in place, with names and their addresses: it is a mount of this file."""
+        lines = [f"{address} {name}" for name, address in names]
         (self._directory / "etc-hosts").write_text("\n".join(["127.0.0.1 localhost", *lines, ""]))
 
     def provide(self, name: str, text: str) -> None:
@@ -336,6 +336,7 @@ class Hosts:
         self.network = Network()
         self.metadata = MetadataService(account)
         self.running: dict[str, Host] = {}
+        self._published: Mapping[str, Sequence[str]] = {}
         self._lock = threading.Lock()
 
     def start(self) -> None:
@@ -409,11 +410,11 @@ class Hosts:
         self.write_names()
         return address
 
-    def publish(self, former: Iterable[str], names: Mapping[str, str]) -> None:
-        """Make names resolve on every host in the place of former ones."""
-        for name in former:
-            self.network.names.pop(name, None)
-        self.network.names |= names
+    def publish(self, names: Mapping[str, Sequence[str]]) -> None:
+        """Make names resolve on every host, each to several addresses, in the place of those that were published before
+        and no others.
+        """
+        self._published = names
         self.write_names()
 
     def write_names(self) -> None:
@@ -422,8 +423,9 @@ class Hosts:
             names = dict(self.network.names)
             for host in self.running.values():
                 names |= {f"{host.name}.ec2.internal": host.address, host.name: host.address}
+            published = [(name, address) for name, addresses in self._published.items() for address in addresses]
             for host in self.running.values():
-                host.write_names(names)
+                host.write_names([*names.items(), *published])
 
     def _surroundings(self, metadata: InstanceMetadata, file_systems: FileSystems) -> dict[str, object]:
         access_points = {

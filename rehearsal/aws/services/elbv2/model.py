@@ -34,8 +34,8 @@ class Balancing:
     """The network interfaces of each load balancer, by its ARN."""
     proxy: Any = None
     """What really listens, from the first listener on: proxy.Proxy."""
-    published: dict[str, str] = field(default_factory=dict)
-    """The names of load balancers that resolve, with an address each."""
+    published: dict[str, list[str]] = field(default_factory=dict)
+    """The names of load balancers that resolve, with their addresses."""
     interfaces_gone_at: dict[str, float] = field(default_factory=dict)
     """The moment from which an interface of a deleted load balancer is gone, by its id."""
 
@@ -102,21 +102,21 @@ class Balancing:
 
     def publish(self) -> None:
         """Let the names of load balancers resolve, and the records that are aliases of them: for one that faces the
-        internet, to a public address.
+        internet, to its public addresses.
         """
-        names: dict[str, str] = {}
+        names: dict[str, list[str]] = {}
         for arn, balancer in self.backend.load_balancers.items():
             for address, public in self.addresses(arn):
                 if balancer.state == "active" and public == (balancer.scheme == "internet-facing"):
-                    names.setdefault(balancer.dns_name.lower(), address)
+                    names.setdefault(balancer.dns_name.lower(), []).append(address)
         for name, target in self.aws.zones.aliases() if self.aws.zones else ():
             if target in names:
                 names[name] = names[target]
         if names != self.published and hasattr(self.aws.hosts, "publish"):
             for name in self.published:
                 self.aws.names.pop(name, None)
-            self.aws.names |= names
-            self.aws.hosts.publish(self.published, names)
+            self.aws.names |= {name: addresses[0] for name, addresses in names.items()}
+            self.aws.hosts.publish(names)
             self.published = names
 
     def groups_of(self, listener: str) -> frozenset[str]:

@@ -7,7 +7,9 @@ import signal
 import socket
 import socketserver
 import threading
+import urllib.parse
 import zlib
+from collections.abc import Iterable
 from pathlib import Path
 
 import psycopg2
@@ -19,6 +21,7 @@ from .state import ConfigurationError
 
 HEARTBEAT_SECONDS = 2.0
 PEER_SECONDS = 3.0
+LONGEST_FORM = 65_536
 OWN_LOAD = "/load-balancer/server-status"
 
 
@@ -199,20 +202,31 @@ def _handler_of(server: Server) -> type[http.server.BaseHTTPRequestHandler]:
                     self._answer(200, server.own_status())
                 else:
                     self._answer(404, "Not Found\n")
-            elif path == "/auth-sign-in":
-                self._answer(200, "<html><title>Posit Workbench Sign In</title></html>\n", "text/html")
-            elif path == "/":
-                self._answer(302, "", location="/auth-sign-in")
             else:
-                self._answer(404, "Not Found\n")
+                from . import pages  # only people who come by a browser need them
 
-        def _answer(self, status: int, text: str, kind: str = "text/plain", location: str = "") -> None:
+                query = self.path.partition("?")[2]
+                self._answer(*pages.get(server, path, query, self.headers))
+
+        def do_POST(self) -> None:
+            from . import pages
+
+            length = int(self.headers.get("Content-Length") or 0)
+            if length > LONGEST_FORM:
+                self._answer(413, "Payload Too Large\n")
+                return
+            form = dict(urllib.parse.parse_qsl(self.rfile.read(length).decode(errors="replace")))
+            self._answer(*pages.post(server, self.path.partition("?")[0], form, self.headers))
+
+        def _answer(self, status: int, text: str, headers: Iterable[tuple[str, str]] = ()) -> None:
             body = text.encode()
             self.send_response(status)
-            self.send_header("Content-Type", f"{kind}; charset=utf-8")
+            given = {name for name, _ in headers}
+            if "Content-Type" not in given:
+                self.send_header("Content-Type", "text/plain; charset=utf-8")
             self.send_header("Content-Length", str(len(body)))
-            if location:
-                self.send_header("Location", location)
+            for name, value in headers:
+                self.send_header(name, value)
             self.end_headers()
             self.wfile.write(body)
 

@@ -154,28 +154,38 @@ def _taken(lock: int) -> bool:
 
 @dataclass(frozen=True)
 class Sockets:
-    """The ways in from the network of this machine: `aws` for every AWS API, `database` for psql.
+    """The ways in from the network of this machine: `aws` for every AWS API, `database` for psql, `browser` for people.
 
-    `containers` are the same two at the address that Docker's containers know, for `sam local invoke`.
+    `containers` are the first two at the address that Docker's containers know, for `sam local invoke`.
     """
 
     aws: socket.socket
     database: socket.socket
+    browser: socket.socket
     containers: tuple[socket.socket, socket.socket] | None = None
 
     @classmethod
     def open(cls, wanted: int) -> "Sockets":
         """Raises NotServedError where a port is another's."""
         aws = listening("127.0.0.1", wanted)
-        database = listening("127.0.0.1", 0)
+        database, browser = listening("127.0.0.1", 0), _for_browsers()
         address = containers.bridge_address()
         if address is None:
-            return cls(aws, database)
+            return cls(aws, database, browser)
         return cls(
             aws,
             database,
+            browser,
             (listening(address, aws.getsockname()[1]), listening(address, local_invoke.database_port())),
         )
+
+
+def _for_browsers() -> socket.socket:
+    """The port of HTTPS, so that an address without a port leads here; any other where that is taken."""
+    try:
+        return launcher.listening("127.0.0.1", invitation.HTTPS)
+    except OSError:
+        return launcher.listening("127.0.0.1")
 
 
 def listening(address: str, wanted: int) -> socket.socket:
@@ -211,6 +221,7 @@ class Serving:
             if self.sockets.containers:
                 self._containers = Containers(aws, installed, *self.sockets.containers, self._say)
             self._open_database(aws)
+            Forwarder(self.sockets.browser, lambda: door.place if (door := aws.balancing.door()) else None)
             write_environment(self._environment(aws, installed), TOOLS, PINNED)
             chapters = invitation.chapters(installed.name, shlex.quote(str(ENVIRONMENT)))
             chapters["One function in a container"] = [local_invoke.COMMAND if self.sockets.containers else NO_DOCKER]
@@ -256,10 +267,15 @@ class Serving:
 
     def _watch(self, aws: LocalAws) -> None:
         """Report executions until the starter has gone, or someone interrupts."""
-        executions = Executions(aws)
+        executions, port = Executions(aws), self.sockets.browser.getsockname()[1]
+        shown = None
         while not select.select([self.starter] if self.starter else [], [], [], LOOK_SECONDS)[0]:
             for line in executions.news():
                 self.progress.console.print(line, soft_wrap=True)
+            door = aws.balancing.door()
+            if door and door != shown:
+                invitation.show_address(self.progress.console, door.names[0], port, AUTHORITY)
+            shown = door
 
     def _ignore_signals(self) -> None:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):

@@ -1,6 +1,7 @@
 """What a person reads when the local AWS is up: where it is, and what to type next."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Final
 
 from rich.console import Console
@@ -11,6 +12,7 @@ from rehearsal.aws.local_aws import LocalAws
 CLUSTER: Final = "workbench"
 """The cluster that the input {} makes."""
 
+HTTPS: Final = 443
 MACHINE: Final = "--state-machine-arn $DEPLOY_STATE_MACHINE_ARN"
 ON_NODES: Final = "--document-name AWS-RunShellScript --parameters commands='rstudio-server list-nodes'"
 FIELD: Final = """python3 -c 'import json, sys; print(json.load(sys.stdin)["password"])'"""
@@ -32,6 +34,21 @@ def show(console: Console, aws: LocalAws, chapters: Mapping[str, Sequence[str]],
         "Ctrl-C ends all of it and leaves nothing behind.",
     ):
         console.print(Text(f"  {line}"), soft_wrap=True)
+    console.print()
+
+
+def show_address(console: Console, name: str, port: int, authority: Path) -> None:
+    """Print where a browser of this machine finds a cluster that has an address, `name`.
+
+    Workbench leads to addresses without a port, so localhost alone does where the port is that of HTTPS.
+    """
+    console.print(Text.assemble("\nThe load balancer answers for ", (name, "bold green"), "."), soft_wrap=True)
+    commands = [f"chromium --host-resolver-rules='MAP {name} 127.0.0.1:{port}' https://{name}/"]
+    if port == HTTPS:
+        commands.insert(0, "https://localhost/")
+    for command in commands:
+        console.print(Text(f"    {command}", style="cyan"), soft_wrap=True)
+    console.print(Text(f"  Its certificate is signed by {authority}, which no browser knows."), soft_wrap=True)
     console.print()
 
 

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from rehearsal import launcher, serve
 from rehearsal.aws.postgres import PINNED
@@ -126,3 +127,15 @@ def test_the_password_and_psql_come_from_what_every_machine_has() -> None:
     typed = f"{aws}; {export}; printf '%s' \"$PGPASSWORD\"; {ask.partition(' ')[0]} --version"
     done = subprocess.run(["bash", "-ec", typed], env=path, capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.startswith('a "b" $HOMEpsql (PostgreSQL) ')
+
+
+@pytest.mark.parametrize("port", [443, 40_443])
+def test_a_browser_is_led_to_the_load_balancer_by_what_this_machine_has(port: int) -> None:
+    console = Console(record=True, width=40)
+    invitation.show_address(console, "workbench.example.com", port, Path("build/serve/rds-ca.pem"))
+    lines = [line.strip() for line in console.export_text().splitlines()]
+    mapped = (
+        f"chromium --host-resolver-rules='MAP workbench.example.com 127.0.0.1:{port}' https://workbench.example.com/"
+    )
+    assert mapped in lines
+    assert ("https://localhost/" in lines) == (port == 443)

@@ -18,6 +18,14 @@ PROVISIONING_SECONDS = 150
 INTERFACES_GONE_SECONDS = 60  # not published: "a few minutes" at most in public reports of DependencyViolation
 
 
+@dataclass(frozen=True)
+class Door:
+    """Where HTTPS of a load balancer is answered, and the names of the certificate that it shows."""
+
+    place: tuple[str, int]
+    names: tuple[str, ...]
+
+
 @dataclass
 class Balancing:
     """The load balancers of the account."""
@@ -118,6 +126,18 @@ class Balancing:
             self.aws.names |= {name: addresses[0] for name, addresses in names.items()}
             self.aws.hosts.publish(names)
             self.published = names
+
+    def door(self) -> Door | None:
+        """The first listener that speaks HTTPS; None where there is none."""
+        with self.lock:
+            self.settle()
+            for arn, balancer in self.backend.load_balancers.items():
+                for listener in balancer.listeners.values():
+                    if listener.protocol == "HTTPS" and balancer.state == "active":
+                        address, _ = next(self.addresses(arn))
+                        bundle = self.aws.certificates.backend._certificates[listener.certificates[0]]
+                        return Door((address, int(listener.port)), tuple(bundle.sans))
+        return None
 
     def groups_of(self, listener: str) -> frozenset[str]:
         """The security groups of a listener's load balancer."""

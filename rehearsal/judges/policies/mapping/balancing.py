@@ -22,6 +22,10 @@ LOOKED_UP = {
     "RegisterTargets": ("DescribeInstances", "DescribeInternetGateways", "DescribeSubnets", "DescribeVpcs"),
     "SetSubnets": ("DescribeSubnets",),
 }
+PARTS = {
+    "CreateListener": ("LoadBalancerArn", ":loadbalancer/", ":listener/"),
+    "CreateRule": ("ListenerArn", ":listener/", ":listener-rule/"),
+}
 MADE = {"CreateLoadBalancer": "loadbalancer/app", "CreateTargetGroup": "targetgroup"}
 
 without_resource(
@@ -46,12 +50,10 @@ def new(call: Call) -> Iterator[Authorization]:
 
 @on("elbv2", "CreateListener", "CreateRule")
 def new_part(call: Call) -> Iterator[Authorization]:
-    """A part of a load balancer is asked for on what it becomes a part of."""
-    whole = call[{"CreateListener": "LoadBalancerArn", "CreateRule": "ListenerArn"}[call.operation]]
-    yield _on(call, call.operation, whole).with_tags(call.requested_tags())
-    kind = {"CreateListener": ":loadbalancer/:listener/", "CreateRule": ":listener/:listener-rule/"}[call.operation]
-    before, after = f":{kind.split(':')[1]}", f":{kind.split(':')[2]}"
-    yield from _tagging(call, f"{whole.replace(before, after)}/{ID}")
+    """A part of a load balancer is asked for on what it becomes a part of, and tagged by its own ARN."""
+    name, kind, of_part = PARTS[call.operation]
+    yield _on(call, call.operation, call[name]).with_tags(call.requested_tags())
+    yield from _tagging(call, f"{call[name].replace(kind, of_part)}/{ID}")
 
 
 @on(

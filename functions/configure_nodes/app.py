@@ -6,17 +6,21 @@ not keep new nodes out of the cluster.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 from pydantic import BaseModel
 
+from benchwright import licensing
+from benchwright.errors import NodeConfigurationFailed
 from benchwright.models import Plan
 from benchwright.nodes import auto_scaling, offline, rollout, run_command
 from benchwright.nodes.bundle import Endpoint, make_bundle
 from benchwright.nodes.bundle_store import point_at, publish
 from benchwright.nodes.node_script import load_script
-from benchwright.nodes.run_command import Command
-from benchwright.record import Record, confirm_lock, plan_of, save_configuration
+from benchwright.nodes.report import read_report
+from benchwright.nodes.run_command import Command, Invocation
+from benchwright.record import Record, confirm_lock, plan_of, save_configuration, save_license
 from benchwright.secrets import require_secret
 from benchwright.step import StepEvent, step
 
@@ -66,6 +70,7 @@ def _apply(event: Event, plan: Plan, record: Record) -> Result:
     instances = [node.instance for node in group.nodes if node.state in auto_scaling.LIVING]
     commands = event.commands
     known = [item for item in run_command.invocations(commands) if item.instance in instances]
+    _judge_license(event, plan, record, known)
     agents = run_command.ping_status(instances)
     online = run_command.online(agents)
     if any(item.status == "Success" for item in known):
@@ -84,3 +89,19 @@ def _apply(event: Event, plan: Plan, record: Record) -> Result:
         configuration=event.configuration,
         commands=commands,
     )
+
+
+def _judge_license(event: Event, plan: Plan, record: Record, known: Sequence[Invocation]) -> None:
+    """Record the tier that a configured node reports; raise NodeConfigurationFailed where it does not allow the nodes.
+
+    The first node is configured alone, so no other has joined it then.
+    """
+    reports = [read_report(item.output) for item in known if item.status == "Success"]
+    tiers = [report.license_terms.tier for report in reports if report and report.license_terms]
+    tier = next((tier for tier in tiers if tier), None)
+    licence = licensing.identity(plan.license)
+    if tier and (record.known.license_tier, record.known.license_read) != (tier, licence):
+        save_license(event.cluster, event.execution, tier, licence)
+    if refused := licensing.refusal(tier, plan.wanted.nodes.count):
+        wrong, give = refused
+        raise NodeConfigurationFailed(f"nodes.count is {plan.wanted.nodes.count}, and {wrong}. Give {give}.")

@@ -54,6 +54,9 @@ class Known:
     parent_image: str = ""
     engine_version: str = ""
     other_engine_version: str = ""  # to take in place of it, as long as no database runs
+    # The tier of the licence that the nodes had last, and which licence that was (licensing.identity).
+    license_tier: str = ""
+    license_read: str = ""
     generation: int = 0
     rebuilt_by: str = ""  # the execution that began this generation: a retry of the same step does not begin another
     # The input and the generation of the last execution that verified the cluster, and who gave what differs from it.
@@ -168,6 +171,8 @@ def save_plan(cluster: str, execution: str, plan: Plan, known: Known) -> None:
         "parent_image": known.parent_image,
         "engine_version": known.engine_version,
         "other_engine_version": known.other_engine_version,
+        "license_tier": known.license_tier,
+        "license_read": known.license_read,
         "rebuilt_by": known.rebuilt_by,
         "proven": _json(known.proven),
         "proven_accounts": _json(sorted(known.proven_accounts)),
@@ -186,6 +191,11 @@ def save_image(cluster: str, execution: str, ami: str) -> None:
 def save_configuration(cluster: str, execution: str, configuration: str) -> None:
     """Record the hash of the configuration that the nodes must have."""
     _save(cluster, execution, {"configuration": {"S": configuration}})
+
+
+def save_license(cluster: str, execution: str, tier: str, license_read: str) -> None:
+    """Record the tier of the licence that a node has, so that the next plan knows what it allows."""
+    _save(cluster, execution, {"license_tier": {"S": tier}, "license_read": {"S": license_read}})
 
 
 def save_verified(cluster: str, execution: str, record: Record, images: Sequence[str]) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from benchwright import licensing
 from benchwright.models import (
     FIRST_ALLOCATED_ID,
     LAST_ALLOCATED_ID,
@@ -95,6 +96,7 @@ def make_plan(
         if wanted.license
         else None
     )
+    _refuse_nodes(wanted, license_, known)
     plan = Plan(
         cluster=request.cluster,
         wanted=wanted.model_copy(update={"users": users}),  # the plan shows effective values
@@ -119,6 +121,13 @@ def make_plan(
     )
     _check_length(plan, record)
     return plan, record
+
+
+def _refuse_nodes(wanted: Wanted, license_: License | None, known: Known) -> None:
+    """Refuse more nodes than the licence allows, where an earlier execution has read its tier on a node."""
+    tier = known.license_tier if licensing.identity(license_) == known.license_read else None
+    if refused := licensing.refusal(tier, wanted.nodes.count):
+        raise refusal([("nodes.count", wanted.nodes.count, *refused)])
 
 
 def _check_length(plan: Plan, record: Known) -> None:

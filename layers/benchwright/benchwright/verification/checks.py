@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel
 
+from benchwright import licensing
 from benchwright.models import Plan
 from benchwright.nodes.bundle import HOME, SHARED_STORAGE, accounts_digest
 from benchwright.nodes.report import LicenseTerms, NodeReport
@@ -56,7 +57,7 @@ REMEDIES: Mapping[str, str] = {
     'this check, deploy with {"image": {"rebuild": true}}, or build the AMI of `image.ami` again: until the guard '
     "works, every user of Workbench can read every home.",
     "license": "Put a valid licence file into a secret below <application>/license/ and deploy with its name as "
-    "`license`.",
+    "`license`. More than two nodes need the tier Advanced.",
 }
 
 REPORTED_BY_WORKBENCH = frozenset({"online", "stale rows", "load balancer"})
@@ -198,6 +199,8 @@ def verify(
         checks[-1] = Check(
             name="license", holds=False, found=f"{', '.join(licences) or 'unknown'}, though the plan has one"
         )
+    if refused := licensing.refusal(_shortest(reports).tier, wanted.nodes.count):
+        checks[-1] = Check(name="license", holds=False, found=f"{refused[0]}; {wanted.nodes.count} are planned")
     if observed.unreadable:  # then these would blame nodes for what no one has read
         checks = [check for check in checks if check.name not in REPORTED_BY_WORKBENCH]
     checks = [check if check.holds else check.model_copy(update={"remedy": REMEDIES[check.name]}) for check in checks]

@@ -16,6 +16,8 @@ class License(NamedTuple):
     status: str
     file: Path
     expiration: datetime.datetime
+    tier: str
+    users: str
 
     @property
     def days_left(self) -> int:
@@ -25,7 +27,8 @@ class License(NamedTuple):
 def read() -> License | None:
     """The first licence file, judged: the server runs as rstudio-server, so that user must be able to read it.
 
-    A file may say when it expires (`Expiration: YYYY-MM-DD`); an empty one is no licence.
+    A file may say when it expires (`Expiration: YYYY-MM-DD`), its tier (`Tier: Enhanced`) and how many users it allows
+    (`Users: 25`); an empty one is no licence.
     """
     files = sorted(Path(STATE).glob("*.lic"))
     if not files:
@@ -38,7 +41,8 @@ def read() -> License | None:
     )
     readable = files[0].stat().st_uid == pwd.getpwnam("rstudio-server").pw_uid and not files[0].stat().st_mode & 0o077
     status = "Invalid" if not text.strip() or not readable else "Expired" if expiration < now else "Activated"
-    return License(status, files[0], expiration)
+    fields = dict(re.findall(r"^(Tier|Users):\s*(\S+)", text, re.MULTILINE))
+    return License(status, files[0], expiration, fields.get("Tier", "Advanced"), fields.get("Users", "0"))
 
 
 LICENSE_FILE = """-- License file status --
@@ -47,10 +51,10 @@ Status: {status}
 Product-Key: XXXX-XXXX-XXXX-XXXX-XXXX-XXXX-XXXX
 Has-Key: Yes
 Has-Trial: No
-Tier: Advanced
+Tier: {tier}
 SKU-Year: 2024
 Enable-Launcher: 1
-Users: 0
+Users: {users}
 User-Activity-Days: 365
 Licensee: Rehearsal
 License-File: {file}

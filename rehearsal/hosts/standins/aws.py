@@ -15,12 +15,11 @@ import os
 import re
 import sys
 import time
-from pathlib import Path
-from typing import NamedTuple
-from urllib.parse import quote, urlencode, urlsplit
 
-from .surroundings import clock_offset, complain, exchange, metadata, surroundings
+from .surroundings import clock_offset, complain, exchange, metadata, read, surroundings
 
+KEPT = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~"
+KEPT_IN_PATHS = f"{KEPT}/"
 SERVICE_ERROR, USAGE_ERROR, CREDENTIALS_ERROR = 254, 252, 253
 SECONDS = 30
 OPTIONS = {
@@ -65,21 +64,19 @@ class ServiceError(Exception):
         return found[1].strip() if found else str(self.status)
 
 
-class Caller(NamedTuple):
-    """Who calls, and where the services are."""
+class Caller:
+    """Who calls, and where the services are: `http://HOST[:PORT]`."""
 
-    region: str
-    endpoint: str
-    key: str
-    secret: str
-    token: str
+    def __init__(self, region: str, endpoint: str, key: str, secret: str, token: str) -> None:
+        self.region, self.endpoint = region, endpoint
+        self.key, self.secret, self.token = key, secret, token
 
     def send(self, service: str, method: str, path: str, body: bytes, headers: dict[str, str]) -> bytes:
         """Sign and send one request. Raises ServiceError, or OSError when no one answers."""
-        place = urlsplit(self.endpoint)
-        signed = self._signed(service, method, path, body, {**headers, "Host": place.netloc})
-        server = place.hostname or "", place.port or 80
-        status, _, content = exchange(server, method, path, signed, body, seconds=SECONDS)
+        place = self.endpoint.removeprefix("http://")
+        host, _, port = place.partition(":")
+        signed = self._signed(service, method, path, body, {**headers, "Host": place})
+        status, _, content = exchange((host, int(port or 80)), method, path, signed, body, seconds=SECONDS)
         if status >= 300:
             raise ServiceError(status, content.decode(errors="replace"))
         return content
@@ -106,7 +103,7 @@ class Caller(NamedTuple):
 def main(arguments: list[str]) -> int:
     """Exit codes as documented for the CLI: 252 usage, 253 no credentials or region, 254 the service refused."""
     if arguments[1:] == ["--version"]:
-        version = Path(arguments[0]).resolve().with_name("VERSION").read_text().strip()
+        version = read(f"{os.path.dirname(os.path.realpath(arguments[0]))}/VERSION").strip()
         print(f"aws-cli/{version} Python/3.14.0 Linux/6.8.0-1021-aws exe/x86_64.ubuntu.24")
         return 0
     try:
@@ -174,7 +171,7 @@ def _copy(caller: Caller, words: list[str]) -> None:
         raise CallError("aws: [ERROR]: this stand-in copies from s3:// to a file or to standard output", USAGE_ERROR)
     bucket, _, key = words[0].removeprefix("s3://").partition("/")
     try:
-        content = caller.send("s3", "GET", f"/{bucket}/{quote(key)}", b"", {})
+        content = caller.send("s3", "GET", f"/{bucket}/{_encoded(key, KEPT_IN_PATHS)}", b"", {})
     except ServiceError as error:
         from http import HTTPStatus  # only here: a start of the stand-in is mostly imports
 
@@ -188,7 +185,8 @@ def _copy(caller: Caller, words: list[str]) -> None:
     if words[1] == "-":
         sys.stdout.buffer.write(content)
     else:
-        Path(words[1]).write_bytes(content)
+        with open(words[1], "wb") as file:
+            file.write(content)
 
 
 def _call_json(caller: Caller, service: str, operation: str, parameters: dict[str, str]) -> dict[str, object]:
@@ -207,7 +205,8 @@ def _call_json(caller: Caller, service: str, operation: str, parameters: dict[st
 
 
 def _call_query(caller: Caller, operation: str, parameters: dict[str, str]) -> None:
-    body = urlencode({"Action": operation, "Version": "2011-01-01", **parameters}).encode()
+    form = {"Action": operation, "Version": "2011-01-01", **parameters}
+    body = "&".join(f"{name}={_encoded(value, KEPT)}" for name, value in form.items()).encode()
     try:
         caller.send("autoscaling", "POST", "/", body, {"Content-Type": "application/x-www-form-urlencoded"})
     except ServiceError as error:
@@ -219,6 +218,11 @@ def _call_query(caller: Caller, operation: str, parameters: dict[str, str]) -> N
 
 def _named(options: dict[str, str]) -> dict[str, str]:
     return {_camel(name): value for name, value in options.items() if name not in GLOBAL | FLAGS}
+
+
+def _encoded(text: str, kept: str) -> str:
+    """UriEncode of the signature's documentation."""
+    return "".join(chr(byte) if chr(byte) in kept else f"%{byte:02X}" for byte in text.encode())
 
 
 def _camel(name: str) -> str:

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from benchwright import record
 from benchwright.errors import ClusterLocked, InvalidInput
 from benchwright.models import Plan
-from benchwright.planning import account_check, server_options, service_roles, unproven
+from benchwright.planning import account_check, groups, server_options, service_roles, unproven
 from benchwright.planning.lookup import look_up
 from benchwright.planning.plan import make_plan
 from benchwright.planning.problems import Problem
@@ -82,12 +82,24 @@ def _validate(event: Event) -> Result:
     return Result(
         cluster=request.cluster,
         quiet=request.once.only_if_deployed,
-        warnings=[*account.warnings, *server_options.warn(wanted.config, wanted.workbench.version)],
+        warnings=[
+            *account.warnings,
+            *groups.warn(wanted),
+            *server_options.warn(wanted.config, wanted.workbench.version),
+        ],
     )
 
 
 def _read(event: Event, found: record.Record) -> Reading:
-    return read_input(event.input, found.known.input, settings().defaults, settings().application)
+    known = found.known
+    return read_input(
+        event.input,
+        known.input,
+        settings().defaults,
+        settings().application,
+        earlier_users=known.accounts,
+        earlier_groups=known.groups,
+    )
 
 
 def _inspect(event: Event) -> Result:
@@ -118,7 +130,7 @@ def _plan(event: Event) -> Result:
     if not found.verified:  # later it has used them all
         service_roles.ensure()
     record.save_plan(event.cluster, event.execution, plan, known)
-    return Result(cluster=event.cluster, plan=plan.model_dump(mode="json", exclude={"accounts"}))
+    return Result(cluster=event.cluster, plan=plan.model_dump(mode="json", exclude={"accounts", "groups"}))
 
 
 def _planned(

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# The accounts of people, their homes and their passwords.
+# The accounts of people, their homes, their passwords and their groups.
 
 # What a failed run or a person made on a node is not on its replacement.
 readonly REPLACE='comes with the image, remove it there; otherwise replace each node that has it. Then deploy again.'
@@ -122,6 +122,41 @@ lock_account() {
   getent passwd "$name" >/dev/null || return 0
   IFS=: read -r _ password _ _ _ _ _ expires _ < <(getent shadow "$name")
   if [[ $password != '!'* || $expires != 1 ]]; then usermod --lock --expiredate 1 "$name"; fi
+}
+
+# NAME GID MEMBERS: MEMBERS are divided by commas, - for none.
+ensure_group() {
+  local name=$1 gid=$2 members=${3#-} here holder
+  here=$(getent group "$name" | cut -d: -f3) || true
+  if [ -z "$here" ]; then
+    holder=$(getent group "$gid" | cut -d: -f1) || true
+    [ -z "$holder" ] || fail "Gid $gid of the group $name belongs to the group $holder on this node. If $holder $REPLACE$(or_other_gid "$name")"
+    groupadd --gid "$gid" "$name" || fail "The group $name cannot be made with gid $gid: $(last_log_line). Deploy again; if that does not help, replace this node."
+  elif [ "$here" != "$gid" ]; then
+    fail "The group $name has gid $here on this node, but gid $gid in the configuration. If this group $REPLACE$(or_by_input "$name" gid "$here")"
+  fi
+  set_members "$name" "$members"
+}
+
+or_other_gid() { echo " Until a deployment with $1 is verified, the input can also give $1 another gid."; }
+
+# NAME MEMBERS: these and no others. Nothing happens where there is no such group.
+set_members() {
+  local line
+  line=$(getent group "$1") || return 0
+  [ "${line##*:}" = "$2" ] || gpasswd --members "$2" "$1" || fail "The group $1 cannot be given its members: $(last_log_line). Deploy again; if that does not help, replace this node."
+}
+
+ensure_groups() {
+  local name gid members
+  begin 'make the groups'
+  while read -r name gid members || [ -n "$name" ]; do
+    { is_name "$name" && [[ $gid =~ ^[0-9]+$ ]]; } || fail "The list of groups has the line '$name $gid', which is no group; deploy again."
+    ensure_group "$name" "$gid" "$members"
+  done <"$work/bundle/groups"
+  while read -r name || [ -n "$name" ]; do set_members "$name" ''; done <"$work/bundle/emptied"
+  cp "$work/bundle/groups" "$STATE/groups.list"
+  cp "$work/bundle/emptied" "$STATE/emptied.list"
 }
 
 ensure_users() {

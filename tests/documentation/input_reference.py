@@ -97,6 +97,26 @@ EFFECTS: Mapping[str, Effect] = {
         "in place",
         "The password is set on every node. A new version of the secret is the new password at the next deployment.",
     ),
+    "users.NAME.groups": Effect(
+        "in place",
+        "The user becomes a member on every node, or is one no longer. Sessions that run keep the groups with which "
+        "they began.",
+    ),
+    "groups": Effect(
+        "in place",
+        "Groups are made on every node, or lose their members; files of a group that was removed keep its number, "
+        f"which no other group gets. {IN_PLACE}",
+    ),
+    "groups.NAME.gid": Effect(
+        "never changes",
+        "After a verified deployment with the group, another id is refused for ever. Before, you can change it: where "
+        "a failed deployment has made the group already, the node says what to do.",
+    ),
+    "groups.NAME.members": Effect(
+        "in place",
+        "As for `users.NAME.groups`; a list is given as a whole. A user who was removed from `users` is in no group, "
+        "and need not be removed here.",
+    ),
     "config": Effect("Workbench restarts, sessions go on", RESTART),
     "tags": Effect(
         "in place",
@@ -104,6 +124,12 @@ EFFECTS: Mapping[str, Effect] = {
         "with.",
     ),
     "only_if_deployed": Effect("none", "It decides whether anything is done at all; schedules give it."),
+}
+# What the example of a key names beside it.
+BESIDE: Mapping[str, Any] = {
+    "users.NAME.groups": {"groups": {"analysts": {}}},
+    "groups": {"users": {"ann": {}}},
+    "groups.NAME.members": {"users": {"ann": {}}},
 }
 ACTS_ONCE = {"only_if_deployed": "only_if_deployed", "image.rebuild": "rebuild"}
 
@@ -125,6 +151,7 @@ def schema() -> Schema:
     }
     taken = {"not": {"anyOf": [{"enum": sorted(RESERVED_NAMES)}, {"pattern": DIGITS}]}}
     properties["users"]["propertyNames"] |= taken
+    properties["groups"]["propertyNames"] |= taken
     properties["tags"]["propertyNames"] |= {"not": {"pattern": f"{TAKEN_TAG}|^ | $"}}
     # Only null, which takes back what an earlier release accepted.
     properties["config"]["properties"] = {key: {"type": "null"} for key in sorted(OWNED_KEYS)}
@@ -182,11 +209,12 @@ class Key(NamedTuple):
 
     @property
     def example(self) -> str:
-        """An input that gives this key, and nothing more, a value."""
+        """An input that gives this key a value, and nothing more than what that value names."""
         value = self.schema["examples"][0]
-        for name in reversed(self.path.replace("NAME", "ann").split(".")):
+        entry = "analysts" if self.path.startswith("groups.") else "ann"
+        for name in reversed(self.path.replace("NAME", entry).split(".")):
             value = {name: value}
-        return json.dumps(value)
+        return json.dumps(value | BESIDE.get(self.path, {}))
 
 
 def keys() -> list[Key]:
@@ -228,10 +256,11 @@ def default_of(key: Key) -> str:
         value = APPLICATION["Parameters"][parameter]["Default"]
         return f"{code(str(value)) if value != '' else 'empty'} (parameter `{parameter}`)"
     default = key.schema.get("default")
-    if default in (None, {}):
+    if default in (None, {}, []):
         return {
             "users.NAME.uid": "allocated from 20000",
             "users.NAME.gid": "the uid",
+            "groups.NAME.gid": "allocated from 20000",
             "image.ami": "an image is built",
         }.get(key.path, "none")
     return f"`{json.dumps(default).strip('"')}`"

@@ -23,6 +23,9 @@ ONLY_THE_MODELS_REFUSE = (
     # What a schema cannot say.
     r"database: .*: min_capacity \S+ is above max_capacity ",
     r"users\..+\.(uid|gid): \d+ is refused: users\..+ has it\.",
+    r"(users|groups)\..+: .* is refused: no such (user|group) is in the input\.",
+    r"groups\..+: .* is refused: the user .+ has a group of this name\.",
+    r"config\..+: .* is refused: .+ so the key would hold for no one\.",
     r"(license|users\..+\.password): .* is refused: the nodes may not read it\.",
     r"image\.rebuild: true is refused: it is given together with image\.ami\.",
     r"(r_versions|python_versions|image\.rebuild): .* is refused: the cluster uses the AMI ",
@@ -35,7 +38,7 @@ ONLY_THE_MODELS_REFUSE = (
     r'\S*: ".*\\n" is refused: not ',
     r"\S*\\n.*: .* is refused: not ",
 )
-MAPS = ("users", "config", "tags")
+MAPS = ("users", "groups", "config", "tags")
 """The one reason of the other direction: null takes back any name in these, since an earlier release may have accepted
 it. An editor marks it.
 """
@@ -173,6 +176,10 @@ OWN = {"image": {"ami": "ami-0123456789abcdef0"}}
 STILL_REFUSED: list[Any] = [
     {"database": {"min_capacity": 8, "max_capacity": 4}},
     {"users": {"ann": {"uid": 3001}, "ben": {"uid": 3001}}},
+    {"users": {"ann": {"groups": ["analysts"]}}},
+    {"groups": {"analysts": {"members": ["ann"]}}},
+    {"users": {"ann": {}}, "groups": {"ann": {}}},
+    {"config": {"admin-group": "admins"}},
     {"license": "elsewhere/file"},
     {"image": {**OWN["image"], "rebuild": True}},
     {**OWN, "r_versions": ["4.5.1"]},

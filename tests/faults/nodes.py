@@ -35,6 +35,14 @@ LOOK_SECONDS: Final = 0.02
 SECRETS: Final = ("DATABASE_SECRET", "SECURE_COOKIE_KEY_SECRET", "LICENSE_SECRET")
 
 
+def _members(listed: str) -> list[str]:
+    return [] if listed == "-" else listed.split(",")
+
+
+def _digest(lines: list[str]) -> str:
+    return hashlib.sha256("".join(f"{line}\n" for line in lines).encode()).hexdigest()[:32]
+
+
 class NodeFailure(Exception):
     """The script fails with this sentence."""
 
@@ -153,13 +161,15 @@ class Node:
             configuration = self._call("The node cannot read current", self._read, "current").decode()
         archive = self._call("The node cannot read the bundle", self._read, f"{configuration}.tar.gz")
         with tarfile.open(fileobj=io.BytesIO(archive)) as bundle:
-            env, users = (bundle.extractfile(name) for name in ("env", "users"))
-            assert env and users
+            env, users, groups = (bundle.extractfile(name) for name in ("env", "users", "groups"))
+            assert env and users and groups
             values = dict(line.split("=", 1) for line in env.read().decode().splitlines())
             accounts = sorted(":".join(line.split()[:3]) for line in users.read().decode().splitlines())
+            listed = [line.split() for line in groups.read().decode().splitlines()]
+            memberships = [f"{name}:{gid}:{each}" for name, gid, all_ in listed for each in ("", *_members(all_))]
         if values["CONFIGURATION"] != configuration:
             raise NodeFailure(f"The bundle says that it is configuration {values['CONFIGURATION']!r}; deploy again.")
-        self.accounts = accounts
+        self.accounts, self.memberships = accounts, sorted(memberships)
         return configuration, values
 
     def _read_secret(self, arn: str, version: str) -> None:
@@ -228,10 +238,8 @@ class Node:
                 "host": self.name,
                 "ipv4": self.address,
                 "configuration": self.configuration,
-                "users": {
-                    "count": len(self.accounts),
-                    "digest": hashlib.sha256("".join(f"{line}\n" for line in self.accounts).encode()).hexdigest(),
-                },
+                "users": {"count": len(self.accounts), "digest": _digest(self.accounts)},
+                "groups": _digest(self.memberships),
                 "license": "Activated" if self.secrets.get("LICENSE_SECRET") else "missing",
                 "services": {"rstudio-server": active, "rstudio-launcher": active},
                 "health": "ok" if self.configuration else "no answer",

@@ -6,7 +6,7 @@ from pathlib import Path
 from shlex import quote
 from typing import Any
 
-from benchwright.models import Account, ImagePlan, License, Plan, Wanted
+from benchwright.models import Account, ImagePlan, License, NodeGroup, Plan, Wanted
 from benchwright.nodes.bundle import Bundle, Endpoint, make_bundle
 from benchwright.nodes.node_script import load_script
 from benchwright.secrets import Secret
@@ -65,7 +65,15 @@ class Cluster:
         self.database = Secret(self.world.aws.secret("benchwright/workbench/database", json.dumps(database)), "v1")
         self.key = Secret(self.world.aws.secret("benchwright/workbench/secure-cookie-key", KEY), "v1")
 
-    def publish(self, *, accounts: list[Account] | None = None, locked: list[str] | None = None, **wanted: Any) -> str:
+    def publish(
+        self,
+        *,
+        accounts: list[Account] | None = None,
+        locked: list[str] | None = None,
+        groups: list[NodeGroup] | None = None,
+        emptied: list[str] | None = None,
+        **wanted: Any,
+    ) -> str:
         """Put a configuration into the bucket and make it the current one; gives its hash."""
         plan = Plan(
             cluster="workbench",
@@ -83,6 +91,8 @@ class Cluster:
             license=wanted.get("license"),
             accounts=accounts or [],
             locked_accounts=locked or [],
+            groups=groups or [],
+            emptied_groups=emptied or [],
             sources={},
         )
         return self.upload(make_bundle(plan, Endpoint(self.endpoint, self.postgres.port), self.database, self.key))

@@ -9,7 +9,7 @@ from shlex import quote
 
 import pytest
 
-from benchwright.models import Account
+from benchwright.models import Account, NodeGroup
 from benchwright.secrets import Secret
 from rehearsal.aws.clock import Clock
 from rehearsal.hosts.host import Host
@@ -139,6 +139,58 @@ def test_names_and_ids_as_directories_give_them_and_no_subordinate_ids(cluster: 
     assert differences(cluster, node) == ["user:jane.doe: groups=sudo, not groups="]
     cluster.apply(node)
     assert node.run("id -nG jane.doe", timeout=60).stdout == "jane.doe\n"
+
+
+def test_groups_are_the_same_on_every_node_and_change_without_touching_homes(cluster: Cluster) -> None:
+    anna, bob = Account(name="anna", uid=5001, gid=5001), Account(name="bob.b", uid=5002, gid=5002)
+    analysts, writers = (NodeGroup(name=name, gid=gid, members=[]) for name, gid in (("analysts", 6001), ("7th", 6002)))
+
+    def of(group: NodeGroup, *members: str) -> NodeGroup:
+        return group.model_copy(update={"members": list(members)})
+
+    def memberships(node: Host) -> str:
+        groups = "id -nG anna; id -nG bob.b | tr ' ' '\\n' | sort | paste -sd ' '; getent group analysts 7th"
+        return node.run(groups, timeout=60).stdout
+
+    cluster.publish(accounts=[anna, bob], groups=[of(analysts, "anna", "bob.b"), of(writers, "bob.b")])
+    nodes = [cluster.add_node(), cluster.add_node()]
+    reported = [cluster.apply(node)["groups"] for node in nodes]
+    assert reported[0] == reported[1]
+    found = "anna analysts\n7th analysts bob.b\nanalysts:x:6001:anna,bob.b\n7th:x:6002:bob.b\n"
+    assert [memberships(node) for node in nodes] == [found, found]
+    assert [differences(cluster, node) for node in nodes] == [[], []]
+    owned = (
+        "cd /efs/home/anna && echo kept >shared && chgrp analysts shared && chmod 2750 . && stat -c '%a %U %g' . shared"
+    )
+    before = nodes[0].run(owned, timeout=60).stdout
+
+    # A person is removed, another changes groups, and a group is removed: files keep its number.
+    cluster.publish(accounts=[anna], locked=["bob.b"], groups=[of(writers, "anna")], emptied=["analysts"])
+    for node in nodes:
+        assert cluster.apply(node)["groups"] != reported[0]
+        assert memberships(node) == "anna 7th\nbob.b\nanalysts:x:6001:\n7th:x:6002:anna\n"
+        assert differences(cluster, node) == []
+        assert node.run("stat -c '%a %U %g' /efs/home/anna /efs/home/anna/shared", timeout=60).stdout == before
+    third = cluster.add_node()
+    cluster.apply(third)
+    assert third.run("id -nG anna; getent group analysts || echo none", timeout=60).stdout == "anna 7th\nnone\n"
+
+    by_hand = "usermod --append --groups sudo,analysts anna; gpasswd --delete anna 7th"
+    nodes[0].run(by_hand, timeout=60)
+    assert sorted(differences(cluster, nodes[0])) == [
+        "group:7th: members=, not members=anna",
+        "group:analysts: members=anna, not members=",
+        "user:anna: groups=sudo, not groups=",
+    ]
+    assert report(cluster.run(nodes[0], "report"))["groups"] != report(cluster.run(third, "report"))["groups"]
+    cluster.apply(nodes[0])
+    assert (memberships(nodes[0]), differences(cluster, nodes[0])) == (memberships(nodes[1]), [])
+
+    # Whoever returns has the groups of the configuration, and a group its number.
+    cluster.publish(accounts=[anna, bob], groups=[of(analysts, "anna", "bob.b"), of(writers, "bob.b")])
+    for node in (*nodes, third):
+        assert cluster.apply(node)["groups"] == reported[0]
+        assert memberships(node) == found
 
 
 def test_a_file_that_someone_changed_is_put_right(cluster: Cluster) -> None:

@@ -300,6 +300,12 @@ class Database(Part):
         return self
 
 
+# Of an account on EFS, its own among them: NFS cuts off what is more (EFS user guide, "Working with users, groups, and
+# permissions at the NFS level").
+MOST_GROUPS_OF_A_USER = 16
+MOST_USERS, MOST_GROUPS = 2_000, 200
+
+
 class User(Part):
     """One account, the same on every node."""
 
@@ -317,6 +323,30 @@ class User(Part):
         description="the name of a secret below <application>/users/ that holds the password as plain text, in one "
         "line of at most 128 bytes",
         examples=["benchwright/users/ann"],
+    )
+    groups: Annotated[list[AccountName], Field(max_length=MOST_GROUPS_OF_A_USER - 1), AfterValidator(_unique)] = Field(
+        default=[],
+        description=f"up to {MOST_GROUPS_OF_A_USER - 1} names of `groups` that the user is a member of, beside those "
+        "whose `members` have the user",
+        examples=[["analysts"]],
+        json_schema_extra={"uniqueItems": True},
+    )
+
+
+class Group(Part):
+    """A group of people, the same on every node."""
+
+    gid: Id | None = Field(
+        default=None,
+        description=f"a group id from {LOWEST_ID} to {HIGHEST_ID} that no range of systemd or Linux holds; allocated "
+        "when left out",
+        examples=[5001],
+    )
+    members: Annotated[list[AccountName], Field(max_length=MOST_USERS), AfterValidator(_unique)] = Field(
+        default=[],
+        description="names of `users`, beside those whose `groups` have the group",
+        examples=[["ann"]],
+        json_schema_extra={"uniqueItems": True},
     )
 
 
@@ -347,6 +377,11 @@ class Wanted(Part):
         description="up to 500 accounts by name: lower-case letters, digits, dots, - and _, at most 32 characters, not "
         "digits alone",
         examples=[{"ann": {"uid": 3001}, "ben": None}],
+    )
+    groups: Annotated[dict[AccountName, Group], Field(max_length=MOST_GROUPS)] = Field(
+        default={},
+        description=f"up to {MOST_GROUPS} groups by name, as users are named",
+        examples=[{"analysts": {"members": ["ann"]}, "guests": None}],
     )
     config: Annotated[dict[ConfigKey, ConfigValue], Field(max_length=200)] = Field(
         default={},
@@ -381,6 +416,14 @@ class Account(Part):
     secret_version: str = ""
 
 
+class NodeGroup(Part):
+    """A group as every node must know it; members in the order of their names."""
+
+    name: str
+    gid: int
+    members: list[str]
+
+
 class License(Part):
     """The licence file's secret, in the version that was current when the plan was made."""
 
@@ -412,6 +455,10 @@ class Plan(Part):
     )
     locked_accounts: list[str] = Field(
         description="users of earlier inputs: their accounts are locked, their homes kept"
+    )
+    groups: list[NodeGroup] = []
+    emptied_groups: list[str] = Field(
+        default=[], description="groups of earlier inputs: where a node has them, they have no members; files keep them"
     )
     sources: dict[str, Literal["input", "recorded", "parameter", "default"]]
 

@@ -62,6 +62,8 @@ class Known:
     # The input and the generation of the last execution that verified the cluster, and who gave what differs from it.
     proven: RecordedInput = field(default_factory=dict)
     proven_accounts: tuple[str, ...] = ()  # names whose ids a verified execution has used
+    groups: dict[str, int] = field(default_factory=dict)  # name -> gid
+    proven_groups: tuple[str, ...] = ()
     proven_generation: int = 0
     origins: dict[str, list[str]] = field(default_factory=dict)  # execution -> dotted paths
 
@@ -168,6 +170,7 @@ def save_plan(cluster: str, execution: str, plan: Plan, known: Known) -> None:
         "planned_by": execution,
         "input": _json(known.input),
         "accounts": _json(known.accounts),
+        "groups": _json(known.groups),
         "parent_image": known.parent_image,
         "engine_version": known.engine_version,
         "other_engine_version": known.other_engine_version,
@@ -176,6 +179,7 @@ def save_plan(cluster: str, execution: str, plan: Plan, known: Known) -> None:
         "rebuilt_by": known.rebuilt_by,
         "proven": _json(known.proven),
         "proven_accounts": _json(sorted(known.proven_accounts)),
+        "proven_groups": _json(sorted(known.proven_groups)),
         "origins": _json(known.origins),
     }
     numbers = {"version": VERSION, "generation": known.generation, "proven_generation": known.proven_generation}
@@ -207,8 +211,10 @@ def save_verified(cluster: str, execution: str, record: Record, images: Sequence
     values: dict[str, Any] = {"verified": {"BOOL": True}, "verified_images": {"S": _json(list(images))}}
     if record.planned_by == execution:
         users = record.plan.wanted.users if record.plan else {}
+        groups = record.plan.wanted.groups if record.plan else {}
         values["proven"] = {"S": _json(record.known.input)}
         values["proven_accounts"] = {"S": _json(sorted({*record.known.proven_accounts, *users}))}
+        values["proven_groups"] = {"S": _json(sorted({*record.known.proven_groups, *groups}))}
         values["proven_generation"] = {"N": str(record.known.generation)}
         values["origins"] = {"S": "{}"}
     _save(cluster, execution, values)
@@ -289,7 +295,12 @@ UPGRADES: Mapping[int, Callable[[Item], Item]] = {1: _prove_what_was_verified}
 KNOWN, RECORD = TypeAdapter(Known), TypeAdapter(Record)
 OF_KNOWN = {each.name for each in fields(Known)}
 ATTRIBUTES = OF_KNOWN | {each.name for each in fields(Record)} - {"known", "unreadable"} | {"version"}
-IN_JSON = frozenset(("input", "accounts", "proven", "proven_accounts", "origins", "plan", "verified_images"))
+IN_JSON = frozenset(
+    (
+        *("input", "accounts", "groups", "proven", "proven_accounts", "proven_groups", "origins", "plan"),
+        "verified_images",
+    )
+)
 # The types of DynamoDB in which the attributes are written; all others are texts.
 TYPES = dict.fromkeys(("version", "held_since", "generation", "proven_generation"), "N") | {"verified": "BOOL"}
 

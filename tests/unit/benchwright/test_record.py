@@ -13,7 +13,7 @@ from moto import mock_aws
 
 from benchwright import record
 from benchwright.errors import ClusterLocked, LockLost, RecordUnreadable, TransientError
-from benchwright.models import User, merge_patch
+from benchwright.models import Group, User, merge_patch
 from benchwright.planning import unproven
 from benchwright.record import Known
 from tests.unit.benchwright.conversation import Answer, Conversation, refusal
@@ -185,6 +185,16 @@ def test_a_user_whom_a_verified_execution_made_is_proven_and_one_who_was_taken_b
     record.save_plan("blue", EXECUTION, plan, known)
     record.save_verified("blue", EXECUTION, record.read("blue"), [])
     assert record.read("blue").known.proven_accounts == ("ann", "cid")
+
+
+def test_a_group_that_a_verified_execution_made_is_proven(table: Any) -> None:
+    set_holder(table, EXECUTION)
+    known = Known(groups={"analysts": 3001, "misspelt": 3002, "old": 3003}, proven_groups=("old",))
+    plan = PLAN.model_copy(update={"wanted": PLAN.wanted.model_copy(update={"groups": {"analysts": Group()}})})
+    record.save_plan("blue", EXECUTION, plan, known)
+    record.save_verified("blue", EXECUTION, record.read("blue"), [])
+    found = record.read("blue").known
+    assert (found.groups, found.proven_groups) == (known.groups, ("analysts", "old"))
 
 
 RECORDS = Path(__file__).with_name("records")

@@ -1,8 +1,8 @@
 """From a plan to the files of /etc/rstudio and the bundle that a node applies: pure, deterministic, without secrets.
 
-The bundle is a gzipped tar with `manifest` (mode, owner, group, path), `files/` (content), `users`, `locked` and
-`env`. Its hash covers the plain configuration and the versions of the secrets, not what differs by node or by chance
-(docs/decisions/0013).
+The bundle is a gzipped tar with `manifest` (mode, owner, group, path), `files/` (content), `users`, `locked`, `groups`,
+`emptied` and `env`. Its hash covers the plain configuration and the versions of the secrets, not what differs by node
+or by chance (docs/decisions/0013).
 """
 
 from __future__ import annotations
@@ -129,6 +129,8 @@ def make_bundle(plan: Plan, endpoint: Endpoint, database: Secret, secure_cookie_
         "manifest": _lines(f"{entry.mode} {entry.owner} {entry.group} {entry.path}" for entry in entries),
         "users": _lines(users),
         "locked": _lines(plan.locked_accounts),
+        "groups": _lines(f"{group.name} {group.gid} {','.join(group.members) or '-'}" for group in plan.groups),
+        "emptied": _lines(plan.emptied_groups),
         "env": _lines(f"{name}={_word(value)}" for name, value in values.items()),
         **{f"files{entry.path}": entry.content for entry in entries},
     }
@@ -138,9 +140,20 @@ def make_bundle(plan: Plan, endpoint: Endpoint, database: Secret, secure_cookie_
 
 
 def accounts_digest(plan: Plan) -> str:
-    """Return the digest by which a node reports its users: of the sorted lines name:uid:gid."""
+    """Return the digest by which a node reports its users, of the sorted lines name:uid:gid."""
     lines = sorted(f"{account.name}:{account.uid}:{account.gid}\n" for account in plan.accounts)
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
+    return _digest(lines)
+
+
+def groups_digest(plan: Plan) -> str:
+    """Return the digest by which a node reports its groups, of the sorted lines name:gid: and name:gid:member."""
+    lines = [f"{group.name}:{group.gid}:{member}\n" for group in plan.groups for member in ("", *group.members)]
+    return _digest(sorted(lines))
+
+
+def _digest(lines: Iterable[str]) -> str:
+    """Return 32 digits of a digest: a report has little room."""
+    return hashlib.sha256("".join(lines).encode()).hexdigest()[:32]
 
 
 def _rstudio(name: str, content: str, mode: str = "0644") -> Entry:

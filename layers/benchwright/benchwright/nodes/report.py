@@ -36,6 +36,7 @@ class NodeReport(BaseModel):
     configuration: str | None = None
     rstudio_server: str | None = Field(default=None, description="uid:gid of the service user")
     users: Users | None = None
+    groups: str | None = Field(default=None, description="the digest of the configured groups, as of users")
     clock_offset: float | None = Field(default=None, description="seconds; None where chrony does not report it")
     services: dict[str, str] = {}
     health: str | None = None

@@ -9,18 +9,19 @@ from typing import Any, Literal
 
 from benchwright import licensing
 from benchwright.models import (
-    FIRST_ALLOCATED_ID,
-    LAST_ALLOCATED_ID,
     Account,
     ImagePlan,
     License,
+    NodeGroup,
     Plan,
     Wanted,
     merge_patch,
 )
 from benchwright.planning import unproven
 from benchwright.planning.engine import Engines, choose, other_version
-from benchwright.planning.problems import Problem, refusal
+from benchwright.planning.groups import members_of
+from benchwright.planning.ids import allocate_ids
+from benchwright.planning.problems import refusal
 from benchwright.planning.read_input import Request
 from benchwright.record import Known
 from benchwright.secrets import Secret
@@ -75,7 +76,7 @@ def make_plan(
     )
     # A version that an input gave is not one that was looked up: who takes it back gets another.
     looked_up = "" if known.input.get("database", {}).get("engine_version") else known.engine_version
-    ids = allocate_ids(wanted, known)
+    ids, gids = allocate_ids(wanted, known)
     secrets = looked.secrets
     accounts = [
         Account(
@@ -91,6 +92,8 @@ def make_plan(
         name: user.model_copy(update=dict(zip(("uid", "gid"), ids[name], strict=True)))
         for name, user in wanted.users.items()
     }
+    members = members_of(wanted)
+    groups = {name: group.model_copy(update={"gid": gids[name]}) for name, group in wanted.groups.items()}
     license_ = (
         License(secret_arn=secrets[wanted.license].arn, secret_version=secrets[wanted.license].version)
         if wanted.license
@@ -99,12 +102,14 @@ def make_plan(
     _refuse_nodes(wanted, license_, known)
     plan = Plan(
         cluster=request.cluster,
-        wanted=wanted.model_copy(update={"users": users}),  # the plan shows effective values
+        wanted=wanted.model_copy(update={"users": users, "groups": groups}),  # the plan shows effective values
         image=image,
         license=license_,
         accounts=accounts,
         engine_version=choose(wanted.database.engine_version, looked_up, looked.engines),
         locked_accounts=sorted(set(ids) - set(wanted.users)),
+        groups=[NodeGroup(name=name, gid=gids[name], members=members[name]) for name in sorted(wanted.groups)],
+        emptied_groups=sorted(set(gids) - set(wanted.groups)),
         sources=sources_of(request.patch, known.input, defaults),
     )
     rebuilt_by = execution if request.once.rebuild else known.rebuilt_by
@@ -112,6 +117,7 @@ def make_plan(
         known,
         input=merge_patch(known.input, request.patch),
         accounts=ids,
+        groups=gids,
         parent_image=image.parent_image,
         engine_version=plan.engine_version,
         other_engine_version=other_version(plan.engine_version, looked.engines),
@@ -141,71 +147,6 @@ def _check_length(plan: Plan, record: Known) -> None:
         if length > most:
             wrong = f"it would have more than the {most:,} bytes that Benchwright puts into {where}"
             raise refusal([("the plan", length, wrong, "fewer users, config keys or tags, or shorter values")])
-
-
-def _gives_ids(recorded: Mapping[str, Any], name: str) -> bool:
-    user = recorded.get("users", {}).get(name)
-    return isinstance(user, dict) and (user.get("uid") is not None or user.get("gid") is not None)
-
-
-def allocate_ids(wanted: Wanted, known: Known) -> dict[str, tuple[int, int]]:
-    """Give every user one uid and gid for ever; raises InvalidInput when a given id contradicts a proven one.
-
-    An id that a verified execution has used is never used again, not even after its user was removed: files keep their
-    owner's number. One that was only recorded gives way to an id that an input gives.
-    """
-    ids = {name: pair for name, pair in known.accounts.items() if name in known.proven_accounts}
-    unproven_ids = {name: pair for name, pair in known.accounts.items() if name not in ids}
-    allocated = {name: pair for name, pair in unproven_ids.items() if not _gives_ids(known.input, name)}
-    undecided = [name for name, user in wanted.users.items() if user.uid is None and user.gid is None]
-    ids |= {name: allocated[name] for name in undecided if name in allocated}
-    problems: list[Problem] = []
-    for name, user in sorted(wanted.users.items()):
-        if name in ids:
-            uid, gid = ids[name]
-            problems += [
-                (
-                    f"users.{name}.{kind}",
-                    given,
-                    f"the user has uid {uid} and gid {gid} since an earlier execution",
-                    "these, or leave them out",
-                )
-                for kind, given, number in (("uid", user.uid, uid), ("gid", user.gid, gid))
-                if given not in (None, number)
-            ]
-            continue
-        before = allocated.get(name, (None, None)) if user.uid is None else (None, None)
-        own = {"uid": user.uid if user.uid is not None else before[0]}
-        own["gid"] = next((each for each in (user.gid, before[1], own["uid"]) if each is not None), None)
-        for position, (kind, number) in enumerate(own.items()):
-            owner = next(
-                (other for other, pair in ids.items() if number is not None and pair[position] == number), None
-            )
-            if owner:
-                remedy = f"another {kind}, or leave it out"
-                problems.append((f"users.{name}.{kind}", number, f"the {kind} belongs to {owner}", remedy))
-                break
-        if own["uid"] is not None and own["gid"] is not None:
-            ids[name] = (own["uid"], own["gid"])
-    taken = {number for pair in (*ids.values(), *unproven_ids.values()) for number in pair}
-    taken |= {user.gid for user in wanted.users.values() if user.gid is not None}
-    following = FIRST_ALLOCATED_ID
-    for name, user in sorted(wanted.users.items()):
-        if name in ids:
-            continue
-        while following in taken:
-            following += 1
-        if following > LAST_ALLOCATED_ID:
-            problems.append((f"users.{name}", name, "no free uid is left", "an explicit uid"))
-            break
-        ids[name] = (following, user.gid if user.gid is not None else following)
-        taken.add(following)
-    for name, (uid, gid) in unproven_ids.items():  # of users who were removed: remembered unless another has them now
-        if name not in ids and not any(uid == other[0] or gid == other[1] for other in ids.values()):
-            ids[name] = (uid, gid)
-    if problems:
-        raise refusal(problems)
-    return ids
 
 
 def _model_defaults() -> dict[str, Any]:

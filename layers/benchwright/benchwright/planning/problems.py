@@ -36,9 +36,11 @@ def _hidden(path: str, value: Any) -> Any:
     """Return a value as it may be shown.
 
     Who writes a password or a licence where the name of its secret belongs, or below a key that they spelled wrong,
-    must not find it in mails and logs. Below `users` and `license` a text is shown only if it looks like the name of a
-    secret, or is the key itself; elsewhere, where the input has texts.
+    must not find it in mails and logs. Below `users` and `license` a text is shown only if it is in a list of groups,
+    looks like the name of a secret, or is the key itself; elsewhere, where the input has texts.
     """
+    if re.search(r"\.groups\.[0-9]+$", path) or (isinstance(value, list) and path.endswith(".groups")):
+        return value
     if path.split(".", maxsplit=1)[0] in ("users", "license"):
         return _hidden_secret(path, value)
     part = part_of(Wanted.model_fields[path].annotation) if path in Wanted.model_fields else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, get_origin
 
@@ -27,6 +27,7 @@ from benchwright.models import (
     Wanted,
     merge_patch,
 )
+from benchwright.planning import groups
 from benchwright.planning.problems import Problem, explained, part_of, refusal, without_texts
 
 # Levels of an input: users, a name, its keys, and room for what is wrong. Python's own readers end at about 1,000.
@@ -82,10 +83,19 @@ class Reading:
         return path, value, f"{wrong} (an earlier execution recorded it)", give
 
 
-def read_input(raw: Any, known: Mapping[str, Any], defaults: Mapping[str, Any], application: str) -> Reading:
+def read_input(
+    raw: Any,
+    known: Mapping[str, Any],
+    defaults: Mapping[str, Any],
+    application: str,
+    *,
+    earlier_users: Collection[str] = (),
+    earlier_groups: Collection[str] = (),
+) -> Reading:
     """Read an input and find every problem that it has in itself; raises InvalidInput where it is no object at all.
 
-    known: the recorded input of the cluster; defaults: the stack's parameters in the shape of an input.
+    known: the recorded input of the cluster; defaults: the stack's parameters in the shape of an input; earlier_users
+    and earlier_groups: the names that earlier inputs had, also of those who were removed since.
     """
     request, problems = _split_input(raw)
     if not _is_name(application, APPLICATION_NAME, LONGEST_APPLICATION):
@@ -106,6 +116,7 @@ def read_input(raw: Any, known: Mapping[str, Any], defaults: Mapping[str, Any], 
         seen = {path for path, *_ in problems}
         problems += [problem for problem in explained(error) if problem[0] not in seen]
     problems += _contradictions(merged, application)
+    problems += groups.contradictions(merged, earlier_users, earlier_groups)
     problems += _without_effect(request, merged)
     return Reading(request, wanted, _named(merged, application), tuple(problems), known)
 

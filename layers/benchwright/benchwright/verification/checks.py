@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from benchwright import licensing
 from benchwright.models import Plan
-from benchwright.nodes.bundle import HOME, SHARED_STORAGE, accounts_digest
+from benchwright.nodes.bundle import HOME, SHARED_STORAGE, accounts_digest, groups_digest
 from benchwright.nodes.report import LicenseTerms, NodeReport
 from benchwright.verification.list_nodes import BalancedNode, ListedNode
 
@@ -36,10 +36,12 @@ REMEDIES: Mapping[str, str] = {
     "Terminate a node on which someone installed another one.",
     "configuration": "Start a deployment with {}: it applies the recorded configuration to every node.",
     "files and accounts": "Start a deployment with {}: it restores what was changed on the node. To keep a change, put "
-    "it into the input (`config`, `users`) or into the image.",
+    "it into the input (`config`, `users`, `groups`) or into the image.",
     "service user": "Terminate a node whose account rstudio-server differs: a new one comes from the image.",
     "users": "Start a deployment with {}: it creates missing accounts. Remove an account with another uid on its node: "
     "someone made it by hand.",
+    "groups": "Start a deployment with {}: it makes missing groups, and gives each the members of the plan. Remove a "
+    "group with another gid on its node: someone made it by hand.",
     "clocks": "Start a deployment with {}: it sets a clock that is off. Where it cannot, look at `chronyc sources` on "
     "the node, and give it a time source: 169.254.169.123 or another.",
     "services": "Look at `systemctl status rstudio-server rstudio-launcher` on the node, and start a deployment with "
@@ -180,6 +182,7 @@ def verify(
         each("files and accounts", unless(_unchanged, _changes), "as configured"),
         _same("service user", of_each(lambda report: report.rstudio_server)),
         by_node("users", of_each(lambda report: report.users.digest if report.users else None), digest),
+        by_node("groups", of_each(lambda report: report.groups), groups_digest(plan)),
         each("clocks", unless(_in_time, _offset), "within 1 s"),
         each("services", unless(_served, _states), "active"),
         each("health", unless(lambda report: report.health == "ok", lambda report: report.health or "unknown"), "ok"),

@@ -55,10 +55,13 @@ def test_the_files() -> None:
 
 
 def test_the_bundle_holds_everything_a_node_needs() -> None:
-    bundle = make_bundle(a_plan({"users": {"ann": {"uid": 5000}}}), ENDPOINT, DATABASE, KEY)
+    groups = {"analysts": {"gid": 6000, "members": ["ann", "ben"]}, "writers": {"gid": 6001}}
+    people = {"ann": {"uid": 5000}, "ben": {"uid": 5001}}
+    bundle = make_bundle(a_plan({"users": people, "groups": groups}), ENDPOINT, DATABASE, KEY)
     texts = unpacked(bundle)
-    assert texts["users"] == "ann 5000 5000 - -\n"
-    assert texts["locked"] == ""
+    assert texts["users"] == "ann 5000 5000 - -\nben 5001 5001 - -\n"
+    assert texts["groups"] == "analysts 6000 ann,ben\nwriters 6001 -\n"
+    assert (texts["locked"], texts["emptied"]) == ("", "")
     assert "0600 root root /etc/rstudio/database.conf\n" in texts["manifest"]
     assert texts["files/etc/rstudio/file-locks"] == "lock-type=advisory\n"
     assert texts["env"].splitlines() == [
@@ -79,8 +82,9 @@ def test_the_same_plan_gives_the_same_bytes_and_each_change_another_hash() -> No
     others = [
         make_bundle(a_plan({"config": {"x": "1"}}), ENDPOINT, DATABASE, KEY),
         make_bundle(a_plan({"users": {"ann": {}}}), ENDPOINT, DATABASE, KEY),
+        make_bundle(a_plan({"groups": {"ann": {}}}), ENDPOINT, DATABASE, KEY),
         make_bundle(a_plan({}), Endpoint("other", 5432), DATABASE, KEY),
         make_bundle(a_plan({}), ENDPOINT, Secret("arn:database", "v9"), KEY),
         make_bundle(a_plan({}), ENDPOINT, DATABASE, Secret("arn:key", "v9")),
     ]
-    assert len({bundle.configuration for bundle in [first, *others]}) == 6
+    assert len({bundle.configuration for bundle in [first, *others]}) == 7

@@ -10,7 +10,9 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from benchwright.models import HIGHEST_ID, LOWEST_ID, OWNED_IDS, AccountName, Id
+from benchwright.nodes.bundle import groups_digest
 from tests.unit.benchwright.node_script import bash, constant, function
+from tests.unit.benchwright.verification.test_checks import a_plan
 
 # The accounts of the node stand in files; what would change them is recorded.
 NODE = """
@@ -27,7 +29,7 @@ def on_a_node(script: str, folder: Path, passwd: str = ANN, group: str = "ann:x:
     (folder / "passwd").write_text(f"{passwd}\n")
     (folder / "group").write_text(f"{group}\n")
     (folder / "shadow").write_text("ann:$6$x:20000:0:99999:7:::\n")
-    names = ["applied_here", "differences", "restore_account", "change_account", "unlock_account"]
+    names = ["applied_here", "differences", "groups_here", "restore_account", "change_account", "unlock_account"]
     return bash("\n".join([NODE, *map(function, names), script]), folder=folder)
 
 
@@ -164,3 +166,117 @@ def test_a_home_of_another_uid_is_refused_with_what_a_person_can_do(uid: int, no
     remedy = "If it is ann's, run chown -R 3003:3004 efs/home/ann on this node, otherwise move it away. "
     found = refused(node, "ann:x:3003:3004::/efs/home/ann:/bin/bash", "ann:x:3004:", uid)
     assert found == f"{reported}{remedy}Then deploy again.{by_input(uid)}"
+
+
+# The node has the groups of the file; what would change one is recorded, and done.
+GROUPS = """
+begin() { :; }
+last_log_line() { echo 'what the log says'; }
+getent() {
+  local file=$1 found=0 key
+  [ $# -gt 1 ] || cat "$file"
+  for key in "${@:2}"; do grep -E "^$key:|^[^:]*:[^:]*:$key:" "$file" || found=2; done
+  return $found
+}
+groupadd() { echo "groupadd $*" >>calls; echo "$3:x:$2:" >>group; }
+gpasswd() {
+  echo "gpasswd $*" >>calls
+  awk -F: -v OFS=: -v name="$3" -v members="$2" '$1 == name { $4 = members } 1' group >new
+  mv new group
+}
+"""
+
+
+def grouped(folder: Path, listed: str, emptied: str = "", around: str = "") -> list[str]:
+    """What the script does to the groups of a node."""
+    (folder / "bundle").mkdir(exist_ok=True)
+    (folder / "bundle" / "groups").write_text(listed)
+    (folder / "bundle" / "emptied").write_text(emptied)
+    names = ["is_name", "is_free_id", "or_by_input", "or_other_gid", "ensure_group", "set_members", "ensure_groups"]
+    constants = [constant("REPLACE"), constant("ACCOUNT_NAME")]
+    said = bash("\n".join([NODE, GROUPS, *constants, *map(function, names), around, "ensure_groups"]), folder=folder)
+    calls = folder / "calls"
+    return [*(calls.read_text().splitlines() if calls.exists() else []), *([said] if said else [])]
+
+
+@pytest.mark.parametrize(
+    ("here", "listed", "emptied", "calls"),
+    [
+        ("", "writers 5001 ann,ben\n", "", ["groupadd --gid 5001 writers", "gpasswd --members ann,ben writers"]),
+        ("", "writers 5001 -\n", "", ["groupadd --gid 5001 writers"]),
+        ("writers:x:5001:ann,ben", "writers 5001 ann,ben\n", "", []),
+        ("writers:x:5001:ben", "writers 5001 ann\n", "", ["gpasswd --members ann writers"]),
+        ("writers:x:5001:ben", "writers 5001 -\n", "", ["gpasswd --members  writers"]),
+        ("writers:x:5001:ben\nold:x:5002:ann", "", "old\nnever-here\n", ["gpasswd --members  old"]),
+        ("old:x:5002:", "", "old\n", []),
+    ],
+)
+def test_groups_get_exactly_their_members(
+    here: str, listed: str, emptied: str, calls: list[str], tmp_path: Path
+) -> None:
+    (tmp_path / "state").mkdir()
+    (tmp_path / "group").write_text(f"sudo:x:27:ubuntu\n{here}\n")
+    assert grouped(tmp_path, listed, emptied) == calls
+    assert (tmp_path / "state" / "groups.list").read_text() == listed
+    assert (tmp_path / "state" / "emptied.list").read_text() == emptied
+    (tmp_path / "calls").unlink(missing_ok=True)
+    assert grouped(tmp_path, listed, emptied) == []
+
+
+OTHER_GID = " Until a deployment with w is verified, the input can also give w another gid."
+BY_INPUT = " Until a deployment with w is verified, the input can also give w gid 5002."
+HAS, NOT = "The group w has gid", "on this node, but gid 5001 in the configuration. If this group"
+HELD = "Gid 5001 of the group w belongs to the group docker on this node. If docker"
+LOG, AGAIN = "what the log says.", "Deploy again; if that does not help, replace this node."
+
+
+@pytest.mark.parametrize(
+    ("here", "listed", "around", "reason"),
+    [
+        ("w:x:990:", "w 5001 -", "", f"{HAS} 990 {NOT} {REPLACE}"),
+        ("w:x:5002:", "w 5001 -", "", f"{HAS} 5002 {NOT} {REPLACE}{BY_INPUT}"),
+        ("docker:x:5001:", "w 5001 -", "", f"{HELD} {REPLACE}{OTHER_GID}"),
+        ("", "w 5001 -", "groupadd() { return 10; }", f"The group w cannot be made with gid 5001: {LOG} {AGAIN}"),
+        ("", "w 5001 ann", "gpasswd() { return 3; }", f"The group w cannot be given its members: {LOG} {AGAIN}"),
+        ("", "12 5001 -", "", "The list of groups has the line '12 5001', which is no group; deploy again."),
+        ("", "w 27x ann", "", "The list of groups has the line 'w 27x', which is no group; deploy again."),
+    ],
+)
+def test_a_group_in_the_way_is_refused_with_what_a_person_can_do(
+    here: str, listed: str, around: str, reason: str, tmp_path: Path
+) -> None:
+    (tmp_path / "state").mkdir()
+    (tmp_path / "group").write_text(f"sudo:x:27:ubuntu\n{here}\n")
+    assert grouped(tmp_path, f"{listed}\n", around=f"{around}\ntrap 'exit 0' EXIT")[-1] == reason
+
+
+def test_the_digest_of_the_groups_of_a_node_is_that_of_the_plan(tmp_path: Path) -> None:
+    """Whatever the order in which the node has members."""
+    members = {"writers": ["ben", "7of9", "jane.doe", "a-b", "a_b"], "analysts": [], "a.b": ["ann"]}
+    people: dict[str, Any] = {name: {} for listed in members.values() for name in listed}
+    plan = a_plan({"users": people, "groups": {name: {"members": listed} for name, listed in members.items()}})
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / "groups.list").write_text("".join(f"{group.name} {group.gid} -\n" for group in plan.groups))
+    lines = [f"{group.name}:x:{group.gid}:{','.join(reversed(group.members))}" for group in plan.groups]
+    (tmp_path / "group").write_text("\n".join([*lines, "sudo:x:27:ann", ""]))
+    functions = [function("groups_here"), function("digest")]
+    printed = bash("\n".join([NODE, GROUPS, *functions, 'digest "$(groups_here)"']), folder=tmp_path)
+    assert printed == f"{groups_digest(plan)}\n"
+
+
+def test_a_group_that_someone_changed_is_named_as_such_and_not_as_a_change_of_its_members(node: Path) -> None:
+    (node / "state" / "groups.list").write_text("staff 50 ann\n")
+    (node / "state" / "emptied.list").write_text("old\n")
+    group = "ann:x:3001:\nstaff:x:50:ann\nold:x:60:"
+    assert on_a_node(f"{GROUPS}\napplied_here | tee state/applied", node, group=group).splitlines() == [
+        "group:staff gid=50 members=ann",
+        "group:old gid=60 members=",
+        "user:ann uid=3001 gid=3001 home=/efs/home/ann shell=login groups= password=set expires=",
+    ]
+    changed = "ann:x:3001:\nstaff:x:51:\nold:x:60:ann\nsudo:x:27:ann"
+    assert on_a_node(f"{GROUPS}\ndifferences", node, group=changed).splitlines() == [
+        "group:staff: gid=51, not gid=50",
+        "group:staff: members=, not members=ann",
+        "group:old: members=ann, not members=",
+        "user:ann: groups=sudo, not groups=",
+    ]

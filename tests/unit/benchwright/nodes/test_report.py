@@ -189,6 +189,7 @@ begin() { :; }
 metadata() { echo i-0123456789abcdef0; }
 installed_workbench() { echo 2026.07.1+147.pro6; }
 users_here() { :; }
+groups_here() { :; }
 mountpoint() { :; }
 service_state() { echo active; }
 health() { head -c 150 health; }
@@ -199,7 +200,7 @@ helper_for_users() { echo refused; }
 clock_offset() { echo 0.001; }
 differences() { cat differences; }
 """
-FUNCTIONS = ["json", "json_or_null", "json_list", "users_digest", "shortened", "print_report", "cluster"]
+FUNCTIONS = ["json", "json_or_null", "json_list", "digest", "shortened", "print_report", "cluster"]
 
 
 def run_on_a_node(script: str, folder: Path) -> str:

@@ -1,6 +1,5 @@
 """From an input to a plan: what is refused, what is merged, what is remembered."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -76,60 +75,6 @@ def test_users_get_ids_once_and_removed_users_are_locked_and_keep_theirs() -> No
     assert (back.locked_accounts, back.accounts[0].uid) == ([], 20_000)
 
 
-def verified(known: Known) -> Known:
-    return replace(known, proven_accounts=tuple(known.accounts))
-
-
-@pytest.mark.parametrize(
-    ("second", "third", "ids"),
-    [
-        ({"ann": {"uid": 3003}}, {}, {"ann": (3003, 3003)}),
-        ({"ann": {"uid": 3003, "gid": 3004}}, {}, {"ann": (3003, 3004)}),
-        ({"ann": {"uid": None}}, {}, {"ann": (20_000, 20_000)}),
-        ({"ann": {"uid": None}}, {"ann": {"gid": 3004}}, {"ann": (20_000, 3004)}),
-        ({"ann": None}, {}, {"ann": (3001, 3001)}),  # it may have a home
-        ({"ann": None}, {"ann": {"uid": 3003}}, {"ann": (3003, 3003)}),
-        ({"ann": None, "ben": {"uid": 3001}}, {}, {"ben": (3001, 3001)}),  # a name that was misspelt
-        ({"ann": None}, {"ben": {"uid": 3001}}, {"ben": (3001, 3001)}),
-        ({"ben": {"uid": 3005}}, {"ben": {"uid": 3006}}, {"ann": (3001, 3001), "ben": (3006, 3006)}),
-    ],
-)
-def test_an_id_that_no_verified_execution_has_used_can_be_changed(
-    second: dict[str, Any], third: dict[str, Any], ids: dict[str, tuple[int, int]]
-) -> None:
-    plan, known = plan_from({"users": {"ann": {"uid": 3001}}})
-    for users in (second, third):
-        plan, known = plan_from({"users": users}, known)
-    assert known.accounts == ids
-    assert plan.locked_accounts == sorted(set(ids) - set(plan.wanted.users))
-
-
-def test_an_id_that_was_allocated_stays_when_its_deployment_is_tried_again() -> None:
-    _, known = plan_from({"users": {"ben": {}}})
-    _, known = plan_from({"users": {"ann": {}}}, known)
-    assert known.accounts == {"ben": (20_000, 20_000), "ann": (20_001, 20_001)}
-
-
-def test_an_id_that_contradicts_a_proven_one_is_refused() -> None:
-    known = verified(plan_from({"users": {"ann": {}}})[1])
-    with pytest.raises(InvalidInput, match=r"users.ann.uid: 6000 is refused: the user has uid 20000"):
-        plan_from({"users": {"ann": {"uid": 6000}}}, known)
-    with pytest.raises(InvalidInput, match=r"users.bob.uid: 20000 is refused: the uid belongs to ann"):
-        plan_from({"users": {"bob": {"uid": 20_000}}}, known)
-    with pytest.raises(InvalidInput, match=r"users.ann.gid: 3001 is refused: the user has uid 20000 and gid 20000"):
-        plan_from({"users": {"ann": {"gid": 3001}}}, known)
-    with pytest.raises(InvalidInput, match=r"users.bob.gid: 20000 is refused: the gid belongs to ann"):
-        plan_from({"users": {"bob": {"gid": 20_000}}}, known)
-
-
-def test_a_group_belongs_to_one_user_also_where_its_id_is_not_spelled_out() -> None:
-    with pytest.raises(InvalidInput, match=r"users.ben.gid: 3002 is refused: users.ann has it"):
-        plan_from({"users": {"ann": {"uid": 3001, "gid": 3002}, "ben": {"uid": 3002}}})
-    known = verified(plan_from({"users": {"ann": {"uid": 3001, "gid": 3002}}})[1])
-    with pytest.raises(InvalidInput, match=r"users.ben.gid: 3002 is refused: the gid belongs to ann"):
-        plan_from({"users": {"ann": None, "ben": {"uid": 3002}}}, known)
-
-
 def test_the_plan_shows_the_ids_that_were_allocated_and_the_record_keeps_what_was_asked() -> None:
     plan, known = plan_from({"users": {"ann": {}, "bob": {"gid": 3001}}})
     assert {name: (user.uid, user.gid) for name, user in plan.wanted.users.items()} == {
@@ -160,6 +105,7 @@ def test_each_value_has_a_source() -> None:
         "config": "default",
         "database.max_capacity": "parameter",
         "database.min_capacity": "parameter",
+        "groups": "default",
         "image.ami": "default",
         "license": "default",
         "nodes.count": "input",

@@ -174,7 +174,7 @@ PLACES = {
     ),
     "config.": Place(
         lambda text: {"config": {text: "x"}},
-        ("auth-timeout-minutes", "admin-group"),
+        ("auth-timeout-minutes", "admin-enabled"),
         lambda plan: [list(as_boost_reads(contents(plan)["files/etc/rstudio/rserver.conf"]))[-1]],
     ),
     "config.www-root-path": Place(

@@ -48,6 +48,10 @@ EARLIER: Mapping[str, Any] = {
     "users.NAME.uid": {},
     "users.NAME.gid": {},
     "users.NAME.password": {"users": {"ann": {"password": "benchwright/users/earlier"}}},
+    "users.NAME.groups": {"users": {"ann": {}}, "groups": {"analysts": {}}},
+    "groups": {"groups": {"writers": {}}},
+    "groups.NAME.gid": {},
+    "groups.NAME.members": {"users": {"ben": {}}, "groups": {"analysts": {"members": ["ben"]}}},
     "config": {"config": {"auth-timeout-minutes": "60"}},
     "tags": {"tags": {"cost-centre": "0815"}},
 }

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from benchwright.models import Plan
-from benchwright.nodes.bundle import accounts_digest
+from benchwright.nodes.bundle import accounts_digest, groups_digest
 from benchwright.nodes.report import LicenseTerms, NodeReport, read_report
 from benchwright.planning.plan import LookupResult, make_plan
 from benchwright.planning.read_input import read_input
@@ -31,6 +31,7 @@ def report(instance: str, **changed: Any) -> NodeReport:
         "configuration": "hash",
         "rstudio_server": "900:900",
         "users": {"count": 1, "digest": accounts_digest(PLAN)},
+        "groups": groups_digest(PLAN),
         "clock_offset": 0.001,
         "services": {"rstudio-server": "active", "rstudio-launcher": "active"},
         "health": "ok",
@@ -89,6 +90,20 @@ def test_a_licence_that_expires_soon_is_a_warning(of_nodes: Any, terms: LicenseT
     assert verify(PLAN, "ami-1", "hash", observed(reports=reports), license_warning_days=0).warnings == []
 
 
+def test_the_groups_of_a_node_are_those_of_the_plan() -> None:
+    plan = a_plan({"users": {"ann": {}}, "groups": {"analysts": {"members": ["ann"]}}})
+    emptied = a_plan({"users": {"ann": {}}, "groups": {"analysts": {}}})
+
+    def failed(groups: str) -> list[str]:
+        people = {"count": 1, "digest": accounts_digest(plan)}
+        reports = {instance: report(instance, users=people, groups=groups) for instance in ("i-1", "i-2")}
+        checks = verify(plan, "ami-1", "hash", observed(reports=reports)).checks
+        return [check.name for check in checks if not check.holds]
+
+    assert failed(groups_digest(plan)) == []
+    assert failed(groups_digest(emptied)) == failed(groups_digest(PLAN)) == ["groups"]
+
+
 def two(**changed: Any) -> dict[str, Any]:
     return {"reports": {"i-1": report("i-1"), "i-2": report("i-2", **changed)}}
 
@@ -114,6 +129,7 @@ WRONG: dict[str, list[dict[str, Any]]] = {
     "service user": [two(rstudio_server="901:901"), two(rstudio_server=None)],
     "files and accounts": [two(differences=["/etc/rstudio/rserver.conf: content"]), two(differences=None)],
     "users": [two(users={"count": 1, "digest": "x"}), two(users=None)],
+    "groups": [two(groups="x"), two(groups=None)],
     "clocks": [two(clock_offset=-300.0), two(clock_offset=None)],
     "services": [two(services={"rstudio-server": "active", "rstudio-launcher": "failed"}), two(services={})],
     "health": [two(health="HTTP 500"), two(health=None)],

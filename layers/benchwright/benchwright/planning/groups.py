@@ -1,0 +1,141 @@
+"""Who is in which group, and what an input says of groups that cannot be."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
+
+from benchwright.models import MOST_GROUPS_OF_A_USER, RESERVED_NAMES, Wanted
+from benchwright.planning.problems import Problem
+
+# Keys of rserver.conf that name groups, divided by commas: who may sign in, and who may do what an administrator may
+# (Posit Workbench administration guide, "Restricting access" and "Administrative dashboard").
+GROUP_KEYS = ("auth-required-user-group", "admin-group", "admin-superuser-group")
+MOST_SHOWN = 10  # names in a text
+
+
+def members_of(wanted: Wanted) -> dict[str, list[str]]:
+    """Return the members of each group, in the order of their names; who was removed from `users` is none."""
+    groups = {name: group.members for name, group in wanted.groups.items()}
+    return _members({name: user.groups for name, user in wanted.users.items()}, groups)
+
+
+def contradictions(merged: Mapping[str, Any], users: Collection[str], groups: Collection[str]) -> list[Problem]:
+    """Find what no single field shows, in an input that may be wrong in other ways too.
+
+    users, groups: the names of earlier inputs. One that was removed since may still be named: it counts for nothing, so
+    that a person is removed by one key.
+    """
+    by_user = {name: _names(user, "groups") for name, user in _parts(merged, "users").items()}
+    by_group = {name: _names(group, "members") for name, group in _parts(merged, "groups").items()}
+    problems: list[Problem] = [
+        (f"groups.{name}", name, "it is a group of the system, or an account of it", "another name")
+        for name in sorted(RESERVED_NAMES & set(by_group))
+    ]
+    problems += [
+        (f"groups.{name}", name, f"the user {name} has a group of this name", "another name")
+        for name in sorted(set(by_user) & set(by_group))
+    ]
+    for kind, lists, known, give in (
+        ("groups", {"members": by_group}, {*by_user, *users}, "names of `users`"),
+        ("users", {"groups": by_user}, {*by_group, *groups}, "names of `groups`"),
+    ):
+        for key, named in lists.items():
+            problems += [
+                (f"{kind}.{name}.{key}", unknown, f"no such {key[:-1].replace('member', 'user')} is in the input", give)
+                for name, listed in sorted(named.items())
+                if (unknown := sorted(set(listed) - known))
+            ]
+    members = _members(by_user, by_group)
+    counts = Counter(name for each in members.values() for name in each)
+    wrong = f"a user is in at most {MOST_GROUPS_OF_A_USER} groups on EFS, the user's own among them"
+    problems += [
+        (f"users.{name}.groups", count, wrong, f"at most {MOST_GROUPS_OF_A_USER - 1} groups with the user")
+        for name, count in sorted(counts.items())
+        if count >= MOST_GROUPS_OF_A_USER
+    ]
+    return problems + _without_people(merged, by_user, members)
+
+
+def warn(wanted: Wanted) -> list[str]:
+    """Return a warning about each thing that counts for nothing, or that only nodes know."""
+    texts = []
+    people, groups = set(wanted.users), set(wanted.groups)
+    removed = sorted({name for group in wanted.groups.values() for name in group.members} - people)
+    if removed:
+        texts.append(
+            f"groups: {_shown(removed)} in `members` were removed from `users`, and are in no group. Back in `users`, "
+            "they are members again."
+        )
+    removed = sorted({name for user in wanted.users.values() for name in user.groups} - groups)
+    if removed:
+        texts.append(
+            f"users: {_shown(removed)} in `groups` of users were removed from `groups`, and have no members. Back in "
+            "`groups`, they have these."
+        )
+    if others := _groups_of_others(wanted.image.ami, wanted.config):
+        texts += [
+            f"config: {key} names {_shown(unknown)}, which `groups` lacks. No one has looked whether {others} has it, "
+            "and members in it."
+            for key in GROUP_KEYS
+            if (unknown := sorted(set(_named(wanted.config.get(key))) - groups - people))
+        ]
+    return texts
+
+
+def _without_people(
+    merged: Mapping[str, Any], people: Collection[str], members: Mapping[str, Collection[str]]
+) -> list[Problem]:
+    """Find keys of rserver.conf that would let no one sign in, or make no one an administrator.
+
+    A user's own group has the user in it. Other groups of a node hold no person whom the input names.
+    """
+    config = merged.get("config")
+    config = config if isinstance(config, dict) else {}
+    image = merged.get("image")
+    others = _groups_of_others(image.get("ami") if isinstance(image, dict) else None, config)
+    problems: list[Problem] = []
+    for key in GROUP_KEYS:
+        for name in _named(config.get(key)):
+            if name in people or members.get(name) or (others and name not in members):
+                continue
+            wrong = f"the group {name} has no member" if name in members else f"`groups` has no {name}"
+            give = "names of `groups` with members, divided by commas; null takes a recorded one back"
+            problems.append((f"config.{key}", config[key], f"{wrong}, so the key would hold for no one", give))
+    return problems
+
+
+def _groups_of_others(ami: Any, config: Mapping[str, Any]) -> str:
+    """Say who else may have made a group: the image, or an identity provider (user provisioning of Workbench)."""
+    if ami:
+        return f"the AMI {ami}"
+    return "the identity provider" if config.get("user-provisioning-enabled") == "1" else ""
+
+
+def _named(value: Any) -> list[str]:
+    return [name for part in value.split(",") if (name := part.strip())] if isinstance(value, str) else []
+
+
+def _members(by_user: Mapping[str, Iterable[str]], by_group: Mapping[str, Iterable[str]]) -> dict[str, list[str]]:
+    found = {name: {each for each in listed if each in by_user} for name, listed in by_group.items()}
+    for user, listed in by_user.items():
+        for name in listed:
+            if name in found:
+                found[name].add(user)
+    return {name: sorted(members) for name, members in found.items()}
+
+
+def _parts(merged: Mapping[str, Any], key: str) -> dict[str, Mapping[str, Any]]:
+    whole = merged.get(key)
+    return {name: part for name, part in whole.items() if isinstance(part, dict)} if isinstance(whole, dict) else {}
+
+
+def _names(part: Mapping[str, Any], key: str) -> list[str]:
+    names = part.get(key)
+    return [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
+
+
+def _shown(names: list[str]) -> str:
+    more = f" and {len(names) - MOST_SHOWN} more" if len(names) > MOST_SHOWN else ""
+    return f"{', '.join(names[:MOST_SHOWN])}{more}"

@@ -315,6 +315,12 @@ def test_a_name_that_the_certificate_does_not_have_is_no_name_of_it(world: World
         world.use(other)
 
 
+def test_the_door_for_browsers_is_where_https_is_spoken(world: World) -> None:
+    door = world.account.aws.balancing.door()
+    assert door.place in {(address, SECURE) for address in world.addresses}
+    assert door.names == (HOST,)
+
+
 def test_names_of_the_load_balancer_resolve(world: World) -> None:
     (balancer,) = world.account.elbv2.describe_load_balancers()["LoadBalancers"]
     alias = {

@@ -424,7 +424,7 @@ class Proxy:
         value = self._cookies.dumps([group.arn, target.machine.id, until])
         expires = formatdate(time.time() + COOKIE_SECONDS, usegmt=True)
         common = f"{value}; Expires={expires}; Path=/"
-        return [f"{COOKIE}={common}", f"{CORS_COOKIE}={common}; SameSite=None"]
+        return [f"{COOKIE}={common}", f"{CORS_COOKIE}={common}; SameSite=None; Secure"]
 
     def _headers(self, front: Front, balancer: Any, request: web.BaseRequest) -> CIMultiDict[str]:
         """What the target gets: the client's headers, and where the request came from. No X-Forwarded-Host is added."""

@@ -12,7 +12,7 @@ from benchwright.errors import ClusterLocked, InvalidInput
 from benchwright.models import Plan
 from benchwright.planning import account_check, groups, server_options, service_roles, unproven
 from benchwright.planning.lookup import look_up
-from benchwright.planning.plan import make_plan
+from benchwright.planning.plan import make_plan, shown
 from benchwright.planning.problems import Problem
 from benchwright.planning.read_input import Reading, cluster_of, read_input, read_verify_input
 from benchwright.record import Known
@@ -130,7 +130,7 @@ def _plan(event: Event) -> Result:
     if not found.verified:  # later it has used them all
         service_roles.ensure()
     record.save_plan(event.cluster, event.execution, plan, known)
-    return Result(cluster=event.cluster, plan=plan.model_dump(mode="json", exclude={"accounts", "groups"}))
+    return Result(cluster=event.cluster, plan=shown(plan))
 
 
 def _planned(

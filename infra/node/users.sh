@@ -84,17 +84,16 @@ ensure_home() {
   [ "$owner" = "$uid" ] || fail "The home $home belongs to uid $owner, but user $name has uid $uid. If it is $name's, run chown -R $uid:$gid $home on this node, otherwise move it away. Then deploy again.$(or_by_input "$name" uid "$owner")"
 }
 
-# Asks for the passwords that are to be set, several at once: a call of the CLI takes about a second of a CPU, and there may be 500.
+# USERS: asks for the passwords in this list that are to be set, several at once: a call of the CLI takes about half a second of a CPU.
 # ensure_password asks again for one that fails, and reports why.
 fetch_passwords() {
   local name arn version
-  begin 'fetch the passwords'
   mkdir "$work/answers"
   export -f ask_secret
   # shellcheck disable=SC2016 # the shells that xargs starts expand it
   while read -r name _ _ arn version || [ -n "$name" ]; do
     [ "$arn" = - ] || [ "$(cat "$STATE/users/$name" 2>/dev/null)" = "$version" ] || printf '%s\n' "$arn" "$version" "$(answer_file "$arn" "$version")"
-  done <"$work/bundle/users" |
+  done <"$1" |
     xargs -r -d '\n' -n 3 -P "$(($(nproc) * 2))" bash -c 'ask_secret "$0" "$1" >"$2" || rm -f "$2" || true'
 }
 
@@ -160,18 +159,23 @@ ensure_groups() {
 }
 
 ensure_users() {
-  local name uid gid arn version
-  fetch_passwords
+  local name uid gid arn version part
   begin 'make the users'
   differences >"$work/differences"
   remove_subordinate_ids
-  while read -r name uid gid arn version || [ -n "$name" ]; do
-    { is_name "$name" && [[ $uid =~ ^[0-9]+$ && $gid =~ ^[0-9]+$ ]]; } || fail "The list of users has the line '$name $uid $gid', which is no user; deploy again."
-    ensure_account "$name" "$uid" "$gid"
-    ensure_home "$name" "$uid" "$gid"
-    ensure_password "$name" "$arn" "$version"
-  done <"$work/bundle/users"
-  rm -rf "$work/answers"
+  # In parts, so that a run which ends before its time has set the passwords that it has fetched, and the next one goes on from there.
+  split -l 100 "$work/bundle/users" "$work/users."
+  for part in "$work"/users.*; do
+    [ -e "$part" ] || continue
+    fetch_passwords "$part"
+    while read -r name uid gid arn version || [ -n "$name" ]; do
+      { is_name "$name" && [[ $uid =~ ^[0-9]+$ && $gid =~ ^[0-9]+$ ]]; } || fail "The list of users has the line '$name $uid $gid', which is no user; deploy again."
+      ensure_account "$name" "$uid" "$gid"
+      ensure_home "$name" "$uid" "$gid"
+      ensure_password "$name" "$arn" "$version"
+    done <"$part"
+    rm -rf "$work/answers"
+  done
   while read -r name || [ -n "$name" ]; do lock_account "$name"; done <"$work/bundle/locked"
   cp "$work/bundle/users" "$STATE/users.list"
   cp "$work/bundle/locked" "$STATE/locked.list"

@@ -19,7 +19,7 @@ PARTS = ("**You see**", "**Why.**", "**Look at**", "**Do", "**Safe.**")
 
 # What the command line has beside the API's operations and their members.
 GLOBAL_OPTIONS = {"--query", "--output", "--region"}
-OWN_COMMANDS = {"s3 rm", "logs tail", "cloudformation wait", "rds wait"}
+OWN_COMMANDS = {"s3 cp", "s3 rm", "logs tail", "cloudformation wait", "rds wait"}
 
 
 def sections() -> dict[str, str]:

@@ -15,7 +15,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from benchwright.models import User
+from benchwright.models import MOST_USERS, User
 from benchwright.nodes.bundle import Endpoint, make_bundle
 from benchwright.planning.plan import LookupResult, make_plan
 from benchwright.planning.read_input import read_input
@@ -107,13 +107,13 @@ def rehearsals() -> dict[str, float]:
 
 def main() -> None:
     request, wanted = read_input({}, {}, DEFAULTS, "benchwright").whole()
-    users = wanted.model_copy(update={"users": {f"user{number}": User() for number in range(500)}})
+    users = wanted.model_copy(update={"users": {f"user{number}": User() for number in range(MOST_USERS)}})
     plan, _ = make_plan(request, users, Known(), LookupResult({}, "ami"), defaults=DEFAULTS, execution="e")
     header = "ID  Host             IPv4         Port  Status  Last Seen\n"
     listing = header + "".join(f"{n:<4}ip-10-0-0-{n:<7}10.0.0.{n:<6}8787  Online  now\n" for n in range(1, 51))
     measured = {
         "read list-nodes of 50 nodes": seconds(lambda: read_list_nodes(listing)),
-        "bundle with 500 users": seconds(
+        f"bundle with {MOST_USERS} users": seconds(
             lambda: make_bundle(plan, Endpoint("db", 5432), Secret("a", "1"), Secret("b", "2"))
         ),
     }

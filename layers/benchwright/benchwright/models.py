@@ -372,10 +372,10 @@ class Wanted(Part):
         description="the name of a secret below <application>/license/ that holds a licence file",
         examples=["benchwright/license/workbench"],
     )
-    users: Annotated[dict[AccountName, User], Field(max_length=500)] = Field(
+    users: Annotated[dict[AccountName, User], Field(max_length=MOST_USERS)] = Field(
         default={},
-        description="up to 500 accounts by name: lower-case letters, digits, dots, - and _, at most 32 characters, not "
-        "digits alone",
+        description=f"up to {MOST_USERS} accounts by name: lower-case letters, digits, dots, - and _, at most 32 "
+        "characters, not digits alone",
         examples=[{"ann": {"uid": 3001}, "ben": None}],
     )
     groups: Annotated[dict[AccountName, Group], Field(max_length=MOST_GROUPS)] = Field(

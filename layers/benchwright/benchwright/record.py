@@ -9,11 +9,13 @@ so of many that try at once exactly one succeeds; a holder that no longer runs l
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 import time
+import zlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Annotated, Any, get_origin
 
 from botocore.exceptions import ClientError
@@ -29,6 +31,7 @@ VERSION = 2  # of the form of a record; see UPGRADES
 # Seconds for which an execution that Step Functions does not know counts as one that has just been started: what
 # DescribeExecution answers "may not reflect very recent updates" (Step Functions API reference).
 BECOMES_KNOWN = 300
+LONGEST_TEXT = 20_000  # characters of an attribute as text; what is longer, no one reads in a console: it is compressed
 TRIES = 3  # to take a lock that others take and give back at the same moment
 
 
@@ -165,6 +168,17 @@ def plan_of(record: Record, cluster: str) -> Plan:
 
 def save_plan(cluster: str, execution: str, plan: Plan, known: Known) -> None:
     """Record plan and input under the lock; raises LockLost when it is gone."""
+    _save(cluster, execution, _attributes(plan, execution, known))
+
+
+def stored_length(plan: Plan, known: Known) -> int:
+    """Return the bytes of plan and input in the cluster's item, also once an execution has verified them."""
+    proven = max(known.input, known.proven, key=lambda each: len(_json(each)))
+    values = _attributes(plan, "", replace(known, proven=proven)).values()
+    return sum(len(value) if isinstance(value, bytes) else len(value.encode()) for (value,) in map(dict.values, values))
+
+
+def _attributes(plan: Plan, execution: str, known: Known) -> dict[str, dict[str, Any]]:
     texts = {
         "plan": plan.model_dump_json(),
         "planned_by": execution,
@@ -183,8 +197,13 @@ def save_plan(cluster: str, execution: str, plan: Plan, known: Known) -> None:
         "origins": _json(known.origins),
     }
     numbers = {"version": VERSION, "generation": known.generation, "proven_generation": known.proven_generation}
-    values = {name: {"S": text} for name, text in texts.items()}
-    _save(cluster, execution, values | {name: {"N": str(number)} for name, number in numbers.items()})
+    values = {name: _text(text) for name, text in texts.items()}
+    return values | {name: {"N": str(number)} for name, number in numbers.items()}
+
+
+def _text(text: str) -> dict[str, Any]:
+    """Return the attribute that holds a text: an item may have 400 KB, and 2,000 users would have more."""
+    return {"S": text} if len(text) <= LONGEST_TEXT else {"B": gzip.compress(text.encode(), mtime=0)}
 
 
 def save_image(cluster: str, execution: str, ami: str) -> None:
@@ -212,8 +231,8 @@ def save_verified(cluster: str, execution: str, record: Record, images: Sequence
     if record.planned_by == execution:
         users = record.plan.wanted.users if record.plan else {}
         groups = record.plan.wanted.groups if record.plan else {}
-        values["proven"] = {"S": _json(record.known.input)}
-        values["proven_accounts"] = {"S": _json(sorted({*record.known.proven_accounts, *users}))}
+        values["proven"] = _text(_json(record.known.input))
+        values["proven_accounts"] = _text(_json(sorted({*record.known.proven_accounts, *users})))
         values["proven_groups"] = {"S": _json(sorted({*record.known.proven_groups, *groups}))}
         values["proven_generation"] = {"N": str(record.known.generation)}
         values["origins"] = {"S": "{}"}
@@ -312,14 +331,24 @@ def _decoded(stored: Mapping[str, Any]) -> Item:
         if name not in ATTRIBUTES:
             continue
         expected = TYPES.get(name, "S")
-        if set(attribute) != {expected}:
+        if name in IN_JSON and set(attribute) == {"B"}:
+            value = _decompressed(name, attribute["B"])
+        elif set(attribute) == {expected}:
+            value = attribute[expected]
+        else:
             raise ValueError(f"the attribute {name} is of type {', '.join(attribute)}, not {expected}")
-        value = attribute[expected]
         if name in IN_JSON:
             item |= {name: json.loads(value)} if value else {}
         else:
             item[name] = int(value) if expected == "N" else value
     return item
+
+
+def _decompressed(name: str, data: bytes) -> str:
+    try:
+        return gzip.decompress(data).decode()
+    except (OSError, EOFError, zlib.error) as error:
+        raise ValueError(f"the attribute {name} cannot be decompressed ({error})") from error
 
 
 def _record(stored: Mapping[str, Any]) -> Record:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from benchwright.errors import DatabaseFailed
-from benchwright.secrets import Secret, describe_secret, require_secret
+from benchwright.secrets import Secret, describe_secret, describe_secrets, require_secret
 from tests.unit.benchwright.conversation import Conversation, refusal
 
 ARN = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:wb/blue/database-AbCdEf"
@@ -15,6 +15,15 @@ CURRENT = {"ARN": ARN, "VersionIdsToStages": {"v1": ["AWSPREVIOUS"], "v2": ["AWS
 def test_a_secret_is_its_arn_and_its_current_version(aws: Conversation) -> None:
     aws.answers = {"DescribeSecret": CURRENT}
     assert describe_secret("wb/blue/database") == require_secret(ARN) == Secret(ARN, "v2")
+
+
+def test_many_secrets_are_described_at_once(aws: Conversation) -> None:
+    names = {f"wb/users/{number}" for number in range(300)}
+    aws.answers = {"DescribeSecret": CURRENT}
+    assert describe_secrets(names) == dict.fromkeys(names, Secret(ARN, "v2"))
+    assert {call[1]["SecretId"] for call in aws.calls} == names
+    aws.answers = {"DescribeSecret": refusal("ResourceNotFoundException")}
+    assert describe_secrets(["wb/users/gone"]) == {"wb/users/gone": None}
 
 
 @pytest.mark.parametrize(

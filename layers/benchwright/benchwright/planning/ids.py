@@ -75,6 +75,8 @@ def _ids_of_users(wanted: Wanted, known: Known, groups: Mapping[str, int], probl
     }
     undecided = [name for name, user in wanted.users.items() if user.uid is None and user.gid is None]
     ids |= {name: allocated[name] for name in undecided if name in allocated}
+    owners = {kind: {pair[place]: name for name, pair in ids.items()} for place, kind in enumerate(("uid", "gid"))}
+    owners["gid"] |= {gid: f"the group {name}" for gid, name in of_groups.items()}
     for name, user in sorted(wanted.users.items()):
         if name in known.proven_groups:
             wrong = f"an earlier input had a group {name}, and a user has a group of the same name"
@@ -95,18 +97,15 @@ def _ids_of_users(wanted: Wanted, known: Known, groups: Mapping[str, int], probl
         before = allocated.get(name, (None, None)) if user.uid is None else (None, None)
         own = {"uid": user.uid if user.uid is not None else before[0]}
         own["gid"] = next((each for each in (user.gid, before[1], own["uid"]) if each is not None), None)
-        for position, (kind, number) in enumerate(own.items()):
-            owner = next(
-                (other for other, pair in ids.items() if number is not None and pair[position] == number), None
-            )
-            if kind == "gid" and number in of_groups:
-                owner = f"the group {of_groups[number]}"
-            if owner:
+        for kind, number in own.items():
+            if number is not None and (owner := owners[kind].get(number)):
                 remedy = f"another {kind}, or leave it out"
                 problems.append((f"users.{name}.{kind}", number, f"the {kind} belongs to {owner}", remedy))
                 break
         if own["uid"] is not None and own["gid"] is not None:
             ids[name] = (own["uid"], own["gid"])
+            owners["uid"].setdefault(own["uid"], name)
+            owners["gid"].setdefault(own["gid"], name)
     taken = {number for pair in (*ids.values(), *unproven_ids.values()) for number in pair} | {*groups.values()}
     taken |= {user.gid for user in wanted.users.values() if user.gid is not None}
     free = _free(taken)

@@ -13,7 +13,7 @@ from benchwright.planning import engine
 from benchwright.planning.plan import LookupResult
 from benchwright.planning.problems import Problem
 from benchwright.planning.read_input import Reading
-from benchwright.secrets import describe_secret
+from benchwright.secrets import describe_secrets
 from benchwright.settings import settings
 
 # Who writes a version of a secret may choose its id (PutSecretValue, ClientRequestToken), which goes to nodes and there
@@ -29,7 +29,7 @@ def look_up(reading: Reading, more: Iterable[Problem] = ()) -> LookupResult:
     Raises InvalidInput that lists what does not exist together with all else that is wrong with the input.
     """
     named = reading.named
-    found = {name: describe_secret(name) for name in sorted(set(named.secrets.values()))}
+    found = describe_secrets(set(named.secrets.values()))
     problems: list[Problem] = [
         (path, name, "there is no such secret, or it has no current value", "the name of a secret that exists")
         for path, name in named.secrets.items()

@@ -23,12 +23,12 @@ from benchwright.planning.groups import members_of
 from benchwright.planning.ids import allocate_ids
 from benchwright.planning.problems import refusal
 from benchwright.planning.read_input import Request
-from benchwright.record import Known
+from benchwright.record import Known, stored_length
 from benchwright.secrets import Secret
 
 # Bytes of JSON. A plan is a state's result and, beside the report on up to 50 nodes, part of an execution's output:
 # these may have 262,144, and more ends an execution so that no state can catch it (Step Functions developer guide,
-# "States.DataLimitExceeded"). With input and accounts it is one item of DynamoDB, which may have 409,600.
+# "States.DataLimitExceeded"). With input and accounts, compressed, it is one item of DynamoDB, which may have 409,600.
 LONGEST_PLAN, LONGEST_RECORD = 160_000, 390_000
 Source = Literal["input", "recorded", "parameter", "default"]
 
@@ -136,13 +136,32 @@ def _refuse_nodes(wanted: Wanted, license_: License | None, known: Known) -> Non
         raise refusal([("nodes.count", wanted.nodes.count, *refused)])
 
 
+def shown(plan: Plan) -> dict[str, Any]:
+    """Return a plan as an execution shows it: without accounts, and without users and groups where these are too long.
+
+    `omitted` then says how many they are. The bundle in the bucket has them all.
+    """
+    whole = plan.model_dump(mode="json", exclude={"accounts", "groups"})
+    if len(json.dumps(whole)) <= LONGEST_PLAN:
+        return whole
+    people = ("users", "groups")
+    omitted = {name: len(whole["wanted"][name]) for name in people}
+    omitted |= {name: len(whole[name]) for name in ("locked_accounts", "emptied_groups")}
+    sources = {path: source for path, source in whole["sources"].items() if path.split(".")[0] not in people}
+    wanted = whole["wanted"] | {name: {} for name in people}
+    return whole | {
+        "wanted": wanted,
+        "sources": sources,
+        "locked_accounts": [],
+        "emptied_groups": [],
+        "omitted": omitted,
+    }
+
+
 def _check_length(plan: Plan, record: Known) -> None:
-    shown = len(json.dumps(plan.model_dump(mode="json", exclude={"accounts"})))
-    inputs = [record.input, max(record.input, record.proven, key=lambda each: len(json.dumps(each))), record.origins]
-    recorded = len(plan.model_dump_json().encode()) + len(json.dumps([*inputs, record.accounts]))
     for length, most, where in (
-        (shown, LONGEST_PLAN, "a state of Step Functions"),
-        (recorded, LONGEST_RECORD, "the cluster's item in DynamoDB"),
+        (len(json.dumps(shown(plan))), LONGEST_PLAN, "a state of Step Functions"),
+        (stored_length(plan, record), LONGEST_RECORD, "the cluster's item in DynamoDB"),
     ):
         if length > most:
             wrong = f"it would have more than the {most:,} bytes that Benchwright puts into {where}"

@@ -36,7 +36,9 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         there = {AMI: image, **{ami: image | other for ami, other in others.items()}}
         return {ami: there[ami] for ami in amis if ami in there}
 
-    monkeypatch.setattr(lookup, "describe_secret", describe_secret)
+    monkeypatch.setattr(
+        lookup, "describe_secrets", lambda names: {name: describe_secret(name) for name in sorted(names)}
+    )
     monkeypatch.setattr(lookup, "existing_images", existing_images)
     monkeypatch.setattr(lookup, "_parent_image", lambda: "ami-parent")
     monkeypatch.setattr(engine, "look_up", lambda _: ENGINES)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import random
 import re
+import string
 import subprocess
+import uuid
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,15 +19,16 @@ import pytest
 from awslambdaric.lambda_runtime_marshaller import to_json
 from hypothesis import given
 from hypothesis import strategies as st
+from moto import mock_aws
 
 from benchwright import record
-from benchwright.errors import InvalidInput, NodeConfigurationFailed, shorten
+from benchwright.errors import InvalidInput, NodeConfigurationFailed, RecordUnreadable, shorten
 from benchwright.image.recipe import load_recipe
-from benchwright.models import RESERVED_NAMES, Plan
+from benchwright.models import MOST_GROUPS, MOST_USERS, RESERVED_NAMES, Plan
 from benchwright.nodes.bundle import Endpoint, make_bundle
 from benchwright.planning import account_check, engine, lookup, server_options
 from benchwright.planning.engine import Engines
-from benchwright.planning.plan import LookupResult, make_plan
+from benchwright.planning.plan import LookupResult, make_plan, shown
 from benchwright.planning.read_input import read_input
 from benchwright.record import Known
 from benchwright.secrets import Secret
@@ -35,6 +39,7 @@ from tests.templates.templates import NODES
 from tests.unit.benchwright.hostile import as_boost_reads, examples, json_values, near, texts
 from tests.unit.benchwright.nodes.test_bundle import DATABASE, ENDPOINT, KEY, unpacked
 from tests.unit.benchwright.planning.test_plan import DEFAULTS
+from tests.unit.benchwright.steps import EXECUTION, make_table
 
 ROOT = Path(__file__).parents[4]
 LARGEST_PAYLOAD, LARGEST_ITEM, LONGEST_CAUSE = 262_144, 409_600, 32_768
@@ -47,6 +52,13 @@ class AnySecret(dict[str, Secret]):
 
     def __missing__(self, name: str) -> Secret:
         return Secret(f"{ARN}{name}-AbCdEf", "0f3c9a52-7f0e-4b5e-9f0a-3f1d2c4b5a69")
+
+
+RANDOM = random.Random(4711)
+
+
+def random_text(length: int) -> str:
+    return "".join(RANDOM.choices(string.ascii_letters + string.digits, k=length))
 
 
 def planned(raw: Any, known: Known | None = None) -> tuple[Plan, Known]:
@@ -232,16 +244,15 @@ def test_any_json_becomes_a_plan_or_a_short_refusal(raw: Any) -> None:
 
 def assert_fits(plan: Plan, known: Known) -> None:
     """A plan fits into a state's result and, with what is recorded beside it, into an item."""
-    reported = resolve_plan.Result(cluster=plan.cluster, plan=plan.model_dump(mode="json", exclude={"accounts"}))
+    reported = resolve_plan.Result(cluster=plan.cluster, plan=shown(plan))
     assert len(to_json(reported.model_dump(mode="json")).encode()) < LARGEST_PAYLOAD - 80_000  # the report is beside it
-    item = [plan.model_dump_json(), json.dumps(known.input), json.dumps(known.accounts)]
-    assert sum(len(text.encode()) for text in item) < LARGEST_ITEM - 4_096
+    assert record.stored_length(plan, known) < LARGEST_ITEM - 4_096
 
 
 @pytest.mark.parametrize(
     "raw",
     [
-        {"users": {f"u{number}": {"password": f"benchwright/users/{'x' * 380}"} for number in range(500)}},
+        {"users": {f"u{n}": {"password": f"benchwright/users/{random_text(380)}"} for n in range(1_500)}},
         {"config": {f"k{number}": "密" * 1_000 for number in range(200)}},
     ],
     ids=["users", "config"],
@@ -251,11 +262,50 @@ def test_what_would_not_fit_into_a_state_is_refused_before_anything_is_touched(r
         planned(raw)
 
 
-def test_as_many_users_as_there_may_be_fit() -> None:
-    plan, known = planned({"users": {f"user-{number}": {} for number in range(500)}})
+@pytest.fixture
+def table(environment: None) -> Iterator[Any]:
+    with mock_aws():
+        yield make_table()
+
+
+class SomeSecret(dict[str, Secret]):
+    """Secrets as Secrets Manager names them: six letters at the end of an ARN and the version are random."""
+
+    def __missing__(self, name: str) -> Secret:
+        return Secret(f"{ARN}{name}-{random_text(6)}", str(uuid.UUID(int=RANDOM.getrandbits(128))))
+
+
+def test_as_many_users_and_groups_as_there_may_be_fit(table: Any) -> None:
+    """Each with a password and in as many groups as EFS reads; recorded, verified and read again."""
+    groups: dict[str, Any] = {f"group-{number}": {} for number in range(MOST_GROUPS)}
+    users: dict[str, Any] = {
+        f"given-name.surname-{number}": {
+            "password": f"benchwright/users/given-name.surname-{number}",
+            "groups": [f"group-{(number + each) % MOST_GROUPS}" for each in range(15)],
+        }
+        for number in range(MOST_USERS)
+    }
+    request, wanted = read_input({"users": users, "groups": groups}, {}, DEFAULTS, "benchwright").whole()
+    looked = LookupResult(SomeSecret(), "ami-p")
+    plan, known = make_plan(request, wanted, Known(), looked, defaults=DEFAULTS, execution=EXECUTION)
     assert_fits(plan, known)
-    with pytest.raises(InvalidInput, match=r"- users: .* at most 500 items"):
-        planned({"users": {f"user-{number}": {} for number in range(501)}})
+    omitted = {"users": MOST_USERS, "groups": MOST_GROUPS, "locked_accounts": 0, "emptied_groups": 0}
+    assert shown(plan)["omitted"] == omitted
+    record.take_lock("blue", EXECUTION)
+    record.save_plan("blue", EXECUTION, plan, known)
+    record.save_verified("blue", EXECUTION, record.read("blue"), [])
+    found = record.read("blue")
+    assert (found.plan, found.known.input, found.known.accounts) == (plan, known.input, known.accounts)
+    assert (found.known.proven, found.known.origins) == (known.input, {})
+    users["one-more"] = {}
+    with pytest.raises(InvalidInput, match=rf"- users: .* at most {MOST_USERS} items"):
+        planned({"users": users})
+
+
+def test_a_compressed_attribute_that_is_damaged_is_named(table: Any) -> None:
+    table.put_item(Item={"cluster": "blue", "plan": b"no gzip"})
+    with pytest.raises(RecordUnreadable, match="the attribute plan cannot be decompressed"):
+        record.read("blue")
 
 
 @pytest.mark.parametrize("key", ["config", "users", "cluster", "nodes", "new"])
@@ -346,7 +396,7 @@ def test_no_name_of_a_user_is_that_of_an_account_or_group_of_this_system() -> No
 def test_a_version_of_a_secret_that_would_be_more_than_one_word_on_a_node_is_refused(
     version: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lookup, "describe_secret", lambda name: Secret(f"{ARN}{name}", version))
+    monkeypatch.setattr(lookup, "describe_secrets", lambda names: {n: Secret(f"{ARN}{n}", version) for n in names})
     monkeypatch.setattr(engine, "look_up", lambda _: Engines())
     reading = read_input({"users": {"ann": {"password": "benchwright/users/a"}}}, {}, DEFAULTS, "benchwright")
     with pytest.raises(InvalidInput, match=r'- users.ann.password: "benchwright/users/a" is refused: the id of its'):

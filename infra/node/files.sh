@@ -1,6 +1,7 @@
 # shellcheck shell=bash
 # The files of a node: first staged in memory, then compared, then placed.
 
+readonly LICENSE_SERVER_FILE=$STATE/license-server
 readonly KEY_FILE=/etc/rstudio/secure-cookie-key DATABASE_CONF=/etc/rstudio/database.conf LOAD_BALANCER_CONF=/etc/rstudio/load-balancer
 
 # MODE OWNER GROUP PATH: the staged file will be placed so.
@@ -43,7 +44,15 @@ stage_files() {
   staged 600 root root "$KEY_FILE"
   if [ -n "$LICENSE_SECRET_ARN" ]; then
     stage_secret "$LICENSE_SECRET_ARN" "$LICENSE_SECRET_VERSION" "$LICENSE_FOLDER/benchwright.lic"
+    if [[ $(<"$work/stage$LICENSE_FOLDER/benchwright.lic") =~ ^[[:space:]]*([A-Za-z0-9]{4}-){3,}[A-Za-z0-9]{4}[[:space:]]*$ ]]; then
+      fail "The secret $LICENSE_SECRET_ARN holds a licence key, which each machine uses up for ever, and nodes come and go. Put a licence file into it, or give a licence server (input: license)."
+    fi
     staged 600 rstudio-server rstudio-server "$LICENSE_FOLDER/benchwright.lic"
+  fi
+  if [ -n "$LICENSE_SERVER" ]; then
+    install -d "$work/stage${LICENSE_SERVER_FILE%/*}"
+    printf '%s\n' "$LICENSE_SERVER" >"$work/stage$LICENSE_SERVER_FILE"
+    staged 600 root root "$LICENSE_SERVER_FILE"
   fi
   while read -r mode owner group path || [ -n "$mode" ]; do
     source="$work/bundle/files$path"
@@ -122,6 +131,7 @@ put_back() {
     mv -fT "$temporary" "/$path"
   done
   cp -a "$work/before.state/." "$STATE"
+  (set_license_server) || true
   if (start_workbench); then
     touch "$STATE/verified"
     restored=' The previous files are back, and Workbench runs with them.'

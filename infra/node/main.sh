@@ -63,6 +63,7 @@ apply() {
     rm -f "$STATE/verified"
     stop_workbench
     place_files
+    set_license_server
     verify_installation
     start_workbench
     rm -f "$work/kept"
@@ -132,7 +133,7 @@ echo "=== $(date -u +%FT%TZ) $SSM_Mode"
 
 step='start' restored='' changed=() restarted=false configuration=''
 WORKBENCH_VERSION='' DATABASE_SECRET_ARN='' DATABASE_SECRET_VERSION='' SECURE_COOKIE_KEY_SECRET_ARN='' SECURE_COOKIE_KEY_SECRET_VERSION=''
-LICENSE_SECRET_ARN='' LICENSE_SECRET_VERSION='' CONFIGURATION=''
+LICENSE_SECRET_ARN='' LICENSE_SECRET_VERSION='' LICENSE_SERVER='' CONFIGURATION=''
 trap finish EXIT
 
 case $SSM_Mode in

@@ -65,6 +65,22 @@ license_terms() {
   printf ',"days_left":%s}' "$(number_or_null "${days:-$(license_field days-left "$said")}")"
 }
 
+# Workbench keeps the name of the licence server in a place of its own. Its server takes a lease when it starts, and gives it back when it
+# stops.
+set_license_server() {
+  local server output="$work/license-server"
+  if [ -e "$LICENSE_SERVER_FILE" ]; then
+    server=$(<"$LICENSE_SERVER_FILE")
+    begin "use the licence server $server"
+    if timeout 60 rstudio-server license-manager license-server "$server" </dev/null >"$output" 2>&1; then return; fi
+    cat "$output"
+    fail "Workbench cannot use the licence server $server: $(tr -s '\n ' ' ' <"$output" | cut -c 1-200). Check host and port (input: license), that the server runs and has a seat left, and that the nodes may reach it."
+  elif grep -qxF -- "${LICENSE_SERVER_FILE#/}" <<<"$(printf '%s\n' "${changed[@]}")"; then
+    begin 'forget the licence server'
+    timeout 60 rstudio-server license-manager clear-license-server </dev/null || echo 'The licence server could not be forgotten; what serves as licence now is what the files say.'
+  fi
+}
+
 # The server checks the new configuration while it still runs with the previous one. Only the complaints below fail the run: the start
 # shows whether others matter. --check-config came in mid-2026 (rstudio#18020).
 check_configuration() {

@@ -26,6 +26,8 @@ from rehearsal.aws.clock import Clock
 from rehearsal.hosts import logs, naps
 from rehearsal.hosts.base_image import REHEARSAL, STANDINS, make_base_image, mounts_of_the_interpreter
 from rehearsal.hosts.exports import export, withdraw
+from rehearsal.hosts.license_server import HOST as LICENSE_HOST
+from rehearsal.hosts.license_server import LicenseServer
 from rehearsal.hosts.metadata import InstanceMetadata, MetadataService
 from rehearsal.hosts.mirror import HOSTS as MIRRORED
 from rehearsal.hosts.mirror import Mirror
@@ -333,6 +335,7 @@ class Hosts:
         self.endpoint = endpoint
         self.region = region
         self.mirror = Mirror(authority or trustme.CA())
+        self.licenses = LicenseServer()
         self.network = Network()
         self.metadata = MetadataService(account)
         self.running: dict[str, Host] = {}
@@ -356,6 +359,8 @@ class Hosts:
         address = self.network.service_address("mirror")
         self.network.names |= dict.fromkeys(MIRRORED, address)
         self.mirror.start(address)
+        self.network.names[LICENSE_HOST] = address
+        self.licenses.start(address)
 
     def stop(self) -> None:
         """End every host and give the memory back."""
@@ -363,6 +368,7 @@ class Hosts:
             host.stop()
         self.metadata.stop()
         self.mirror.stop()
+        self.licenses.stop()
         subprocess.run(["umount", "--lazy", str(self.directory)], check=False, timeout=10)
 
     def boot(

@@ -82,7 +82,8 @@ EFFECTS: Mapping[str, Effect] = {
     ),
     "license": Effect(
         "Workbench restarts, sessions go on",
-        f"{RESTART} A new version of the same secret does the same at the next deployment.",
+        f"{RESTART} A new version of the same secret does the same at the next deployment. More than two nodes need "
+        "the tier Advanced.",
     ),
     "users": Effect(
         "in place", f"Accounts are made or locked on every node; who is removed keeps the home. {IN_PLACE}"
@@ -137,7 +138,8 @@ ACTS_ONCE = {"only_if_deployed": "only_if_deployed", "image.rebuild": "rebuild"}
 def schema() -> Schema:
     """The JSON Schema (draft 2020-12) of the input of `deploy`."""
     recorded = Wanted.model_json_schema()
-    parts = {name: _patched(part) for name, part in recorded["$defs"].items()}
+    # A licence is exchanged as a whole.
+    parts = {name: part if name == "LicenseServer" else _patched(part) for name, part in recorded["$defs"].items()}
     once = Once.model_json_schema()["properties"]
     parts["Image"]["properties"]["rebuild"] = once["rebuild"] | {"examples": [True]}
     properties: Schema = {
@@ -285,6 +287,8 @@ def _default_settings() -> dict[str, str]:
 
 def kind_of(part: Schema) -> str:
     """The JSON type of a key."""
+    if len(_choices(part)) > 1:
+        return "text or object"
     part = _not_null(part)
     if part["type"] == "array":
         return f"list of {_not_null(part['items'])['type']}s"
@@ -339,11 +343,21 @@ def _map(value: Schema) -> Schema:
 def _nullable(value: Schema) -> Schema:
     """Accept null, too."""
     if "anyOf" in value:  # of an optional field: it has null already
-        return value
+        return value | {"anyOf": _flat_choices(value["anyOf"])}
     about = {name: value.pop(name) for name in ("title", "description", "default", "examples") if name in value}
     if set(value) == {"$ref"}:
         return about | {"anyOf": [value, {"type": "null"}]}
     return about | value | {"type": [value["type"], "null"]}
+
+
+def _flat_choices(choices: list[Schema]) -> list[Schema]:
+    """Choices without choices in them, as pydantic writes a union that is optional."""
+    return [inner for choice in choices for inner in choice.get("oneOf", [choice])]
+
+
+def _choices(part: Schema) -> list[Schema]:
+    """What a value can be, beside null."""
+    return [choice for choice in part.get("anyOf", []) if choice != {"type": "null"}]
 
 
 def _not_null(part: Schema) -> Schema:
@@ -359,7 +373,7 @@ def _leaves(part: Schema, whole: Schema, prefix: str) -> Iterator[Key]:
     for name, value in part["properties"].items():
         path = f"{prefix}{name}"
         inner = _referred(value, whole)
-        if inner:
+        if inner and len(_choices(value)) == 1:
             yield from _leaves(inner, whole, f"{path}.")
             continue
         yield Key(path, value)

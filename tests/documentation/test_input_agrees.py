@@ -81,7 +81,10 @@ def _integers(part: Any) -> st.SearchStrategy[int]:
 def _objects(part: Any) -> st.SearchStrategy[Any]:
     if "propertyNames" in part:
         return st.dictionaries(_texts(part["propertyNames"]), valid(part["additionalProperties"]), max_size=3)
-    return st.fixed_dictionaries({}, optional={name: valid(inner) for name, inner in part["properties"].items()})
+    required = part.get("required", [])
+    values = {name: valid(inner) for name, inner in part["properties"].items()}
+    optional = {name: value for name, value in values.items() if name not in required}
+    return st.fixed_dictionaries({name: values[name] for name in required}, optional=optional)
 
 
 KINDS: Mapping[str, Callable[[Any], st.SearchStrategy[Any]]] = {

@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchwright.models import Account
+from benchwright.models import Account, License
 from tests.nodes.cluster import Cluster, lift_fault, order_fault, report
 
 RESTART = "systemctl stop rstudio-server; {tamper}; systemctl start rstudio-server; systemctl is-active rstudio-server"
@@ -86,12 +86,46 @@ def test_another_protocol_than_the_cluster_s_is_refused(cluster: Cluster) -> Non
     assert "Invalid protocol" in node.run(LOG, timeout=60).stdout
 
 
-def test_a_lease_of_a_license_server_is_a_licence(cluster: Cluster) -> None:
-    cluster.publish()
+LEASE = License(server="licenses.example.com:8989")
+
+
+def test_a_node_leases_a_licence_and_gives_it_back_when_it_leaves(cluster: Cluster) -> None:
+    leases = cluster.world.hosts.licenses.leases
+    cluster.publish(license=LEASE)
     node = cluster.add_node()
-    assert cluster.apply(node)["license"] == "missing"
-    order_fault(node, "lease")
-    assert report(cluster.run(node, "report"))["license"] == "Activated"
+    reported = cluster.apply(node)
+    assert (reported["license"], reported["license_terms"]) == (
+        "Activated",
+        {"tier": "Advanced", "seats": 25, "days_left": 200},
+    )
+    assert len(leases) == 1
+    assert cluster.apply(node)["changed"] == []
+    cluster.publish(license=cluster.license("a licence"))
+    assert "var/lib/benchwright/license-server" in cluster.apply(node)["changed"]
+    assert (report(cluster.run(node, "report"))["license"], leases) == ("Activated", set())
+    cluster.publish(license=LEASE)
+    cluster.apply(node)
+    assert len(leases) == 1
+    stopped = node.run("/bin/systemctl stop rstudio-server", timeout=60)
+    assert (stopped.returncode, leases) == (0, set())
+
+
+def test_a_licence_server_that_has_no_seat_left_or_does_not_answer_is_named(cluster: Cluster) -> None:
+    cluster.world.hosts.licenses.seats = 0
+    node = cluster.add_node()
+    try:
+        for server, why in (("licenses.example.com:8989", "Conflict"), ("licenses.example.com:8988", "refused")):
+            cluster.publish(license=License(server=server))
+            error = cluster.fail_to_apply(node)
+            assert error.startswith(f"Workbench cannot use the licence server {server}: ERROR Could not obtain a lease")
+            assert why in error
+    finally:
+        cluster.world.hosts.licenses.seats = 50
+
+
+def test_a_licence_key_is_refused(cluster: Cluster) -> None:
+    cluster.publish(license=cluster.license("ABCD-EF01-2345-6789-ABCD-EF01-2345\n"))
+    assert "holds a licence key, which each machine uses up" in cluster.fail_to_apply(cluster.add_node())
 
 
 def test_an_installation_is_verified_by_a_session_of_someone_where_there_is_a_licence(cluster: Cluster) -> None:

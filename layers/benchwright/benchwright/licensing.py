@@ -19,4 +19,4 @@ def refusal(tier: str | None, nodes: int) -> tuple[str, str] | None:
 
 def identity(license_: License | None) -> str:
     """Return what distinguishes a licence from another: what was read of one says nothing of the next."""
-    return f"{license_.secret_arn} {license_.secret_version}" if license_ else ""
+    return f"{license_.secret_arn} {license_.secret_version} {license_.server}".strip() if license_ else ""

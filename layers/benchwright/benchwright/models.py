@@ -11,7 +11,17 @@ import re
 import unicodedata
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    StringConstraints,
+    Tag,
+    model_validator,
+)
 
 DEFAULT_CLUSTER = "workbench"
 SMALLEST_VOLUME = 100  # GiB: of the root volume of an image that is built here (image/recipe.yaml)
@@ -66,7 +76,7 @@ WRITTEN_KEYS = frozenset(
     {
         *("load-balancing-enabled", "server-shared-storage-path", "server-project-sharing"),
         *("server-health-check-enabled", "launcher-address", "launcher-port", "launcher-sessions-enabled"),
-        *("launcher-default-cluster", "launcher-sessions-callback-address"),
+        *("launcher-default-cluster", "launcher-sessions-callback-address", "server-license-type"),
     }
 )
 DEFAULT_KEYS = frozenset(
@@ -350,6 +360,26 @@ class Group(Part):
     )
 
 
+class LicenseServer(Part):
+    """A floating licence: each node leases a seat of a licence server that you run."""
+
+    server: Annotated[
+        str, _form(r"^[A-Za-z0-9][A-Za-z0-9.-]{0,252}:[1-9][0-9]{0,4}$", "the host and the port of a licence server")
+    ] = Field(
+        description="host and port of your Posit licence server, which the nodes must reach",
+        examples=["10.0.0.20:8989"],
+    )
+
+
+def _kind_of_license(value: Any) -> str:
+    return "server" if isinstance(value, dict | LicenseServer) else "name"
+
+
+AnyLicense = Annotated[
+    Annotated[SecretName, Tag("name")] | Annotated[LicenseServer, Tag("server")], Discriminator(_kind_of_license)
+]
+
+
 class Wanted(Part):
     """Every effective value of a cluster's input."""
 
@@ -367,10 +397,11 @@ class Wanted(Part):
     image: Image = Field(default=Image(), description="the AMI of the nodes")
     nodes: Nodes = Field(description="number and size of the nodes")
     database: Database = Field(description="capacity and version of the database")
-    license: SecretName | None = Field(
+    license: AnyLicense | None = Field(
         default=None,
-        description="the name of a secret below <application>/license/ that holds a licence file",
-        examples=["benchwright/license/workbench"],
+        description="the name of a secret below <application>/license/ that holds a licence file; or an object with "
+        "server, the host and port of a licence server of yours, for a floating licence",
+        examples=["benchwright/license/workbench", {"server": "10.0.0.20:8989"}],
     )
     users: Annotated[dict[AccountName, User], Field(max_length=MOST_USERS)] = Field(
         default={},
@@ -425,10 +456,11 @@ class NodeGroup(Part):
 
 
 class License(Part):
-    """The licence file's secret, in the version that was current when the plan was made."""
+    """The licence file's secret, in the version that was current when the plan was made; or the licence server."""
 
-    secret_arn: str
-    secret_version: str
+    secret_arn: str = ""
+    secret_version: str = ""
+    server: str = ""
 
 
 class ImagePlan(Part):

@@ -189,6 +189,13 @@ def license_manager(words: list[str]) -> int:
             print(licensing.report(number) if text else licensing.json_report(number), end="")
         case ["initialize"]:
             pass
+        case ["license-server", address]:
+            try:
+                licensing.use_server(address)
+            except OSError as error:
+                return complain(f"ERROR Could not obtain a lease from {address}: {error}")
+        case ["clear-license-server"]:
+            licensing.forget_server()
         case _:
             return complain(f"This stand-in of license-manager does not know: {' '.join(words)}")
     return 0

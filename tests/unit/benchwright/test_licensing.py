@@ -8,12 +8,16 @@ import pytest
 
 from benchwright import licensing
 from benchwright.errors import InvalidInput, NodeConfigurationFailed
-from benchwright.models import License
-from benchwright.record import Known
+from benchwright.models import License, merge_patch
+from benchwright.nodes.bundle import Endpoint, make_bundle, render_files
+from benchwright.planning import unproven
+from benchwright.planning.read_input import read_input
+from benchwright.record import Known, Record
+from benchwright.secrets import Secret
 from benchwright.verification.checks import verify
 from tests.unit.benchwright import test_handlers
 from tests.unit.benchwright.conversation import Conversation
-from tests.unit.benchwright.planning.test_plan import plan_from
+from tests.unit.benchwright.planning.test_plan import DEFAULTS, plan_from
 from tests.unit.benchwright.steps import COMMAND, handle, record
 from tests.unit.benchwright.verification.test_checks import PLAN, a_plan, observed, report
 
@@ -100,3 +104,48 @@ def test_a_cluster_that_has_more_nodes_than_its_licence_allows_is_not_verified()
     three = a_plan({"users": {"ann": {}}, "nodes": {"count": 3}})
     found = {check.name: check for check in verify(three, "ami-1", "hash", observed(reports=reports)).checks}
     assert (found["license"].holds, found["license"].found) == (False, f"{TWO}; 3 are planned")
+
+
+SERVER = {"license": {"server": "10.0.0.20:8989"}}
+
+
+def test_a_floating_licence_reaches_the_nodes_by_the_name_of_its_server() -> None:
+    plan, recorded = plan_from(SERVER)
+    assert plan.license == License(server="10.0.0.20:8989")
+    assert (recorded.input, licensing.identity(plan.license)) == (SERVER, "10.0.0.20:8989")
+    secret = Secret("arn:s", "v1")
+    (configuration, *_) = render_files(plan, Endpoint("db", 5432))
+    assert "server-license-type=remote\n" in configuration.content
+    (configuration, *_) = render_files(plan_from({"license": "benchwright/license/l"})[0], Endpoint("db", 5432))
+    assert "server-license-type" not in configuration.content
+    one, other = (
+        make_bundle(plan_from(given)[0], Endpoint("db", 5432), secret, secret)
+        for given in (SERVER, {"license": {"server": "10.0.0.21:8989"}})
+    )
+    assert one.configuration != other.configuration
+
+
+@pytest.mark.parametrize(
+    ("given", "wrong"),
+    [
+        ({"server": "10.0.0.20"}, 'license.server: "***" is refused: not the host and the port of a licence server'),
+        ({"server": "http://l:89"}, 'license.server: "***" is refused: not the host and the port of a licence server'),
+        ({"server": "l:0"}, 'license.server: "l:0" is refused: not the host and the port of a licence server'),
+        ({}, "license.server: {} is refused: Field required"),
+        ({"key": "x"}, 'license.key: "***" is refused: an unknown key'),
+        (7, "license: 7 is refused: Input should be a valid string"),
+        ("ABCD-EF01-2345-6789-ABCD-EF01-2345", 'license: "***" is refused: it is a licence key, which each machine'),
+    ],
+)
+def test_what_is_no_licence_is_refused_with_the_reason(given: Any, wrong: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        read_input({"license": given}, {}, DEFAULTS, "benchwright").whole()
+    assert f"\n- {wrong}" in str(caught.value)
+    assert "ABCD" not in str(caught.value)
+
+
+def test_a_licence_of_another_kind_is_taken_back_as_a_whole() -> None:
+    name = {"license": "benchwright/license/l"}
+    for now, before in ((SERVER, name), (name, SERVER), (SERVER, {}), ({}, SERVER)):
+        (value,) = unproven.find(Record(known=Known(input=now, proven=before)))
+        assert unproven.changed(merge_patch(now, value.take_back), before) == {}

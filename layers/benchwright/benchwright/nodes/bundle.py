@@ -67,6 +67,8 @@ def render_files(plan: Plan, endpoint: Endpoint) -> list[Entry]:
         # How sessions and jobs reach their server: each node has a launcher of its own, so always over the same host.
         "launcher-sessions-callback-address": "http://127.0.0.1:8787",
     }
+    if plan.license and plan.license.server:
+        server["server-license-type"] = "remote"
     # Without the password: a URI's password is not percent-decoded and must stay out of it.
     uri = (
         f"postgresql://{DATABASE_USER}@{_word(endpoint.host)}:{endpoint.port}/{DATABASE_NAME}"
@@ -124,6 +126,7 @@ def make_bundle(plan: Plan, endpoint: Endpoint, database: Secret, secure_cookie_
         "SECURE_COOKIE_KEY_SECRET_VERSION": secure_cookie_key.version,
         "LICENSE_SECRET_ARN": plan.license.secret_arn if plan.license else "",
         "LICENSE_SECRET_VERSION": plan.license.secret_version if plan.license else "",
+        "LICENSE_SERVER": plan.license.server if plan.license else "",
     }
     contents = {
         "manifest": _lines(f"{entry.mode} {entry.owner} {entry.group} {entry.path}" for entry in entries),

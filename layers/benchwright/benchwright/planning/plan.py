@@ -12,6 +12,7 @@ from benchwright.models import (
     Account,
     ImagePlan,
     License,
+    LicenseServer,
     NodeGroup,
     Plan,
     Wanted,
@@ -94,11 +95,7 @@ def make_plan(
     }
     members = members_of(wanted)
     groups = {name: group.model_copy(update={"gid": gids[name]}) for name, group in wanted.groups.items()}
-    license_ = (
-        License(secret_arn=secrets[wanted.license].arn, secret_version=secrets[wanted.license].version)
-        if wanted.license
-        else None
-    )
+    license_ = _license(wanted, secrets)
     _refuse_nodes(wanted, license_, known)
     plan = Plan(
         cluster=request.cluster,
@@ -127,6 +124,16 @@ def make_plan(
     )
     _check_length(plan, record)
     return plan, record
+
+
+def _license(wanted: Wanted, secrets: Mapping[str, Secret]) -> License | None:
+    match wanted.license:
+        case None:
+            return None
+        case LicenseServer(server=server):
+            return License(server=server)
+        case name:
+            return License(secret_arn=secrets[name].arn, secret_version=secrets[name].version)
 
 
 def _refuse_nodes(wanted: Wanted, license_: License | None, known: Known) -> None:

@@ -64,7 +64,12 @@ def _hidden_secret(path: str, value: Any) -> Any:
         return [_hidden_secret(path, item) for item in value]
     folders = ("/",) if path == "license" else ("/license/", "/users/")
     is_name = isinstance(value, str) and len(value) <= 400 and re.fullmatch(r"[A-Za-z0-9/_+=.@-]+", value)
-    is_shown = (is_name and any(folder in value for folder in folders)) or path.endswith(f".{value}")
+    is_server = (
+        path.split(".", maxsplit=1)[0] == "license"
+        and isinstance(value, str)
+        and re.fullmatch(r"[A-Za-z0-9.-]{1,253}:[0-9]{1,6}", value)
+    )
+    is_shown = (is_name and any(folder in value for folder in folders)) or path.endswith(f".{value}") or is_server
     return value if is_shown or not isinstance(value, str) else "***"
 
 
@@ -82,15 +87,18 @@ def _cut(text: str, longest: int) -> str:
 
 
 def part_of(annotation: Any) -> type[BaseModel] | None:
-    """Return the model that an annotation holds, also within an optional or a map."""
-    kinds = (annotation, *get_args(annotation))
-    return next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), None)
+    """Return the model that an annotation holds, also within an optional, a union or a map."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for kind in get_args(annotation) if (found := part_of(kind))), None)
 
 
 def explained(error: ValidationError) -> list[Problem]:
     problems: list[Problem] = []
     for detail in error.errors():
         parts = [str(part) for part in detail["loc"] if part != "[key]"]
+        if parts[0] == "license":
+            del parts[1:2]  # whether it was read as a name or as an object
         message = detail["msg"].removeprefix("Value error, ")
         if detail["type"] == "string_pattern_mismatch":
             message = f"not {FORMS[detail['ctx']['pattern']]}"

@@ -32,6 +32,10 @@ from benchwright.planning.problems import Problem, explained, part_of, refusal, 
 
 # Levels of an input: users, a name, its keys, and room for what is wrong. Python's own readers end at about 1,000.
 DEEPEST = 8
+# Posit Workbench administration guide, "License management": a key is activated for a machine, and a machine that is
+# killed does not give it back.
+LICENSE_KEY = r"([A-Za-z0-9]{4}-){3,}[A-Za-z0-9]{4}"
+NO_KEYS = "it is a licence key, which each machine uses up for ever, and nodes come and go"
 KINDS = {str: "a text", list: "a list", bool: "true or false", int: "a number", float: "a number", type(None): "null"}
 
 
@@ -261,7 +265,10 @@ def _contradictions(merged: Mapping[str, Any], application: str) -> list[Problem
     ]
     for path, secret in _secret_keys(merged).items():
         prefix = _secret_prefix(path, application)
-        if isinstance(secret, str) and not secret.startswith(prefix):
+        if path == "license" and isinstance(secret, str) and re.fullmatch(LICENSE_KEY, secret):
+            instead = f'the name of a secret below {prefix} with a licence file, or {{"server": "host:port"}}'
+            problems.append((path, secret, NO_KEYS, instead))
+        elif isinstance(secret, str) and not secret.startswith(prefix):
             problems.append((path, secret, "the nodes may not read it", f"a secret whose name begins with {prefix}"))
     return problems
 

@@ -51,7 +51,9 @@ def changed(recorded: Mapping[str, Any], proven: Mapping[str, Any]) -> dict[Path
     for key in sorted({*recorded, *proven}):
         now, before = recorded.get(key), proven.get(key)
         pairs: dict[Path, tuple[Any, Any]] = {(): (now, before)}
-        if isinstance(now, dict) or isinstance(before, dict):
+        # A licence can be a text in one and an object in the other.
+        objects = [each for each in (now, before) if each is not None]
+        if all(isinstance(each, dict) for each in objects):
             pairs = _changed_within(now or {}, before or {})
         differences |= {(key, *path): pair for path, pair in pairs.items() if pair[0] != pair[1]}
     return differences

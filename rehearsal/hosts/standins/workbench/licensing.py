@@ -1,12 +1,13 @@
 """The licence, as far as the server and `license-manager` say about it."""
 
+import contextlib
 import datetime
 import pwd
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from ..surroundings import fault
 from .state import STATE
 
 
@@ -81,21 +82,72 @@ License server not in use.
 
 LEASED = """-- Floating license status --
 
-License server in use: license-server.internal:8989
+License server in use: {server}
+Status: Activated
+Tier: {tier}
+Users: {users}
+Days-Left: {days}
 Lease-Expiration: 2030-01-01 00:00:00
 """
+SERVER_FILE, LEASE_FILE = Path(STATE, "license-server"), Path(STATE, "lease")
+LEASE_SECONDS = 5
 
 
-def leased() -> bool:
-    """Whether this host has a lease of a license server, which no rehearsal has but on order."""
-    return fault("lease")
+def use_server(address: str) -> None:
+    """Remember a licence server, and ask it; raises OSError where it does not answer, or has no seat left."""
+    SERVER_FILE.write_text(address)
+    lease()
+
+
+def forget_server() -> None:
+    release()
+    SERVER_FILE.unlink(missing_ok=True)
+
+
+def lease() -> None:
+    """Take or renew the lease; raises OSError."""
+    import urllib.request
+
+    asked = urllib.request.Request(f"http://{SERVER_FILE.read_text()}/lease", data=b"", method="POST")
+    try:
+        with urllib.request.urlopen(asked, timeout=LEASE_SECONDS) as answer:
+            LEASE_FILE.write_text(answer.read().decode())
+    except OSError:
+        LEASE_FILE.unlink(missing_ok=True)
+        raise
+
+
+def release() -> None:
+    """Give the lease back, as a server does that stops in order."""
+    import urllib.request
+
+    if LEASE_FILE.exists():
+        asked = urllib.request.Request(f"http://{SERVER_FILE.read_text()}/lease", method="DELETE")
+        with contextlib.suppress(OSError), urllib.request.urlopen(asked, timeout=LEASE_SECONDS):
+            pass
+    LEASE_FILE.unlink(missing_ok=True)
+
+
+def leased() -> dict[str, str]:
+    """What the lease of this host allows; empty where it has none."""
+    import json
+
+    return dict(json.loads(LEASE_FILE.read_text())) if LEASE_FILE.exists() else {}
+
+
+def is_remote(server: Mapping[str, str]) -> bool:
+    """Whether rserver.conf asks for a lease; a licence file comes first, whatever it says."""
+    return server.get("server-license-type") == "remote" and SERVER_FILE.exists() and read() is None
 
 
 def report(version: str) -> str:
     """What `license-manager status` prints: a section for each kind of licence, so `Status:` appears more than once."""
     found = read()
     own = LICENSE_FILE.format(**found._asdict(), days_left=found.days_left) if found else ""
-    others = OTHERS.partition("-- Floating")[0] + LEASED if leased() else OTHERS
+    others = OTHERS
+    if held := leased():
+        terms = {"tier": held["tier"], "users": held["users"], "days": held["days-left"]}
+        others = OTHERS.partition("-- Floating")[0] + LEASED.format(server=SERVER_FILE.read_text(), **terms)
     return f"RStudio License Manager {version}\n\n{own}{others}"
 
 

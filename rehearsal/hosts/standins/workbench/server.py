@@ -79,6 +79,11 @@ class Server:
         """Until SIGTERM: heartbeats and requests. Then leave the cluster in order."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self._leaving.set())
+        if licensing.is_remote(self.files.server):
+            try:
+                licensing.lease()
+            except OSError as error:
+                log.write("ERROR", f"Could not obtain a lease of the license server: {error}")
         Path(state.PID_FILE).write_text(str(os.getpid()))
         assert self._http
         threading.Thread(target=self._http.serve_forever, daemon=True).start()
@@ -90,6 +95,7 @@ class Server:
                     self._connected(), self.number, delete=self.files.load_balancer.get("delete-node-on-exit") == "1"
                 )
         Path(state.PID_FILE).unlink(missing_ok=True)
+        licensing.release()
         log.write("INFO", "The server has stopped")
         os._exit(0)
 
@@ -116,8 +122,8 @@ class Server:
             "swap-percent": "0.0",
             "load-average": f"{os.getloadavg()[0]:.1f}",
             "license-status": held.status if held else "Activated" if leased else "Expired",
-            "license-days-left": held.days_left if held else 0,
-            "license-allow-product-usage": int(bool(held and held.status == "Activated") or leased),
+            "license-days-left": held.days_left if held else int(leased.get("days-left", 0)),
+            "license-allow-product-usage": int(bool(held.status == "Activated" if held else leased)),
         }
         return "".join(f"{name}: {value}\n" for name, value in lines.items())
 

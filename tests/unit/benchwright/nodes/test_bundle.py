@@ -73,6 +73,7 @@ def test_the_bundle_holds_everything_a_node_needs() -> None:
         "SECURE_COOKIE_KEY_SECRET_VERSION=v2",
         "LICENSE_SECRET_ARN=",
         "LICENSE_SECRET_VERSION=",
+        "LICENSE_SERVER=",
     ]
 
 

@@ -34,9 +34,9 @@ def install(aws: LocalAws) -> None:
 def role_works(aws: LocalAws, service: str) -> bool:
     """Whether a service can work with its service-linked role now; one that is missing is made by its first use.
 
-    Asked by RDS, Auto Scaling, EFS and AWS Backup. Run Command and State Manager work without the one of Systems
-    Manager, which only Inventory, Explorer and OpsCenter use: Systems Manager user guide, "Using roles to collect
-    inventory and view OpsData".
+    Asked by RDS, Auto Scaling, EFS, AWS Backup and Elastic Load Balancing. Run Command and State Manager work without
+    the one of Systems Manager, which only Inventory, Explorer and OpsCenter use: Systems Manager user guide, "Using
+    roles to collect inventory and view OpsData".
     """
     if not aws.initial_account.new:
         return True

@@ -550,6 +550,17 @@ def test_a_load_balancer_that_aws_would_not_make_is_refused(
     assert refused in refusal(elbv2.create_load_balancer, **wanted)
 
 
+def test_a_new_account_has_no_role_for_load_balancers_until_it_was_made(aws: LocalAws, network: dict[str, Any]) -> None:
+    elbv2, wanted = aws.client("elbv2"), {"Scheme": "internal", "Subnets": network["Subnets"][:2]}
+    aws.initial_account = InitialAccount.parse({"new": True})
+    refused = refusal(elbv2.create_load_balancer, Name="first", **wanted)
+    assert refused.startswith("AccessDenied: User is not authorized to perform: iam:CreateServiceLinkedRole")
+    aws.clock.sleep(30)
+    elbv2.create_load_balancer(Name="first", **wanted)
+    aws.initial_account = InitialAccount.parse({"new": True, "service_roles": False})
+    assert refusal(elbv2.create_load_balancer, Name="second", **wanted) == refused
+
+
 @pytest.mark.parametrize(
     ("encryption", "principal", "prefix"),
     [

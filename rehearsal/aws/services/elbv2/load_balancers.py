@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rehearsal.aws.calls import PROCEED, Call, Proceed, ServiceError
+from rehearsal.aws.services import account
 
 from . import access_logs
 from .attributes import LOAD_BALANCER, defaults, refuse_wrong
@@ -40,6 +41,14 @@ class LoadBalancers:
             raise ServiceError(
                 "DuplicateLoadBalancerName",
                 f"A load balancer with the same name '{name}' exists, but with different settings",
+            )
+        if not account.role_works(self.balancing.aws, "elasticloadbalancing"):
+            role = "aws-service-role/elasticloadbalancing.amazonaws.com/AWSServiceRoleForElasticLoadBalancing"
+            owned = f"arn:aws:iam::{self.balancing.aws.account}:role/{role}"
+            raise ServiceError(
+                "AccessDenied",
+                f"User is not authorized to perform: iam:CreateServiceLinkedRole on resource: {owned}",
+                403,
             )
         subnets = self._subnets(call, scheme)
         groups = self._groups(call.get("SecurityGroups") or [], subnets[0].vpc_id)

@@ -24,7 +24,7 @@ ONLY_THE_MODELS_REFUSE = (
     r"database: .*: min_capacity \S+ is above max_capacity ",
     r"users\..+\.(uid|gid): \d+ is refused: users\..+ has it\.",
     r"(users|groups)\..+: .* is refused: no such (user|group) is in the input\.",
-    r"groups\..+: .* is refused: the user .+ has a group of this name\.",
+    r"groups\..+: .* is refused: the user of this name has a group of this name\.",
     r"config\..+: .* is refused: .+ so the key would hold for no one\.",
     r"(license|users\..+\.password): .* is refused: the nodes may not read it\.",
     r"image\.rebuild: true is refused: it is given together with image\.ami\.",

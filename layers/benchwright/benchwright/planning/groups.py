@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
@@ -12,7 +13,7 @@ from benchwright.planning.problems import Problem
 # Keys of rserver.conf that name groups, divided by commas: who may sign in, and who may do what an administrator may
 # (Posit Workbench administration guide, "Restricting access" and "Administrative dashboard").
 GROUP_KEYS = ("auth-required-user-group", "admin-group", "admin-superuser-group")
-MOST_SHOWN = 10  # names in a text
+MOST_SHOWN, LONGEST_NAME = 10, 80  # names in a text, and characters of each
 
 
 def members_of(wanted: Wanted) -> dict[str, list[str]]:
@@ -34,7 +35,7 @@ def contradictions(merged: Mapping[str, Any], users: Collection[str], groups: Co
         for name in sorted(RESERVED_NAMES & set(by_group))
     ]
     problems += [
-        (f"groups.{name}", name, f"the user {name} has a group of this name", "another name")
+        (f"groups.{name}", name, "the user of this name has a group of this name", "another name")
         for name in sorted(set(by_user) & set(by_group))
     ]
     for kind, lists, known, give in (
@@ -76,8 +77,8 @@ def warn(wanted: Wanted) -> list[str]:
         )
     if others := _groups_of_others(wanted.image.ami, wanted.config):
         texts += [
-            f"config: {key} names {_shown(unknown)}, which `groups` lacks. No one has looked whether {others} has it, "
-            "and members in it."
+            f"config: {key} names {_shown([_quoted(name) for name in unknown])}, which `groups` lacks. No one has "
+            f"looked whether {others} has it, and members in it."
             for key in GROUP_KEYS
             if (unknown := sorted(set(_named(wanted.config.get(key))) - groups - people))
         ]
@@ -100,7 +101,7 @@ def _without_people(
         for name in _named(config.get(key)):
             if name in people or members.get(name) or (others and name not in members):
                 continue
-            wrong = f"the group {name} has no member" if name in members else f"`groups` has no {name}"
+            wrong = f"{_quoted(name)} has no member" if name in members else f"`groups` has no {_quoted(name)}"
             give = "names of `groups` with members, divided by commas; null takes a recorded one back"
             problems.append((f"config.{key}", config[key], f"{wrong}, so the key would hold for no one", give))
     return problems
@@ -134,6 +135,11 @@ def _parts(merged: Mapping[str, Any], key: str) -> dict[str, Mapping[str, Any]]:
 def _names(part: Mapping[str, Any], key: str) -> list[str]:
     names = part.get(key)
     return [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
+
+
+def _quoted(name: str) -> str:
+    """Return a name, which may be any text, as it may stand in a sentence."""
+    return json.dumps(name[:LONGEST_NAME])
 
 
 def _shown(names: list[str]) -> str:

@@ -1,6 +1,7 @@
 """Who is in which group, and what of groups an input may not say."""
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -34,7 +35,7 @@ def test_a_group_has_those_whom_it_names_and_those_who_name_it() -> None:
             'groups.g.members: ["bob"] is refused: no such user is in the in',
         ),
         ({"users": {"cid": {"groups": ["x"]}}}, 'users.cid.groups: ["x"] is refused: no such group is in the input. '),
-        ({"groups": {"ann": {}}}, 'groups.ann: "ann" is refused: the user ann has a group of this name. '),
+        ({"groups": {"ann": {}}}, 'groups.ann: "ann" is refused: the user of this name has a group of this name. '),
         ({"groups": {"Analysts": {}}}, 'groups.Analysts: "Analysts" is refused: adduser of Ubuntu refuses upper case'),
         (
             {"groups": {"g": {"members": ["ann", "ann"]}}},
@@ -99,12 +100,12 @@ KEYS = groups.GROUP_KEYS
 @pytest.mark.parametrize(
     ("value", "wrong"),
     [
-        ("writers", "the group writers has no member"),
-        ("nobody-knows", "`groups` has no nobody-knows"),
-        ("sudo", "`groups` has no sudo"),
-        ("analysts, writers", "the group writers has no member"),
-        ("analysts,editors", "`groups` has no editors"),
-        ("left", "the group left has no member"),
+        ("writers", '"writers" has no member'),
+        ("nobody-knows", '`groups` has no "nobody-knows"'),
+        ("sudo", '`groups` has no "sudo"'),
+        ("analysts, writers", '"writers" has no member'),
+        ("analysts,editors", '`groups` has no "editors"'),
+        ("left", '"left" has no member'),
     ],
 )
 def test_a_key_that_would_hold_for_no_one_is_refused(key: str, value: str, wrong: str) -> None:
@@ -123,6 +124,17 @@ def test_a_key_that_would_hold_for_no_one_is_refused(key: str, value: str, wrong
 def test_a_key_that_names_groups_with_members_is_accepted(key: str, value: str) -> None:
     raw: Any = {"users": PEOPLE, "groups": GROUPS, "config": {key: value.strip()}}
     assert groups.warn(wanted_of(raw)) == []
+
+
+@pytest.mark.parametrize("name", ["x\n- nodes.count: 3", "\ud800\u202e", "k" * 5_000, '"', "ü"])
+def test_no_name_writes_a_line_of_its_own_or_fills_a_refusal(name: str) -> None:
+    people = {name: {"groups": [name]}, "ann": {"groups": [name]}}
+    raw = {"users": people, "groups": {name: {"members": [name, "bob"]}}, "config": {KEYS[0]: name}}
+    with pytest.raises(InvalidInput) as caught:
+        wanted_of(raw)
+    text = str(caught.value)
+    assert re.fullmatch(r"[\n -~]*", text)
+    assert all(" is refused: " in line and len(line) < 1_200 for line in text.splitlines()[1:])
 
 
 def test_whoever_takes_the_last_member_away_is_refused() -> None:
@@ -147,9 +159,9 @@ def test_a_group_that_only_nodes_know_is_a_warning(other: Any, who: str) -> None
     wanted = wanted_of({"users": PEOPLE, "groups": GROUPS, **other, "config": config})
     assert groups.warn(wanted) == [
         (
-            "config: admin-group names directory-admins, which `groups` lacks. No one has looked whether "
+            'config: admin-group names "directory-admins", which `groups` lacks. No one has looked whether '
             f"{who} has it, and members in it."
         )
     ]
-    with pytest.raises(InvalidInput, match="the group writers has no member"):
+    with pytest.raises(InvalidInput, match='"writers" has no member'):
         wanted_of({"users": PEOPLE, "groups": GROUPS, **other, "config": config | {"admin-group": "writers"}})

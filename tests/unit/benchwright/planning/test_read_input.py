@@ -176,13 +176,18 @@ PLACES = {
     ),
     "users.": Place(
         lambda text: {"users": {text: {}}},
-        ("ann", "a-b_c", "_x"),
+        ("ann", "a-b_c", "_x", "jane.doe", "7of9"),
         lambda plan: [users(plan)[0][0], *(account.name for account in plan.accounts)],
     ),
     "users.ann.password": Place(
         lambda text: {"users": {"ann": {"password": text}}},
         ("benchwright/users/ann", "benchwright/users/ann+ben@example.com"),
         lambda plan: [named(users(plan)[0][3])],
+    ),
+    "groups.": Place(
+        lambda text: {"users": {"ann": {}}, "groups": {text: {"members": ["ann"]}}},
+        ("analysts", "a.b-c_d", "7th"),
+        lambda plan: [contents(plan)["groups"].removesuffix(" 20000 ann\n"), plan.groups[0].name],
     ),
     "config.": Place(
         lambda text: {"config": {text: "x"}},
@@ -224,7 +229,9 @@ def test_a_text_is_refused_by_name_or_arrives(path: str) -> None:
     assert len(refused) > 30
 
 
-top_keys = st.sampled_from([*DEFAULTS, "cluster", "image", "license", "users", "config", "tags", "only_if_deployed"])
+top_keys = st.sampled_from(
+    [*DEFAULTS, "cluster", "image", "license", "users", "groups", "config", "tags", "only_if_deployed"]
+)
 
 
 @examples(300)

@@ -28,7 +28,7 @@ def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
     with quiet, new_account(directory, 300, release=previous.built(), initial_account=initial) as made:
         made.put_secret("benchwright/users/ann", "a password")
         made.deploy({"users": {"ann": {"password": "benchwright/users/ann"}}, "tags": {"team": "research"}})
-        made.deploy({"nodes": {"count": 3}})
+        made.deploy({"database": {"max_capacity": 9}})
         yield made
 
 
@@ -48,7 +48,7 @@ def upgraded(account: Account, nodes: set[str]) -> Execution:
 
 def test_this_release_reads_what_the_previous_one_recorded(account: Account, nodes: set[str]) -> None:
     """Its nodes may lack what this release verifies; then each check that fails has its remedy."""
-    assert len(nodes) == 3
+    assert len(nodes) == 2
     ended = account.end(account.start("verify", {}))
     assert ended.error in (None, "VerificationFailed"), ended.cause
     assert "Unproven values" not in (ended.cause or "")
@@ -56,9 +56,12 @@ def test_this_release_reads_what_the_previous_one_recorded(account: Account, nod
 
 def test_what_was_recorded_stays(account: Account, upgraded: Execution) -> None:
     wanted = upgraded.output["plan"]["wanted"]
-    assert (wanted["nodes"]["count"], wanted["tags"], list(wanted["users"])) == (3, {"team": "research"}, ["ann"])
+    kept = wanted["database"]["max_capacity"], wanted["tags"], list(wanted["users"])
+    assert kept == (9, {"team": "research"}, ["ann"])
+    (database,) = account.aws.client("rds").describe_db_clusters()["DBClusters"]
+    assert database["ServerlessV2ScalingConfiguration"]["MaxCapacity"] == 9
     assert upgraded.output["verification"]["verified"]
-    assert len(account.nodes) == 3
+    assert len(account.nodes) == 2
 
 
 def test_the_changelog_says_whether_an_upgrade_replaces_nodes(

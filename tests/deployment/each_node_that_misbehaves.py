@@ -1,4 +1,4 @@
-"""One of five nodes misbehaves, each fault alone. Takes its minutes, so `make test` has several at once instead:
+"""One of four nodes misbehaves, each fault alone. Takes its minutes, so `make test` has several at once instead:
 
 pytest tests/deployment/each_node_that_misbehaves.py [-k WORD]
 """
@@ -22,7 +22,7 @@ from tests.deployment.misbehaviour import (
     Fault,
     assert_whole,
     faults_of,
-    five_nodes,
+    four_nodes,
     is_locked,
     misbehave,
     replace,
@@ -33,7 +33,7 @@ pytestmark = [pytest.mark.root, pytest.mark.timeout(600)]
 
 @pytest.fixture(scope="module")
 def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
-    with five_nodes(tmp_path_factory.mktemp("account"), tmp_path_factory.mktemp("recorded")) as made:
+    with four_nodes(tmp_path_factory.mktemp("account"), tmp_path_factory.mktemp("recorded")) as made:
         yield made
 
 

@@ -1,4 +1,4 @@
-"""What tests of nodes that misbehave have in common: five nodes, what goes wrong on some, and how the run ends."""
+"""What tests of nodes that misbehave have in common: four nodes, what goes wrong on some, and how the run ends."""
 
 import contextlib
 import itertools
@@ -11,7 +11,7 @@ from rehearsal.faults import Faults
 from rehearsal.views.report import Execution
 from tests.deployment.account import Account, new_account
 
-COUNT: Final = 5
+COUNT: Final = 4
 BOUND: Final = 30 * 60
 """AWS seconds that a deployment may take whose only work is on nodes."""
 
@@ -67,7 +67,7 @@ MOUNTS: Final = Fault("mounts", ("/efs/home cannot be mounted", "Check /etc/fsta
 
 
 @contextlib.contextmanager
-def five_nodes(directory: Path, recorded: Path) -> Iterator[Account]:
+def four_nodes(directory: Path, recorded: Path) -> Iterator[Account]:
     with new_account(directory, 300, recorded) as account:
         account.deploy({"nodes": {"count": COUNT}})
         yield account
@@ -133,7 +133,7 @@ def assert_reported(ended: Execution, failing: Mapping[str, Fault]) -> None:
 
 
 def assert_whole(account: Account, ended: Execution) -> None:
-    """Five nodes run one configuration, and list-nodes shows exactly them, Online."""
+    """Four nodes run one configuration, and list-nodes shows exactly them, Online."""
     assert ended.output["verification"]["verified"]
     assert {node["instance"]: node["status"] for node in ended.output["nodes"]} == dict.fromkeys(
         account.nodes, "Online"

@@ -24,7 +24,7 @@ from tests.deployment.misbehaviour import (
     Fault,
     assert_whole,
     faults_of,
-    five_nodes,
+    four_nodes,
     in_service,
     is_locked,
     misbehave,
@@ -35,7 +35,7 @@ pytestmark = [pytest.mark.root, pytest.mark.timeout(900)]
 
 @pytest.fixture(scope="module")
 def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
-    with five_nodes(tmp_path_factory.mktemp("account"), tmp_path_factory.mktemp("recorded")) as made:
+    with four_nodes(tmp_path_factory.mktemp("account"), tmp_path_factory.mktemp("recorded")) as made:
         yield made
 
 
@@ -43,15 +43,15 @@ def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
     "faults",
     [
         pytest.param({1: HANG}, id="the first hangs"),
+        pytest.param({2: HANG, 3: NETWORK, 4: DISK}, id="others hang, lose their network, have a full disk"),
         pytest.param(
-            {2: HANG, 3: NETWORK, 4: DISK, 5: WORKBENCH},
-            id="others hang, lose their network, have a full disk, have an old Workbench",
+            {1: METADATA, 2: CLOCK, 3: KEY, 4: TERMINATED},
+            id="they get no metadata for a while, are five minutes slow, have another key, are terminated",
         ),
         pytest.param(
-            {2: CLOCK, 3: KEY, 4: TERMINATED, 5: METADATA},
-            id="others are five minutes slow, have another key, are terminated, get no metadata for a while",
+            {2: TIME_SOURCE, 3: MOUNTS, 4: WORKBENCH},
+            id="others have no time source, boot without their mounts, have an old Workbench",
         ),
-        pytest.param({2: TIME_SOURCE, 3: MOUNTS}, id="others have no time source, boot without their mounts"),
     ],
 )
 def test_what_misbehaves_is_named_and_the_next_run_heals_it(account: Account, faults: dict[int, Fault]) -> None:

@@ -1,7 +1,8 @@
 """`make serve` as its users have it: commands typed into other shells, with nothing but build/serve.env.
 
 The AWS CLI is the public one; its exit codes and its output are what is judged. Runs `python -m rehearsal.serve`
-three times: two instances are killed, in the last one a cluster is deployed and looked at.
+three times: the first instance is killed, in the second one a cluster is deployed and looked at, the last one is ended
+from inside while it starts.
 """
 
 import contextlib
@@ -31,6 +32,7 @@ from tests.waiting import PATIENCE, until
 ENVIRONMENT: Final = ROOT / "build/serve.env"
 LOCK: Final = ROOT / "build/serve.lock"
 KEPT: Final = ROOT / "build/serve"
+MOUNTS: Final = Path("/proc/self/mounts")
 SHELL: Final = {"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "LANG": "C.UTF-8", "AWS_PAGER": ""}
 """A fresh shell of a person without an AWS account."""
 
@@ -156,12 +158,30 @@ def have_ended(processes: set[Process]) -> bool:
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+def mounts() -> str:
+    """The mounts of this test run before anything is served."""
+    return MOUNTS.read_text()
+
+
+@pytest.fixture(scope="module")
+def killed(mounts: str, tmp_path_factory: pytest.TempPathFactory) -> set[Process]:
+    """All that an instance had started which was killed while a deployment ran."""
+    with contextlib.closing(Served(tmp_path_factory.mktemp("killed"))) as instance:
+        instance.aws(f"stepfunctions start-execution {MACHINE}")
+        until(lambda: len(descendants(instance.process.pid)) > 5, "functions that run", seconds=DEPLOY_SECONDS)
+        begun = descendants(instance.process.pid)
+    assert ENVIRONMENT.exists()
+    return begun
+
+
+@pytest.fixture(scope="module")
+def served(killed: set[Process], docker: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """The next instance, on a machine that has Docker."""
     with contextlib.closing(Served(tmp_path_factory.mktemp("serve"))) as instance:
         yield instance
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def docker() -> Iterator[str]:
     """A bridge as Docker makes one, in the network of this test run; its address."""
     address = "172.17.0.1"
@@ -183,29 +203,18 @@ def deployed(served: Served) -> dict[str, Any]:
     return served.end(execution)
 
 
-def test_after_a_kill_nothing_is_left_and_the_next_start_works(tmp_path: Path, docker: str) -> None:
-    mounts = Path("/proc/self/mounts").read_text()
-    with contextlib.closing(Served(tmp_path)) as killed:
-        killed.aws(f"stepfunctions start-execution {MACHINE}")
-        until(lambda: len(descendants(killed.process.pid)) > 5, "functions that run", seconds=DEPLOY_SECONDS)
-        begun = descendants(killed.process.pid)
-    assert ENVIRONMENT.exists()
-    with contextlib.closing(Served(tmp_path)) as following:
-        until(lambda: have_ended(begun), "the end of all that the killed one had started")
-        listed = following.aws("stepfunctions list-executions --state-machine-arn $VERIFY_STATE_MACHINE_ARN")
-        assert listed == {"executions": []}
-        with pytest.raises(psycopg2.OperationalError, match="authentication failed"):
-            port = local_invoke.database_port()
-            psycopg2.connect(host=docker, port=port, user="rstudio", dbname="postgres", password="wrong")
-        containers = following.variables()["AWS_ENDPOINT_URL"].replace("localhost", docker)
-        stacks = following.aws(f"--endpoint-url {containers} cloudformation list-stacks")["StackSummaries"]
-        assert {"benchwright-local-foundation", "benchwright-local-nodes"} <= {stack["StackName"] for stack in stacks}
-        (init,) = Path(f"/proc/{following.process.pid}/task/{following.process.pid}/children").read_text().split()
-        os.kill(int(init), signal.SIGKILL)
-        assert following.process.wait(STOP_SECONDS) == 128 + signal.SIGKILL
-        assert following.output.read_text().endswith("The local AWS was ended by SIGKILL.\n")
-    assert not ENVIRONMENT.exists()
-    assert Path("/proc/self/mounts").read_text() == mounts
+def test_after_a_kill_nothing_is_left_and_the_next_start_works(
+    killed: set[Process], served: Served, docker: str
+) -> None:
+    until(lambda: have_ended(killed), "the end of all that the killed one had started")
+    listed = served.aws("stepfunctions list-executions --state-machine-arn $VERIFY_STATE_MACHINE_ARN")
+    assert listed == {"executions": []}
+    with pytest.raises(psycopg2.OperationalError, match="authentication failed"):
+        port = local_invoke.database_port()
+        psycopg2.connect(host=docker, port=port, user="rstudio", dbname="postgres", password="wrong")
+    containers = served.variables()["AWS_ENDPOINT_URL"].replace("localhost", docker)
+    stacks = served.aws(f"--endpoint-url {containers} cloudformation list-stacks")["StackSummaries"]
+    assert {"benchwright-local-foundation", "benchwright-local-nodes"} <= {stack["StackName"] for stack in stacks}
 
 
 def test_a_deployment_started_by_the_cli_succeeds(served: Served, deployed: dict[str, Any]) -> None:
@@ -334,3 +343,22 @@ def test_ctrl_c_ends_it_in_order(served: Served, deployed: dict[str, Any]) -> No
     assert {"cli", "DeployStack", "ConfigureNodes"} <= {call["caller"] for call in calls}
     assert json.loads((KEPT / "policies.json").read_text())
     assert sorted(path.name for path in KEPT.iterdir()) == ["calls.jsonl", "policies.json", "serve.log"]
+
+
+def test_an_instance_whose_first_process_is_ended_says_so_and_leaves_nothing(mounts: str, tmp_path: Path) -> None:
+    """The file that its users source goes, too, whoever wrote it."""
+    output = tmp_path / "output"
+    with output.open("w") as written:
+        process = start(stdout=written)
+    try:
+        until(lambda: "Installing the application" in output.read_text(), "the local AWS", seconds=READY_SECONDS)
+        ENVIRONMENT.touch()
+        (init,) = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        os.kill(int(init), signal.SIGKILL)
+        assert process.wait(STOP_SECONDS) == 128 + signal.SIGKILL
+    finally:
+        process.kill()
+        process.wait(STOP_SECONDS)
+    assert output.read_text().endswith("The local AWS was ended by SIGKILL.\n")
+    assert not ENVIRONMENT.exists()
+    assert MOUNTS.read_text() == mounts

@@ -3,6 +3,7 @@ and examples that are the same in every run.
 """
 
 import contextlib
+import gc
 import os
 import subprocess
 import tempfile
@@ -52,6 +53,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Begin no test where one that was chosen is bound to fail. A worker of xdist can only fail tests."""
     if not hasattr(config, "workerinput") and (sentence := missing({item.path for item in items})):
         raise pytest.UsageError(sentence)
+
+
+def pytest_collection_finish() -> None:
+    """What was imported stays: no collection of garbage needs to go through it."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -229,6 +229,23 @@ def test_no_password_stays_in_memory_when_it_is_set(tmp_path: Path) -> None:
     assert not (tmp_path / "answers").exists()
 
 
+def test_a_run_that_ends_early_has_set_the_passwords_that_it_fetched(tmp_path: Path) -> None:
+    """The next one goes on from there: 2,000 passwords take a small node longer than a run may last."""
+    for inside in ("bundle", "state/users"):
+        (tmp_path / inside).mkdir(parents=True)
+    users = [f"u{number} {number} {number} arn:u{number} v1" for number in range(1_000, 1_250)]
+    (tmp_path / "bundle" / "users").write_text("\n".join([*users, ""]))
+    (tmp_path / "bundle" / "locked").touch()
+    names = ["ask_secret", "answer_file", "fetch_passwords", "read_secret", "ensure_password", "ensure_users"]
+    quick = 'aws() { echo "$4" >>asked; printf \'"password of %s"\' "$4"; }; export -f aws; read_secret() { echo p; }'
+    ends = 'ensure_account() { [ "$1" != u1150 ] || exit 0; }'
+    bash("\n".join([BEFORE, FETCH, ACCOUNTS, *map(function, names), quick, ends, "ensure_users"]), folder=tmp_path)
+    assert sorted(path.name for path in (tmp_path / "state" / "users").iterdir()) == [
+        f"u{number}" for number in range(1_000, 1_150)
+    ]
+    assert len((tmp_path / "asked").read_text().splitlines()) == 200
+
+
 # Everything that `apply` does after it holds the node is left out, but for the first step.
 HELD = """
 RUN=. STATE=state LOG=log work=./work.mine own_log=./work.mine/log changed=()

@@ -92,6 +92,7 @@ def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAws]:
     for number, files in enumerate(layers):
         content = {"ZipFile": archive(files)}
         arns.append(client.publish_layer_version(LayerName=f"layer-{number}", Content=content)["LayerVersionArn"])
+    subnet, *_ = local.client("ec2").describe_subnets()["Subnets"]
     ours = local.directory / "ours.pem"
     ours.write_text("ours")
     local.binds.append((ours, "python/certificates/bundle.pem"))
@@ -105,7 +106,7 @@ def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAws]:
         MemorySize=256,
         Layers=arns,
         Environment={"Variables": {"VARIABLE": "value"}},
-        VpcConfig={"SubnetIds": ["subnet-12345678"], "SecurityGroupIds": ["sg-12345678"]},
+        VpcConfig={"SubnetIds": [subnet["SubnetId"]], "SecurityGroupIds": ["sg-12345678"]},
         LoggingConfig={"LogGroup": "/app/look", "LogFormat": "JSON"},
     )
     client.create_function(

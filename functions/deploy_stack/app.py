@@ -1,4 +1,4 @@
-"""Deploy stack: brings one of a cluster's two stacks, and for the nodes also their instances, to what the plan says."""
+"""Deploy stack: brings one of a cluster's stacks, and for the nodes also their instances, to what the plan says."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import Literal
 
 from pydantic import BaseModel
 
+from benchwright.models import Plan
 from benchwright.nodes import auto_scaling, launches, replacement
-from benchwright.record import confirm_lock, plan_of
+from benchwright.record import confirm_lock, plan_of, save_access_removed
 from benchwright.settings import settings
 from benchwright.stacks import change_sets, desired_state, waiting
 from benchwright.step import StepEvent, step
@@ -19,11 +20,15 @@ class Event(StepEvent):
     """change_set, refresh: what this execution set going, from the step's previous result.
 
     change_set: or change_sets.DELETION. began: when the execution began. node_script: its hash, as it was published.
+    access: the outputs of the stack of the address; empty for none. removes: whether the stack must be deleted.
     """
 
-    stack: Literal["foundation", "nodes"]
+    stack: Literal["foundation", "access", "nodes"]
+    removes: bool = False
     ami: str = ""
     foundation: dict[str, str] = {}
+    access: dict[str, str] = {}
+    certificate_arn: str = ""
     node_script: str = ""
     change_set: str = ""
     refresh: str = ""
@@ -45,6 +50,8 @@ def handler(event: Event) -> Result:
     """Look at the stack, and at the nodes once it is as it must be, and do the next thing."""
     plan = plan_of(confirm_lock(event.cluster, event.execution), event.cluster)
     stack = change_sets.describe(settings().stack_name(plan.cluster, event.stack))
+    if event.removes:
+        return _remove_access(event, plan, stack)
     # Failed launches of what the stack was before its last change do not count.
     since = max(stack.changed_at, event.began or stack.changed_at) if stack else None
     group_name = stack.outputs.get("AutoScalingGroupName") if stack and event.stack == "nodes" else None
@@ -54,6 +61,8 @@ def handler(event: Event) -> Result:
         instances=len(group.nodes) if group else 0,
         ami=event.ami,
         foundation_outputs=event.foundation,
+        certificate_arn=event.certificate_arn,
+        target_group_arn=event.access.get("TargetGroupArn", ""),
         node_script=event.node_script,
     )
     change_set, name = change_sets.find_change_set(desired, stack, event.change_set)
@@ -72,7 +81,7 @@ def handler(event: Event) -> Result:
             change_set=begun.get(action, event.change_set),
             refresh=event.refresh,
         )
-    if event.stack == "foundation":
+    if event.stack != "nodes":
         return Result(done=True, outputs=dict(stack.outputs))
     progress = replacement.replace_outdated(group, stack.outputs, plan.wanted.nodes.count, event.refresh, since)
     return Result(
@@ -81,4 +90,24 @@ def handler(event: Event) -> Result:
         change_set=event.change_set,
         refresh=progress.refresh,
         outputs=dict(stack.outputs) if progress.done else {},
+    )
+
+
+def _remove_access(event: Event, plan: Plan, stack: change_sets.Stack | None) -> Result:
+    """Take deletion protection from the load balancer, then delete the stack of the address."""
+    if stack is None:
+        save_access_removed(event.cluster, event.execution)
+        return Result(done=True)
+    desired = desired_state.access_to_remove(settings(), plan, stack)
+    change_set, name = change_sets.find_change_set(desired, stack, event.change_set)
+    action = change_sets.next_action(stack, change_set, desired, event.change_set)
+    if action == "done" or (action != "refuse" and stack.status == "REVIEW_IN_PROGRESS"):
+        action = "delete stack"
+    waiting_for = change_sets.act(action, desired, stack, change_set, name)
+    begun = {"execute": name, "discard unused": "", "delete stack": change_sets.DELETION}
+    is_deleted = action == "delete stack"
+    return Result(
+        done=False,
+        waiting_for=f"CloudFormation: {desired.name} is deleted" if is_deleted else waiting_for,
+        change_set=begun.get(action, event.change_set),
     )

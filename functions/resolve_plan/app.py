@@ -129,6 +129,8 @@ def _plan(event: Event) -> Result:
     plan, known = _planned(event, found, _read(event, found))
     if not found.verified:  # later it has used them all
         service_roles.ensure()
+    if plan.wanted.access and not found.known.has_access:
+        service_roles.ensure([service_roles.LOAD_BALANCING])
     record.save_plan(event.cluster, event.execution, plan, known)
     return Result(cluster=event.cluster, plan=shown(plan))
 

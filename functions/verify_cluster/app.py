@@ -11,6 +11,7 @@ from benchwright.observability import logger, report_days_of_license, report_ver
 from benchwright.record import confirm_lock, plan_of, read, revision, save_verified
 from benchwright.step import StepEvent, step
 from benchwright.verification import rounds
+from benchwright.verification.address import observe, question
 from benchwright.verification.checks import failing, unmet
 from benchwright.verification.rounds import Cluster, Questions
 
@@ -59,8 +60,9 @@ def handler(event: Event) -> Result:
     group = auto_scaling.describe_group(nodes["AutoScalingGroupName"])
     instances = [node.instance for node in group.nodes if node.state == "InService"]
     others = [node.instance for node in group.nodes if node.state != "InService"]
+    address = observe(plan)
     if event.questions is None:
-        return _ask(event, nodes["DocumentName"], instances)
+        return _ask(event, nodes["DocumentName"], instances, question(address))
     answers = rounds.answers_to(event.questions)
     silent = rounds.unanswered(answers)
     if silent and not event.last:
@@ -72,7 +74,7 @@ def handler(event: Event) -> Result:
             questions=event.questions,
             problems=event.problems,
         )
-    cluster = rounds.judge(plan, record, instances, event.questions, answers, others=others)
+    cluster = rounds.judge(plan, record, instances, event.questions, answers, others=others, address=address)
     days_left = cluster.verification.license_terms.days_left
     if days_left is not None and (cluster.verification.verified or event.last):
         report_days_of_license(event.cluster, days_left)
@@ -96,7 +98,7 @@ def handler(event: Event) -> Result:
     )
 
 
-def _ask(event: Event, document: str, instances: list[str]) -> Result:
+def _ask(event: Event, document: str, instances: list[str], load_balancer: str) -> Result:
     """Begin a round; at the last look no one would read the answers."""
     silence = (
         f"- reports: no node answers Systems Manager ({', '.join(instances) or 'there is none'}). Start a deployment "
@@ -105,7 +107,8 @@ def _ask(event: Event, document: str, instances: list[str]) -> Result:
     if event.last:
         raise _failed(event, event.problems or silence)
     token = (event.execution, "verify", str(event.round))
-    questions = rounds.ask(document, instances, token, event.stale if event.locked else [], event.round)
+    stale = event.stale if event.locked else []
+    questions = rounds.ask(document, instances, token, stale, event.round, load_balancer=load_balancer)
     if questions:
         waiting_for = "Run Command: the nodes report"
         return Result(

@@ -11,7 +11,7 @@ set +x
 umask 077
 
 # The document in infra/nodes.yaml sets these, the locale, and how often the AWS CLI tries.
-: "${CLUSTER:?}" "${BUCKET:?}" "${GROUP:?}" "${LOG_GROUP:?}" "${SSM_Mode:?}" "${SSM_Configuration?}" "${SSM_StaleNodes?}"
+: "${CLUSTER:?}" "${BUCKET:?}" "${GROUP:?}" "${LOG_GROUP:?}" "${SSM_Mode:?}" "${SSM_Configuration?}" "${SSM_StaleNodes?}" "${SSM_LoadBalancer?}"
 
 readonly STATE=/var/lib/benchwright RUN=/run/benchwright LOG_ON_DISK=/var/log/benchwright/configure.log
 readonly RSERVER_CONF=/etc/rstudio/rserver.conf LICENSE_FOLDER=/var/lib/rstudio-server SERVER_LOG=/var/log/rstudio/rstudio-server/rserver.log
@@ -78,6 +78,28 @@ apply() {
   echo 'done'
 }
 
+# Asks for pages of the cluster's address through its load balancer, whatever the name resolves to: a line ADDRESS PATH CODE DETAIL for
+# each, where CODE is 0 if there was no answer and DETAIL says why; else DETAIL is where a redirect leads. The first line has what the
+# name resolves to.
+ask_address() {
+  local host address path answer
+  local -a words
+  begin 'ask for the address of the cluster'
+  read -r -a words <<<"$SSM_LoadBalancer"
+  host=${words[0]}
+  printf '\n=== address ===\n'
+  printf '%s name 0 %s\n' "$host" "$({ getent ahostsv4 "$host" || true; } | cut -d' ' -f1 | sort -u | paste -sd,)"
+  for address in "${words[@]:1}"; do
+    for path in / /auth-sign-in /load-balancer/status /health-check; do
+      if answer=$(curl -sS --max-time 5 -o /dev/null -w '%{http_code} %{redirect_url}' --resolve "$host:443:$address" "https://$host$path" 2>&1); then
+        printf '%s %s %s\n' "$address" "$path" "$answer"
+      else
+        printf '%s %s 0 %s\n' "$address" "$path" "$(tail -n 1 <<<"$answer" | cut -c 1-200)"
+      fi
+    done
+  done
+}
+
 cluster() {
   local id stale
   read -r -a stale <<<"$SSM_StaleNodes"
@@ -90,6 +112,7 @@ cluster() {
   begin 'read the load balancer status'
   printf '\n=== load-balancer status ===\n' >>"$work/cluster"
   curl -fsS --max-time 10 http://localhost:8787/load-balancer/status >>"$work/cluster" || fail "/load-balancer/status does not answer: $(last_log_line). Check that Workbench runs on this node."
+  if [ -n "$SSM_LoadBalancer" ]; then ask_address >>"$work/cluster"; fi
   # What is too long loses the sessions, not the nodes.
   [ "$(wc -c <"$work/cluster")" -le "$MAXIMUM_CLUSTER_OUTPUT" ] || sed -i '/^ /d' "$work/cluster"
   head -c "$MAXIMUM_CLUSTER_OUTPUT" "$work/cluster" >&3

@@ -12,7 +12,18 @@ from copy import deepcopy
 from typing import Any, NamedTuple
 
 from benchwright.errors import InvalidInput
-from benchwright.models import DEFAULT_CLUSTER, DIGITS, OWNED_KEYS, RESERVED_NAMES, TAKEN_TAG, Once, Plan, Wanted
+from benchwright.models import (
+    DEFAULT_CLUSTER,
+    DIGITS,
+    OWNED_KEYS,
+    RESERVED_NAMES,
+    TAKEN_TAG,
+    Access,
+    Once,
+    Plan,
+    Wanted,
+    merge_patch,
+)
 from benchwright.planning.read_input import read_input
 from benchwright.settings import Settings
 from tests.documentation.pages import code, table
@@ -85,6 +96,27 @@ EFFECTS: Mapping[str, Effect] = {
         f"{RESTART} A new version of the same secret does the same at the next deployment. More than two nodes need "
         "the tier Advanced.",
     ),
+    "access.hostname": Effect(
+        "Workbench restarts, sessions go on",
+        f"The first time, a load balancer is made beside the image, and nodes are registered with it. {RESTART} "
+        'Another name gets another certificate; the load balancer stays. `"access": null` takes the address away '
+        "again, and people use the tunnel.",
+    ),
+    "access.hosted_zone_id": Effect(
+        "in place",
+        f"The records of the host name are written into this hosted zone. {IN_PLACE} Records by which ACM validates a "
+        "certificate stay in the zone before.",
+    ),
+    "access.certificate_arn": Effect(
+        "in place", f"The listener gets the certificate; connections that are open keep the one before. {IN_PLACE}"
+    ),
+    "access.scheme": Effect(
+        "take the address away first",
+        'A load balancer keeps its scheme, so a change is refused. Deploy with `"access": null`, and then with the '
+        "address again: nodes and data stay.",
+    ),
+    "access.allowed_cidrs": Effect("in place", f"The security group of the load balancer changes. {IN_PLACE}"),
+    "access.web_acl_arn": Effect("in place", f"The load balancer is associated with the web ACL. {IN_PLACE}"),
     "users": Effect(
         "in place", f"Accounts are made or locked on every node; who is removed keeps the home. {IN_PLACE}"
     ),
@@ -126,12 +158,16 @@ EFFECTS: Mapping[str, Effect] = {
     ),
     "only_if_deployed": Effect("none", "It decides whether anything is done at all; schedules give it."),
 }
+HOST = "workbench.example.com"
 # What the example of a key names beside it.
 BESIDE: Mapping[str, Any] = {
+    **{f"access.{name}": {"access": {"hostname": HOST}} for name in Access.model_fields},
+    "access.scheme": {"access": {"hostname": HOST, "allowed_cidrs": ["203.0.113.0/24"]}},
     "users.NAME.groups": {"groups": {"analysts": {}}},
     "groups": {"users": {"ann": {}}},
     "groups.NAME.members": {"users": {"ann": {}}},
 }
+NEVER_NULL = ("cluster", "access.hostname", "only_if_deployed", "image.rebuild")
 ACTS_ONCE = {"only_if_deployed": "only_if_deployed", "image.rebuild": "rebuild"}
 
 
@@ -140,6 +176,7 @@ def schema() -> Schema:
     recorded = Wanted.model_json_schema()
     # A licence is exchanged as a whole.
     parts = {name: part if name == "LicenseServer" else _patched(part) for name, part in recorded["$defs"].items()}
+    parts["Access"]["properties"]["hostname"]["type"] = "string"  # an address without a name is none
     once = Once.model_json_schema()["properties"]
     parts["Image"]["properties"]["rebuild"] = once["rebuild"] | {"examples": [True]}
     properties: Schema = {
@@ -216,7 +253,7 @@ class Key(NamedTuple):
         entry = "analysts" if self.path.startswith("groups.") else "ann"
         for name in reversed(self.path.replace("NAME", entry).split(".")):
             value = {name: value}
-        return json.dumps(value | BESIDE.get(self.path, {}))
+        return json.dumps(merge_patch(value, BESIDE.get(self.path, {})))
 
 
 def keys() -> list[Key]:
@@ -244,7 +281,7 @@ def reference() -> str:
             ["type", kind_of(key.schema)],
             *([["limits", limits]] if (limits := limits_of(key.schema)) else []),
             ["default", default_of(key)],
-            ["null", "refused" if key.path in (*ACTS_ONCE, "cluster") else "back to the default"],
+            ["null", "refused" if key.path in NEVER_NULL else "back to the default"],
             ["on a running cluster", EFFECTS[key.path].full],
             ["example", f"`{key.example}`"],
         ]
@@ -264,6 +301,7 @@ def default_of(key: Key) -> str:
             "users.NAME.gid": "the uid",
             "groups.NAME.gid": "allocated from 20000",
             "image.ami": "an image is built",
+            "access.certificate_arn": "a certificate is requested",
         }.get(key.path, "none")
     return f"`{json.dumps(default).strip('"')}`"
 
@@ -347,7 +385,8 @@ def _nullable(value: Schema) -> Schema:
     about = {name: value.pop(name) for name in ("title", "description", "default", "examples") if name in value}
     if set(value) == {"$ref"}:
         return about | {"anyOf": [value, {"type": "null"}]}
-    return about | value | {"type": [value["type"], "null"]}
+    choices = {"enum": [*value["enum"], None]} if "enum" in value else {}
+    return about | value | choices | {"type": [value["type"], "null"]}
 
 
 def _flat_choices(choices: list[Schema]) -> list[Schema]:

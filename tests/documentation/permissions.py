@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from tests.documentation.pages import table
-from tests.templates.templates import APPLICATION, FOUNDATION, NODES, TEMPLATES, policy_documents, resources
+from tests.templates.templates import ACCESS, APPLICATION, FOUNDATION, NODES, TEMPLATES, policy_documents, resources
 from tests.templates.test_cloudformation_role import ADDED, PERMISSIONS
 
 REASONS: Mapping[str, Any] = yaml.safe_load((Path(__file__).parent / "reasons.yaml").read_text(encoding="utf-8"))
@@ -31,6 +31,8 @@ STANDS_FOR = {
 }
 OPERATORS = {
     "StringEquals": "is",
+    "ForAllValues:StringEquals": "is nothing but",
+    "ForAllValues:StringLike": "is nothing but what is like",
     "StringEqualsIfExists": "is, where there is one,",
     "StringLike": "is like",
     "StringNotLike": "is not like",
@@ -114,7 +116,12 @@ def resource_policies() -> str:
 
 def resource_statements() -> Iterator[tuple[str, dict[str, Any]]]:
     """Every statement of a policy that belongs to a resource, with `template resource`."""
-    for kind, template in (("application", APPLICATION), ("foundation", FOUNDATION), ("nodes", NODES)):
+    for kind, template in (
+        ("application", APPLICATION),
+        ("foundation", FOUNDATION),
+        ("access", ACCESS),
+        ("nodes", NODES),
+    ):
         for name, resource in template["Resources"].items():
             properties = resource.get("Properties", {})
             found = [properties[key] for key in ("KeyPolicy", "FileSystemPolicy") if key in properties]
@@ -169,7 +176,9 @@ def _reason(policy: str, statement: str, action: str) -> str:
 
 def _handlers(action: str) -> str:
     """Which resource types of the clusters' templates need an action, and of which of their handlers."""
-    types = dict.fromkeys(item["Type"] for template in (FOUNDATION, NODES) for item in template["Resources"].values())
+    types = dict.fromkeys(
+        item["Type"] for template in (FOUNDATION, ACCESS, NODES) for item in template["Resources"].values()
+    )
     needed = []
     for kind in types:
         handlers = [
@@ -225,6 +234,8 @@ def _condition(condition: Any) -> str:
 def _asked(operator: str, key: str, values: Any) -> str:
     if (operator, values) == ("Null", "true"):
         return f"there is no `{key}`: {ABSENT[key]}"
+    if (operator, values) == ("Null", "false"):
+        return f"there is a `{key}`"
     return f"`{key}` {OPERATORS[operator]} {' or '.join(f'`{_short(name_of(value))}`' for value in _listed(values))}"
 
 

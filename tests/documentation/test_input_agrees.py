@@ -30,6 +30,10 @@ ONLY_THE_MODELS_REFUSE = (
     r"image\.rebuild: true is refused: it is given together with image\.ami\.",
     r"(r_versions|python_versions|image\.rebuild): .* is refused: the cluster uses the AMI ",
     r"tags: .* is refused: named twice: ",
+    r"access\.hostname: .* is refused: it is missing",  # unless an earlier input gave it
+    r"access\.allowed_cidrs: null is refused: people come from the internet",
+    r"access\.allowed_cidrs\.\d+: .* is refused: it is no range of IPv4 addresses",
+    r"config\.auth-cookies-force-secure: .* is refused: Benchwright writes this key itself",
     # What a pattern that every engine reads cannot say: classes of Unicode.
     r"tags\..*: .* is neither a letter nor a number nor a space",
     # JSON knows one kind of number, and 3.0 is an integer to a schema.
@@ -55,6 +59,8 @@ def valid(part: Any) -> st.SearchStrategy[Any]:
 
 
 def _texts(part: Any) -> st.SearchStrategy[str]:
+    if "enum" in part:
+        return st.sampled_from(part["enum"])
     refused = part.get("not", {})
     refused = refused.get("anyOf", [refused])
     return st.from_regex(part["pattern"], fullmatch=True).filter(
@@ -186,6 +192,10 @@ STILL_REFUSED: list[Any] = [
     {"license": "elsewhere/file"},
     {"image": {**OWN["image"], "rebuild": True}},
     {**OWN, "r_versions": ["4.5.1"]},
+    {"access": {"scheme": "internal"}},
+    {"access": {"hostname": "wb.example.com", "scheme": "internet-facing"}},
+    {"access": {"hostname": "wb.example.com", "allowed_cidrs": ["10.0.0.1/8"]}},
+    {"access": {"hostname": "wb.example.com"}, "config": {"auth-cookies-force-secure": "0"}},
     {"tags": {"Team": "a", "team": "b"}},
     {"tags": {"price": "3 €"}},
     {"nodes": {"count": 3.0}},

@@ -46,7 +46,10 @@ def test_the_table_of_errors_names_each_once() -> None:
 
 def test_every_loop_that_gives_up_is_named() -> None:
     steps = re.findall(r"^\| `([^`]+)` \| \d+ \| \d+ s \| \d+ (?:h|min) \|$", loops(), re.MULTILINE)
-    assert steps == ["Build image", "Deploy foundation", "Deploy nodes", "Configure nodes", "Verify cluster"]
+    assert steps == [
+        *("Build image", "Deploy foundation", "Request certificate", "Deploy access"),
+        *("Deploy nodes", "Configure nodes", "Remove access", "Retire certificate", "Verify cluster"),
+    ]
 
 
 def test_each_check_has_a_remedy() -> None:

@@ -18,10 +18,11 @@ PATHS = {
     "application": ROOT / "template.yaml",
     "network": ROOT / "infra" / "network.yaml",
     "foundation": ROOT / "infra" / "foundation.yaml",
+    "access": ROOT / "infra" / "access.yaml",
     "nodes": ROOT / "infra" / "nodes.yaml",
 }
 TEMPLATES: dict[str, dict[str, Any]] = {name: load(path.read_text()) for name, path in PATHS.items()}
-APPLICATION, NETWORK, FOUNDATION, NODES = TEMPLATES.values()
+APPLICATION, NETWORK, FOUNDATION, ACCESS, NODES = TEMPLATES.values()
 
 # The longest values that these have in any account: policies are measured with them.
 PSEUDO_PARAMETERS = {

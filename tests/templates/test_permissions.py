@@ -46,6 +46,7 @@ def test_no_role_has_a_policy_that_the_table_does_not_know() -> None:
         "BuildImageRole": step,
         "DeployStackRole": step,
         "CreateDatabaseRole": step,
+        "RequestCertificateRole": step,
         "ConfigureNodesRole": step,
         "VerifyClusterRole": step,
         "ExplainFailureRole": step,
@@ -58,6 +59,7 @@ def test_no_role_has_a_policy_that_the_table_does_not_know() -> None:
             "CloudFormationStoragePolicy",
             "CloudFormationIdentityPolicy",
             "CloudFormationNodesPolicy",
+            "CloudFormationAccessPolicy",
         ],
         "BuildInstanceRole": [
             "arn:aws:iam::aws:policy/AmazonSSMManagedInstanceCore",

@@ -24,6 +24,10 @@ BOUNDARY = {"Fn::If": ["HasPermissionsBoundary", {"Ref": "PermissionsBoundary"},
 
 # Writing actions that are allowed on every resource, and why.
 WITHOUT_RESOURCE = {
+    "a certificate has no ARN before it is requested, and SetWebACL knows no resource": {
+        "acm:RequestCertificate",
+        "elasticloadbalancing:SetWebAcl",
+    },
     "Step Functions sets up log delivery; the actions have no resource level": {
         "logs:CreateLogDelivery",
         "logs:DeleteLogDelivery",
@@ -101,6 +105,7 @@ def test_each_role_trusts_one_service() -> None:
         "BuildImage",
         "DeployStack",
         "CreateDatabase",
+        "RequestCertificate",
         "ConfigureNodes",
         "VerifyCluster",
         "ExplainFailure",

@@ -62,6 +62,7 @@ def test_a_node_is_replaced_for_its_hardware_and_leaves_when_it_has_reported_or_
             "LaunchTemplateId": {"Ref": "LaunchTemplate"},
             "Version": {"Fn::GetAtt": ["LaunchTemplate", "LatestVersionNumber"]},
         },
+        "TargetGroupARNs": {"Fn::If": ["HasTargetGroup", [{"Ref": "TargetGroupArn"}], {"Ref": "AWS::NoValue"}]},
         "HealthCheckType": "EC2",
         "DefaultInstanceWarmup": 60,
         "LifecycleHookSpecificationList": [

@@ -103,6 +103,7 @@ def test_what_the_application_remembers_and_what_its_clusters_need_outlives_it()
         "CloudFormationStoragePolicy",
         "CloudFormationIdentityPolicy",
         "CloudFormationNodesPolicy",
+        "CloudFormationAccessPolicy",
         "DatabaseClientSecurityGroup",
     }
     assert all(APPLICATION["Resources"][name]["UpdateReplacePolicy"] == "Retain" for name in kept)
@@ -171,13 +172,15 @@ def test_no_access_point_gives_its_files_to_one_owner() -> None:
     }
 
 
-def test_no_port_is_open_to_addresses() -> None:
-    """Whoever comes in is a security group: nodes among themselves, nodes and one function to the database."""
+def test_no_port_is_open_to_addresses_but_those_of_the_load_balancer() -> None:
+    """Whoever comes in is a security group: nodes among themselves, nodes and one function to the database. To the load
+    balancer come the ranges of an input.
+    """
     rules = [
         (name, rule.get("FromPort"), rule.get("ToPort"), _names(rule))
         for template in TEMPLATES.values()
         for name, group in resources(template, "AWS::EC2::SecurityGroup").items()
-        for rule in group["Properties"].get("SecurityGroupIngress", [])
+        for rule in map(_there, group["Properties"].get("SecurityGroupIngress", []))
     ] + [
         (
             item["Properties"]["GroupId"]["Ref"],
@@ -192,9 +195,13 @@ def test_no_port_is_open_to_addresses() -> None:
         ("DatabaseSecurityGroup", 5432, 5432, "DatabaseClientSecurityGroupId"),
         ("DatabaseSecurityGroup", 5432, 5432, "NodeSecurityGroup"),
         ("FileSystemSecurityGroup", 2049, 2049, "NodeSecurityGroup"),
+        *[("LoadBalancerSecurityGroup", 80, 80, f"AllowedCidrs {number}") for number in range(5)],
+        *[("LoadBalancerSecurityGroup", 443, 443, f"AllowedCidrs {number}") for number in range(5)],
+        ("LoadBalancerSecurityGroup", 443, 443, "NodeSecurityGroupId"),
         ("NodeSecurityGroup", 5559, 5559, "NodeSecurityGroup"),
         ("NodeSecurityGroup", 8787, 8787, "NodeSecurityGroup"),
         ("NodeSecurityGroup", 32768, 60999, "NodeSecurityGroup"),
+        ("NodeSecurityGroupId", 8787, 8787, "LoadBalancerSecurityGroup"),
     ]
 
 
@@ -211,9 +218,14 @@ def test_ec2_accepts_the_descriptions_of_security_groups() -> None:
         for item in resources(template, "AWS::EC2::SecurityGroupIngress").values()
     ]
     for group in groups:
-        rules += group.get("SecurityGroupIngress", []) + group["SecurityGroupEgress"]
+        rules += [*map(_there, group.get("SecurityGroupIngress", [])), *group["SecurityGroupEgress"]]
     texts = [render(group["GroupDescription"]) for group in groups] + [rule["Description"] for rule in rules]
     assert [text for text in texts if not re.fullmatch(r"[a-zA-Z0-9 ._\-:/()#,@\[\]+=&;{}!$*]{1,255}", text)] == []
+
+
+def _there(rule: dict[str, Any]) -> dict[str, Any]:
+    """A rule, also where it depends on a condition."""
+    return rule["Fn::If"][1] if "Fn::If" in rule else rule
 
 
 def test_no_subnet_gives_public_addresses() -> None:
@@ -250,6 +262,7 @@ def test_only_the_function_of_the_database_lives_in_the_network_and_carries_the_
         "BuildImage": ["BenchwrightLayer", "ImageLayer"],
         "DeployStack": ["BenchwrightLayer", "InfraLayer"],
         "CreateDatabase": ["BenchwrightLayer", "Psycopg2Layer"],
+        "RequestCertificate": ["BenchwrightLayer"],
         "ConfigureNodes": ["BenchwrightLayer", "InfraLayer"],
         "VerifyCluster": ["BenchwrightLayer"],
         "ExplainFailure": ["BenchwrightLayer"],
@@ -338,4 +351,7 @@ def test_every_check_that_is_skipped_has_its_reason_beside_it(name: str) -> None
 def _names(rule: dict[str, Any]) -> str:
     """Name the group that may come in, or the addresses, which the test then shows."""
     source = rule.get("SourceSecurityGroupId", rule.get("CidrIp"))
+    if isinstance(source, dict) and "Fn::Select" in source:
+        number, listed = source["Fn::Select"]
+        return f"{listed['Ref']} {number}"
     return source["Ref"] if isinstance(source, dict) else str(source)

@@ -18,6 +18,13 @@ OUTPUTS = {
     "DatabaseMasterSecretArn": "arn:master",
     "DatabaseSecretArn": "arn:app",
 }
+STACKS = {
+    "foundation": OUTPUTS,
+    "access": {"TargetGroupArn": "arn:t"},
+    "nodes": {"AutoScalingGroupName": "group", "DocumentName": "document"},
+}
+WITH_ACCESS = {"wanted": {"access": {"hostname": "wb.example.com"}}, "removes_access": False}
+WITHOUT_ACCESS_ANY_MORE = {"wanted": {"access": None}, "removes_access": True}
 SUMMARY = {"cluster": "workbench", "verification": {"license": "missing", "warnings": ["license: missing"]}}
 
 
@@ -26,12 +33,14 @@ class Cluster:
 
     def __init__(self, workflow: Workflow, looks: int = 1, fails: dict[str, Exception] | None = None) -> None:
         self.looks, self.fails, self.seen = looks, fails or {}, dict[str, int]()
+        self.plan: dict[str, Any] = {"image": {}}
         self.held = False
         workflow.functions |= {
             "ResolvePlan": self.named("ResolvePlan", self.resolve_plan, by="action"),
             "BuildImage": self.named("BuildImage", self.build_image, by="action"),
             "DeployStack": self.named("DeployStack", self.deploy_stack, by="stack"),
             "CreateDatabase": self.named("CreateDatabase", lambda _: {"done": True, "role": "created"}),
+            "RequestCertificate": self.named("RequestCertificate", self.request_certificate, by="action"),
             "ConfigureNodes": self.named("ConfigureNodes", self.configure_nodes, by="action"),
             "VerifyCluster": self.named("VerifyCluster", self.verify_cluster),
             "ExplainFailure": self.named("ExplainFailure", self.explain),
@@ -63,7 +72,7 @@ class Cluster:
             "proceed": True,
             "quiet": quiet,
             "message": "",
-            "plan": {"image": {}},
+            "plan": self.plan,
             "warnings": ["config: x"],
         }
 
@@ -74,9 +83,23 @@ class Cluster:
 
     def deploy_stack(self, event: dict[str, Any]) -> Any:
         done = self.done(f"DeployStack {event['stack']}")
-        nodes = {"AutoScalingGroupName": "group", "DocumentName": "document"}
-        outputs = (OUTPUTS if event["stack"] == "foundation" else nodes) if done else {}
-        return {"done": done, "outputs": outputs, "change_set": "c", "refresh": "r", "waiting_for": "a stack"}
+        return {
+            "done": done,
+            "outputs": STACKS[event["stack"]] if done else {},
+            "change_set": "c",
+            "refresh": "r",
+            "waiting_for": "a stack",
+        }
+
+    def request_certificate(self, event: dict[str, Any]) -> Any:
+        done = self.done(f"RequestCertificate {event['action']}")
+        return {
+            "done": done,
+            "certificate_arn": "arn:c" if done else "",
+            "requested": "arn:c",
+            "written": "_x.wb",
+            "waiting_for": "a record",
+        }
 
     def configure_nodes(self, event: dict[str, Any]) -> Any:
         if event["action"] == "publish":
@@ -146,7 +169,8 @@ def test_each_step_is_reported_all_that_it_asks_for_and_what_its_last_look_left(
     foundation = caller | {"stack": "foundation"}
     began = reported["DeployStack"][-1]["began"]
     assert datetime.fromisoformat(began).tzinfo is not None
-    deploy = caller | {"stack": "nodes", "ami": "ami-1", "foundation": OUTPUTS, "node_script": "script", "began": began}
+    deploy = caller | {"stack": "nodes", "ami": "ami-1", "foundation": OUTPUTS, "access": {}}
+    deploy |= {"node_script": "script", "began": began}
     apply = caller | {"action": "apply", "nodes": nodes, "configuration": "hash", "last": False}
     verify = caller | {"locked": True, "last": False}
     assert reported == {
@@ -427,6 +451,65 @@ def test_a_loop_that_never_ends_fails_with_what_it_waited_for(
     # Those that wait for what nodes say know of their last chance to name the one that says nothing.
     reported = step in ("ConfigureNodes", "VerifyCluster")
     assert [event.get("last") for event in asked] == ([False] * (looks - 1) + [True] if reported else [None] * looks)
+
+
+def test_an_address_has_its_certificate_and_its_stack_before_there_are_nodes(workflow: Workflow) -> None:
+    cluster = Cluster(workflow, looks=2)
+    cluster.plan = WITH_ACCESS
+    report = workflow.run("deploy", {})
+    assert report.status == "SUCCEEDED"
+    caller = {"execution": report.arn, "cluster": "workbench"}
+    request = caller | {"action": "request", "last": False}
+    access = caller | {"stack": "access", "foundation": OUTPUTS, "certificate_arn": "arn:c"}
+    asked = [(name, event) for name, event in workflow.invocations if "access" in (event.get("stack"), name)]
+    assert asked == [("DeployStack", access | {"change_set": ""}), ("DeployStack", access | {"change_set": "c"})]
+    assert [event for name, event in workflow.invocations if name == "RequestCertificate"] == [
+        request | {"requested": "", "written": ""},
+        request | {"requested": "arn:c", "written": "_x.wb"},
+    ]
+    nodes = [event for _, event in workflow.invocations if event.get("stack") == "nodes"]
+    assert {event["access"]["TargetGroupArn"] for event in nodes} == {"arn:t"}
+
+
+def test_an_address_goes_when_no_node_is_registered_with_it_any_more(workflow: Workflow) -> None:
+    cluster = Cluster(workflow, looks=2)
+    cluster.plan = WITHOUT_ACCESS_ANY_MORE
+    report = workflow.run("deploy", {})
+    assert report.status == "SUCCEEDED"
+    order = [f"{name} {event.get('stack', '')}".strip() for name, event in workflow.invocations]
+    after = order[order.index("DeployStack nodes") :]
+    assert after == [
+        *["DeployStack nodes"] * 2,
+        *["ConfigureNodes"] * 2,
+        *["DeployStack access"] * 2,
+        *["RequestCertificate"] * 2,
+        *["VerifyCluster"] * 2,
+        *("BuildImage", "ResolvePlan"),
+    ]
+    caller = {"execution": report.arn, "cluster": "workbench"}
+    removals: list[dict[str, Any]] = [
+        caller | {"stack": "access", "removes": True, "change_set": change_set} for change_set in ("", "c")
+    ]
+    assert [event for _, event in workflow.invocations if event.get("stack") == "access"] == removals
+
+
+@pytest.mark.parametrize(
+    ("plan", "step", "name"),
+    [
+        (WITH_ACCESS, "RequestCertificate request", "Request certificate"),
+        (WITH_ACCESS, "DeployStack access", "Deploy access"),
+        (WITHOUT_ACCESS_ANY_MORE, "DeployStack access", "Remove access"),
+        (WITHOUT_ACCESS_ANY_MORE, "RequestCertificate retire", "Retire certificate"),
+    ],
+)
+def test_a_failing_step_of_the_address_is_named(workflow: Workflow, plan: dict[str, Any], step: str, name: str) -> None:
+    cluster = Cluster(workflow, fails={step: ImageBuildFailed("the reason")})
+    cluster.plan = plan
+    report = workflow.run("deploy", {})
+    assert (report.status, report.error) == ("FAILED", "ImageBuildFailed")
+    assert name in cause(report)
+    assert "the reason" in cause(report)
+    assert not cluster.held
 
 
 @pytest.mark.parametrize("action", ["validate", "lock"])

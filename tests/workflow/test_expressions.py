@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from rehearsal.aws.services.step_functions import expressions as jsonata_python
-from tests.workflow.test_deploy import TIMEOUTS, Cluster, ImageBuildFailed
+from tests.workflow.test_deploy import TIMEOUTS, WITH_ACCESS, WITHOUT_ACCESS_ANY_MORE, Cluster, ImageBuildFailed
 from tests.workflow.test_graph import MACHINES
 from tests.workflow.workflow import Workflow, definition_of, workflows
 
@@ -29,6 +29,7 @@ STEPS_OF_DEPLOY = (
     *("CreateDatabase", "ConfigureNodes publish", "DeployStack nodes", "ConfigureNodes apply", "VerifyCluster"),
     *("BuildImage retire", "ResolvePlan release", "ExplainFailure"),
 )
+STEPS_OF_ACCESS = ("RequestCertificate request", "RequestCertificate retire", "DeployStack access")
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,15 @@ def deploy_every_way(workflow: Workflow) -> None:
         workflow.run(definition, payload)
     Cluster(workflow, fails={"BuildImage retire": TIMEOUTS["Sandbox.Timedout"]()})
     workflow.run(definition, payload)
+    for plan in (WITH_ACCESS, WITHOUT_ACCESS_ANY_MORE):
+        Cluster(workflow, looks=2).plan = plan
+        workflow.run(definition, payload)
+        for step in STEPS_OF_ACCESS:
+            Cluster(workflow, fails={step: ImageBuildFailed("the reason")}).plan = plan
+            workflow.run(definition, payload)
+            Cluster(workflow).plan = plan
+            never_done(workflow, step)
+            workflow.run(near_its_end(definition), payload)
     for step in (
         "BuildImage build",
         "DeployStack foundation",

@@ -58,6 +58,10 @@ class StackRefused(BenchwrightError):
     """
 
 
+class CertificateNotIssued(BenchwrightError):
+    """ACM did not issue the certificate of the address in time; the message names the record that it does not find."""
+
+
 class DatabaseFailed(BenchwrightError):
     """PostgreSQL refused what Benchwright asked, and asking again would not help."""
 

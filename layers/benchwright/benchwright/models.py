@@ -7,6 +7,7 @@ the examples, in an editor that knows docs/input.schema.json.
 
 from __future__ import annotations
 
+import ipaddress
 import re
 import unicodedata
 from typing import Annotated, Any, Literal
@@ -162,6 +163,15 @@ def _of_letters(text: str) -> str:
     return text
 
 
+def _network(text: str) -> str:
+    """Refuse what EC2 refuses: numbers above 255, and a range that does not begin at its first address."""
+    try:
+        ipaddress.IPv4Network(text)
+    except ValueError:
+        raise ValueError("it is no range of IPv4 addresses, or does not begin at its first one") from None
+    return text
+
+
 def _trimmed(text: str) -> str:
     if text != text.strip(" "):
         raise ValueError("it begins or ends with a space, which some services take away")
@@ -238,6 +248,34 @@ AccountName = Annotated[
     BeforeValidator(_of_an_account),
 ]
 SecretName = Annotated[str, _form(r"^[A-Za-z0-9/_+=.@-]{1,400}$", "1 to 400 letters, digits and /_+=.@-")]
+# At most 64 characters: the common name of a certificate (RFC 5280, ub-common-name), which ACM makes of it.
+Hostname = Annotated[
+    str,
+    StringConstraints(max_length=64),
+    _form(
+        r"^(([a-z0-9]|[a-z0-9][a-z0-9-]{0,61}[a-z0-9])\.)+([a-z]|[a-z][a-z0-9-]{0,61}[a-z0-9])$",
+        "a host name in lower case with a domain, of at most 64 characters, such as workbench.example.com",
+    ),
+]
+Cidr = Annotated[
+    str,
+    _form(r"^([0-9]{1,3}\.){3}[0-9]{1,3}/([0-9]|[12][0-9]|3[0-2])$", "an IPv4 range such as 10.0.0.0/8"),
+    AfterValidator(_network),
+]
+CertificateArn = Annotated[
+    str,
+    _form(
+        r"^arn:aws[a-z-]*:acm:[a-z0-9-]+:[0-9]{12}:certificate/[A-Za-z0-9-]{1,64}$", "the ARN of a certificate in ACM"
+    ),
+]
+WebAclArn = Annotated[
+    str,
+    _form(
+        r"^arn:aws[a-z-]*:wafv2:[a-z0-9-]+:[0-9]{12}:regional/webacl/[A-Za-z0-9_-]{1,128}/[0-9a-f-]{1,36}$",
+        "the ARN of a regional web ACL of AWS WAF",
+    ),
+]
+PRIVATE_RANGES = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")  # RFC 1918
 
 
 class Workbench(Part):
@@ -380,6 +418,46 @@ AnyLicense = Annotated[
 ]
 
 
+class Access(Part):
+    """The address under which people reach Workbench: a load balancer that ends TLS."""
+
+    hostname: Hostname = Field(
+        description="the host name of the address, at most 64 characters", examples=["workbench.example.com"]
+    )
+    hosted_zone_id: (
+        Annotated[str, _form(r"^Z[A-Z0-9]{1,31}$", "Z and at most 31 capital letters and digits")] | None
+    ) = Field(
+        default=None,
+        description="the id of a public hosted zone in Route 53 that gets the records of the host name; null shows "
+        "them, for you to create",
+        examples=["Z0123456789ABCDEFGHIJ"],
+    )
+    certificate_arn: CertificateArn | None = Field(
+        default=None,
+        description="the ARN of a certificate of your own in ACM, in this region; null requests one",
+        examples=["arn:aws:acm:us-east-1:123456789012:certificate/12345678-1234-1234-1234-123456789012"],
+    )
+    scheme: Literal["internal", "internet-facing"] = Field(
+        default="internal",
+        description='"internal" for private addresses, "internet-facing" for public ones; to change it, first take '
+        "`access` away",
+        examples=["internet-facing"],
+    )
+    allowed_cidrs: Annotated[list[Cidr], Field(min_length=1, max_length=5), AfterValidator(_unique)] = Field(
+        default=list(PRIVATE_RANGES),
+        description="1 to 5 IPv4 ranges from which people reach the address",
+        examples=[["203.0.113.0/24"]],
+        json_schema_extra={"uniqueItems": True},
+    )
+    web_acl_arn: WebAclArn | None = Field(
+        default=None,
+        description="the ARN of a regional web ACL of AWS WAF, in this region",
+        examples=[
+            "arn:aws:wafv2:us-east-1:123456789012:regional/webacl/workbench/12345678-1234-1234-1234-123456789012"
+        ],
+    )
+
+
 class Wanted(Part):
     """Every effective value of a cluster's input."""
 
@@ -402,6 +480,11 @@ class Wanted(Part):
         description="the name of a secret below <application>/license/ that holds a licence file; or an object with "
         "server, the host and port of a licence server of yours, for a floating licence",
         examples=["benchwright/license/workbench", {"server": "10.0.0.20:8989"}],
+    )
+    access: Access | None = Field(
+        default=None,
+        description="an HTTPS address for people; without it they use a tunnel of Session Manager",
+        examples=[{"hostname": "workbench.example.com", "hosted_zone_id": "Z0123456789ABCDEFGHIJ"}],
     )
     users: Annotated[dict[AccountName, User], Field(max_length=MOST_USERS)] = Field(
         default={},
@@ -484,6 +567,9 @@ class Plan(Part):
     accounts: list[Account]
     engine_version: str = Field(
         default="", description="version of Aurora PostgreSQL, recorded so that a later execution keeps it"
+    )
+    removes_access: bool = Field(
+        default=False, description="whether an earlier execution made an address that is no longer wanted"
     )
     locked_accounts: list[str] = Field(
         description="users of earlier inputs: their accounts are locked, their homes kept"

@@ -60,6 +60,7 @@ class Known:
     # The tier of the licence that the nodes had last, and which licence that was (licensing.identity).
     license_tier: str = ""
     license_read: str = ""
+    has_access: bool = False  # whether an execution may have made the stack of an address
     generation: int = 0
     rebuilt_by: str = ""  # the execution that began this generation: a retry of the same step does not begin another
     # The input and the generation of the last execution that verified the cluster, and who gave what differs from it.
@@ -196,7 +197,12 @@ def _attributes(plan: Plan, execution: str, known: Known) -> dict[str, dict[str,
         "proven_groups": _json(sorted(known.proven_groups)),
         "origins": _json(known.origins),
     }
-    numbers = {"version": VERSION, "generation": known.generation, "proven_generation": known.proven_generation}
+    numbers = {
+        "version": VERSION,
+        "generation": known.generation,
+        "proven_generation": known.proven_generation,
+        "has_access": int(known.has_access),
+    }
     values = {name: _text(text) for name, text in texts.items()}
     return values | {name: {"N": str(number)} for name, number in numbers.items()}
 
@@ -209,6 +215,11 @@ def _text(text: str) -> dict[str, Any]:
 def save_image(cluster: str, execution: str, ami: str) -> None:
     """Record the AMI that the cluster is about to use, so that no other cluster's retirement removes it."""
     _save(cluster, execution, {"ami": {"S": ami}})
+
+
+def save_access_removed(cluster: str, execution: str) -> None:
+    """Record that the stack of the address is gone."""
+    _save(cluster, execution, {"has_access": {"N": "0"}})
 
 
 def save_configuration(cluster: str, execution: str, configuration: str) -> None:
@@ -321,7 +332,9 @@ IN_JSON = frozenset(
     )
 )
 # The types of DynamoDB in which the attributes are written; all others are texts.
-TYPES = dict.fromkeys(("version", "held_since", "generation", "proven_generation"), "N") | {"verified": "BOOL"}
+TYPES = dict.fromkeys(("version", "held_since", "generation", "proven_generation", "has_access"), "N") | {
+    "verified": "BOOL"
+}
 
 
 def _decoded(stored: Mapping[str, Any]) -> Item:

@@ -27,6 +27,7 @@ class Settings(BaseModel):
     infrastructure_configuration_arn: str = ""
     vpc_id: str = ""
     private_subnet_ids: str = ""
+    public_subnet_ids: str = ""
     database_client_security_group_id: str = ""
     permissions_boundary: str = ""
     node_log_group: str = ""
@@ -68,7 +69,7 @@ class Settings(BaseModel):
         return {APPLICATION_TAG: self.application, "benchwright:cluster": cluster}
 
     def stack_name(self, cluster: str, stack: str) -> str:
-        """Return the CloudFormation stack name of one of a cluster's two stacks."""
+        """Return the CloudFormation stack name of one of a cluster's stacks."""
         return f"{self.application}-{cluster}-{stack}"
 
     def group_name(self, cluster: str) -> str:

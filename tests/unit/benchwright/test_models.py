@@ -29,6 +29,13 @@ def test_every_form_is_reported_in_words() -> None:
         "nodes": {"instance_type": "large"},
         "database": {"engine_version": "16.9"},
         "license": "l" * 401,
+        "access": {
+            "hostname": "wb",
+            "hosted_zone_id": "/hostedzone/Z1",
+            "certificate_arn": "arn:aws:iam::123456789012:server-certificate/wb",
+            "allowed_cidrs": ["10.0.0.0"],
+            "web_acl_arn": "arn:aws:wafv2:us-east-1:123456789012:global/webacl/wb/1",
+        },
         "users": {".ann": {}},
         "config": {"-x": "a\tb"},
         "tags": {"k" * 129: "v" * 257},

@@ -58,6 +58,7 @@ def test_every_function_has_its_package() -> None:
         "build_image": "image",
         "deploy_stack": "stacks",
         "create_database": "database",
+        "request_certificate": "access",
         "configure_nodes": "nodes",
         "verify_cluster": "verification",
         "explain_failure": "failure",

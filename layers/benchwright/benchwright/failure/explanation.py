@@ -18,6 +18,8 @@ NEXT_ACTIONS: Mapping[str, str] = {
     "again with the same input. Finished steps are kept.",
     "StackRefused": "Undo the change that would lose data, fix the stack by hand, or name the cluster otherwise, as "
     "the message says, and start again.",
+    "CertificateNotIssued": "Do what the message says, and start again with the same input. Finished steps are kept. "
+    'To go on without an address, start with {"access": null}.',
     "DatabaseFailed": "Fix the database as the message says, and start again with the same input. Nothing was "
     "dropped; image and stacks are kept. What the server wrote: RDS console, the cluster's writer, Logs & events.",
     "NodesNotReady": "Fix what kept the nodes away, and start again with the same input. Finished steps are kept.",

@@ -69,6 +69,10 @@ def render_files(plan: Plan, endpoint: Endpoint) -> list[Entry]:
     }
     if plan.license and plan.license.server:
         server["server-license-type"] = "remote"
+    if plan.wanted.access:
+        # TLS ends at the load balancer, whose headers Host and X-Forwarded-Proto say to Workbench what its address is.
+        # Source: rstudio/rstudio, src/cpp/server/server-options.json; src/cpp/core/http/Request.cpp, proxiedUri.
+        server["auth-cookies-force-secure"] = "1"
     # Without the password: a URI's password is not percent-decoded and must stay out of it.
     uri = (
         f"postgresql://{DATABASE_USER}@{_word(endpoint.host)}:{endpoint.port}/{DATABASE_NAME}"

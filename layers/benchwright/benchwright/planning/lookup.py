@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from benchwright.aws import client
 from benchwright.image.builder import existing_images
-from benchwright.planning import engine
+from benchwright.planning import address, engine
 from benchwright.planning.plan import LookupResult
 from benchwright.planning.problems import Problem
 from benchwright.planning.read_input import Reading
@@ -47,6 +47,8 @@ def look_up(reading: Reading, more: Iterable[Problem] = ()) -> LookupResult:
     ]
     if named.ami:
         problems += _problems_of_image(reading, named.ami)
+    if named.access:
+        problems += address.problems(named.access)
     engines = engine.look_up(reading.request.cluster)
     wanted = reading.wanted.database.engine_version if reading.wanted else None
     if refused := engine.refusal(wanted, engines):

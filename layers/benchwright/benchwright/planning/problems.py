@@ -102,6 +102,8 @@ def explained(error: ValidationError) -> list[Problem]:
         message = detail["msg"].removeprefix("Value error, ")
         if detail["type"] == "string_pattern_mismatch":
             message = f"not {FORMS[detail['ctx']['pattern']]}"
+        elif detail["type"] == "missing":
+            message = "it is missing"
         problems.append((".".join(parts), detail["input"], message, _good_value(parts)))
     return problems
 

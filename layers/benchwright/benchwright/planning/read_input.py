@@ -19,8 +19,10 @@ from benchwright.models import (
     LONGEST_APPLICATION,
     LONGEST_CLUSTER,
     OWNED_KEYS,
+    PRIVATE_RANGES,
     RESERVED_NAMES,
     WRITTEN_KEYS,
+    Access,
     Image,
     Once,
     SecretName,
@@ -36,6 +38,7 @@ DEEPEST = 8
 # killed does not give it back.
 LICENSE_KEY = r"([A-Za-z0-9]{4}-){3,}[A-Za-z0-9]{4}"
 NO_KEYS = "it is a licence key, which each machine uses up for ever, and nodes come and go"
+SECURE_COOKIES = "auth-cookies-force-secure"  # of rserver.conf; nodes/bundle.py writes it
 KINDS = {str: "a text", list: "a list", bool: "true or false", int: "a number", float: "a number", type(None): "null"}
 
 
@@ -50,13 +53,15 @@ class Request:
 
 @dataclass(frozen=True)
 class Named:
-    """What an input names and only AWS knows to exist: secrets by the path of the key that names them, and an AMI.
+    """What an input names and only AWS knows to exist: secrets by the path of the key that names them, an AMI, and an
+    address.
 
     Each is right in itself, whatever else is wrong with the input.
     """
 
     secrets: Mapping[str, str]
     ami: str | None
+    access: Access | None = None
 
 
 @dataclass(frozen=True)
@@ -206,6 +211,9 @@ def _named(merged: Mapping[str, Any], application: str) -> Named:
             if _is_valid(secret_name, name) and name.startswith(_secret_prefix(path, application))
         },
         ami=image["ami"] if _is_valid(TypeAdapter(Image), image) else None,
+        access=TypeAdapter(Access).validate_python(access)
+        if (access := merged.get("access")) and _is_valid(TypeAdapter(Access), access)
+        else None,
     )
 
 
@@ -263,6 +271,15 @@ def _contradictions(merged: Mapping[str, Any], application: str) -> list[Problem
         )
         for key in sorted(OWNED_KEYS & set(config))
     ]
+    access = _object(merged, "access")
+    if access and SECURE_COOKIES in config:
+        wrong = "Benchwright writes this key itself for a cluster with an address"
+        problems.append(
+            (f"config.{SECURE_COOKIES}", config[SECURE_COOKIES], wrong, "null, which takes a recorded one back")
+        )
+    if access.get("scheme") == "internet-facing" and "allowed_cidrs" not in access:
+        wrong = f"people come from the internet, and only {', '.join(PRIVATE_RANGES)} are let in"
+        problems.append(("access.allowed_cidrs", None, wrong, "the public ranges that people come from, or 0.0.0.0/0"))
     for path, secret in _secret_keys(merged).items():
         prefix = _secret_prefix(path, application)
         if path == "license" and isinstance(secret, str) and re.fullmatch(LICENSE_KEY, secret):

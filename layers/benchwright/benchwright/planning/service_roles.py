@@ -6,6 +6,8 @@ and Auto Scaling's first instance fails with "Authentication Failure".
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from botocore.exceptions import ClientError
 
 from benchwright.aws import client
@@ -14,10 +16,11 @@ from benchwright.observability import logger
 
 # What the stacks of a cluster use; EC2 Image Builder's is made with the first build. EFS backs up by AWS Backup.
 SERVICES = ("autoscaling", "backup", "elasticfilesystem", "rds", "ssm")
+LOAD_BALANCING = "elasticloadbalancing"  # of a cluster with an address
 THERE = "InvalidInput"  # "Service role name … has been taken in this account, please try a different suffix."
 
 
-def ensure() -> None:
+def ensure(services: Iterable[str] = SERVICES) -> None:
     """Create each role that does not exist.
 
     IAM checks permissions before it looks whether a role exists, so where a service control policy or a permissions
@@ -25,7 +28,7 @@ def ensure() -> None:
     that does not exist makes the service that needs it fail with a reason of its own. Raises ClientError for any other
     refusal.
     """
-    for service in SERVICES:
+    for service in services:
         name = f"{service}.amazonaws.com"
         try:
             created = client("iam").create_service_linked_role(AWSServiceName=name)

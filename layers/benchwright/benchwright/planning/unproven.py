@@ -18,6 +18,7 @@ from benchwright.record import Known, Record
 
 type Path = tuple[str, ...]
 
+WHOLE = ("access",)  # without its host name, an address is none
 REBUILD: Path = ("image", "rebuild")
 # Characters: of a value, and of all lines. An execution's cause has 32,768, which the error's own message shares.
 LONGEST_VALUE, LONGEST_TEXT = 80, 12_000
@@ -45,7 +46,7 @@ class Unproven:
 def changed(recorded: Mapping[str, Any], proven: Mapping[str, Any]) -> dict[Path, tuple[Any, Any]]:
     """Return the recorded and the proven value of each key that differs, by path; None where there is none.
 
-    A user, who is added or removed as a whole, is one value.
+    A user or an address that is added or removed as a whole is one value.
     """
     differences: dict[Path, tuple[Any, Any]] = {}
     for key in sorted({*recorded, *proven}):
@@ -53,7 +54,8 @@ def changed(recorded: Mapping[str, Any], proven: Mapping[str, Any]) -> dict[Path
         pairs: dict[Path, tuple[Any, Any]] = {(): (now, before)}
         # A licence can be a text in one and an object in the other.
         objects = [each for each in (now, before) if each is not None]
-        if all(isinstance(each, dict) for each in objects):
+        is_whole = key in WHOLE and len(objects) == 1
+        if not is_whole and all(isinstance(each, dict) for each in objects):
             pairs = _changed_within(now or {}, before or {})
         differences |= {(key, *path): pair for path, pair in pairs.items() if pair[0] != pair[1]}
     return differences

@@ -1,1 +1,1 @@
-"""A cluster's two stacks and their change sets (functions/deploy_stack)."""
+"""A cluster's stacks and their change sets (functions/deploy_stack)."""

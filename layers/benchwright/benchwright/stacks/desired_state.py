@@ -1,4 +1,4 @@
-"""What the two stacks of a cluster must be, by the plan and by what was observed of them."""
+"""What the stacks of a cluster must be, by the plan and by what was observed of them."""
 
 from __future__ import annotations
 
@@ -50,13 +50,14 @@ def nodes(
     foundation_outputs: Mapping[str, str],
     node_script: str,
     *,
+    target_group_arn: str = "",
     offline_as: Stack | None = None,
     directory: Path = INFRA_DIRECTORY,
 ) -> Desired:
     """The stack of the nodes.
 
-    node_script: the SHA-256 under which it is published. offline_as: the stack as it is, when all nodes must go first:
-    its image and version stay, the count becomes 0.
+    node_script: the SHA-256 under which it is published. target_group_arn: of the address; empty for none. offline_as:
+    the stack as it is, when all nodes must go first: its image and version stay, the count becomes 0.
     """
     count = 0 if offline_as else plan.wanted.nodes.count
     kept = offline_as.parameters if offline_as else {}
@@ -80,28 +81,86 @@ def nodes(
             "HomeAccessPointId": foundation_outputs["HomeAccessPointId"],
             "SharedStorageAccessPointId": foundation_outputs["SharedStorageAccessPointId"],
             "NodeScript": node_script,
+            "TargetGroupArn": target_group_arn,
             "NodeLogGroup": settings.node_log_group,
         },
         tags=_tags(settings, plan),
     )
 
 
+def access(
+    settings: Settings,
+    plan: Plan,
+    stack: Stack | None,
+    foundation_outputs: Mapping[str, str],
+    certificate_arn: str,
+    *,
+    directory: Path = INFRA_DIRECTORY,
+) -> Desired:
+    """The stack of the address. Deletion protection comes second, as in `foundation`.
+
+    certificate_arn: of one that is issued, or empty. Raises StackRefused where the scheme of a load balancer would
+    change: CloudFormation would make another one first, and its target group can have only one.
+    """
+    if (wanted := plan.wanted.access) is None:
+        raise StackRefused("The plan of this execution has no access. Start a new execution with {}.")
+    exists = stack is not None and stack.status in SETTLED
+    if exists and stack and (scheme := stack.parameters.get("Scheme", wanted.scheme)) != wanted.scheme:
+        raise StackRefused(
+            f"The load balancer of {plan.cluster} is {scheme}, and access.scheme is {wanted.scheme}: this cannot "
+            'change in place. First take it away with {"access": null}, then give it again: nodes and data stay.'
+        )
+    is_public = wanted.scheme == "internet-facing"
+    return Desired(
+        name=settings.stack_name(plan.cluster, "access"),
+        template=(directory / "access.yaml").read_text(),
+        parameters={
+            "Application": settings.application,
+            "Cluster": plan.cluster,
+            "BucketName": settings.bucket_name,
+            "Hostname": wanted.hostname,
+            "CertificateArn": certificate_arn,
+            "HostedZoneId": wanted.hosted_zone_id or "",
+            "Scheme": wanted.scheme,
+            "AllowedCidrs": ",".join(wanted.allowed_cidrs),
+            "WebAclArn": wanted.web_acl_arn or "",
+            "DeletionProtection": "true" if exists else "false",
+            "VpcId": settings.vpc_id,
+            "SubnetIds": settings.public_subnet_ids if is_public else settings.private_subnet_ids,
+            "NodeSecurityGroupId": foundation_outputs["NodeSecurityGroupId"],
+        },
+        tags=_tags(settings, plan),
+    )
+
+
+def access_to_remove(settings: Settings, plan: Plan, stack: Stack) -> Desired:
+    """The stack of an address as it is, but of a load balancer that can be deleted."""
+    ours = {"Application": settings.application, "Cluster": plan.cluster, "DeletionProtection": "false"}
+    name = settings.stack_name(plan.cluster, "access")
+    return Desired(name, stack.template, {**stack.parameters, **ours}, stack.tags)
+
+
 def current_aim(
     settings: Settings,
     plan: Plan,
-    which: Literal["foundation", "nodes"],
+    which: Literal["foundation", "access", "nodes"],
     stack: Stack | None,
     *,
     instances: int,
     ami: str,
     foundation_outputs: Mapping[str, str],
+    certificate_arn: str,
+    target_group_arn: str,
     node_script: str,
 ) -> tuple[Desired, bool]:
     """Return what a stack must be now, and whether that is what it must be in the end.
 
-    instances: of the group of the nodes. The other arguments are those of `foundation` and `nodes`. Raises StackRefused
-    where the state machine of the execution published no node script.
+    instances: of the group of the nodes. The other arguments are those of `foundation`, `access` and `nodes`. Raises
+    StackRefused where the state machine of the execution published no node script.
     """
+    if which == "access":
+        desired = access(settings, plan, stack, foundation_outputs, certificate_arn)
+        return desired, desired.parameters["DeletionProtection"] == "true"
     if which == "foundation":
         desired = foundation(settings, plan, stack)
         return desired, desired.parameters["DeletionProtection"] == "true"
@@ -111,7 +170,12 @@ def current_aim(
             "new execution with {}: finished steps are kept. A redrive would end in the same way."
         )
     goes_offline = stack if must_go_offline(plan, stack, instances) else None
-    return nodes(settings, plan, ami, foundation_outputs, node_script, offline_as=goes_offline), not goes_offline
+    desired = nodes(
+        *(settings, plan, ami, foundation_outputs, node_script),
+        target_group_arn=target_group_arn,
+        offline_as=goes_offline,
+    )
+    return desired, not goes_offline
 
 
 def must_go_offline(plan: Plan, stack: Stack | None, instances: int) -> bool:

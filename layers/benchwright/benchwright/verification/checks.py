@@ -58,6 +58,14 @@ REMEDIES: Mapping[str, str] = {
     "mount helper": "Start a deployment with {}: it sets the guard of each node again. Where the image is older than "
     'this check, deploy with {"image": {"rebuild": true}}, or build the AMI of `image.ami` again: until the guard '
     "works, every user of Workbench can read every home.",
+    "targets": "Look at the reason, and at `curl http://localhost:8787/health-check` on the node: Target.Timeout means "
+    "that the load balancer does not reach port 8787. A node that was just registered needs up to a minute.",
+    "address": "Put another certificate into access.certificate_arn where it is refused. The load balancer answers 502 "
+    "and 503 when no node answers it: see the check targets.",
+    "operational paths": "Start a deployment with {}: it restores the rule of the load balancer that refuses what "
+    "Workbench shows without sign-in.",
+    "certificate": "Put another certificate into access.certificate_arn, or import the one that is there again. ACM "
+    "renews one that it issued as long as its validation record exists.",
     "license": "Put a valid licence file into a secret below <application>/license/ and deploy with its name as "
     "`license`. More than two nodes need the tier Advanced.",
 }
@@ -72,6 +80,16 @@ class Check(BaseModel):
     holds: bool
     found: str
     remedy: str = ""
+
+
+class AddressVerdict(BaseModel):
+    """What verification/address.py says of a cluster's address."""
+
+    checks: list[Check] = []
+    warnings: list[str] = []
+
+
+NO_ADDRESS = AddressVerdict()
 
 
 class Verification(BaseModel):
@@ -107,7 +125,13 @@ class Observed:
 
 
 def verify(
-    plan: Plan, ami: str, configuration: str, observed: Observed, *, license_warning_days: int = LICENSE_WARNING_DAYS
+    plan: Plan,
+    ami: str,
+    configuration: str,
+    observed: Observed,
+    *,
+    of_address: AddressVerdict = NO_ADDRESS,
+    license_warning_days: int = LICENSE_WARNING_DAYS,
 ) -> Verification:
     """Check everything; what could not be observed counts as wrong.
 
@@ -204,10 +228,11 @@ def verify(
         )
     if refused := licensing.refusal(_shortest(reports).tier, wanted.nodes.count):
         checks[-1] = Check(name="license", holds=False, found=f"{refused[0]}; {wanted.nodes.count} are planned")
+    checks += of_address.checks
     if observed.unreadable:  # then these would blame nodes for what no one has read
         checks = [check for check in checks if check.name not in REPORTED_BY_WORKBENCH]
     checks = [check if check.holds else check.model_copy(update={"remedy": REMEDIES[check.name]}) for check in checks]
-    warnings = []
+    warnings = list(of_address.warnings)
     if licences == ["missing"] and not wanted.license:
         warnings.append(f"license: missing. Workbench runs unlicensed. {REMEDIES['license']}")
     terms = _shortest(reports)

@@ -8,8 +8,8 @@ from pydantic import BaseModel
 
 
 class Connection(BaseModel):
-    """port_forwarding: a command that brings Workbench to http://localhost:8787. ssh_config: one block for every
-    node.
+    """url: the link for people; http://localhost:8787 where a tunnel is the only way. port_forwarding: a command that
+    brings Workbench to that. ssh_config: one block for every node.
     """
 
     url: str
@@ -17,9 +17,11 @@ class Connection(BaseModel):
     ssh_config: str
 
 
-def connect(region: str, document: str, instances: Sequence[str]) -> Connection:
-    """Write the commands. document: name of the Session document that leads to Workbench. The SSH block sends a key
-    that lives 60 seconds (EC2 Instance Connect) and needs none on the node.
+def connect(region: str, document: str, instances: Sequence[str], hostname: str = "") -> Connection:
+    """Write the commands.
+
+    hostname: of the address, if the cluster has one. document: name of the Session document that leads to Workbench.
+    The SSH block sends a key that lives 60 seconds (EC2 Instance Connect) and needs none on the node.
     """
     instance = instances[0] if instances else "INSTANCE"
     start = f"aws ssm start-session --region {region}"
@@ -29,7 +31,7 @@ def connect(region: str, document: str, instances: Sequence[str]) -> Connection:
     )
     tunnel = f"{start} --target %h --document-name AWS-StartSSHSession --parameters portNumber=%p"
     return Connection(
-        url="http://localhost:8787",
+        url=f"https://{hostname}" if hostname else "http://localhost:8787",
         port_forwarding=f"{start} --target {instance} --document-name {document} --parameters localPortNumber=8787",
         ssh_config="\n".join(
             [

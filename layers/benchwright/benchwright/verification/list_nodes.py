@@ -14,6 +14,7 @@ from itertools import takewhile
 from pydantic import BaseModel
 
 STATUS_SEPARATOR = "=== load-balancer status ==="
+ADDRESS_SEPARATOR = "=== address ==="
 COLUMNS = ("ID", "Host", "IPv4", "Port", "Status", "Last Seen")
 CELL = re.compile(r"\S+(?: \S+)*")
 FIRST_CELL = re.compile(r" *[0-9]+ ")
@@ -99,11 +100,14 @@ def read_load_balancer_status(text: str) -> tuple[list[BalancedNode], list[str]]
 
 
 def split_output(output: str) -> tuple[str, str]:
-    """Separate what the node script prints in its mode `cluster`: list-nodes, then /load-balancer/status."""
+    """Separate what the node script prints in its mode `cluster`: list-nodes, then /load-balancer/status.
+
+    What follows of the address, where the node was asked about it, is left out.
+    """
     listing, separator, status = output.partition(f"{STATUS_SEPARATOR}\n")
     if not separator:
         raise UnreadableListing(f"the node printed no line {STATUS_SEPARATOR!r}: {output.strip()[-200:]!r}")
-    return listing, status
+    return listing, status.partition(f"{ADDRESS_SEPARATOR}\n")[0]
 
 
 def table(nodes: Sequence[ListedNode]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 from pydantic import BaseModel
 
@@ -15,6 +16,7 @@ from benchwright.nodes.run_command import Command, Invocation
 from benchwright.record import Record
 from benchwright.settings import settings
 from benchwright.stacks.change_sets import outputs
+from benchwright.verification.address import Address, judge_address, read_answers
 from benchwright.verification.checks import Observed, Verification, verify
 from benchwright.verification.connection import Connection, connect
 from benchwright.verification.list_nodes import (
@@ -72,12 +74,19 @@ def node_outputs(plan: Plan) -> dict[str, str]:
 
 
 def ask(
-    document: str, instances: Sequence[str], token: Sequence[str], stale: Sequence[int], number: int
+    document: str,
+    instances: Sequence[str],
+    token: Sequence[str],
+    stale: Sequence[int],
+    number: int,
+    *,
+    load_balancer: str = "",
 ) -> Questions | None:
     """Send the questions of the round of this number; None when no node answers Systems Manager.
 
     The rows `stale` are deleted by the node that lists the cluster, before it does: in each round another one, so that
-    a node that does not answer does not keep the others' answer away.
+    a node that does not answer does not keep the others' answer away. load_balancer: what that node is asked about the
+    address, if there is one.
     """
     online = sorted(run_command.online(run_command.ping_status(instances)))
     if not online:
@@ -87,6 +96,8 @@ def ask(
     reports = [run_command.send(document, batch, asked, (*token, *batch)) for batch in batches]
     rows = _joined(stale)
     parameters = {"Mode": "cluster", "StaleNodes": rows, "ExecutionTimeout": ANSWER_SECONDS}
+    if load_balancer:  # the document of an earlier release does not know it
+        parameters["LoadBalancer"] = load_balancer
     lister = online[number % len(online)]
     return Questions(
         reports=reports, listing=run_command.send(document, [lister], parameters, (*token, "cluster", rows))
@@ -117,6 +128,7 @@ def judge(
     answers: Sequence[Invocation],
     *,
     others: Sequence[str] = (),
+    address: Address | None = None,
 ) -> Cluster:
     """Put the answers together and verify them.
 
@@ -136,7 +148,10 @@ def judge(
         {instance: found[instance] for instance in instances if instance in found}
         for found in (all_addresses, all_images)
     )
-    listed, balanced, strange, unreadable = _listing(questions.listing)
+    lister = questions.listing.instances[0]
+    output = run_command.full_output(questions.listing, lister)
+    listed, balanced, strange, unreadable = _listing(lister, output)
+    of_address = judge_address(address, read_answers(output), sorted(addresses), datetime.now(UTC))
     known = {instance: report for instance, report in reports.items() if instance in addresses}
     coming_or_leaving = frozenset(all_addresses[instance] for instance in others if instance in all_addresses)
     observed = Observed(addresses, images, known, listed, balanced, coming_or_leaving, unreadable, strange)
@@ -160,20 +175,24 @@ def judge(
         configuration=record.configuration,
         endpoints={"database": found.get("DatabaseEndpoint", ""), "file_system": found.get("FileSystemId", "")},
         list_nodes=table(listed),
-        connection=connect(settings().aws_region, settings().session_document, sorted(addresses)),
+        connection=connect(
+            settings().aws_region,
+            settings().session_document,
+            sorted(addresses),
+            address.hostname if address and address.issued else "",
+        ),
         verification=verify(
             *(plan, record.ami, record.configuration, observed),
+            of_address=of_address,
             license_warning_days=settings().license_warning_days,
         ),
     )
 
 
-def _listing(command: Command) -> tuple[list[ListedNode], list[BalancedNode], list[str], str]:
+def _listing(asked: str, output: str) -> tuple[list[ListedNode], list[BalancedNode], list[str], str]:
     """Return the cluster as a node sees it, and the lines of the status page that cannot be read; or nothing, and why
     its answer cannot be read.
     """
-    asked = command.instances[0]
-    output = run_command.full_output(command, asked)
     if (report := read_report(output)) and report.error:
         return [], [], [], f"{asked}: {report.error}"
     try:

@@ -164,3 +164,8 @@ def web_acl(call: Call) -> Iterator[Authorization]:
         yield call.ask(f"wafv2:{call.operation}", call["WebACLArn"])
     if call.operation != "GetWebACLForResource":
         yield call.ask("elasticloadbalancing:SetWebAcl")
+
+
+@on("wafv2", "GetWebACL")
+def read_web_acl(call: Call) -> Iterator[Authorization]:
+    yield call.ask("wafv2:GetWebACL", call.arn("wafv2", f"regional/webacl/{call['Name']}/{call['Id']}"))

@@ -126,6 +126,9 @@ CASES = {
             THIS,
         ),
     ),
+    "CertificateNotIssued": Case(
+        "Request certificate", "ACM does not find the record _x.wb.example.com", (log_of("request-certificate"), THIS)
+    ),
     "VerificationFailed": Case(
         "Verify cluster",
         "The cluster blue is not what its plan says:\n"

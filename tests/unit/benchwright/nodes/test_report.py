@@ -181,7 +181,7 @@ def test_any_answer_of_the_clock_is_a_number_or_null(tmp_path: Path) -> None:
 
 # What the script's functions ask of the node that they run on.
 STAND_INS = """
-SSM_Mode=report MAXIMUM_REPORT=2400 MAXIMUM_CLUSTER_OUTPUT=23900 STATE=. work=. restarted=false
+SSM_Mode=report SSM_LoadBalancer='' MAXIMUM_REPORT=2400 MAXIMUM_CLUSTER_OUTPUT=23900 STATE=. work=. restarted=false
 LOG=./log own_log=./log log_start=0
 MOUNTS=(/efs/home /efs/shared-storage) changed=(var/lib/rstudio-server/benchwright.lic)
 changed+=(etc/rstudio/{secure-cookie-key,load-balancer,file-locks,{rserver,database,launcher,launcher.local}.conf})

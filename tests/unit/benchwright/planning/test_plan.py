@@ -102,6 +102,7 @@ def test_the_licence_is_planned_in_its_current_version() -> None:
 def test_each_value_has_a_source() -> None:
     sources = sources_of({"nodes": {"count": 3}}, {"r_versions": ["4.4.0"]}, DEFAULTS)
     assert sources == {
+        "access": "default",
         "config": "default",
         "database.max_capacity": "parameter",
         "database.min_capacity": "parameter",

@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Iterator
 from functools import reduce
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 import pytest
 from pydantic import BaseModel
@@ -114,7 +114,8 @@ def fields(model: type[BaseModel], *above: str) -> Iterator[tuple[str, ...]]:
         yield (*above, name)
         for kind in (field.annotation, *get_args(field.annotation)):
             if isinstance(kind, type) and issubclass(kind, BaseModel):
-                entry = () if kind is field.annotation else ("analysts" if name == "groups" else "ann",)
+                is_map = get_origin(field.annotation) is dict
+                entry = ("analysts" if name == "groups" else "ann",) if is_map else ()
                 yield from fields(kind, *above, name, *entry)
 
 
@@ -124,6 +125,8 @@ def test_the_remedy_of_each_key_holds_an_example_that_is_accepted(path: tuple[st
         return reduce(lambda inner, key: {key: inner}, reversed(path), value)
 
     known: dict[str, Any] = {"users": {"ann": {}}, "groups": {"analysts": {}}}
+    if len(path) > 1:  # what the other keys of an address need
+        known["access"] = {"hostname": "wb.example.com", "allowed_cidrs": ["203.0.113.0/24"]}
     (found,) = problems(given([[]]), known)
     remedy = found.partition(". Give ")[2]
     example = re.search(r"(?:; for example|an object such as) (.+)\.$", remedy)

@@ -44,6 +44,12 @@ EARLIER: Mapping[str, Any] = {
     "database.max_capacity": {"database": {"max_capacity": 64}},
     "database.engine_version": {"database": {"engine_version": "17.9"}},
     "license": {"license": "benchwright/license/earlier"},
+    "access.hostname": {"access": {"hostname": "earlier.example.com"}},
+    "access.hosted_zone_id": {"access": {"hostname": input_reference.HOST, "hosted_zone_id": "ZEARLIER"}},
+    "access.certificate_arn": {"access": {"hostname": input_reference.HOST}},
+    "access.scheme": {"access": {"hostname": input_reference.HOST, "allowed_cidrs": ["203.0.113.0/24"]}},
+    "access.allowed_cidrs": {"access": {"hostname": input_reference.HOST, "allowed_cidrs": ["10.0.0.0/16"]}},
+    "access.web_acl_arn": {"access": {"hostname": input_reference.HOST}},
     "users": {"users": {"ben": {}}},
     "users.NAME.uid": {},
     "users.NAME.gid": {},
@@ -69,7 +75,7 @@ def table(environment: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
     monkeypatch.setattr(app("resolve_plan"), "look_up", look_up)
     monkeypatch.setattr(account_check, "check", lambda *_, **__: account_check.Judgement())
-    monkeypatch.setattr(service_roles, "ensure", lambda: None)
+    monkeypatch.setattr(service_roles, "ensure", lambda *_: None)
     monkeypatch.setenv("APPLICATION", "benchwright")
     with mock_aws():
         yield make_table()

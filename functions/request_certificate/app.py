@@ -1,0 +1,84 @@
+"""Request certificate: has ACM issue the certificate of the cluster's address, or deletes it with the address."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel
+
+from benchwright.access import certificates, hosted_zones
+from benchwright.access.validation import next_certificate_step, not_validated, raise_if_failed
+from benchwright.observability import logger
+from benchwright.record import confirm_lock, plan_of
+from benchwright.step import StepEvent, step
+
+
+class Event(StepEvent):
+    """requested, written: the certificate that this execution requested, and the name of the record that it wrote; from
+    the previous result. last: whether this is the last look.
+    """
+
+    action: Literal["request", "retire"]
+    requested: str = ""
+    written: str = ""
+    last: bool = False
+
+
+class Record(BaseModel):
+    """A CNAME record that you must create."""
+
+    name: str
+    value: str
+
+
+class Result(BaseModel):
+    """certificate_arn: of a certificate that is issued; empty where record must be created first. requested, written:
+    as in Event.
+    """
+
+    done: bool
+    waiting_for: str = ""
+    certificate_arn: str = ""
+    record: Record | None = None
+    requested: str = ""
+    written: str = ""
+
+
+@step(Event)
+def handler(event: Event) -> Result:
+    """Look at the certificates of the cluster and do the next thing."""
+    plan = plan_of(confirm_lock(event.cluster, event.execution), event.cluster)
+    access = plan.wanted.access
+    if event.action == "retire" or access is None:
+        return _retire(event)
+    if access.certificate_arn:
+        return Result(done=True, certificate_arn=access.certificate_arn)
+    found = certificates.of_cluster(event.cluster, access.hostname)
+    raise_if_failed(found, access.hostname, event.requested)
+    next_step = next_certificate_step(found, access.hostname, access.hosted_zone_id, event.written)
+    certificate, requested, written = next_step.certificate, event.requested, event.written
+    match next_step.action:
+        case "done" if certificate:
+            return Result(done=True, certificate_arn=certificate.arn)
+        case "show record" if certificate and certificate.record:
+            record = Record(name=certificate.record.name, value=certificate.record.value)
+            return Result(done=True, record=record)
+        case "request":
+            requested = certificates.request(event.cluster, access.hostname, [each.arn for each in found])
+        case "write record" if certificate and certificate.record and access.hosted_zone_id:
+            hosted_zones.write(access.hosted_zone_id, certificate.record)
+            written = certificate.record.name
+    if event.last:
+        zone = hosted_zones.describe(access.hosted_zone_id) if access.hosted_zone_id else None
+        raise not_validated(access.hostname, certificate.record if certificate else None, zone)
+    return Result(done=False, waiting_for=next_step.waiting_for, requested=requested, written=written)
+
+
+def _retire(event: Event) -> Result:
+    """Delete the certificates of an address that is gone; ACM knows some minutes later that nothing uses them."""
+    in_use = certificates.delete_unused(event.cluster)
+    if in_use and not event.last:
+        return Result(done=False, waiting_for=f"ACM: {', '.join(in_use)} to be no longer in use")
+    if in_use:
+        logger.warning("certificates not deleted", in_use=in_use)
+    return Result(done=True)

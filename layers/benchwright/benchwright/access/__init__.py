@@ -1,0 +1,1 @@
+"""The certificate of a cluster's address (functions/request_certificate)."""

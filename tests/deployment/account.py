@@ -183,10 +183,12 @@ def new_account(
     *,
     release: Path = application.ROOT,
     initial_account: InitialAccount | None = None,
+    invoked: bool = True,
 ) -> Iterator[Account]:
     """The application in an account of its own, in a network of its own; what it did stays in the folder `recorded`.
 
-    release: the one that is installed; this one is built, too.
+    release: the one that is installed; this one is built, too. invoked: whether the functions are; else none is
+    initialised ahead of time.
     """
     application.build(release)
     application.build()
@@ -195,6 +197,8 @@ def new_account(
         subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=755", "account", str(directory)], check=True, timeout=10)
         try:
             aws = run.local_aws(directory, Clock(speed), Faults(), listener, initial_account)
+            if not invoked:
+                aws.functions.prepare = lambda _function: None
             try:
                 yield Account(aws, application.deploy(aws.client, aws.environment("sam"), {}, release=release))
             finally:

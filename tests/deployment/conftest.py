@@ -5,8 +5,8 @@ from typing import Final
 import pytest
 
 LONGEST_FIRST: Final = (
-    "test_nodes_that_misbehave.py",
     "test_behaviour.py",
+    "test_nodes_that_misbehave.py",
     "test_upgrade.py",
     "test_rehearsal.py",
     "test_faults.py",

@@ -48,7 +48,7 @@ def invoked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Invoked]:
     template = directory / "local.yaml"
     names = {"localhost": "127.0.0.1", DOCKER_HOST: GATEWAY}
     with contextlib.ExitStack() as stack:
-        account = stack.enter_context(new_account(tmp_path_factory.mktemp("account"), speed=120))
+        account = stack.enter_context(new_account(tmp_path_factory.mktemp("account"), speed=120, invoked=False))
         database = local_invoke.prepare(account.aws, account.application)
         forwarder = Forwarder(launcher.listening(GATEWAY, local_invoke.database_port()), lambda: database)
         stack.callback(forwarder.stop)

@@ -143,6 +143,11 @@ def inputs(draw: st.DrawFn, least: int = 0) -> dict[str, Any]:
     return {name: draw(VALUES[name]) for name in names}
 
 
+@pytest.mark.parametrize("content", [{"users": {"7": {}}}, {"groups": {"g": {"members": ["7"]}}}])
+def test_a_name_of_digits_alone_both_refuse(content: Any) -> None:
+    assert not agree(content)
+
+
 @examples(200)
 @given(inputs())
 def test_what_the_schema_accepts_the_models_accept(content: Any) -> None:

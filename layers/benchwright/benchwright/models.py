@@ -246,6 +246,7 @@ AccountName = Annotated[
     str,
     _form(r"^[a-z0-9_][a-z0-9._-]{0,31}$", "1 to 32 lower-case letters, digits, dots, - and _, no dot or - first"),
     BeforeValidator(_of_an_account),
+    _but(DIGITS),
 ]
 SecretName = Annotated[str, _form(r"^[A-Za-z0-9/_+=.@-]{1,400}$", "1 to 400 letters, digits and /_+=.@-")]
 # At most 64 characters: the common name of a certificate (RFC 5280, ub-common-name), which ACM makes of it.

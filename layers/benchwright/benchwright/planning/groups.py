@@ -38,16 +38,15 @@ def contradictions(merged: Mapping[str, Any], users: Collection[str], groups: Co
         (f"groups.{name}", name, "the user of this name has a group of this name", "another name")
         for name in sorted(set(by_user) & set(by_group))
     ]
-    for kind, lists, known, give in (
-        ("groups", {"members": by_group}, {*by_user, *users}, "names of `users`"),
-        ("users", {"groups": by_user}, {*by_group, *groups}, "names of `groups`"),
+    for kind, key, named, what, known in (
+        ("groups", "members", by_group, "user", {*by_user, *users}),
+        ("users", "groups", by_user, "group", {*by_group, *groups}),
     ):
-        for key, named in lists.items():
-            problems += [
-                (f"{kind}.{name}.{key}", unknown, f"no such {key[:-1].replace('member', 'user')} is in the input", give)
-                for name, listed in sorted(named.items())
-                if (unknown := sorted(set(listed) - known))
-            ]
+        problems += [
+            (f"{kind}.{name}.{key}", unknown, f"no such {what} is in the input", f"names of `{what}s`")
+            for name, listed in sorted(named.items())
+            if (unknown := sorted(set(listed) - known))
+        ]
     members = _members(by_user, by_group)
     counts = Counter(name for each in members.values() for name in each)
     wrong = f"a user is in at most {MOST_GROUPS_OF_A_USER} groups on EFS, the user's own among them"

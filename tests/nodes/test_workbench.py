@@ -4,6 +4,7 @@ import pytest
 
 from benchwright.models import Account, License
 from tests.nodes.cluster import Cluster, lift_fault, order_fault, report
+from tests.waiting import until
 
 RESTART = "systemctl stop rstudio-server; {tamper}; systemctl start rstudio-server; systemctl is-active rstudio-server"
 LOG = "cat /var/log/rstudio/rstudio-server/rserver.log"
@@ -106,8 +107,12 @@ def test_a_node_leases_a_licence_and_gives_it_back_when_it_leaves(cluster: Clust
     cluster.publish(license=LEASE)
     cluster.apply(node)
     assert len(leases) == 1
-    stopped = node.run("/bin/systemctl stop rstudio-server", timeout=60)
-    assert (stopped.returncode, leases) == (0, set())
+    metadata = cluster.world.hosts.metadata.instances[node.address]
+    cluster.world.aws.waiting.add((metadata.instance_id, "stop-services"))
+    metadata.state = "Terminated"  # type: ignore[attr-defined]
+    until(lambda: not cluster.world.aws.waiting, "the node to let its group go on")
+    assert leases == set()
+    assert node.run("ls /var/lib/rstudio-server/license-server", timeout=60).returncode != 0
 
 
 def test_a_licence_server_that_has_no_seat_left_or_does_not_answer_is_named(cluster: Cluster) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any, Final
 
+from botocore.awsrequest import HeadersDict
 from botocore.model import OperationModel
 from botocore.parsers import ResponseParserError, create_parser
 from moto.core.request import determine_request_protocol
@@ -75,7 +76,7 @@ def problems(
     The operation answers something, and no stream; `headers` are in lower case.
     """
     shape: Any = model.output_shape
-    response = {"status_code": status, "headers": headers, "body": content}
+    response = {"status_code": status, "headers": HeadersDict(headers), "body": content}
     try:
         parsed = create_parser(protocol).parse(response, shape)
     except ResponseParserError as error:

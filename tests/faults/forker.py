@@ -34,12 +34,15 @@ PRELOADED = (
 """Whatever the functions import, but for our own code, which reads its environment, and the runtime client, which reads
 the address of the Runtime API."""
 SERVICES = (
+    "acm",
     "autoscaling",
     "cloudformation",
     "dynamodb",
     "ec2",
+    "elbv2",
     "imagebuilder",
     "logs",
+    "route53",
     "s3",
     "secretsmanager",
     "ssm",

@@ -58,7 +58,7 @@ class World:
 
 def look(account: Account) -> World:
     """Ask the account for everything that a deployment makes."""
-    parts = (_images, _stacks, _roles, _nodes, _databases, _secrets, _storage, _systems_manager, _records)
+    parts = (_images, _stacks, _roles, _nodes, _databases, _secrets, _storage, _systems_manager, _records, _addresses)
     aws = account.aws
     places = secrets.places(aws.client, aws.directory.rglob("*.log"), aws.hosts.directory)
     findings = secrets.search(secrets.stored(aws.client), places)
@@ -186,6 +186,28 @@ def _databases(account: Account) -> Iterator[str]:
         yield f"subnet group {group['DBSubnetGroupName']}"
     for group in rds.describe_db_cluster_parameter_groups()["DBClusterParameterGroups"]:
         yield f"parameter group {group['DBClusterParameterGroupName']}"
+
+
+def _addresses(account: Account) -> Iterator[str]:
+    """Load balancers with all that belongs to them, certificates, and the records of hosted zones."""
+    elbv2, acm, route53 = (account.aws.client(service) for service in ("elbv2", "acm", "route53"))
+    for balancer in elbv2.describe_load_balancers()["LoadBalancers"]:
+        arn = balancer["LoadBalancerArn"]
+        listed = elbv2.describe_load_balancer_attributes(LoadBalancerArn=arn)["Attributes"]
+        protected = {each["Key"]: each["Value"] for each in listed}["deletion_protection.enabled"]
+        yield f"load balancer {balancer['Scheme']} {balancer['State']['Code']} protected={protected}"
+        for listener in elbv2.describe_listeners(LoadBalancerArn=arn)["Listeners"]:
+            rules = len(elbv2.describe_rules(ListenerArn=listener["ListenerArn"])["Rules"])
+            yield f"listener {listener['Protocol']} {listener['Port']}, {rules} rules"
+    for group in elbv2.describe_target_groups()["TargetGroups"]:
+        yield f"target group of {len(group['LoadBalancerArns'])} load balancers"
+        for target in elbv2.describe_target_health(TargetGroupArn=group["TargetGroupArn"])["TargetHealthDescriptions"]:
+            yield f"target {target['TargetHealth']['State']}"
+    for certificate in acm.list_certificates()["CertificateSummaryList"]:
+        yield f"certificate {certificate['DomainName']} {certificate['Status']} in use={certificate['InUse']}"
+    for zone in route53.list_hosted_zones()["HostedZones"]:
+        for record in route53.list_resource_record_sets(HostedZoneId=zone["Id"])["ResourceRecordSets"]:
+            yield f"record {record['Type']} {record['Name']}"
 
 
 def _secrets(account: Account) -> Iterator[str]:

@@ -142,8 +142,16 @@ class Zones:
         self._zone(call["HostedZoneId"])
         return PROCEED
 
-    def list_hosted_zones(self, _: Call) -> Proceed:
+    def create_hosted_zone(self, _: Call) -> Proceed:
         return PROCEED
+
+    def list_hosted_zones(self, call: Call) -> Mapping[str, Any]:
+        zones = sorted(self.backend.zones.values(), key=lambda each: each.resource_id)
+        start, size = call.get("Marker") or "", int(call.get("MaxItems") or 100)
+        left = [zone for zone in zones if zone.resource_id >= start]
+        more = {"NextMarker": left[size].resource_id} if len(left) > size else {}
+        shown = {"HostedZones": left[:size], "Marker": start, "MaxItems": str(size)}
+        return {**shown, "IsTruncated": bool(more), **more}
 
     def list_hosted_zones_by_name(self, _: Call) -> Proceed:
         return PROCEED

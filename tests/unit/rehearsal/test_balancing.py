@@ -174,6 +174,14 @@ def test_a_change_that_route_53_would_not_make_is_refused(
     assert route53.list_resource_record_sets(HostedZoneId=ZONE_ID)["ResourceRecordSets"] == before
 
 
+def test_hosted_zones_are_listed_in_pages(aws: LocalAws) -> None:
+    route53 = aws.client("route53")
+    other = route53.create_hosted_zone(Name="other.example", CallerReference="once")["HostedZone"]["Id"]
+    pages = list(route53.get_paginator("list_hosted_zones").paginate(PaginationConfig={"PageSize": 1}))
+    listed = {zone["Id"]: zone["Name"] for page in pages for zone in page["HostedZones"]}
+    assert (len(pages), listed) == (2, {f"/hostedzone/{ZONE_ID}": "example.com.", other: "other.example."})
+
+
 def test_a_change_takes_its_time(aws: LocalAws) -> None:
     record = {"Name": "there.example.com", "Type": "CNAME", "TTL": 300, "ResourceRecords": [{"Value": "a.example."}]}
     made, route53 = change(aws, "CREATE", record), aws.client("route53")

@@ -21,6 +21,7 @@ from tests.unit.benchwright.planning.test_plan import DEFAULTS, plan_from
 from tests.unit.benchwright.steps import COMMAND, handle, record
 from tests.unit.benchwright.verification.test_checks import PLAN, a_plan, observed, report
 
+SERVER = {"license": {"server": "10.0.0.20:8989"}}
 TWO = "the licence is of the tier Enhanced, which allows 2 nodes"
 INSTEAD = "2, or a licence of the tier Advanced"
 READ = "arn:l v2"  # what test_plan knows of benchwright/license/l
@@ -53,8 +54,15 @@ def test_a_tier_that_an_earlier_execution_read_refuses_before_anything_is_built(
     with pytest.raises(InvalidInput) as caught:
         plan_from(wanted, known)
     assert str(caught.value).splitlines()[1:] == [f"- nodes.count: 3 is refused: {TWO}. Give {INSTEAD}."]
-    for other in (Known(license_tier="Enhanced", license_read="arn:l v1"), Known(license_tier="Advanced"), Known()):
-        plan, recorded = plan_from(wanted, other)
+    server = {**wanted, **SERVER}
+    for given, other in (
+        (wanted, Known(license_tier="Enhanced", license_read="arn:l v1")),
+        (wanted, Known(license_tier="Advanced", license_read=READ)),
+        (wanted, Known()),
+        (server, Known(license_tier="Enhanced", license_read="10.0.0.20:8989")),
+        ({**wanted, "license": None}, Known(license_tier="Enhanced")),
+    ):
+        plan, recorded = plan_from(given, other)
         assert plan.wanted.nodes.count == 3
         assert (recorded.license_tier, recorded.license_read) == (other.license_tier, other.license_read)
 
@@ -104,9 +112,6 @@ def test_a_cluster_that_has_more_nodes_than_its_licence_allows_is_not_verified()
     three = a_plan({"users": {"ann": {}}, "nodes": {"count": 3}})
     found = {check.name: check for check in verify(three, "ami-1", "hash", observed(reports=reports)).checks}
     assert (found["license"].holds, found["license"].found) == (False, f"{TWO}; 3 are planned")
-
-
-SERVER = {"license": {"server": "10.0.0.20:8989"}}
 
 
 def test_a_floating_licence_reaches_the_nodes_by_the_name_of_its_server() -> None:

@@ -139,8 +139,12 @@ def _license(wanted: Wanted, secrets: Mapping[str, Secret]) -> License | None:
 
 
 def _refuse_nodes(wanted: Wanted, license_: License | None, known: Known) -> None:
-    """Refuse more nodes than the licence allows, where an earlier execution has read its tier on a node."""
-    tier = known.license_tier if licensing.identity(license_) == known.license_read else None
+    """Refuse more nodes than a licence file allows whose tier an earlier execution has read on a node.
+
+    What a licence server leases can change at any time: the first node reads it again.
+    """
+    is_of_file = license_ and license_.secret_arn and licensing.identity(license_) == known.license_read
+    tier = known.license_tier if is_of_file else None
     if refused := licensing.refusal(tier, wanted.nodes.count):
         raise refusal([("nodes.count", wanted.nodes.count, *refused)])
 

@@ -211,6 +211,7 @@ ACCOUNTS = """
 differences() { :; }
 is_name() { :; }
 remove_subordinate_ids() { :; }
+settled_users() { :; }
 ensure_account() { :; }
 ensure_home() { :; }
 chpasswd() { cat >>set; ls answers | wc -l >>together-in-memory; }

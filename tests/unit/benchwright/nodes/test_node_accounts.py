@@ -280,3 +280,40 @@ def test_a_group_that_someone_changed_is_named_as_such_and_not_as_a_change_of_it
         "group:old: members=ann, not members=",
         "user:ann: groups=sudo, not groups=",
     ]
+
+
+HOME = "ann:x:3001:3001::/efs/home/ann:/bin/bash"
+
+
+@pytest.mark.parametrize(
+    ("listed", "changed"),
+    [
+        ("ann 3001 3001 - -", {}),
+        ("ann 3001 3001 arn:aws:s:ann v1", {}),
+        ("ann 3001 3001 arn:aws:s:ann v2", None),
+        ("ann 3002 3001 - -", None),
+        ("ann 3001 3002 - -", None),
+        ("ben 3001 3001 - -", None),
+        ("ann 3001 3001 - -", {"passwd": HOME.replace("bash", "false")}),
+        ("ann 3001 3001 - -", {"passwd": HOME.replace("/efs/home/ann", "/home/ann")}),
+        ("ann 3001 3001 - -", {"group": "staff:x:50:"}),
+        ("ann 3001 3001 - -", {"shadow": "ann:!$6$x:20000:0:99999:7:::"}),
+        ("ann 3001 3001 - -", {"shadow": "ann:$6$x:20000:0:99999:7::1:"}),
+        ("ann 3001 3001 - -", {"differences": "user:ann: groups=sudo, not groups="}),
+        ("ann 3001 3001 - -", {"owner": "3002"}),
+        ("ann 3001 3001 - -", {"owner": ""}),
+    ],
+)
+def test_nothing_is_done_for_a_user_only_where_all_is_as_the_list_says(
+    listed: str, changed: dict[str, str] | None, tmp_path: Path
+) -> None:
+    """changed: what is otherwise on the node; None where the list says something else."""
+    here = {"passwd": HOME, "group": "ann:x:3001:", "shadow": "ann:$6$x:20000:0:99999:7:::", "differences": "user:b: x"}
+    here |= changed or {}
+    for name, text in {**here, "bundle/users": listed, "state/users/ann": "v1"}.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(f"{text}\n" if name != "state/users/ann" else text)
+    owner = here.get("owner", "3001")
+    homes = f"stat() {{ [ -z '{owner}' ] || echo home:{owner}:/efs/home/ann; }}"
+    printed = bash("\n".join([NODE, GROUPS, homes, function("settled_users"), "settled_users"]), folder=tmp_path)
+    assert printed == ("ann\n" if changed == {} else "")

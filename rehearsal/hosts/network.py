@@ -95,6 +95,13 @@ class Network:
                 netlink.addr("add", index=_index(netlink, BRIDGE), address=address, prefixlen=32)
             self._added.add(address)
 
+    def remove_address(self, address: str) -> None:
+        """Take an added address away again: a node may get it."""
+        if address in self._added:
+            with IPRoute() as netlink:
+                netlink.addr("del", index=_index(netlink, BRIDGE), address=address, prefixlen=32)
+            self._added.remove(address)
+
 
 def _index(netlink: IPRoute, name: str) -> int:
     return int(netlink.link_lookup(ifname=name)[0])

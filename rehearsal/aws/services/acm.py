@@ -212,7 +212,7 @@ class Certificates:
         balancers = self.aws.balancing.backend.load_balancers if self.aws.balancing else {}
         return [
             balancer_arn
-            for balancer_arn, balancer in balancers.items()
+            for balancer_arn, balancer in list(balancers.items())
             if any(arn in listener.certificates for listener in balancer.listeners.values())
         ]
 

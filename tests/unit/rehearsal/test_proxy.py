@@ -149,7 +149,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         aws = ending.enter_context(local_aws(tmp_path_factory.mktemp("aws"), modules=MODULES))
         authority = trustme.CA()
         aws.hosts.mirror = SimpleNamespace(authority=authority)
-        aws.hosts.network = SimpleNamespace(add_address=lambda _: None)  # all of 127.0.0.0/8 is there
+        present: set[str] = set()  # of no effect: all of 127.0.0.0/8 is there
+        aws.hosts.network = SimpleNamespace(add_address=present.add, remove_address=present.remove, present=present)
         account = Account(aws, network="127.0")
         account.elbv2.delete_listener(ListenerArn=account.listener)
         aws.balancing.probe = probe
@@ -388,6 +389,19 @@ def test_a_deleted_listener_listens_no_more(world: World) -> None:
         return True
 
     until(is_closed, "the port to be closed")
+
+
+def test_the_addresses_of_a_deleted_load_balancer_are_free_when_its_interfaces_have_gone(world: World) -> None:
+    """Else a node that gets one of them would not be reached."""
+    account, network = world.account, world.account.aws.hosts.network
+    assert network.present == set(world.addresses)
+    account.elbv2.delete_load_balancer(LoadBalancerArn=account.balancer)
+    account.aws.clock.sleep(30)
+    account.elbv2.describe_load_balancers()
+    assert network.present == set(world.addresses)
+    account.aws.clock.sleep(60)
+    account.elbv2.describe_load_balancers()
+    assert network.present == set()
 
 
 @pytest.mark.parametrize(

@@ -68,6 +68,8 @@ class Balancing:
                 del self.interfaces_gone_at[identifier]
                 interface = self.ec2.enis.get(identifier)
                 if interface is not None:
+                    if network := getattr(self.aws.hosts, "network", None):
+                        network.remove_address(interface.private_ip_address)  # before someone else gets it
                     self.ec2.get_subnet(interface.subnet.id).del_subnet_ip(interface.private_ip_address)
                     self.ec2.delete_network_interface(identifier)
         used: dict[str, list[str]] = {}
@@ -113,7 +115,7 @@ class Balancing:
         internet, to its public addresses.
         """
         names: dict[str, list[str]] = {}
-        for arn, balancer in self.backend.load_balancers.items():
+        for arn, balancer in list(self.backend.load_balancers.items()):
             for address, public in self.addresses(arn):
                 if balancer.state == "active" and public == (balancer.scheme == "internet-facing"):
                     names.setdefault(balancer.dns_name.lower(), []).append(address)

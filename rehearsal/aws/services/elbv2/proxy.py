@@ -43,6 +43,7 @@ COOKIE, CORS_COOKIE = "AWSALB", "AWSALBCORS"
 COOKIE_SECONDS = 7 * 86_400
 CONNECT_SECONDS = 10
 STOP_SECONDS = 10
+UNSENT = (1005, 1006)  # codes that no close frame carries: there was none in it, or no frame
 LONGEST_LINE = 16 * 1024
 OWN_NAME = "awselb/2.0"
 VALID_HEADER = re.compile(r"[-A-Za-z0-9]+")
@@ -182,17 +183,21 @@ class Passage:
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
+            # Whoever still waits for a message goes first: beside such a one, aiohttp closes without a good-bye.
             for task in tasks:
                 task.cancel()
-            with contextlib.suppress(ConnectionError):
-                await here.close(code=there.close_code or aiohttp.WSCloseCode.GOING_AWAY)
+            await asyncio.gather(*tasks, return_exceptions=True)
+            codes = [code for code in (there.close_code, here.close_code) if code and code not in UNSENT]
+            for side in (here, there):
+                with contextlib.suppress(ConnectionError):
+                    await side.close(code=codes[0] if codes else aiohttp.WSCloseCode.GOING_AWAY)
 
 
 type _Socket = web.WebSocketResponse | aiohttp.ClientWebSocketResponse
 
 
 async def _carry(source: _Socket, sink: _Socket, passed: list[float]) -> None:
-    """Pass on what comes from one side; `passed` gets the moment of each message."""
+    """Pass on what comes from one side until it ends; `passed` gets the moment of each message."""
     async for message in source:
         passed[0] = time.monotonic()
         if message.type is aiohttp.WSMsgType.TEXT:
@@ -203,7 +208,6 @@ async def _carry(source: _Socket, sink: _Socket, passed: list[float]) -> None:
             await sink.ping(message.data)
         elif message.type is aiohttp.WSMsgType.PONG:
             await sink.pong(message.data)
-    await sink.close(code=source.close_code or aiohttp.WSCloseCode.OK)
 
 
 class Proxy:

@@ -91,8 +91,10 @@ def connection(output: Any) -> list[str]:
     reported = output.get("connection") if isinstance(output, Mapping) else None
     if not reported:
         return []
+    tunnel = "http://localhost:8787"
     return [
-        f"    To connect: {reported['url']} after",
+        *([] if reported["url"] == tunnel else [f"    People connect to {reported['url']}"]),
+        f"    To connect through a tunnel: {tunnel} after",
         f"      {reported['port_forwarding']}",
         "    or, with this in ~/.ssh/config, `ssh INSTANCE`:",
         *(f"      {line}" for line in reported["ssh_config"].splitlines()),

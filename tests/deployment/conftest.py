@@ -7,6 +7,7 @@ import pytest
 LONGEST_FIRST: Final = (
     "test_behaviour.py",
     "test_nodes_that_misbehave.py",
+    "test_access.py",
     "test_upgrade.py",
     "test_rehearsal.py",
     "test_faults.py",

@@ -72,7 +72,7 @@ def test_a_success_shows_the_cluster_its_nodes_and_how_to_connect() -> None:
         "    ID  Host         IPv4      Port  Status  Last Seen",
         "    1   ip-10-0-1-5  10.0.1.5  8787  Online  now",
         "",
-        "    To connect: http://localhost:8787 after",
+        "    To connect through a tunnel: http://localhost:8787 after",
         f"      {COMMAND}",
         "    or, with this in ~/.ssh/config, `ssh INSTANCE`:",
         "      Host i-*",

@@ -1,0 +1,149 @@
+"""An address of a cluster over its life: each test goes on where the one before it ended. No node is ever replaced."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from rehearsal.initial_account import ZONE_ID
+from tests.deployment.account import Account, new_account
+
+HOST = "workbench.example.com"
+ADDRESS = {"hostname": HOST, "hosted_zone_id": ZONE_ID}
+CHECKS = {"targets", "address", "operational paths", "certificate"}
+
+pytestmark = [pytest.mark.root, pytest.mark.timeout(900)]
+
+
+@pytest.fixture(scope="module")
+def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
+    with new_account(tmp_path_factory.mktemp("account"), 300, tmp_path_factory.mktemp("recorded")) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def first(account: Account) -> Any:
+    """The output of the first deployment, to which no certificate came: no hosted zone was given."""
+    output = account.succeed(account.start("deploy", {"access": {"hostname": HOST}, "users": {"ann": {}}})).output
+    account.on_every_node("runuser -u ann -- touch /efs/home/ann/kept")
+    return output
+
+
+def delegate(account: Account, *, delegated: bool) -> None:
+    """Let the name servers of the world know the hosted zone of the account, or not."""
+    account.aws.initial_account = replace(account.aws.initial_account, zone="public" if delegated else "undelegated")
+
+
+def checks_of(output: Any) -> dict[str, str]:
+    return {check["name"]: check["found"] for check in output["verification"]["checks"] if check["holds"]}
+
+
+def of_address(account: Account) -> dict[str, int]:
+    """How many there are of all that only an address needs."""
+    balancing = account.aws.client("elbv2")
+    stacks = account.aws.client("cloudformation").describe_stacks()["Stacks"]
+    return {
+        "stacks": len([stack for stack in stacks if stack["StackName"].endswith("-access")]),
+        "load balancers": len(balancing.describe_load_balancers()["LoadBalancers"]),
+        "target groups": len(balancing.describe_target_groups()["TargetGroups"]),
+        "certificates": len(account.aws.client("acm").list_certificates()["CertificateSummaryList"]),
+    }
+
+
+def record_of_host(account: Account) -> list[str]:
+    """The types of the records that the hosted zone has for the host name."""
+    records = account.aws.client("route53").list_resource_record_sets(HostedZoneId=ZONE_ID)["ResourceRecordSets"]
+    return [record["Type"] for record in records if record["Name"] == f"{HOST}."]
+
+
+def test_without_a_hosted_zone_the_cluster_is_verified_and_the_records_to_create_are_shown(first: Any) -> None:
+    assert first["connection"]["url"] == "http://localhost:8787"
+    (warning,) = [warning for warning in first["warnings"] if warning.startswith("access: ")]
+    assert f"the certificate for {HOST} is not issued yet" in warning
+    assert f"{HOST} CNAME internal-" in warning
+    assert not CHECKS & checks_of(first).keys()
+
+
+def test_a_zone_that_no_one_delegated_to_fails_within_minutes_with_the_record_and_the_name_servers(
+    account: Account, first: Any
+) -> None:
+    delegate(account, delegated=False)
+    ended = account.end(account.start("deploy", {"access": ADDRESS}))
+    assert (ended.status, ended.error) == ("FAILED", "CertificateNotIssued")
+    zone = account.aws.client("route53").get_hosted_zone(Id=ZONE_ID)
+    for part in ("acm-validations.aws", *zone["DelegationSet"]["NameServers"]):
+        assert part in (ended.cause or "")
+
+
+def test_the_address_works_once_the_zone_is_delegated_to(account: Account, first: Any) -> None:
+    delegate(account, delegated=True)
+    before = set(account.nodes)
+    output = account.succeed(account.start("deploy", {})).output
+    assert output["connection"]["url"] == f"https://{HOST}"
+    found = checks_of(output)
+    assert {name: found[name] for name in ("targets", "address", "operational paths")} == {
+        "targets": "2 healthy",
+        "address": f"https://{HOST} answers",
+        "operational paths": "refused",
+    }
+    assert record_of_host(account) == ["A"]
+    assert set(account.nodes) == before
+    assert account.on_every_node("grep cookies /etc/rstudio/rserver.conf") == {"auth-cookies-force-secure=1\n"}
+
+
+def test_the_nightly_verification_asks_for_the_address(account: Account, first: Any) -> None:
+    output = account.succeed(account.start_schedule("nightly-verify")).output
+    assert checks_of(output).keys() >= CHECKS
+
+
+def test_the_scheme_of_a_load_balancer_does_not_change(account: Account, first: Any) -> None:
+    public = {"scheme": "internet-facing", "allowed_cidrs": ["203.0.113.0/24"]}
+    ended = account.end(account.start("deploy", {"access": public}))
+    assert (ended.status, ended.error) == ("FAILED", "StackRefused")
+    assert '{"access": null}' in (ended.cause or "")
+
+
+def test_an_address_that_is_taken_away_leaves_nothing_and_touches_no_node(account: Account, first: Any) -> None:
+    before = set(account.nodes)
+    output = account.succeed(account.start("deploy", {"access": None})).output
+    assert output["connection"]["url"] == "http://localhost:8787"
+    assert of_address(account) == dict.fromkeys(of_address(account), 0)
+    assert record_of_host(account) == []
+    assert set(account.nodes) == before
+    assert account.on_every_node("ls /efs/home/ann; grep -c cookies /etc/rstudio/rserver.conf || true") == {"kept\n0\n"}
+    assert not CHECKS & checks_of(output).keys()
+
+
+def test_one_that_faces_the_internet_takes_a_certificate_and_a_web_acl_of_ones_own(
+    account: Account, first: Any
+) -> None:
+    acm, waf = account.aws.client("acm"), account.aws.client("wafv2")
+    certificate = acm.request_certificate(DomainName="*.example.com", ValidationMethod="DNS")["CertificateArn"]
+
+    def option() -> Any:
+        return acm.describe_certificate(CertificateArn=certificate)["Certificate"]
+
+    account.until(lambda: "ResourceRecord" in option()["DomainValidationOptions"][0], "the validation record")
+    record = option()["DomainValidationOptions"][0]["ResourceRecord"]
+    rrset = {"Name": record["Name"], "Type": "CNAME", "TTL": 300, "ResourceRecords": [{"Value": record["Value"]}]}
+    account.aws.client("route53").change_resource_record_sets(
+        HostedZoneId=ZONE_ID, ChangeBatch={"Changes": [{"Action": "UPSERT", "ResourceRecordSet": rrset}]}
+    )
+    account.until(lambda: option()["Status"] == "ISSUED", "the certificate")
+    visibility = {"SampledRequestsEnabled": False, "CloudWatchMetricsEnabled": False, "MetricName": "wb"}
+    web_acl = waf.create_web_acl(Name="wb", Scope="REGIONAL", DefaultAction={"Allow": {}}, VisibilityConfig=visibility)[
+        "Summary"
+    ]["ARN"]
+    public = {"scheme": "internet-facing", "allowed_cidrs": ["203.0.113.0/24"], "web_acl_arn": web_acl}
+    before = set(account.nodes)
+    output = account.succeed(
+        account.start("deploy", {"access": {**ADDRESS, **public, "certificate_arn": certificate}})
+    ).output
+    assert output["connection"]["url"] == f"https://{HOST}"
+    assert checks_of(output).keys() >= CHECKS
+    assert set(account.nodes) == before
+    (balancer,) = account.aws.client("elbv2").describe_load_balancers()["LoadBalancers"]
+    assert balancer["Scheme"] == "internet-facing"
+    assert waf.get_web_acl_for_resource(ResourceArn=balancer["LoadBalancerArn"])["WebACL"]["ARN"] == web_acl
+    assert account.on_every_node("ls /efs/home/ann") == {"kept\n"}

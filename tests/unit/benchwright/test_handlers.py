@@ -4,7 +4,7 @@ nothing.
 
 import contextlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from types import MappingProxyType, SimpleNamespace
@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from benchwright.database import creation
-from benchwright.errors import ImageBuildFailed, LockLost, NodesNotReady, StackRefused
+from benchwright.errors import CertificateNotIssued, ImageBuildFailed, LockLost, NodesNotReady, StackRefused
 from benchwright.image import recipe
 from benchwright.nodes.node_script import load_script
 from benchwright.record import read, revision
@@ -136,6 +136,32 @@ def nodes() -> Desired:
     return desired_state.nodes(settings(), a_plan({"cluster": "blue"}), AMI, FOUNDATION, SCRIPT)
 
 
+WITH_ACCESS: dict[str, Any] = {"access": {"hostname": "wb.example.com", "hosted_zone_id": "Z1"}}
+CERTIFICATE = f"arn:aws:acm:{ACCOUNT}:certificate/1"
+
+
+def access_to_remove() -> Desired:
+    """The stack of an address that has no deletion protection any more."""
+    plan = a_plan({"cluster": "blue", **WITH_ACCESS})
+    return desired_state.access(settings(), plan, None, FOUNDATION, CERTIFICATE)
+
+
+def certificates(status: str, **described: Any) -> dict[str, Answer]:
+    """One certificate of the cluster."""
+    listed = {"CertificateArn": CERTIFICATE, "DomainName": "wb.example.com"}
+    tags = [{"Key": key, "Value": value} for key, value in settings().tags("blue").items()]
+    return {
+        "ListCertificates": {"CertificateSummaryList": [listed]},
+        "ListTagsForCertificate": {"Tags": tags},
+        "DescribeCertificate": {"Certificate": {**listed, "Status": status, **described}},
+        "DeleteCertificate": {},
+        "ChangeResourceRecordSets": {"ChangeInfo": {"Id": "C1", "Status": "PENDING"}},
+    }
+
+
+VALIDATION = {"ResourceRecord": {"Name": "_x.wb.example.com.", "Type": "CNAME", "Value": "_y.acm."}}
+
+
 def group(*versions: str, template: str = "lt-1") -> dict[str, Answer]:
     """A group of nodes in service, by the version of their launch template."""
     instances = [
@@ -225,6 +251,57 @@ CASES = {
         lambda: {**stack("UPDATE_COMPLETE", nodes(), outputs=NODES), **group("2", "2", template="lt-0")},
         ["SuspendProcesses", "StartInstanceRefresh"],
     ),
+    "the stack of an address is begun": Case(
+        "deploy_stack",
+        {"stack": "access", "foundation": FOUNDATION, "certificate_arn": CERTIFICATE},
+        lambda: {**stack("DELETE_COMPLETE", change_set=refusal("ChangeSetNotFound")), **bucket()},
+        ["PutObject", "CreateChangeSet"],
+        WITH_ACCESS,
+    ),
+    "an address loses the protection of its load balancer": Case(
+        "deploy_stack",
+        {"stack": "access", "removes": True},
+        lambda: stack(
+            "UPDATE_COMPLETE",
+            replace(access_to_remove(), parameters={**access_to_remove().parameters, "DeletionProtection": "true"}),
+        ),
+        ["ExecuteChangeSet"],
+    ),
+    "an address is removed": Case(
+        "deploy_stack",
+        {"stack": "access", "removes": True},
+        lambda: stack("UPDATE_COMPLETE", access_to_remove()),
+        ["DeleteStack"],
+    ),
+    "an address that is being created is removed": Case(
+        "deploy_stack", {"stack": "access", "removes": True}, lambda: stack("REVIEW_IN_PROGRESS"), ["DeleteStack"]
+    ),
+    "an address that is gone is recorded": Case(
+        "deploy_stack",
+        {"stack": "access", "removes": True},
+        lambda: {"DescribeStacks": refusal("ValidationError", "Stack wb-blue-access does not exist")},
+        ["UpdateItem"],
+    ),
+    "a certificate is requested": Case(
+        "request_certificate",
+        {"action": "request"},
+        lambda: {
+            "ListCertificates": {"CertificateSummaryList": []},
+            "RequestCertificate": {"CertificateArn": CERTIFICATE},
+        },
+        ["RequestCertificate"],
+        WITH_ACCESS,
+    ),
+    "a certificate is validated": Case(
+        "request_certificate",
+        {"action": "request"},
+        lambda: certificates("PENDING_VALIDATION", DomainValidationOptions=[{"DomainName": "wb", **VALIDATION}]),
+        ["ChangeResourceRecordSets"],
+        WITH_ACCESS,
+    ),
+    "a certificate that nothing uses is deleted": Case(
+        "request_certificate", {"action": "retire"}, lambda: certificates("ISSUED"), ["DeleteCertificate"]
+    ),
     "the database is made": Case(
         "create_database",
         {"database": {"endpoint": "db", "port": 5432, "master_secret_arn": "arn:m", "secret_arn": "arn:s"}},
@@ -288,7 +365,7 @@ def steps(aws: Conversation, monkeypatch: pytest.MonkeyPatch) -> None:
         aws.calls.append(("CREATE ROLE", {"name": application.username}))
         return SimpleNamespace(_asdict=lambda: {"role": "created", "database": "created", "server_version": "17"})
 
-    for name in ("foundation", "nodes"):
+    for name in ("foundation", "access", "nodes"):
         monkeypatch.setattr(desired_state, name, partial(getattr(desired_state, name), directory=ROOT / "infra"))
     monkeypatch.setattr(app("build_image"), "load_recipe", partial(recipe.load_recipe, directory=ROOT / "image"))
     monkeypatch.setattr(app("create_database"), "ensure", ensure)
@@ -324,6 +401,62 @@ def test_a_node_is_reported_which_configuration_it_must_apply(aws: Conversation)
     assert [(asked["Key"], asked["Body"]) for asked in aws.asked("PutObject")] == [
         ("clusters/blue/configuration/current", b"hash")
     ]
+
+
+def test_a_certificate_that_is_issued_or_ones_own_needs_nothing_more(aws: Conversation) -> None:
+    aws.answers = {**certificates("ISSUED"), "GetItem": record(**WITH_ACCESS)}
+    answer = handle("request_certificate", action="request", requested=CERTIFICATE)
+    assert (answer["done"], answer["certificate_arn"]) == (True, CERTIFICATE)
+    own = f"arn:aws:acm:{ACCOUNT}:certificate/own"
+    aws.answers = {"GetItem": record(access={"hostname": "wb.example.com", "certificate_arn": own})}
+    answer = handle("request_certificate", action="request")
+    assert (answer["done"], answer["certificate_arn"]) == (True, own)
+    assert aws.writes == []
+
+
+def test_without_a_hosted_zone_the_record_is_shown_and_nothing_is_waited_for(aws: Conversation) -> None:
+    pending = certificates("PENDING_VALIDATION", DomainValidationOptions=[{"DomainName": "wb", **VALIDATION}])
+    aws.answers = {**pending, "GetItem": record(access={"hostname": "wb.example.com"})}
+    answer = handle("request_certificate", action="request")
+    assert (answer["done"], answer["certificate_arn"]) == (True, "")
+    assert answer["record"] == {"name": "_x.wb.example.com.", "value": "_y.acm."}
+    assert aws.writes == []
+
+
+def test_the_last_look_names_the_record_that_acm_does_not_find(aws: Conversation) -> None:
+    pending = certificates("PENDING_VALIDATION", DomainValidationOptions=[{"DomainName": "wb", **VALIDATION}])
+    zone = {"HostedZone": {"Id": "Z1", "Name": "example.com.", "CallerReference": "1"}}
+    servers = {"DelegationSet": {"NameServers": ["ns-1.awsdns-1.com"]}}
+    aws.answers = {**pending, "GetItem": record(**WITH_ACCESS), "GetHostedZone": zone | servers}
+    with pytest.raises(CertificateNotIssued, match=r"_x\.wb\.example\.com\. CNAME _y\.acm\..*ns-1\.awsdns-1\.com"):
+        handle("request_certificate", action="request", written="_x.wb.example.com.", last=True)
+    assert aws.writes == []
+
+
+def test_a_certificate_that_is_still_in_use_is_waited_for_and_then_left(aws: Conversation) -> None:
+    aws.answers = {**certificates("ISSUED", InUseBy=["arn:lb"]), "GetItem": record()}
+    answer = handle("request_certificate", action="retire")
+    assert (answer["done"], answer["waiting_for"]) == (False, f"ACM: {CERTIFICATE} to be no longer in use")
+    assert handle("request_certificate", action="retire", last=True)["done"]
+    assert aws.writes == []
+
+
+@pytest.mark.usefixtures("steps")
+def test_the_stack_of_a_stranger_is_not_removed(aws: Conversation) -> None:
+    theirs = replace(access_to_remove(), parameters={"Application": "theirs", "Cluster": "blue"})
+    aws.answers = {**stack("UPDATE_COMPLETE", theirs), "GetItem": record()}
+    with pytest.raises(StackRefused, match="is of the cluster blue of the application theirs"):
+        handle("deploy_stack", stack="access", removes=True)
+    assert aws.writes == []
+
+
+@pytest.mark.usefixtures("steps")
+def test_the_scheme_of_a_load_balancer_is_not_changed(aws: Conversation) -> None:
+    there = replace(access_to_remove(), parameters={**access_to_remove().parameters, "Scheme": "internet-facing"})
+    aws.answers = {**stack("UPDATE_COMPLETE", there), "GetItem": record(**WITH_ACCESS)}
+    with pytest.raises(StackRefused, match=r'cannot change in place. First take it away with \{"access": null\}'):
+        handle("deploy_stack", stack="access", foundation=FOUNDATION, certificate_arn=CERTIFICATE)
+    assert aws.writes == []
 
 
 @pytest.mark.usefixtures("steps")

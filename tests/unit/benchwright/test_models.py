@@ -40,7 +40,7 @@ def test_every_form_is_reported_in_words() -> None:
         "config": {"-x": "a\tb"},
         "tags": {"k" * 129: "v" * 257},
     }
-    reported = "\n".join(problems(wrong))
+    reported = "\n".join([*problems(wrong), *problems({"license": {"server": "here"}})])
     assert set(FORMS) == patterns(Wanted.model_json_schema())
     assert [words for words in FORMS.values() if f" is refused: not {words}. Give " not in reported] == []
 

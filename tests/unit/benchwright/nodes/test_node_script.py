@@ -5,6 +5,8 @@ import tarfile
 from pathlib import Path
 
 from benchwright.nodes.node_script import load_script
+from benchwright.verification.address import Answer, read_answers
+from tests.unit.benchwright.node_script import bash, function
 
 
 def test_a_change_of_any_file_gives_it_another_hash(tmp_path: Path) -> None:
@@ -18,3 +20,43 @@ def test_a_change_of_any_file_gives_it_another_hash(tmp_path: Path) -> None:
     assert load_script(tmp_path).sha256 != first.sha256
     (tmp_path / "causes.txt").write_text("two")
     assert load_script(tmp_path) == first
+
+
+PROGRAMS = """
+begin() { :; }
+getent() { [ "$2" != known.example.com ] || printf '10.0.1.7 STREAM\\n10.0.1.7 DGRAM\\n10.0.2.7 STREAM\\n'; }
+curl() {
+  printf '%s\\n' "$*" >>asked
+  case ${@: -1} in
+    */) printf '302 https://known.example.com/auth-sign-in' ;;
+    */auth-sign-in) printf 'curl: (60) certificate has expired' >&2; return 60 ;;
+    *) printf '403 ' ;;
+  esac
+}
+"""
+
+
+def test_a_node_asks_for_each_page_at_each_address_of_the_load_balancer(tmp_path: Path) -> None:
+    script = f"{PROGRAMS}{function('ask_address')}SSM_LoadBalancer='known.example.com 10.0.1.7 10.0.2.7'\nask_address"
+    printed = bash(script, folder=tmp_path)
+    pages = [
+        "{} / 302 https://known.example.com/auth-sign-in",
+        "{} /auth-sign-in 0 curl: (60) certificate has expired",
+        "{} /load-balancer/status 403 ",
+        "{} /health-check 403 ",
+    ]
+    assert printed.splitlines() == [
+        "",
+        "=== address ===",
+        "known.example.com name 0 10.0.1.7,10.0.2.7",
+        *(page.format(address) for address in ("10.0.1.7", "10.0.2.7") for page in pages),
+    ]
+    asked = (tmp_path / "asked").read_text().splitlines()
+    assert len(asked) == 8
+    assert asked[0].endswith("--resolve known.example.com:443:10.0.1.7 https://known.example.com/")
+    assert read_answers(printed)[2] == Answer("10.0.1.7", "/auth-sign-in", 0, "curl: (60) certificate has expired")
+
+
+def test_a_name_that_does_not_resolve_is_no_failure(tmp_path: Path) -> None:
+    script = f"{PROGRAMS}{function('ask_address')}SSM_LoadBalancer='new.example.com 10.0.1.7'\nask_address"
+    assert bash(script, folder=tmp_path).splitlines()[2] == "new.example.com name 0 "

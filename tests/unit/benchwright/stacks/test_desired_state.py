@@ -1,4 +1,4 @@
-"""What the two stacks of a cluster must be, by the plan and by what was observed of them."""
+"""What the stacks of a cluster must be, by the plan and by what was observed of them."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -37,3 +37,22 @@ def test_deletion_protection_comes_after_the_creation() -> None:
     first = desired_state.foundation(settings, a_plan({}), None, directory)
     later = desired_state.foundation(settings, a_plan({}), stack(), directory)
     assert (first.parameters["DeletionProtection"], later.parameters["DeletionProtection"]) == ("false", "true")
+
+
+def test_a_load_balancer_is_protected_once_it_exists_and_lies_in_the_subnets_of_its_scheme() -> None:
+    settings = Settings(application="benchwright", private_subnet_ids="subnet-1,subnet-2", public_subnet_ids="subnet-3")
+    directory = Path(__file__).parents[4] / "infra"
+    outputs = {"NodeSecurityGroupId": "sg-1"}
+    private = a_plan({"access": {"hostname": "wb.example.com"}})
+    public = a_plan(
+        {"access": {"hostname": "wb.example.com", "scheme": "internet-facing", "allowed_cidrs": ["0.0.0.0/0"]}}
+    )
+    first = desired_state.access(settings, private, None, outputs, "", directory=directory)
+    later = desired_state.access(
+        settings, public, stack(Scheme="internet-facing"), outputs, "arn:c", directory=directory
+    )
+    protection = [desired.parameters["DeletionProtection"] for desired in (first, later)]
+    assert protection == ["false", "true"]
+    assert [desired.parameters["SubnetIds"] for desired in (first, later)] == ["subnet-1,subnet-2", "subnet-3"]
+    assert [desired.parameters["CertificateArn"] for desired in (first, later)] == ["", "arn:c"]
+    assert later.parameters["AllowedCidrs"] == "0.0.0.0/0"

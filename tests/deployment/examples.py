@@ -8,12 +8,14 @@ import io
 import json
 import sys
 import tarfile
+import time
 from pathlib import Path
 from typing import Any, Final
 
 from benchwright.planning import server_options
 from benchwright.planning.read_input import read_input
 from rehearsal import launcher
+from rehearsal.initial_account import ZONE_ID, ZONE_NAME
 from tests.documentation.examples import examples
 from tests.documentation.input_reference import defaults
 from tests.faults import account, deployment
@@ -21,6 +23,9 @@ from tests.faults import account, deployment
 SECRETS: Final = ("benchwright/license/workbench", "benchwright/users/ann", "benchwright/users/ben")
 AMI: Final = "ami-0123456789abcdef0"
 """What stands in the documents for an image of one's own."""
+ZONE: Final = "Z0123456789ABCDEFGHIJ"
+CERTIFICATE: Final = "arn:aws:acm:us-east-1:123456789012:certificate/12345678-1234-1234-1234-123456789012"
+WEB_ACL: Final = "arn:aws:wafv2:us-east-1:123456789012:regional/webacl/workbench/12345678-1234-1234-1234-123456789012"
 ALONE: Final = ("image", "only_if_deployed")
 """Keys that keep others from having an effect."""
 
@@ -76,13 +81,42 @@ def _run(scratch: Path) -> int:
     client = installed.aws.client
     for name in SECRETS:
         client("secretsmanager").create_secret(Name=name, SecretString="what a person wrote")
+    own = _what_an_address_names(client)
     for content in merged():
         built = [image["ImageId"] for image in client("ec2").describe_images(Owners=["self"])["Images"]]
         text = json.dumps(content)
-        ended = deployment.deploy(installed, json.loads(text.replace(AMI, built[-1]) if built else text), [])
+        for name, there in {**own, AMI: built[-1] if built else AMI}.items():
+            text = text.replace(name, there)
+        ended = deployment.deploy(installed, json.loads(text), [])
         reported = {"input": content, "status": ended.status, "cause": ended.cause, "refused": _refused(client)}
         print(json.dumps(reported), flush=True)
     return 0
+
+
+def _what_an_address_names(client: Any) -> dict[str, str]:
+    """What is there in the account in place of what stands in the documents: zone, certificate and web ACL."""
+    acm, options = client("acm"), {"CloudWatchMetricsEnabled": False, "SampledRequestsEnabled": False}
+    certificate = acm.request_certificate(DomainName=f"*.{ZONE_NAME}", ValidationMethod="DNS")["CertificateArn"]
+    while "ResourceRecord" not in (option := _certificate(acm, certificate)["DomainValidationOptions"][0]):
+        time.sleep(0.01)
+    record = {"Name": option["ResourceRecord"]["Name"], "Type": "CNAME", "TTL": 300}
+    record["ResourceRecords"] = [{"Value": option["ResourceRecord"]["Value"]}]
+    client("route53").change_resource_record_sets(
+        HostedZoneId=ZONE_ID, ChangeBatch={"Changes": [{"Action": "UPSERT", "ResourceRecordSet": record}]}
+    )
+    while _certificate(acm, certificate)["Status"] != "ISSUED":
+        time.sleep(0.01)
+    web_acl = client("wafv2").create_web_acl(
+        Name="workbench",
+        Scope="REGIONAL",
+        DefaultAction={"Allow": {}},
+        VisibilityConfig={**options, "MetricName": "workbench"},
+    )["Summary"]["ARN"]
+    return {ZONE: ZONE_ID, CERTIFICATE: certificate, WEB_ACL: web_acl}
+
+
+def _certificate(acm: Any, arn: str) -> Any:
+    return acm.describe_certificate(CertificateArn=arn)["Certificate"]
 
 
 def _refused(client: Any) -> list[str]:

@@ -43,6 +43,21 @@ def _digest(lines: list[str]) -> str:
     return hashlib.sha256("".join(f"{line}\n" for line in lines).encode()).hexdigest()[:32]
 
 
+def _pages(asked: str) -> str:
+    """What a node gets from the address of its cluster, where it is asked about it."""
+    if not asked:
+        return ""
+    host, *addresses = asked.split()
+    pages = [
+        f"/ 302 https://{host}/auth-sign-in",
+        "/auth-sign-in 200 ",
+        "/load-balancer/status 403 ",
+        "/health-check 403 ",
+    ]
+    lines = [f"{host} name 0 {','.join(addresses)}", *(f"{address} {page}" for address in addresses for page in pages)]
+    return "\n".join(["", "=== address ===", *lines, ""])
+
+
 class NodeFailure(Exception):
     """The script fails with this sentence."""
 
@@ -68,6 +83,7 @@ class Node:
     script: str = ""
     configuration: str | None = None
     secrets: dict[str, str] = field(default_factory=dict)
+    licensed: bool = False
     accounts: list[str] = field(default_factory=list)
     launched: bool = False
     terminating: bool = False
@@ -113,7 +129,8 @@ class Node:
             if mode == "apply":
                 self._apply((environment or {}).get("SSM_Configuration", ""))
             elif mode == "cluster":
-                return Completed(0, self._cluster((environment or {}).get("SSM_StaleNodes", "")), "")
+                asked = (environment or {}).get("SSM_LoadBalancer", "")
+                return Completed(0, self._cluster((environment or {}).get("SSM_StaleNodes", "")) + _pages(asked), "")
         except NodeFailure as failure:
             return Completed(1, self._report(mode, str(failure)), f"FAILED: {failure}\n")
         return Completed(0, self._report(mode, None), "")
@@ -135,6 +152,7 @@ class Node:
                     )
                 read[secret] = version
             self.secrets = read
+            self.licensed = bool(read["LICENSE_SECRET"] or values.get("LICENSE_SERVER"))
             self.configuration = configuration
             self.hosts.join(self)
             if not self.launched:
@@ -200,7 +218,7 @@ class Node:
         self.terminating = True
         with self._lock:
             self.hosts.leave(self)
-        for _ in range(10):
+        for _ in range(60):
             try:
                 self._client("autoscaling").complete_lifecycle_action(
                     AutoScalingGroupName=self._tag("aws:autoscaling:groupName"),
@@ -240,7 +258,7 @@ class Node:
                 "configuration": self.configuration,
                 "users": {"count": len(self.accounts), "digest": _digest(self.accounts)},
                 "groups": _digest(self.memberships),
-                "license": "Activated" if self.secrets.get("LICENSE_SECRET") else "missing",
+                "license": "Activated" if self.licensed else "missing",
                 "services": {"rstudio-server": active, "rstudio-launcher": active},
                 "health": "ok" if self.configuration else "no answer",
                 "error": error,

@@ -255,7 +255,8 @@ def _records(account: Account) -> Iterator[str]:
         known = {
             key: value
             for key, value in item.items()
-            if key not in ("holder", "held_since", "ami", "configuration", "plan", "rebuilt_by")
+            # The version that an input could take instead is known until a database runs.
+            if key not in ("holder", "held_since", "ami", "configuration", "plan", "rebuilt_by", "other_engine_version")
         }
         yield f"record {json.dumps(known, sort_keys=True)} {json.dumps(plan, sort_keys=True)}"
 

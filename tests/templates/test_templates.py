@@ -236,8 +236,14 @@ def test_no_subnet_gives_public_addresses() -> None:
     ] == []
 
 
+OF_ONE_FUNCTION = {"VerifyCluster": {"LICENSE_WARNING_DAYS": {"Ref": "LicenseWarningDays"}}}
+"""What one function alone has in its environment."""
+
+
 def test_functions_get_the_environment_that_they_read() -> None:
-    given = set(APPLICATION["Globals"]["Function"]["Environment"]["Variables"])
+    given = (
+        set(APPLICATION["Globals"]["Function"]["Environment"]["Variables"]) | OF_ONE_FUNCTION["VerifyCluster"].keys()
+    )
     others = {"pgsslrootcert", "aws_region"}  # a user's own setting, and what Lambda gives to every function
     read = {name.upper() for name in Settings.model_fields if name not in others}
     assert given == read | {"POWERTOOLS_LOG_LEVEL", "POWERTOOLS_METRICS_NAMESPACE"}
@@ -250,7 +256,8 @@ def test_each_function_is_named_in_its_logs_and_writes_to_a_group_of_its_own() -
     for name, properties in functions.items():
         folder = re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
         assert properties["CodeUri"] == f"functions/{folder}/"
-        assert properties["Environment"]["Variables"] == {"POWERTOOLS_SERVICE_NAME": folder}
+        own = OF_ONE_FUNCTION.get(name, {})
+        assert properties["Environment"]["Variables"] == {"POWERTOOLS_SERVICE_NAME": folder} | own
         assert properties["LoggingConfig"]["LogGroup"] == {"Ref": f"{name}LogGroup"}
 
 

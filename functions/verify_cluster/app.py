@@ -60,9 +60,8 @@ def handler(event: Event) -> Result:
     group = auto_scaling.describe_group(nodes["AutoScalingGroupName"])
     instances = [node.instance for node in group.nodes if node.state == "InService"]
     others = [node.instance for node in group.nodes if node.state != "InService"]
-    address = observe(plan)
     if event.questions is None:
-        return _ask(event, nodes["DocumentName"], instances, question(address))
+        return _ask(event, nodes["DocumentName"], instances, question(observe(plan)))
     answers = rounds.answers_to(event.questions)
     silent = rounds.unanswered(answers)
     if silent and not event.last:
@@ -74,7 +73,7 @@ def handler(event: Event) -> Result:
             questions=event.questions,
             problems=event.problems,
         )
-    cluster = rounds.judge(plan, record, instances, event.questions, answers, others=others, address=address)
+    cluster = rounds.judge(plan, record, instances, event.questions, answers, others=others, address=observe(plan))
     days_left = cluster.verification.license_terms.days_left
     if days_left is not None and (cluster.verification.verified or event.last):
         report_days_of_license(event.cluster, days_left)

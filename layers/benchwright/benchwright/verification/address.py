@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from benchwright.access import certificates
@@ -29,16 +29,16 @@ FEW_DAYS = 30  # ACM renews a certificate 60 days before it expires (ACM user gu
 class Address:
     """An address as AWS describes it.
 
-    load_balancer: its name in DNS. addresses: some of its private ones. targets: by instance "healthy", or the state
-    and the reason. issued: whether it has a certificate; else record: what you must create. expires: of the
-    certificate.
+    load_balancer: its name in DNS; empty where there is none, and then nothing else is known. addresses: some of its
+    private ones. targets: by instance "healthy", or the state and the reason. issued: whether it has a certificate;
+    else record: what you must create. expires: of the certificate.
     """
 
     hostname: str
-    load_balancer: str
-    addresses: Sequence[str]
-    targets: Mapping[str, str]
-    issued: bool
+    load_balancer: str = ""
+    addresses: Sequence[str] = ()
+    targets: Mapping[str, str] = field(default_factory=dict)
+    issued: bool = False
     record: DnsRecord | None = None
     expires: datetime | None = None
 
@@ -56,12 +56,12 @@ class Answer:
 
 
 def observe(plan: Plan) -> Address | None:
-    """Look at the address of a cluster; None where its plan has none, or its stack is not there."""
+    """Look at the address of a cluster; None where its plan has none."""
     if (access := plan.wanted.access) is None:
         return None
     found = outputs(settings().stack_name(plan.cluster, "access"))
     if "LoadBalancerArn" not in found:
-        return None
+        return Address(access.hostname)
     arn = found.get("CertificateArn", "")
     certificate = certificates.describe(arn) if arn else None
     return Address(
@@ -99,6 +99,8 @@ def judge_address(
     """
     if address is None:
         return NO_ADDRESS
+    if not address.load_balancer:
+        return AddressVerdict(checks=[_check("address", [f"{address.hostname} has no load balancer"], "")])
     if not address.issued:
         return AddressVerdict(warnings=[_unissued(address)])
     days = math.floor((address.expires - now).total_seconds() / 86_400) if address.expires else None

@@ -60,8 +60,9 @@ REMEDIES: Mapping[str, str] = {
     "works, every user of Workbench can read every home.",
     "targets": "Look at the reason, and at `curl http://localhost:8787/health-check` on the node: Target.Timeout means "
     "that the load balancer does not reach port 8787. A node that was just registered needs up to a minute.",
-    "address": "Put another certificate into access.certificate_arn where it is refused. The load balancer answers 502 "
-    "and 503 when no node answers it: see the check targets.",
+    "address": "Start a deployment with {} where there is no load balancer: it makes one. Put another certificate into "
+    "access.certificate_arn where it is refused. The load balancer answers 502 and 503 when no node answers it: see "
+    "the check targets.",
     "operational paths": "Start a deployment with {}: it restores the rule of the load balancer that refuses what "
     "Workbench shows without sign-in.",
     "certificate": "Put another certificate into access.certificate_arn, or import the one that is there again. ACM "
@@ -161,6 +162,7 @@ def verify(
         if report.error or report.instance != instance
     }
     digest = accounts_digest(plan)
+    terms = _shortest(reports)
     licences = sorted({report.license or "unknown" for report in reports.values()})
 
     def each(name: str, wrong: Mapping[str, object], right: str) -> Check:
@@ -226,7 +228,7 @@ def verify(
         checks[-1] = Check(
             name="license", holds=False, found=f"{', '.join(licences) or 'unknown'}, though the plan has one"
         )
-    if refused := licensing.refusal(_shortest(reports).tier, wanted.nodes.count):
+    if refused := licensing.refusal(terms.tier, wanted.nodes.count):
         checks[-1] = Check(name="license", holds=False, found=f"{refused[0]}; {wanted.nodes.count} are planned")
     checks += of_address.checks
     if observed.unreadable:  # then these would blame nodes for what no one has read
@@ -235,7 +237,6 @@ def verify(
     warnings = list(of_address.warnings)
     if licences == ["missing"] and not wanted.license:
         warnings.append(f"license: missing. Workbench runs unlicensed. {REMEDIES['license']}")
-    terms = _shortest(reports)
     if terms.days_left is not None and terms.days_left < license_warning_days:
         warnings.append(
             f"license: {terms.days_left} days left. Ask Posit for its renewal, put the new file into the secret of "

@@ -10,7 +10,7 @@ from benchwright.access.certificates import DnsRecord
 from benchwright.verification import address
 from benchwright.verification.address import Address, Answer, judge_address, read_answers
 from benchwright.verification.checks import AddressVerdict
-from tests.unit.benchwright.conversation import Conversation
+from tests.unit.benchwright.conversation import Conversation, refusal
 from tests.unit.benchwright.verification.test_checks import OF_ADDRESS, PLAN, a_plan
 
 NOW = datetime(2026, 11, 29, tzinfo=UTC)
@@ -219,8 +219,19 @@ def test_an_address_is_observed_at_its_stack_its_targets_its_interfaces_and_its_
     assert asked["Filters"] == [{"Name": "description", "Values": ["ELB app/wb-Load-1/0a1b"]}]
 
 
-def test_a_cluster_without_access_or_without_its_stack_has_no_address(aws: Conversation) -> None:
+def test_a_cluster_without_access_has_no_address(aws: Conversation) -> None:
     assert address.observe(PLAN) is None
     assert aws.calls == []
-    aws.answers["DescribeStacks"] = stack_of_address()
-    assert address.observe(a_plan({"access": {"hostname": "wb.example.com"}})) is None
+
+
+@pytest.mark.parametrize("answer", [stack_of_address(), refusal("ValidationError", "Stack s does not exist")])
+def test_an_address_whose_load_balancer_is_gone_is_wrong(aws: Conversation, answer: dict[str, object]) -> None:
+    """Someone may have deleted the stack: a cluster that no one reaches must not be verified."""
+    aws.answers["DescribeStacks"] = answer
+    seen = address.observe(a_plan({"access": {"hostname": "wb.example.com"}}))
+    assert seen
+    verdict = judge_address(seen, [], NODES, NOW)
+    assert [(check.name, check.holds, check.found) for check in verdict.checks] == [
+        ("address", False, "wb.example.com has no load balancer")
+    ]
+    assert (verdict.warnings, address.question(seen)) == ([], "")

@@ -29,6 +29,7 @@ readonly FOLDER
 . "$FOLDER/files.sh"
 . "$FOLDER/users.sh"
 . "$FOLDER/workbench.sh"
+. "$FOLDER/address.sh"
 
 apply() {
   local waited
@@ -76,28 +77,6 @@ apply() {
   printf '%s' "$configuration" >"$STATE/configuration"
   complete_launch
   echo 'done'
-}
-
-# Asks for pages of the cluster's address through its load balancer, whatever the name resolves to: a line ADDRESS PATH CODE DETAIL for
-# each, where CODE is 0 if there was no answer and DETAIL says why; else DETAIL is where a redirect leads. The first line has what the
-# name resolves to.
-ask_address() {
-  local host address path answer
-  local -a words
-  begin 'ask for the address of the cluster'
-  read -r -a words <<<"$SSM_LoadBalancer"
-  host=${words[0]}
-  printf '\n=== address ===\n'
-  printf '%s name 0 %s\n' "$host" "$({ getent ahostsv4 "$host" || true; } | cut -d' ' -f1 | sort -u | paste -sd,)"
-  for address in "${words[@]:1}"; do
-    for path in / /auth-sign-in /load-balancer/status /health-check; do
-      if answer=$(curl -sS --max-time 5 -o /dev/null -w '%{http_code} %{redirect_url}' --resolve "$host:443:$address" "https://$host$path" 2>&1); then
-        printf '%s %s %s\n' "$address" "$path" "$answer"
-      else
-        printf '%s %s 0 %s\n' "$address" "$path" "$(tail -n 1 <<<"$answer" | cut -c 1-200)"
-      fi
-    done
-  done
 }
 
 cluster() {

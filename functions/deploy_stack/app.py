@@ -74,11 +74,10 @@ def handler(event: Event) -> Result:
         action, failed = waiting.next_action_while_waiting(stack, is_desired, event.change_set, group_of_stack, since)
     waiting_for = change_sets.act(action, desired, stack, change_set, name)
     if not (action in ("done", "protect", "discard") and is_final and stack):  # discard: the change set held no changes
-        begun = {"execute": name, "discard unused": "", "delete stack": change_sets.DELETION}
         return Result(
             done=False,
             waiting_for=launches.with_newest(failed, waiting_for or f"the next look at {desired.name}"),
-            change_set=begun.get(action, event.change_set),
+            change_set=_begun(event, action, name),
             refresh=event.refresh,
         )
     if event.stack != "nodes":
@@ -104,10 +103,12 @@ def _remove_access(event: Event, plan: Plan, stack: change_sets.Stack | None) ->
     if action == "done" or (action != "refuse" and stack.status == "REVIEW_IN_PROGRESS"):
         action = "delete stack"
     waiting_for = change_sets.act(action, desired, stack, change_set, name)
+    if action == "delete stack":
+        waiting_for = f"CloudFormation: {desired.name} is deleted"
+    return Result(done=False, waiting_for=waiting_for, change_set=_begun(event, action, name))
+
+
+def _begun(event: Event, action: change_sets.Action, name: str) -> str:
+    """What this execution has set going after an action: the name of a change set, or DELETION."""
     begun = {"execute": name, "discard unused": "", "delete stack": change_sets.DELETION}
-    is_deleted = action == "delete stack"
-    return Result(
-        done=False,
-        waiting_for=f"CloudFormation: {desired.name} is deleted" if is_deleted else waiting_for,
-        change_set=begun.get(action, event.change_set),
-    )
+    return begun.get(action, event.change_set)

@@ -244,7 +244,7 @@ def save_verified(cluster: str, execution: str, record: Record, images: Sequence
         groups = record.plan.wanted.groups if record.plan else {}
         values["proven"] = _text(_json(record.known.input))
         values["proven_accounts"] = _text(_json(sorted({*record.known.proven_accounts, *users})))
-        values["proven_groups"] = {"S": _json(sorted({*record.known.proven_groups, *groups}))}
+        values["proven_groups"] = _text(_json(sorted({*record.known.proven_groups, *groups})))
         values["proven_generation"] = {"N": str(record.known.generation)}
         values["origins"] = {"S": "{}"}
     _save(cluster, execution, values)

@@ -30,11 +30,8 @@ def _of_certificate(access: Access) -> list[Problem]:
         return []
     path, certificate = "access.certificate_arn", certificates.describe(arn)
     if certificate is None:
-        wrong, give = (
-            "there is no such certificate in this region and account",
-            "one of this region, or null for a new one",
-        )
-        return [(path, arn, wrong, give)]
+        wrong = "there is no such certificate in this region and account"
+        return [(path, arn, wrong, "one of this region, or null for a new one")]
     if certificate.status != certificates.USABLE:
         wrong, give = f"the certificate is {certificate.status}", "one that is ISSUED, or null for a new one"
         return [(path, arn, wrong, give)]

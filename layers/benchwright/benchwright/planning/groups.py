@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from benchwright.models import MOST_GROUPS_OF_A_USER, RESERVED_NAMES, Wanted
-from benchwright.planning.problems import Problem
+from benchwright.planning.problems import Problem, object_in, objects_in
 
 # Keys of rserver.conf that name groups, divided by commas: who may sign in, and who may do what an administrator may
 # (Posit Workbench administration guide, "Restricting access" and "Administrative dashboard").
@@ -28,8 +28,8 @@ def contradictions(merged: Mapping[str, Any], users: Collection[str], groups: Co
     users, groups: the names of earlier inputs. One that was removed since may still be named: it counts for nothing, so
     that a person is removed by one key.
     """
-    by_user = {name: _names(user, "groups") for name, user in _parts(merged, "users").items()}
-    by_group = {name: _names(group, "members") for name, group in _parts(merged, "groups").items()}
+    by_user = {name: _names(user, "groups") for name, user in objects_in(merged, "users").items()}
+    by_group = {name: _names(group, "members") for name, group in objects_in(merged, "groups").items()}
     problems: list[Problem] = [
         (f"groups.{name}", name, "it is a group of the system, or an account of it", "another name")
         for name in sorted(RESERVED_NAMES & set(by_group))
@@ -91,10 +91,8 @@ def _without_people(
 
     A user's own group has the user in it. Other groups of a node hold no person whom the input names.
     """
-    config = merged.get("config")
-    config = config if isinstance(config, dict) else {}
-    image = merged.get("image")
-    others = _groups_of_others(image.get("ami") if isinstance(image, dict) else None, config)
+    config = object_in(merged, "config")
+    others = _groups_of_others(object_in(merged, "image").get("ami"), config)
     problems: list[Problem] = []
     for key in GROUP_KEYS:
         for name in _named(config.get(key)):
@@ -124,11 +122,6 @@ def _members(by_user: Mapping[str, Iterable[str]], by_group: Mapping[str, Iterab
             if name in found:
                 found[name].add(user)
     return {name: sorted(members) for name, members in found.items()}
-
-
-def _parts(merged: Mapping[str, Any], key: str) -> dict[str, Mapping[str, Any]]:
-    whole = merged.get(key)
-    return {name: part for name, part in whole.items() if isinstance(part, dict)} if isinstance(whole, dict) else {}
 
 
 def _names(part: Mapping[str, Any], key: str) -> list[str]:

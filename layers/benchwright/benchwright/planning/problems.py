@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
@@ -123,3 +123,14 @@ def _good_value(parts: list[str]) -> str:
                 example = json.dumps(field_info.examples[0]) if field_info.examples else ""
                 good = f"{field_info.description}; for example {example}"
     return good
+
+
+def object_in(merged: Mapping[str, Any], key: str) -> dict[str, Any]:
+    """Return the object at a key of an input that may be wrong; empty where something else stands there."""
+    value = merged.get(key)
+    return value if isinstance(value, dict) else {}
+
+
+def objects_in(merged: Mapping[str, Any], key: str) -> dict[str, dict[str, Any]]:
+    """Return the objects in a map of such an input, by name: those of `users` or `groups` that can be read."""
+    return {name: part for name, part in object_in(merged, key).items() if isinstance(part, dict)}

@@ -30,7 +30,7 @@ from benchwright.models import (
     merge_patch,
 )
 from benchwright.planning import groups
-from benchwright.planning.problems import Problem, explained, part_of, refusal, without_texts
+from benchwright.planning.problems import Problem, explained, object_in, objects_in, part_of, refusal, without_texts
 
 # Levels of an input: users, a name, its keys, and room for what is wrong. Python's own readers end at about 1,000.
 DEEPEST = 8
@@ -203,7 +203,8 @@ def _is_deeper(value: Any, levels: int) -> bool:
 def _named(merged: Mapping[str, Any], application: str) -> Named:
     """Find what is named and right in itself."""
     secret_name = TypeAdapter(SecretName)
-    image = {"ami": _object(merged, "image").get("ami")}
+    image = {"ami": object_in(merged, "image").get("ami")}
+    access = object_in(merged, "access")
     return Named(
         secrets={
             path: name
@@ -211,9 +212,7 @@ def _named(merged: Mapping[str, Any], application: str) -> Named:
             if _is_valid(secret_name, name) and name.startswith(_secret_prefix(path, application))
         },
         ami=image["ami"] if _is_valid(TypeAdapter(Image), image) else None,
-        access=TypeAdapter(Access).validate_python(access)
-        if (access := merged.get("access")) and _is_valid(TypeAdapter(Access), access)
-        else None,
+        access=Access.model_validate(access) if _is_valid(TypeAdapter(Access), access) else None,
     )
 
 
@@ -227,7 +226,7 @@ def _is_valid(kind: TypeAdapter[Any], value: Any) -> bool:
 
 def _secret_keys(merged: Mapping[str, Any]) -> dict[str, Any]:
     """What the keys that name secrets hold, by path."""
-    users = {name: user for name, user in _object(merged, "users").items() if isinstance(user, dict)}
+    users = objects_in(merged, "users")
     named = {"license": merged.get("license")} | {
         f"users.{name}.password": user.get("password") for name, user in users.items()
     }
@@ -245,7 +244,7 @@ def _contradictions(merged: Mapping[str, Any], application: str) -> list[Problem
     Works on an input that may be wrong in other ways too, so that everything is reported at once.
     """
     problems: list[Problem] = []
-    users = {name: user for name, user in _object(merged, "users").items() if isinstance(user, dict)}
+    users = objects_in(merged, "users")
     problems += [
         (f"users.{name}", users[name], "it is an account of the system, or a group of it", "another name")
         for name in sorted(RESERVED_NAMES & set(users))
@@ -259,7 +258,7 @@ def _contradictions(merged: Mapping[str, Any], application: str) -> list[Problem
                 continue
             if not (implied and users[first].get("uid") == number):  # then the uid was reported already
                 problems.append((f"users.{name}.{kind}", number, f"users.{first} has it", "each user its own"))
-    config = _object(merged, "config")
+    config = object_in(merged, "config")
     problems += [
         (
             f"config.{key}",
@@ -271,7 +270,7 @@ def _contradictions(merged: Mapping[str, Any], application: str) -> list[Problem
         )
         for key in sorted(OWNED_KEYS & set(config))
     ]
-    access = _object(merged, "access")
+    access = object_in(merged, "access")
     if access and SECURE_COOKIES in config:
         wrong = "Benchwright writes this key itself for a cluster with an address"
         problems.append(
@@ -292,19 +291,14 @@ def _contradictions(merged: Mapping[str, Any], application: str) -> list[Problem
 
 def _without_effect(request: Request, merged: Mapping[str, Any]) -> list[Problem]:
     """Find what would be recorded and change nothing, since the cluster uses an AMI of someone's own."""
-    ami = _object(merged, "image").get("ami")
+    ami = object_in(merged, "image").get("ami")
     if not ami or request.once.only_if_deployed:
         return []
     asked = [(key, request.patch[key]) for key in ("r_versions", "python_versions") if request.patch.get(key)]
-    if request.once.rebuild and not _object(request.patch, "image").get("ami"):
+    if request.once.rebuild and not object_in(request.patch, "image").get("ami"):
         asked.append(("image.rebuild", True))
     remedy = 'it with "image": {"ami": null}, or leave it out'
     return [(key, value, f"the cluster uses the AMI {ami}, and nothing is built", remedy) for key, value in asked]
-
-
-def _object(merged: Mapping[str, Any], key: str) -> dict[str, Any]:
-    value = merged.get(key)
-    return value if isinstance(value, dict) else {}
 
 
 def _with_defaults(merged: dict[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,9 +12,11 @@ from botocore import xform_name
 from benchwright.verification.checks import REMEDIES
 from tests.documentation.pages import PAGES, ROOT, blocks, inline_code
 from tests.documentation.runbooks import checks, loops, named_errors
+from tests.templates.templates import APPLICATION, resources
 
 TEXT = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
 RUNBOOKS = TEXT.partition("## When an execution failed")[2].partition("\n## ")[0]
+FUNCTIONS = sorted(resources(APPLICATION, "AWS::Serverless::Function"))
 PARTS = ("**You see**", "**Why.**", "**Look at**", "**Do", "**Safe.**")
 
 # What the command line has beside the API's operations and their members.
@@ -50,6 +52,13 @@ def test_every_loop_that_gives_up_is_named() -> None:
         *("Build image", "Deploy foundation", "Request certificate", "Deploy access"),
         *("Deploy nodes", "Configure nodes", "Remove access", "Retire certificate", "Verify cluster"),
     ]
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_the_log_of_each_function_is_in_the_table_of_logs_and_in_the_command_that_reads_them_all(function: str) -> None:
+    name = re.sub(r"(?<!^)(?=[A-Z])", "-", function).lower()
+    assert re.search(rf"[>…]-{name}`", TEXT)
+    assert f'"/aws/lambda/$APP-{name}"' in TEXT
 
 
 def test_each_check_has_a_remedy() -> None:

@@ -115,6 +115,25 @@ def counted(name: str, metric: str, machine: str) -> dict[str, Any]:
     return {"Id": name, "MetricStat": {"Metric": counts, "Stat": "Sum", "Period": 300}, "ReturnData": False}
 
 
+def below(threshold: int, metric: str) -> dict[str, Any]:
+    """What an alarm has that watches a metric of the scheduled cluster."""
+    return {
+        "Namespace": "Benchwright",
+        "MetricName": metric,
+        "Dimensions": [
+            {"Name": "service", "Value": {"Ref": "AWS::StackName"}},
+            {"Name": "cluster", "Value": {"Ref": "ScheduledCluster"}},
+        ],
+        "Statistic": "Minimum",
+        "Period": 60,
+        "EvaluationPeriods": 1,
+        "Threshold": threshold,
+        "ComparisonOperator": "LessThanThreshold",
+        "TreatMissingData": "ignore",
+        "OKActions": [{"Ref": "Topic"}],
+    }
+
+
 def test_alarms_watch_what_they_say() -> None:
     """That of executions has every end but success, of both machines, so of every cluster; and takes nothing off."""
     topic = {"AlarmActions": [{"Ref": "Topic"}]}
@@ -140,39 +159,10 @@ def test_alarms_watch_what_they_say() -> None:
         name: {key: value for key, value in alarm["Properties"].items() if key not in texts}
         for name, alarm in ALARMS.items()
     } == {
-        "ClusterNotVerified": {
-            "Namespace": "Benchwright",
-            "MetricName": "ClusterVerified",
-            "Dimensions": [
-                {"Name": "service", "Value": {"Ref": "AWS::StackName"}},
-                {"Name": "cluster", "Value": {"Ref": "ScheduledCluster"}},
-            ],
-            "Statistic": "Minimum",
-            "Period": 60,
-            "EvaluationPeriods": 1,
-            "Threshold": 1,
-            "ComparisonOperator": "LessThanThreshold",
-            "TreatMissingData": "ignore",
-            "OKActions": [{"Ref": "Topic"}],
-        },
+        "ClusterNotVerified": below(1, "ClusterVerified"),
         "ExecutionFailed": any_at_all
         | {"Metrics": [unsuccessful, *(counted(name, *counts) for name, counts in ended.items())]},
-        "LicenseExpires": {
-            "Namespace": "Benchwright",
-            "MetricName": "LicenseDaysLeft",
-            "Dimensions": [
-                {"Name": "service", "Value": {"Ref": "AWS::StackName"}},
-                {"Name": "cluster", "Value": {"Ref": "ScheduledCluster"}},
-            ],
-            "Statistic": "Minimum",
-            "Period": 60,
-            "EvaluationPeriods": 1,
-            "Threshold": 7,
-            "ComparisonOperator": "LessThanThreshold",
-            "TreatMissingData": "ignore",
-            "OKActions": [{"Ref": "Topic"}],
-        }
-        | topic,
+        "LicenseExpires": below(7, "LicenseDaysLeft") | topic,
         "ScheduleFailed": any_at_all
         | {
             "Namespace": "AWS/Scheduler",

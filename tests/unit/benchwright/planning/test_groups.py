@@ -101,7 +101,7 @@ KEYS = groups.GROUP_KEYS
     ("value", "wrong"),
     [
         ("writers", '"writers" has no member'),
-        ("nobody-knows", '`groups` has no "nobody-knows"'),
+        ("no-one-knows", '`groups` has no "no-one-knows"'),
         ("sudo", '`groups` has no "sudo"'),
         ("analysts, writers", '"writers" has no member'),
         ("analysts,editors", '`groups` has no "editors"'),

@@ -125,6 +125,15 @@ def world(environment: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         yield made
 
 
+def fail_to_grow(world: World) -> None:
+    """Deploy one node more, whose launches fail."""
+    world.aws.faults = Faults([NO_CAPACITY])
+    world.aws.faults.begin()
+    world.count = 2
+    with pytest.raises(NodesNotReady):
+        world.deploy()
+
+
 def lift(world: World) -> None:
     """From now on each launch succeeds."""
     world.aws.faults = Faults()
@@ -176,11 +185,7 @@ def test_launches_of_the_nodes_before_a_change_do_not_end_it(world: World) -> No
 def test_an_update_whose_launches_fail_is_cancelled_for_the_remedy(world: World) -> None:
     lift(world)
     world.deploy()
-    world.aws.faults = Faults([NO_CAPACITY])
-    world.aws.faults.begin()
-    world.count = 2
-    with pytest.raises(NodesNotReady):
-        world.deploy()
+    fail_to_grow(world)
     assert world.stack()["StackStatus"] == "UPDATE_IN_PROGRESS"
     world.instance_type = NEW
     world.deploy()
@@ -196,11 +201,7 @@ def test_an_update_whose_launches_fail_is_cancelled_for_the_remedy(world: World)
 def test_the_same_input_succeeds_once_launches_do(world: World) -> None:
     lift(world)
     world.deploy()
-    world.aws.faults = Faults([NO_CAPACITY])
-    world.aws.faults.begin()
-    world.count = 2
-    with pytest.raises(NodesNotReady):
-        world.deploy()
+    fail_to_grow(world)
     lift(world)
     world.deploy()
     assert (world.stack()["StackStatus"], world.nodes()) == ("UPDATE_COMPLETE", [OLD, OLD])

@@ -22,6 +22,17 @@ class Balancing(Handler):
         *_, suffix = context.name().rpartition("-")
         return f"{context.stack.name[:6].strip('-')}-{context.logical_id[:6]}-{suffix[:SUFFIX]}"
 
+    def create_named(
+        self, context: Context, operation: str, listed: str, properties: Properties
+    ) -> tuple[str, Mapping[str, Any]]:
+        """Create what has a name and attributes; return its ARN, and how it is described."""
+        name = properties.get("Name") or self.name(context)
+        made: Mapping[str, Any] = call(self.client(context), operation, properties, Name=name)[listed][0]
+        arn = made[self.attributes[2]]
+        context.identify(arn)
+        self.set_attributes(context, arn, properties)
+        return arn, made
+
     def retag(self, context: Context, physical_id: str, new: dict[str, str], removed: list[str]) -> None:
         if new:
             call(self.client(context), "AddTags", ResourceArns=[physical_id], Tags=new)
@@ -48,11 +59,7 @@ class LoadBalancer(Balancing):
     attributes = ("LoadBalancerAttributes", "ModifyLoadBalancerAttributes", "LoadBalancerArn")
 
     def create(self, context: Context, properties: Properties) -> Made:
-        name = properties.get("Name") or self.name(context)
-        made = call(self.client(context), "CreateLoadBalancer", properties, Name=name)["LoadBalancers"][0]
-        arn = made["LoadBalancerArn"]
-        context.identify(arn)
-        self.set_attributes(context, arn, properties)
+        arn, made = self.create_named(context, "CreateLoadBalancer", "LoadBalancers", properties)
         return Made(
             arn,
             {
@@ -101,11 +108,7 @@ class TargetGroup(Balancing):
     deletes = ("DeleteTargetGroup", "TargetGroupArn")
 
     def create(self, context: Context, properties: Properties) -> Made:
-        name = properties.get("Name") or self.name(context)
-        made = call(self.client(context), "CreateTargetGroup", properties, Name=name)["TargetGroups"][0]
-        arn = made["TargetGroupArn"]
-        context.identify(arn)
-        self.set_attributes(context, arn, properties)
+        arn, made = self.create_named(context, "CreateTargetGroup", "TargetGroups", properties)
         return Made(
             arn,
             {

@@ -129,7 +129,7 @@ machine: python
 	@$(PYTHON) -m rehearsal.machine $(firstword $(MAKECMDGOALS))
 
 $(REHEARSAL): rehearsal/requirements.txt | $(CHECK)
-	@echo "Installing what rehearsal/requirements.txt pins into .venv: once, half a minute, 0.4 GB (95 MB to download)"
+	@echo "Installing what rehearsal/requirements.txt pins into .venv: once, half a minute, 0.4 GB (105 MB to download)"
 	@$(PYTHON) -m venv .venv
 	@timeout 1200 .venv/bin/python $(PIP_INSTALL) --requirement $<
 	@touch $@

@@ -11,11 +11,13 @@ import subprocess
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http.cookies import SimpleCookie
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from . import log, state
+from .admission import Identity, SignInRefused, admit
+from .answer import Answer, lead
 from .sign_in import (
     CSRF_COOKIE,
     DO_SIGN_IN,
@@ -25,7 +27,6 @@ from .sign_in import (
     attributes,
     authenticates,
     cookie_of,
-    outside,
 )
 from .sign_in import user_of as signed_in
 
@@ -33,18 +34,11 @@ if TYPE_CHECKING:
     from .server import Server
 
 START, SESSION = "/start-session", "/s/"
+SAML_METADATA, SAML_CONSUMER = "/saml/metadata", "/saml/acs"
 RSESSION = "/usr/lib/rstudio-server/bin/rsession"
 PEER_SECONDS = 5.0
 PASSED_ON = "X-Rehearsal-Passed-On"
 """What a node says that asks another one, so that no two ask each other."""
-
-
-class Answer(NamedTuple):
-    """Status, text and headers."""
-
-    status: int
-    text: str = ""
-    headers: tuple[tuple[str, str], ...] = ()
 
 
 def get(server: "Server", path: str, query: str, headers: Headers) -> Answer:
@@ -52,16 +46,22 @@ def get(server: "Server", path: str, query: str, headers: Headers) -> Answer:
     user = signed_in(headers, server.files)
     if path == SIGN_IN:
         return _sign_in(server, headers, urllib.parse.parse_qs(query))
+    if path == SAML_METADATA and server.saml:
+        from . import saml
+
+        return saml.metadata(server, headers)
     if path == "/" or path.startswith(SESSION):
         if user is None:
             asked = urllib.parse.quote(path, safe="")
-            return _lead(headers, f"{SIGN_IN}?appUri={asked}")
+            return lead(headers, f"{SIGN_IN}?appUri={asked}")
         return _home(server, user, headers) if path == "/" else _session(server, path, user, headers)
     return Answer(404, "Not Found\n")
 
 
 def post(server: "Server", path: str, form: Mapping[str, str], headers: Headers) -> Answer:
-    """The answer to POST of a form."""
+    """The answer to POST of a form; one of an identity provider has no token of this server."""
+    if path == SAML_CONSUMER and server.saml:
+        return _enter(server, headers, form.get("RelayState", ""), lambda: _by_saml(server, headers, form))
     cookie = SimpleCookie(headers.get("Cookie", "")).get(CSRF_COOKIE)
     if not cookie or not secrets.compare_digest(cookie.value, form.get(CSRF_COOKIE, "")):
         return Answer(403, "Forbidden\n")
@@ -70,23 +70,45 @@ def post(server: "Server", path: str, form: Mapping[str, str], headers: Headers)
         name, password = form.get("username", ""), form.get("password", "")
         if not authenticates(name, password):
             log.write("WARNING", f"Failed sign in attempt for {name!r}")
-            return _lead(headers, f"{SIGN_IN}?error=2")
-        asked = form.get("appUri", "")
-        place = asked if asked.startswith("/") and not asked.startswith("//") else "/"
-        return _lead(headers, place, ("Set-Cookie", cookie_of(name, headers, server.files)))
+            return lead(headers, f"{SIGN_IN}?error=2")
+        return _enter(server, headers, form.get("appUri", ""), lambda: Identity(name))
     if path == SIGN_OUT:
-        return _lead(headers, SIGN_IN, ("Set-Cookie", cookie_of("", headers, server.files)))
+        return lead(headers, SIGN_IN, ("Set-Cookie", cookie_of("", headers, server.files)))
     if path == START and user is not None:
-        return _lead(headers, f"{SESSION}{server.number}-{_start(user)}/")
+        return lead(headers, f"{SESSION}{server.number}-{_start(user)}/")
     return Answer(404, "Not Found\n")
 
 
-def _lead(headers: Headers, place: str, *more: tuple[str, str]) -> Answer:
-    """To another page, by the address that the browser sees."""
-    return Answer(302, "", (("Location", f"{outside(headers)}{place}"), *more))
+def _enter(server: "Server", headers: Headers, asked: str, identify: Callable[[], Identity]) -> Answer:
+    """Sign in whom `identify` names, and lead there where that person wanted to go, in this server."""
+    try:
+        account = admit(server.files.server, identify())
+    except SignInRefused as refusal:
+        return _refuse(server, headers, str(refusal))
+    place = asked if asked.startswith("/") and not asked.startswith("//") else "/"
+    return lead(headers, place, ("Set-Cookie", cookie_of(account.pw_name, headers, server.files)))
+
+
+def _refuse(server: "Server", headers: Headers, why: str) -> Answer:
+    log.write("ERROR", f"Sign in refused: {why}")
+    text = f"<h1>You are not signed in</h1><p role=alert>{html.escape(why)}</p><p><a href={SIGN_IN}>Sign in</a></p>"
+    return _page("Posit Workbench Sign In", text, server, "", headers)._replace(status=403)
+
+
+def _by_saml(server: "Server", headers: Headers, form: Mapping[str, str]) -> Identity:
+    from . import saml  # half a second, for clusters that use it
+
+    return saml.identity(server, headers, form)
 
 
 def _sign_in(server: "Server", headers: Headers, query: Mapping[str, list[str]]) -> Answer:
+    if server.saml:
+        from . import saml
+
+        try:
+            return saml.begin(server, headers, query.get("appUri", ["/"])[0])
+        except SignInRefused as refusal:
+            return _refuse(server, headers, str(refusal))
     token = secrets.token_urlsafe(16)
     asked = html.escape(query.get("appUri", [""])[0])
     wrong = "<p role=alert>Error: Incorrect or invalid username/password</p>" if "error" in query else ""

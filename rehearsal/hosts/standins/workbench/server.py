@@ -11,13 +11,17 @@ import urllib.parse
 import zlib
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psycopg2
 
-from . import cluster, configuration, licensing, log, state
+from . import admission, cluster, configuration, licensing, log, state
 from .cluster import Node, Place
 from .configuration import Configuration
 from .state import ConfigurationError
+
+if TYPE_CHECKING:
+    from .saml import Provider
 
 HEARTBEAT_SECONDS = 2.0
 PEER_SECONDS = 3.0
@@ -40,6 +44,7 @@ class Server:
         self.files = files
         self.version = state.version()
         self.database = configuration.database(files)
+        self.saml = _saml(files)
         self.number = 0
         self._link: psycopg2.extensions.connection | None = None
         self._lock = threading.Lock()
@@ -168,6 +173,15 @@ class Server:
             with contextlib.suppress(psycopg2.Error):
                 self._link.close()
         self._link = None
+
+
+def _saml(files: Configuration) -> "Provider | None":
+    """The identity provider whose SAML responses count. Raises ConfigurationError."""
+    if admission.method(files.server) != "saml":
+        return None
+    from . import saml  # half a second, for clusters that use it
+
+    return saml.read_provider(files.server)
 
 
 def _status_of(node: Node) -> str:

@@ -161,6 +161,6 @@ $(SIMULATOR): tests/requirements-tools.txt tests/package.json tests/package-lock
 	@touch $@
 
 $(TOOLS): $(SIMULATOR)
-	@echo "Installing the other tools of tests/package.json into .tools: once, some seconds, 0.2 GB (70 MB to download)"
+	@echo "Installing the other tools of tests/package.json into .tools: once, half a minute, 0.4 GB (115 MB to download)"
 	@cd .tools && timeout 300 $(NPM_CI)
 	@touch $@

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import yaml
+from jsonata import Jsonata
 
 from benchwright import errors
 from benchwright.verification.checks import REMEDIES
@@ -41,10 +43,18 @@ def loops() -> str:
             looks = next((int(found[1]) for choice in state.get("Choices", []) if (found := _attempts(choice))), 0)
             if looks:
                 wait = states[state["Default"]]
-                rows.append(
-                    [f"`{wait['Next']}`", str(looks), f"{wait['Seconds']} s", _duration(looks * wait["Seconds"])]
-                )
+                pauses = [_seconds(wait["Seconds"], look) for look in range(1, looks + 1)]
+                every = ", later ".join(f"{seconds} s" for seconds in dict.fromkeys(pauses))
+                rows.append([f"`{wait['Next']}`", str(looks), every, _duration(sum(pauses))])
     return table(["step", "looks", "every", "gives up after"], rows)
+
+
+def _seconds(wanted: int | str, look: int) -> int:
+    """The pause after a look, where it may be an expression."""
+    if isinstance(wanted, int):
+        return wanted
+    states = {"input": {"attempt": look}}
+    return int(Jsonata(f"($states := {json.dumps(states)}; {wanted.strip('{%}')})").evaluate({}))
 
 
 def _attempts(choice: Mapping[str, Any]) -> re.Match[str] | None:

@@ -426,7 +426,7 @@ def test_old_images_that_are_not_retired_in_time_are_a_warning_of_a_verified_clu
         ("BuildImage", "Build image", 240),
         ("DeployStack", "Deploy foundation", 270),
         ("ConfigureNodes", "Configure nodes", 180),
-        ("VerifyCluster", "Verify cluster", 60),
+        ("VerifyCluster", "Verify cluster", 28),
     ],
 )
 def test_a_loop_that_never_ends_fails_with_what_it_waited_for(

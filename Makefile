@@ -135,7 +135,7 @@ $(REHEARSAL): rehearsal/requirements.txt | $(CHECK)
 	@touch $@
 
 $(VENV): tests/requirements.txt $(REHEARSAL)
-	@echo "Installing what tests/requirements.txt pins into .venv, too: once, half a minute, 0.4 GB (57 MB to download)"
+	@echo "Installing what tests/requirements.txt pins into .venv, too: once, half a minute, 0.4 GB (60 MB to download)"
 	@timeout 1200 .venv/bin/python $(PIP_INSTALL) --requirement $<
 	@.venv/bin/python -m compileall -qq -j 0 .venv/lib
 	@touch $@

@@ -129,7 +129,9 @@ def identity(server: "Server", headers: Headers, form: Mapping[str, str]) -> Ide
         subject = response.get_nameid()
     except (ValidationError, SamlError) as error:
         remedy = REMEDIES.get(error.code, "") if isinstance(error, ValidationError) else ""
-        raise SignInRefused(f"The response of the identity provider is refused: {error}. {remedy}".rstrip()) from error
+        raise SignInRefused(
+            f"The response of the identity provider is refused: {str(error).rstrip('.')}. {remedy}".rstrip()
+        ) from error
     except (ValueError, SyntaxError, TypeError) as error:
         raise SignInRefused(f"The answer is no SAML response: {error}. Sign in again.") from error
     wanted = keys.get(f"{KEY}-sp-attribute-username") or "Username"

@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from .server import Server
 
 START, SESSION = "/start-session", "/s/"
-SAML_METADATA, SAML_CONSUMER = "/saml/metadata", "/saml/acs"
 RSESSION = "/usr/lib/rstudio-server/bin/rsession"
 PEER_SECONDS = 5.0
 PASSED_ON = "X-Rehearsal-Passed-On"
@@ -46,10 +45,11 @@ def get(server: "Server", path: str, query: str, headers: Headers) -> Answer:
     user = signed_in(headers, server.files)
     if path == SIGN_IN:
         return _sign_in(server, headers, urllib.parse.parse_qs(query))
-    if path == SAML_METADATA and server.saml:
-        from . import saml
+    if server.saml:
+        from . import saml  # half a second, for clusters that use it
 
-        return saml.metadata(server, headers)
+        if path == saml.METADATA:
+            return saml.metadata(server, headers)
     if path == "/" or path.startswith(SESSION):
         if user is None:
             asked = urllib.parse.quote(path, safe="")
@@ -60,8 +60,11 @@ def get(server: "Server", path: str, query: str, headers: Headers) -> Answer:
 
 def post(server: "Server", path: str, form: Mapping[str, str], headers: Headers) -> Answer:
     """The answer to POST of a form; one of an identity provider has no token of this server."""
-    if path == SAML_CONSUMER and server.saml:
-        return _enter(server, headers, form.get("RelayState", ""), lambda: _by_saml(server, headers, form))
+    if server.saml:
+        from . import saml
+
+        if path == saml.CONSUMER:
+            return _enter(server, headers, form.get("RelayState", ""), lambda: saml.identity(server, headers, form))
     cookie = SimpleCookie(headers.get("Cookie", "")).get(CSRF_COOKIE)
     if not cookie or not secrets.compare_digest(cookie.value, form.get(CSRF_COOKIE, "")):
         return Answer(403, "Forbidden\n")
@@ -93,12 +96,6 @@ def _refuse(server: "Server", headers: Headers, why: str) -> Answer:
     log.write("ERROR", f"Sign in refused: {why}")
     text = f"<h1>You are not signed in</h1><p role=alert>{html.escape(why)}</p><p><a href={SIGN_IN}>Sign in</a></p>"
     return _page("Posit Workbench Sign In", text, server, "", headers)._replace(status=403)
-
-
-def _by_saml(server: "Server", headers: Headers, form: Mapping[str, str]) -> Identity:
-    from . import saml  # half a second, for clusters that use it
-
-    return saml.identity(server, headers, form)
 
 
 def _sign_in(server: "Server", headers: Headers, query: Mapping[str, list[str]]) -> Answer:

@@ -25,13 +25,13 @@ from onelogin.saml2.settings import OneLogin_Saml2_Settings as Settings
 from . import log
 from .admission import Identity, SignInRefused
 from .answer import Answer
-from .pages import SAML_CONSUMER, SAML_METADATA
 from .sign_in import ON, Headers, outside
 from .state import ConfigurationError
 
 if TYPE_CHECKING:
     from .server import Server
 
+METADATA, CONSUMER = "/saml/metadata", "/saml/acs"
 KEY = "auth-saml"
 TRUSTED = "/etc/ssl/certs/ca-certificates.crt"
 SECONDS = 10
@@ -53,7 +53,7 @@ REMEDIES = {
     "the identity provider.",
     ValidationError.ASSERTION_TOO_EARLY: "Compare the clocks of this server and of the identity provider.",
     ValidationError.WRONG_SUBJECTCONFIRMATION: "It is too old or meant for another address. Sign in again, and give "
-    f"the identity provider {SAML_CONSUMER} of this server as assertion consumer service; compare both clocks.",
+    f"the identity provider {CONSUMER} of this server as assertion consumer service; compare both clocks.",
     ValidationError.WRONG_AUDIENCE: "Give the identity provider this entity ID as its audience.",
     ValidationError.WRONG_DESTINATION: "Give the identity provider this address as assertion consumer service.",
     ValidationError.WRONG_ISSUER: "It is from another identity provider than the metadata: bring the metadata of the "
@@ -120,7 +120,7 @@ def identity(server: "Server", headers: Headers, form: Mapping[str, str]) -> Ide
     here = {
         "https": "on" if address.scheme == "https" else "off",
         "http_host": address.netloc,
-        "script_name": SAML_CONSUMER,
+        "script_name": CONSUMER,
     }
     try:
         response = Response(settings, form.get("SAMLResponse", ""))
@@ -159,8 +159,8 @@ def _settings(server: "Server", headers: Headers, *, alone: bool = False) -> Set
         {
             "strict": True,
             "sp": {
-                "entityId": f"{base}{SAML_METADATA}",
-                "assertionConsumerService": {"url": f"{base}{SAML_CONSUMER}", "binding": Names.BINDING_HTTP_POST},
+                "entityId": f"{base}{METADATA}",
+                "assertionConsumerService": {"url": f"{base}{CONSUMER}", "binding": Names.BINDING_HTTP_POST},
                 "NameIDFormat": FORMATS[_format(keys)],
             },
             "idp": dict(provider.settings),

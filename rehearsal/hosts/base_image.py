@@ -60,11 +60,13 @@ HIDDEN_PATHS = [
     "etc/amazon",
     "etc/aws",
     "etc/machine-id",
+    "etc/sssd",
     "usr/lib/rstudio-server",
     "usr/lib/R",
     "usr/share/R",
     "var/lib/rstudio-server",
     "var/lib/rstudio-launcher",
+    "var/lib/sss",
     "usr/lib/postgresql",
 ]
 EMPTIED_DIRECTORIES = {
@@ -203,6 +205,9 @@ def make_base_image(layer: Path, authority: bytes) -> None:
         (trusted.read_text() if trusted.exists() else "") + authority.decode(),
     )
     _write(layer, "etc/hostname", "ubuntu\n")
+    # pam-auth-update asks debconf which profiles are enabled.
+    if Path("/var/cache/debconf").is_dir():
+        shutil.copytree("/var/cache/debconf", layer / "var/cache/debconf")
     _write_accounts(layer)
     for unit in UNITS_OF_UBUNTU:
         _write(layer, f"usr/lib/systemd/system/{unit}", _unit_that_does_nothing(unit))

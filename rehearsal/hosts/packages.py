@@ -5,10 +5,13 @@ real .deb archives whose programs are stand-ins of the version asked for.
 
 import gzip
 import io
+import shutil
 import tarfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
+from rehearsal.hosts import debian
 from rehearsal.hosts.base_image import launcher
 
 UBUNTU_PACKAGES = [
@@ -85,7 +88,7 @@ class File:
 
 @dataclass(frozen=True)
 class Package:
-    """A Debian package: paths are relative to the root, without a leading slash."""
+    """A Debian package: paths are relative to the root, without a leading slash. `tree` is a folder of more files."""
 
     name: str
     version: str
@@ -93,6 +96,7 @@ class Package:
     depends: tuple[str, ...] = ()
     postinst: str = ""
     prerm: str = ""
+    tree: Path | None = None
 
     @property
     def filename(self) -> str:
@@ -108,7 +112,11 @@ class Package:
             name: File(text, 0o755) for name, text in (("postinst", self.postinst), ("prerm", self.prerm)) if text
         }
         control = tarball({"control": File(self.control()), **scripts})
-        members = {"debian-binary": b"2.0\n", "control.tar.gz": control, "data.tar.gz": tarball(self.files)}
+        members = {
+            "debian-binary": b"2.0\n",
+            "control.tar.gz": control,
+            "data.tar.gz": tarball(self.files, tree=self.tree),
+        }
         archive = io.BytesIO(b"!<arch>\n")
         archive.seek(0, io.SEEK_END)
         for name, content in members.items():
@@ -117,10 +125,15 @@ class Package:
         return archive.getvalue()
 
 
-def tarball(files: Mapping[str, File], folder: str = ".") -> bytes:
-    """A gzip-compressed tar archive of these files, the same bytes each time."""
+def tarball(files: Mapping[str, File], folder: str = ".", tree: Path | None = None) -> bytes:
+    """A gzip-compressed tar archive of these files and of what is in a folder, the same bytes each time."""
     content = io.BytesIO()
-    with gzip.GzipFile(fileobj=content, mode="wb", mtime=0) as zipped, tarfile.open(fileobj=zipped, mode="w") as tar:
+    with (
+        gzip.GzipFile(fileobj=content, mode="wb", compresslevel=1, mtime=0) as zipped,
+        tarfile.open(fileobj=zipped, mode="w") as tar,
+    ):
+        for path in sorted(tree.rglob("*")) if tree else []:
+            tar.add(path, f"{folder}/{path.relative_to(tree)}", recursive=False)  # type: ignore[arg-type]
         for name, file in files.items():
             member = tarfile.TarInfo(f"{folder}/{name}")
             member.size = len(file.text.encode())
@@ -144,6 +157,7 @@ def ubuntu_archive() -> list[Package]:
     return [
         *(Package(name, "1:24.04-0ubuntu1") for name in UBUNTU_PACKAGES),
         _chrony(),
+        *_sssd(),
         Package("postgresql-client", "16+257build1.1", {}, ("postgresql-client-16",)),
         Package("postgresql-client-16", "16.10-0ubuntu0.24.04.1", {"usr/bin/psql": script(PSQL)}),
         Package("golang-go", "2:1.22~2build1", {"usr/bin/go": program("go")}),
@@ -214,6 +228,38 @@ def _chrony() -> Package:
     return Package("chrony", "4.5-1ubuntu4.2", files, postinst="#!/bin/bash\nsystemctl enable --now chrony\n")
 
 
+def _sssd() -> list[Package]:
+    """The real sssd of this machine's distribution, with its dependencies in one package."""
+    name, version = "sssd-common", "2.9.4-1.1ubuntu6"
+    try:
+        whole = Package(name, version, postinst=SSSD_POSTINST, tree=debian.tree("sssd"))
+    except debian.NotFetched as error:  # all but a directory can be rehearsed without it
+        programs = {each: script(f"cat >&2 <<'END'\n{error}\nEND\nexit 1\n") for each in ("sssd", "sssctl", "adcli")}
+        if not shutil.which("pam-auth-update"):
+            programs["pam-auth-update"] = script("exit 0\n")
+        files = {f"usr/sbin/{each}": file for each, file in programs.items()}
+        files |= {f"usr/lib/systemd/system/sssd{kind}": File(SSSD_UNIT) for kind in (".service", "-nss.socket")}
+        files["usr/lib/x86_64-linux-gnu/security/pam_sss.so"] = File("")
+        whole = Package(name, version, files, postinst=SSSD_POSTINST)
+    return [whole, *(Package(each, version, depends=(name,)) for each in debian.SETS["sssd"])]
+
+
+SSSD_UNIT = "[Service]\nExecStart=/usr/sbin/sssd -i\n\n[Install]\nWantedBy=multi-user.target\n"
+# What the scripts of sssd-common, libnss-sss and libpam-sss do.
+SSSD_POSTINST = """#!/bin/bash
+set -euo pipefail
+getent passwd sssd >/dev/null || useradd --system --user-group --home-dir /var/lib/sss --shell /usr/sbin/nologin sssd
+install -d -m 0711 /etc/sssd
+install -d -m 0755 /etc/sssd/conf.d /var/lib/sss /var/lib/sss/gpo_cache /var/lib/sss/pipes /var/lib/sss/pubconf
+install -d -m 0700 /var/lib/sss/db /var/lib/sss/secrets
+install -d -m 0750 /var/lib/sss/pipes/private /var/log/sssd
+install -d -m 0775 /var/lib/sss/mc
+grep -qE '^passwd:.*\\bsss\\b' /etc/nsswitch.conf ||
+  sed -E -i '/^(passwd|group|shadow|netgroup|services):/ s/$/ sss/' /etc/nsswitch.conf
+pam-auth-update --package
+for unit in /usr/lib/systemd/system/sssd*.socket; do systemctl enable "${unit##*/}"; done
+systemctl enable sssd
+"""
 PSQL = 'case "${1-}" in -V|--version) echo "psql (PostgreSQL) 16.10" ;; *) exit 2 ;; esac\n'
 RUSTUP = """set -euo pipefail
 if [ "${1-} ${2-}" = "toolchain install" ] && [[ ${3-} =~ ^[0-9]+\\.[0-9]+\\.[0-9]+$ ]]; then

@@ -210,3 +210,38 @@ def test_a_new_machine_updates_itself_and_holds_both_locks_of_apt_meanwhile(host
     )
     lines(host, "mkdir -p /etc/apt/apt.conf.d; echo 'DPkg::Lock::Timeout \"60\";' >/etc/apt/apt.conf.d/90x")
     lines(host, "(/bin/sleep 1; systemctl stop apt-daily-upgrade.service) & apt-get install -y psmisc; wait")
+
+
+NOTIFIES = """[Unit]
+ConditionPathExists=|/var/there
+ConditionDirectoryNotEmpty=|/var/filled
+
+[Service]
+Type=notify
+ExecStart=/bin/bash -c 'echo starting; sleep 0.3; touch /var/ready; {}'
+"""
+NOTIFY = "exec python3 /opt/notify"
+SEND = """import os, socket, time
+socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).sendto(b"READY=1", os.environ["NOTIFY_SOCKET"])
+time.sleep(600)
+"""
+
+
+def test_a_service_that_notifies_is_started_once_it_is_ready_or_not_at_all(host: Host) -> None:
+    placed = f"cat >/opt/notify <<'END'\n{SEND}END\n"
+    for name, end in (("good", NOTIFY), ("bad", "exit 3")):
+        placed += f"cat >/etc/systemd/system/{name}.service <<'END'\n{NOTIFIES.format(end)}END\n"
+    assert host.run(
+        f"{placed}\nmkdir /var/filled; systemctl start good; systemctl is-active good", timeout=60
+    ).stdout == (
+        "inactive\n"  # none of the two conditions holds
+    )
+    done = host.run(
+        "touch /var/filled/file; systemctl start good && ls /var/ready; systemctl is-active good", timeout=60
+    )
+    assert (done.stdout, done.returncode) == ("/var/ready\nactive\n", 0)
+    done = host.run("systemctl start bad", timeout=60)
+    assert (done.returncode, done.stderr.splitlines()[0]) == (
+        1,
+        "Job for bad.service failed because the control process exited with error code.",
+    )

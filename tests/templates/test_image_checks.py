@@ -88,6 +88,7 @@ def test_every_check_is_there_and_ends_the_build_when_it_fails() -> None:
         ("efs-utils", "validate", "Version"): "Abort",
         ("rds-ca", "validate", "HoldsCertificates"): "Abort",
         ("rskey", "validate", "EncryptsAndDecrypts"): "Abort",
+        ("sssd", "validate", "IsThereAndOff"): "Abort",
         ("validate", "validate", "Versions"): "Abort",
         ("validate", "validate", "Agent"): "Ignore",
         ("validate", "validate", "UsersAndFiles"): "Abort",

@@ -1,8 +1,9 @@
 """Units as systemd reads and runs them, as far as a node needs it: this stands for pid 1 of a machine.
 
-Understood: drop-ins, Requires, Wants, BindsTo, After, Before, RequiresMountsFor, ConditionPathExists, the Exec lines,
-Type simple, exec, forking and oneshot, RemainAfterExit, User, Group, WorkingDirectory, Environment, EnvironmentFile,
-RuntimeDirectory, StateDirectory, Restart, RestartSec, TimeoutStartSec, TimeoutStopSec, KillMode, the Install section,
+Understood: drop-ins, Requires, Wants, BindsTo, After, Before, RequiresMountsFor, ConditionPathExists,
+ConditionDirectoryNotEmpty, the Exec lines, Type simple, exec, forking, notify and oneshot, RemainAfterExit, User,
+Group, WorkingDirectory, Environment, EnvironmentFile, RuntimeDirectory, StateDirectory, Restart, RestartSec,
+TimeoutStartSec, TimeoutStopSec, KillMode, the Install section,
 and the mount units of fstab. A process belongs to a unit when the INVOCATION_ID of its environment says so, which
 replaces the control group.
 """
@@ -228,11 +229,27 @@ def start(name: str) -> None:
                 raise _dependency_failed(unit, f"{other}: {error}") from error
     for path in unit.words("RequiresMountsFor"):
         mount_for(unit, path)
-    for path in unit.words("ConditionPathExists"):
-        if os.path.exists(path.lstrip("!")) == path.startswith("!"):
-            unit.log(f"{unit.name} was skipped because of an unmet condition check (ConditionPathExists={path}).")
-            return
+    if unmet := _unmet_condition(unit):
+        unit.log(f"{unit.name} was skipped because of an unmet condition check ({unmet}).")
+        return
     _launch(unit)
+
+
+def _unmet_condition(unit: Unit) -> str:
+    """The first condition that does not hold, or "". Of those marked with `|`, one is enough."""
+    triggering = []
+    for directive, holds in (
+        ("ConditionPathExists", os.path.exists),
+        ("ConditionDirectoryNotEmpty", lambda path: bool(names_in(path))),
+    ):
+        for word in unit.words(directive):
+            path = word.lstrip("|!")
+            met = holds(path) != ("!" in word[: len(word) - len(path)])
+            if word.startswith("|"):
+                triggering.append((met, f"{directive}={word}"))
+            elif not met:
+                return f"{directive}={word}"
+    return "" if not triggering or any(met for met, _ in triggering) else triggering[0][1]
 
 
 def stop(name: str) -> None:
@@ -337,7 +354,9 @@ def _launch(unit: Unit) -> None:
             if unit.one("Restart", "no") in {"on-failure", "always"}:
                 _start_later(unit)
             raise _job_failed(unit)
-    if kind not in {"oneshot", "forking"}:
+    if kind == "notify":
+        _await_notice(unit, lines[-1], environment, patience)
+    elif kind not in {"oneshot", "forking"}:
         _supervise(unit, lines[-1], environment)
     for line in unit.settings.get("ExecStartPost", []):
         _execute(unit, line, environment, patience)
@@ -360,6 +379,34 @@ def _start_later(unit: Unit) -> None:
         start_new_session=True,
     )
     write(unit.supervisor, str(waiting.pid))
+
+
+def _await_notice(unit: Unit, line: str, environment: dict[str, str], patience: float) -> None:
+    """Start a service that says itself when it is ready (sd_notify(3)). Raises UnitError where it ends before."""
+    import signal
+    import socket
+
+    path = f"{STATE}/{unit.name}.notify"
+    if os.path.exists(path):
+        os.unlink(path)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notices:
+        notices.bind(path)
+        notices.settimeout(0.05)
+        environment["NOTIFY_SOCKET"] = path
+        _supervise(unit, line, environment)
+        deadline = time.monotonic() + patience
+        while time.monotonic() < deadline:
+            try:
+                if b"READY=1" in notices.recv(4096).split(b"\n"):
+                    return
+            except TimeoutError:
+                if os.path.exists(unit.exit_file):
+                    break
+    stop(unit.name)
+    _signal(unit.processes(), signal.SIGKILL)
+    unit.remember("failed")
+    unit.log(f"{unit.name}: Failed with result 'exit-code'.")
+    raise _job_failed(unit)
 
 
 def _supervise(unit: Unit, line: str, environment: dict[str, str]) -> None:

@@ -1,0 +1,75 @@
+"""Real programs for hosts and their network, from the distribution of this machine: sssd, and the directory it asks.
+
+Hosts have the root file system of this machine below their own, so its packages run on them. They are fetched by apt,
+and unpacked into a folder: nothing is installed here.
+"""
+
+import fcntl
+import functools
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+FOLDER = Path(__file__).parents[2] / "build/debian"
+SETS = {
+    "sssd": ("adcli", "libnss-sss", "libpam-sss", "sssd-ad", "sssd-krb5", "sssd-ldap", "sssd-tools"),
+    "slapd": ("slapd",),
+}
+UNUSED = ("usr/share/doc", "usr/share/man", "usr/share/locale", "usr/share/lintian", "etc/init.d")
+MERGED = ("bin", "lib", "lib64", "sbin")  # links into /usr since Debian 12 and Ubuntu 20.04
+SECONDS = 300
+
+
+class NotFetched(Exception):
+    """When this machine cannot fetch the packages: the message has what apt said."""
+
+
+@functools.cache
+def tree(name: str) -> Path:
+    """The folder that holds the packages of a set with all that this machine lacks of what they depend on.
+
+    Raises NotFetched. The first caller fetches, others wait.
+    """
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    with (FOLDER / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        there = FOLDER / name
+        if not there.exists():
+            with tempfile.TemporaryDirectory(dir=FOLDER) as scratch:
+                _fetch(SETS[name], Path(scratch))
+                (Path(scratch) / "root").rename(there)
+        return there
+
+
+def _fetch(packages: tuple[str, ...], scratch: Path) -> None:
+    archives, root = scratch / "archives", scratch / "root"
+    (archives / "partial").mkdir(parents=True)
+    options = (f"Dir::Cache::archives={archives}", "APT::Sandbox::User=root", "Acquire::Retries=3")
+    words = [word for option in options for word in ("-o", option)]
+    download = ["apt-get", *words, "install", "--yes", "--no-install-recommends", "--download-only", *packages]
+    try:
+        if _run(download).returncode:  # lists that are missing or old
+            _run(["apt-get", *words, "update"])
+            done = _run(download)
+            if done.returncode:
+                raise NotFetched(f"apt-get cannot fetch {' '.join(packages)}: {done.stderr.strip()[-500:]}")
+        root.mkdir(mode=0o755)
+        for archive in sorted(archives.glob("*.deb")):
+            subprocess.run(["dpkg-deb", "--extract", archive, root], check=True, timeout=SECONDS)
+    except (OSError, subprocess.SubprocessError) as error:
+        raise NotFetched(f"{' '.join(packages)}: {error}") from error
+    for folder in (root / name for name in MERGED):
+        if folder.is_dir():
+            shutil.copytree(folder, root / "usr" / folder.name, symlinks=True, dirs_exist_ok=True)
+            shutil.rmtree(folder)
+    for name in UNUSED:
+        shutil.rmtree(root / name, ignore_errors=True)
+
+
+def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C"}
+    return subprocess.run(
+        command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=SECONDS, check=False
+    )

@@ -26,6 +26,8 @@ from rehearsal.aws.clock import Clock
 from rehearsal.hosts import logs, naps
 from rehearsal.hosts.base_image import REHEARSAL, STANDINS, make_base_image, mounts_of_the_interpreter
 from rehearsal.hosts.exports import export, withdraw
+from rehearsal.hosts.identity_provider import HOST as IDENTITY_HOST
+from rehearsal.hosts.identity_provider import IdentityProvider
 from rehearsal.hosts.license_server import HOST as LICENSE_HOST
 from rehearsal.hosts.license_server import LicenseServer
 from rehearsal.hosts.metadata import InstanceMetadata, MetadataService
@@ -336,6 +338,7 @@ class Hosts:
         self.region = region
         self.mirror = Mirror(authority or trustme.CA())
         self.licenses = LicenseServer()
+        self.provider = IdentityProvider(self.mirror.authority)
         self.network = Network()
         self.metadata = MetadataService(account)
         self.running: dict[str, Host] = {}
@@ -361,6 +364,7 @@ class Hosts:
         self.mirror.start(address)
         self.network.names[LICENSE_HOST] = address
         self.licenses.start(address)
+        self.provider.start(self.network.service_address(IDENTITY_HOST))
 
     def stop(self) -> None:
         """End every host and give the memory back."""
@@ -369,6 +373,7 @@ class Hosts:
         self.metadata.stop()
         self.mirror.stop()
         self.licenses.stop()
+        self.provider.stop()
         subprocess.run(["umount", "--lazy", str(self.directory)], check=False, timeout=10)
 
     def boot(

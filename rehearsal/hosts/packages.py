@@ -173,6 +173,7 @@ def workbench(version: str) -> Package:
         {
             "usr/lib/rstudio-server/VERSION": File(f"{version}\n"),
             "usr/lib/rstudio-server/bin/rserver": program("rserver"),
+            "usr/lib/rstudio-server/bin/libnss_pwb.so": File("What it does, the stand-in of rserver does.\n"),
             "usr/lib/rstudio-server/bin/rsession": script(RSESSION),
             "usr/lib/rstudio-server/bin/rstudio-launcher": program("rstudio_launcher"),
             "usr/lib/rstudio-server/bin/quarto/bin/quarto": script('[ "$1" = --version ] && echo 1.8.25\n'),
@@ -187,7 +188,7 @@ def workbench(version: str) -> Package:
             "etc/rstudio/launcher.conf": File(LAUNCHER_CONF),
             "etc/pam.d/rstudio": File("@include common-auth\n@include common-account\n"),
         },
-        postinst=WORKBENCH_POSTINST,
+        postinst=WORKBENCH_POSTINST.replace("@NAME_SERVICE@", NAME_SERVICE if version >= NAME_SERVICE_SINCE else ""),
         prerm="#!/bin/bash\nsystemctl stop rstudio-server rstudio-launcher || true\n",
     )
 
@@ -336,10 +337,16 @@ for key in secure-cookie-key session-rpc-key; do
   [ -e "/var/lib/rstudio-server/$key" ] ||
     install -m 0600 /dev/stdin "/var/lib/rstudio-server/$key" </proc/sys/kernel/random/uuid
 done
-[ "${RSTUDIO_INSTALL_NO_LICENSE_INITIALIZATION-}" = 1 ] || rstudio-server license-manager initialize
+@NAME_SERVICE@[ "${RSTUDIO_INSTALL_NO_LICENSE_INITIALIZATION-}" = 1 ] || rstudio-server license-manager initialize
 systemctl daemon-reload
 systemctl enable rstudio-launcher rstudio-server
 systemctl start rstudio-launcher rstudio-server
+"""
+NAME_SERVICE_SINCE = "2026.07"
+"""Packages since then are known to do the following (posit-dev/images-workbench); older ones may leave it to people."""
+NAME_SERVICE = """
+ln -sf ../rstudio-server/bin/libnss_pwb.so /usr/lib/x86_64-linux-gnu/libnss_pwb.so.2
+grep -Eq '^passwd:.*\\bpwb\\b' /etc/nsswitch.conf || sed -Ei 's/^(passwd|group|shadow):.*/& pwb/' /etc/nsswitch.conf
 """
 CHRONY_UNIT = """[Unit]
 Description=chrony, an NTP client/server

@@ -119,6 +119,10 @@ def verify_installation(words: list[str]) -> int:
     if state.running():
         return complain("Server is running and must be stopped before running verify-installation")
     files = configuration.read(options_checked=False)
+    if files.openid:
+        from .workbench import openid
+
+        openid.check(files)
     database = configuration.database(files)
     if database.plain:
         print("A plain text value is potentially being used for the PostgreSQL password.", file=sys.stderr)

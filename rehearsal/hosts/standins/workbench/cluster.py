@@ -27,7 +27,14 @@ create table if not exists node (
   id serial primary key, host text not null, ipv4 text not null, port integer not null, status text not null,
   last_seen timestamptz not null default now(), unique (host, ipv4, port)
 );
-create table if not exists licensed_users (user_name text primary key, locked boolean not null default false);
+create table if not exists licensed_users (
+  user_name text primary key, locked boolean not null default false, user_id integer unique, posix_name text unique,
+  homedir text, is_admin boolean not null default false, shadow text, display_name text, email text
+);
+create table if not exists licensed_groups (group_name text primary key, group_id integer unique not null);
+create table if not exists licensed_group_members (
+  group_name text references licensed_groups, posix_name text, primary key (group_name, posix_name)
+);
 create table if not exists revoked_cookie (expiration timestamptz not null, cookie_data text primary key);
 create table if not exists active_session_metadata (session_id text primary key, metadata text not null);
 """

@@ -65,6 +65,8 @@ SWITCHES = {
     "www-verify-user-agent",
 }
 CHOICES = {"", "on", "off", "yes", "no", "1", "0", "true", "false"}
+SINCE = {"auth-openid-groups-claim": (2025, 9)}
+"""Options that older releases do not know (release notes of 2025.09.0)."""
 CHECKED_SINCE = (2026, 7)  # rserver --check-config (rstudio#18020, merged in June 2026)
 SHORTEST_KEY = 32
 BLANK = " \t\r\n"
@@ -91,6 +93,10 @@ class Configuration(NamedTuple):
     @property
     def balanced(self) -> bool:
         return self.server.get("load-balancing-enabled") == "1"
+
+    @property
+    def openid(self) -> bool:
+        return self.server.get("auth-openid") == "1"
 
     @property
     def port(self) -> int:
@@ -166,7 +172,7 @@ def database(configuration: Configuration) -> Database:
         user, name = values.get("username", "postgres"), values.get("database", "rstudio")
         values["connection-uri"] = f"postgresql://{user}@{host}:{port}/{name}"
     written = os.environ.get("WORKBENCH_POSTGRES_PASSWORD") or values.get("password", "")
-    password, plain = _decrypted(written, configuration)
+    password, plain = decrypted(written, configuration, f"the PostgreSQL password of {path.name}")
     return Database(provider, values["connection-uri"], password, plain)
 
 
@@ -205,7 +211,9 @@ def check(path: Path, *, deprecated: bool = False) -> int:
 def _unknown(server: dict[str, str]) -> list[str]:
     from benchwright.planning import server_options  # hosts have it, what runs outside of them need not
 
-    return sorted(server.keys() - server_options.known(state.version()))
+    year, month, *_ = state.version().split(".")
+    newer = {name for name, since in SINCE.items() if (int(year), int(month)) < since}
+    return sorted(server.keys() - (server_options.known(state.version()) - newer))
 
 
 def refuse_unknown(path: Path, unknown: Collection[str]) -> None:
@@ -224,10 +232,9 @@ def _check_values(path: Path, server: dict[str, str]) -> None:
             raise ConfigurationError(f"{wrong}. Valid choices are 'on|off', 'yes|no', '1|0' and 'true|false'")
 
 
-def _decrypted(written: str, configuration: Configuration) -> tuple[str, bool]:
-    """The password, and whether it stood there in plain text:
-
-    only a value between two key hashes is taken for encrypted.
+def decrypted(written: str, configuration: Configuration, what: str) -> tuple[str, bool]:
+    """A secret of a file, and whether it stood there in plain text: only a value between two key hashes is taken for
+    encrypted.
     """
     key = Key(configuration.key)
     marked = re.fullmatch(r"([0-9A-F]{8})\S+\1", written)
@@ -236,7 +243,7 @@ def _decrypted(written: str, configuration: Configuration) -> tuple[str, bool]:
     except KeyFileError as error:
         if marked:
             raise ConfigurationError(
-                f"Could not decrypt the PostgreSQL password of database.conf: it was encrypted with the key "
+                f"Could not decrypt {what}: it was encrypted with the key "
                 f"of hash {marked[1]}, and the hash of {configuration.key_file} is {key.fingerprint}: {error}"
             ) from error
         return written, bool(written)

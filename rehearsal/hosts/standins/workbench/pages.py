@@ -11,101 +11,112 @@ import subprocess
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from http.cookies import SimpleCookie
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from . import log, state
-from .admission import Identity, SignInRefused, admit
-from .answer import Answer, lead
-from .sign_in import (
-    CSRF_COOKIE,
-    DO_SIGN_IN,
-    SIGN_IN,
-    SIGN_OUT,
-    Headers,
-    attributes,
-    authenticates,
-    cookie_of,
-)
+from . import identity, log, openid, pam, state
+from .identity import FailedError
+from .sign_in import CSRF_COOKIE, DO_SIGN_IN, SIGN_IN, SIGN_OUT, Headers, attributes, cookie_of, outside
 from .sign_in import user_of as signed_in
 
 if TYPE_CHECKING:
     from .server import Server
 
-START, SESSION = "/start-session", "/s/"
+START, SESSION, ADMIN = "/start-session", "/s/", "/admin"
 RSESSION = "/usr/lib/rstudio-server/bin/rsession"
 PEER_SECONDS = 5.0
 PASSED_ON = "X-Rehearsal-Passed-On"
 """What a node says that asks another one, so that no two ask each other."""
 
 
+class Answer(NamedTuple):
+    """Status, text and headers."""
+
+    status: int
+    text: str = ""
+    headers: tuple[tuple[str, str], ...] = ()
+
+
 def get(server: "Server", path: str, query: str, headers: Headers) -> Answer:
     """The answer to GET; None of it is found where there is no such page."""
+    try:
+        return _get(server, path, query, headers)
+    except FailedError as error:
+        return _failed(server, error, headers)
+
+
+def _get(server: "Server", path: str, query: str, headers: Headers) -> Answer:
     user = signed_in(headers, server.files)
     if path == SIGN_IN:
         return _sign_in(server, headers, urllib.parse.parse_qs(query))
-    if server.saml:
-        from . import saml  # half a second, for clusters that use it
-
-        if path == saml.METADATA:
-            return saml.metadata(server, headers)
-    if path == "/" or path.startswith(SESSION):
+    if path == openid.CALLBACK and server.files.openid:
+        person, asked = openid.finish(server.files, headers, query)
+        name = identity.admit(server, person)
+        cookies = (openid.forget(headers, server.files), cookie_of(name, headers, server.files))
+        return _lead(headers, asked, *(("Set-Cookie", cookie) for cookie in cookies))
+    if path in ("/", ADMIN) or path.startswith(SESSION):
         if user is None:
             asked = urllib.parse.quote(path, safe="")
-            return lead(headers, f"{SIGN_IN}?appUri={asked}")
+            return _lead(headers, f"{SIGN_IN}?appUri={asked}")
+        if path == ADMIN:
+            return _administration(server, user, headers)
         return _home(server, user, headers) if path == "/" else _session(server, path, user, headers)
     return Answer(404, "Not Found\n")
 
 
 def post(server: "Server", path: str, form: Mapping[str, str], headers: Headers) -> Answer:
-    """The answer to POST of a form; one of an identity provider has no token of this server."""
-    if server.saml:
-        from . import saml
-
-        if path == saml.CONSUMER:
-            return _enter(server, headers, form.get("RelayState", ""), lambda: saml.identity(server, headers, form))
+    """The answer to POST of a form."""
     cookie = SimpleCookie(headers.get("Cookie", "")).get(CSRF_COOKIE)
     if not cookie or not secrets.compare_digest(cookie.value, form.get(CSRF_COOKIE, "")):
         return Answer(403, "Forbidden\n")
+    try:
+        return _post(server, path, form, headers)
+    except FailedError as error:
+        return _failed(server, error, headers)
+
+
+def _post(server: "Server", path: str, form: Mapping[str, str], headers: Headers) -> Answer:
     user = signed_in(headers, server.files)
-    if path == DO_SIGN_IN:
+    if path == DO_SIGN_IN and not server.files.openid:
         name, password = form.get("username", ""), form.get("password", "")
-        if not authenticates(name, password):
+        if not pam.authenticates(name, password):
             log.write("WARNING", f"Failed sign in attempt for {name!r}")
-            return lead(headers, f"{SIGN_IN}?error=2")
-        return _enter(server, headers, form.get("appUri", ""), lambda: Identity(name))
+            return _lead(headers, f"{SIGN_IN}?error=2")
+        identity.refuse(name, server.files)
+        return _lead(headers, _own_path(form.get("appUri", "")), ("Set-Cookie", cookie_of(name, headers, server.files)))
     if path == SIGN_OUT:
-        return lead(headers, SIGN_IN, ("Set-Cookie", cookie_of("", headers, server.files)))
+        return _lead(headers, SIGN_IN, ("Set-Cookie", cookie_of("", headers, server.files)))
     if path == START and user is not None:
-        return lead(headers, f"{SESSION}{server.number}-{_start(user)}/")
+        return _lead(headers, f"{SESSION}{server.number}-{_start(server, user)}/")
     return Answer(404, "Not Found\n")
 
 
-def _enter(server: "Server", headers: Headers, asked: str, identify: Callable[[], Identity]) -> Answer:
-    """Sign in whom `identify` names, and lead there where that person wanted to go, in this server."""
-    try:
-        account = admit(server.files.server, identify())
-    except SignInRefused as refusal:
-        return _refuse(server, headers, str(refusal))
-    place = asked if asked.startswith("/") and not asked.startswith("//") else "/"
-    return lead(headers, place, ("Set-Cookie", cookie_of(account.pw_name, headers, server.files)))
+def _lead(headers: Headers, place: str, *more: tuple[str, str]) -> Answer:
+    """To another page, by the address that the browser sees."""
+    return Answer(302, "", (("Location", f"{outside(headers)}{place}"), *more))
 
 
-def _refuse(server: "Server", headers: Headers, why: str) -> Answer:
-    log.write("ERROR", f"Sign in refused: {why}")
-    text = f"<h1>You are not signed in</h1><p role=alert>{html.escape(why)}</p><p><a href={SIGN_IN}>Sign in</a></p>"
-    return _page("Posit Workbench Sign In", text, server, "", headers)._replace(status=403)
+def _own_path(asked: str) -> str:
+    """Where someone goes after a sign-in: never to another site."""
+    return asked if asked.startswith("/") and not asked.startswith("//") else "/"
+
+
+def _failed(server: "Server", error: FailedError, headers: Headers) -> Answer:
+    """What someone sees who cannot sign in, or start a session; an administrator finds it in the log."""
+    log.write("ERROR", str(error))
+    text = f"""<h1>This does not work</h1><p role=alert id=wrong>{html.escape(error.wrong)}.</p>
+<p id=remedy>{html.escape(error.remedy)}</p><p><a href={SIGN_IN}>Sign in again</a></p>"""
+    return _page("Posit Workbench", text, server, "", headers)._replace(status=error.status)
 
 
 def _sign_in(server: "Server", headers: Headers, query: Mapping[str, list[str]]) -> Answer:
-    if server.saml:
-        from . import saml
-
-        try:
-            return saml.begin(server, headers, query.get("appUri", ["/"])[0])
-        except SignInRefused as refusal:
-            return _refuse(server, headers, str(refusal))
+    if server.files.openid:
+        if "appUri" not in query:
+            text = f"<h1>Sign in to Posit Workbench</h1><p><a href={SIGN_IN}?appUri=%2F>Sign in with OpenID</a></p>"
+            return _page("Posit Workbench Sign In", text, server, "", headers)
+        address, cookie = openid.begin(server.files, headers, _own_path(query["appUri"][0]))
+        return Answer(302, "", (("Location", address), ("Set-Cookie", cookie)))
     token = secrets.token_urlsafe(16)
     asked = html.escape(query.get("appUri", [""])[0])
     wrong = "<p role=alert>Error: Incorrect or invalid username/password</p>" if "error" in query else ""
@@ -119,6 +130,7 @@ def _sign_in(server: "Server", headers: Headers, query: Mapping[str, list[str]])
 
 
 def _home(server: "Server", user: str, headers: Headers) -> Answer:
+    _open_pam_session(server, user)
     mine = [number for number, owner, _ in state.sessions() if owner == user]
     listed = "".join(f"<li><a href={SESSION}{server.number}-{number}/>rsession {number}</a></li>" for number in mine)
     text = f"""<h1>Posit Workbench</h1><p>Signed in as <b id=user>{html.escape(user)}</b></p>
@@ -130,6 +142,25 @@ def _home(server: "Server", user: str, headers: Headers) -> Answer:
         for action, label in ((START, "New Session"), (SIGN_OUT, "Sign Out"))
     )
     return _page("Posit Workbench", text + forms, server, token, headers)
+
+
+def _administration(server: "Server", user: str, headers: Headers) -> Answer:
+    if not identity.is_administrator(user, server.files):
+        return Answer(403, "Forbidden\n")
+    return _page("Administration", f"<h1>Administration</h1><p>You are <b id=user>{user}</b>.</p>", server, "", headers)
+
+
+def _open_pam_session(server: "Server", user: str) -> None:
+    """The first session opens with the home page, on whichever node that is; raises FailedError."""
+    if server.files.server.get("auth-pam-sessions-enabled") != "1":
+        return
+    profile = server.files.server.get("auth-pam-sessions-profile", "su")
+    try:
+        pam.open_session(user, profile)
+    except pam.RefusedError as error:
+        raise FailedError(
+            403, f"PAM opens no session for {user}: {error}", f"Look at /etc/pam.d/{profile} on this node."
+        ) from error
 
 
 def _session(server: "Server", path: str, user: str, headers: Headers) -> Answer:
@@ -162,9 +193,18 @@ def _of_another(server: "Server", node: str, path: str, headers: Headers) -> Ans
         return Answer(503, "The node of this session does not answer.\n")
 
 
-def _start(user: str) -> int:
-    """Start a session as its user, as a job of the launcher; returns its process id."""
+def _start(server: "Server", user: str) -> int:
+    """Start a session as its user, as a job of the launcher; returns its process id. Raises FailedError."""
+    _open_pam_session(server, user)
     account = pwd.getpwnam(user)
+    if not os.path.isdir(account.pw_dir):
+        raise FailedError(
+            500,
+            f"The home directory {account.pw_dir} of {user} does not exist",
+            "Make it, or let pam_mkhomedir do so in the profile that auth-pam-sessions-profile names.",
+        )
+    # Not os.getgrouplist: it keeps the interpreter to itself, which may have to answer as the name service.
+    groups = subprocess.run(["id", "-G", user], capture_output=True, text=True, check=True, timeout=PEER_SECONDS).stdout
     environment = {"HOME": account.pw_dir, "USER": user, "PATH": "/usr/local/bin:/usr/bin:/bin"}
     asked = ["systemctl", "show", "-p", "MainPID", "--value", "rstudio-launcher"]
     launcher = subprocess.run(asked, capture_output=True, text=True, check=True, timeout=PEER_SECONDS).stdout.strip()
@@ -174,7 +214,7 @@ def _start(user: str) -> int:
         [RSESSION],
         user=account.pw_uid,
         group=account.pw_gid,
-        extra_groups=os.getgrouplist(user, account.pw_gid),
+        extra_groups=[int(gid) for gid in groups.split()],
         cwd=account.pw_dir,
         env=environment,
         start_new_session=True,

@@ -9,15 +9,16 @@ import socketserver
 import threading
 import urllib.parse
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psycopg2
 
-from . import admission, cluster, configuration, licensing, log, state
+from . import accounts, admission, cluster, configuration, licensing, log, state
 from .cluster import Node, Place
 from .configuration import Configuration
+from .name_service import NameService
 from .state import ConfigurationError
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ class Server:
         self._lock = threading.Lock()
         self._leaving = threading.Event()
         self._http: http.server.ThreadingHTTPServer | None = None
+        self._names: NameService | None = None
 
     def join(self) -> None:
         """Log in, migrate, register. Raises ConfigurationError or Refused."""
@@ -60,7 +62,13 @@ class Server:
             raise ConfigurationError(
                 "Load balancing needs provider=postgresql in database.conf: nodes cannot share SQLite"
             )
+        if self.files.openid:
+            from . import openid
+
+            openid.check(self.files)
         if self.database.provider != "postgresql":
+            if accounts.enabled(self.files):
+                raise ConfigurationError("User provisioning needs provider=postgresql in database.conf")
             return
         if self.database.plain:
             log.write(
@@ -89,6 +97,9 @@ class Server:
                 licensing.lease()
             except OSError as error:
                 log.write("ERROR", f"Could not obtain a lease of the license server: {error}")
+        if accounts.enabled(self.files):
+            self._names = NameService(self.database)
+            self._names.start()
         Path(state.PID_FILE).write_text(str(os.getpid()))
         assert self._http
         threading.Thread(target=self._http.serve_forever, daemon=True).start()
@@ -100,6 +111,8 @@ class Server:
                     self._connected(), self.number, delete=self.files.load_balancer.get("delete-node-on-exit") == "1"
                 )
         Path(state.PID_FILE).unlink(missing_ok=True)
+        if self._names:
+            self._names.stop()
         licensing.release()
         log.write("INFO", "The server has stopped")
         os._exit(0)
@@ -162,6 +175,12 @@ class Server:
         except (psycopg2.Error, ConfigurationError) as error:
             log.write("ERROR", f"Database error: {str(error).strip()}")
             self._disconnect()
+
+    @contextlib.contextmanager
+    def link(self) -> Iterator[psycopg2.extensions.connection]:
+        """The server's connection to the database, for one caller at a time."""
+        with self._lock:
+            yield self._connected()
 
     def _connected(self) -> psycopg2.extensions.connection:
         if self._link is None or self._link.closed:

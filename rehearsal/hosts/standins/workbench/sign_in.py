@@ -1,4 +1,4 @@
-"""Signing in with a password: PAM decides, and a cookie that every node of the cluster takes remembers it.
+"""Who has signed in, however: a cookie that every node of the cluster takes remembers it.
 
 Sources: rstudio/rstudio, src/cpp/server/auth/ServerAuthCommon.cpp (when cookies are secure), ServerSecureCookie.cpp (a
 value, when it expires and an HMAC by the secure cookie key, with `|` between them), ServerPAMAuth.cpp (the paths) and
@@ -6,8 +6,6 @@ src/cpp/core/http/Request.cpp, proxiedUri() (the address that a browser sees).
 """
 
 import base64
-import ctypes
-import ctypes.util
 import hashlib
 import hmac
 import time
@@ -20,7 +18,6 @@ from .configuration import Configuration
 
 COOKIE, CSRF_COOKIE = "user-id", "rs-csrf-token"
 SIGN_IN, DO_SIGN_IN, SIGN_OUT = "/auth-sign-in", "/auth-do-sign-in", "/auth-sign-out"
-SERVICE = "rstudio"
 DEFAULT_MINUTES = 60
 type Headers = Message[str, str]
 ON = {"1", "on", "yes", "true"}
@@ -75,61 +72,3 @@ def attributes(headers: Headers, configuration: Configuration) -> str:
 
 def _signature(user: str, expires: str, key: bytes) -> str:
     return base64.b64encode(hmac.digest(key, f"{user}{expires}".encode(), hashlib.sha256)).decode()
-
-
-# ------------------------------------------------------------------------------------------------------------------ PAM
-
-
-class _Message(ctypes.Structure):
-    _fields_ = (("style", ctypes.c_int), ("text", ctypes.c_char_p))
-
-
-class _Response(ctypes.Structure):
-    _fields_ = (("text", ctypes.c_void_p), ("code", ctypes.c_int))
-
-
-_Talk = ctypes.CFUNCTYPE(
-    ctypes.c_int,
-    ctypes.c_int,
-    ctypes.POINTER(ctypes.POINTER(_Message)),
-    ctypes.POINTER(ctypes.POINTER(_Response)),
-    ctypes.c_void_p,
-)
-
-
-class _Conversation(ctypes.Structure):
-    _fields_ = (("talk", _Talk), ("data", ctypes.c_void_p))
-
-
-PROMPTS = (1, 2)  # PAM_PROMPT_ECHO_OFF, PAM_PROMPT_ECHO_ON
-SUCCESS, BUFFER_ERROR = 0, 5
-
-
-def authenticates(user: str, password: str) -> bool:
-    """Whether PAM's service of Workbench takes this password of a user."""
-    pam, libc = ctypes.CDLL("libpam.so.0"), ctypes.CDLL(None)
-    libc.calloc.restype = libc.strdup.restype = ctypes.c_void_p
-    libc.strdup.argtypes = [ctypes.c_char_p]
-
-    def talk(count: int, messages: object, responses: object, _: object) -> int:
-        """PAM frees the answers, so C has to keep them."""
-        memory = libc.calloc(count, ctypes.sizeof(_Response))
-        if not memory:
-            return BUFFER_ERROR
-        answers = ctypes.cast(memory, ctypes.POINTER(_Response))
-        for place in range(count):
-            if messages[place].contents.style in PROMPTS:  # type: ignore[index]
-                answers[place].text = libc.strdup(password.encode())
-        responses[0] = answers  # type: ignore[index]
-        return SUCCESS
-
-    handle, kept = ctypes.c_void_p(), _Talk(talk)
-    conversation = _Conversation(kept, None)
-    code = pam.pam_start(SERVICE.encode(), user.encode(), ctypes.byref(conversation), ctypes.byref(handle))
-    if code != SUCCESS:
-        return False
-    code = pam.pam_authenticate(handle, 0)
-    if code == SUCCESS:
-        code = pam.pam_acct_mgmt(handle, 0)
-    pam.pam_end(handle, code)
-    return bool(code == SUCCESS)

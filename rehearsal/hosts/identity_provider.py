@@ -1,0 +1,105 @@
+"""An identity provider as companies have one: people, what it says about each of them, and one client, Workbench.
+
+It is oidc-provider-mock, a small OpenID provider that is kept up on PyPI (github.com/geigerzaehler/oidc-provider-mock):
+the authorization code flow, signed ID tokens, and a page where a browser chooses who signs in instead of giving a
+password. It takes this client's secret and this redirect URI only, as a company's provider does.
+"""
+
+import functools
+import ssl
+import threading
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import trustme
+from werkzeug import serving
+
+HOST: Final = "idp.example.com"
+PORT: Final = 443
+ISSUER: Final = f"https://{HOST}"
+CLIENT_ID: Final = "workbench"
+CLIENT_SECRET: Final = "the secret of Workbench at the identity provider"
+REDIRECT_URI: Final = "https://workbench.example.com/openid/callback"
+PEOPLE: Final[Mapping[str, Mapping[str, Any]]] = {
+    "ann": {"preferred_username": "ann", "name": "Ann Example", "groups": ["workbench-users", "workbench-admins"]},
+    "bob": {"preferred_username": "bob", "name": "Bob Example", "groups": ["workbench-users"]},
+    "eve": {"preferred_username": "eve", "name": "Eve Example", "groups": ["finance"]},
+    "kim": {"preferred_username": "kim@example.com", "name": "Kim Example", "groups": ["workbench-users"]},
+    "nameless": {"name": "No User Name", "groups": ["workbench-users"]},
+}
+"""By the subject that is chosen on the page: the claims of the ID token."""
+
+DAY: Final = timedelta(days=1)
+
+
+class IdentityProvider:
+    """Serves https://idp.example.com. What it is made of is imported when someone asks it first."""
+
+    def __init__(self, authority: trustme.CA) -> None:
+        self._authority = authority
+        self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._address = ""
+        self._server: serving.BaseWSGIServer | None = None
+
+    def start(self, address: str) -> None:
+        """Listen on port 443 of this address, with a certificate that is valid."""
+        self._address = address
+        self.renew_certificate()
+        server = serving.make_server(address, PORT, self._answer, threaded=True, request_handler=_SilentHandler)
+        server.socket = self._tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+        server.ssl_context = self._tls
+        self._server = server
+        threading.Thread(target=server.serve_forever, name="identity provider", daemon=True).start()
+
+    def stop(self) -> None:
+        if self._server:
+            self._server.shutdown()
+            self._server.server_close()
+            self._server = None
+
+    def start_again(self) -> None:
+        """Listen where it was before."""
+        self.start(self._address)
+
+    def renew_certificate(self, *, until: datetime | None = None) -> None:
+        """From now on show a certificate that is valid until then; one that has expired is none."""
+        issued = self._authority.issue_cert(HOST, not_after=until or datetime.now(UTC) + 365 * DAY)
+        issued.configure_cert(self._tls)
+
+    def set_person(self, subject: str, claims: Mapping[str, Any]) -> None:
+        """Let someone be known with these claims, in the place of others."""
+        self.app.test_client().put(f"/users/{subject}", json=dict(claims))
+
+    def _answer(self, environment: Any, start_response: Any) -> Iterable[bytes]:
+        answer: Iterable[bytes] = self.app(environment, start_response)
+        return answer
+
+    @functools.cached_property
+    def app(self) -> Any:
+        import flask
+        import oidc_provider_mock
+        from oidc_provider_mock._storage import Client  # its API registers clients under ids of its own choice only
+
+        app = oidc_provider_mock.app(
+            require_client_registration=True,
+            require_nonce=True,
+            issue_refresh_token=False,
+            user_claims=[oidc_provider_mock.User(sub=sub, claims=dict(claims)) for sub, claims in PEOPLE.items()],
+        )
+        client = Client(
+            id=CLIENT_ID,
+            secret=CLIENT_SECRET,
+            redirect_uris=[REDIRECT_URI],
+            allowed_scopes=Client.SCOPES_SUPPORTED,
+            token_endpoint_auth_method="client_secret_basic",
+        )
+        with app.test_request_context():
+            app.preprocess_request()
+            flask.g.oidc_provider_mock_storage.store_client(client)
+        return app
+
+
+class _SilentHandler(serving.WSGIRequestHandler):
+    def log(self, *_: Any) -> None:
+        pass

@@ -115,8 +115,11 @@ def browser(world: World, tmp_path: Path) -> Browser:
     authority = tmp_path / "authority.pem"
     world.hosts.mirror.authority.cert_pem.write_to_path(str(authority))
     address = world.hosts.network.names[HOST]
-    names = {"server_hostname": HOST, "assert_hostname": HOST}
-    return Browser(urllib3.HTTPSConnectionPool(address, ca_certs=str(authority), timeout=30, **names))
+    return Browser(
+        urllib3.HTTPSConnectionPool(
+            address, timeout=30, ca_certs=str(authority), server_hostname=HOST, assert_hostname=HOST
+        )
+    )
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
 import requests
@@ -93,9 +94,8 @@ class Browser:
         path, host = address.removeprefix(ISSUER), {"Host": HOST}
         page = self.provider.request("GET", path, headers=host)
         assert f'value="{subject}"' in page.data.decode(), page.data.decode()
-        answer = self.provider.request_encode_body(
-            "POST", path, fields={"sub": subject}, encode_multipart=False, headers=host, redirect=False
-        )
+        form = {**host, "Content-Type": "application/x-www-form-urlencoded"}
+        answer = self.provider.urlopen("POST", path, urlencode({"sub": subject}), form, redirect=False)
         return answer.headers["Location"]
 
     def sign_in(self, first: Host, second: Host, subject: str) -> requests.Response:

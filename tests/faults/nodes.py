@@ -53,6 +53,9 @@ def _pages(asked: str) -> str:
         "/auth-sign-in 200 ",
         "/load-balancer/status 403 ",
         "/health-check 403 ",
+        "//health-check 403 ",
+        "/%68ealth-check 403 ",
+        "/load-balancer%2fstatus 403 ",
     ]
     lines = [f"{host} name 0 {','.join(addresses)}", *(f"{address} {page}" for address in addresses for page in pages)]
     return "\n".join(["", "=== address ===", *lines, ""])

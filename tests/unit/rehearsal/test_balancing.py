@@ -462,6 +462,15 @@ def test_deletion_protection_holds(aws: LocalAws, network: dict[str, Any]) -> No
         ),
         ({"Targets": {"HealthCheckPath": "health-check"}}, "Targets", "must begin with a '/'"),
         (
+            {
+                "Operational": {
+                    "Conditions": [{"Field": "path-pattern", "PathPatternConfig": {"Values": ["/a", "/b", "/c", "/d"]}}]
+                }
+            },
+            "Operational",
+            "at most 3 values in a condition",
+        ),
+        (
             {"Targets": {"TargetGroupAttributes": [{"Key": "deregistration_delay.timeout_seconds", "Value": "3601"}]}},
             "Targets",
             "must be between '0-3600' inclusive",

@@ -13,6 +13,7 @@ import aiohttp
 import pytest
 import trustme
 from aiohttp import web
+from yarl import URL
 
 from rehearsal.aws.services.autoscaling import scaling_activities
 from rehearsal.aws.services.elbv2 import routing
@@ -126,7 +127,7 @@ class World:
 
         async def asked(session: aiohttp.ClientSession) -> tuple[int, Any, Any]:
             named: dict[str, Any] = {"server_hostname": HOST} if port == SECURE else {}
-            url = f"{self.place(port)}{path}"
+            url = URL(f"{self.place(port)}{path}", encoded=True)
             async with session.request(method, url, allow_redirects=False, **named, **more) as answer:
                 text = await answer.text()
                 return answer.status, answer.headers, json.loads(text) if text.startswith("{") else text
@@ -199,6 +200,19 @@ def test_plain_requests_are_redirected(world: World) -> None:
 def test_operational_paths_are_answered_by_the_load_balancer(world: World) -> None:
     status, headers, body = world.ask("/load-balancer/status")
     assert (status, headers["Server"], body) == (403, "awselb/2.0", "No.")
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/%6coad-balancer/status", "/load-balancer/%73tatus", "/a/../load-balancer/x", "/./a/%2E%2e/load-balancer/"],
+)
+def test_a_rule_sees_the_normalised_path(world: World, path: str) -> None:
+    assert world.ask(path)[0] == 403
+
+
+def test_what_a_rule_does_not_match_is_forwarded_as_it_was_written(world: World) -> None:
+    status, _, body = world.ask("/load-balancer%2fstatus/%7Eann/./x")
+    assert (status, body["path"]) == (200, "/load-balancer%2fstatus/%7Eann/./x")
 
 
 @pytest.mark.parametrize("drop", ["true", "false"])

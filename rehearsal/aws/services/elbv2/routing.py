@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from yarl import URL
+
 REASONS = {"HTTP_301": (301, "Moved Permanently"), "HTTP_302": (302, "Found")}
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -57,7 +59,16 @@ def _holds(condition: Mapping[str, Any], request: Request) -> bool:
         values = (condition.get("HostHeaderConfig") or condition).get("Values") or []
         return any(_pattern(value.lower()).fullmatch(request.host.lower()) for value in values)
     values = (condition.get("PathPatternConfig") or condition).get("Values") or []
-    return any(_pattern(value).fullmatch(request.path) for value in values)
+    return any(_pattern(value).fullmatch(_normalised(request.path)) for value in values)
+
+
+def _normalised(path: str) -> str:
+    """The path that rules see. AWS says that they are evaluated after the URI was normalised, and not how: this is RFC
+    3986, section 6.2.2, which decodes no escape of a reserved character and keeps repeated slashes.
+
+    https://docs.aws.amazon.com/elasticloadbalancing/latest/application/rule-condition-types.html#path-conditions
+    """
+    return URL(f"http://host{path}").raw_path if path.startswith("/") else path
 
 
 @cache

@@ -3,6 +3,7 @@
 import contextlib
 import http.server
 import os
+import re
 import signal
 import socket
 import socketserver
@@ -229,8 +230,12 @@ def _handler_of(server: Server) -> type[http.server.BaseHTTPRequestHandler]:
 
         def do_GET(self) -> None:
             path = self.path.partition("?")[0]
+            # Nothing public says how Workbench's nginx reads a path. This reads it as liberally as a server can.
+            meant = re.sub("/+", "/", os.path.normpath(urllib.parse.unquote(path)))
+            if meant.startswith(("/health-check", "/load-balancer/")):
+                path = meant
             caller = str(self.client_address[0])
-            if path == "/health-check" and server.files.server.get("server-health-check-enabled") == "1":
+            if path.startswith("/health-check") and server.files.server.get("server-health-check-enabled") == "1":
                 self._answer(200, server.health())
             elif path.startswith("/load-balancer/") and server.files.balanced:
                 if caller != "127.0.0.1" and caller not in {node.ipv4 for node in server.nodes()}:

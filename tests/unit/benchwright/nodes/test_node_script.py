@@ -44,6 +44,9 @@ def test_a_node_asks_for_each_page_at_each_address_of_the_load_balancer(tmp_path
         "{} /auth-sign-in 0 curl: (60) certificate has expired",
         "{} /load-balancer/status 403 ",
         "{} /health-check 403 ",
+        "{} //health-check 403 ",
+        "{} /%68ealth-check 403 ",
+        "{} /load-balancer%2fstatus 403 ",
     ]
     assert printed.splitlines() == [
         "",
@@ -52,7 +55,7 @@ def test_a_node_asks_for_each_page_at_each_address_of_the_load_balancer(tmp_path
         *(page.format(address) for address in ("10.0.1.7", "10.0.2.7") for page in pages),
     ]
     asked = (tmp_path / "asked").read_text().splitlines()
-    assert len(asked) == 8
+    assert len(asked) == 14
     assert asked[0].endswith("--resolve known.example.com:443:10.0.1.7 https://known.example.com/")
     assert read_answers(printed)[2] == Answer("10.0.1.7", "/auth-sign-in", 0, "curl: (60) certificate has expired")
 

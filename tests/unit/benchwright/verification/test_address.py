@@ -30,6 +30,9 @@ wb.example.com name 0 10.0.1.7,10.0.2.7
 10.0.1.7 /auth-sign-in 200
 10.0.1.7 /load-balancer/status 403
 10.0.1.7 /health-check 403
+10.0.1.7 //health-check 403
+10.0.1.7 /%68ealth-check 302 https://wb.example.com/auth-sign-in?appUri=%2F
+10.0.1.7 /load-balancer%2fstatus 404
 """
 ANSWERS = read_answers(PAGES)
 LOAD_BALANCER_ARN = "arn:aws:elasticloadbalancing:eu-west-1:123456789012:loadbalancer/app/wb-Load-1/0a1b"
@@ -56,6 +59,9 @@ def test_what_a_node_printed_is_read_line_by_line() -> None:
         Answer("10.0.1.7", "/auth-sign-in", 200, ""),
         Answer("10.0.1.7", "/load-balancer/status", 403, ""),
         Answer("10.0.1.7", "/health-check", 403, ""),
+        Answer("10.0.1.7", "//health-check", 403, ""),
+        Answer("10.0.1.7", "/%68ealth-check", 302, "https://wb.example.com/auth-sign-in?appUri=%2F"),
+        Answer("10.0.1.7", "/load-balancer%2fstatus", 404, ""),
     ] == ANSWERS
     assert read_answers("=== load-balancer status ===\n10.0.1.7 / 200") == []
     assert read_answers("=== address ===\n\nnoise\n10.0.1.7 /\n10.0.1.7 / none") == []
@@ -121,6 +127,7 @@ def test_a_node_that_leaves_may_be_draining() -> None:
             "operational paths",
             "10.0.1.7 answers 200 to /load-balancer/status",
         ),
+        (answered("/%68ealth-check", 200), "operational paths", "10.0.1.7 answers 200 to /%68ealth-check"),
     ],
 )
 def test_each_page_is_asked_for_through_the_load_balancer(answers: list[Answer], check: str, found: str) -> None:

@@ -114,6 +114,11 @@ class Stack:
         """`changed` as a time."""
         return datetime.fromisoformat(self.changed)
 
+    @property
+    def is_changing(self) -> bool:
+        """Whether CloudFormation is at work on it."""
+        return self.status.endswith("_IN_PROGRESS") and self.status not in ABSENT
+
 
 @dataclass(frozen=True)
 class ChangeSet:
@@ -153,7 +158,7 @@ def next_action(stack: Stack | None, change_set: ChangeSet | None, desired: Desi
     """
     if stack and _strangers(stack, desired):
         return "refuse"
-    if stack and stack.status.endswith("_IN_PROGRESS") and stack.status not in ABSENT:
+    if stack and stack.is_changing:
         return "wait"
     if change_set and change_set.name == begun:
         ended: Mapping[str, Action] = {"EXECUTE_FAILED": "failed", "OBSOLETE": "discard unused"}
@@ -245,7 +250,7 @@ def find_change_set(desired: Desired, stack: Stack | None, begun: str) -> tuple[
     That is the one that this execution executed last, `begun`, until its execution is complete; otherwise the one that
     leads from the stack as it is to what is desired. None counts while the stack changes.
     """
-    if stack and stack.status.endswith("_IN_PROGRESS") and stack.status not in ABSENT:
+    if stack and stack.is_changing:
         return None, begun
     if stack and begun not in ("", DELETION):
         executed = _describe_change_set(stack.arn, begun)
@@ -364,13 +369,21 @@ def act(action: Action, desired: Desired, stack: Stack | None, change_set: Chang
 
 def _final_error(action: Action, desired: Desired, stack: Stack, change_set: ChangeSet | None) -> BenchwrightError:
     if action == "failed":
-        return stack_failure(desired, stack, change_set)
+        return stack_failure(desired, _as_it_ended(stack) if change_set else stack, change_set)
     if action == "refuse":
         return StackRefused(_describe_stranger(desired, stack))
     return StackRefused(
         f"The stack {desired.name} is {stack.status} ({stack.reason or 'no reason given'}), which needs a person. "
         f"{_remedy(stack)}"
     )
+
+
+def _as_it_ended(stack: Stack) -> Stack:
+    """Describe a stack again, since its change may have ended after it was described."""
+    stack = describe(stack.arn) or stack
+    if stack.is_changing:
+        raise TransientError(f"The stack {stack.arn} is {stack.status}; it is looked at again.")
+    return stack
 
 
 def _cancel_update(name: str) -> None:

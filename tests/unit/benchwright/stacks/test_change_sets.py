@@ -208,6 +208,15 @@ def test_a_failure_of_another_operation_is_no_failure_of_ours(aws: Conversation)
     )
 
 
+def test_a_failed_change_that_is_still_being_rolled_back_is_looked_at_again(aws: Conversation) -> None:
+    status = {"StackStatus": "UPDATE_ROLLBACK_IN_PROGRESS", "StackName": DESIRED.name, "StackId": STACK.arn}
+    aws.answers = {"DescribeStacks": {"Stacks": [{**status, "CreationTime": datetime(2026, 1, 1, tzinfo=UTC)}]}}
+    failed = replace(change_set(HARMLESS), execution_status="EXECUTE_FAILED")
+    with pytest.raises(TransientError) as caught:
+        change_sets.act("failed", DESIRED, STACK, failed, NAME)
+    assert str(caught.value) == f"The stack {STACK.arn} is UPDATE_ROLLBACK_IN_PROGRESS; it is looked at again."
+
+
 def test_a_change_that_a_person_cancelled_has_the_reason_of_its_rollback(aws: Conversation) -> None:
     reported = reported_of(
         aws,

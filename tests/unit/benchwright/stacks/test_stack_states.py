@@ -21,8 +21,8 @@ from benchwright.errors import StackFailed, StackRefused, TransientError
 from benchwright.nodes import replacement
 from benchwright.nodes.replacement import Progress
 from benchwright.settings import settings
-from benchwright.stacks import desired_state
-from benchwright.stacks.change_sets import Desired
+from benchwright.stacks import change_sets, desired_state
+from benchwright.stacks.change_sets import Desired, Stack
 from functions.deploy_stack import app
 from rehearsal.aws.clock import Clock
 from rehearsal.aws.local_aws import LocalAws
@@ -448,6 +448,34 @@ def test_a_change_that_began_slowly_and_failed_is_a_failure_with_its_own_cause(w
             ),
             "The change was rolled back: the stack is as it was before.",
         ]
+
+
+def test_a_change_that_failed_after_a_look_at_the_stack_is_described_as_it_ended(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.deploy(NODES)
+    world.days, world.faults.reasons["Group"] = 14, "no room"
+    begun, describe = begin_slowly(world), change_sets.describe
+    ended: list[str] = []
+
+    def describe_too_early(name: str) -> Stack | None:
+        stack = describe(name)
+        for _ in range(int(PATIENCE / 0.01) if not ended else 0):
+            change_set = world.api.describe_change_set(StackName=NODES, ChangeSetName=begun)
+            if change_set["ExecutionStatus"] == "EXECUTE_FAILED":
+                ended.append(begun)
+                break
+            time.sleep(0.01)
+        return stack
+
+    monkeypatch.setattr(change_sets, "describe", describe_too_early)
+    with pytest.raises(StackFailed) as caught:
+        world.deploy(NODES, change_set=begun)
+    assert ended == [begun]
+    assert str(caught.value).splitlines() == [
+        f"The stack {NODES} ended UPDATE_ROLLBACK_COMPLETE: Group (AWS::Logs::LogGroup) is UPDATE_FAILED: no room",
+        "The change was rolled back: the stack is as it was before.",
+    ]
 
 
 @pytest.mark.parametrize("there", [False, True])

@@ -40,15 +40,16 @@ METADATA = """<?xml version="1.0"?>
 class IdentityProvider:
     """What a company has: a key, and a certificate that is valid for `days` from now, or has been until then."""
 
-    days: float = 30
+    days: float = 300
     bindings: tuple[str, ...] = (BINDING_HTTP_REDIRECT, BINDING_HTTP_POST)
     key: str = field(init=False, repr=False)
     certificate: str = field(init=False)
+    end: datetime.datetime = field(init=False)
 
     def __post_init__(self) -> None:
         private = rsa.generate_private_key(public_exponent=65537, key_size=2048)
         name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "idp.example.com")])
-        end = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=self.days)
+        self.end = end = datetime.datetime.now(datetime.UTC).replace(microsecond=0) + datetime.timedelta(days=self.days)
         builder = x509.CertificateBuilder(name, name, private.public_key(), 1, end - datetime.timedelta(days=400), end)
         pem = builder.sign(private, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
         self.certificate = pem.decode()

@@ -30,6 +30,7 @@ readonly FOLDER
 . "$FOLDER/users.sh"
 . "$FOLDER/workbench.sh"
 . "$FOLDER/address.sh"
+. "$FOLDER/identity_provider.sh"
 
 apply() {
   local waited
@@ -92,6 +93,7 @@ cluster() {
   printf '\n=== load-balancer status ===\n' >>"$work/cluster"
   curl -fsS --max-time 10 http://localhost:8787/load-balancer/status >>"$work/cluster" || fail "/load-balancer/status does not answer: $(last_log_line). Check that Workbench runs on this node."
   if [ -n "$SSM_LoadBalancer" ]; then ask_address >>"$work/cluster"; fi
+  ask_identity_provider >>"$work/cluster"
   # What is too long loses the sessions, not the nodes.
   [ "$(wc -c <"$work/cluster")" -le "$MAXIMUM_CLUSTER_OUTPUT" ] || sed -i '/^ /d' "$work/cluster"
   head -c "$MAXIMUM_CLUSTER_OUTPUT" "$work/cluster" >&3

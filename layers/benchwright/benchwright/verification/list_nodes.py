@@ -14,7 +14,7 @@ from itertools import takewhile
 from pydantic import BaseModel
 
 STATUS_SEPARATOR = "=== load-balancer status ==="
-ADDRESS_SEPARATOR = "=== address ==="
+ADDRESS_SEPARATOR, SIGN_IN_SEPARATOR = "=== address ===", "=== sign-in ==="
 COLUMNS = ("ID", "Host", "IPv4", "Port", "Status", "Last Seen")
 CELL = re.compile(r"\S+(?: \S+)*")
 FIRST_CELL = re.compile(r" *[0-9]+ ")
@@ -102,12 +102,14 @@ def read_load_balancer_status(text: str) -> tuple[list[BalancedNode], list[str]]
 def split_output(output: str) -> tuple[str, str]:
     """Separate what the node script prints in its mode `cluster`: list-nodes, then /load-balancer/status.
 
-    What follows of the address, where the node was asked about it, is left out.
+    What follows of the address and of the identity provider, where there are any, is left out.
     """
     listing, separator, status = output.partition(f"{STATUS_SEPARATOR}\n")
     if not separator:
         raise UnreadableListing(f"the node printed no line {STATUS_SEPARATOR!r}: {output.strip()[-200:]!r}")
-    return listing, status.partition(f"{ADDRESS_SEPARATOR}\n")[0]
+    for following in (ADDRESS_SEPARATOR, SIGN_IN_SEPARATOR):
+        status = status.partition(f"{following}\n")[0]
+    return listing, status
 
 
 def table(nodes: Sequence[ListedNode]) -> str:

@@ -252,7 +252,7 @@ def test_no_code_with_which_a_step_ends_means_something_to_the_agent(code: int, 
 
 
 @pytest.mark.parametrize("sessions", [0, 1, 10, 200])
-def test_no_node_is_cut_off_by_the_sessions_of_others(sessions: int, tmp_path: Path) -> None:
+def test_no_node_and_no_answer_is_cut_off_by_the_sessions_of_others(sessions: int, tmp_path: Path) -> None:
     addresses = [f"10.0.{number}.255" for number in range(50)]
     listed = [
         ListedNode(id=number, host=f"ip-{address}", ipv4=address, port=8787, status="Online", last_seen="now")
@@ -261,9 +261,15 @@ def test_no_node_is_cut_off_by_the_sessions_of_others(sessions: int, tmp_path: P
     (tmp_path / "listing").write_text(f"Nodes\n-----\n{table(listed)}\n")
     lines = "".join(f"   {number} – someone-{number} rsession\n" for number in range(sessions))
     (tmp_path / "page").write_text("\n".join(f"h:8787 – {address}  Load: 0, 0, 0\n{lines}" for address in addresses))
-    script = 'SSM_StaleNodes=""\nrstudio-server() { cat listing; }\ncurl() { cat page; }\ncluster'
+    (tmp_path / "rserver.conf").write_text("auth-saml=1\nauth-saml-metadata-path=/nowhere\n")
+    asking = "".join(map(function, ("option", "ask_identity_provider", "read_saml_metadata")))
+    programs = "rstudio-server() { cat listing; }\ncurl() { cat page; }\n"
+    script = f"{asking}{programs}SSM_StaleNodes= RSERVER_CONF=rserver.conf\ncluster"
     printed = run_on_a_node(script, tmp_path)
     assert len(printed) <= 24_000
+    assert printed.endswith(
+        '\n=== sign-in ===\n{"method":"saml","place":"/nowhere","problem":"there is no such file"}\n'
+    )
     listing, page = split_output(printed)
     balanced, _ = read_load_balancer_status(page)
     assert [node.ipv4 for node in read_list_nodes(listing)] == [node.ipv4 for node in balanced] == addresses

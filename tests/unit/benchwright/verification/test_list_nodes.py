@@ -159,6 +159,8 @@ def test_sessions_below_a_line_of_another_form_are_no_other_node_s() -> None:
 
 
 def test_the_two_parts_of_the_output() -> None:
-    assert split_output("a\n=== load-balancer status ===\nb\n") == ("a\n", "b\n")
+    printed = "a\n=== load-balancer status ===\nb\n"
+    for more in ("", "=== address ===\nc\n", "=== sign-in ===\n{}\n", "=== address ===\nc\n=== sign-in ===\n{}\n"):
+        assert split_output(printed + more) == ("a\n", "b\n")
     with pytest.raises(UnreadableListing):
         split_output("a\n")

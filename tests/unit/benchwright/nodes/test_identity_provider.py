@@ -1,0 +1,105 @@
+"""What a node says of the identity provider that Workbench signs people in by."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from saml2 import BINDING_HTTP_POST
+
+from tests.saml import ENTITY, IdentityProvider
+from tests.unit.benchwright.node_script import FOLDER, bash, function
+
+PROVIDER = IdentityProvider()
+ENCRYPTION = PROVIDER.metadata().replace('use="signing"', 'use="encryption"')
+TWO = "<EntitiesDescriptor xmlns='urn:oasis:names:tc:SAML:2.0:metadata'>{0}{0}</EntitiesDescriptor>".format(
+    PROVIDER.metadata().partition("?>")[2]
+)
+
+
+def read(metadata: str) -> "subprocess.CompletedProcess[str]":
+    program = [sys.executable, str(FOLDER / "saml_metadata.py")]
+    return subprocess.run(program, input=metadata, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_metadata_says_how_long_its_certificates_last() -> None:
+    provider = IdentityProvider(days=-1, bindings=(BINDING_HTTP_POST,))
+    signed = provider.metadata().replace("<IDPSSODescriptor", '<IDPSSODescriptor WantAuthnRequestsSigned="true"')
+    done = read(signed)
+    assert (done.returncode, done.stderr, done.stdout.count("\n")) == (0, "", 1)
+    assert json.loads(done.stdout) == {
+        "entity": ENTITY,
+        "bindings": ["HTTP-POST"],
+        "expires": [int(provider.end.timestamp())],
+        "signed_requests": True,
+    }
+
+
+@pytest.mark.parametrize(
+    ("metadata", "problem"),
+    [
+        (" ", "it is empty"),
+        ("<html>Sign in</html", "it is no XML"),
+        ("<html/>", "it has no EntityDescriptor with an IDPSSODescriptor, so it is not that of an identity provider"),
+        (TWO, "it has 2 identity providers, and Workbench needs that of one"),
+        (PROVIDER.metadata().replace("entityID", "ID"), "its EntityDescriptor has no entityID"),
+        (ENCRYPTION, "its IDPSSODescriptor has no certificate to check signatures with"),
+        (PROVIDER.metadata().replace("Certificate>MII", "Certificate>AAA"), "one of its certificates cannot be read"),
+    ],
+)
+def test_what_is_no_metadata_is_refused_with_the_reason(metadata: str, problem: str) -> None:
+    done = read(metadata)
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", f"{problem}\n")
+
+
+CURL = """
+begin() { :; }
+curl() {
+  case ${@: -1} in
+    */moved) printf 302 ;;
+    */expired) printf 'curl: (60) SSL certificate problem: certificate has expired\\n' >&2; return 60 ;;
+    *) cp metadata.xml "$work/metadata.xml"; printf 200 ;;
+  esac
+}
+work=. RSERVER_CONF=rserver.conf
+"""
+FUNCTIONS = "".join(map(function, ("json", "option", "ask_identity_provider", "read_saml_metadata")))
+SAID = {
+    "entity": ENTITY,
+    "bindings": ["HTTP-POST", "HTTP-Redirect"],
+    "expires": [int(PROVIDER.end.timestamp())],
+    "signed_requests": False,
+}
+
+
+def ask(folder: Path, *options: str) -> str:
+    (folder / "metadata.xml").write_text(PROVIDER.metadata())
+    (folder / "rserver.conf").write_text("".join(f"{option}\n" for option in options))
+    return bash(f"{CURL}{FUNCTIONS}ask_identity_provider", folder=folder)
+
+
+@pytest.mark.parametrize(
+    ("key", "place", "said"),
+    [
+        ("metadata-url", "https://idp.example.com/metadata?a=b", SAID),
+        ("metadata-path", "metadata.xml", SAID),
+        ("metadata-path", "gone.xml", {"problem": "there is no such file"}),
+        ("metadata-url", "https://idp.example.com/moved", {"problem": "it answers 302"}),
+        (
+            "metadata-url",
+            "https://idp.example.com/expired",
+            {"problem": "curl: (60) SSL certificate problem: certificate has expired"},
+        ),
+    ],
+)
+def test_a_node_reads_the_metadata_where_workbench_does(
+    tmp_path: Path, key: str, place: str, said: dict[str, object]
+) -> None:
+    printed = ask(tmp_path, "auth-saml=1", f"auth-saml-{key}={place}").splitlines()
+    assert printed[:2] == ["", "=== sign-in ==="]
+    assert [json.loads(line) for line in printed[2:]] == [{"method": "saml", "place": place, **said}]
+
+
+def test_a_node_asks_no_one_where_people_have_passwords(tmp_path: Path) -> None:
+    assert ask(tmp_path, "auth-saml=0", "auth-saml-metadata-url=https://idp.example.com/") == ""

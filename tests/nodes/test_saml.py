@@ -83,8 +83,8 @@ def test_who_may_not_come_in_reads_why_and_the_log_has_it(nodes: tuple[Host, Hos
         "expired": provider.respond(service, {"Username": ["anna"]}, minutes=-10),
         "is not a valid audience": provider.respond(service, {"Username": ["anna"]}, audience="https://another"),
         "names the user; its attributes: login": provider.respond(service, {"login": ["anna"]}),
-        "not in the group": provider.respond(service, {"Username": ["bob"]}),
-        "no account": provider.respond(service, {"Username": ["carol"]}),
+        "not in the group workbench-users": provider.respond(service, {"Username": ["bob"]}),
+        "There is no account carol": provider.respond(service, {"Username": ["carol"]}),
     }
     for words, response in cases.items():
         browser = Browser()
@@ -100,8 +100,8 @@ def test_a_server_that_could_not_read_the_metadata_lets_no_one_in(
     first, second = nodes
     done = first.run(f"rm {FILE} && rstudio-server restart", timeout=90)
     assert done.returncode == 0, done.stderr
-    page = Browser().ask(first, "/auth-sign-in")
-    assert page.status_code == 403
+    page = Browser().ask(first, "/auth-sign-in?appUri=%2F")
+    assert page.status_code == 502
     problem = f"could not be read from {FILE}: [Errno 2] No such file or directory"
     assert problem in page.text.replace("&#x27;", "'") and problem in last_line(first)
     assert '"problem":"there is no such file"' in cluster.run(first, "cluster").stdout

@@ -119,7 +119,7 @@ def verify_installation(words: list[str]) -> int:
     if state.running():
         return complain("Server is running and must be stopped before running verify-installation")
     files = configuration.read(options_checked=False)
-    if files.openid:
+    if files.method == "openid":
         from .workbench import openid
 
         openid.check(files)

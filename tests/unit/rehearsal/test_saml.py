@@ -2,8 +2,6 @@
 
 import base64
 import re
-import urllib.parse
-from collections.abc import Mapping
 from email.message import Message
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,7 +11,7 @@ import pytest
 from saml2 import BINDING_HTTP_POST, BINDING_HTTP_REDIRECT
 
 from rehearsal.hosts.standins.workbench import log, saml
-from rehearsal.hosts.standins.workbench.admission import Identity, SignInRefused
+from rehearsal.hosts.standins.workbench.identity import FailedError, Person
 from rehearsal.hosts.standins.workbench.state import ConfigurationError
 from tests.saml import ENTITY, SIGN_ON, IdentityProvider
 
@@ -49,77 +47,65 @@ def server(folder: Path, metadata: str, **keys: str) -> Any:
     return SimpleNamespace(files=SimpleNamespace(server=conf), saml=saml.read_provider(conf))
 
 
-def fields_of(page: str) -> Mapping[str, str]:
-    return dict(re.findall(r'name=(\S+) value="([^"]*)"', page))
-
-
-def test_a_request_leads_to_the_provider_in_the_binding_that_is_configured(
-    provider: IdentityProvider, tmp_path: Path
-) -> None:
-    redirecting = server(tmp_path, provider.metadata())
-    service = saml.metadata(redirecting, headers())
-    assert dict(service.headers)["Content-Type"] == "application/xml"
-    answer = saml.begin(redirecting, headers(), "/s/1-2/")
-    place = urllib.parse.urlsplit(dict(answer.headers)["Location"])
-    query = dict(urllib.parse.parse_qsl(place.query))
-    assert (answer.status, f"{place.scheme}://{place.netloc}{place.path}", query["RelayState"]) == (
-        302,
-        SIGN_ON,
-        "/s/1-2/",
-    )
-    asked = provider.request(query["SAMLRequest"], BINDING_HTTP_REDIRECT, service.text)
-    assert asked.pop("id")
-    assert asked == {
+def test_a_request_is_what_another_library_takes_for_one(provider: IdentityProvider, tmp_path: Path) -> None:
+    own = server(tmp_path, provider.metadata())
+    asked = saml.begin(own, headers(), "/s/1-2/")
+    assert (asked.address, asked.posted, dict(asked.fields)["RelayState"]) == (SIGN_ON, False, "/s/1-2/")
+    read = provider.request(dict(asked.fields)["SAMLRequest"], BINDING_HTTP_REDIRECT, saml.metadata(own, headers()))
+    assert read.pop("id")
+    assert read == {
         "issuer": f"{OUTSIDE}/saml/metadata",
         "consumer": f"{OUTSIDE}/saml/acs",
         "destination": SIGN_ON,
         "name_id_format": UNSPECIFIED,
     }
-    posting = server(
-        tmp_path,
-        provider.metadata(),
-        idp_post_binding="1",
-        sp_name_id_format="emailaddress",
-        sp_base_uri="https://other.example.com/",
-    )
-    page = saml.begin(posting, headers(), '/"/')
-    assert (page.status, re.findall("<form [^>]*>", page.text)) == (200, [f'<form method=post action="{SIGN_ON}">'])
-    assert fields_of(page.text)["RelayState"] == "/&quot;/"
-    service = saml.metadata(posting, headers())
-    asked = provider.request(fields_of(page.text)["SAMLRequest"], BINDING_HTTP_POST, service.text)
-    assert asked.pop("id")
-    assert asked == {
-        "issuer": "https://other.example.com/saml/metadata",
-        "consumer": "https://other.example.com/saml/acs",
+
+
+def test_a_request_follows_the_keys_of_rserver_conf(provider: IdentityProvider, tmp_path: Path) -> None:
+    base = "https://other.example.com"
+    keys = {"idp_post_binding": "1", "sp_name_id_format": "emailaddress", "sp_base_uri": f"{base}/"}
+    own = server(tmp_path, provider.metadata(), **keys)
+    asked = saml.begin(own, headers(), "/")
+    assert asked.posted
+    read = provider.request(dict(asked.fields)["SAMLRequest"], BINDING_HTTP_POST, saml.metadata(own, headers()))
+    assert read.pop("id")
+    assert read == {
+        "issuer": f"{base}/saml/metadata",
+        "consumer": f"{base}/saml/acs",
         "destination": SIGN_ON,
         "name_id_format": EMAIL,
     }
 
 
 @pytest.mark.parametrize(
-    ("keys", "identity"),
+    ("keys", "person"),
     [
-        ({}, Identity("anna")),
-        ({"sp_attribute_username": "login"}, Identity("a.smith")),
-        ({"sp_attribute_username": "NameID"}, Identity("anna@example.com")),
-        ({"sp_attribute_groups": "groups"}, Identity("anna", ("readers", "writers"))),
-        ({"sp_attribute_groups": "roles"}, Identity("anna", ())),
+        ({}, Person("anna", "", "", None)),
+        ({"sp_attribute_username": "login"}, Person("a.smith", "", "", None)),
+        ({"sp_attribute_username": "NameID"}, Person("anna@example.com", "", "", None)),
+        ({"sp_attribute_groups": "groups"}, Person("anna", "", "", ["readers", "writers"])),
+        (
+            {"sp_attribute_name": "full", "sp_attribute_email": "address"},
+            Person("anna", "Anna", "a@example.com", None),
+        ),
+        ({"sp_attribute_groups": "roles"}, Person("anna", "", "", [])),
     ],
 )
 def test_a_response_names_the_user_and_the_groups(
-    provider: IdentityProvider, tmp_path: Path, keys: dict[str, str], identity: Identity
+    provider: IdentityProvider, tmp_path: Path, keys: dict[str, str], person: Person
 ) -> None:
     own = server(tmp_path, provider.metadata(), **keys)
-    service = saml.metadata(own, headers()).text
+    service = saml.metadata(own, headers())
     attributes = {"Username": ["anna"], "login": ["a.smith"], "groups": ["readers", "writers"]}
+    attributes |= {"full": ["Anna"], "mailbox": ["a@example.com"]}
     form = {"SAMLResponse": provider.respond(service, attributes)}
-    assert saml.identity(own, headers(), form) == identity
+    assert saml.finish(own, headers(), form) == person
 
 
 def test_the_subject_alone_is_enough_where_it_names_the_user(provider: IdentityProvider, tmp_path: Path) -> None:
     own = server(tmp_path, provider.metadata(), sp_attribute_username="NameID")
-    form = {"SAMLResponse": provider.respond(saml.metadata(own, headers()).text, {}, name="anna")}
-    assert saml.identity(own, headers(), form) == Identity("anna")
+    form = {"SAMLResponse": provider.respond(saml.metadata(own, headers()), {}, name="anna")}
+    assert saml.finish(own, headers(), form) == Person("anna", "", "", None)
 
 
 REFUSALS = {
@@ -141,7 +127,7 @@ def test_a_response_that_is_wrong_is_refused_with_the_remedy(
     provider: IdentityProvider, tmp_path: Path, case: str
 ) -> None:
     own = server(tmp_path, provider.metadata())
-    service = saml.metadata(own, headers()).text
+    service = saml.metadata(own, headers())
     named = {"Username": ["anna"]}
     if case == "another key":
         response = IdentityProvider().respond(service, named)
@@ -153,25 +139,25 @@ def test_a_response_that_is_wrong_is_refused_with_the_remedy(
         response = provider.respond(service, named, audience="https://other.example.com")
     else:
         response = provider.respond(service.replace("workbench.", "old."), named)
-    with pytest.raises(SignInRefused) as refused:
-        saml.identity(own, headers(), {"SAMLResponse": response})
+    with pytest.raises(FailedError) as refused:
+        saml.finish(own, headers(), {"SAMLResponse": response})
     assert str(refused.value) == f"The response of the identity provider is refused: {REFUSALS[case]}"
 
 
 def test_what_is_changed_after_it_was_signed_is_refused(provider: IdentityProvider, tmp_path: Path) -> None:
     own = server(tmp_path, provider.metadata())
-    response = provider.respond(saml.metadata(own, headers()).text, {"Username": ["anna"]})
+    response = provider.respond(saml.metadata(own, headers()), {"Username": ["anna"]})
     text = base64.b64decode(response).replace(b">anna<", b">root<")
-    with pytest.raises(SignInRefused, match="Signature validation failed"):
-        saml.identity(own, headers(), {"SAMLResponse": base64.b64encode(text).decode()})
+    with pytest.raises(FailedError, match="Signature validation failed"):
+        saml.finish(own, headers(), {"SAMLResponse": base64.b64encode(text).decode()})
 
 
 @pytest.mark.parametrize(
     ("attributes", "words"),
     [
-        ({"login": ["anna"], "groups": ["a"]}, "0 values of the attribute 'Username'"),
+        ({"login": ["anna"], "groups": ["a"]}, "0 values of the attribute Username"),
         ({"login": ["anna"], "groups": ["a"]}, "which names the user; its attributes: groups, login. Let the"),
-        ({"Username": ["anna", "root"]}, "2 values of the attribute 'Username'"),
+        ({"Username": ["anna", "root"]}, "2 values of the attribute Username"),
         ({}, "There is no AttributeStatement on the Response"),
     ],
 )  # fmt: skip
@@ -179,9 +165,9 @@ def test_a_response_without_the_name_of_the_user_is_refused(
     provider: IdentityProvider, tmp_path: Path, attributes: dict[str, list[str]], words: str
 ) -> None:
     own = server(tmp_path, provider.metadata())
-    form = {"SAMLResponse": provider.respond(saml.metadata(own, headers()).text, attributes)}
-    with pytest.raises(SignInRefused) as refused:
-        saml.identity(own, headers(), form)
+    form = {"SAMLResponse": provider.respond(saml.metadata(own, headers()), attributes)}
+    with pytest.raises(FailedError) as refused:
+        saml.finish(own, headers(), form)
     assert words in str(refused.value)
 
 
@@ -190,8 +176,8 @@ def test_an_answer_that_is_no_response_is_refused(
     provider: IdentityProvider, tmp_path: Path, form: dict[str, str]
 ) -> None:
     own = server(tmp_path, provider.metadata())
-    with pytest.raises(SignInRefused, match="The answer is no SAML response: "):
-        saml.identity(own, headers(), form)
+    with pytest.raises(FailedError, match="The answer is no SAML response: "):
+        saml.finish(own, headers(), form)
 
 
 @pytest.mark.parametrize(
@@ -209,15 +195,15 @@ def test_metadata_that_cannot_be_used_is_a_line_of_the_log_and_no_one_signs_in(
 ) -> None:
     given = metadata or IdentityProvider(bindings=(BINDING_HTTP_REDIRECT,)).metadata()
     own = server(tmp_path, given, **keys)
-    assert "The SAML metadata of the identity provider could not be read from " in own.saml.problem
-    assert why in own.saml.problem
-    assert lines.read_text().endswith(f"[rserver] ERROR {own.saml.problem}\n")
-    for act in (lambda: saml.begin(own, headers(), "/"), lambda: saml.identity(own, headers(), {})):
-        with pytest.raises(SignInRefused) as refused:
+    assert "The SAML metadata of the identity provider could not be read from " in own.saml.wrong
+    assert why in own.saml.wrong
+    assert lines.read_text().endswith(f"[rserver] ERROR {own.saml.wrong}. {saml.READ_AGAIN}\n")
+    for act in (lambda: saml.begin(own, headers(), "/"), lambda: saml.finish(own, headers(), {})):
+        with pytest.raises(FailedError) as refused:
             act()
-        assert str(refused.value) == own.saml.problem
-    assert f'entityID="{OUTSIDE}/saml/metadata"' in saml.metadata(own, headers()).text
-    assert ENTITY not in saml.metadata(own, headers()).text
+        assert (refused.value.status, refused.value.wrong) == (502, own.saml.wrong)
+    assert f'entityID="{OUTSIDE}/saml/metadata"' in saml.metadata(own, headers())
+    assert ENTITY not in saml.metadata(own, headers())
 
 
 @pytest.mark.parametrize(

@@ -65,6 +65,8 @@ SWITCHES = {
     "www-verify-user-agent",
 }
 CHOICES = {"", "on", "off", "yes", "no", "1", "0", "true", "false"}
+METHODS = {"openid": "auth-openid", "saml": "auth-saml"}
+"""Of single sign-on; each excludes the other one, and passwords ("OpenID Connect authentication")."""
 SINCE = {"auth-openid-groups-claim": (2025, 9)}
 """Options that older releases do not know (release notes of 2025.09.0)."""
 CHECKED_SINCE = (2026, 7)  # rserver --check-config (rstudio#18020, merged in June 2026)
@@ -95,8 +97,9 @@ class Configuration(NamedTuple):
         return self.server.get("load-balancing-enabled") == "1"
 
     @property
-    def openid(self) -> bool:
-        return self.server.get("auth-openid") == "1"
+    def method(self) -> str:
+        """How people sign in: pam, openid or saml."""
+        return next((name for name, key in METHODS.items() if self.server.get(key) == "1"), "pam")
 
     @property
     def port(self) -> int:
@@ -135,6 +138,8 @@ def read(*, options_checked: bool = True) -> Configuration:
     if options_checked:
         _check_values(RSERVER_CONF, server)
         refuse_unknown(RSERVER_CONF, _unknown(server))
+    if all(server.get(key) == "1" for key in METHODS.values()):
+        raise ConfigurationError(f"{'=1 and '.join(METHODS.values())}=1 exclude each other")
     warnings: list[str] = []
     load_balancer: dict[str, str] = {}
     if server.get("load-balancing-enabled") == "1":

@@ -21,6 +21,7 @@ from .sign_in import CSRF_COOKIE, DO_SIGN_IN, SIGN_IN, SIGN_OUT, Headers, attrib
 from .sign_in import user_of as signed_in
 
 if TYPE_CHECKING:
+    from .saml import Request
     from .server import Server
 
 START, SESSION, ADMIN = "/start-session", "/s/", "/admin"
@@ -50,7 +51,12 @@ def _get(server: "Server", path: str, query: str, headers: Headers) -> Answer:
     user = signed_in(headers, server.files)
     if path == SIGN_IN:
         return _sign_in(server, headers, urllib.parse.parse_qs(query))
-    if path == openid.CALLBACK and server.files.openid:
+    if server.saml:
+        from . import saml  # which takes half a second to import
+
+        if path == saml.METADATA:
+            return Answer(200, saml.metadata(server, headers), (("Content-Type", saml.METADATA_TYPE),))
+    if path == openid.CALLBACK and server.files.method == "openid":
         person, asked = openid.finish(server.files, headers, query)
         name = identity.admit(server, person)
         cookies = (openid.forget(headers, server.files), cookie_of(name, headers, server.files))
@@ -66,19 +72,26 @@ def _get(server: "Server", path: str, query: str, headers: Headers) -> Answer:
 
 
 def post(server: "Server", path: str, form: Mapping[str, str], headers: Headers) -> Answer:
-    """The answer to POST of a form."""
-    cookie = SimpleCookie(headers.get("Cookie", "")).get(CSRF_COOKIE)
-    if not cookie or not secrets.compare_digest(cookie.value, form.get(CSRF_COOKIE, "")):
-        return Answer(403, "Forbidden\n")
+    """The answer to POST of a form. One that an identity provider has a browser send has no token of this server."""
     try:
-        return _post(server, path, form, headers)
+        if server.saml:
+            from . import saml
+
+            if path == saml.CONSUMER:
+                name = identity.admit(server, saml.finish(server, headers, form))
+                place = _own_path(form.get("RelayState", ""))
+                return _lead(headers, place, ("Set-Cookie", cookie_of(name, headers, server.files)))
+        return _post_own(server, path, form, headers)
     except FailedError as error:
         return _failed(server, error, headers)
 
 
-def _post(server: "Server", path: str, form: Mapping[str, str], headers: Headers) -> Answer:
+def _post_own(server: "Server", path: str, form: Mapping[str, str], headers: Headers) -> Answer:
+    cookie = SimpleCookie(headers.get("Cookie", "")).get(CSRF_COOKIE)
+    if not cookie or not secrets.compare_digest(cookie.value, form.get(CSRF_COOKIE, "")):
+        return Answer(403, "Forbidden\n")
     user = signed_in(headers, server.files)
-    if path == DO_SIGN_IN and not server.files.openid:
+    if path == DO_SIGN_IN and server.files.method == "pam":
         name, password = form.get("username", ""), form.get("password", "")
         if not pam.authenticates(name, password):
             log.write("WARNING", f"Failed sign in attempt for {name!r}")
@@ -111,10 +124,16 @@ def _failed(server: "Server", error: FailedError, headers: Headers) -> Answer:
 
 
 def _sign_in(server: "Server", headers: Headers, query: Mapping[str, list[str]]) -> Answer:
-    if server.files.openid:
-        if "appUri" not in query:
-            text = f"<h1>Sign in to Posit Workbench</h1><p><a href={SIGN_IN}?appUri=%2F>Sign in with OpenID</a></p>"
-            return _page("Posit Workbench Sign In", text, server, "", headers)
+    method = server.files.method
+    if method != "pam" and "appUri" not in query:
+        label = {"openid": "OpenID", "saml": "SAML"}[method]
+        text = f"<h1>Sign in to Posit Workbench</h1><p><a href={SIGN_IN}?appUri=%2F>Sign in with {label}</a></p>"
+        return _page("Posit Workbench Sign In", text, server, "", headers)
+    if method == "saml":
+        from . import saml
+
+        return _hand_over(saml.begin(server, headers, _own_path(query["appUri"][0])))
+    if method == "openid":
         address, cookie = openid.begin(server.files, headers, _own_path(query["appUri"][0]))
         return Answer(302, "", (("Location", address), ("Set-Cookie", cookie)))
     token = secrets.token_urlsafe(16)
@@ -127,6 +146,21 @@ def _sign_in(server: "Server", headers: Headers, query: Mapping[str, list[str]])
 <label>Password <input name=password type=password autocomplete=current-password></label>
 <button>Sign In</button></form>"""
     return _page("Posit Workbench Sign In", text, server, token, headers)
+
+
+def _hand_over(request: "Request") -> Answer:
+    """Send a browser to the identity provider, by a page that posts itself where it takes no redirect."""
+    if not request.posted:
+        joined = "&" if "?" in request.address else "?"
+        return Answer(302, "", (("Location", f"{request.address}{joined}{urllib.parse.urlencode(request.fields)}"),))
+    fields = "".join(f'<input type=hidden name={key} value="{html.escape(text)}">' for key, text in request.fields)
+    text = f"""<!doctype html>
+<html lang=en><meta charset=utf-8><title>Posit Workbench Sign In</title>
+<body onload="document.forms[0].submit()">
+<form method=post action="{html.escape(request.address)}">{fields}<button>Continue</button></form>
+</html>
+"""
+    return Answer(200, text, (("Content-Type", "text/html; charset=utf-8"),))
 
 
 def _home(server: "Server", user: str, headers: Headers) -> Answer:

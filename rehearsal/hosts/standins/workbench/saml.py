@@ -6,7 +6,6 @@ request is accepted). Requests are not signed, and there is no key to decrypt as
 once, as the server starts; whether Workbench reads it again is not published.
 """
 
-import html
 import ssl
 import urllib.parse
 import urllib.request
@@ -14,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from onelogin.saml2.authn_request import OneLogin_Saml2_Authn_Request as Request
+from onelogin.saml2.authn_request import OneLogin_Saml2_Authn_Request as AuthnRequest
 from onelogin.saml2.constants import OneLogin_Saml2_Constants as Names
 from onelogin.saml2.errors import OneLogin_Saml2_Error as SamlError
 from onelogin.saml2.errors import OneLogin_Saml2_ValidationError as ValidationError
@@ -23,15 +22,15 @@ from onelogin.saml2.response import OneLogin_Saml2_Response as Response
 from onelogin.saml2.settings import OneLogin_Saml2_Settings as Settings
 
 from . import log
-from .admission import Identity, SignInRefused
-from .answer import Answer
-from .sign_in import ON, Headers, outside
+from .identity import FailedError, Person
+from .sign_in import Headers, outside
 from .state import ConfigurationError
 
 if TYPE_CHECKING:
     from .server import Server
 
 METADATA, CONSUMER = "/saml/metadata", "/saml/acs"
+METADATA_TYPE = "application/samlmetadata+xml"
 KEY = "auth-saml"
 TRUSTED = "/etc/ssl/certs/ca-certificates.crt"
 SECONDS = 10
@@ -45,6 +44,8 @@ FORMATS = {
         Names.NAMEID_TRANSIENT,
     )
 }
+READ_AGAIN = f"Correct it, or {KEY}-metadata-url or {KEY}-metadata-path, and restart the server."
+OTHER = "Compare the settings of this application at the identity provider with /saml/metadata of this server."
 REMEDIES = {
     ValidationError.INVALID_SIGNATURE: "It is signed with another key than that of the metadata. If the identity "
     "provider has a new certificate, bring its new metadata.",
@@ -64,10 +65,18 @@ REMEDIES = {
 
 
 class Provider(NamedTuple):
-    """The identity provider as its metadata says, in python3-saml's words; problem: why it is not known."""
+    """The identity provider as its metadata says, in python3-saml's words; wrong: why it is not known."""
 
     settings: Mapping[str, Any]
-    problem: str = ""
+    wrong: str = ""
+
+
+class Request(NamedTuple):
+    """What a browser takes to the identity provider, in the address or as a form."""
+
+    address: str
+    fields: tuple[tuple[str, str], ...]
+    posted: bool
 
 
 def read_provider(server: Mapping[str, str]) -> Provider:
@@ -94,65 +103,63 @@ def read_provider(server: Mapping[str, str]) -> Provider:
     return Provider(found)
 
 
-def begin(server: "Server", headers: Headers, place: str) -> Answer:
-    """Send a person to the identity provider, which sends back where they wanted to go. Raises SignInRefused."""
+def begin(server: "Server", headers: Headers, place: str) -> Request:
+    """Ask the identity provider who it is, which sends back where that person wanted to go. Raises FailedError."""
     settings = _settings(server, headers)
-    provider = settings.get_idp_data()["singleSignOnService"]["url"]
-    request = Request(settings)
-    posts = _posts(server.files.server)
-    fields = {"SAMLRequest": request.get_request(deflate=not posts), "RelayState": place}
-    if not posts:
-        joined = "&" if "?" in provider else "?"
-        return Answer(302, "", (("Location", f"{provider}{joined}{urllib.parse.urlencode(fields)}"),))
-    return _form(provider, fields)
+    posted = _posts(server.files.server)
+    fields = (("SAMLRequest", AuthnRequest(settings).get_request(deflate=not posted)), ("RelayState", place))
+    return Request(settings.get_idp_sso_url(), fields, posted)
 
 
-def metadata(server: "Server", headers: Headers) -> Answer:
+def metadata(server: "Server", headers: Headers) -> str:
     """What an identity provider is given to know this server by."""
     text = _settings(server, headers, alone=True).get_sp_metadata()
-    return Answer(200, text if isinstance(text, str) else text.decode(), (("Content-Type", "application/xml"),))
+    return text if isinstance(text, str) else text.decode()
 
 
-def identity(server: "Server", headers: Headers, form: Mapping[str, str]) -> Identity:
-    """Who it is, by a response of the identity provider. Raises SignInRefused."""
+def finish(server: "Server", headers: Headers, form: Mapping[str, str]) -> Person:
+    """Who has signed in, by a response of the identity provider. Raises FailedError."""
     settings, keys = _settings(server, headers), server.files.server
     address = urllib.parse.urlsplit(_base(keys, headers))
-    here = {
-        "https": "on" if address.scheme == "https" else "off",
-        "http_host": address.netloc,
-        "script_name": CONSUMER,
-    }
+    secure = "on" if address.scheme == "https" else "off"
+    here = {"https": secure, "http_host": address.netloc, "script_name": CONSUMER}
     try:
         response = Response(settings, form.get("SAMLResponse", ""))
         response.is_valid(here, raise_exceptions=True)
         attributes = response.get_attributes()
         subject = response.get_nameid()
     except (ValidationError, SamlError) as error:
-        remedy = REMEDIES.get(error.code, "") if isinstance(error, ValidationError) else ""
-        raise SignInRefused(
-            f"The response of the identity provider is refused: {str(error).rstrip('.')}. {remedy}".rstrip()
+        remedy = REMEDIES.get(error.code, OTHER) if isinstance(error, ValidationError) else OTHER
+        raise FailedError(
+            403, f"The response of the identity provider is refused: {str(error).rstrip('.')}", remedy
         ) from error
     except (ValueError, SyntaxError, TypeError) as error:
-        raise SignInRefused(f"The answer is no SAML response: {error}. Sign in again.") from error
+        raise FailedError(400, f"The answer is no SAML response: {str(error).rstrip('.')}", "Sign in again.") from error
     wanted = keys.get(f"{KEY}-sp-attribute-username") or "Username"
     named = [subject] if wanted == NAME_ID else attributes.get(wanted, [])
     if len(named) != 1 or not named[0]:
         there = ", ".join(sorted(attributes)) or "none"
-        raise SignInRefused(
-            f"The response has {len(named)} values of the attribute {wanted!r}, which names the user; its attributes: "
-            f"{there}. Let the identity provider send it once, or set {KEY}-sp-attribute-username."
+        raise FailedError(
+            403,
+            f"The response has {len(named)} values of the attribute {wanted}, which names the user; its attributes: "
+            f"{there}",
+            f"Let the identity provider send it once, or set {KEY}-sp-attribute-username.",
         )
-    groups = keys.get(f"{KEY}-sp-attribute-groups")
-    return Identity(named[0], tuple(attributes.get(groups, [])) if groups else None)
+
+    def values(kind: str) -> list[str]:
+        return list(attributes.get(keys.get(f"{KEY}-sp-attribute-{kind}", ""), []))
+
+    groups = values("groups") if keys.get(f"{KEY}-sp-attribute-groups") else None
+    return Person(named[0], " ".join(values("name")), " ".join(values("email")), groups)
 
 
 def _settings(server: "Server", headers: Headers, *, alone: bool = False) -> Settings:
-    """Everything that python3-saml wants to know. Raises SignInRefused where the identity provider is not known."""
+    """Everything that python3-saml wants to know. Raises FailedError where the identity provider is not known."""
     keys = server.files.server
     provider = server.saml
     assert provider
-    if provider.problem and not alone:
-        raise SignInRefused(provider.problem)
+    if provider.wrong and not alone:
+        raise FailedError(502, provider.wrong, READ_AGAIN)
     base = _base(keys, headers)
     by_subject = keys.get(f"{KEY}-sp-attribute-username") == NAME_ID
     return Settings(
@@ -181,7 +188,7 @@ def _base(server: Mapping[str, str], headers: Headers) -> str:
 
 
 def _posts(server: Mapping[str, str]) -> bool:
-    return server.get(f"{KEY}-idp-post-binding", "0").lower() in ON
+    return server.get(f"{KEY}-idp-post-binding", "0") == "1"
 
 
 def _format(server: Mapping[str, str]) -> str:
@@ -198,21 +205,6 @@ def _text(server: Mapping[str, str]) -> bytes:
 
 
 def _unknown(place: str, why: str) -> Provider:
-    problem = (
-        f"The SAML metadata of the identity provider could not be read from {place}: {why}. Correct it, or "
-        f"{KEY}-metadata-url or {KEY}-metadata-path, then restart the server."
-    )
-    log.write("ERROR", problem)
-    return Provider({}, problem)
-
-
-def _form(address: str, fields: Mapping[str, str]) -> Answer:
-    """A page that posts itself on (SAML bindings, section 3.5)."""
-    inputs = "".join(f'<input type=hidden name={name} value="{html.escape(text)}">' for name, text in fields.items())
-    text = f"""<!doctype html>
-<html lang=en><meta charset=utf-8><title>Posit Workbench Sign In</title>
-<body onload="document.forms[0].submit()">
-<form method=post action="{html.escape(address)}">{inputs}<button>Continue</button></form>
-</html>
-"""
-    return Answer(200, text, (("Content-Type", "text/html; charset=utf-8"),))
+    wrong = f"The SAML metadata of the identity provider could not be read from {place}: {why}"
+    log.write("ERROR", f"{wrong}. {READ_AGAIN}")
+    return Provider({}, wrong)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import psycopg2
 
-from . import accounts, admission, cluster, configuration, licensing, log, state
+from . import accounts, cluster, configuration, licensing, log, state
 from .cluster import Node, Place
 from .configuration import Configuration
 from .name_service import NameService
@@ -46,7 +46,7 @@ class Server:
         self.files = files
         self.version = state.version()
         self.database = configuration.database(files)
-        self.saml = _saml(files)
+        self.saml: Provider | None = None
         self.number = 0
         self._link: psycopg2.extensions.connection | None = None
         self._lock = threading.Lock()
@@ -63,10 +63,14 @@ class Server:
             raise ConfigurationError(
                 "Load balancing needs provider=postgresql in database.conf: nodes cannot share SQLite"
             )
-        if self.files.openid:
+        if self.files.method == "openid":
             from . import openid
 
             openid.check(self.files)
+        if self.files.method == "saml":
+            from . import saml
+
+            self.saml = saml.read_provider(self.files.server)
         if self.database.provider != "postgresql":
             if accounts.enabled(self.files):
                 raise ConfigurationError("User provisioning needs provider=postgresql in database.conf")
@@ -193,15 +197,6 @@ class Server:
             with contextlib.suppress(psycopg2.Error):
                 self._link.close()
         self._link = None
-
-
-def _saml(files: Configuration) -> "Provider | None":
-    """The identity provider whose SAML responses count. Raises ConfigurationError."""
-    if admission.method(files.server) != "saml":
-        return None
-    from . import saml  # half a second, for clusters that use it
-
-    return saml.read_provider(files.server)
 
 
 def _status_of(node: Node) -> str:

@@ -61,6 +61,8 @@ stage_files() {
     install -d "$work/stage${path%/*}"
     case $path in
       "$DATABASE_CONF") stage_database_conf "$source" ;;
+      "$CLIENT_SECRET_FILE") stage_client_secret "$source" ;;
+      "$SCIM_TOKEN_FILE") stage_secret "$SCIM_SECRET_ARN" "$SCIM_SECRET_VERSION" "$path" line ;;
       "$LOAD_BALANCER_CONF") sed "s/@PRIVATE_ADDRESS@/$address/g" "$source" >"$work/stage$path" ;;
       *) cp "$source" "$work/stage$path" ;;
     esac

@@ -31,6 +31,7 @@ readonly FOLDER
 . "$FOLDER/workbench.sh"
 . "$FOLDER/address.sh"
 . "$FOLDER/identity_provider.sh"
+. "$FOLDER/sign_in.sh"
 
 apply() {
   local waited
@@ -138,6 +139,7 @@ echo "=== $(date -u +%FT%TZ) $SSM_Mode"
 step='start' restored='' changed=() restarted=false configuration=''
 WORKBENCH_VERSION='' DATABASE_SECRET_ARN='' DATABASE_SECRET_VERSION='' SECURE_COOKIE_KEY_SECRET_ARN='' SECURE_COOKIE_KEY_SECRET_VERSION=''
 LICENSE_SECRET_ARN='' LICENSE_SECRET_VERSION='' LICENSE_SERVER='' CONFIGURATION=''
+AUTH_SECRET_ARN='' AUTH_SECRET_VERSION='' SCIM_SECRET_ARN='' SCIM_SECRET_VERSION=''
 trap finish EXIT
 
 case $SSM_Mode in

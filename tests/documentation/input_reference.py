@@ -19,12 +19,14 @@ from benchwright.models import (
     RESERVED_NAMES,
     TAKEN_TAG,
     Access,
+    Auth,
     Once,
     Plan,
     Wanted,
     merge_patch,
 )
 from benchwright.planning.read_input import read_input
+from benchwright.planning.sign_in import METHODS, NEEDED
 from benchwright.settings import Settings
 from tests.documentation.pages import code, table
 from tests.templates.templates import APPLICATION
@@ -117,6 +119,27 @@ EFFECTS: Mapping[str, Effect] = {
     ),
     "access.allowed_cidrs": Effect("in place", f"The security group of the load balancer changes. {IN_PLACE}"),
     "access.web_acl_arn": Effect("in place", f"The load balancer is associated with the web ACL. {IN_PLACE}"),
+    "auth.method": Effect(
+        "Workbench restarts, sessions go on",
+        f"{RESTART} People sign in by the new method alone; who is signed in stays so until the session of the browser "
+        "ends. Homes and accounts of `users` stay; accounts that Workbench has made can no longer sign in once it does "
+        'not make accounts any more, and their homes are kept. `"auth": null` gives people back the passwords of '
+        "`users`.",
+    ),
+    **{
+        f"auth.{name}": Effect("Workbench restarts, sessions go on", RESTART)
+        for name in Auth.model_fields
+        if name != "method" and not name.endswith(("_secret", "_token", "_conf", "metadata"))
+    },
+    **{
+        f"auth.{name}": Effect(
+            "Workbench restarts, sessions go on",
+            f"{RESTART} A new version of the same secret does the same at the next deployment.",
+        )
+        for name in Auth.model_fields
+        if name.endswith(("_secret", "_token", "_conf", "metadata"))
+    },
+    "auth.probe_account": Effect("in place", f"Verifications look up another account. {IN_PLACE}"),
     "users": Effect(
         "in place", f"Accounts are made or locked on every node; who is removed keeps the home. {IN_PLACE}"
     ),
@@ -159,15 +182,49 @@ EFFECTS: Mapping[str, Effect] = {
     "only_if_deployed": Effect("none", "It decides whether anything is done at all; schedules give it."),
 }
 HOST = "workbench.example.com"
+REACHED: Mapping[str, Any] = {"access": {"hostname": HOST}, "users": {"ann": {}}}
+OIDC: Mapping[str, Any] = {
+    **REACHED,
+    "auth": {
+        "method": "oidc",
+        "issuer": "https://idp.example.com",
+        "client_id": "workbench",
+        "client_secret": "benchwright/auth/oidc",
+    },
+}
+SAML: Mapping[str, Any] = {
+    **REACHED,
+    "auth": {"method": "saml", "metadata_url": "https://idp.example.com/metadata.xml"},
+}
+SSSD: Mapping[str, Any] = {"auth": {"method": "sssd", "sssd_conf": "benchwright/auth/sssd"}}
+JIT: Mapping[str, Any] = {"auth": {"provisioning": "jit"}}
 # What the example of a key names beside it.
 BESIDE: Mapping[str, Any] = {
     **{f"access.{name}": {"access": {"hostname": HOST}} for name in Access.model_fields},
     "access.scheme": {"access": {"hostname": HOST, "allowed_cidrs": ["203.0.113.0/24"]}},
+    **{f"auth.{name}": OIDC for name in ("method", *METHODS) if "oidc" in METHODS.get(name, ("oidc",))},
+    **{f"auth.{name}": SAML for name, methods in METHODS.items() if methods == ("saml",)},
+    "auth.metadata": {**OIDC, "auth": {"method": "saml"}},
+    "auth.groups_claim": merge_patch(OIDC, JIT),
+    "auth.groups_attribute": merge_patch(SAML, JIT),
+    "auth.scim_token": merge_patch(OIDC, {"auth": {"provisioning": "scim"}}),
+    "auth.sssd_conf": SSSD,
+    "auth.probe_account": SSSD,
+    "auth.required_group": {"groups": {"workbench-users": {"members": ["ann"]}}, "users": {"ann": {}}},
+    "auth.admin_group": {"groups": {"workbench-admins": {"members": ["ann"]}}, "users": {"ann": {}}},
     "users.NAME.groups": {"groups": {"analysts": {}}},
     "groups": {"users": {"ann": {}}},
     "groups.NAME.members": {"users": {"ann": {}}},
 }
 NEVER_NULL = ("cluster", "access.hostname", "only_if_deployed", "image.rebuild")
+# Keys without which their method, or provisioning, is refused: null can only take them back together with it.
+NEEDED_BY: Mapping[str, str] = {
+    **{f"auth.{key}": f"`method` is `{method}`" for method, keys in NEEDED.items() for key in keys},
+    "auth.metadata_url": "`method` is `saml`, unless `metadata` is given",
+    "auth.metadata": "`method` is `saml`, unless `metadata_url` is given",
+    "auth.scim_token": "`provisioning` is `scim`",
+    "auth.method": "keys of another method than `pam` are given",
+}
 ACTS_ONCE = {"only_if_deployed": "only_if_deployed", "image.rebuild": "rebuild"}
 
 
@@ -281,12 +338,19 @@ def reference() -> str:
             ["type", kind_of(key.schema)],
             *([["limits", limits]] if (limits := limits_of(key.schema)) else []),
             ["default", default_of(key)],
-            ["null", "refused" if key.path in NEVER_NULL else "back to the default"],
+            ["null", null_of(key.path)],
             ["on a running cluster", EFFECTS[key.path].full],
             ["example", f"`{key.example}`"],
         ]
         parts += [f"### `{key.path}`", "", _sentence(escaped(key.description)), "", table(["", ""], rows), ""]
     return "\n".join(parts)
+
+
+def null_of(path: str) -> str:
+    """What null does to a key."""
+    if path in NEVER_NULL:
+        return "refused"
+    return f"refused while {NEEDED_BY[path]}" if path in NEEDED_BY else "back to the default"
 
 
 def default_of(key: Key) -> str:

@@ -43,6 +43,8 @@ ENGINE_VERSION = r"^17\.[0-9]{1,2}$"
 CLUSTER_NAME_IN_WORDS = f"at most {LONGEST_CLUSTER} {NAME_IN_WORDS}"
 # A node's own accounts end below 2,000 (Ubuntu's first user is 1000); ids are allocated from 20,000 to 59,999.
 LOWEST_ID, FIRST_ALLOCATED_ID, LAST_ALLOCATED_ID, HIGHEST_ID = 2_000, 20_000, 59_999, 2_147_483_646
+# Workbench gives its own ids to the people and groups that it provisions: from here to the first id of systemd-nspawn.
+FIRST_PROVISIONED_ID, LAST_PROVISIONED_ID = 200_000, 524_287
 # Ranges that an account may not have, and who owns them (systemd.io/UIDS-GIDS; the range of foreign images by
 # FOREIGN_UID_BASE of systemd 257 and newer, that of greeters by GREETER_UID_MIN of systemd 258 and newer).
 OWNED_IDS: tuple[tuple[int, int, str], ...] = (
@@ -134,6 +136,13 @@ def _free_id(number: int) -> int:
     return number
 
 
+def _issuer(url: str) -> str:
+    """Refuse the address of the discovery document, which many identity providers show in place of their issuer."""
+    if DISCOVERY in url:
+        raise ValueError(f"it is the address of the discovery document; the issuer is what comes before {DISCOVERY}")
+    return url
+
+
 def _half_step(capacity: float) -> float:
     if capacity * 2 != int(capacity * 2):
         raise ValueError("Aurora capacity comes in steps of 0.5")
@@ -190,6 +199,7 @@ def _one_case(tags: dict[str, str]) -> dict[str, str]:
 ARM, MAC = r"^(a1|[a-z]+[0-9]+g[a-z]*)[.-]", r"^mac"
 TAKEN_TAG = r"^([Aa][Ww][Ss]|[Bb][Ee][Nn][Cc][Hh][Ww][Rr][Ii][Gg][Hh][Tt]):"
 DIGITS = "^[0-9]+$"
+DISCOVERY = "/.well-known/openid-configuration"  # OpenID Connect Discovery 1.0, section 4
 SPACES = frozenset(chr(code) for code in range(128, 0x3001) if unicodedata.category(chr(code)) == "Zs")
 FORMS: dict[str, str] = {}
 """What each pattern means in words: no one should have to read a regular expression in the cause of a failure."""
@@ -275,6 +285,36 @@ WebAclArn = Annotated[
         r"^arn:aws[a-z-]*:wafv2:[a-z0-9-]+:[0-9]{12}:regional/webacl/[A-Za-z0-9_-]{1,128}/[0-9a-f-]{1,36}$",
         "the ARN of a regional web ACL of AWS WAF",
     ),
+]
+# OpenID Connect Discovery 1.0, section 3: https, and neither query nor fragment. A password does not belong into it.
+Issuer = Annotated[
+    str,
+    _form(
+        r"^https://[A-Za-z0-9.-]{1,253}(:[1-9][0-9]{0,4})?(/[A-Za-z0-9._~%!$&'()*+,;=:@-]*)*$",
+        "an https address without query, such as https://idp.example.com/realms/people",
+    ),
+    StringConstraints(max_length=500),
+    AfterValidator(_issuer),
+    _but(DISCOVERY.replace(".", r"\.")),
+]
+MetadataUrl = Annotated[
+    str,
+    _form(
+        r"^https://[A-Za-z0-9.-]{1,253}(:[1-9][0-9]{0,4})?(/[A-Za-z0-9._~%!$&'()*+,;=:@/-]*)?(\?[!$&-;=?-Z_a-z~%]*)?$",
+        "an https address such as https://idp.example.com/metadata.xml",
+    ),
+    StringConstraints(max_length=1000),
+]
+# Of a client, a scope, a claim or an attribute: what rserver.conf takes as one word.
+Word = Annotated[
+    str, _form(r"^[!\"$-~]{1,255}$", "1 to 255 letters, digits and signs of ASCII without blanks and without #")
+]
+# As directories and identity providers name groups, also with blanks and capitals.
+GroupName = Annotated[
+    str,
+    _form(r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029,#]{1,255}$", "the name of one group, without commas and without #"),
+    AfterValidator(_as_workbench_reads_it),
+    _but("^ ", " $"),
 ]
 PRIVATE_RANGES = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")  # RFC 1918
 
@@ -459,6 +499,108 @@ class Access(Part):
     )
 
 
+class Auth(Part):
+    """How people sign in. The keys of one method are no keys of another (planning/sign_in.py)."""
+
+    method: Literal["pam", "oidc", "saml", "sssd"] = Field(
+        default="pam",
+        description='"pam" for the passwords of `users`, "oidc" for OpenID Connect, "saml" for SAML 2.0, "sssd" for a '
+        "directory that Linux asks",
+        examples=["oidc"],
+    )
+    issuer: Issuer | None = Field(
+        default=None,
+        description="oidc: the issuer of your identity provider, exactly as its discovery document spells it",
+        examples=["https://idp.example.com"],
+    )
+    client_id: Word | None = Field(
+        default=None, description="oidc: the id of the client that you registered", examples=["workbench"]
+    )
+    client_secret: SecretName | None = Field(
+        default=None,
+        description="oidc: the name of a secret below <application>/auth/ that holds the client secret as plain text, "
+        "in one line",
+        examples=["benchwright/auth/oidc"],
+    )
+    username_claim: Word | None = Field(
+        default=None,
+        description="oidc: the claim that holds a person's user name; null: preferred_username",
+        examples=["preferred_username"],
+    )
+    scopes: Annotated[list[Word], Field(min_length=1, max_length=20), AfterValidator(_unique)] | None = Field(
+        default=None,
+        description="oidc: 1 to 20 scopes that Workbench asks for; null: those of Workbench itself",
+        examples=[["openid", "profile", "email"]],
+        json_schema_extra={"uniqueItems": True},
+    )
+    metadata_url: MetadataUrl | None = Field(
+        default=None,
+        description="saml: the https address of your identity provider's metadata; or give `metadata`",
+        examples=["https://idp.example.com/metadata.xml"],
+    )
+    metadata: SecretName | None = Field(
+        default=None,
+        description="saml: the name of a secret below <application>/auth/ that holds the metadata, where the nodes "
+        "cannot read an address",
+        examples=["benchwright/auth/saml-metadata"],
+    )
+    username_attribute: Word | None = Field(
+        default=None,
+        description="saml: the attribute that holds a person's user name, or NameID; null: Username",
+        examples=["NameID"],
+    )
+    name_id_format: Word | None = Field(
+        default=None,
+        description="saml: the format of the NameID; null: that of Workbench itself",
+        examples=["emailaddress"],
+    )
+    post_binding: bool = Field(
+        default=False,
+        description="saml: true where the identity provider takes sign-in requests by POST alone",
+        examples=[True],
+    )
+    sssd_conf: SecretName | None = Field(
+        default=None,
+        description="sssd: the name of a secret below <application>/auth/ that holds the whole sssd.conf",
+        examples=["benchwright/auth/sssd"],
+    )
+    probe_account: AccountName | None = Field(
+        default=None,
+        description="sssd: an account of the directory that a verification looks up on every node",
+        examples=["svc-probe"],
+    )
+    provisioning: Literal["none", "jit", "scim"] = Field(
+        default="none",
+        description='oidc and saml: who makes the accounts. "none": `users` has them all; "jit": Workbench, at the '
+        'first sign-in; "scim": the identity provider, beforehand',
+        examples=["jit"],
+    )
+    groups_claim: Word | None = Field(
+        default=None,
+        description="oidc with jit: the claim that holds a person's groups",
+        examples=["groups"],
+    )
+    groups_attribute: Word | None = Field(
+        default=None,
+        description="saml with jit: the attribute that holds a person's groups",
+        examples=["groups"],
+    )
+    scim_token: SecretName | None = Field(
+        default=None,
+        description="scim: the name of a secret below <application>/auth/ that holds the token of the identity "
+        "provider, in one line",
+        examples=["benchwright/auth/scim"],
+    )
+    required_group: GroupName | None = Field(
+        default=None, description="the group whose members may sign in; null: everyone", examples=["workbench-users"]
+    )
+    admin_group: GroupName | None = Field(
+        default=None,
+        description="the group whose members see the administrative dashboard; null: there is none",
+        examples=["workbench-admins"],
+    )
+
+
 class Wanted(Part):
     """Every effective value of a cluster's input."""
 
@@ -486,6 +628,18 @@ class Wanted(Part):
         default=None,
         description="an HTTPS address for people; without it they use a tunnel of Session Manager",
         examples=[{"hostname": "workbench.example.com", "hosted_zone_id": "Z0123456789ABCDEFGHIJ"}],
+    )
+    auth: Auth | None = Field(
+        default=None,
+        description="how people sign in; without it they have the passwords of `users`",
+        examples=[
+            {
+                "method": "oidc",
+                "issuer": "https://idp.example.com",
+                "client_id": "workbench",
+                "client_secret": "benchwright/auth/oidc",
+            }
+        ],
     )
     users: Annotated[dict[AccountName, User], Field(max_length=MOST_USERS)] = Field(
         default={},
@@ -547,6 +701,17 @@ class License(Part):
     server: str = ""
 
 
+class SignIn(Part):
+    """The secrets of sign-in, in the versions that were current when the plan was made: that of the method (a client
+    secret, metadata or an sssd.conf), and the token of SCIM.
+    """
+
+    secret_arn: str = ""
+    secret_version: str = ""
+    token_arn: str = ""
+    token_version: str = ""
+
+
 class ImagePlan(Part):
     """What the image is made of, beside the content of image/."""
 
@@ -565,6 +730,7 @@ class Plan(Part):
     wanted: Wanted
     image: ImagePlan
     license: License | None
+    sign_in: SignIn = SignIn()
     accounts: list[Account]
     engine_version: str = Field(
         default="", description="version of Aurora PostgreSQL, recorded so that a later execution keeps it"

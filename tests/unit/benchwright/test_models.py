@@ -40,7 +40,14 @@ def test_every_form_is_reported_in_words() -> None:
         "config": {"-x": "a\tb"},
         "tags": {"k" * 129: "v" * 257},
     }
-    reported = "\n".join([*problems(wrong), *problems({"license": {"server": "here"}})])
+    auth = {
+        "issuer": "http://idp.example.com",
+        "metadata_url": "idp.example.com/metadata.xml",
+        "client_id": "a b",
+        "required_group": "a,b",
+    }
+    more = [*problems({"license": {"server": "here"}}), *problems({"auth": auth})]
+    reported = "\n".join([*problems(wrong), *more])
     assert set(FORMS) == patterns(Wanted.model_json_schema())
     assert [words for words in FORMS.values() if f" is refused: not {words}. Give " not in reported] == []
 

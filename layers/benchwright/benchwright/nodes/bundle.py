@@ -15,7 +15,9 @@ from urllib.parse import quote
 
 from benchwright.errors import NodeConfigurationFailed
 from benchwright.models import DATABASE_NAME, DATABASE_USER, Plan
+from benchwright.nodes import sign_in
 from benchwright.nodes.archive import compressed, packed
+from benchwright.nodes.entries import Entry, ini, lines, rstudio
 from benchwright.secrets import Secret
 
 HOME, SHARED_STORAGE = "/efs/home", "/efs/shared-storage"
@@ -28,17 +30,6 @@ class Endpoint:
 
     host: str
     port: int
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A file on a node."""
-
-    path: str
-    mode: str
-    owner: str
-    group: str
-    content: str
 
 
 @dataclass(frozen=True)
@@ -73,22 +64,23 @@ def render_files(plan: Plan, endpoint: Endpoint) -> list[Entry]:
         # TLS ends at the load balancer, whose headers Host and X-Forwarded-Proto say to Workbench what its address is.
         # Source: rstudio/rstudio, src/cpp/server/server-options.json; src/cpp/core/http/Request.cpp, proxiedUri.
         server["auth-cookies-force-secure"] = "1"
+    server |= sign_in.options(plan, HOME)
     # Without the password: a URI's password is not percent-decoded and must stay out of it.
     uri = (
         f"postgresql://{DATABASE_USER}@{_word(endpoint.host)}:{endpoint.port}/{DATABASE_NAME}"
         f"?sslmode=verify-full&sslrootcert={quote(DATABASE_CA, safe='/')}"
     )
     return [
-        _rstudio("rserver.conf", _ini(server | plan.wanted.config)),
-        _rstudio("database.conf", _ini({"provider": "postgresql", "connection-uri": uri}), mode="0600"),
-        _rstudio(
+        rstudio("rserver.conf", ini(server | plan.wanted.config)),
+        rstudio("database.conf", ini({"provider": "postgresql", "connection-uri": uri}), mode="0600"),
+        rstudio(
             "load-balancer",
-            _ini({"www-host-name": "@PRIVATE_ADDRESS@", "delete-node-on-exit": "1", "balancer": "sessions"}),
+            ini({"www-host-name": "@PRIVATE_ADDRESS@", "delete-node-on-exit": "1", "balancer": "sessions"}),
         ),
-        _rstudio(
+        rstudio(
             "launcher.conf",
             "[server]\n"
-            + _ini(
+            + ini(
                 {
                     "address": "0.0.0.0",  # peers reach the launcher of the node that holds a session
                     "port": "5559",
@@ -99,13 +91,14 @@ def render_files(plan: Plan, endpoint: Endpoint) -> list[Entry]:
                 }
             )
             + "\n[cluster]\n"
-            + _ini({"name": "Local", "type": "Local"}),
+            + ini({"name": "Local", "type": "Local"}),
         ),
-        _rstudio(
+        rstudio(
             "launcher.local.conf",
-            _ini({"scratch-path": f"{SHARED_STORAGE}/launcher-local", "load-balancer-preference": "nfs"}),
+            ini({"scratch-path": f"{SHARED_STORAGE}/launcher-local", "load-balancer-preference": "nfs"}),
         ),
-        _rstudio("file-locks", _ini({"lock-type": "advisory"})),
+        rstudio("file-locks", ini({"lock-type": "advisory"})),
+        *sign_in.files(plan),
     ]
 
 
@@ -131,14 +124,15 @@ def make_bundle(plan: Plan, endpoint: Endpoint, database: Secret, secure_cookie_
         "LICENSE_SECRET_ARN": plan.license.secret_arn if plan.license else "",
         "LICENSE_SECRET_VERSION": plan.license.secret_version if plan.license else "",
         "LICENSE_SERVER": plan.license.server if plan.license else "",
+        **sign_in.values(plan),
     }
     contents = {
-        "manifest": _lines(f"{entry.mode} {entry.owner} {entry.group} {entry.path}" for entry in entries),
-        "users": _lines(users),
-        "locked": _lines(plan.locked_accounts),
-        "groups": _lines(f"{group.name} {group.gid} {','.join(group.members) or '-'}" for group in plan.groups),
-        "emptied": _lines(plan.emptied_groups),
-        "env": _lines(f"{name}={_word(value)}" for name, value in values.items()),
+        "manifest": lines(f"{entry.mode} {entry.owner} {entry.group} {entry.path}" for entry in entries),
+        "users": lines(users),
+        "locked": lines(plan.locked_accounts),
+        "groups": lines(f"{group.name} {group.gid} {','.join(group.members) or '-'}" for group in plan.groups),
+        "emptied": lines(plan.emptied_groups),
+        "env": lines(f"{name}={_word(value)}" for name, value in values.items()),
         **{f"files{entry.path}": entry.content for entry in entries},
     }
     configuration = hashlib.sha256(_packed(contents)).hexdigest()
@@ -148,31 +142,18 @@ def make_bundle(plan: Plan, endpoint: Endpoint, database: Secret, secure_cookie_
 
 def accounts_digest(plan: Plan) -> str:
     """Return the digest by which a node reports its users, of the sorted lines name:uid:gid."""
-    lines = sorted(f"{account.name}:{account.uid}:{account.gid}\n" for account in plan.accounts)
-    return _digest(lines)
+    return _digest(sorted(f"{account.name}:{account.uid}:{account.gid}\n" for account in plan.accounts))
 
 
 def groups_digest(plan: Plan) -> str:
     """Return the digest by which a node reports its groups, of the sorted lines name:gid: and name:gid:member."""
-    lines = [f"{group.name}:{group.gid}:{member}\n" for group in plan.groups for member in ("", *group.members)]
-    return _digest(sorted(lines))
+    members = [f"{group.name}:{group.gid}:{member}\n" for group in plan.groups for member in ("", *group.members)]
+    return _digest(sorted(members))
 
 
-def _digest(lines: Iterable[str]) -> str:
+def _digest(texts: Iterable[str]) -> str:
     """Return 32 digits of a digest: a report has little room."""
-    return hashlib.sha256("".join(lines).encode()).hexdigest()[:32]
-
-
-def _rstudio(name: str, content: str, mode: str = "0644") -> Entry:
-    return Entry(f"/etc/rstudio/{name}", mode, "root", "root", content)
-
-
-def _ini(values: Mapping[str, str]) -> str:
-    return _lines(f"{key}={value}" for key, value in values.items())
-
-
-def _lines(lines: Iterable[str]) -> str:
-    return "".join(f"{line}\n" for line in lines)
+    return hashlib.sha256("".join(texts).encode()).hexdigest()[:32]
 
 
 def _word(text: str) -> str:

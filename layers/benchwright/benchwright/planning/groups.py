@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from benchwright.models import MOST_GROUPS_OF_A_USER, RESERVED_NAMES, Wanted
@@ -13,6 +13,7 @@ from benchwright.planning.problems import Problem, object_in, objects_in
 # Keys of rserver.conf that name groups, divided by commas: who may sign in, and who may do what an administrator may
 # (Posit Workbench administration guide, "Restricting access" and "Administrative dashboard").
 GROUP_KEYS = ("auth-required-user-group", "admin-group", "admin-superuser-group")
+GROUPS_OF_AUTH = ("required_group", "admin_group")  # keys of `auth` with one group each
 MOST_SHOWN, LONGEST_NAME = 10, 80  # names in a text, and characters of each
 
 
@@ -74,41 +75,60 @@ def warn(wanted: Wanted) -> list[str]:
             f"users: {_shown(removed)} in `groups` of users were removed from `groups`, and have no members. Back in "
             "`groups`, they have these."
         )
-    if others := _groups_of_others(wanted.image.ami, wanted.config):
-        texts += [
-            f"config: {key} names {_shown([_quoted(name) for name in unknown])}, which `groups` lacks. No one has "
-            f"looked whether {others} has it, and members in it."
-            for key in GROUP_KEYS
-            if (unknown := sorted(set(_named(wanted.config.get(key))) - groups - people))
-        ]
+    if others := _groups_of_others(wanted.image.ami, wanted.config, wanted.auth.model_dump() if wanted.auth else {}):
+        for path, _, names in _asked(wanted.config, wanted.auth.model_dump() if wanted.auth else {}):
+            if unknown := sorted(set(names) - groups - people):
+                texts.append(
+                    f"{path.replace('.', ': ', 1)} names {_shown([_quoted(name) for name in unknown])}, which `groups` "
+                    f"lacks. No one has looked whether {others} has it, and members in it."
+                )
     return texts
 
 
 def _without_people(
     merged: Mapping[str, Any], people: Collection[str], members: Mapping[str, Collection[str]]
 ) -> list[Problem]:
-    """Find keys of rserver.conf that would let no one sign in, or make no one an administrator.
+    """Find keys that would let no one sign in, or make no one an administrator.
 
     A user's own group has the user in it. Other groups of a node hold no person whom the input names.
     """
-    config = object_in(merged, "config")
-    others = _groups_of_others(object_in(merged, "image").get("ami"), config)
+    config, auth = object_in(merged, "config"), object_in(merged, "auth")
+    others = _groups_of_others(object_in(merged, "image").get("ami"), config, auth)
     problems: list[Problem] = []
-    for key in GROUP_KEYS:
-        for name in _named(config.get(key)):
+    for path, value, names in _asked(config, auth):
+        for name in names:
             if name in people or members.get(name) or (others and name not in members):
                 continue
             wrong = f"{_quoted(name)} has no member" if name in members else f"`groups` has no {_quoted(name)}"
-            give = "names of `groups` with members, divided by commas; null takes a recorded one back"
-            problems.append((f"config.{key}", config[key], f"{wrong}, so the key would hold for no one", give))
+            several = "names of `groups` with members, divided by commas; null takes a recorded one back"
+            give = several if path.startswith("config.") else "the name of one of `groups` with members, or null"
+            problems.append((path, value, f"{wrong}, so the key would hold for no one", give))
     return problems
 
 
-def _groups_of_others(ami: Any, config: Mapping[str, Any]) -> str:
-    """Say who else may have made a group: the image, or an identity provider (user provisioning of Workbench)."""
-    if ami:
-        return f"the AMI {ami}"
-    return "the identity provider" if config.get("user-provisioning-enabled") == "1" else ""
+def _asked(config: Mapping[str, Any], auth: Mapping[str, Any]) -> Iterator[tuple[str, Any, list[str]]]:
+    """Find the keys that name groups: path, value, and the names."""
+    for key in GROUP_KEYS:
+        if key in config:
+            yield f"config.{key}", config[key], _named(config[key])
+    for key in GROUPS_OF_AUTH:
+        if isinstance(name := auth.get(key), str):
+            yield f"auth.{key}", name, [name]
+
+
+def _groups_of_others(ami: Any, config: Mapping[str, Any], auth: Mapping[str, Any]) -> str:
+    """Say who else may have made a group: the image, an identity provider (user provisioning of Workbench) or a
+    directory.
+    """
+    by_jit = auth.get("provisioning") == "jit" and (auth.get("groups_claim") or auth.get("groups_attribute"))
+    makers = {
+        f"the AMI {ami}": ami,
+        "the identity provider": by_jit
+        or auth.get("provisioning") == "scim"
+        or config.get("user-provisioning-enabled") == "1",
+        "the directory": auth.get("method") == "sssd",
+    }
+    return " or ".join(maker for maker, made in makers.items() if made)
 
 
 def _named(value: Any) -> list[str]:

@@ -15,6 +15,7 @@ from benchwright.models import (
     LicenseServer,
     NodeGroup,
     Plan,
+    SignIn,
     Wanted,
     merge_patch,
 )
@@ -102,6 +103,7 @@ def make_plan(
         wanted=wanted.model_copy(update={"users": users, "groups": groups}),  # the plan shows effective values
         image=image,
         license=license_,
+        sign_in=_sign_in(wanted, secrets),
         accounts=accounts,
         engine_version=choose(wanted.database.engine_version, looked_up, looked.engines),
         removes_access=known.has_access and wanted.access is None,
@@ -136,6 +138,19 @@ def _license(wanted: Wanted, secrets: Mapping[str, Secret]) -> License | None:
             return License(server=server)
         case name:
             return License(secret_arn=secrets[name].arn, secret_version=secrets[name].version)
+
+
+def _sign_in(wanted: Wanted, secrets: Mapping[str, Secret]) -> SignIn:
+    auth = wanted.auth
+    if auth is None:
+        return SignIn()
+    nothing = Secret("", "")
+    name = auth.client_secret or auth.metadata or auth.sssd_conf
+    secret = secrets[name] if name else nothing
+    token = secrets[auth.scim_token] if auth.scim_token else nothing
+    return SignIn(
+        secret_arn=secret.arn, secret_version=secret.version, token_arn=token.arn, token_version=token.version
+    )
 
 
 def _refuse_nodes(wanted: Wanted, license_: License | None, known: Known) -> None:

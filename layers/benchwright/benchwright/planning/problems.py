@@ -14,6 +14,7 @@ from benchwright.models import FORMS, Wanted
 
 # How much of an input a refusal repeats: characters of a value and of a path, and problems.
 LONGEST_SHOWN, LONGEST_PATH, MOST_PROBLEMS = 80, 120, 20
+SECRETS_OF_SIGN_IN = ("auth.client_secret", "auth.metadata", "auth.sssd_conf", "auth.scim_token")
 type Problem = tuple[str, Any, str, str]  # path, value, what is wrong, what to give
 
 
@@ -43,6 +44,10 @@ def _hidden(path: str, value: Any) -> Any:
         return value
     if path.split(".", maxsplit=1)[0] in ("users", "license"):
         return _hidden_secret(path, value)
+    if path == "auth":  # as a whole it is no object, or has a secret in it
+        return without_texts(value)
+    if path in SECRETS_OF_SIGN_IN:
+        return value if isinstance(value, str) and _is_secret_name(value, "/auth/") else without_texts(value)
     part = part_of(Wanted.model_fields[path].annotation) if path in Wanted.model_fields else None
     texts = part.model_fields if part else {}
     match value:
@@ -63,14 +68,20 @@ def _hidden_secret(path: str, value: Any) -> Any:
     if isinstance(value, list):
         return [_hidden_secret(path, item) for item in value]
     folders = ("/",) if path == "license" else ("/license/", "/users/")
-    is_name = isinstance(value, str) and len(value) <= 400 and re.fullmatch(r"[A-Za-z0-9/_+=.@-]+", value)
     is_server = (
         path.split(".", maxsplit=1)[0] == "license"
         and isinstance(value, str)
         and re.fullmatch(r"[A-Za-z0-9.-]{1,253}:[0-9]{1,6}", value)
     )
-    is_shown = (is_name and any(folder in value for folder in folders)) or path.endswith(f".{value}") or is_server
+    is_name = isinstance(value, str) and _is_secret_name(value, *folders)
+    is_shown = is_name or path.endswith(f".{value}") or is_server
     return value if is_shown or not isinstance(value, str) else "***"
+
+
+def _is_secret_name(text: str, *folders: str) -> bool:
+    """Return whether a text looks like the name of a secret in one of these folders."""
+    is_name = len(text) <= 400 and re.fullmatch(r"[A-Za-z0-9/_+=.@-]+", text) is not None
+    return is_name and any(folder in text for folder in folders)
 
 
 def without_texts(value: Any) -> Any:

@@ -29,8 +29,17 @@ from benchwright.models import (
     Wanted,
     merge_patch,
 )
-from benchwright.planning import groups
-from benchwright.planning.problems import Problem, explained, object_in, objects_in, part_of, refusal, without_texts
+from benchwright.planning import groups, sign_in
+from benchwright.planning.problems import (
+    SECRETS_OF_SIGN_IN,
+    Problem,
+    explained,
+    object_in,
+    objects_in,
+    part_of,
+    refusal,
+    without_texts,
+)
 
 # Levels of an input: users, a name, its keys, and room for what is wrong. Python's own readers end at about 1,000.
 DEEPEST = 8
@@ -126,6 +135,7 @@ def read_input(
         problems += [problem for problem in explained(error) if problem[0] not in seen]
     problems += _contradictions(merged, application)
     problems += groups.contradictions(merged, earlier_users, earlier_groups)
+    problems += sign_in.contradictions(merged)
     problems += _without_effect(request, merged)
     return Reading(request, wanted, _named(merged, application), tuple(problems), known)
 
@@ -226,16 +236,17 @@ def _is_valid(kind: TypeAdapter[Any], value: Any) -> bool:
 
 def _secret_keys(merged: Mapping[str, Any]) -> dict[str, Any]:
     """What the keys that name secrets hold, by path."""
-    users = objects_in(merged, "users")
+    users, auth = objects_in(merged, "users"), object_in(merged, "auth")
     named = {"license": merged.get("license")} | {
         f"users.{name}.password": user.get("password") for name, user in users.items()
     }
+    named |= {path: auth.get(path.removeprefix("auth.")) for path in SECRETS_OF_SIGN_IN}
     return dict(sorted(named.items()))
 
 
 def _secret_prefix(path: str, application: str) -> str:
-    """How the names of secrets begin that nodes may read for a key."""
-    return f"{application}/{'license' if path == 'license' else 'users'}/"
+    """How the names of secrets begin that nodes may read for a key: its first part."""
+    return f"{application}/{path.split('.', maxsplit=1)[0]}/"
 
 
 def _contradictions(merged: Mapping[str, Any], application: str) -> list[Problem]:

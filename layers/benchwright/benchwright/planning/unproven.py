@@ -19,6 +19,7 @@ from benchwright.record import Known, Record
 type Path = tuple[str, ...]
 
 WHOLE = ("access",)  # without its host name, an address is none
+TOGETHER = ("auth",)  # keys of one method are refused with those of another, so they are taken back together
 REBUILD: Path = ("image", "rebuild")
 # Characters: of a value, and of all lines. An execution's cause has 32,768, which the error's own message shares.
 LONGEST_VALUE, LONGEST_TEXT = 80, 12_000
@@ -46,7 +47,7 @@ class Unproven:
 def changed(recorded: Mapping[str, Any], proven: Mapping[str, Any]) -> dict[Path, tuple[Any, Any]]:
     """Return the recorded and the proven value of each key that differs, by path; None where there is none.
 
-    A user or an address that is added or removed as a whole is one value.
+    A user or an address that is added or removed as a whole is one value, and so is all of `auth`.
     """
     differences: dict[Path, tuple[Any, Any]] = {}
     for key in sorted({*recorded, *proven}):
@@ -54,7 +55,7 @@ def changed(recorded: Mapping[str, Any], proven: Mapping[str, Any]) -> dict[Path
         pairs: dict[Path, tuple[Any, Any]] = {(): (now, before)}
         # A licence can be a text in one and an object in the other.
         objects = [each for each in (now, before) if each is not None]
-        is_whole = key in WHOLE and len(objects) == 1
+        is_whole = key in TOGETHER or (key in WHOLE and len(objects) == 1)
         if not is_whole and all(isinstance(each, dict) for each in objects):
             pairs = _changed_within(now or {}, before or {})
         differences |= {(key, *path): pair for path, pair in pairs.items() if pair[0] != pair[1]}
@@ -100,7 +101,7 @@ def find(record: Record) -> list[Unproven]:
     given_by = {name: arn for arn, names in known.origins.items() for name in names}
     differences = changed(known.input, known.proven)
     values = [
-        Unproven(path, value, given_by.get(".".join(path), ""), _nested(path, before))
+        Unproven(path, value, given_by.get(".".join(path), ""), _nested(path, _back(value, before)))
         for path, (value, before) in differences.items()
     ]
     own_image = ("image", "ami") in differences or known.input.get("image", {}).get("ami")
@@ -122,6 +123,8 @@ def take_back_all(values: Sequence[Unproven]) -> dict[str, Any]:
 def describe(record: Record, cluster: str, execution: str, message: str) -> list[str]:
     """Write the lines of an explanation, those first whose value the failure's message names; none without values.
 
+    Sign-in comes before the address and the groups that it needs: they can only be taken back after it.
+
     execution: the one that failed.
     """
     values = find(record)
@@ -129,7 +132,7 @@ def describe(record: Record, cluster: str, execution: str, message: str) -> list
     looked_up = list(_looked_up(record.known, about, message))
     if not values and not looked_up:
         return []
-    suspects = sorted(values, key=lambda value: (not _is_named(value.value, message), value.path))
+    suspects = sorted(values, key=lambda value: _order(value, message))
     whole = [*looked_up, *(_line(value, about, execution) for value in suspects)]
     lines = list(_within(LONGEST_TEXT, whole))
     if len(lines) < len(whole):
@@ -138,6 +141,10 @@ def describe(record: Record, cluster: str, execution: str, message: str) -> list
     if len(values) > 1 and len(everything) <= LONGEST_TEXT // 4:
         lines.append(f"- To take all of them back: {everything}")
     return ["Unproven values, which are recorded and which no verified execution has used yet:", *lines]
+
+
+def _order(value: Unproven, message: str) -> tuple[bool, bool, Path]:
+    return not _is_named(value.value, message), value.path[0] not in TOGETHER, value.path
 
 
 def _line(value: Unproven, about: Mapping[str, str], execution: str) -> str:
@@ -181,7 +188,16 @@ def _within(longest: int, lines: Sequence[str]) -> Iterator[str]:
 
 
 def _is_named(value: Any, message: str) -> bool:
+    if isinstance(value, dict):
+        return any(_is_named(each, message) for each in value.values())
     return value is not None and (value if isinstance(value, str) else json.dumps(value)) in message
+
+
+def _back(value: Any, before: Any) -> Any:
+    """Return what turns a value into the one before: of an object in the place of another, its keys that differ."""
+    if not (isinstance(value, dict) and isinstance(before, dict)):
+        return before
+    return {key: before.get(key) for key in sorted({*value, *before}) if value.get(key) != before.get(key)}
 
 
 def _nested(path: Path, value: Any) -> dict[str, Any]:

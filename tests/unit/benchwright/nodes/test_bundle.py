@@ -74,6 +74,10 @@ def test_the_bundle_holds_everything_a_node_needs() -> None:
         "LICENSE_SECRET_ARN=",
         "LICENSE_SECRET_VERSION=",
         "LICENSE_SERVER=",
+        "AUTH_SECRET_ARN=",
+        "AUTH_SECRET_VERSION=",
+        "SCIM_SECRET_ARN=",
+        "SCIM_SECRET_VERSION=",
     ]
 
 

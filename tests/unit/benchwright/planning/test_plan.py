@@ -103,6 +103,7 @@ def test_each_value_has_a_source() -> None:
     sources = sources_of({"nodes": {"count": 3}}, {"r_versions": ["4.4.0"]}, DEFAULTS)
     assert sources == {
         "access": "default",
+        "auth": "default",
         "config": "default",
         "database.max_capacity": "parameter",
         "database.min_capacity": "parameter",

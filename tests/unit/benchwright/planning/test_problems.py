@@ -10,8 +10,9 @@ import pytest
 from pydantic import BaseModel
 
 from benchwright.errors import InvalidInput
-from benchwright.models import Wanted
+from benchwright.models import Wanted, merge_patch
 from benchwright.planning.read_input import read_input
+from tests.documentation import input_reference
 from tests.unit.benchwright.planning.test_plan import DEFAULTS
 
 
@@ -125,8 +126,10 @@ def test_the_remedy_of_each_key_holds_an_example_that_is_accepted(path: tuple[st
         return reduce(lambda inner, key: {key: inner}, reversed(path), value)
 
     known: dict[str, Any] = {"users": {"ann": {}}, "groups": {"analysts": {}}}
-    if len(path) > 1:  # what the other keys of an address need
+    if path != ("access",):  # what the other keys of an address need
         known["access"] = {"hostname": "wb.example.com", "allowed_cidrs": ["203.0.113.0/24"]}
+    if path[0] == "auth":  # what this key needs
+        known = merge_patch(known, input_reference.BESIDE.get(".".join(path), {}))
     (found,) = problems(given([[]]), known)
     remedy = found.partition(". Give ")[2]
     example = re.search(r"(?:; for example|an object such as) (.+)\.$", remedy)

@@ -24,7 +24,7 @@ from moto import mock_aws
 from benchwright import record
 from benchwright.errors import InvalidInput, NodeConfigurationFailed, RecordUnreadable, shorten
 from benchwright.image.recipe import load_recipe
-from benchwright.models import MOST_GROUPS, MOST_USERS, RESERVED_NAMES, Plan
+from benchwright.models import MOST_GROUPS, MOST_USERS, RESERVED_NAMES, Plan, merge_patch
 from benchwright.nodes.bundle import Endpoint, make_bundle
 from benchwright.planning import account_check, engine, lookup, server_options
 from benchwright.planning.engine import Engines
@@ -35,6 +35,7 @@ from benchwright.secrets import Secret
 from benchwright.settings import Settings
 from benchwright.stacks import desired_state
 from functions.resolve_plan import app as resolve_plan
+from tests.documentation.input_reference import OIDC, SAML
 from tests.templates.templates import NODES
 from tests.unit.benchwright.hostile import as_boost_reads, examples, json_values, near, texts
 from tests.unit.benchwright.nodes.test_bundle import DATABASE, ENDPOINT, KEY, unpacked
@@ -45,6 +46,7 @@ ROOT = Path(__file__).parents[4]
 LARGEST_PAYLOAD, LARGEST_ITEM, LONGEST_CAUSE = 262_144, 409_600, 32_768
 ARN = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:"
 WORKBENCH = "2026.07.1+147.pro6"
+SCIM = "benchwright/auth/scim"
 
 
 class AnySecret(dict[str, Secret]):
@@ -111,6 +113,11 @@ def parameters(plan: Plan) -> dict[str, str]:
     return dict(desired.parameters)
 
 
+def server(plan: Plan) -> dict[str, str]:
+    """What Workbench reads in rserver.conf."""
+    return as_boost_reads(contents(plan)["files/etc/rstudio/rserver.conf"])
+
+
 def tags(plan: Plan) -> dict[str, str]:
     settings = Settings(application="benchwright")
     return dict(desired_state.foundation(settings, plan, None, directory=ROOT / "infra").tags)
@@ -174,6 +181,46 @@ PLACES = {
         ("benchwright/license/workbench",),
         lambda plan: [named(environment(plan)["LICENSE_SECRET_ARN"])],
     ),
+    "auth.issuer": Place(
+        lambda text: merge_patch(OIDC, {"auth": {"issuer": text}}),
+        ("https://idp.example.com", "https://idp.example.com:8443/realms/people/", "https://idp.example.com/$&=~;'()"),
+        lambda plan: [server(plan)["auth-openid-issuer"]],
+    ),
+    "auth.client_id": Place(
+        lambda text: merge_patch(OIDC, {"auth": {"client_id": text}}),
+        ("workbench", "0f3c9a52-7f0e-4b5e-9f0a-3f1d2c4b5a69", 'a="b"'),
+        lambda plan: [as_boost_reads(contents(plan)["files/etc/rstudio/openid-client-secret"])["client-id"]],
+    ),
+    "auth.client_secret": Place(
+        lambda text: merge_patch(OIDC, {"auth": {"client_secret": text}}),
+        ("benchwright/auth/oidc",),
+        lambda plan: [named(environment(plan)["AUTH_SECRET_ARN"])],
+    ),
+    "auth.username_claim": Place(
+        lambda text: merge_patch(OIDC, {"auth": {"username_claim": text}}),
+        ("email", "cognito:username", "https://example.com/name"),
+        lambda plan: [server(plan)["auth-openid-username-claim"]],
+    ),
+    "auth.scopes.0": Place(
+        lambda text: merge_patch(OIDC, {"auth": {"scopes": [text]}}),
+        ("openid", "https://example.com/.default"),
+        lambda plan: server(plan)["auth-openid-scopes"].split(" "),
+    ),
+    "auth.metadata_url": Place(
+        lambda text: merge_patch(SAML, {"auth": {"metadata_url": text}}),
+        ("https://idp.example.com", "https://idp.example.com/metadata.xml?appid=1&b=c"),
+        lambda plan: [server(plan)["auth-saml-metadata-url"]],
+    ),
+    "auth.scim_token": Place(
+        lambda text: merge_patch(OIDC, {"auth": {"provisioning": "scim", "scim_token": text}}),
+        ("benchwright/auth/scim",),
+        lambda plan: [named(environment(plan)["SCIM_SECRET_ARN"])],
+    ),
+    "auth.required_group": Place(
+        lambda text: merge_patch(OIDC, {"auth": {"provisioning": "scim", "scim_token": SCIM, "required_group": text}}),
+        ("analysts", "Domain Users", "0f3c9a52-7f0e"),
+        lambda plan: [server(plan)["auth-required-user-group"]],
+    ),
     "users.": Place(
         lambda text: {"users": {text: {}}},
         ("ann", "a-b_c", "_x", "jane.doe", "7of9"),
@@ -192,12 +239,12 @@ PLACES = {
     "config.": Place(
         lambda text: {"config": {text: "x"}},
         ("auth-timeout-minutes", "admin-enabled"),
-        lambda plan: [list(as_boost_reads(contents(plan)["files/etc/rstudio/rserver.conf"]))[-1]],
+        lambda plan: [list(server(plan))[-1]],
     ),
     "config.www-root-path": Place(
         lambda text: {"config": {"www-root-path": text}},
         ("/a", "a b", "x=y", '"q"', "", "密 é"),
-        lambda plan: [as_boost_reads(contents(plan)["files/etc/rstudio/rserver.conf"])["www-root-path"]],
+        lambda plan: [server(plan)["www-root-path"]],
     ),
     "tags.": Place(lambda text: {"tags": {text: "x"}}, ("cost-centre", "a:b/c"), lambda plan: [next(iter(tags(plan)))]),
     "tags.cost-centre": Place(
@@ -230,7 +277,7 @@ def test_a_text_is_refused_by_name_or_arrives(path: str) -> None:
 
 
 top_keys = st.sampled_from(
-    [*DEFAULTS, "cluster", "image", "license", "users", "groups", "config", "tags", "only_if_deployed"]
+    [*DEFAULTS, "cluster", "image", "license", "auth", "users", "groups", "config", "tags", "only_if_deployed"]
 )
 
 
@@ -384,6 +431,12 @@ def test_a_key_that_looks_like_another_one_hides_no_problem_of_it() -> None:
             lambda text: {"users": {"ann": {"password": {"value": [text]}}}},
             lambda text: {"license": f"{text}\n{text}"},
             lambda text: {"license": text.replace("/", "-")},
+            lambda text: {"auth": text},
+            lambda text: {"auth": [text]},
+            lambda text: {"auth": {"client_secret": text}},
+            lambda text: {"auth": {"secret": text}},
+            lambda text: {"auth": {"scim_token": [text]}},
+            lambda text: {"auth": {"sssd_conf": {"text": text}}},
         ]
     ),
 )
@@ -423,7 +476,7 @@ def test_what_aws_shows_stays_one_word_of_its_line_or_is_refused(place: str, tex
         assert not re.fullmatch(r"[!-~]*", text)
         return
     env, conf = files["env"], files["files/etc/rstudio/database.conf"]
-    assert (env.count("\n"), conf.count("\n")) == (9, 2)
+    assert (env.count("\n"), conf.count("\n")) == (13, 2)
     assert text in (conf if place == "host" else env)
 
 

@@ -11,7 +11,7 @@ from moto import mock_aws
 
 from benchwright import record
 from benchwright.errors import InvalidInput
-from benchwright.models import DEFAULT_CLUSTER, merge_patch
+from benchwright.models import DEFAULT_CLUSTER, Auth, merge_patch
 from benchwright.planning import account_check, service_roles, unproven
 from benchwright.planning.engine import Engines
 from benchwright.planning.plan import LookupResult
@@ -50,6 +50,15 @@ EARLIER: Mapping[str, Any] = {
     "access.scheme": {"access": {"hostname": input_reference.HOST, "allowed_cidrs": ["203.0.113.0/24"]}},
     "access.allowed_cidrs": {"access": {"hostname": input_reference.HOST, "allowed_cidrs": ["10.0.0.0/16"]}},
     "access.web_acl_arn": {"access": {"hostname": input_reference.HOST}},
+    **{f"auth.{name}": input_reference.REACHED for name in Auth.model_fields},
+    **{
+        f"auth.{name}": merge_patch(input_reference.OIDC, {"auth": {name: value}})
+        for name, value in (("issuer", "https://earlier.example.com"), ("client_id", "x"), ("username_claim", "email"))
+    },
+    "auth.metadata_url": merge_patch(input_reference.SAML, {"auth": {"metadata_url": "https://earlier.example.com"}}),
+    "auth.scopes": input_reference.OIDC,
+    "auth.provisioning": input_reference.OIDC,
+    "auth.post_binding": input_reference.SAML,
     "users": {"users": {"ben": {}}},
     "users.NAME.uid": {},
     "users.NAME.gid": {},

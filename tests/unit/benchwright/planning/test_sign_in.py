@@ -1,0 +1,234 @@
+"""How people sign in: what an input may not say of it, and what will not work for everyone."""
+
+from typing import Any
+
+import pytest
+
+from benchwright.errors import InvalidInput
+from benchwright.models import Plan, Wanted, merge_patch
+from benchwright.planning import groups, sign_in
+from benchwright.planning.read_input import read_input
+from tests.unit.benchwright.planning.test_plan import DEFAULTS
+
+OIDC: Any = {
+    "access": {"hostname": "workbench.example.com"},
+    "auth": {
+        "method": "oidc",
+        "issuer": "https://idp.example.com",
+        "client_id": "workbench",
+        "client_secret": "benchwright/auth/oidc",
+    },
+    "users": {"ann": {}},
+}
+SAML: Any = {**OIDC, "auth": {"method": "saml", "metadata_url": "https://idp.example.com/metadata.xml"}}
+SSSD: Any = {"auth": {"method": "sssd", "sssd_conf": "benchwright/auth/sssd"}}
+JIT = merge_patch(OIDC, {"auth": {"provisioning": "jit", "groups_claim": "groups"}})
+SCIM = merge_patch(SAML, {"auth": {"provisioning": "scim", "scim_token": "benchwright/auth/scim"}})
+RIGHT = {"oidc": OIDC, "saml": SAML, "sssd": SSSD, "jit": JIT, "scim": SCIM, "pam": {"auth": {}}}
+
+
+def wanted_of(raw: Any, known: Any = None) -> Wanted:
+    return read_input(raw, known or {}, DEFAULTS, "benchwright").whole()[1]
+
+
+def problems(raw: Any, known: Any = None) -> list[str]:
+    with pytest.raises(InvalidInput) as caught:
+        wanted_of(raw, known)
+    return str(caught.value).splitlines()[1:]
+
+
+@pytest.mark.parametrize("name", RIGHT)
+def test_each_method_is_accepted(name: str) -> None:
+    wanted = wanted_of(RIGHT[name])
+    assert wanted.auth and wanted.auth.model_dump(exclude_defaults=True) == {
+        key: value for key, value in RIGHT[name]["auth"].items() if value != "pam"
+    }
+
+
+@pytest.mark.parametrize(
+    ("whole", "patch", "problem"),
+    [
+        (OIDC, {"access": None}, 'auth.method: "oidc" is refused: the identity provider sends people back to an https'),
+        (SAML, {"access": None}, 'auth.method: "saml" is refused: the identity provider sends people back to an https'),
+        (
+            OIDC,
+            {"auth": {"issuer": None}},
+            "auth.issuer: null is refused: the method oidc needs it. Give oidc: the iss",
+        ),
+        (OIDC, {"auth": {"client_id": None}}, "auth.client_id: null is refused: the method oidc needs it. Give "),
+        (OIDC, {"auth": {"client_secret": None}}, "auth.client_secret: null is refused: the method oidc needs it. "),
+        (SSSD, {"auth": {"sssd_conf": None}}, "auth.sssd_conf: null is refused: the method sssd needs it. Give "),
+        (
+            SAML,
+            {"auth": {"metadata_url": None}},
+            "auth.metadata_url: null is refused: the method saml needs one of metadata_url and metadata, and has",
+        ),
+        (
+            SAML,
+            {"auth": {"metadata": "benchwright/auth/saml"}},
+            'auth.metadata_url: "https://idp.example.com/metadata.xml" is refused: the method saml needs one of',
+        ),
+        (
+            SAML,
+            {"auth": {"issuer": "https://idp.example.com"}},
+            'auth.issuer: "https://idp.example.com" is refused: it belongs to the method oidc, not to saml. ',
+        ),
+        (OIDC, {"auth": {"post_binding": True}}, "auth.post_binding: true is refused: it belongs to the method saml, "),
+        (OIDC, {"auth": {"probe_account": "x"}}, 'auth.probe_account: "x" is refused: it belongs to the method sssd, '),
+        (
+            SSSD,
+            {"auth": {"provisioning": "jit"}},
+            'auth.provisioning: "jit" is refused: it belongs to the method oidc or saml, not to sssd. Give null',
+        ),
+        (
+            OIDC,
+            {"auth": {"groups_claim": "groups"}},
+            'auth.groups_claim: "groups" is refused: Workbench takes groups from it with provisioning jit alone.',
+        ),
+        (
+            SCIM,
+            {"auth": {"groups_attribute": "groups"}},
+            'auth.groups_attribute: "groups" is refused: Workbench takes groups from it with provisioning jit alone. ',
+        ),
+        (
+            SCIM,
+            {"auth": {"scim_token": None}},
+            "auth.scim_token: null is refused: the identity provider needs a token for SCIM. Give scim: the name of a ",
+        ),
+        (
+            JIT,
+            {"auth": {"scim_token": "benchwright/auth/scim"}},
+            'auth.scim_token: "benchwright/auth/scim" is refused: with provisioning jit nothing uses it. Give null',
+        ),
+        (
+            OIDC,
+            {"users": None},
+            'auth.provisioning: "none" is refused: no one has an account: Workbench makes none, and `users` is empty. ',
+        ),
+        (
+            JIT,
+            {"users": {"ann": {"uid": 200000}}},
+            "users.ann.uid: 200000 is refused: Workbench gives the ids from 200000 to 524287 to people and group",
+        ),
+        (SCIM, {"users": {"ann": {"gid": 524287}}}, "users.ann.gid: 524287 is refused: Workbench gives the ids from 2"),
+        (JIT, {"groups": {"g": {"gid": 200001}}}, "groups.g.gid: 200001 is refused: Workbench gives the ids from 2000"),
+        (
+            JIT,
+            {"workbench": {"version": "2024.04.2+764.pro1"}},
+            'auth.provisioning: "jit" is refused: Workbench has it since 2024.09, and workbench.version is 2024.',
+        ),
+        (
+            SCIM,
+            {"workbench": {"version": "2023.12.1+402.pro1"}},
+            'auth.provisioning: "scim" is refused: Workbench has it since 2024.04, and workbench.version is 2023',
+        ),
+        (
+            JIT,
+            {"workbench": {"version": "2025.05.1+513.pro3"}},
+            'auth.groups_claim: "groups" is refused: Workbench has it since 2025.09, and workbench.version is 20',
+        ),
+        (
+            OIDC,
+            {"auth": {"required_group": "analysts"}},
+            'auth.required_group: "analysts" is refused: `groups` has no "analysts", so the key would hold for n',
+        ),
+        (
+            OIDC,
+            {"auth": {"admin_group": "admins"}, "groups": {"admins": {}}},
+            'auth.admin_group: "admins" is refused: "admins" has no member, so the key would hold for no one. Gi',
+        ),
+        (
+            merge_patch(JIT, {"auth": {"groups_claim": None}}),
+            {"auth": {"required_group": "analysts"}},
+            'auth.required_group: "analysts" is refused: `groups` has no "analysts", so the key would hold for n',
+        ),
+        (
+            OIDC,
+            {"auth": {"client_secret": "benchwright/users/oidc"}},
+            'auth.client_secret: "***" is refused: the nodes may not read it. Give a secret whose name begins wi',
+        ),
+        (
+            OIDC,
+            {"auth": {"issuer": "https://idp.example.com/.well-known/openid-configuration"}},
+            'auth.issuer: "https://idp.example.com/.well-known/openid-configuration" is refused: it is the addre',
+        ),
+        (
+            OIDC,
+            {"auth": {"issuer": "https://a:b@idp.example.com"}},
+            'auth.issuer: "https://a:b@idp.example.com" is ref',
+        ),
+    ],
+)
+def test_each_contradiction_is_refused_with_its_remedy(whole: Any, patch: Any, problem: str) -> None:
+    found = problems(merge_patch(whole, patch))
+    assert [line for line in found if line.startswith(f"- {problem}")] != [], found
+
+
+@pytest.mark.parametrize(
+    ("whole", "key", "place"),
+    [
+        *((OIDC, key, place) for key, place in sign_in.PLACES.items()),
+        *((JIT, key, "provisioning") for key in sign_in.SESSION_KEYS),
+        *((SSSD, key, "method") for key in sign_in.SESSION_KEYS),
+        (merge_patch(SCIM, {"auth": {"required_group": "x"}}), "auth-required-user-group", "required_group"),
+        (merge_patch(SCIM, {"auth": {"admin_group": "x"}}), "admin-group", "admin_group"),
+        (merge_patch(SCIM, {"auth": {"admin_group": "x"}}), "admin-enabled", "admin_group"),
+    ],
+)
+def test_a_key_of_rserver_conf_that_has_its_place_in_auth_is_refused(whole: Any, key: str, place: str) -> None:
+    raw = merge_patch(whole, {"config": {key: "1"}})
+    wrong = f'- config.{key}: "1" is refused: with `auth`, its place is auth.{place}, and Benchwright writes it. '
+    assert f"{wrong}Give null, which takes it back." in problems(raw)
+
+
+def test_what_auth_does_not_write_may_stand_in_config() -> None:
+    config = {"auth-timeout-minutes": "60", "auth-openid-aws-role-claim": "role", "auth-pam-sessions-enabled": "1"}
+    assert wanted_of(merge_patch(OIDC, {"config": config})).config == config
+
+
+def test_every_problem_is_listed_at_once_and_a_recorded_value_is_marked() -> None:
+    """Who changes the method takes back the keys of the one before."""
+    found = problems({"access": None, "auth": {"method": "saml"}, "users": {"ann": None}}, OIDC)
+    recorded = "(an earlier execution recorded it). Give null, which takes it back."
+    assert [line.split(": ")[0] for line in found] == [
+        *("- auth.issuer", "- auth.client_id", "- auth.client_secret", "- auth.metadata_url", "- auth.method"),
+        "- auth.provisioning",
+    ]
+    assert found[0] == (
+        '- auth.issuer: "https://idp.example.com" is refused: it belongs to the method oidc, not to saml ' + recorded
+    )
+
+
+@pytest.mark.parametrize("whole", [JIT, SCIM, SSSD])
+def test_a_group_of_an_identity_provider_or_a_directory_is_warned_about(whole: Any) -> None:
+    maker = "the directory" if whole is SSSD else "the identity provider"
+    wanted = wanted_of(merge_patch(whole, {"auth": {"required_group": "Domain Users"}}))
+    (text,) = groups.warn(wanted)
+    assert text.startswith('auth: required_group names "Domain Users", which `groups` lacks. No one has looked whether')
+    assert text.endswith(f" {maker} has it, and members in it.")
+
+
+@pytest.mark.parametrize(
+    ("whole", "patch", "warned"),
+    [
+        (OIDC, {}, False),
+        (OIDC, {"auth": {"username_claim": "email"}}, True),
+        (OIDC, {"auth": {"username_claim": "email", "provisioning": "jit"}}, False),
+        (OIDC, {"auth": {"username_claim": "email"}, "config": {"auth-user-rewrite-rule": "x"}}, False),
+        (OIDC, {"auth": {"issuer": "https://login.microsoftonline.com/4711/v2.0"}}, True),
+        (OIDC, {"auth": {"issuer": "https://login.microsoftonline.com/4711/v2.0", "username_claim": "name"}}, False),
+        (SAML, {}, False),
+        (SAML, {"auth": {"username_attribute": "NameID", "name_id_format": "emailaddress"}}, True),
+        (SSSD, {}, False),
+    ],
+)
+def test_an_e_mail_address_in_place_of_a_user_name_is_warned_about(whole: Any, patch: Any, warned: bool) -> None:
+    """No account on Ubuntu has an @ in its name (models.py); provisioning leaves out what follows it."""
+    texts = sign_in.warn(wanted_of(merge_patch(whole, patch)))
+    assert len(texts) == warned
+    if warned:
+        assert "e-mail address, and no account in `users` can have an @ in its name. Have it give another " in texts[0]
+
+
+def test_a_plan_of_an_earlier_release_has_no_sign_in() -> None:
+    assert Plan.model_fields["sign_in"].default.secret_arn == ""

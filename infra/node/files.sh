@@ -96,6 +96,7 @@ place_files() {
     install -m "$mode" -o "$owner" -g "$group" "$work/stage$path" "$temporary"
     mv -fT "$temporary" "$path"
   done < <(placeable)
+  reload_units
   for record in "$work"/record.*; do cp "$record" "$STATE/secrets/${record##*/record.}"; done
   cp "$work/files" "$STATE/files"
 }
@@ -132,6 +133,7 @@ put_back() {
     cp -a "$work/before/$path" "$temporary"
     mv -fT "$temporary" "/$path"
   done
+  reload_units
   cp -a "$work/before.state/." "$STATE"
   (set_license_server) || true
   if (start_workbench); then

@@ -58,6 +58,7 @@ apply() {
   cmp -s "$work/stage$RSERVER_CONF" "$RSERVER_CONF" || check_configuration
   ensure_users
   ensure_groups
+  ensure_name_service
   find_changes
   echo "changed: ${changed[*]:-nothing}"
   # `verified` is missing from the first change until Workbench has answered, so the next run continues an interrupted one.

@@ -1,7 +1,9 @@
 # shellcheck shell=bash
-# How people sign in: the secrets of the identity provider.
+# How people sign in: secrets, and the accounts that Workbench makes.
 
 readonly CLIENT_SECRET_FILE=/etc/rstudio/openid-client-secret SCIM_TOKEN_FILE=/etc/rstudio/scim-token
+readonly NSS_SWITCH=/etc/nsswitch.conf NSS_MODULE=/usr/lib/x86_64-linux-gnu/libnss_pwb.so.2
+readonly NSS_OF_WORKBENCH=/usr/lib/rstudio-server/bin/libnss_pwb.so
 
 # SOURCE: has the client's id, beside which the secret belongs. What the readers of such files take for a comment, or trim, would be
 # another secret to the identity provider.
@@ -11,3 +13,31 @@ stage_client_secret() {
   [[ $secret != *'#'* && $secret != ' '* && $secret != *' ' ]] || fail "The client secret in $AUTH_SECRET_ARN has a # or a space at an end, which Workbench would take away. Have your identity provider make another client secret, and put it there."
   printf '%s\nclient-secret=%s\n' "$(cat "$1")" "$secret" >"$work/stage$CLIENT_SECRET_FILE"
 }
+
+# Programs find the accounts that Workbench makes by a module of the name service. Packages of newer releases set it up, those of older ones
+# only bring it. Where it is not asked for, it is left: without Workbench's answer it finds no one.
+ensure_name_service() {
+  local kind switch
+  grep -qx 'user-provisioning-enabled=1' "$work/stage$RSERVER_CONF" || return 0
+  begin 'let programs find the accounts that Workbench makes'
+  if [ ! -e "$NSS_MODULE" ]; then
+    [ -e "$NSS_OF_WORKBENCH" ] || fail "Workbench $WORKBENCH_VERSION on this node brings no module for the accounts that it makes: $NSS_OF_WORKBENCH is missing. Use an image with a version of Workbench that has it, or take auth.provisioning back in the input."
+    ln -sfT "$NSS_OF_WORKBENCH" "$NSS_MODULE"
+  fi
+  switch=$(mktemp "$NSS_SWITCH.XXXXXX")
+  cat "$NSS_SWITCH" >"$switch"
+  for kind in passwd group shadow; do
+    if ! grep -qE "^$kind:" "$switch"; then
+      echo "$kind: files pwb" >>"$switch"
+    elif ! grep -qE "^$kind:.*\<pwb\>" "$switch"; then
+      # Before sss, as Posit has it; else last.
+      sed -i -E "/^$kind:/ { s/[[:space:]]+sss\>/ pwb&/; t; s/[[:space:]]*(#.*)?$/ pwb \1/; s/ $// }" "$switch"
+    fi
+  done
+  if cmp -s "$switch" "$NSS_SWITCH"; then rm "$switch"; return; fi
+  chmod 0644 "$switch"
+  mv -fT "$switch" "$NSS_SWITCH"
+}
+
+# systemd reads what changed of a unit only when it is asked to.
+reload_units() { if grep -q '^etc/systemd/' <<<"$(printf '%s\n' "${changed[@]}")"; then systemctl daemon-reload; fi; }

@@ -6,7 +6,7 @@ from pathlib import Path
 from shlex import quote
 from typing import Any
 
-from benchwright.models import Account, ImagePlan, License, NodeGroup, Plan, Wanted
+from benchwright.models import Account, ImagePlan, License, NodeGroup, Plan, SignIn, Wanted
 from benchwright.nodes.bundle import Bundle, Endpoint, make_bundle
 from benchwright.nodes.node_script import load_script
 from benchwright.secrets import Secret
@@ -85,10 +85,13 @@ class Cluster:
                     "nodes": {"count": 2, "instance_type": "m6i.xlarge"},
                     "database": {"min_capacity": 0.5, "max_capacity": 4},
                     "config": wanted.get("config", {}),
+                    "access": {"hostname": "workbench.example.com"} if "auth" in wanted else None,
+                    "auth": wanted.get("auth"),
                 }
             ),
             image=ImagePlan(ami=None, parent_image="ami-0123456789abcdef0", generation=1),
             license=wanted.get("license"),
+            sign_in=wanted.get("sign_in", SignIn()),
             accounts=accounts or [],
             locked_accounts=locked or [],
             groups=groups or [],

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from benchwright.models import FIRST_PROVISIONED_ID, Auth, Plan
+from benchwright.models import FIRST_PROVISIONED_ID, LOWEST_ID, Auth, Plan
 from benchwright.nodes.entries import Entry, ini, lines, rstudio
 
 SERVICE_USER = "rstudio-server"
@@ -26,6 +26,10 @@ def options(plan: Plan, homes: str) -> dict[str, str]:
     if auth is None:
         return {}
     keys: dict[str, str | None] = {}
+    if auth.method in ("oidc", "saml"):
+        # Names come from outside. Without this, whom the identity provider calls `ubuntu` would be the administrator of
+        # that name. Source: rstudio/rstudio, src/cpp/server/server-options.json.
+        keys["auth-minimum-user-id"] = str(LOWEST_ID)
     match auth.method:
         case "oidc":
             keys |= {

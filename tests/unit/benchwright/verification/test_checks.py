@@ -10,14 +10,17 @@ from benchwright.nodes.report import LicenseTerms, NodeReport, read_report
 from benchwright.planning.plan import LookupResult, make_plan
 from benchwright.planning.read_input import read_input
 from benchwright.record import Known
+from benchwright.secrets import Secret
 from benchwright.verification.checks import REMEDIES, Observed, verify
 from benchwright.verification.list_nodes import BalancedNode, ListedNode
 from tests.unit.benchwright.planning.test_plan import DEFAULTS
 
 
 def a_plan(raw: Any) -> Plan:
-    request, wanted = read_input(raw, {}, DEFAULTS, "benchwright").whole()
-    return make_plan(request, wanted, Known(), LookupResult({}, "ami-p"), defaults=DEFAULTS, execution="e")[0]
+    reading = read_input(raw, {}, DEFAULTS, "benchwright")
+    request, wanted = reading.whole()
+    secrets = {name: Secret(f"arn:{name}", "v1") for name in reading.named.secrets.values()}
+    return make_plan(request, wanted, Known(), LookupResult(secrets, "ami-p"), defaults=DEFAULTS, execution="e")[0]
 
 
 PLAN = a_plan({"users": {"ann": {}}})

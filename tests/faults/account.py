@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 import botocore.endpoint
+from moto.awslambda.models import lambda_backends
 
 from rehearsal import application, launcher
 from rehearsal.application import Application
@@ -21,7 +22,7 @@ from rehearsal.aws.clock import Clock
 from rehearsal.aws.local_aws import LocalAws
 from rehearsal.aws.server import NoFaults
 from rehearsal.aws.services import work
-from tests.faults import databases, environments, nodes, real_nodes, times, transport
+from tests.faults import databases, nodes, real_nodes, times, transport
 
 PORT: Final = 4566
 """Of the local AWS. Every case has a network of its own, so all of them have this one."""
@@ -92,6 +93,8 @@ def install(directory: Path, *, full: bool) -> Account:
     aws.functions.prepare = lambda _function: None  # its processes would not survive a fork
     account = Account(aws, application.deploy(aws.client, aws.environment("sam"), {}), hosts)
     account.rest()
+    for function in lambda_backends[aws.account][aws.region].list_functions():
+        aws.functions.fork_server(aws.functions._settings(function).packages, waits=full)  # which all cases share
     if not full:
         _quicken(aws, directory)
     gc.collect()
@@ -101,7 +104,6 @@ def install(directory: Path, *, full: bool) -> Account:
 
 def _quicken(aws: Any, directory: Path) -> None:
     databases.install(directory)
-    environments.install(aws, directory)
     transport.install(aws)
     times.shorten()
     vars(botocore.endpoint)["time"] = types.SimpleNamespace(**{**vars(time), "sleep": lambda _seconds: None})

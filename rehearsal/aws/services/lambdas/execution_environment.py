@@ -1,15 +1,11 @@
 """An execution environment: a process in which a function runs, one call at a time.
 
 It sees only what Lambda would give it: the bare interpreter (so that a package missing from a layer is missing), its
-code, its layers merged as /opt, the runtime client, and the keys of its role.
+code, its layers merged as /opt, the runtime client, and the keys of its role. It begins as a fork (forks.py).
 """
 
-import os
 import queue
-import shlex
 import signal
-import subprocess
-import sys
 import threading
 import time
 import uuid
@@ -19,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from rehearsal.aws.services.logs import LogStream
 
+from .forks import PRIVATE, Child, Mount, bind, interpreter, read_only, tmpfs
 from .runtime_api import Outcome, RuntimeApi
 
 if TYPE_CHECKING:
@@ -28,6 +25,7 @@ INIT_SECONDS = 30  # Lambda allows 10; a machine with two busy cores may need mo
 MAXIMUM_RESPONSE_BYTES = 6_291_556  # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 # Below an empty file system of the process's own: a place that exists on every machine, whatever else does not.
 INSIDE = Path("/mnt")
+SEARCH = ("/opt/python", f"{INSIDE}/runtime")
 
 
 @dataclass(frozen=True)
@@ -43,6 +41,7 @@ class Settings:
     memory: int
     task: Path
     opt: Path | None
+    packages: Path | None
     environment: tuple[tuple[str, str], ...]
     log_group: str
     in_vpc: bool
@@ -155,49 +154,29 @@ class ExecutionEnvironment:
         kilobytes = next((line.split()[1] for line in status.splitlines() if line.startswith("VmHWM")), "0")
         return int(kilobytes) // 1024
 
-    def _spawn(self) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(
-            ["unshare", "--mount", "--propagation", "private", "bash", "-euc", self._script()],
-            env=self._environment(),
-            cwd="/",
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
+    def _spawn(self) -> Child:
+        server = self.functions.fork_server(self.settings.packages)
+        handler = self.settings.handler
+        return server.fork(
+            environment=self._environment(), task=f"{INSIDE}/task", handler=handler, mounts=self._mounts()
         )
 
-    def _script(self) -> str:
-        """Lays out the file system of the process, then becomes the runtime client."""
-        interpreter = os.path.realpath(sys._base_executable)  # type: ignore[attr-defined]
-        lines = [
-            f"mount -t tmpfs -o mode=755,size=1m tmpfs {INSIDE}",
-            f"mkdir {INSIDE}/task {INSIDE}/runtime",
-            f"mount --bind {shlex.quote(str(self.settings.task))} {INSIDE}/task",
-            f"mount -o remount,bind,ro {INSIDE}/task",
-            f"mount --bind {shlex.quote(str(self.functions.runtime))} {INSIDE}/runtime",
-        ]
-        if self.settings.opt is not None:
-            opt = shlex.quote(str(self.settings.opt))
-            # An interpreter that lives below /opt must stay there.
-            over = (
-                f"mount -t overlay -o lowerdir={opt}:/opt overlay /opt"
-                if interpreter.startswith("/opt/")
-                else f"mount --bind {opt} /opt"
-            )
-            lines.append(over)
-            lines += [
-                f"mount --bind {shlex.quote(str(source))} {shlex.quote(f'/opt/{path}')}"
+    def _mounts(self) -> list[Mount]:
+        """The file system of the process."""
+        settings, task = self.settings, f"{INSIDE}/task"
+        mounts = [*layers(self.functions.runtime, settings.opt), bind(settings.task, task), read_only(task)]
+        if settings.opt is not None:
+            mounts += [
+                bind(source, f"/opt/{path}")
                 for source, path in self.functions.aws.binds
-                if (self.settings.opt / path).exists()
+                if (settings.opt / path).exists()
             ]
-            lines.append("mount -o remount,bind,ro /opt" if not interpreter.startswith("/opt/") else ":")
-        if self.settings.in_vpc:
-            lines.append(f"mount --bind {shlex.quote(str(_write_hosts(self.functions)))} /etc/hosts")
-        if not interpreter.startswith("/tmp/"):
-            lines.append("mount -t tmpfs -o mode=1777,size=512m tmpfs /tmp")
-        lines.append(f"cd {INSIDE}/task")
-        lines.append(f"exec {shlex.quote(interpreter)} -S -s -m awslambdaric {shlex.quote(self.settings.handler)}")
-        return "\n".join(lines)
+            mounts += [] if interpreter().startswith("/opt/") else [read_only("/opt")]
+        if settings.in_vpc:
+            mounts.append(bind(_write_hosts(self.functions), "/etc/hosts"))
+        if not interpreter().startswith("/tmp/"):
+            mounts.append(tmpfs("/tmp", "mode=1777,size=512m"))
+        return mounts
 
     def _environment(self) -> dict[str, str]:
         aws, settings = self.functions.aws, self.settings
@@ -205,7 +184,7 @@ class ExecutionEnvironment:
             "PATH": "/usr/local/bin:/usr/bin:/bin",
             "LANG": "en_US.UTF-8",
             "TZ": ":UTC",
-            "PYTHONPATH": f"{INSIDE}/task:/opt/python:{INSIDE}/runtime",
+            "PYTHONPATH": ":".join((f"{INSIDE}/task", *SEARCH)),
             "LAMBDA_TASK_ROOT": f"{INSIDE}/task",
             "LAMBDA_RUNTIME_DIR": f"{INSIDE}/runtime",
             "_HANDLER": settings.handler,
@@ -231,6 +210,16 @@ class ExecutionEnvironment:
         assert self._child.stdout is not None
         for line in self._child.stdout:
             self.log.write(line.decode("utf-8", "replace").rstrip("\n"))
+
+
+def layers(runtime: Path, opt: Path | None) -> list[Mount]:
+    """Where SEARCH is: the runtime client, and layers over /opt, in which an interpreter that lives there must stay."""
+    mounts = [PRIVATE, tmpfs(str(INSIDE), "mode=755,size=1m"), bind(runtime, f"{INSIDE}/runtime")]
+    if opt and interpreter().startswith("/opt/"):
+        mounts.append(Mount("overlay", "/opt", "overlay", options=f"lowerdir={opt}:/opt"))
+    elif opt:
+        mounts.append(bind(opt, "/opt"))
+    return mounts
 
 
 def _write_hosts(functions: "Functions") -> Path:

@@ -12,7 +12,8 @@ from rehearsal.aws import traces
 from rehearsal.aws.calls import PROCEED, Call, Proceed, ServiceError
 
 from .deployment_packages import DeploymentPackages, copy_runtime_client
-from .execution_environment import ExecutionEnvironment, Settings
+from .execution_environment import SEARCH, ExecutionEnvironment, Settings, layers
+from .forks import ForkServer
 from .runtime_api import Outcome
 
 MAXIMUM_REQUEST_BYTES = 6_291_456
@@ -25,7 +26,9 @@ class Functions:
     aws: Any
     directory: Path
     _pools: dict[str, "Pool"] = field(default_factory=dict)
+    _servers: dict[Path | None, ForkServer] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
+    _starting: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
         self._background = ThreadPoolExecutor(1, "functions")
@@ -79,7 +82,18 @@ class Functions:
             for pool in self._pools.values():
                 pool.stop()
             self._pools.clear()
+            for server in self._servers.values():
+                server.stop()
+            self._servers.clear()
         self.traces.stop()
+
+    def fork_server(self, packages: Path | None, *, waits: bool = True) -> ForkServer:
+        """The process whose forks are functions with these Python packages."""
+        with self._starting:
+            if packages not in self._servers:
+                mounts = layers(self.runtime, packages)
+                self._servers[packages] = ForkServer(SEARCH, mounts, self.aws.region, waits=waits)
+            return self._servers[packages]
 
     def _function(self, name: str, qualifier: str | None) -> Any:
         from moto.awslambda.models import lambda_backends
@@ -105,6 +119,8 @@ class Functions:
             return pool
 
     def _settings(self, function: Any) -> Settings:
+        content = self._layers(function)
+        with_packages = [layer for layer in content if (self._packages.unpacked("opt", [layer]) / "python").exists()]
         return Settings(
             name=function.function_name,
             arn=function.function_arn,
@@ -114,7 +130,8 @@ class Functions:
             timeout=float(function.timeout),
             memory=int(function.memory_size),
             task=self._packages.unpacked("code", [function.code_bytes]),
-            opt=self._packages.unpacked("opt", self._layers(function)) if function.layers else None,
+            opt=self._packages.unpacked("opt", content) if content else None,
+            packages=self._packages.unpacked("opt", with_packages) if with_packages else None,
             environment=tuple(sorted((name, str(value)) for name, value in function.environment_vars.items())),
             log_group=function.logs_group_name,
             in_vpc=bool((function.vpc_config or {}).get("SubnetIds")),

@@ -10,14 +10,13 @@ from moto.core.exceptions import ServiceException
 from moto.core.parse import PROTOCOL_PARSERS
 from moto.core.request import Request, determine_request_protocol
 from moto.core.routing import get_service_router
-from moto.core.serialize import XFormedAttributePicker, get_serializer_class
+from moto.core.serialize import AttributePickerContext, XFormedAttributePicker, get_serializer_class
 from moto.core.utils import get_service_model
 from werkzeug.exceptions import HTTPException
 
 from rehearsal.aws.calls import Call
 from rehearsal.aws.recorder import Identity
 
-PICKER = XFormedAttributePicker()
 UNKNOWN = Identity(caller="unknown")
 
 # Signing names (what stands in the credential scope) that are not botocore's name of the service.
@@ -28,6 +27,16 @@ SERVICE_OF_SIGNING_NAME = {
     "servicequotas": "service-quotas",
     "tagging": "resourcegroupstaggingapi",
 }
+
+
+class Picker(XFormedAttributePicker):
+    """Finds members of an answer: in a mapping by the names of AWS, in moto's objects by any that they may have."""
+
+    def __call__(self, context: AttributePickerContext) -> Any:
+        return context.obj.get(context.key) if isinstance(context.obj, Mapping) else super().__call__(context)
+
+
+PICKER = Picker()
 
 
 class Answer(NamedTuple):

@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import Any, Final
 
 import botocore.session
+import yaml
 from botocore.utils import hyphenize_service_id
-from samcli.yamlhelper import yaml_dump, yaml_parse
 
 from rehearsal.application import BUILT, ROOT, Application
 from rehearsal.aws.local_aws import LocalAws
 from rehearsal.aws.postgres import DOCKER_HOST
+from rehearsal.aws.services.cloudformation.templates import load
 
 EVENTS: Final = ROOT / "events"
 TEMPLATE: Final = BUILT / "local.yaml"
@@ -96,7 +97,7 @@ class _World:
 
     def deploy_nodes(self, foundation: Mapping[str, str]) -> None:
         """infra/nodes.yaml with no node, which the product makes when it takes all of them offline."""
-        template = yaml_parse((ROOT / "infra/nodes.yaml").read_text(encoding="utf-8"))
+        template = load((ROOT / "infra/nodes.yaml").read_text(encoding="utf-8"))
         settings = self._settings()
         image = self.aws.client("ssm").get_parameter(Name=settings["PARENT_IMAGE"])["Parameter"]["Value"]
         values = {
@@ -170,7 +171,7 @@ def write_template(aws: LocalAws, installed: Application, target: Path = TEMPLAT
     rehearsal binds over a file of a layer (the certificates of Amazon RDS) stands in a copy of that layer.
     """
     ours = endpoints(f"http://{DOCKER_HOST}:{aws.port}") | {"AWS_REGION": aws.region, "AWS_DEFAULT_REGION": aws.region}
-    built = yaml_parse((BUILT / "template.yaml").read_text(encoding="utf-8"))
+    built = load((BUILT / "template.yaml").read_text(encoding="utf-8"))
     built["Globals"]["Function"].pop("Environment")
     functions = {logical: name for name, logical in installed.functions.items()}
     resources = {}
@@ -188,7 +189,7 @@ def write_template(aws: LocalAws, installed: Application, target: Path = TEMPLAT
             continue
         resources[logical] = {"Type": resource["Type"], "Properties": properties}
     kept = {key: built[key] for key in ("AWSTemplateFormatVersion", "Transform", "Globals")}
-    target.write_text(yaml_dump({**kept, "Resources": resources}), encoding="utf-8")
+    target.write_text(yaml.safe_dump({**kept, "Resources": resources}, sort_keys=False), encoding="utf-8")
 
 
 def endpoints(endpoint: str) -> dict[str, str]:

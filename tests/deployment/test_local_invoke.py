@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import pytest
-from samcli.yamlhelper import yaml_parse
 
 from rehearsal import launcher, local_invoke
 from rehearsal.application import ROOT
 from rehearsal.aws.postgres import DOCKER_HOST
+from rehearsal.aws.services.cloudformation.templates import load
 from rehearsal.forwarder import Forwarder
 from rehearsal.hosts.network import GATEWAY
 from tests.deployment.account import Account, new_account
@@ -24,7 +24,7 @@ from tests.deployment.emulator import Emulator
 CLUSTER: Final = "local"
 FUNCTIONS: Final = sorted(
     name
-    for name, resource in yaml_parse((ROOT / "template.yaml").read_text(encoding="utf-8"))["Resources"].items()
+    for name, resource in load((ROOT / "template.yaml").read_text(encoding="utf-8"))["Resources"].items()
     if resource["Type"] == "AWS::Serverless::Function"
 )
 

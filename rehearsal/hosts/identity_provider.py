@@ -6,14 +6,15 @@ password. It takes this client's secret and this redirect URI only, as a company
 """
 
 import functools
+import socketserver
 import ssl
 import threading
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 import trustme
-from werkzeug import serving
 
 HOST: Final = "idp.example.com"
 PORT: Final = 443
@@ -40,16 +41,15 @@ class IdentityProvider:
         self._authority = authority
         self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._address = ""
-        self._server: serving.BaseWSGIServer | None = None
+        self._server: _Server | None = None
 
     def start(self, address: str) -> None:
         """Listen on port 443 of this address, with a certificate that is valid."""
         self._address = address
         self.renew_certificate()
-        server = serving.make_server(address, PORT, self._answer, threaded=True, request_handler=_SilentHandler)
+        server = self._server = _Server((address, PORT), _SilentHandler)
+        server.set_app(self._answer)
         server.socket = self._tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
-        server.ssl_context = self._tls
-        self._server = server
         threading.Thread(target=server.serve_forever, name="identity provider", daemon=True).start()
 
     def stop(self) -> None:
@@ -100,6 +100,18 @@ class IdentityProvider:
         return app
 
 
-class _SilentHandler(serving.WSGIRequestHandler):
-    def log(self, *_: Any) -> None:
+class _Server(socketserver.ThreadingMixIn, WSGIServer):
+    daemon_threads = True
+
+    def server_bind(self) -> None:
+        socketserver.TCPServer.server_bind(self)  # not HTTPServer's, which asks a name server for this machine's name
+        self.server_name, self.server_port = HOST, PORT
+        self.setup_environ()
+        self.base_environ["HTTPS"] = "on"
+
+
+class _SilentHandler(WSGIRequestHandler):
+    timeout = 20
+
+    def log_message(self, *_: object) -> None:
         pass

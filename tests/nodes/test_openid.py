@@ -4,7 +4,9 @@ import html
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
+from shlex import quote
 from urllib.parse import urlencode
 
 import pytest
@@ -13,8 +15,10 @@ import urllib3
 
 from benchwright.models import Account
 from rehearsal.hosts.host import Host
-from rehearsal.hosts.identity_provider import CLIENT_ID, CLIENT_SECRET, HOST, ISSUER, PEOPLE
+from rehearsal.hosts.identity_provider import CLIENT_ID, CLIENT_SECRET, DAY, HOST, ISSUER, PEOPLE
 from rehearsal.hosts.standins.workbench import log
+from rehearsal.hosts.standins.workbench.name_service import MODULE
+from rehearsal.hosts.standins.workbench.openid import SECRET_FILE
 from tests.nodes.cluster import Cluster
 from tests.nodes.conftest import World
 
@@ -43,6 +47,16 @@ account required pam_unix.so
 session required pam_mkhomedir.so skel=/etc/skel umask=0077
 session required pam_unix.so
 """
+ENCRYPT = f"""import sys
+sys.path += ["/opt/rehearsal", "/opt/rehearsal/site"]
+from pathlib import Path
+from shlex import quote
+from standins.rskey import Key
+print(Key(Path("/etc/rstudio/secure-cookie-key").read_bytes()).encrypt({CLIENT_SECRET!r}))
+"""
+"""What `rstudio-server encrypt-password` does, which reads from a terminal alone."""
+CLAIMS = "at_hash, aud, auth_time, exp, groups, iat, iss, name, nonce, sub"
+DOCUMENT = "its discovery document"
 ANN_HERE = Account(name="ann", uid=5001, gid=5001)
 
 
@@ -100,6 +114,7 @@ class Browser:
 
     def sign_in(self, first: Host, second: Host, subject: str) -> requests.Response:
         """Sign in as someone: one node begins, another one takes the callback and answers it."""
+        self.cookies.clear()
         led = self.ask(first, "/")
         assert led.headers["Location"] == f"{OUTSIDE}/auth-sign-in?appUri=%2F"
         away = self.ask(first, led.headers["Location"])
@@ -130,14 +145,19 @@ def restore(world: World) -> Iterator[None]:
         world.hosts.provider.set_person(subject, claims)
 
 
-def two_nodes(cluster: Cluster, secret: str = CLIENT_SECRET, **config: str) -> list[Host]:
-    """Nodes with OpenID, whose Workbench runs."""
-    cluster.publish(config={name.replace("_", "-"): value for name, value in config.items()} or OPENID | JIT)
-    nodes = [cluster.add_node() for _ in range(2)]
+def start(cluster: Cluster, count: int, config: dict[str, str], *, secret: str = CLIENT_SECRET) -> list[Host]:
+    """Nodes whose Workbench runs with this configuration."""
+    cluster.publish(accounts=[ANN_HERE] if "user-provisioning-enabled" not in config else [], config=config)
+    nodes = [cluster.add_node() for _ in range(count)]
     for node in nodes:
         put_files(node, secret)
         cluster.apply(node)
     return nodes
+
+
+@pytest.fixture
+def started(cluster: Cluster) -> Host:
+    return start(cluster, 1, OPENID | JIT)[0]
 
 
 def said(answer: requests.Response) -> dict[str, str]:
@@ -145,17 +165,16 @@ def said(answer: requests.Response) -> dict[str, str]:
     return dict(re.findall(r"<(?:b|p)[^>]* id=(\S+?)>(.*?)</(?:b|p)>", answer.text, re.DOTALL))
 
 
-def fails(answer: requests.Response, node: Host, status: int, wrong: str, remedy: str) -> None:
-    """An answer is a page that says what is wrong and what to do, and the last line of the log says it, too."""
-    assert answer.status_code == status, answer.text
+def refusal(answer: requests.Response, node: Host) -> tuple[int, str, str]:
+    """Status, what is wrong and what to do, as a page says them; the last line of the node's log says the same."""
     page = {name: html.unescape(text) for name, text in said(answer).items()}
-    assert (page["wrong"], page["remedy"]) == (f"{wrong}.", remedy)
     logged = node.run(f"tail -n 1 {log.LOG}", timeout=60).stdout
-    assert logged.endswith(f"[rserver] ERROR {wrong}. {remedy}\n")
+    assert logged.endswith(f"[rserver] ERROR {page['wrong']} {page['remedy']}\n")
+    return answer.status_code, page["wrong"], page["remedy"]
 
 
 def test_a_person_gets_the_same_account_on_every_node_and_a_session(cluster: Cluster, browser: Browser) -> None:
-    first, second = two_nodes(cluster)
+    first, second = start(cluster, 2, OPENID | JIT)
     unknown = first.run("getent passwd bob", timeout=60)
     assert (unknown.returncode, unknown.stdout) == (2, "")
     back = browser.sign_in(first, second, "bob")
@@ -179,3 +198,162 @@ def test_a_person_gets_the_same_account_on_every_node_and_a_session(cluster: Clu
     password = first.run("curl -s -o /dev/null -w '%{http_code}' -d x=y localhost:8787/auth-do-sign-in", timeout=60)
     assert password.stdout == "403"
     assert browser.submit(first, "/", "/auth-do-sign-in").status_code == 404
+
+
+@pytest.mark.usefixtures("restore")
+def test_groups_follow_the_claim_at_each_sign_in(cluster: Cluster, browser: Browser, world: World) -> None:
+    (node,) = start(cluster, 1, OPENID | JIT)
+    assert browser.sign_in(node, node, "ann").status_code == 302
+    groups = {"workbench-users": "id -nG ann", "workbench-admins": "getent group workbench-admins | cut -d: -f4"}
+    before = {name: node.run(script, timeout=60).stdout for name, script in groups.items()}
+    assert before == {"workbench-users": "ann workbench-users workbench-admins\n", "workbench-admins": "ann\n"}
+    changed = {**PEOPLE["ann"], "groups": ["workbench-users", "a group that Linux does not take"]}
+    world.hosts.provider.set_person("ann", changed)
+    assert browser.sign_in(node, node, "ann").status_code == 302
+    after = {name: node.run(script, timeout=60).stdout for name, script in groups.items()}
+    assert after == {"workbench-users": "ann workbench-users\n", "workbench-admins": "\n"}
+    assert browser.ask(node, "/admin").status_code == 403
+    assert "a group that Linux does not take" in node.run(f"grep WARNING {log.LOG}", timeout=60).stdout
+
+
+def test_provisioning_takes_what_stands_before_the_at_sign(cluster: Cluster, browser: Browser) -> None:
+    (node,) = start(cluster, 1, OPENID | JIT)
+    assert browser.sign_in(node, node, "kim").status_code == 302
+    assert said(browser.ask(node, "/"))["user"] == "kim"
+    assert node.run("id -u kim", timeout=60).stdout == "200000\n"
+
+
+def test_accounts_of_the_database_are_known_only_where_the_name_service_asks(
+    cluster: Cluster, browser: Browser
+) -> None:
+    first, second = start(cluster, 2, OPENID | JIT)
+    assert browser.sign_in(first, first, "bob").status_code == 302
+    look = "getent passwd bob; id -u bob; getent passwd root | cut -d: -f1"
+    found = "bob:*:200000:200000:Bob Example:/efs/home/bob:/bin/bash\n200000\nroot\n"
+    assert second.run(look, timeout=60).stdout == found
+    for lose, regain in (
+        ("sed -i 's/ pwb//' /etc/nsswitch.conf", "sed -Ei 's/^(passwd|group|shadow):.*/& pwb/' /etc/nsswitch.conf"),
+        (f"mv {MODULE} /root", f"mv /root/{MODULE.name} {MODULE.parent}"),
+        ("mv /etc/rstudio/workbench-nss.conf /root", "mv /root/workbench-nss.conf /etc/rstudio"),
+        ("rstudio-server stop", "rstudio-server start"),
+    ):
+        assert second.run(f"{lose}\n{look}", timeout=60).stdout == "root\n", lose
+        assert second.run(f"{regain}\n{look}", timeout=60).stdout == found, regain
+    second.run("sed -i 's/ pwb//' /etc/nsswitch.conf", timeout=60)
+    assert refusal(browser.sign_in(first, second, "bob"), second) == (
+        403,
+        "The account bob is in Workbench's database, but this node does not look there.",
+        f"/etc/nsswitch.conf needs pwb in its lines passwd, group and shadow, and {MODULE} must exist.",
+    )
+
+
+@pytest.mark.usefixtures("restore")
+def test_who_may_not_come_in_reads_why(cluster: Cluster, browser: Browser, world: World) -> None:
+    (node,) = start(cluster, 1, OPENID | JIT)
+    assert refusal(browser.sign_in(node, node, "eve"), node) == (
+        403,
+        "The account eve is not in the group workbench-users, which auth-required-user-group asks for.",
+        "Make it a member where its groups come from: the identity provider, or the groups of each node.",
+    )
+    assert "user-id" not in browser.cookies
+    assert refusal(browser.sign_in(node, node, "nameless"), node) == (
+        403,
+        f"The ID token of {ISSUER} has no claim preferred_username; it has {CLAIMS}.",
+        "Let the provider put preferred_username into it, or set auth-openid-username-claim to a claim that is there.",
+    )
+    world.hosts.provider.set_person("eve", {**PEOPLE["eve"], "preferred_username": "root"})
+    assert refusal(browser.sign_in(node, node, "eve"), node)[1:] == (
+        "The account root has the uid 0, below 1000.",
+        "Accounts of the system get no session.",
+    )
+    away = browser.ask(node, "/auth-sign-in?appUri=%2F").headers["Location"]
+    back = browser.choose(away, "ann")
+    again = "Sign in again, and finish within ten minutes in the same browser."
+    assert refusal(Browser(browser.provider).ask(node, back), node) == (
+        400,
+        "This browser has no sign-in under way, or one of another cluster, or one of more than ten minutes ago.",
+        again,
+    )
+    other = Browser(browser.provider)
+    other.ask(node, "/auth-sign-in?appUri=%2F")
+    state = "The state of this answer is not that of the sign-in which this browser began."
+    assert refusal(other.ask(node, back), node) == (400, state, again)
+    assert browser.ask(node, back).status_code == 302
+    assert refusal(browser.ask(node, back), node)[0] == 400  # a code is good once
+
+
+@pytest.mark.usefixtures("restore")
+def test_a_provider_that_is_not_what_it_should_be_is_named(cluster: Cluster, browser: Browser, world: World) -> None:
+    (node,) = start(cluster, 1, OPENID | JIT)
+    provider = world.hosts.provider
+    early = Browser(browser.provider)
+    back = early.choose(early.ask(node, "/auth-sign-in?appUri=%2F").headers["Location"], "ann")
+    provider.renew_certificate(until=datetime.now(UTC) - DAY)
+    expired = (
+        502,
+        f"The certificate of {HOST} has expired, so it was not asked for {DOCUMENT}.",
+        "Renew the certificate at the provider.",
+    )
+    assert refusal(browser.sign_in(node, node, "ann"), node) == expired
+    assert refusal(early.ask(node, back), node) == expired
+    provider.stop()
+    try:
+        status, wrong, remedy = refusal(browser.sign_in(node, node, "ann"), node)
+    finally:
+        provider.start_again()
+    assert (status, wrong.partition(":")[0]) == (502, f"{HOST} does not answer when it is asked for {DOCUMENT}")
+    assert remedy == "Each node must reach it at port 443: check its name, the route, and what filters there."
+    node.run("sed -i '/END CERTIFICATE/q' /etc/ssl/certs/ca-certificates.crt", timeout=60)
+    assert refusal(browser.sign_in(node, node, "ann"), node) == (
+        502,
+        f"No authority that this node knows has signed the certificate of {HOST}, so it was not asked for {DOCUMENT}.",
+        "Put its authority into /usr/local/share/ca-certificates, and run update-ca-certificates.",
+    )
+
+
+def test_without_provisioning_the_accounts_of_the_nodes_count(cluster: Cluster, browser: Browser) -> None:
+    (node,) = start(cluster, 1, OPENID)
+    assert browser.sign_in(node, node, "ann").status_code == 302
+    begun = browser.submit(node, "/", "/start-session")
+    assert said(browser.ask(node, begun.headers["Location"]))["uid"] == "5001"
+    assert refusal(browser.sign_in(node, node, "bob"), node) == (
+        403,
+        "There is no account bob on this node.",
+        "Make it on every node, or switch user provisioning on.",
+    )
+    assert refusal(browser.sign_in(node, node, "kim"), node) == (
+        403,
+        "The user name kim@example.com has an @, and no Linux account has one.",
+        "Take a claim without one, or switch user provisioning on, which takes what stands before the @.",
+    )
+
+
+def test_a_wrong_client_secret_is_named_and_an_encrypted_one_is_taken(cluster: Cluster, browser: Browser) -> None:
+    (node,) = start(cluster, 1, OPENID, secret="not this one")
+    status, wrong, remedy = refusal(browser.sign_in(node, node, "ann"), node)
+    refused = f"The provider refuses the client-id or client-secret of {SECRET_FILE}: invalid_client: "
+    assert (status, wrong[: len(refused)]) == (502, refused)
+    assert remedy == "Compare both with what the provider shows for its client, and see whether the secret has expired."
+    assert "not this one" not in node.run(f"cat {log.LOG}", timeout=60).stdout
+    encrypted = node.run(f"python3 -c {quote(ENCRYPT)}", timeout=60)
+    assert encrypted.returncode == 0, encrypted.stderr
+    put_files(node, encrypted.stdout.strip())
+    assert browser.sign_in(node, node, "ann").status_code == 302
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (f"chmod 0644 {SECRET_FILE}", f"The permissions of {SECRET_FILE} are 0644, its owner is rstudio-server"),
+        (f"chown ubuntu {SECRET_FILE}", f"The permissions of {SECRET_FILE} are 0600, its owner is ubuntu"),
+        (f"rm {SECRET_FILE}", f"{SECRET_FILE} does not exist"),
+        (f"sed -i /client-id/d {SECRET_FILE}", "client-id is missing"),
+        (f"sed -i s/client-id/clientid/ {SECRET_FILE}", "unrecognised option 'clientid'"),
+        ("sed -i /issuer/d /etc/rstudio/rserver.conf", "auth-openid-issuer is '': OpenID needs the https address"),
+        ("echo session-timeout-kill-hours=4 >>/etc/rstudio/rserver.conf", "option 'session-timeout-kill-hours'"),
+    ],
+)
+def test_the_server_refuses_to_start_without_what_the_flow_needs(started: Host, change: str, reason: str) -> None:
+    done = started.run(f"rstudio-server stop; {change}; rstudio-server start", timeout=60)
+    assert done.returncode != 0
+    assert reason in started.run(f"tail -n 1 {log.LOG}", timeout=60).stdout

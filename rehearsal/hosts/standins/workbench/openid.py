@@ -116,9 +116,8 @@ def _kept(configuration: files.Configuration, headers: Headers) -> dict[str, str
     try:
         kept: dict[str, str] = _serializer(configuration).loads(cookie.value if cookie else "", SECONDS_TO_SIGN_IN)
     except BadSignature as error:
-        raise FailedError(
-            400, "This browser has no sign-in under way, or one of another cluster or too long ago", AGAIN
-        ) from error
+        wrong = "This browser has no sign-in under way, or one of another cluster, or one of more than ten minutes ago"
+        raise FailedError(400, wrong, AGAIN) from error
     return kept
 
 
@@ -231,9 +230,8 @@ def _unanswered(address: str, what: str, error: Exception) -> FailedError:
     host = urllib.parse.urlsplit(address).netloc
     said = str(error)
     if "certificate has expired" in said:
-        return FailedError(
-            502, f"The certificate of {host} has expired, so it was not asked for {what}", "Renew it there."
-        )
+        wrong = f"The certificate of {host} has expired, so it was not asked for {what}"
+        return FailedError(502, wrong, "Renew the certificate at the provider.")
     if "CERTIFICATE_VERIFY_FAILED" in said:
         return FailedError(
             502,

@@ -25,6 +25,7 @@ from rehearsal.aws.clock import Clock
 from rehearsal.aws.local_aws import LocalAws
 from rehearsal.aws.services.schedules import NoSuchScheduleError, Schedules
 from rehearsal.faults import Faults
+from rehearsal.hosts import identity_provider
 from rehearsal.hosts.host import Hosts
 from rehearsal.hosts.network import GATEWAY
 from rehearsal.initial_account import InitialAccount, make_network
@@ -239,6 +240,9 @@ def local_aws(
         initial_account=initial_account or InitialAccount(),
     )
     aws.start()
+    # As with its hosted zone, the account has what was agreed with the company's identity provider.
+    secret = {"Name": identity_provider.SECRET_NAME, "SecretString": identity_provider.CLIENT_SECRET}
+    aws.client("secretsmanager").create_secret(**secret)
     return aws
 
 

@@ -21,6 +21,8 @@ PORT: Final = 443
 ISSUER: Final = f"https://{HOST}"
 CLIENT_ID: Final = "workbench"
 CLIENT_SECRET: Final = "the secret of Workbench at the identity provider"
+SECRET_NAME: Final = "benchwright/auth/oidc"
+"""The secret of an account that holds the client's secret, for clusters whose people sign in here."""
 REDIRECT_URI: Final = "https://workbench.example.com/openid/callback"
 PEOPLE: Final[Mapping[str, Mapping[str, Any]]] = {
     "ann": {"preferred_username": "ann", "name": "Ann Example", "groups": ["workbench-users", "workbench-admins"]},

@@ -35,6 +35,7 @@ from rehearsal.aws.refusal import Refusal
 from rehearsal.containers import Containers
 from rehearsal.faults import Faults
 from rehearsal.forwarder import Forwarder
+from rehearsal.hosts import identity_provider
 from rehearsal.views import invitation
 from rehearsal.views.executions import Executions
 from rehearsal.views.progress import Progress
@@ -154,7 +155,8 @@ def _taken(lock: int) -> bool:
 
 @dataclass(frozen=True)
 class Sockets:
-    """The ways in from the network of this machine: `aws` for every AWS API, `database` for psql, `browser` for people.
+    """The ways in from the network of this machine: `aws` for every AWS API, `database` for psql, `browser` for people,
+    `provider` for the pages of their identity provider.
 
     `containers` are the first two at the address that Docker's containers know, for `sam local invoke`.
     """
@@ -162,30 +164,33 @@ class Sockets:
     aws: socket.socket
     database: socket.socket
     browser: socket.socket
+    provider: socket.socket
     containers: tuple[socket.socket, socket.socket] | None = None
 
     @classmethod
     def open(cls, wanted: int) -> "Sockets":
         """Raises NotServedError where a port is another's."""
         aws = listening("127.0.0.1", wanted)
-        database, browser = listening("127.0.0.1", 0), _for_browsers()
+        database = listening("127.0.0.1", 0)
+        browser, provider = (_for_browsers(address) for address in ("127.0.0.1", "127.0.0.2"))
         address = containers.bridge_address()
         if address is None:
-            return cls(aws, database, browser)
+            return cls(aws, database, browser, provider)
         return cls(
             aws,
             database,
             browser,
+            provider,
             (listening(address, aws.getsockname()[1]), listening(address, local_invoke.database_port())),
         )
 
 
-def _for_browsers() -> socket.socket:
+def _for_browsers(address: str) -> socket.socket:
     """The port of HTTPS, so that an address without a port leads here; any other where that is taken."""
     try:
-        return launcher.listening("127.0.0.1", invitation.HTTPS)
+        return launcher.listening(address, invitation.HTTPS)
     except OSError:
-        return launcher.listening("127.0.0.1")
+        return launcher.listening(address)
 
 
 def listening(address: str, wanted: int) -> socket.socket:
@@ -222,6 +227,8 @@ class Serving:
                 self._containers = Containers(aws, installed, *self.sockets.containers, self._say)
             self._open_database(aws)
             Forwarder(self.sockets.browser, lambda: door.place if (door := aws.balancing.door()) else None)
+            provider = (aws.hosts.network.names[identity_provider.HOST], identity_provider.PORT)
+            Forwarder(self.sockets.provider, lambda: provider)
             write_environment(self._environment(aws, installed), TOOLS, PINNED)
             chapters = invitation.chapters(installed.name, shlex.quote(str(ENVIRONMENT)))
             chapters["One function in a container"] = [local_invoke.COMMAND if self.sockets.containers else NO_DOCKER]
@@ -267,14 +274,16 @@ class Serving:
 
     def _watch(self, aws: LocalAws) -> None:
         """Report executions until the starter has gone, or someone interrupts."""
-        executions, port = Executions(aws), self.sockets.browser.getsockname()[1]
+        executions = Executions(aws)
         shown = None
         while not select.select([self.starter] if self.starter else [], [], [], LOOK_SECONDS)[0]:
             for line in executions.news():
                 self.progress.console.print(line, soft_wrap=True)
             door = aws.balancing.door()
             if door and door != shown:
-                invitation.show_address(self.progress.console, door.names[0], port, AUTHORITY)
+                places = {door.names[0]: self.sockets.browser, identity_provider.HOST: self.sockets.provider}
+                listening = {name: place.getsockname() for name, place in places.items()}
+                invitation.show_address(self.progress.console, listening, AUTHORITY)
             shown = door
 
     def _ignore_signals(self) -> None:

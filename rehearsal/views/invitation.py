@@ -37,17 +37,22 @@ def show(console: Console, aws: LocalAws, chapters: Mapping[str, Sequence[str]],
     console.print()
 
 
-def show_address(console: Console, name: str, port: int, authority: Path) -> None:
-    """Print where a browser of this machine finds a cluster that has an address, `name`.
+def show_address(console: Console, places: Mapping[str, tuple[str, int]], authority: Path) -> None:
+    """Print where a browser of this machine finds a cluster that has an address, and its people's identity provider.
 
-    Workbench leads to addresses without a port, so localhost alone does where the port is that of HTTPS.
+    places: the cluster's name and then the provider's, each with the address and port of this machine that lead there.
+    Workbench leads to addresses without a port, so localhost alone does where the port is that of HTTPS; but a provider
+    leads back to the cluster's name alone.
     """
+    name, provider = places
     console.print(Text.assemble("\nThe load balancer answers for ", (name, "bold green"), "."), soft_wrap=True)
-    commands = [f"chromium --host-resolver-rules='MAP {name} 127.0.0.1:{port}' https://{name}/"]
-    if port == HTTPS:
+    rules = ", ".join(f"MAP {host} {address}:{port}" for host, (address, port) in places.items())
+    commands = [f"chromium --host-resolver-rules='{rules}' https://{name}/"]
+    if places[name][1] == HTTPS:
         commands.insert(0, "https://localhost/")
     for command in commands:
         console.print(Text(f"    {command}", style="cyan"), soft_wrap=True)
+    console.print(Text(f"  People of the identity provider {provider} come by the name alone."), soft_wrap=True)
     console.print(Text(f"  Its certificate is signed by {authority}, which no browser knows."), soft_wrap=True)
     console.print()
 

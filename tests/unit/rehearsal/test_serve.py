@@ -132,10 +132,10 @@ def test_the_password_and_psql_come_from_what_every_machine_has() -> None:
 @pytest.mark.parametrize("port", [443, 40_443])
 def test_a_browser_is_led_to_the_load_balancer_by_what_this_machine_has(port: int) -> None:
     console = Console(record=True, width=40)
-    invitation.show_address(console, "workbench.example.com", port, Path("build/serve/rds-ca.pem"))
+    places = {"workbench.example.com": ("127.0.0.1", port), "idp.example.com": ("127.0.0.2", 443)}
+    invitation.show_address(console, places, Path("build/serve/rds-ca.pem"))
     lines = [line.strip() for line in console.export_text().splitlines()]
-    mapped = (
-        f"chromium --host-resolver-rules='MAP workbench.example.com 127.0.0.1:{port}' https://workbench.example.com/"
-    )
+    rules = f"MAP workbench.example.com 127.0.0.1:{port}, MAP idp.example.com 127.0.0.2:443"
+    mapped = f"chromium --host-resolver-rules='{rules}' https://workbench.example.com/"
     assert mapped in lines
     assert ("https://localhost/" in lines) == (port == 443)

@@ -1,0 +1,103 @@
+"""How people sign in changes on a node that runs: files and keys of a method come and go with it."""
+
+from typing import Any
+
+from benchwright.models import Account, SignIn
+from rehearsal.hosts.host import Host
+from rehearsal.hosts.identity_provider import CLIENT_SECRET, ISSUER
+from tests.nodes.cluster import Cluster
+
+ANN = Account(name="ann", uid=5001, gid=5001)
+OIDC: dict[str, Any] = {
+    "method": "oidc",
+    "issuer": ISSUER,
+    "client_id": "workbench",
+    "client_secret": "benchwright/auth/oidc",
+}
+JIT = OIDC | {"provisioning": "jit", "groups_claim": "groups"}
+SCIM = OIDC | {"provisioning": "scim", "scim_token": "benchwright/auth/scim"}
+TOKEN = "a token of 32 characters, or more"
+SECRET_FILE, TOKEN_FILE = "/etc/rstudio/openid-client-secret", "/etc/rstudio/scim-token"
+PROFILE = "/etc/pam.d/rstudio-session"
+DROP_IN = "/etc/systemd/system/rstudio-server.service.d/benchwright-scim.conf"
+FILES = (SECRET_FILE, TOKEN_FILE, PROFILE, DROP_IN)
+TOKEN_OF_SERVER = (
+    "tr '\\0' '\\n' </proc/$(systemctl show -p MainPID --value rstudio-server)/environ | grep ^WORKBENCH_USER || true"
+)
+
+
+def publish(cluster: Cluster, auth: Any, secret: str = CLIENT_SECRET) -> None:
+    aws = cluster.world.aws
+    arns = [aws.secret("benchwright/auth/oidc", secret), aws.secret("benchwright/auth/scim", TOKEN)]
+    token = (arns[1], "v1") if auth and auth.get("scim_token") else ("", "")
+    secrets = SignIn(secret_arn=arns[0], secret_version="v1", token_arn=token[0], token_version=token[1])
+    cluster.publish(accounts=[ANN], auth=auth, sign_in=secrets if auth else SignIn())
+
+
+def said(node: Host, script: str) -> str:
+    done = node.run(script, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def there(node: Host) -> dict[str, str]:
+    """The files of sign-in on a node, with their modes and owners."""
+    lines = said(node, f"stat -c '%n %a %U:%G' {' '.join(FILES)} 2>/dev/null || true").splitlines()
+    return dict(line.split(" ", 1) for line in lines)
+
+
+def keys(node: Host) -> set[str]:
+    lines = said(node, "cat /etc/rstudio/rserver.conf").splitlines()
+    return {
+        key for key, _, _ in (line.partition("=") for line in lines) if key.startswith(("auth-", "user-", "group-"))
+    }
+
+
+def test_each_direction_leaves_what_its_method_needs_and_nothing_else(cluster: Cluster) -> None:
+    node = cluster.add_node()
+    publish(cluster, None)
+    cluster.apply(node)
+    before = keys(node)
+    assert there(node) == {}
+    of_server = "600 rstudio-server:rstudio-server"
+    openid, profile = {SECRET_FILE: of_server}, {PROFILE: "644 root:root"}
+    scim = {TOKEN_FILE: of_server, DROP_IN: "644 root:root"}
+    for auth, files in (
+        (OIDC, openid),
+        (JIT, openid | profile),
+        (SCIM, openid | profile | scim),
+        (None, {}),
+        (SCIM, openid | profile | scim),
+        (JIT, openid | profile),
+    ):
+        publish(cluster, auth)
+        report = cluster.apply(node)
+        assert report["restarted"] is True
+        assert there(node) == files
+        assert (keys(node) == before) is (auth is None)
+        in_unit = f"WORKBENCH_USER_SERVICE_AUTH_TOKEN_PATH={TOKEN_FILE}\n" if auth is SCIM else ""
+        assert said(node, TOKEN_OF_SERVER) == in_unit
+        assert cluster.apply(node)["changed"] == []
+    assert said(node, f"cat {SECRET_FILE}") == f"client-id=workbench\nclient-secret={CLIENT_SECRET}\n"
+    assert said(node, "getent passwd ann") == "ann:x:5001:5001::/efs/home/ann:/bin/bash\n"
+    for kind in ("passwd", "group", "shadow"):
+        assert "pwb" in said(node, f"grep ^{kind}: /etc/nsswitch.conf").split()
+
+
+def test_the_token_of_scim_is_the_secret_alone_and_no_secret_is_in_a_log(cluster: Cluster) -> None:
+    node = cluster.add_node()
+    publish(cluster, SCIM)
+    cluster.apply(node)
+    assert said(node, f"cat {TOKEN_FILE}") == TOKEN
+    assert said(node, f"grep -rlF -e '{TOKEN}' -e '{CLIENT_SECRET}' /var/log /var/lib/benchwright || true") == ""
+
+
+def test_a_client_secret_that_workbench_would_cut_is_refused_and_the_node_goes_on(cluster: Cluster) -> None:
+    node = cluster.add_node()
+    publish(cluster, OIDC)
+    cluster.apply(node)
+    publish(cluster, JIT, "abc#def")
+    error = cluster.fail_to_apply(node)
+    assert " has a # or a space at an end, which Workbench would take away. Have your identity provider make " in error
+    assert there(node) == {SECRET_FILE: "600 rstudio-server:rstudio-server"}
+    assert said(node, "systemctl is-active rstudio-server") == "active\n"

@@ -15,8 +15,8 @@ from benchwright.aws import client
 from benchwright.models import Access, Plan
 from benchwright.settings import settings
 from benchwright.stacks.change_sets import outputs
-from benchwright.verification.checks import NO_ADDRESS, REMEDIES, AddressVerdict, Check
-from benchwright.verification.list_nodes import ADDRESS_SEPARATOR
+from benchwright.verification.checks import NOTHING_FOUND, REMEDIES, Check, Verdict
+from benchwright.verification.list_nodes import ADDRESS_SEPARATOR, SIGN_IN_SEPARATOR
 
 MOST_ADDRESSES = 3  # of the load balancer's, that a node is asked about: it has one or more in each zone
 SIGN_IN_PAGES = ("/", "/auth-sign-in")
@@ -85,7 +85,8 @@ def question(address: Address | None) -> str:
 def read_answers(text: str) -> list[Answer]:
     """Read what the node script prints after ADDRESS_SEPARATOR: a line `address path code detail` for each page."""
     answers = []
-    for line in text.partition(f"{ADDRESS_SEPARATOR}\n")[2].splitlines():
+    of_address = text.partition(f"{ADDRESS_SEPARATOR}\n")[2].partition(f"{SIGN_IN_SEPARATOR}\n")[0]
+    for line in of_address.splitlines():
         address, path, code, *rest = [*line.split(" ", 3), "", "", ""][:4]
         if code.isdecimal():
             answers.append(Answer(address, path, int(code), " ".join(rest).strip()[:200]))
@@ -94,17 +95,17 @@ def read_answers(text: str) -> list[Answer]:
 
 def judge_address(
     address: Address | None, answers: Sequence[Answer], instances: Sequence[str], now: datetime
-) -> AddressVerdict:
+) -> Verdict:
     """Compare an address with the nodes in service; what no node has answered counts as wrong.
 
     Nothing is checked before there is a certificate: then a warning says what you must create.
     """
     if address is None:
-        return NO_ADDRESS
+        return NOTHING_FOUND
     if not address.load_balancer:
-        return AddressVerdict(checks=[_check("address", [f"{address.hostname} has no load balancer"], "")])
+        return Verdict(checks=[_check("address", [f"{address.hostname} has no load balancer"], "")])
     if not address.issued:
-        return AddressVerdict(warnings=[_unissued(address)])
+        return Verdict(warnings=[_unissued(address)])
     days = math.floor((address.expires - now).total_seconds() / 86_400) if address.expires else None
     checks = [
         _check("targets", _wrong_targets(address, instances), f"{len(instances)} healthy"),
@@ -120,7 +121,7 @@ def judge_address(
             f"access: nodes find no address of {address.hostname} in DNS. Create the record "
             f"{address.hostname} CNAME {address.load_balancer}."
         )
-    return AddressVerdict(checks=checks, warnings=warnings)
+    return Verdict(checks=checks, warnings=warnings)
 
 
 def _unissued(address: Address) -> str:

@@ -67,6 +67,7 @@ REMEDIES: Mapping[str, str] = {
     "Workbench shows without sign-in.",
     "certificate": "Put another certificate into access.certificate_arn, or import the one that is there again. ACM "
     "renews one that it issued as long as its validation record exists.",
+    "sign-in": "Start a deployment with {}: it applies the recorded sign-in to every node.",
     "license": "Put a valid licence file into a secret below <application>/license/ and deploy with its name as "
     "`license`. More than two nodes need the tier Advanced.",
 }
@@ -83,14 +84,14 @@ class Check(BaseModel):
     remedy: str = ""
 
 
-class AddressVerdict(BaseModel):
-    """What verification/address.py says of a cluster's address."""
+class Verdict(BaseModel):
+    """What verification/address.py says of an address, and verification/sign_in.py of an identity provider."""
 
     checks: list[Check] = []
     warnings: list[str] = []
 
 
-NO_ADDRESS = AddressVerdict()
+NOTHING_FOUND = Verdict()
 
 
 class Verification(BaseModel):
@@ -131,7 +132,8 @@ def verify(
     configuration: str,
     observed: Observed,
     *,
-    of_address: AddressVerdict = NO_ADDRESS,
+    of_address: Verdict = NOTHING_FOUND,
+    of_sign_in: Verdict = NOTHING_FOUND,
     license_warning_days: int = LICENSE_WARNING_DAYS,
 ) -> Verification:
     """Check everything; what could not be observed counts as wrong.
@@ -230,11 +232,14 @@ def verify(
         )
     if refused := licensing.refusal(terms.tier, wanted.nodes.count):
         checks[-1] = Check(name="license", holds=False, found=f"{refused[0]}; {wanted.nodes.count} are planned")
-    checks += of_address.checks
+    checks += [*of_address.checks, *of_sign_in.checks]
     if observed.unreadable:  # then these would blame nodes for what no one has read
         checks = [check for check in checks if check.name not in REPORTED_BY_WORKBENCH]
-    checks = [check if check.holds else check.model_copy(update={"remedy": REMEDIES[check.name]}) for check in checks]
-    warnings = list(of_address.warnings)
+    checks = [
+        check if check.holds or check.remedy else check.model_copy(update={"remedy": REMEDIES[check.name]})
+        for check in checks
+    ]
+    warnings = [*of_address.warnings, *of_sign_in.warnings]
     if licences == ["missing"] and not wanted.license:
         warnings.append(f"license: missing. Workbench runs unlicensed. {REMEDIES['license']}")
     if terms.days_left is not None and terms.days_left < license_warning_days:
@@ -242,7 +247,7 @@ def verify(
             f"license: {terms.days_left} days left. Ask Posit for its renewal, put the new file into the secret of "
             "`license`, and start a deployment with {} before then: people cannot sign in once it has expired."
         )
-    if not wanted.users:
+    if not wanted.users and (wanted.auth is None or wanted.auth.method == "pam"):
         warnings.append(
             "users: none. No one can log in to Workbench yet. Deploy with `users`, each with the name of a secret "
             "below <application>/users/ as `password`."

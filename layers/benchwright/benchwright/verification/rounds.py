@@ -28,6 +28,7 @@ from benchwright.verification.list_nodes import (
     split_output,
     table,
 )
+from benchwright.verification.sign_in import judge_sign_in, read_answer
 
 # Of a question that a node answers; one that hangs must not use up the looks that a verification has.
 ANSWER_SECONDS = "120"
@@ -151,7 +152,8 @@ def judge(
     lister = questions.listing.instances[0]
     output = run_command.full_output(questions.listing, lister)
     listed, balanced, strange, unreadable = _listing(lister, output)
-    of_address = judge_address(address, read_answers(output), sorted(addresses), datetime.now(UTC))
+    now = datetime.now(UTC)
+    of_address = judge_address(address, read_answers(output), sorted(addresses), now)
     known = {instance: report for instance, report in reports.items() if instance in addresses}
     coming_or_leaving = frozenset(all_addresses[instance] for instance in others if instance in all_addresses)
     observed = Observed(addresses, images, known, listed, balanced, coming_or_leaving, unreadable, strange)
@@ -184,6 +186,7 @@ def judge(
         verification=verify(
             *(plan, record.ami, record.configuration, observed),
             of_address=of_address,
+            of_sign_in=judge_sign_in(plan, read_answer(output), now),
             license_warning_days=settings().license_warning_days,
         ),
     )

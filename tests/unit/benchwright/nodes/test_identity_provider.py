@@ -57,14 +57,17 @@ CURL = """
 begin() { :; }
 curl() {
   case ${@: -1} in
-    */moved) printf 302 ;;
+    */moved* | */old-keys) printf 302 ;;
+    */.well-known/openid-configuration) cp discovery.json "$work/discovery"; printf 200 ;;
+    */keys) printf 200 ;;
     */expired) printf 'curl: (60) SSL certificate problem: certificate has expired\\n' >&2; return 60 ;;
     *) cp metadata.xml "$work/metadata.xml"; printf 200 ;;
   esac
 }
 work=. RSERVER_CONF=rserver.conf
 """
-FUNCTIONS = "".join(map(function, ("json", "option", "ask_identity_provider", "read_saml_metadata")))
+NAMES = ("json", "option", "ask_identity_provider", "read_of_oidc", "read_of_saml", "fetch_of_provider")
+FUNCTIONS = "".join(map(function, NAMES))
 SAID = {
     "entity": ENTITY,
     "bindings": ["HTTP-POST", "HTTP-Redirect"],
@@ -73,7 +76,17 @@ SAID = {
 }
 
 
-def ask(folder: Path, *options: str) -> str:
+ISSUER = "https://idp.example.com/realms/people"
+DISCOVERY = {
+    "issuer": ISSUER,
+    "authorization_endpoint": f"{ISSUER}/authorize",
+    "token_endpoint": f"{ISSUER}/token",
+    "jwks_uri": f"{ISSUER}/keys",
+}
+
+
+def ask(folder: Path, *options: str, discovery: object = DISCOVERY) -> str:
+    (folder / "discovery.json").write_text(discovery if isinstance(discovery, str) else json.dumps(discovery))
     (folder / "metadata.xml").write_text(PROVIDER.metadata())
     (folder / "rserver.conf").write_text("".join(f"{option}\n" for option in options))
     return bash(f"{CURL}{FUNCTIONS}ask_identity_provider", folder=folder)
@@ -103,3 +116,35 @@ def test_a_node_reads_the_metadata_where_workbench_does(
 
 def test_a_node_asks_no_one_where_people_have_passwords(tmp_path: Path) -> None:
     assert ask(tmp_path, "auth-saml=0", "auth-saml-metadata-url=https://idp.example.com/") == ""
+
+
+@pytest.mark.parametrize("slash", ["", "/"])
+def test_a_node_reads_the_discovery_document_where_workbench_does(tmp_path: Path, slash: str) -> None:
+    printed = ask(tmp_path, "auth-openid=1", f"auth-openid-issuer={ISSUER}{slash}").splitlines()
+    assert printed[:2] == ["", "=== sign-in ==="]
+    place = f"{ISSUER}/.well-known/openid-configuration"
+    assert [json.loads(line) for line in printed[2:]] == [{"method": "oidc", "place": place, "issuer": ISSUER}]
+
+
+@pytest.mark.parametrize(
+    ("discovery", "problem"),
+    [
+        ("", "it is empty"),
+        ("<html>", "it is no JSON, so it is no discovery document"),
+        ([1], "it has no issuer, so it is no discovery document"),
+        ({"issuer": 1}, "it has no issuer, so it is no discovery document"),
+        ({"issuer": ISSUER}, "it lacks an https address as authorization_endpoint, token_endpoint, jwks_uri"),
+        ({**DISCOVERY, "token_endpoint": "http://idp"}, "it lacks an https address as token_endpoint"),
+        (
+            {**DISCOVERY, "jwks_uri": f"{ISSUER}/old-keys"},
+            f"of its keys, {ISSUER}/old-keys: it answers 302",
+        ),
+        (
+            {**DISCOVERY, "jwks_uri": f"{ISSUER}/expired"},
+            f"of its keys, {ISSUER}/expired: curl: (60) SSL certificate problem: certificate has expired",
+        ),
+    ],
+)
+def test_what_no_one_can_sign_in_by_is_a_problem(tmp_path: Path, discovery: object, problem: str) -> None:
+    printed = ask(tmp_path, "auth-openid=1", f"auth-openid-issuer={ISSUER}", discovery=discovery)
+    assert json.loads(printed.splitlines()[2])["problem"] == problem

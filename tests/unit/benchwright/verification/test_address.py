@@ -9,7 +9,7 @@ import pytest
 from benchwright.access.certificates import DnsRecord
 from benchwright.verification import address
 from benchwright.verification.address import Address, Answer, judge_address, read_answers
-from benchwright.verification.checks import AddressVerdict
+from benchwright.verification.checks import Verdict
 from tests.unit.benchwright.conversation import Conversation, refusal
 from tests.unit.benchwright.verification.test_checks import OF_ADDRESS, PLAN, a_plan
 
@@ -79,7 +79,7 @@ def test_an_address_that_works_holds_every_check_without_a_warning() -> None:
 
 
 def test_a_cluster_without_an_address_has_nothing_to_check() -> None:
-    assert judge_address(None, [], NODES, NOW) == AddressVerdict()
+    assert judge_address(None, [], NODES, NOW) == Verdict()
 
 
 @pytest.mark.parametrize(

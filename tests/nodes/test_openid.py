@@ -1,17 +1,13 @@
 """People sign in through an OpenID provider: the whole flow, over two nodes, and each way in which it fails."""
 
 import html
-import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from shlex import quote
-from urllib.parse import urlencode
 
 import pytest
-import requests
-import urllib3
+from urllib3 import BaseHTTPResponse
 
 from benchwright.models import Account
 from rehearsal.hosts.host import Host
@@ -21,9 +17,8 @@ from rehearsal.hosts.standins.workbench.name_service import MODULE
 from rehearsal.hosts.standins.workbench.openid import SECRET_FILE
 from tests.nodes.cluster import Cluster
 from tests.nodes.conftest import World
+from tests.openid import OUTSIDE, Browser, new_browser, said
 
-OUTSIDE = "https://workbench.example.com"
-BEHIND_A_PROXY = {"Host": "workbench.example.com", "X-Forwarded-Proto": "https"}
 OPENID = {
     "auth-cookies-force-secure": "1",
     "auth-openid": "1",
@@ -76,65 +71,9 @@ cat >/etc/pam.d/rstudio-session <<'END'
     assert done.returncode == 0, done.stderr
 
 
-@dataclass
-class Browser:
-    """Keeps cookies of Workbench, whichever node set them, and follows redirects by hand.
-
-    provider: whom it asks for the pages of the identity provider.
-    """
-
-    provider: urllib3.HTTPSConnectionPool
-    cookies: dict[str, str] = field(default_factory=dict)
-
-    def ask(self, node: Host, address: str, **form: str) -> requests.Response:
-        """Ask a node for an address of Workbench, as the load balancer passes it on."""
-        sent = {**BEHIND_A_PROXY, "Cookie": "; ".join(f"{name}={value}" for name, value in self.cookies.items())}
-        url = f"http://{node.address}:8787{address.removeprefix(OUTSIDE)}"
-        method = "POST" if form else "GET"
-        answer = requests.request(method, url, headers=sent, data=form, allow_redirects=False, timeout=30)
-        for each in answer.raw.headers.getlist("Set-Cookie"):
-            name, _, value = each.partition(";")[0].partition("=")
-            self.cookies[name] = value
-        return answer
-
-    def submit(self, node: Host, page: str, path: str) -> requests.Response:
-        """Send the form of a page."""
-        hidden = dict(re.findall(r'name=(\S+) value="?([^">]*)"?>', self.ask(node, page).text))
-        return self.ask(node, path, **hidden)
-
-    def choose(self, address: str, subject: str) -> str:
-        """Press someone's button on the provider's page; gives where that leads."""
-        assert address.startswith(f"{ISSUER}/")
-        path, host = address.removeprefix(ISSUER), {"Host": HOST}
-        page = self.provider.request("GET", path, headers=host)
-        assert f'value="{subject}"' in page.data.decode(), page.data.decode()
-        form = {**host, "Content-Type": "application/x-www-form-urlencoded"}
-        answer = self.provider.urlopen("POST", path, urlencode({"sub": subject}), form, redirect=False)
-        return answer.headers["Location"]
-
-    def sign_in(self, first: Host, second: Host, subject: str) -> requests.Response:
-        """Sign in as someone: one node begins, another one takes the callback and answers it."""
-        self.cookies.clear()
-        led = self.ask(first, "/")
-        assert led.headers["Location"] == f"{OUTSIDE}/auth-sign-in?appUri=%2F"
-        away = self.ask(first, led.headers["Location"])
-        if away.status_code != 302:
-            return away
-        back = self.choose(away.headers["Location"], subject)
-        assert back.startswith(f"{OUTSIDE}/openid/callback?")
-        return self.ask(second, back)
-
-
 @pytest.fixture
 def browser(world: World, tmp_path: Path) -> Browser:
-    authority = tmp_path / "authority.pem"
-    world.hosts.mirror.authority.cert_pem.write_to_path(str(authority))
-    address = world.hosts.network.names[HOST]
-    return Browser(
-        urllib3.HTTPSConnectionPool(
-            address, timeout=30, ca_certs=str(authority), server_hostname=HOST, assert_hostname=HOST
-        )
-    )
+    return new_browser(world.hosts, tmp_path)
 
 
 @pytest.fixture
@@ -160,17 +99,12 @@ def started(cluster: Cluster) -> Host:
     return start(cluster, 1, OPENID | JIT)[0]
 
 
-def said(answer: requests.Response) -> dict[str, str]:
-    """What a page says, by the ids of its words."""
-    return dict(re.findall(r"<(?:b|p)[^>]* id=(\S+?)>(.*?)</(?:b|p)>", answer.text, re.DOTALL))
-
-
-def refusal(answer: requests.Response, node: Host) -> tuple[int, str, str]:
+def refusal(answer: BaseHTTPResponse, node: Host) -> tuple[int, str, str]:
     """Status, what is wrong and what to do, as a page says them; the last line of the node's log says the same."""
     page = {name: html.unescape(text) for name, text in said(answer).items()}
     logged = node.run(f"tail -n 1 {log.LOG}", timeout=60).stdout
     assert logged.endswith(f"[rserver] ERROR {page['wrong']} {page['remedy']}\n")
-    return answer.status_code, page["wrong"], page["remedy"]
+    return answer.status, page["wrong"], page["remedy"]
 
 
 def test_a_person_gets_the_same_account_on_every_node_and_a_session(cluster: Cluster, browser: Browser) -> None:
@@ -178,7 +112,7 @@ def test_a_person_gets_the_same_account_on_every_node_and_a_session(cluster: Clu
     unknown = first.run("getent passwd bob", timeout=60)
     assert (unknown.returncode, unknown.stdout) == (2, "")
     back = browser.sign_in(first, second, "bob")
-    assert (back.status_code, back.headers.get("Location")) == (302, f"{OUTSIDE}/"), back.text
+    assert (back.status, back.headers.get("Location")) == (302, f"{OUTSIDE}/"), back.data
     assert said(browser.ask(first, "/"))["user"] == "bob"
     begun = browser.submit(first, "/", "/start-session")
     pages = [said(browser.ask(node, begun.headers["Location"])) for node in (second, first)]
@@ -192,33 +126,33 @@ def test_a_person_gets_the_same_account_on_every_node_and_a_session(cluster: Clu
             "workbench-users:*:200001:bob\nbob 700\n"
         )
     other = Browser(browser.provider)
-    assert other.sign_in(second, first, "ann").status_code == 302
+    assert other.sign_in(second, first, "ann").status == 302
     assert first.run("id -u ann", timeout=60).stdout == "200002\n"
-    assert [each.ask(first, "/admin").status_code for each in (browser, other)] == [403, 200]
+    assert [each.ask(first, "/admin").status for each in (browser, other)] == [403, 200]
     password = first.run("curl -s -o /dev/null -w '%{http_code}' -d x=y localhost:8787/auth-do-sign-in", timeout=60)
     assert password.stdout == "403"
-    assert browser.submit(first, "/", "/auth-do-sign-in").status_code == 404
+    assert browser.submit(first, "/", "/auth-do-sign-in").status == 404
 
 
 @pytest.mark.usefixtures("restore")
 def test_groups_follow_the_claim_at_each_sign_in(cluster: Cluster, browser: Browser, world: World) -> None:
     (node,) = start(cluster, 1, OPENID | JIT)
-    assert browser.sign_in(node, node, "ann").status_code == 302
+    assert browser.sign_in(node, node, "ann").status == 302
     groups = {"workbench-users": "id -nG ann", "workbench-admins": "getent group workbench-admins | cut -d: -f4"}
     before = {name: node.run(script, timeout=60).stdout for name, script in groups.items()}
     assert before == {"workbench-users": "ann workbench-users workbench-admins\n", "workbench-admins": "ann\n"}
     changed = {**PEOPLE["ann"], "groups": ["workbench-users", "a group that Linux does not take"]}
     world.hosts.provider.set_person("ann", changed)
-    assert browser.sign_in(node, node, "ann").status_code == 302
+    assert browser.sign_in(node, node, "ann").status == 302
     after = {name: node.run(script, timeout=60).stdout for name, script in groups.items()}
     assert after == {"workbench-users": "ann workbench-users\n", "workbench-admins": "\n"}
-    assert browser.ask(node, "/admin").status_code == 403
+    assert browser.ask(node, "/admin").status == 403
     assert "a group that Linux does not take" in node.run(f"grep WARNING {log.LOG}", timeout=60).stdout
 
 
 def test_provisioning_takes_what_stands_before_the_at_sign(cluster: Cluster, browser: Browser) -> None:
     (node,) = start(cluster, 1, OPENID | JIT)
-    assert browser.sign_in(node, node, "kim").status_code == 302
+    assert browser.sign_in(node, node, "kim").status == 302
     assert said(browser.ask(node, "/"))["user"] == "kim"
     assert node.run("id -u kim", timeout=60).stdout == "200000\n"
 
@@ -227,7 +161,7 @@ def test_accounts_of_the_database_are_known_only_where_the_name_service_asks(
     cluster: Cluster, browser: Browser
 ) -> None:
     first, second = start(cluster, 2, OPENID | JIT)
-    assert browser.sign_in(first, first, "bob").status_code == 302
+    assert browser.sign_in(first, first, "bob").status == 302
     look = "getent passwd bob; id -u bob; getent passwd root | cut -d: -f1"
     found = "bob:*:200000:200000:Bob Example:/efs/home/bob:/bin/bash\n200000\nroot\n"
     assert second.run(look, timeout=60).stdout == found
@@ -278,7 +212,7 @@ def test_who_may_not_come_in_reads_why(cluster: Cluster, browser: Browser, world
     other.ask(node, "/auth-sign-in?appUri=%2F")
     state = "The state of this answer is not that of the sign-in which this browser began."
     assert refusal(other.ask(node, back), node) == (400, state, again)
-    assert browser.ask(node, back).status_code == 302
+    assert browser.ask(node, back).status == 302
     assert refusal(browser.ask(node, back), node)[0] == 400  # a code is good once
 
 
@@ -313,7 +247,7 @@ def test_a_provider_that_is_not_what_it_should_be_is_named(cluster: Cluster, bro
 
 def test_without_provisioning_the_accounts_of_the_nodes_count(cluster: Cluster, browser: Browser) -> None:
     (node,) = start(cluster, 1, OPENID)
-    assert browser.sign_in(node, node, "ann").status_code == 302
+    assert browser.sign_in(node, node, "ann").status == 302
     begun = browser.submit(node, "/", "/start-session")
     assert said(browser.ask(node, begun.headers["Location"]))["uid"] == "5001"
     assert refusal(browser.sign_in(node, node, "bob"), node) == (
@@ -338,7 +272,7 @@ def test_a_wrong_client_secret_is_named_and_an_encrypted_one_is_taken(cluster: C
     encrypted = node.run(f"python3 -c {quote(ENCRYPT)}", timeout=60)
     assert encrypted.returncode == 0, encrypted.stderr
     put_files(node, encrypted.stdout.strip())
-    assert browser.sign_in(node, node, "ann").status_code == 302
+    assert browser.sign_in(node, node, "ann").status == 302
 
 
 @pytest.mark.parametrize(

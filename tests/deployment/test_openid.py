@@ -1,0 +1,87 @@
+"""People of an identity provider over the life of a cluster: each test goes on where the one before it ended."""
+
+import json
+import ssl
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from moto.acm.models import AWS_ROOT_CA
+from urllib3 import HTTPSConnectionPool
+
+from rehearsal.application import ROOT
+from tests.deployment.account import Account, new_account
+from tests.openid import SECONDS, Browser, new_browser, said
+
+PRODUCTION = json.loads((ROOT / "events/production.json").read_text())
+HOST = PRODUCTION["access"]["hostname"]
+BOB = "bob:*:200000:200000:Bob Example:/efs/home/bob:/bin/bash\n"
+
+pytestmark = [pytest.mark.root, pytest.mark.timeout(900)]
+
+
+@pytest.fixture(scope="module")
+def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
+    with new_account(tmp_path_factory.mktemp("account"), 300, tmp_path_factory.mktemp("recorded")) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def first(account: Account) -> Any:
+    """The output of the deployment of events/production.json."""
+    return account.deploy(PRODUCTION).output
+
+
+@pytest.fixture
+def browser(account: Account, tmp_path: Path) -> Browser:
+    return new_browser(account.aws.hosts, tmp_path)
+
+
+def door(account: Account) -> HTTPSConnectionPool:
+    """The load balancer, by a certificate that is valid for the cluster's name."""
+    (address, port), _ = account.aws.balancing.door()
+    trusted = ssl.create_default_context(cadata=AWS_ROOT_CA)
+    return HTTPSConnectionPool(
+        address, port, timeout=SECONDS, ssl_context=trusted, server_hostname=HOST, assert_hostname=HOST
+    )
+
+
+def session_of(account: Account, browser: Browser, person: str) -> dict[str, str]:
+    """What the page of a new session of someone says, who signs in first."""
+    place = door(account)
+    back = browser.sign_in(place, place, person)
+    assert (back.status, back.headers.get("Location")) == (302, f"https://{HOST}/"), back.data
+    begun = browser.submit(place, "/", "/start-session")
+    pages = [said(browser.ask(place, begun.headers["Location"])) for _ in range(4)]
+    assert all(page == pages[0] | {"node": page["node"]} for page in pages)
+    return pages[0]
+
+
+def test_someone_signs_in_through_the_load_balancer(account: Account, first: Any, browser: Browser) -> None:
+    page = session_of(account, browser, "bob")
+    assert (page["user"], page["uid"]) == ("bob", "200000")
+    assert account.on_every_node("getent passwd bob; runuser -u bob -- touch /efs/home/bob/kept") == {BOB}
+    assert session_of(account, browser, "ann")["uid"] == "20000"  # an account of `users` keeps its uid
+
+
+def test_who_is_outside_the_required_group_is_not_let_in(account: Account, first: Any, browser: Browser) -> None:
+    place = door(account)
+    refused = browser.sign_in(place, place, "eve")
+    assert refused.status == 403
+    assert said(refused)["wrong"].startswith("The account eve is not in the group workbench-users")
+
+
+def test_people_and_address_are_taken_away_and_brought_back(account: Account, first: Any, browser: Browser) -> None:
+    nodes = set(account.nodes)
+    output = account.deploy({"access": None, "auth": None}).output
+    assert output["connection"]["url"] == "http://localhost:8787"
+    look = "ls /etc/rstudio/openid-client-secret; grep -c openid /etc/rstudio/rserver.conf"
+    look += "; getent passwd bob ann | cut -d: -f1"
+    assert account.on_every_node(look) == {"0\nann\n"}
+    sign_in = "curl -s localhost:8787/auth-sign-in | grep -o '<label>Password'"
+    assert account.on_every_node(sign_in) == {"<label>Password\n"}
+    account.deploy({"access": PRODUCTION["access"], "auth": PRODUCTION["auth"]})
+    assert session_of(account, browser, "bob")["uid"] == "200000"
+    assert account.on_every_node("stat -c '%U %u' /efs/home/bob/kept") == {"bob 200000\n"}
+    assert set(account.nodes) == nodes

@@ -1,4 +1,4 @@
-"""An address of a cluster over its life: each test goes on where the one before it ended. No node is ever replaced."""
+"""An address of a cluster over its life: each test goes on where the one before it ended. It replaces no node."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -95,6 +95,40 @@ def test_the_address_works_once_the_zone_is_delegated_to(account: Account, first
 def test_the_nightly_verification_asks_for_the_address(account: Account, first: Any) -> None:
     output = account.succeed(account.start_schedule("nightly-verify")).output
     assert checks_of(output).keys() >= CHECKS
+
+
+def test_a_replacement_of_nodes_waits_until_the_load_balancer_finds_each_new_node_healthy(
+    account: Account, first: Any
+) -> None:
+    """A closed security group keeps the load balancer from a new node, as from all others."""
+    ec2, scaling = account.aws.client("ec2"), account.aws.client("autoscaling")
+    (balancer,) = account.aws.client("elbv2").describe_load_balancers()["LoadBalancers"]
+    of_balancer = [{"Name": "ip-permission.group-id", "Values": balancer["SecurityGroups"]}]
+    (nodes,) = ec2.describe_security_groups(Filters=of_balancer)["SecurityGroups"]
+    rules = [
+        {**rule, "UserIdGroupPairs": pairs}
+        for rule in nodes["IpPermissions"]
+        if (pairs := [pair for pair in rule["UserIdGroupPairs"] if pair["GroupId"] in balancer["SecurityGroups"]])
+    ]
+    opening = {"GroupId": nodes["GroupId"], "IpPermissions": rules}
+
+    def suspended() -> set[str]:
+        (described,) = scaling.describe_auto_scaling_groups()["AutoScalingGroups"]
+        return {each["ProcessName"] for each in described["SuspendedProcesses"]}
+
+    old, clock = set(account.nodes), account.aws.clock
+    ec2.revoke_security_group_ingress(**opening)
+    execution = account.start("deploy", {"nodes": {"instance_type": "m6i.xlarge"}})
+    account.until(lambda: "InstanceRefresh" in suspended() or not old <= account.nodes.keys(), "a paused refresh")
+    later = clock.now() + 900
+    account.until(lambda: clock.now() > later, "many times what a node has to warm up")
+    assert old < account.nodes.keys()
+    assert len(account.nodes) == 3
+    ec2.authorize_security_group_ingress(**opening)
+    output = account.succeed(execution).output
+    assert checks_of(output)["targets"] == "2 healthy"
+    assert not old & account.nodes.keys()
+    assert suspended() == {"AZRebalance"}
 
 
 def test_the_scheme_of_a_load_balancer_does_not_change(account: Account, first: Any) -> None:

@@ -329,6 +329,28 @@ def test_a_refresh_whose_launches_are_abandoned_replaces_nothing(aws: LocalAws, 
     assert instances(aws) == old
 
 
+def test_a_refresh_pauses_while_its_process_is_suspended(aws: LocalAws, client: Any, template: str) -> None:
+    create(aws, template, 1)
+    aws.clock.sleep(100)
+    old = set(instances(aws))
+    new_version(aws, client, template)
+    client.suspend_processes(AutoScalingGroupName=GROUP, ScalingProcesses=["InstanceRefresh"])
+    refresh(client)
+    aws.clock.sleep(600)
+    assert (refreshed(client)["Status"], set(instances(aws))) == ("InProgress", old)
+    client.resume_processes(AutoScalingGroupName=GROUP, ScalingProcesses=["InstanceRefresh"])
+    for _ in range(100):
+        if list(instances(aws).values()) == ["InService"] * 2:
+            break
+        aws.clock.sleep(5)
+    client.suspend_processes(AutoScalingGroupName=GROUP, ScalingProcesses=["InstanceRefresh"])
+    aws.clock.sleep(7200)
+    assert (refreshed(client)["Status"], list(instances(aws).values())) == ("InProgress", ["InService"] * 2)
+    client.resume_processes(AutoScalingGroupName=GROUP, ScalingProcesses=["InstanceRefresh"])
+    aws.clock.sleep(300)
+    assert (refreshed(client)["Status"], len(set(instances(aws)) - old)) == ("Successful", 1)
+
+
 def test_a_refresh_can_be_cancelled(aws: LocalAws, client: Any, template: str) -> None:
     create(aws, template)
     aws.clock.sleep(100)

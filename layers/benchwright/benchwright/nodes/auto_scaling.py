@@ -10,7 +10,7 @@ from benchwright.aws import client
 
 # An instance that waits in the launching hook runs, and is configured like one in service.
 LIVING = frozenset({"InService", "Pending:Wait"})
-REBALANCING = "AZRebalance"
+REBALANCING, REFRESH = "AZRebalance", "InstanceRefresh"
 
 
 @dataclass(frozen=True)
@@ -24,11 +24,14 @@ class Node:
 
 @dataclass(frozen=True)
 class Group:
-    """The Auto Scaling group of a cluster: its instances by id, and which of its processes are suspended."""
+    """The Auto Scaling group of a cluster: its instances by id, which of its processes are suspended, and the ARNs of
+    the target groups with which it registers instances.
+    """
 
     name: str
     nodes: tuple[Node, ...] = ()
     suspended: frozenset[str] = frozenset()
+    target_groups: tuple[str, ...] = ()
 
 
 def describe_group(name: str) -> Group:
@@ -36,8 +39,10 @@ def describe_group(name: str) -> Group:
     groups = client("autoscaling").describe_auto_scaling_groups(AutoScalingGroupNames=[name])["AutoScalingGroups"]
     if not groups:
         return Group(name)
-    nodes = sorted((_node(instance) for instance in groups[0]["Instances"]), key=lambda node: node.instance)
-    return Group(name, tuple(nodes), frozenset(each["ProcessName"] for each in groups[0].get("SuspendedProcesses", [])))
+    found = groups[0]
+    nodes = sorted((_node(instance) for instance in found["Instances"]), key=lambda node: node.instance)
+    suspended = frozenset(each["ProcessName"] for each in found.get("SuspendedProcesses", []))
+    return Group(name, tuple(nodes), suspended, tuple(found.get("TargetGroupARNs", [])))
 
 
 def stop_rebalancing(group: Group) -> None:
@@ -47,6 +52,19 @@ def stop_rebalancing(group: Group) -> None:
     """
     if REBALANCING not in group.suspended:
         client("autoscaling").suspend_processes(AutoScalingGroupName=group.name, ScalingProcesses=[REBALANCING])
+
+
+def pause_refresh(group: str) -> None:
+    """Have a running instance refresh replace no further node, without cancelling it.
+
+    EC2 Auto Scaling user guide, "Suspend and resume processes": InstanceRefresh.
+    """
+    client("autoscaling").suspend_processes(AutoScalingGroupName=group, ScalingProcesses=[REFRESH])
+
+
+def resume_refresh(group: str) -> None:
+    """Have instance refreshes of a group go on."""
+    client("autoscaling").resume_processes(AutoScalingGroupName=group, ScalingProcesses=[REFRESH])
 
 
 def replacement_command(instance: str) -> str:

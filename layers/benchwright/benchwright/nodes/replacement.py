@@ -13,10 +13,21 @@ from botocore.exceptions import ClientError
 from benchwright.aws import client
 from benchwright.errors import NodesNotReady, error_code
 from benchwright.nodes import launches
-from benchwright.nodes.auto_scaling import LIVING, Group, Node, describe_group, stop_rebalancing
+from benchwright.nodes.auto_scaling import (
+    LIVING,
+    REFRESH,
+    Group,
+    Node,
+    describe_group,
+    pause_refresh,
+    resume_refresh,
+    stop_rebalancing,
+)
+from benchwright.nodes.target_health import HEALTHY, target_health
 
 RUNNING_REFRESH = frozenset({"Pending", "InProgress", "Baking", "RollbackInProgress", "Cancelling"})
-# Seconds after a node is in service before the next one is replaced: Workbench's peers see it come Online.
+# Seconds after a node is in service before the next one is replaced: Workbench's peers see it come Online, and this
+# step, which looks every 20 seconds, sees whether the load balancer finds it healthy.
 WARM_UP = 60
 
 
@@ -42,21 +53,38 @@ class Progress:
 class ReplacementStep:
     """What to do next about the nodes, and what is waited for."""
 
-    action: Literal["refresh", "wait", "fail", "done"]
+    action: Literal["refresh", "pause", "resume", "wait", "fail", "done"]
     waiting_for: str = ""
 
 
 def next_replacement_step(
-    nodes: Sequence[Node], refresh: Refresh | None, wanted: int, template_version: str, started: str
+    nodes: Sequence[Node],
+    refresh: Refresh | None,
+    wanted: int,
+    template_version: str,
+    started: str,
+    *,
+    health: Mapping[str, str] | None = None,
+    paused: bool = False,
 ) -> ReplacementStep:
-    """Decide the next action; `started` is the refresh that this execution began."""
+    """Decide the next action.
+
+    started: the refresh that this execution began. health: as in target_health; None where no load balancer forwards
+    to the nodes, or no refresh runs. paused: whether a refresh would replace no node now.
+    """
     if aside := [node.instance for node in nodes if node.state == "Standby"]:
         return ReplacementStep(
             "fail",
             f"{', '.join(aside)} is in Standby and does not count as a node. Put it back into service "
             "(aws autoscaling exit-standby), or terminate it, then start the execution again.",
         )
-    if refresh and refresh.status in RUNNING_REFRESH:
+    runs = refresh is not None and refresh.status in RUNNING_REFRESH
+    if refresh and runs and (unready := _unready(nodes, template_version, health)):
+        waiting_for = f"load balancer: {unready}; instance refresh {refresh.id} is paused until it is healthy"
+        return ReplacementStep("wait" if paused else "pause", waiting_for)
+    if paused:
+        return ReplacementStep("resume", "Auto Scaling: instance refreshes go on")
+    if refresh and runs:
         return ReplacementStep("wait", f"Auto Scaling: instance refresh {refresh.id} is {refresh.status}")
     living = [node for node in nodes if node.state in LIVING]
     leaving = [node for node in nodes if node not in living and node.state != "Terminated"]
@@ -87,17 +115,35 @@ def replace_outdated(
     group = group or describe_group(stack["AutoScalingGroupName"])
     stop_rebalancing(group)
     template_version = f"{stack['LaunchTemplateId']}:{stack['LaunchTemplateVersion']}"
-    step = next_replacement_step(group.nodes, newest_refresh(group.name), wanted, template_version, started)
+    refresh = newest_refresh(group.name)
+    # An instance refresh judges by the health checks of the group, which are EC2's: a load balancer never ends a node.
+    watched = refresh and refresh.status in RUNNING_REFRESH and group.target_groups
+    health = target_health(group.target_groups[0]) if watched else None
+    paused = REFRESH in group.suspended
+    step = next_replacement_step(group.nodes, refresh, wanted, template_version, started, health=health, paused=paused)
     failed: Sequence[launches.Activity] = ()
     match step.action:
         case "fail":
             raise replacement_failure(group.name, step.waiting_for)
         case "refresh":
             started = start_refresh(group.name, wanted)
+        case "pause":
+            pause_refresh(group.name)
+        case "resume":
+            resume_refresh(group.name)
         case "wait":
             failed = launches.failed_launches(group.name, since)
             launches.raise_if_lasting(group.name, failed)
     return Progress(step.action == "done", launches.with_newest(failed, step.waiting_for), started)
+
+
+def _unready(nodes: Sequence[Node], template_version: str, health: Mapping[str, str] | None) -> str:
+    """Name the new nodes in service that the load balancer does not find healthy, with what it says."""
+    if health is None:
+        return ""
+    new = [node.instance for node in nodes if node.state == "InService" and node.template_version == template_version]
+    states = {instance: health.get(instance, "not registered") for instance in new}
+    return ", ".join(f"{instance} is {state}" for instance, state in states.items() if state != HEALTHY)
 
 
 def newest_refresh(group: str) -> Refresh | None:

@@ -13,6 +13,7 @@ from benchwright.access import certificates
 from benchwright.access.certificates import DnsRecord
 from benchwright.aws import client
 from benchwright.models import Access, Plan
+from benchwright.nodes.target_health import HEALTHY, target_health
 from benchwright.settings import settings
 from benchwright.stacks.change_sets import outputs
 from benchwright.verification.checks import NOTHING_FOUND, REMEDIES, Check, Verdict
@@ -70,7 +71,7 @@ def observe(plan: Plan) -> Address | None:
         hostname=access.hostname,
         load_balancer=found["LoadBalancerName"],
         addresses=_private_addresses(found["LoadBalancerArn"]),
-        targets=_targets(found["TargetGroupArn"]),
+        targets=target_health(found["TargetGroupArn"]),
         issued=bool(arn),
         record=None if arn else _pending_record(plan.cluster, access),
         expires=certificate.expires if certificate else None,
@@ -141,7 +142,7 @@ def _check(name: str, wrong: Sequence[str], right: str) -> Check:
 def _wrong_targets(address: Address, instances: Sequence[str]) -> list[str]:
     targets = address.targets
     states = {instance: targets.get(instance, "not registered") for instance in instances}
-    wrong = [f"{instance}: {state}" for instance, state in states.items() if state != "healthy"]
+    wrong = [f"{instance}: {state}" for instance, state in states.items() if state != HEALTHY]
     others = {instance: state for instance, state in targets.items() if instance not in states}
     return wrong + [
         f"{instance}: {state}, but not in service" for instance, state in others.items() if "draining" not in state
@@ -172,16 +173,6 @@ def _open_paths(answers: Sequence[Answer]) -> list[str]:
 def _unanswered(answers: Sequence[Answer], paths: Sequence[str]) -> list[str]:
     missing = [path for path in paths if not any(each.path == path for each in answers)]
     return [f"no node has asked for {', '.join(missing)}"] if missing else []
-
-
-def _targets(target_group: str) -> dict[str, str]:
-    described = client("elbv2").describe_target_health(TargetGroupArn=target_group)["TargetHealthDescriptions"]
-    targets = {}
-    for found in described:
-        health = found.get("TargetHealth", {})
-        reason = f" ({health['Reason']})" if "Reason" in health else ""
-        targets[found["Target"]["Id"]] = f"{health.get('State', 'unknown')}{reason}"
-    return targets
 
 
 def _private_addresses(load_balancer: str) -> list[str]:

@@ -58,6 +58,7 @@ class Refresh:
         while outdated and self.status == "InProgress":
             self.to_update = len(outdated)
             self.percentage = (total - len(outdated)) * 100 // total
+            self._until_resumed()
             surplus = decisions.surplus(self.group.desired, int(self.preferences["MaxHealthyPercentage"]))
             if surplus:
                 batch = outdated[:surplus]
@@ -65,7 +66,8 @@ class Refresh:
             else:
                 count = decisions.removable(self.group.desired, int(self.preferences["MinHealthyPercentage"]))
                 batch, fresh = outdated[:count], True
-            if not fresh:
+            self._until_resumed()
+            if not fresh or self.status != "InProgress":
                 return
             self._end(batch)
             if not surplus and not self._until_full():
@@ -122,6 +124,13 @@ class Refresh:
             return False
         clock.sleep(self._warm_up(), self._interrupted)
         return True
+
+    def _until_resumed(self) -> None:
+        """Replace nothing while the process InstanceRefresh is suspended (as-suspend-resume-processes)."""
+        while "InstanceRefresh" in self.group.suspended and not self._interrupted():
+            self.group.aws.clock.sleep(
+                PATIENCE_SECONDS, lambda: "InstanceRefresh" not in self.group.suspended or self._interrupted()
+            )
 
     def _serving(self) -> int:
         return sum(member.state == "InService" and not member.leaving for member in self.group.members)

@@ -162,6 +162,7 @@ def group(call: Call) -> Iterator[Authorization]:
     "DeleteAutoScalingGroup",
     "DeleteLifecycleHook",
     "PutLifecycleHook",
+    "ResumeProcesses",
     "StartInstanceRefresh",
     "SuspendProcesses",
 )

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from benchwright.nodes import replacement
-from benchwright.nodes.auto_scaling import Node
+from benchwright.nodes.auto_scaling import Group, Node
 from benchwright.nodes.replacement import Refresh, ReplacementStep, next_replacement_step
 from tests.unit.benchwright.conversation import Conversation, refusal
 from tests.unit.benchwright.nodes.test_launches import GROUP, NO_ROOM, activity
@@ -85,6 +85,67 @@ def test_a_node_of_any_other_template_version_is_outdated(old: str, new: str) ->
 def test_a_node_that_is_launched_beside_a_full_group_is_waited_for() -> None:
     nodes = [Node("i-1", "InService", "1"), Node("i-2", "Pending", "1")]
     assert next_replacement_step(nodes, None, 1, "1", "") == ReplacementStep("wait", "Auto Scaling: i-2 Pending")
+
+
+RUNS = Refresh("r", "InProgress")
+SERVING = [Node("i-1", "InService", "2"), Node("i-2", "InService", "1"), Node("i-3", "Pending:Wait", "2")]
+
+
+@pytest.mark.parametrize(
+    ("refresh", "health", "paused", "action"),
+    [
+        (RUNS, {"i-1": "initial (Elb.InitialHealthChecking)", "i-2": "healthy"}, False, "pause"),
+        (RUNS, {"i-2": "healthy"}, False, "pause"),
+        (RUNS, {"i-1": "unhealthy (Target.Timeout)", "i-2": "healthy"}, True, "wait"),
+        (RUNS, {"i-1": "healthy", "i-2": "unhealthy (Target.Timeout)"}, False, "wait"),
+        (RUNS, {"i-1": "healthy"}, True, "resume"),
+        (RUNS, None, True, "resume"),
+        (Refresh("r", "Cancelled"), None, True, "resume"),
+        (None, {}, True, "resume"),
+        (None, {}, False, "wait"),
+    ],
+)
+def test_a_refresh_pauses_until_each_new_node_in_service_is_healthy_for_the_load_balancer(
+    refresh: Refresh | None, health: dict[str, str] | None, paused: bool, action: str
+) -> None:
+    step = next_replacement_step(SERVING, refresh, 2, "2", "", health=health, paused=paused)
+    assert step.action == action
+
+
+def test_what_a_paused_refresh_waits_for_is_named() -> None:
+    health = {"i-1": "unhealthy (Target.Timeout)"}
+    step = next_replacement_step(SERVING, RUNS, 2, "2", "", health=health, paused=True)
+    assert step.waiting_for == (
+        "load balancer: i-1 is unhealthy (Target.Timeout); instance refresh r is paused until it is healthy"
+    )
+
+
+STACK = {"AutoScalingGroupName": GROUP, "LaunchTemplateId": "lt-1", "LaunchTemplateVersion": "2"}
+
+
+@pytest.mark.parametrize(
+    ("state", "paused", "called"),
+    [("initial", False, "SuspendProcesses"), ("healthy", True, "ResumeProcesses"), ("unhealthy", True, None)],
+)
+def test_auto_scaling_is_asked_to_pause_and_to_go_on(
+    aws: Conversation, state: str, paused: bool, called: str | None
+) -> None:
+    aws.answers = {
+        "DescribeInstanceRefreshes": {"InstanceRefreshes": [{"InstanceRefreshId": "r", "Status": "InProgress"}]},
+        "DescribeTargetHealth": {
+            "TargetHealthDescriptions": [{"Target": {"Id": "i-1"}, "TargetHealth": {"State": state}}]
+        },
+        "DescribeScalingActivities": {"Activities": []},
+        "SuspendProcesses": {},
+        "ResumeProcesses": {},
+    }
+    suspended = frozenset({"AZRebalance", *(["InstanceRefresh"] if paused else [])})
+    group = Group(GROUP, (Node("i-1", "InService", "lt-1:2"), Node("i-2", "InService", "lt-1:1")), suspended, ("tg",))
+    progress = replacement.replace_outdated(group, STACK, 2, "r", None)
+    assert (progress.done, progress.refresh) == (False, "r")
+    changed = [call for call in aws.calls if not call[0].startswith("Describe")]
+    wanted = {"AutoScalingGroupName": GROUP, "ScalingProcesses": ["InstanceRefresh"]}
+    assert changed == ([(called, wanted)] if called else [])
 
 
 def nodes(*states: str, version: str = "2") -> list[Node]:

@@ -107,7 +107,7 @@ class Rehearsal:
                     parameters = make_network(aws.client, subnets) | parameters
                 installed = application.deploy(aws.client, aws.environment("sam"), parameters, self.wanted.name)
             for name, value in self.wanted.secret:
-                aws.client("secretsmanager").create_secret(Name=name, SecretString=value)
+                put_secret(aws, name, value)
             with ArgumentWatch() if self.wanted.watch_arguments else contextlib.nullcontext() as watch:
                 for start in in_order(self.wanted, installed, Schedules(aws.client, installed.name)):
                     if start.ordered:
@@ -241,9 +241,17 @@ def local_aws(
     )
     aws.start()
     # As with its hosted zone, the account has what was agreed with the company's identity provider.
-    secret = {"Name": identity_provider.SECRET_NAME, "SecretString": identity_provider.CLIENT_SECRET}
-    aws.client("secretsmanager").create_secret(**secret)
+    put_secret(aws, identity_provider.SECRET_NAME, identity_provider.CLIENT_SECRET)
     return aws
+
+
+def put_secret(aws: LocalAws, name: str, value: str) -> None:
+    """What a person does in the console: a new secret, or a new version of it."""
+    manager = aws.client("secretsmanager")
+    try:
+        manager.create_secret(Name=name, SecretString=value)
+    except manager.exceptions.ResourceExistsException:
+        manager.put_secret_value(SecretId=name, SecretString=value)
 
 
 def replace_report(unfinished: Path, directory: Path) -> None:

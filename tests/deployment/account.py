@@ -69,12 +69,7 @@ class Account:
         }
 
     def put_secret(self, name: str, value: str) -> None:
-        """What a person does in the console: a new secret, or a new version of it."""
-        secrets = self.aws.client("secretsmanager")
-        try:
-            secrets.create_secret(Name=name, SecretString=value)
-        except secrets.exceptions.ResourceExistsException:
-            secrets.put_secret_value(SecretId=name, SecretString=value)
+        run.put_secret(self.aws, name, value)
 
     def install(self, release: Path = application.ROOT) -> None:
         """What a person does to upgrade: `sam deploy` of a release that is built."""

@@ -284,6 +284,7 @@ def test_a_wrong_client_secret_is_named_and_an_encrypted_one_is_taken(cluster: C
         (f"sed -i /client-id/d {SECRET_FILE}", "client-id is missing"),
         (f"sed -i s/client-id/clientid/ {SECRET_FILE}", "unrecognised option 'clientid'"),
         ("sed -i /issuer/d /etc/rstudio/rserver.conf", "auth-openid-issuer is '': OpenID needs the https address"),
+        ("echo 2025.05.1+513.pro3 >/usr/lib/rstudio-server/VERSION", "option 'auth-openid-groups-claim'"),
         ("echo session-timeout-kill-hours=4 >>/etc/rstudio/rserver.conf", "option 'session-timeout-kill-hours'"),
     ],
 )

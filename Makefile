@@ -34,7 +34,7 @@ AT_ONCE := $(MAKE) --no-print-directory --jobs 2 --output-sync=target
 PIP_INSTALL := -m pip install --quiet --no-deps --no-compile --require-hashes --timeout 60 --retries 5
 NPM_CI := bin/npm ci --ignore-scripts --no-audit --no-fund --silent --fetch-timeout 60000 --fetch-retries 5
 
-.PHONY: help rehearse serve faults bench test test-quick lint lint-python lint-templates lint-security tests tests-quick prepare judges audit sbom tools build previous docs docs-recording format clean python machine
+.PHONY: help rehearse serve faults bench test test-quick lint lint-python lint-templates lint-security tests tests-quick prepare judges audit sbom tools build previous directory docs docs-recording format clean python machine
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -84,7 +84,7 @@ tests: prepare ## every test, without the linters
 	pytest $(SHARED) 3 tests/deployment --basetemp build/deployments
 	python -m rehearsal.judges.policies build/deployments
 
-prepare: $(VENV) $(AUDIT) $(TOOLS) build previous ## all that pytest needs before it is started by hand
+prepare: $(VENV) $(AUDIT) $(TOOLS) build previous directory ## all that pytest needs before it is started by hand
 
 judges: lint-templates lint-security $(TOOLS) ## only what others judge: their tools, their models, recordings of real clusters
 	pytest -m judge --ignore tests/deployment
@@ -103,6 +103,9 @@ build: $(VENV) ## the artifacts that `sam deploy` uploads, in .aws-sam/build
 
 previous: $(VENV) ## the artifacts of the previous release, which the test of an upgrade deploys first
 	python -m tests.deployment.previous
+
+directory: $(VENV) ## sssd and slapd from this machine's distribution, in build/debian: tests sign people of a directory in
+	@timeout 900 python -m rehearsal.hosts.debian
 
 tools: $(TOOLS) ## judges written in JavaScript, and node to run them, in .tools
 

@@ -1,8 +1,10 @@
 """How people sign in changes on a node that runs: files and keys of a method come and go with it."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from benchwright.models import Account, SignIn
+from benchwright.verification.sign_in import Answer, read_answer
 from rehearsal.hosts.host import Host
 from rehearsal.hosts.identity_provider import CLIENT_SECRET, ISSUER
 from tests.nodes.cluster import Cluster
@@ -101,3 +103,32 @@ def test_a_client_secret_that_workbench_would_cut_is_refused_and_the_node_goes_o
     assert " has a # or a space at an end, which Workbench would take away. Have your identity provider make " in error
     assert there(node) == {SECRET_FILE: "600 rstudio-server:rstudio-server"}
     assert said(node, "systemctl is-active rstudio-server") == "active\n"
+
+
+def asked(cluster: Cluster, node: Host) -> Answer:
+    """What a node says of the identity provider."""
+    done = cluster.run(node, "cluster")
+    assert done.returncode == 0, done.stdout
+    answer = read_answer(done.stdout)
+    assert answer
+    return answer
+
+
+def test_a_node_reads_what_the_identity_provider_says_of_itself(cluster: Cluster) -> None:
+    node = cluster.add_node()
+    publish(cluster, OIDC)
+    cluster.apply(node)
+    place = f"{ISSUER}/.well-known/openid-configuration"
+    assert asked(cluster, node) == Answer(method="oidc", place=place, issuer=ISSUER)
+    cluster.world.hosts.provider.renew_certificate(until=datetime.now(UTC) - timedelta(days=1))
+    try:
+        assert asked(cluster, node).problem.startswith("curl: (60) SSL certificate problem: certificate has expired")
+    finally:
+        cluster.world.hosts.provider.renew_certificate()
+    for issuer, problem in (
+        (f"{ISSUER}/people", "it answers 404"),
+        ("https://nowhere.example.com", "curl: (6) Could not resolve host: nowhere.example.com"),
+    ):
+        publish(cluster, OIDC | {"issuer": issuer})
+        cluster.run(node, "apply")  # whether Workbench starts without its provider, only Workbench knows
+        assert asked(cluster, node).problem == problem

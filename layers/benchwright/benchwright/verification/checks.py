@@ -67,7 +67,7 @@ REMEDIES: Mapping[str, str] = {
     "Workbench shows without sign-in.",
     "certificate": "Put another certificate into access.certificate_arn, or import the one that is there again. ACM "
     "renews one that it issued as long as its validation record exists.",
-    "sign-in": "Start a deployment with {}: it applies the recorded sign-in to every node.",
+    "sign in": "Start a deployment with {}: it applies the recorded sign-in to every node.",
     "license": "Put a valid licence file into a secret below <application>/license/ and deploy with its name as "
     "`license`. More than two nodes need the tier Advanced.",
 }

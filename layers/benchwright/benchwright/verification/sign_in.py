@@ -14,7 +14,7 @@ from benchwright.planning.sign_in import BY_PROVIDER
 from benchwright.verification.checks import NOTHING_FOUND, Check, Verdict
 from benchwright.verification.list_nodes import SIGN_IN_SEPARATOR
 
-CHECK = "sign-in"
+CHECK = "sign in"
 FEW_DAYS = timedelta(days=30)  # until the last certificate of a SAML provider ends
 # What to do, by what curl and infra/node/identity_provider.sh print. Exit codes of curl: its manual, "Exit codes".
 CAUSES: Mapping[str, str] = {
@@ -28,11 +28,11 @@ CAUSES: Mapping[str, str] = {
     r"it answers 3\d\d": "Workbench may not follow a redirect. Put the address to which it leads into {key}.",
     r"it answers (401|403)": "The identity provider does not let nodes read it. Have it admit the addresses of the NAT "
     "gateways.",
-    r"it answers 4\d\d": "Nothing is there. Compare {key} with what your identity provider shows; docs/operations.md "
+    r"it answers 4\d\d": "Nothing is there. Compare {key} with what your identity provider shows; docs/sign-in.md "
     "has the form for each.",
     r"it answers 5\d\d": "The identity provider is out of order. Once it answers, start a verification.",
     r"no such file": "Start a deployment with {{}}: it puts the file back.",
-    r"": "Compare {key} with what your identity provider shows; docs/operations.md has the form for each.",
+    r"": "Compare {key} with what your identity provider shows; docs/sign-in.md has the form for each.",
 }
 
 
@@ -79,7 +79,7 @@ def judge_sign_in(plan: Plan, answer: Answer | None, now: datetime) -> Verdict:
     warnings = []
     if ends and ends - now < FEW_DAYS:
         warnings.append(
-            f"sign-in: the last certificate of the identity provider ends on {ends:%Y-%m-%d}. Ask for its successor "
+            f"sign in: the last certificate of the identity provider ends on {ends:%Y-%m-%d}. Ask for its successor "
             f"before then; with auth.metadata, {NEW_METADATA}"
         )
     return Verdict(checks=[Check(name=CHECK, holds=True, found=f"{answer.place} is readable")], warnings=warnings)

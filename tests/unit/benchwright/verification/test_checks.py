@@ -143,7 +143,7 @@ WRONG: dict[str, list[dict[str, Any]]] = {
     "license": [two(license="Expired"), two(license=None)],
 }
 OF_ADDRESS = {"targets", "address", "operational paths", "certificate"}
-"""What test_address.py lets go wrong; test_sign_in.py the check `sign-in`."""
+"""What test_address.py lets go wrong; test_sign_in.py the check `sign in`."""
 
 
 @pytest.mark.parametrize(("name", "changed"), [(name, changed) for name, cases in WRONG.items() for changed in cases])
@@ -191,7 +191,7 @@ def test_nodes_are_not_blamed_for_a_table_that_no_one_could_read() -> None:
 def test_every_check_has_a_remedy_and_can_fail() -> None:
     names = [check.name for check in verify(PLAN, "ami-1", "hash", observed()).checks]
     assert set(names) == set(WRONG)
-    assert set(REMEDIES) == set(WRONG) | OF_ADDRESS | {"sign-in"}
+    assert set(REMEDIES) == set(WRONG) | OF_ADDRESS | {"sign in"}
 
 
 def test_nothing_observed_is_not_verified() -> None:

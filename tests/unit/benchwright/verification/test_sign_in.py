@@ -31,7 +31,7 @@ def judged(raw: Any, **said: Any) -> tuple[str, str]:
     """What is wrong, and the remedy."""
     verdict = judge_sign_in(a_plan(raw), answer(raw, **said), NOW)
     (check,) = verdict.checks
-    assert (check.name, check.holds, verdict.warnings) == ("sign-in", False, [])
+    assert (check.name, check.holds, verdict.warnings) == ("sign in", False, [])
     return check.found, check.remedy
 
 
@@ -39,7 +39,7 @@ def judged(raw: Any, **said: Any) -> tuple[str, str]:
     ("raw", "place", "said"), [(OIDC, PLACE, {}), (SAML, METADATA, {"expires": [end(31), end(-1)]})]
 )
 def test_an_identity_provider_that_nodes_can_read_is_right(raw: Any, place: str, said: Any) -> None:
-    right = Verdict(checks=[Check(name="sign-in", holds=True, found=f"{place} is readable")])
+    right = Verdict(checks=[Check(name="sign in", holds=True, found=f"{place} is readable")])
     assert judge_sign_in(a_plan(raw), answer(raw, **said), NOW) == right
 
 
@@ -94,14 +94,14 @@ def test_certificates_of_saml_end() -> None:
     assert remedy.startswith("Have the identity provider make another one; with auth.metadata, put the new metadata in")
     soon = judge_sign_in(a_plan(SAML), answer(SAML, expires=[end(29)]), NOW)
     assert [check.holds for check in soon.checks] == [True]
-    assert soon.warnings[0].startswith("sign-in: the last certificate of the identity provider ends on 2026-12-28. Ask")
+    assert soon.warnings[0].startswith("sign in: the last certificate of the identity provider ends on 2026-12-28. Ask")
 
 
 @pytest.mark.parametrize("said", [None, answer(SAML)])
 def test_a_node_that_has_not_asked_keeps_the_cluster_from_being_verified(said: Answer | None) -> None:
     verdict = judge_sign_in(a_plan(OIDC), said, NOW)
     found = verify(a_plan(OIDC), "ami-1", "hash", observed(), of_sign_in=verdict)
-    (check,) = [check for check in found.checks if check.name == "sign-in"]
+    (check,) = [check for check in found.checks if check.name == "sign in"]
     assert (check.found, found.verified) == ("no node has asked the identity provider", False)
     assert check.remedy == "Start a deployment with {}: it applies the recorded sign-in to every node."
 
@@ -109,7 +109,7 @@ def test_a_node_that_has_not_asked_keeps_the_cluster_from_being_verified(said: A
 def test_the_remedy_of_a_cause_reaches_the_report() -> None:
     verdict = judge_sign_in(a_plan(OIDC), answer(OIDC, problem="it answers 503"), NOW)
     found = verify(a_plan(OIDC), "ami-1", "hash", observed(), of_sign_in=verdict)
-    (check,) = [check for check in found.checks if check.name == "sign-in"]
+    (check,) = [check for check in found.checks if check.name == "sign in"]
     assert check.remedy == "The identity provider is out of order. Once it answers, start a verification."
 
 

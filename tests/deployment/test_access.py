@@ -1,25 +1,18 @@
 """An address of a cluster over its life: each test goes on where the one before it ended. It replaces no node."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from rehearsal.initial_account import ZONE_ID
-from tests.deployment.account import Account, new_account
+from tests.deployment.account import Account
 
 HOST = "workbench.example.com"
 ADDRESS = {"hostname": HOST, "hosted_zone_id": ZONE_ID}
 CHECKS = {"targets", "address", "operational paths", "certificate"}
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(900)]
-
-
-@pytest.fixture(scope="module")
-def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
-    with new_account(tmp_path_factory.mktemp("account"), 300, tmp_path_factory.mktemp("recorded")) as made:
-        yield made
 
 
 @pytest.fixture(scope="module")

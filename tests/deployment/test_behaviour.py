@@ -2,13 +2,12 @@
 
 import json
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from rehearsal.judges import secrets
-from tests.deployment.account import Account, Row, RowWatch, new_account
+from tests.deployment.account import Account, Row, RowWatch
 
 OLD, NEW = "2026.07.0+139.pro9", "2026.07.1+147.pro6"
 TEAM = "Research _.:/=+@- 9 Größe 東京"
@@ -17,12 +16,6 @@ ANN = "with 'quotes' $HOME & spaces"
 LICENCE = "-- a licence file --\nLicensee: Rehearsal\n"
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(900)]
-
-
-@pytest.fixture(scope="module")
-def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
-    with new_account(tmp_path_factory.mktemp("account"), 300, tmp_path_factory.mktemp("recorded")) as made:
-        yield made
 
 
 # Before there is a cluster.

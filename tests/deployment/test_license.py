@@ -1,23 +1,16 @@
 """The licence of a cluster over its life: each test goes on where the one before it ended."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from rehearsal.hosts.license_server import HOST, PORT
-from tests.deployment.account import Account, new_account
+from tests.deployment.account import Account
 
 SECRET = "benchwright/license/basic"
 BASIC = "-- a licence file --\nLicensee: Rehearsal\nTier: Basic\n"
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(900)]
-
-
-@pytest.fixture(scope="module")
-def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
-    with new_account(tmp_path_factory.mktemp("account"), 300, tmp_path_factory.mktemp("recorded")) as made:
-        yield made
 
 
 @pytest.fixture(scope="module")

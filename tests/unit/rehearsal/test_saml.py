@@ -85,7 +85,7 @@ def test_a_request_follows_the_keys_of_rserver_conf(provider: IdentityProvider, 
         ({"sp_attribute_username": "NameID"}, Person("anna@example.com", "", "", None)),
         ({"sp_attribute_groups": "groups"}, Person("anna", "", "", ["readers", "writers"])),
         (
-            {"sp_attribute_name": "full", "sp_attribute_email": "address"},
+            {"sp_attribute_name": "full", "sp_attribute_email": "mailbox"},
             Person("anna", "Anna", "a@example.com", None),
         ),
         ({"sp_attribute_groups": "roles"}, Person("anna", "", "", [])),

@@ -62,6 +62,7 @@ stage_files() {
     case $path in
       "$DATABASE_CONF") stage_database_conf "$source" ;;
       "$CLIENT_SECRET_FILE") stage_client_secret "$source" ;;
+      "$SAML_METADATA_FILE") stage_saml_metadata ;;
       "$SCIM_TOKEN_FILE") stage_secret "$SCIM_SECRET_ARN" "$SCIM_SECRET_VERSION" "$path" line ;;
       "$LOAD_BALANCER_CONF") sed "s/@PRIVATE_ADDRESS@/$address/g" "$source" >"$work/stage$path" ;;
       *) cp "$source" "$work/stage$path" ;;

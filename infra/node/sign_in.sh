@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # How people sign in: secrets, and the accounts that Workbench makes.
 
-readonly CLIENT_SECRET_FILE=/etc/rstudio/openid-client-secret SCIM_TOKEN_FILE=/etc/rstudio/scim-token
+readonly CLIENT_SECRET_FILE=/etc/rstudio/openid-client-secret SCIM_TOKEN_FILE=/etc/rstudio/scim-token SAML_METADATA_FILE=/etc/rstudio/saml-metadata.xml
 readonly NSS_SWITCH=/etc/nsswitch.conf NSS_MODULE=/usr/lib/x86_64-linux-gnu/libnss_pwb.so.2
 readonly NSS_OF_WORKBENCH=/usr/lib/rstudio-server/bin/libnss_pwb.so
 
@@ -12,6 +12,14 @@ stage_client_secret() {
   secret=$(read_secret "$AUTH_SECRET_ARN" "$AUTH_SECRET_VERSION" line)
   [[ $secret != *'#'* && $secret != ' '* && $secret != *' ' ]] || fail "The client secret in $AUTH_SECRET_ARN has a # or a space at an end, which Workbench would take away. Have your identity provider make another client secret, and put it there."
   printf '%s\nclient-secret=%s\n' "$(cat "$1")" "$secret" >"$work/stage$CLIENT_SECRET_FILE"
+}
+
+# Before anything is changed: with a file that is no metadata, Workbench would let no one in.
+stage_saml_metadata() {
+  local wrong
+  stage_secret "$AUTH_SECRET_ARN" "$AUTH_SECRET_VERSION" "$SAML_METADATA_FILE"
+  wrong=$(python3 "$FOLDER/saml_metadata.py" <"$work/stage$SAML_METADATA_FILE" 2>&1 >/dev/null) ||
+    fail "The secret $AUTH_SECRET_ARN (input: auth.metadata) holds no metadata of a SAML identity provider: $wrong. Put into it what your identity provider publishes as its metadata, the whole XML, and deploy again."
 }
 
 # Programs find the accounts that Workbench makes by a module of the name service. Packages of newer releases set it up, those of older ones

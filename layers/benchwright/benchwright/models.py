@@ -305,6 +305,17 @@ MetadataUrl = Annotated[
     ),
     StringConstraints(max_length=1000),
 ]
+# The last word of each format of SAML 2.0 Core, section 8.3, in the spelling of Posit's guides ("emailaddress").
+NameIdFormat = Literal[
+    "unspecified",
+    "emailaddress",
+    "persistent",
+    "transient",
+    "entity",
+    "kerberos",
+    "x509subjectname",
+    "windowsdomainqualifiedname",
+]
 # Of a client, a scope, a claim or an attribute: what rserver.conf takes as one word.
 Word = Annotated[
     str, _form(r"^[!\"$-~]{1,255}$", "1 to 255 letters, digits and signs of ASCII without blanks and without #")
@@ -549,9 +560,9 @@ class Auth(Part):
         description="saml: the attribute that holds a person's user name, or NameID; null: Username",
         examples=["NameID"],
     )
-    name_id_format: Word | None = Field(
+    name_id_format: NameIdFormat | None = Field(
         default=None,
-        description="saml: the format of the NameID; null: that of Workbench itself",
+        description="saml: the format of the NameID that Workbench asks for; null: that of Workbench itself",
         examples=["emailaddress"],
     )
     post_binding: bool = Field(

@@ -75,6 +75,8 @@ def files(plan: Plan) -> list[Entry]:
     if auth.method == "oidc" and auth.client_id:
         client = ini({"client-id": auth.client_id})
         entries.append(rstudio(CLIENT_SECRET, client, mode="0600", owner=SERVICE_USER))
+    if auth.metadata:
+        entries.append(rstudio(SAML_METADATA, "", mode="0600", owner=SERVICE_USER))
     if auth.provisioning == "scim":
         entries += [rstudio(SCIM_TOKEN, "", mode="0600", owner=SERVICE_USER), _drop_in()]
     if makes_homes(auth):

@@ -39,7 +39,8 @@ CAUSES: Mapping[str, str] = {
 class Answer(BaseModel):
     """What a node got of the identity provider. problem: why it could not be read; then nothing else is known.
 
-    issuer: of a discovery document. expires: when the certificates of SAML metadata end, in seconds since 1970.
+    issuer: of a discovery document. bindings, expires, signed_requests: of SAML metadata: how it takes requests, when
+    its certificates end, in seconds since 1970, and whether it takes signed requests alone.
     """
 
     model_config = ConfigDict(extra="ignore", strict=True)
@@ -48,7 +49,9 @@ class Answer(BaseModel):
     place: str
     problem: str = ""
     issuer: str = ""
+    bindings: list[str] = []
     expires: list[int] = []
+    signed_requests: bool = False
 
 
 def read_answer(output: str) -> Answer | None:
@@ -76,7 +79,14 @@ def judge_sign_in(plan: Plan, answer: Answer | None, now: datetime) -> Verdict:
     if ends and ends <= now:
         found = f"{answer.place}: the last certificate of the identity provider ended on {ends:%Y-%m-%d}"
         return _wrong(found, f"Have the identity provider make another one; with auth.metadata, {NEW_METADATA}")
+    if auth.method == "saml" and (binding := _binding(auth)) not in answer.bindings:
+        return _wrong(*_without(binding, answer, auth))
     warnings = []
+    if answer.signed_requests:
+        warnings.append(
+            f"sign in: {answer.place} says that the identity provider takes signed requests alone, and Benchwright does "
+            "not let Workbench sign them. Switch that off there, for the application of Workbench."
+        )
     if ends and ends - now < FEW_DAYS:
         warnings.append(
             f"sign in: the last certificate of the identity provider ends on {ends:%Y-%m-%d}. Ask for its successor "
@@ -96,6 +106,19 @@ def _key(auth: Auth) -> str:
     if auth.method == "oidc":
         return "auth.issuer"
     return "auth.metadata_url" if auth.metadata_url else "auth.metadata"
+
+
+def _binding(auth: Auth) -> str:
+    return "HTTP-POST" if auth.post_binding else "HTTP-Redirect"
+
+
+def _without(binding: str, answer: Answer, auth: Auth) -> tuple[str, str]:
+    """Say that the provider does not take requests as Workbench sends them (SAML 2.0 Metadata, section 2.4.3)."""
+    found = f"{answer.place}: the identity provider takes no requests by {binding}"
+    if (other := "HTTP-Redirect" if auth.post_binding else "HTTP-POST") not in answer.bindings:
+        return found, f"Have it offer a SingleSignOnService by {binding} or {other}."
+    right = json.dumps({"auth": {"post_binding": not auth.post_binding}})
+    return found, f"It takes them by {other}: start a deployment with {right}."
 
 
 def _other_issuer(answer: Answer, auth: Auth) -> tuple[str, str]:

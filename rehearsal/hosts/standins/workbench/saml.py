@@ -42,6 +42,10 @@ FORMATS = {
         Names.NAMEID_EMAIL_ADDRESS,
         Names.NAMEID_PERSISTENT,
         Names.NAMEID_TRANSIENT,
+        Names.NAMEID_ENTITY,
+        Names.NAMEID_KERBEROS,
+        Names.NAMEID_X509_SUBJECT_NAME,
+        Names.NAMEID_WINDOWS_DOMAIN_QUALIFIED_NAME,
     )
 }
 READ_AGAIN = f"Correct it, or {KEY}-metadata-url or {KEY}-metadata-path, and restart the server."

@@ -148,3 +148,30 @@ def test_a_node_reads_the_discovery_document_where_workbench_does(tmp_path: Path
 def test_what_no_one_can_sign_in_by_is_a_problem(tmp_path: Path, discovery: object, problem: str) -> None:
     printed = ask(tmp_path, "auth-openid=1", f"auth-openid-issuer={ISSUER}", discovery=discovery)
     assert json.loads(printed.splitlines()[2])["problem"] == problem
+
+
+REFUSED = (
+    "The secret arn:saml (input: auth.metadata) holds no metadata of a SAML identity provider: it has no "
+    "EntityDescriptor with an IDPSSODescriptor, so it is not that of an identity provider. Put into it what your "
+    "identity provider publishes as its metadata, the whole XML, and deploy again."
+)
+
+
+@pytest.mark.parametrize(
+    ("secret", "said"),
+    [
+        (PROVIDER.metadata(), ""),
+        ("<html/>", REFUSED),
+    ],
+)
+def test_a_secret_that_holds_no_metadata_fails_the_node_first(tmp_path: Path, secret: str, said: str) -> None:
+    (tmp_path / "secret").write_text(secret)
+    programs = """
+work=. AUTH_SECRET_ARN=arn:saml AUTH_SECRET_VERSION=v3 SAML_METADATA_FILE=/file
+stage_secret() { cp secret "$work/stage$3"; printf '%s\\n' "$*" >asked; }
+fail() { printf '%s' "$1"; exit 0; }
+mkdir stage
+"""
+    printed = bash(f"{programs}{function('stage_saml_metadata')}stage_saml_metadata", folder=tmp_path)
+    assert printed == said
+    assert (tmp_path / "asked").read_text() == "arn:saml v3 /file\n"

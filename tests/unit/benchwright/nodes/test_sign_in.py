@@ -98,6 +98,23 @@ def test_saml_knows_its_address() -> None:
     }
 
 
+def test_saml_with_metadata_of_a_secret() -> None:
+    auth = {"metadata_url": None, "metadata": "benchwright/auth/saml", "provisioning": "jit", "groups_attribute": "g"}
+    plan = plan_of(SAML, **auth)
+    keys, files = added(plan)
+    assert keys == FROM_OUTSIDE | PROVISIONING | {
+        "auth-saml": "1",
+        "auth-saml-metadata-path": "/etc/rstudio/saml-metadata.xml",
+        "auth-saml-sp-base-uri": "https://workbench.example.com",
+        "auth-saml-sp-attribute-groups": "g",
+        "user-provisioning-register-on-first-login": "1",
+    }
+    assert files["/etc/rstudio/saml-metadata.xml"] == ("0600", "rstudio-server:rstudio-server", "")
+    secret = SignIn(secret_arn="arn:saml", secret_version="v3")
+    bundle = make_bundle(plan.model_copy(update={"sign_in": secret}), *REST)
+    assert "AUTH_SECRET_ARN=arn:saml\nAUTH_SECRET_VERSION=v3\n" in unpacked(bundle)["env"]
+
+
 def test_people_of_a_directory_get_a_home_when_they_first_come() -> None:
     keys, files = added(plan_of(SSSD))
     assert keys == {"auth-pam-sessions-enabled": "1", "auth-pam-sessions-profile": "rstudio-session"}

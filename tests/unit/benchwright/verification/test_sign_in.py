@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from benchwright.models import merge_patch
 from benchwright.verification.checks import Check, Verdict, verify
 from benchwright.verification.sign_in import Answer, judge_sign_in, read_answer
 from tests.unit.benchwright.planning.test_sign_in import OIDC, SAML, SSSD
@@ -19,7 +20,7 @@ METADATA = SAML["auth"]["metadata_url"]
 
 def answer(raw: Any, **said: Any) -> Answer:
     oidc: dict[str, Any] = {"method": "oidc", "place": PLACE} | ({} if said else {"issuer": ISSUER})
-    saml = {"method": "saml", "place": METADATA}
+    saml = {"method": "saml", "place": METADATA, "bindings": ["HTTP-POST", "HTTP-Redirect"]}
     return Answer(**((oidc if raw is OIDC else saml) | said))
 
 
@@ -95,6 +96,30 @@ def test_certificates_of_saml_end() -> None:
     soon = judge_sign_in(a_plan(SAML), answer(SAML, expires=[end(29)]), NOW)
     assert [check.holds for check in soon.checks] == [True]
     assert soon.warnings[0].startswith("sign in: the last certificate of the identity provider ends on 2026-12-28. Ask")
+
+
+@pytest.mark.parametrize(
+    ("posts", "bindings", "missing", "remedy"),
+    [
+        (False, ["HTTP-POST"], "HTTP-Redirect", 'It takes them by HTTP-POST: start a deployment with {"auth": {"post_'),
+        (True, ["HTTP-Redirect"], "HTTP-POST", "It takes them by HTTP-Redirect: start a deployment with "),
+        (False, ["SOAP"], "HTTP-Redirect", "Have it offer a SingleSignOnService by HTTP-Redirect or HTTP-POST."),
+        (True, [], "HTTP-POST", "Have it offer a SingleSignOnService by HTTP-POST or HTTP-Redirect."),
+    ],
+)
+def test_a_provider_takes_requests_as_workbench_sends_them(
+    posts: bool, bindings: list[str], missing: str, remedy: str
+) -> None:
+    found, advice = judged(merge_patch(SAML, {"auth": {"post_binding": posts}}), bindings=bindings)
+    assert found == f"{METADATA}: the identity provider takes no requests by {missing}"
+    assert advice.startswith(remedy)
+
+
+def test_a_provider_that_takes_signed_requests_alone_is_warned_about() -> None:
+    verdict = judge_sign_in(a_plan(SAML), answer(SAML, signed_requests=True), NOW)
+    assert [check.holds for check in verdict.checks] == [True]
+    (text,) = verdict.warnings
+    assert text.startswith(f"sign in: {METADATA} says that the identity provider takes signed requests alone, and ")
 
 
 @pytest.mark.parametrize("said", [None, answer(SAML)])

@@ -84,8 +84,8 @@ def judge_sign_in(plan: Plan, answer: Answer | None, now: datetime) -> Verdict:
     warnings = []
     if answer.signed_requests:
         warnings.append(
-            f"sign in: {answer.place} says that the identity provider takes signed requests alone, and Benchwright does "
-            "not let Workbench sign them. Switch that off there, for the application of Workbench."
+            f"sign in: {answer.place} says that the identity provider takes signed requests alone, and Benchwright "
+            "does not let Workbench sign them. Switch that off there, for the application of Workbench."
         )
     if ends and ends - now < FEW_DAYS:
         warnings.append(

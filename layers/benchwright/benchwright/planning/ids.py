@@ -5,8 +5,15 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from benchwright.models import FIRST_ALLOCATED_ID, LAST_ALLOCATED_ID, Wanted
+from benchwright.models import (
+    FIRST_ALLOCATED_ID,
+    FIRST_PROVISIONED_ID,
+    LAST_ALLOCATED_ID,
+    LAST_PROVISIONED_ID,
+    Wanted,
+)
 from benchwright.planning.problems import Problem, refusal
+from benchwright.planning.sign_in import is_provisioned
 from benchwright.record import Known
 
 type Pair = tuple[int, int]
@@ -22,6 +29,8 @@ def allocate_ids(wanted: Wanted, known: Known) -> tuple[dict[str, Pair], dict[st
     problems: list[Problem] = []
     gids = _ids_of_groups(wanted, known, problems)
     ids = _ids_of_users(wanted, known, gids, problems)
+    if wanted.auth and wanted.auth.provisioning != "none":
+        problems += _ids_of_the_past(wanted.auth.provisioning, wanted, ids, gids)
     if problems:
         raise refusal(problems)
     return ids, gids
@@ -123,6 +132,23 @@ def _ids_of_users(wanted: Wanted, known: Known, groups: Mapping[str, int], probl
             uids.add(uid)
             gids.add(gid)
     return ids
+
+
+def _ids_of_the_past(
+    provisioning: str, wanted: Wanted, ids: Mapping[str, Pair], gids: Mapping[str, int]
+) -> Iterator[Problem]:
+    """Find ids of users and groups that were removed and that Workbench would give to others, with their files."""
+    numbers: dict[str, tuple[int, ...]] = {
+        f"the user {name}": pair for name, pair in ids.items() if name not in wanted.users
+    }
+    numbers |= {f"the group {name}": (gid,) for name, gid in gids.items() if name not in wanted.groups}
+    for owner, pair in sorted(numbers.items()):
+        if taken := [number for number in pair if is_provisioned(number)]:
+            wrong = (
+                f"{owner} of an earlier input has the id {taken[0]}, and Workbench gives those from "
+                f"{FIRST_PROVISIONED_ID} to {LAST_PROVISIONED_ID} to others, who would get the files"
+            )
+            yield "auth.provisioning", provisioning, wrong, '"none", with accounts in `users`'
 
 
 def _gives(recorded: Mapping[str, Any], kind: str, name: str, key: str) -> bool:

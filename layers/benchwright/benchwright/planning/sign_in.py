@@ -121,7 +121,12 @@ def _of_provisioning(merged: Mapping[str, Any], auth: Mapping[str, Any]) -> Iter
         for name, entry in sorted(entries.items()):
             for key in keys:
                 if is_provisioned(entry.get(key)):
-                    yield f"{kind}.{name}.{key}", entry[key], owner, "another id, or leave it out"
+                    yield (
+                        f"{kind}.{name}.{key}",
+                        entry[key],
+                        owner,
+                        'another id; one in use stays, with "provisioning": "none"',
+                    )
 
 
 def is_provisioned(number: Any) -> bool:

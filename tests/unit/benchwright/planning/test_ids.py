@@ -8,6 +8,7 @@ import pytest
 from benchwright.errors import InvalidInput
 from benchwright.record import Known
 from tests.unit.benchwright.planning.test_plan import plan_from
+from tests.unit.benchwright.planning.test_sign_in import JIT, OIDC
 
 
 def verified(known: Known) -> Known:
@@ -160,3 +161,26 @@ def test_a_number_that_was_only_recorded_gives_way() -> None:
     _, of_user = plan_from({"users": {"ben": {"uid": 20_000}}}, known)
     assert of_user.accounts == {"ann": (20_001, 20_001), "ben": (20_000, 20_000)}
     assert of_user.groups == {"analysts": 20_002}
+
+
+@pytest.mark.parametrize(
+    ("earlier", "owner"),
+    [
+        ({"users": {"ben": {"uid": 250_000}}}, "the user ben of an earlier input has the id 250000"),
+        ({"users": {"ben": {"gid": 200_000}}}, "the user ben of an earlier input has the id 200000"),
+        ({"groups": {"old": {"gid": 524_287}}}, "the group old of an earlier input has the id 524287"),
+    ],
+)
+def test_workbench_gives_no_id_that_someone_had_who_was_removed(earlier: dict[str, Any], owner: str) -> None:
+    """The files of that one would be those of whom Workbench makes."""
+    known = verified(plan_from({"users": {"ann": {}}, **earlier})[1])
+    known = plan_from({kind: dict.fromkeys(names) for kind, names in earlier.items()}, known)[1]
+    with pytest.raises(InvalidInput, match=rf'- auth.provisioning: "jit" is refused: {owner}, and Workbench gives'):
+        plan_from(JIT, known)
+    plan_from(OIDC, known)
+
+
+def test_workbench_gives_ids_where_those_of_the_past_are_others() -> None:
+    known = verified(plan_from({"users": {"ann": {}, "ben": {"uid": 199_999}, "cid": {"uid": 1_879_048_192}}})[1])
+    plan, _ = plan_from({**JIT, "users": {"ben": None, "cid": None}}, known)
+    assert plan.locked_accounts == ["ben", "cid"]

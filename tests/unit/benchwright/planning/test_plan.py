@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from benchwright.errors import InvalidInput
-from benchwright.models import Account, License
+from benchwright.models import Account, License, SignIn
 from benchwright.planning.plan import LookupResult, make_plan, sources_of
 from benchwright.planning.read_input import read_input, read_verify_input
 from benchwright.record import Known
@@ -19,7 +19,13 @@ DEFAULTS: dict[str, Any] = {
     "database": {"min_capacity": 0.5, "max_capacity": 4},
 }
 LOOKED = LookupResult(
-    {"benchwright/users/ann": Secret("arn:ann", "v1"), "benchwright/license/l": Secret("arn:l", "v2")}, "ami-new"
+    {
+        "benchwright/users/ann": Secret("arn:ann", "v1"),
+        "benchwright/license/l": Secret("arn:l", "v2"),
+        "benchwright/auth/oidc": Secret("arn:oidc", "v3"),
+        "benchwright/auth/scim": Secret("arn:scim", "v4"),
+    },
+    "ami-new",
 )
 
 
@@ -141,3 +147,13 @@ def test_a_verification_takes_a_cluster_and_nothing_else() -> None:
 
 
 # RFC 7396, appendix A: the test cases of the standard.
+
+
+def test_the_plan_has_the_versions_of_the_secrets_of_sign_in() -> None:
+    oidc = {"method": "oidc", "issuer": "https://idp", "client_id": "x", "client_secret": "benchwright/auth/oidc"}
+    scim = {"provisioning": "scim", "scim_token": "benchwright/auth/scim"}
+    address = {"access": {"hostname": "wb.example.com"}, "users": {"ann": {}}}
+    plan, _ = plan_from({**address, "auth": {**oidc, **scim}})
+    assert plan.sign_in == SignIn(secret_arn="arn:oidc", secret_version="v3", token_arn="arn:scim", token_version="v4")
+    assert plan_from({**address, "auth": oidc})[0].sign_in == SignIn(secret_arn="arn:oidc", secret_version="v3")
+    assert plan_from({})[0].sign_in == SignIn()

@@ -17,7 +17,7 @@ ask_address() {
       if answer=$(curl -sS --max-time 5 -o /dev/null -w '%{http_code} %{redirect_url}' --resolve "$host:443:$address" "https://$host$path" 2>&1); then
         printf '%s %s %s\n' "$address" "$path" "$answer"
       else
-        printf '%s %s 0 %s\n' "$address" "$path" "$(tail -n 1 <<<"$answer" | cut -c 1-200)"
+        printf '%s %s 0 %s\n' "$address" "$path" "$(complaint /dev/stdin <<<"$answer" | cut -c 1-200)"
       fi
     done
   done

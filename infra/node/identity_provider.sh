@@ -18,7 +18,7 @@ ask_identity_provider() {
     return 0
   fi
   begin 'ask the identity provider'
-  if answer=$("read_of_$method" "$place" 2>"$work/wrong"); then answer=${answer#'{'}; else answer="\"problem\":$(json "$(tail -n 1 "$work/wrong" | cut -c 1-300)")}"; fi
+  if answer=$("read_of_$method" "$place" 2>"$work/wrong"); then answer=${answer#'{'}; else answer="\"problem\":$(json "$(complaint "$work/wrong")")}"; fi
   printf '\n=== sign-in ===\n{"method":"%s","place":%s,%s\n' "$method" "$(json "${place:0:300}")" "$answer"
 }
 
@@ -28,7 +28,7 @@ read_of_oidc() {
   fetch_of_provider "$1" "$work/discovery" || return 1
   said=$(python3 "$FOLDER/discovery.py" discovery <"$work/discovery") || return 1
   keys=$(python3 "$FOLDER/discovery.py" keys <"$work/discovery") || return 1
-  fetch_of_provider "$keys" "$work/keys" 2>"$work/wrong.keys" || { echo "of its keys, $keys: $(tail -n 1 "$work/wrong.keys")" >&2; return 1; }
+  fetch_of_provider "$keys" "$work/keys" 2>"$work/wrong.keys" || { echo "of its keys, $keys: $(complaint "$work/wrong.keys")" >&2; return 1; }
   printf '%s' "$said"
 }
 

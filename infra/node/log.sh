@@ -14,6 +14,9 @@ fail() { printf '%s' "$1" >"$work/problem"; exit 1; }
 
 last_log_line() { tail -n 1 "$own_log" | cut -c 1-300; }
 
+# FILE: the line in which curl says why it failed, which may be followed by advice; else the last line.
+complaint() { awk '{ last = $0 } /^curl: \(/ { exit } END { print last }' "$1" | cut -c 1-300; }
+
 new_server_log() { tail -c "+$((server_log_start + 1))" "$SERVER_LOG" 2>/dev/null || true; }
 
 # WHAT FILE: one sentence about why WHAT failed, from the text of FILE and the new lines of the server's log. Each line of causes.txt

@@ -19,11 +19,15 @@ is_free_id() {
 # NAME KIND ID: the remedy to give this id in the input, if the input accepts it. An id that a verified deployment used cannot change.
 or_by_input() { if is_free_id "${3:-0}"; then echo " Until a deployment with $1 is verified, the input can also give $1 $2 $3."; fi; }
 
+# passwd|group NAME: whether it is in a file of this node, and not one that Workbench or a directory makes.
+is_of_node() { cut -d: -f1 "/etc/$1" | grep -qxF -- "$2"; }
+
 # NAME UID GID
 ensure_account() {
   local name=$1 uid=$2 gid=$3 here holder
   here=$(getent passwd "$name" | cut -d: -f3) || true
   if [ -n "$here" ]; then
+    is_of_node passwd "$name" || fail "User $name has an account of Workbench or of a directory on this node, with uid $here. As long as these make accounts, take $name out of users in the input. To keep the account as one of users, first deploy without auth, and then with uid $here for $name."
     [ "$here" = "$uid" ] || fail "User $name has uid $here on this node, but uid $uid in the configuration. If this account $REPLACE$(or_by_input "$name" uid "$here")"
   else
     holder=$(getent passwd "$uid" | cut -d: -f1) || true
@@ -131,6 +135,8 @@ ensure_group() {
     holder=$(getent group "$gid" | cut -d: -f1) || true
     [ -z "$holder" ] || fail "Gid $gid of the group $name belongs to the group $holder on this node. If $holder $REPLACE$(or_other_gid "$name")"
     groupadd --gid "$gid" "$name" || fail "The group $name cannot be made with gid $gid: $(last_log_line). Deploy again; if that does not help, replace this node."
+  elif ! is_of_node group "$name"; then
+    fail "The group $name comes from Workbench or a directory on this node, with gid $here. As long as these make groups, take $name out of groups in the input; its members come from there, too."
   elif [ "$here" != "$gid" ]; then
     fail "The group $name has gid $here on this node, but gid $gid in the configuration. If this group $REPLACE$(or_by_input "$name" gid "$here")"
   fi

@@ -60,13 +60,14 @@ curl() {
     */moved* | */old-keys) printf 302 ;;
     */.well-known/openid-configuration) cp discovery.json "$work/discovery"; printf 200 ;;
     */keys) printf 200 ;;
-    */expired) printf 'curl: (60) SSL certificate problem: certificate has expired\\n' >&2; return 60 ;;
+    */expired) printf '%s\\n' 'curl: (60) SSL certificate problem: certificate has expired' \\
+      'More details here: https://curl.se/docs/sslcerts.html' '' 'how to fix it, visit that page.' >&2; return 60 ;;
     *) cp metadata.xml "$work/metadata.xml"; printf 200 ;;
   esac
 }
 work=. RSERVER_CONF=rserver.conf
 """
-NAMES = ("json", "option", "ask_identity_provider", "read_of_oidc", "read_of_saml", "fetch_of_provider")
+NAMES = ("json", "complaint", "option", "ask_identity_provider", "read_of_oidc", "read_of_saml", "fetch_of_provider")
 FUNCTIONS = "".join(map(function, NAMES))
 SAID = {
     "entity": ENTITY,

@@ -20,6 +20,7 @@ STATE=state work=.
 getent() { [ $# -gt 1 ] && { grep -E "^$2:|^[^:]*:[^:]*:$2:" "$1"; return; }; cat "$1"; }
 usermod() { printf '%s\\n' "$*" >>usermod; }
 fail() { printf '%s' "$1"; exit 1; }
+is_of_node() { [ "$2" != jit ]; }
 """
 ANN = "ann:x:3001:3001::/efs/home/ann:/bin/bash"
 
@@ -317,3 +318,18 @@ def test_nothing_is_done_for_a_user_only_where_all_is_as_the_list_says(
     homes = f"stat() {{ [ -z '{owner}' ] || echo home:{owner}:/efs/home/ann; }}"
     printed = bash("\n".join([NODE, GROUPS, homes, function("settled_users"), "settled_users"]), folder=tmp_path)
     assert printed == ("ann\n" if changed == {} else "")
+
+
+def test_an_account_that_workbench_makes_is_none_of_users(tmp_path: Path) -> None:
+    names = ["is_free_id", "or_by_input", "ensure_account"]
+    script = "\n".join([constant("REPLACE"), *map(function, names), "(ensure_account jit 20000 20000) || true"])
+
+    said = on_a_node(script, tmp_path, "jit:x:200001:200001::/efs/home/jit:/bin/bash")
+    assert said.startswith("User jit has an account of Workbench or of a directory on this node, with uid 200001. As ")
+    assert said.endswith("first deploy without auth, and then with uid 200001 for jit.")
+
+
+def test_a_group_that_workbench_makes_is_none_of_groups(tmp_path: Path) -> None:
+    (tmp_path / "group").write_text("jit:x:200002:ann\n")
+    (said,) = grouped(tmp_path, "", around="ensure_groups() { (ensure_group jit 20000 -) || true; }")
+    assert said.startswith("The group jit comes from Workbench or a directory on this node, with gid 200002. As long ")

@@ -29,15 +29,16 @@ curl() {
   printf '%s\\n' "$*" >>asked
   case ${@: -1} in
     */) printf '302 https://known.example.com/auth-sign-in' ;;
-    */auth-sign-in) printf 'curl: (60) certificate has expired' >&2; return 60 ;;
+    */auth-sign-in) printf '%s\\n' 'curl: (60) certificate has expired' 'More advice.' >&2; return 60 ;;
     *) printf '403 ' ;;
   esac
 }
 """
+ASK = f"{function('complaint')}{function('ask_address')}"
 
 
 def test_a_node_asks_for_each_page_at_each_address_of_the_load_balancer(tmp_path: Path) -> None:
-    script = f"{PROGRAMS}{function('ask_address')}SSM_LoadBalancer='known.example.com 10.0.1.7 10.0.2.7'\nask_address"
+    script = f"{PROGRAMS}{ASK}SSM_LoadBalancer='known.example.com 10.0.1.7 10.0.2.7'\nask_address"
     printed = bash(script, folder=tmp_path)
     pages = [
         "{} / 302 https://known.example.com/auth-sign-in",
@@ -61,5 +62,5 @@ def test_a_node_asks_for_each_page_at_each_address_of_the_load_balancer(tmp_path
 
 
 def test_a_name_that_does_not_resolve_is_no_failure(tmp_path: Path) -> None:
-    script = f"{PROGRAMS}{function('ask_address')}SSM_LoadBalancer='new.example.com 10.0.1.7'\nask_address"
+    script = f"{PROGRAMS}{ASK}SSM_LoadBalancer='new.example.com 10.0.1.7'\nask_address"
     assert bash(script, folder=tmp_path).splitlines()[2] == "new.example.com name 0 "

@@ -1,13 +1,11 @@
 """People of an identity provider over the life of a cluster: each test goes on where the one before it ended."""
 
 import json
-import ssl
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from moto.acm.models import AWS_ROOT_CA
 from urllib3 import HTTPSConnectionPool
 
 from rehearsal.application import ROOT
@@ -38,18 +36,18 @@ def browser(account: Account, tmp_path: Path) -> Browser:
     return new_browser(account.aws.hosts, tmp_path)
 
 
-def door(account: Account) -> HTTPSConnectionPool:
-    """The load balancer, by a certificate that is valid for the cluster's name."""
-    (address, port), _ = account.aws.balancing.door()
-    trusted = ssl.create_default_context(cadata=AWS_ROOT_CA)
+def door(account: Account, browser: Browser) -> HTTPSConnectionPool:
+    """The load balancer, for a browser that looks for a valid certificate of the cluster's name."""
+    address, port = account.aws.balancing.door().place
+    trusted = browser.provider.ca_certs
     return HTTPSConnectionPool(
-        address, port, timeout=SECONDS, ssl_context=trusted, server_hostname=HOST, assert_hostname=HOST
+        address, port, timeout=SECONDS, ca_certs=trusted, server_hostname=HOST, assert_hostname=HOST
     )
 
 
 def session_of(account: Account, browser: Browser, person: str) -> dict[str, str]:
     """What the page of a new session of someone says, who signs in first."""
-    place = door(account)
+    place = door(account, browser)
     back = browser.sign_in(place, place, person)
     assert (back.status, back.headers.get("Location")) == (302, f"https://{HOST}/"), back.data
     begun = browser.submit(place, "/", "/start-session")
@@ -66,7 +64,7 @@ def test_someone_signs_in_through_the_load_balancer(account: Account, first: Any
 
 
 def test_who_is_outside_the_required_group_is_not_let_in(account: Account, first: Any, browser: Browser) -> None:
-    place = door(account)
+    place = door(account, browser)
     refused = browser.sign_in(place, place, "eve")
     assert refused.status == 403
     assert said(refused)["wrong"].startswith("The account eve is not in the group workbench-users")

@@ -9,7 +9,7 @@ from shlex import quote
 import pytest
 from urllib3 import BaseHTTPResponse
 
-from benchwright.models import Account
+from benchwright.models import Account, SignIn
 from rehearsal.hosts.host import Host
 from rehearsal.hosts.identity_provider import CLIENT_ID, CLIENT_SECRET, DAY, HOST, ISSUER, PEOPLE
 from rehearsal.hosts.standins.workbench import log
@@ -37,6 +37,17 @@ JIT = {
     "auth-pam-sessions-enabled": "1",
     "auth-pam-sessions-profile": "rstudio-session",
 }
+AUTH = {
+    "method": "oidc",
+    "issuer": ISSUER,
+    "client_id": CLIENT_ID,
+    "client_secret": "benchwright/auth/oidc",
+    "provisioning": "jit",
+    "groups_claim": "groups",
+    "required_group": "workbench-users",
+    "admin_group": "workbench-admins",
+}
+"""An input of which Benchwright makes the like of OPENID and JIT, and the files beside them."""
 PROFILE = """auth sufficient pam_rootok.so
 account required pam_unix.so
 session required pam_mkhomedir.so skel=/etc/skel umask=0077
@@ -108,7 +119,11 @@ def refusal(answer: BaseHTTPResponse, node: Host) -> tuple[int, str, str]:
 
 
 def test_a_person_gets_the_same_account_on_every_node_and_a_session(cluster: Cluster, browser: Browser) -> None:
-    first, second = start(cluster, 2, OPENID | JIT)
+    secret = cluster.world.aws.secret("benchwright/auth/oidc", CLIENT_SECRET)
+    cluster.publish(auth=AUTH, sign_in=SignIn(secret_arn=secret, secret_version="v1"))
+    first, second = (cluster.add_node() for _ in range(2))
+    for node in (first, second):
+        cluster.apply(node)
     unknown = first.run("getent passwd bob", timeout=60)
     assert (unknown.returncode, unknown.stdout) == (2, "")
     back = browser.sign_in(first, second, "bob")

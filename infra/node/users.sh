@@ -75,8 +75,12 @@ change_account() {
 
 # A home appears whole or not at all: the first node makes it under another name and renames it.
 ensure_home() {
-  local name=$1 uid=$2 gid=$3 home="/efs/home/$1" new owner
+  local name=$1 uid=$2 gid=$3 home="/efs/home/$1" new owner other
   if [ ! -e "$home" ]; then
+    if ((uid >= 200000 && uid <= 524287)); then # Workbench may have given this number (models.py, FIRST_PROVISIONED_ID)
+      other=$(find "/efs/home" -mindepth 1 -maxdepth 1 -uid "$uid" -print -quit)
+      [ -z "$other" ] || fail "Uid $uid of user $name owns $other, so $name would own the files of someone whom Workbench made. Give $name another uid in the input."
+    fi
     new="/efs/home/.benchwright.$name.$HOSTNAME"
     rm -rf "$new"  # of a run that was killed here
     { mkdir -m 0700 "$new" && cp -a /etc/skel/. "$new" && chown -R "$uid:$gid" "$new" && chmod 0700 "$new"; } ||

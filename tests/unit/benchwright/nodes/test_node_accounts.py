@@ -333,3 +333,24 @@ def test_a_group_that_workbench_makes_is_none_of_groups(tmp_path: Path) -> None:
     (tmp_path / "group").write_text("jit:x:200002:ann\n")
     (said,) = grouped(tmp_path, "", around="ensure_groups() { (ensure_group jit 20000 -) || true; }")
     assert said.startswith("The group jit comes from Workbench or a directory on this node, with gid 200002. As long ")
+
+
+# On a node where `gone` has a home of uid 300000, and `new` none yet.
+HOMES = """
+mkdir() { :; }; cp() { :; }; chown() { :; }; chmod() { :; }; mv() { :; }; rm() { :; }
+find() { [ "${@: -3:1}" != 300000 ] || echo "$1/gone"; }
+stat() { echo "$uid"; }
+HOSTNAME=here
+"""
+
+
+@pytest.mark.parametrize(("uid", "refused"), [(300_000, True), (300_001, False), (20_000, False)])
+def test_a_number_that_workbench_gave_makes_no_one_else_the_owner_of_those_files(
+    uid: int, refused: bool, tmp_path: Path
+) -> None:
+    """Whoever had it may sign in no more, and still has a home."""
+    names = ("is_free_id", "or_by_input", "ensure_home")
+    ensure = f"(uid={uid}; ensure_home new {uid} {uid}) || true"
+    said = on_a_node("\n".join([HOMES, *map(function, names), ensure]), tmp_path)
+    expected = "Uid 300000 of user new owns /efs/home/gone, so new would own the files of someone whom Workbench made. "
+    assert said == (f"{expected}Give new another uid in the input." if refused else "")

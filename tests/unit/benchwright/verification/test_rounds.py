@@ -7,14 +7,16 @@ from typing import Any
 import pytest
 
 from benchwright.errors import VerificationFailed
+from benchwright.models import Plan
 from benchwright.nodes.run_command import Command
 from benchwright.record import Record
 from benchwright.verification import rounds
 from benchwright.verification.connection import connect
-from benchwright.verification.list_nodes import STATUS_SEPARATOR, read_list_nodes, table
+from benchwright.verification.list_nodes import SIGN_IN_SEPARATOR, STATUS_SEPARATOR, read_list_nodes, table
 from benchwright.verification.rounds import Cluster, Node, Questions
 from tests.unit.benchwright.conversation import Conversation, refusal
-from tests.unit.benchwright.verification.test_checks import PLAN, report
+from tests.unit.benchwright.planning.test_sign_in import SAML
+from tests.unit.benchwright.verification.test_checks import PLAN, a_plan, report
 from tests.unit.benchwright.verification.test_list_nodes import RECORDED_2024, RECORDED_STATUS
 
 FIRST, SECOND = "i-0123456789abcdef0", "i-0123456789abcdef1"
@@ -51,9 +53,9 @@ def cluster(aws: Conversation) -> Conversation:
     return aws
 
 
-def judge() -> Cluster:
+def judge(plan: Plan = PLAN) -> Cluster:
     record, answers = Record(ami="ami-1", configuration="hash"), rounds.answers_to(QUESTIONS)
-    return rounds.judge(PLAN, record, [FIRST, SECOND], QUESTIONS, answers)
+    return rounds.judge(plan, record, [FIRST, SECOND], QUESTIONS, answers)
 
 
 @pytest.mark.judge
@@ -98,6 +100,14 @@ def test_a_node_that_workbench_does_not_name_is_reported_so(cluster: Conversatio
         (FIRST, "", "not listed", []),
         (SECOND, "ip-10-2-1-113", "Online", ["user1 rsession", "user1 rsession"]),
     ]
+
+
+def test_what_a_node_got_of_the_identity_provider_is_judged(cluster: Conversation) -> None:
+    got = {"method": "saml", "place": SAML["auth"]["metadata_url"], "problem": "it answers 404"}
+    text = f"{RECORDED_2024}\n{STATUS_SEPARATOR}\n{RECORDED_STATUS}\n{SIGN_IN_SEPARATOR}\n{json.dumps(got)}\n"
+    cluster.answers["GetCommandInvocation"] = {"StandardOutputContent": text}
+    found = {check.name: check.found for check in judge(a_plan(SAML)).verification.checks}
+    assert found["sign in"] == "https://idp.example.com/metadata.xml: it answers 404"
 
 
 @pytest.mark.parametrize(

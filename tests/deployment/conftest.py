@@ -11,6 +11,7 @@ LONGEST_FIRST: Final = (
     "test_behaviour.py",
     "test_nodes_that_misbehave.py",
     "test_access.py",
+    "test_openid.py",
     "test_upgrade.py",
     "test_rehearsal.py",
     "test_faults.py",

@@ -167,8 +167,15 @@ def _of_config(merged: Mapping[str, Any], auth: Mapping[str, Any], method: Any) 
 
 
 def warn(wanted: Wanted) -> list[str]:
-    """Return a warning about names that are no names of accounts."""
-    auth = wanted.auth
+    """Return a warning about names that are no names of accounts, or about a provider that does not reach Workbench."""
+    auth, access = wanted.auth, wanted.access
+    if auth and auth.provisioning == "scim" and access and access.scheme == "internal":
+        text = (
+            f"auth: with scim the identity provider calls https://{access.hostname}/scim/v2, and access.scheme is "
+            'internal. One in the internet, such as Entra ID and Okta, needs "internet-facing" and its ranges in '
+            "access.allowed_cidrs."
+        )
+        return [text]
     if auth is None or auth.provisioning != "none" or REWRITE_KEY in wanted.config:
         return []
     remedy = (

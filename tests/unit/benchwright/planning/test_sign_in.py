@@ -230,5 +230,14 @@ def test_an_e_mail_address_in_place_of_a_user_name_is_warned_about(whole: Any, p
         assert "e-mail address, and no account in `users` can have an @ in its name. Have it give another " in texts[0]
 
 
+def test_an_identity_provider_that_pushes_accounts_must_reach_the_address() -> None:
+    (text,) = sign_in.warn(wanted_of(SCIM))
+    assert text.startswith(
+        "auth: with scim the identity provider calls https://workbench.example.com/scim/v2, and access"
+    )
+    outside = {"access": {"scheme": "internet-facing", "allowed_cidrs": ["203.0.113.0/24"]}}
+    assert sign_in.warn(wanted_of(merge_patch(SCIM, outside))) == []
+
+
 def test_a_plan_of_an_earlier_release_has_no_sign_in() -> None:
     assert Plan.model_fields["sign_in"].default.secret_arn == ""

@@ -260,6 +260,22 @@ def test_a_provider_that_is_not_what_it_should_be_is_named(cluster: Cluster, bro
     )
 
 
+def test_sessions_need_a_profile_that_makes_homes(cluster: Cluster, browser: Browser) -> None:
+    (node,) = start(cluster, 1, OPENID | JIT)
+    profile = "/etc/pam.d/rstudio-session"
+    node.run(f"sed -i /mkhomedir/d {profile}", timeout=60)
+    assert browser.sign_in(node, node, "bob").status == 302
+    assert refusal(browser.submit(node, "/", "/start-session"), node) == (
+        500,
+        "The home directory /efs/home/bob of bob does not exist.",
+        "Make it, or let pam_mkhomedir do so in the profile that auth-pam-sessions-profile names.",
+    )
+    node.run(f"echo 'account required pam_deny.so' >{profile}", timeout=60)
+    status, wrong, remedy = refusal(browser.ask(node, "/"), node)
+    refused = "PAM opens no session for bob: pam_acct_mgmt of the service rstudio-session: "
+    assert (status, wrong[: len(refused)], remedy) == (403, refused, f"Look at {profile} on this node.")
+
+
 def test_without_provisioning_the_accounts_of_the_nodes_count(cluster: Cluster, browser: Browser) -> None:
     (node,) = start(cluster, 1, OPENID)
     assert browser.sign_in(node, node, "ann").status == 302

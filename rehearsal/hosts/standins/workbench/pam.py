@@ -50,12 +50,12 @@ class RefusedError(Exception):
 
 def authenticates(user: str, password: str) -> bool:
     """Whether PAM's service of Workbench takes this password of a user."""
-    with _conversation(SERVICE, user, password) as (handle, call):
-        try:
+    try:
+        with _conversation(SERVICE, user, password) as (handle, call):
             call("pam_authenticate", handle, 0)
             call("pam_acct_mgmt", handle, 0)
-        except RefusedError:
-            return False
+    except RefusedError:
+        return False
     return True
 
 
@@ -66,7 +66,10 @@ def open_session(user: str, profile: str) -> None:
     closed here, since what it made, such as the home directory, outlives it.
     """
     words = [sys.executable, "-IS", "-c", OPEN_SESSION, user, profile]
-    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=SECONDS)
+    try:
+        done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=SECONDS)
+    except subprocess.TimeoutExpired as error:
+        raise RefusedError(f"no answer of the service {profile} within {SECONDS:.0f} s") from error
     if done.returncode:
         raise RefusedError(done.stderr.strip().rpartition("\n")[2].partition(": ")[2])
 

@@ -19,8 +19,11 @@ is_free_id() {
 # NAME KIND ID: the remedy to give this id in the input, if the input accepts it. An id that a verified deployment used cannot change.
 or_by_input() { if is_free_id "${3:-0}"; then echo " Until a deployment with $1 is verified, the input can also give $1 $2 $3."; fi; }
 
-# passwd|group NAME: whether it is in a file of this node, and not one that Workbench or a directory makes.
-is_of_node() { cut -d: -f1 "/etc/$1" | grep -qxF -- "$2"; }
+# passwd|group: the names in a file of this node; Workbench and directories make others.
+names_of_node() { cut -d: -f1 "/etc/$1"; }
+
+# passwd|group NAME
+is_of_node() { grep -qxF -- "$2" <<<"$(names_of_node "$1")"; }
 
 # NAME UID GID
 ensure_account() {
@@ -177,6 +180,7 @@ settled_users() {
   {
     sed 's/^/shell:/' /etc/shells
     sed -n 's/^user:\([^:]*\):.*/differs:\1/p' "$work/differences"
+    names_of_node passwd | sed 's/^/local:/'
     getent group | sed 's/^/group:/'
     getent passwd "${names[@]}" | sed 's/^/passwd:/' || true
     getent shadow "${names[@]}" | sed 's/^/shadow:/' || true
@@ -187,7 +191,8 @@ settled_users() {
     $1 == "shell" { login[$2] }
     $1 == "differs" { changed[$2] }
     $1 == "group" { exists[$4] }
-    $1 == "passwd" && $7 == "/efs/home/" $2 && $8 in login && $5 in exists { here[$2] = $4 ":" $5 }
+    $1 == "local" { local[$2] }
+    $1 == "passwd" && $2 in local && $7 == "/efs/home/" $2 && $8 in login && $5 in exists { here[$2] = $4 ":" $5 }
     $1 == "shadow" && ($3 ~ /^![^*]/ || $9 == 1) { changed[$2] }
     $1 == "home" { owner[$3] = $2 }
     $1 == "password" { set[$2] = $3 }

@@ -20,7 +20,7 @@ STATE=state work=.
 getent() { [ $# -gt 1 ] && { grep -E "^$2:|^[^:]*:[^:]*:$2:" "$1"; return; }; cat "$1"; }
 usermod() { printf '%s\\n' "$*" >>usermod; }
 fail() { printf '%s' "$1"; exit 1; }
-is_of_node() { [ "$2" != jit ]; }
+names_of_node() { cat "$1.names" 2>/dev/null || cut -d: -f1 "$1"; }
 """
 ANN = "ann:x:3001:3001::/efs/home/ann:/bin/bash"
 
@@ -89,7 +89,7 @@ REPLACE = "comes with the image, remove it there; otherwise replace each node th
 def refused(folder: Path, passwd: str = "", group: str = "", home_of: int = 3003, around: str = "") -> str:
     """Why the user ann is refused on a node with these accounts and a home of this uid."""
     home = f"mkdir -p efs/home/ann; stat() {{ echo {home_of}; }}"
-    names = ["is_free_id", "or_by_input", "ensure_account", "ensure_home"]
+    names = ["is_of_node", "is_free_id", "or_by_input", "ensure_account", "ensure_home"]
     functions = "\n".join(map(function, names)).replace('"/efs/home', '"efs/home')
     ensure = "(ensure_account ann 3003 3004; ensure_home ann 3003 3004) || true"
     script = "\n".join([REFUSALS, home, constant("REPLACE"), functions, around, ensure])
@@ -193,7 +193,8 @@ def grouped(folder: Path, listed: str, emptied: str = "", around: str = "") -> l
     (folder / "bundle").mkdir(exist_ok=True)
     (folder / "bundle" / "groups").write_text(listed)
     (folder / "bundle" / "emptied").write_text(emptied)
-    names = ["is_name", "is_free_id", "or_by_input", "or_other_gid", "ensure_group", "set_members", "ensure_groups"]
+    names = ["is_name", "is_of_node", "is_free_id", "or_by_input", "or_other_gid", "ensure_group", "set_members"]
+    names.append("ensure_groups")
     constants = [constant("REPLACE"), constant("ACCOUNT_NAME")]
     said = bash("\n".join([NODE, GROUPS, *constants, *map(function, names), around, "ensure_groups"]), folder=folder)
     calls = folder / "calls"
@@ -303,6 +304,7 @@ HOME = "ann:x:3001:3001::/efs/home/ann:/bin/bash"
         ("ann 3001 3001 - -", {"differences": "user:ann: groups=sudo, not groups="}),
         ("ann 3001 3001 - -", {"owner": "3002"}),
         ("ann 3001 3001 - -", {"owner": ""}),
+        ("ann 3001 3001 - -", {"passwd.names": "ben"}),  # of Workbench or of a directory
     ],
 )
 def test_nothing_is_done_for_a_user_only_where_all_is_as_the_list_says(
@@ -321,7 +323,8 @@ def test_nothing_is_done_for_a_user_only_where_all_is_as_the_list_says(
 
 
 def test_an_account_that_workbench_makes_is_none_of_users(tmp_path: Path) -> None:
-    names = ["is_free_id", "or_by_input", "ensure_account"]
+    (tmp_path / "passwd.names").write_text("root\nann\n")
+    names = ["is_of_node", "is_free_id", "or_by_input", "ensure_account"]
     script = "\n".join([constant("REPLACE"), *map(function, names), "(ensure_account jit 20000 20000) || true"])
 
     said = on_a_node(script, tmp_path, "jit:x:200001:200001::/efs/home/jit:/bin/bash")
@@ -331,6 +334,7 @@ def test_an_account_that_workbench_makes_is_none_of_users(tmp_path: Path) -> Non
 
 def test_a_group_that_workbench_makes_is_none_of_groups(tmp_path: Path) -> None:
     (tmp_path / "group").write_text("jit:x:200002:ann\n")
+    (tmp_path / "group.names").write_text("root\n")
     (said,) = grouped(tmp_path, "", around="ensure_groups() { (ensure_group jit 20000 -) || true; }")
     assert said.startswith("The group jit comes from Workbench or a directory on this node, with gid 200002. As long ")
 
@@ -354,3 +358,9 @@ def test_a_number_that_workbench_gave_makes_no_one_else_the_owner_of_those_files
     said = on_a_node("\n".join([HOMES, *map(function, names), ensure]), tmp_path)
     expected = "Uid 300000 of user new owns /efs/home/gone, so new would own the files of someone whom Workbench made. "
     assert said == (f"{expected}Give new another uid in the input." if refused else "")
+
+
+def test_an_account_is_found_among_many(tmp_path: Path) -> None:
+    """What reads no further must not end what still writes names."""
+    script = f"names_of_node() {{ echo ann; seq 100000; }}\n{function('is_of_node')}is_of_node passwd ann && echo yes"
+    assert bash(script, folder=tmp_path) == "yes\n"

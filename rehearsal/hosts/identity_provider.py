@@ -44,6 +44,8 @@ class IdentityProvider:
         self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._address = ""
         self._server: _Server | None = None
+        self.published: dict[str, str] = {}
+        """Texts by their path, beside the pages of OpenID: the metadata of a SAML provider."""
 
     def start(self, address: str) -> None:
         """Listen on port 443 of this address, with a certificate that is valid."""
@@ -74,6 +76,9 @@ class IdentityProvider:
         self.app.test_client().put(f"/users/{subject}", json=dict(claims))
 
     def _answer(self, environment: Any, start_response: Any) -> Iterable[bytes]:
+        if (text := self.published.get(environment["PATH_INFO"])) is not None:
+            start_response("200 OK", [("Content-Type", "application/xml")])
+            return [text.encode()]
         answer: Iterable[bytes] = self.app(environment, start_response)
         return answer
 

@@ -1,14 +1,16 @@
 """People sign in to the stand-in server by SAML: one node begins, another takes the response, and a session follows."""
 
+import re
 import urllib.parse
-from collections.abc import Iterator
 
 import pytest
 import requests
-from saml2 import BINDING_HTTP_REDIRECT
+from saml2 import BINDING_HTTP_POST, BINDING_HTTP_REDIRECT
 
-from benchwright.models import Account, NodeGroup
+from benchwright.models import Account, NodeGroup, SignIn
+from benchwright.verification.sign_in import read_answer
 from rehearsal.hosts.host import Host
+from rehearsal.hosts.identity_provider import ISSUER
 from rehearsal.hosts.standins.workbench.log import LOG
 from tests.nodes.cluster import Cluster
 from tests.nodes.test_sign_in import ANNA, OUTSIDE, Browser, said
@@ -16,13 +18,17 @@ from tests.saml import SIGN_ON, IdentityProvider
 
 BOB = Account(name="bob", uid=5002, gid=5002)
 USERS = NodeGroup(name="workbench-users", gid=6001, members=["anna"])
-FILE = "/etc/rstudio/saml-metadata.xml"
-OPTIONS = {
-    "auth-cookies-force-secure": "1",
-    "auth-saml": "1",
-    "auth-saml-metadata-path": FILE,
-    "auth-saml-sp-base-uri": OUTSIDE,
-    "auth-required-user-group": USERS.name,
+FILE, METADATA_URL = "/etc/rstudio/saml-metadata.xml", f"{ISSUER}/saml/metadata.xml"
+BY_SECRET = {"method": "saml", "metadata": "benchwright/auth/saml", "required_group": USERS.name}
+BY_ADDRESS = {
+    "method": "saml",
+    "metadata_url": METADATA_URL,
+    "post_binding": True,
+    "username_attribute": "NameID",
+    "name_id_format": "emailaddress",
+    "provisioning": "jit",
+    "groups_attribute": "groups",
+    "required_group": USERS.name,
 }
 
 
@@ -31,15 +37,19 @@ def provider() -> IdentityProvider:
     return IdentityProvider()
 
 
+def publish(cluster: Cluster, metadata: str, version: str = "v1") -> None:
+    arn = cluster.world.aws.secret("benchwright/auth/saml", metadata, version)
+    secret = SignIn(secret_arn=arn, secret_version=version)
+    cluster.publish(accounts=[ANNA, BOB], groups=[USERS], auth=BY_SECRET, sign_in=secret)
+
+
 @pytest.fixture
-def nodes(cluster: Cluster, provider: IdentityProvider) -> Iterator[tuple[Host, Host]]:
-    cluster.publish(accounts=[ANNA, BOB], groups=[USERS], config=OPTIONS)
+def nodes(cluster: Cluster, provider: IdentityProvider) -> tuple[Host, Host]:
+    publish(cluster, provider.metadata())
     first, second = (cluster.add_node() for _ in range(2))
     for node in (first, second):
-        written = node.run(f"cat >{FILE} <<'END'\n{provider.metadata()}END\n", timeout=60)
-        assert written.returncode == 0, written.stderr
         cluster.apply(node)
-    yield first, second
+    return first, second
 
 
 def last_line(node: Host) -> str:
@@ -104,6 +114,49 @@ def test_a_server_that_could_not_read_the_metadata_lets_no_one_in(
     assert page.status_code == 502
     problem = f"could not be read from {FILE}: [Errno 2] No such file or directory"
     assert problem in page.text.replace("&#x27;", "'") and problem in last_line(first)
-    assert '"problem":"there is no such file"' in cluster.run(first, "cluster").stdout
-    answer = cluster.run(second, "cluster").stdout
-    assert f'"expires":[{int(provider.end.timestamp())}]' in answer.partition("=== sign-in ===\n")[2]
+    answers = [read_answer(cluster.run(node, "cluster").stdout) for node in (first, second)]
+    assert [answer.problem for answer in answers if answer] == ["there is no such file", ""]
+    assert answers[1] and answers[1].expires == [int(provider.end.timestamp())]
+
+
+def test_a_secret_that_holds_no_metadata_changes_nothing_on_a_node(
+    cluster: Cluster, provider: IdentityProvider
+) -> None:
+    node = cluster.add_node()
+    publish(cluster, provider.metadata())
+    cluster.apply(node)
+    publish(cluster, "<html/>", "v2")
+    error = cluster.fail_to_apply(node)
+    assert "(input: auth.metadata) holds no metadata of a SAML identity provider: it has no EntityDescriptor" in error
+    look = node.run(f"stat -c '%a %U:%G' {FILE}; systemctl is-active rstudio-server; cat {FILE}", timeout=60).stdout
+    assert look == f"600 rstudio-server:rstudio-server\nactive\n{provider.metadata()}"
+
+
+def test_workbench_makes_the_account_of_someone_who_comes_by_saml_and_takes_the_groups_along(
+    cluster: Cluster, provider: IdentityProvider
+) -> None:
+    cluster.world.hosts.provider.published["/saml/metadata.xml"] = provider.metadata()
+    cluster.publish(auth=BY_ADDRESS)
+    first, second = nodes = [cluster.add_node() for _ in range(2)]
+    for node in nodes:
+        cluster.apply(node)
+    browser = Browser()
+    page = browser.ask(first, "/auth-sign-in?appUri=%2F")
+    assert f'<form method=post action="{SIGN_ON}">' in page.text
+    fields = dict(re.findall(r'name=(\S+) value="([^"]*)"', page.text))
+    service = browser.ask(first, "/saml/metadata").text
+    asked = provider.request(fields["SAMLRequest"], BINDING_HTTP_POST, service)
+    groups = {"groups": [USERS.name, "readers"]}
+    response = provider.respond(service, groups, name="kim@example.com", request=asked["id"])
+    led = finish(browser, second, response, fields["RelayState"])
+    assert (led.status_code, led.headers.get("Location")) == (302, f"{OUTSIDE}/"), led.text
+    begun = browser.submit(first, "/", "/start-session", any="thing")
+    session = said(browser.ask(second, urllib.parse.urlsplit(begun.headers["Location"]).path))
+    assert (session["user"], session["uid"]) == ("kim", "200000")
+    for node in nodes:
+        known = node.run("getent passwd kim | cut -d: -f3,6; id -nG kim; stat -c %U /efs/home/kim", timeout=60)
+        assert known.stdout == f"200000:/efs/home/kim\nkim {USERS.name} readers\nkim\n"
+    stranger = provider.respond(service, {"groups": ["finance"]}, name="eve@example.com")
+    refused = finish(Browser(), first, stranger)
+    assert refused.status_code == 403
+    assert "The account eve is not in the group workbench-users" in refused.text

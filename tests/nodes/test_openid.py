@@ -2,6 +2,7 @@
 
 import html
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from shlex import quote
@@ -258,6 +259,23 @@ def test_a_provider_that_is_not_what_it_should_be_is_named(cluster: Cluster, bro
         f"No authority that this node knows has signed the certificate of {HOST}, so it was not asked for {DOCUMENT}.",
         "Put its authority into /usr/local/share/ca-certificates, and run update-ca-certificates.",
     )
+
+
+def test_people_who_come_at_once_to_several_nodes_share_no_id(cluster: Cluster, browser: Browser) -> None:
+    nodes = start(cluster, 2, OPENID | JIT)
+    people = ["ann", "bob", "kim"]
+
+    def sign_in(number: int) -> int:
+        return Browser(browser.provider).sign_in(nodes[number % 2], nodes[1 - number % 2], people[number]).status
+
+    with ThreadPoolExecutor(len(people)) as pool:
+        assert list(pool.map(sign_in, range(len(people)))) == [302, 302, 302]
+    shown = {node.run("getent passwd ann bob kim; getent group workbench-users", timeout=60).stdout for node in nodes}
+    assert len(shown) == 1
+    *accounts, group = shown.pop().splitlines()
+    ids = [int(line.split(":")[2]) for line in (*accounts, group)]
+    assert (len(set(ids)), min(ids)) == (4, 200_000)
+    assert group.endswith(":ann,bob,kim")
 
 
 def test_sessions_need_a_profile_that_makes_homes(cluster: Cluster, browser: Browser) -> None:

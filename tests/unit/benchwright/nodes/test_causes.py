@@ -9,6 +9,8 @@ from tests.unit.benchwright.node_script import bash, function
 DATABASE_CONF = "the password in database.conf does not fit the secure-cookie-key of this node"
 BUNDLE = "the certificate of the database does not come from /etc/benchwright/rds-ca.pem"
 OTHER = "another server than the database shows a certificate that this node does not trust"
+PROVIDER = "Workbench cannot read what the identity provider says of itself"
+DATABASE = "the database cannot be reached"
 NONE = "It failed. The last line was"
 
 
@@ -26,6 +28,9 @@ NONE = "It failed. The last line was"
             "ERROR asio.ssl error 167772294 (certificate verify failed) [host: 10.0.1.5, uri: /load-balancer/status]",
             f"It failed: {OTHER}",
         ),
+        ("ERROR SAML metadata of https://idp.example.com/x: Connection refused", f"It failed: {PROVIDER}"),
+        ("ERROR OpenID discovery failed: timeout expired", f"It failed: {PROVIDER}"),
+        ("ERROR connection to server at 10.0.1.9 failed: Connection refused", f"It failed: {DATABASE}"),
         ("ERROR certificate verify failed for https://idp.example.com/metadata", f"It failed: {OTHER}"),
     ],
 )

@@ -73,6 +73,11 @@ def test_each_method_is_accepted(name: str) -> None:
             {"auth": {"issuer": "https://idp.example.com"}},
             'auth.issuer: "https://idp.example.com" is refused: it belongs to the method oidc, not to saml. ',
         ),
+        (
+            SAML,
+            {"auth": {"name_id_format": "urn:oasis:names:tc:SAML:1.1:nameid-format:emailAddress"}},
+            'auth.name_id_format: "urn:oasis:names:tc:SAML:1.1:nameid-format:emailAddress" is refused: ',
+        ),
         (OIDC, {"auth": {"post_binding": True}}, "auth.post_binding: true is refused: it belongs to the method saml, "),
         (OIDC, {"auth": {"probe_account": "x"}}, 'auth.probe_account: "x" is refused: it belongs to the method sssd, '),
         (

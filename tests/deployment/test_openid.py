@@ -4,13 +4,17 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
+from saml2 import BINDING_HTTP_REDIRECT
 from urllib3 import HTTPSConnectionPool
 
 from rehearsal.application import ROOT
+from rehearsal.hosts.identity_provider import ISSUER
 from tests.deployment.account import Account, new_account
 from tests.openid import SECONDS, Browser, new_browser, said
+from tests.saml import IdentityProvider
 
 PRODUCTION = json.loads((ROOT / "events/production.json").read_text())
 HOST = PRODUCTION["access"]["hostname"]
@@ -68,6 +72,28 @@ def test_who_is_outside_the_required_group_is_not_let_in(account: Account, first
     refused = browser.sign_in(place, place, "eve")
     assert refused.status == 403
     assert said(refused)["wrong"].startswith("The account eve is not in the group workbench-users")
+
+
+def test_the_same_people_come_by_saml_instead(account: Account, first: Any, browser: Browser) -> None:
+    provider = IdentityProvider()
+    account.aws.hosts.provider.published["/saml/metadata.xml"] = provider.metadata()
+    left = dict.fromkeys(("issuer", "client_id", "client_secret", "username_claim", "groups_claim"))
+    saml = {"method": "saml", "metadata_url": f"{ISSUER}/saml/metadata.xml", "groups_attribute": "groups"}
+    output = account.deploy({"auth": {**left, **saml}}).output
+    found = {check["name"]: check["found"] for check in output["verification"]["checks"]}
+    assert found["sign in"] == f"{ISSUER}/saml/metadata.xml is readable"
+    place = door(account, browser)
+    away = browser.ask(place, browser.ask(place, "/").headers["Location"]).headers["Location"]
+    query = dict(parse_qsl(urlsplit(away).query))
+    service = browser.ask(place, "/saml/metadata").data.decode()
+    asked = provider.request(query["SAMLRequest"], BINDING_HTTP_REDIRECT, service)
+    attributes = {"Username": ["bob"], "groups": ["workbench-users"]}
+    response = provider.respond(service, attributes, request=asked["id"])
+    back = browser.ask(place, "/saml/acs", SAMLResponse=response, RelayState=query["RelayState"])
+    assert (back.status, back.headers.get("Location")) == (302, f"https://{HOST}/"), back.data
+    begun = browser.submit(place, "/", "/start-session")
+    pages = [said(browser.ask(place, begun.headers["Location"])) for _ in range(4)]
+    assert {(page["user"], page["uid"]) for page in pages} == {("bob", "200000")}
 
 
 def test_people_and_address_are_taken_away_and_brought_back(account: Account, first: Any, browser: Browser) -> None:

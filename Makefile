@@ -75,13 +75,11 @@ lint-templates: $(VENV)
 lint-security: $(CHECKOV)
 	.venv-checkov/bin/checkov --directory . --config-file .checkov.yaml
 
-# Tests wait now and then, without the deployments half of their time: more processes than cores use it.
-# Deployments come last: they take the longest, and what others find is found sooner.
+# Tests wait now and then: more processes than cores use it. Deployments come first: they take the longest, and wait most.
 # What all of them recorded is judged together: no call denied, no permission unused.
 tests: prepare ## every test, without the linters
-	pytest $(SHARED) 4 --ignore tests/deployment
-	@mkdir -p build
-	pytest $(SHARED) 3 tests/deployment --basetemp build/deployments
+	@rm -rf build/deployments
+	pytest $(SHARED) 4
 	python -m rehearsal.judges.policies build/deployments
 
 prepare: $(VENV) $(AUDIT) $(TOOLS) build previous directory ## all that pytest needs before it is started by hand

@@ -1,31 +1,48 @@
-"""The order of the files: processes take them in turn, so what takes longest begins first. And what several have."""
+"""Where deployments record what they did, the account of a file, and the order: what takes longest begins first."""
 
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Final
 
 import pytest
 
+from rehearsal.application import ROOT
 from tests.deployment.account import Account, new_account
 
 LONGEST_FIRST: Final = (
     "test_behaviour.py",
     "test_nodes_that_misbehave.py",
-    "test_access.py",
     "test_openid.py",
     "test_upgrade.py",
     "test_rehearsal.py",
     "test_faults.py",
+    "test_access.py",
+    "test_license.py",
     "test_serve.py",
+    "test_examples.py",
+    "test_local_invoke.py",
 )
-"""By the time of a processor that they took; the others take less."""
+"""By the time of a processor that they took; whatever is in other folders takes less."""
+
+RECORDED: Final = ROOT / "build/deployments"
+"""What `make test` empties before, and has judged afterwards."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: LONGEST_FIRST.index(item.path.name) if item.path.name in LONGEST_FIRST else 99)
+    places = {Path(__file__).with_name(name): place for place, name in enumerate(LONGEST_FIRST)}
+    items.sort(key=lambda item: places.get(item.path, len(places)))
 
 
 @pytest.fixture(scope="module")
-def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
+def recorded() -> Path:
+    """A new folder for calls and policies of a deployment."""
+    RECORDED.mkdir(parents=True, exist_ok=True)
+    return Path(tempfile.mkdtemp(dir=RECORDED))
+
+
+@pytest.fixture(scope="module")
+def account(tmp_path_factory: pytest.TempPathFactory, recorded: Path) -> Iterator[Account]:
     """An account in which the tests of a file go on where the one before ended."""
-    with new_account(tmp_path_factory.mktemp("account"), 300, tmp_path_factory.mktemp("recorded")) as made:
+    with new_account(tmp_path_factory.mktemp("account"), 300, recorded) as made:
         yield made

@@ -4,6 +4,7 @@ pytest tests/deployment/each_node_that_misbehaves.py [-k WORD]
 """
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -32,8 +33,8 @@ pytestmark = [pytest.mark.root, pytest.mark.timeout(600)]
 
 
 @pytest.fixture(scope="module")
-def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
-    with four_nodes(tmp_path_factory.mktemp("account"), tmp_path_factory.mktemp("recorded")) as made:
+def account(tmp_path_factory: pytest.TempPathFactory, recorded: Path) -> Iterator[Account]:
+    with four_nodes(tmp_path_factory.mktemp("account"), recorded) as made:
         yield made
 
 

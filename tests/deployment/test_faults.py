@@ -196,10 +196,12 @@ def rehearsal_of(name: str, *failures: Failure, setting: Setting = ORDINARY) -> 
     ],
 )
 def test_a_failure_is_explained_and_the_same_input_succeeds_afterwards(
-    tmp_path: Path, failures: tuple[Failure, ...], setting: Setting
+    recorded: Path, failures: tuple[Failure, ...], setting: Setting
 ) -> None:
-    *failed, last = rehearse(tmp_path, failures, setting)
-    assert locks_given_back(tmp_path) == [execution["name"] for execution in (*failed, last)]
+    directory = recorded / setting.name
+    directory.mkdir()
+    *failed, last = rehearse(directory, failures, setting)
+    assert locks_given_back(directory) == [execution["name"] for execution in (*failed, last)]
     assert last["status"] == "SUCCEEDED", last["cause"]
     assert [node["status"] for node in last["output"]["nodes"]] == ["Online", "Online"]
     assert [(execution["status"], execution["error"]) for execution in failed] == [

@@ -5,6 +5,7 @@ Several do so at once here; each fault alone, as the first node and as another, 
 """
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -34,8 +35,8 @@ pytestmark = [pytest.mark.root, pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="module")
-def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
-    with four_nodes(tmp_path_factory.mktemp("account"), tmp_path_factory.mktemp("recorded")) as made:
+def account(tmp_path_factory: pytest.TempPathFactory, recorded: Path) -> Iterator[Account]:
+    with four_nodes(tmp_path_factory.mktemp("account"), recorded) as made:
         yield made
 
 

@@ -1,7 +1,6 @@
 """People of an identity provider over the life of a cluster: each test goes on where the one before it ended."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -12,7 +11,7 @@ from urllib3 import HTTPSConnectionPool
 
 from rehearsal.application import ROOT
 from rehearsal.hosts.identity_provider import ISSUER
-from tests.deployment.account import Account, new_account
+from tests.deployment.account import Account
 from tests.openid import SECONDS, Browser, new_browser, said
 from tests.saml import IdentityProvider
 
@@ -21,12 +20,6 @@ HOST = PRODUCTION["access"]["hostname"]
 BOB = "bob:*:200000:200000:Bob Example:/efs/home/bob:/bin/bash\n"
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(900)]
-
-
-@pytest.fixture(scope="module")
-def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
-    with new_account(tmp_path_factory.mktemp("account"), 300, tmp_path_factory.mktemp("recorded")) as made:
-        yield made
 
 
 @pytest.fixture(scope="module")

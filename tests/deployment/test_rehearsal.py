@@ -27,8 +27,8 @@ pytestmark = [pytest.mark.root, pytest.mark.timeout(600)]
 
 
 @pytest.fixture(scope="module")
-def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("rehearsal")
+def directory(recorded: Path) -> Path:
+    return recorded
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,8 @@ from typing import Final
 
 import pytest
 from hypothesis import settings
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling
 
 import rehearsal.aws  # noqa: F401 -- so that sessions share the models of services
 from rehearsal import launcher
@@ -47,6 +49,18 @@ def missing(paths: Iterable[Path], root: Path = ROOT) -> str:
         return ""
     needs = ", ".join(f"{place} needs {needed}" for needed, place in sorted(lacking.items()))
     return f"Run `make prepare` first, which needs the network once: {needs}."
+
+
+class ByWhatIsShared(LoadFileScheduling):  # type: ignore[misc]
+    """One process takes all tests of a file, and all files that go on with the same cluster."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = Path(super()._split_scope(nodeid))
+        return str(file.parent if file.parent.name == "cluster" else file)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadFileScheduling | None:
+    return ByWhatIsShared(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 @pytest.hookimpl(trylast=True)  # after -k and -m have chosen

@@ -11,34 +11,40 @@ from rehearsal.application import ROOT
 from tests.deployment.account import Account, new_account
 
 LONGEST_FIRST: Final = (
-    "test_behaviour.py",
-    "test_nodes_that_misbehave.py",
+    "cluster/test_behaviour.py",
+    "cluster/test_nodes_that_misbehave.py",
+    "cluster/test_access.py",
     "test_openid.py",
     "test_upgrade.py",
     "test_rehearsal.py",
     "test_faults.py",
-    "test_access.py",
     "test_license.py",
     "test_serve.py",
     "test_examples.py",
     "test_local_invoke.py",
 )
-"""By the time of a processor that they took; whatever is in other folders takes less."""
+"""By the time of a processor that they took; whatever is in other folders takes less. Those of cluster/ go on where the
+one before them ended.
+"""
 
 RECORDED: Final = ROOT / "build/deployments"
 """What `make test` empties before, and has judged afterwards."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    places = {Path(__file__).with_name(name): place for place, name in enumerate(LONGEST_FIRST)}
+    places = {Path(__file__).parent / name: place for place, name in enumerate(LONGEST_FIRST)}
     items.sort(key=lambda item: places.get(item.path, len(places)))
+
+
+def new_folder() -> Path:
+    """For calls and policies of a deployment."""
+    RECORDED.mkdir(parents=True, exist_ok=True)
+    return Path(tempfile.mkdtemp(dir=RECORDED))
 
 
 @pytest.fixture(scope="module")
 def recorded() -> Path:
-    """A new folder for calls and policies of a deployment."""
-    RECORDED.mkdir(parents=True, exist_ok=True)
-    return Path(tempfile.mkdtemp(dir=RECORDED))
+    return new_folder()
 
 
 @pytest.fixture(scope="module")

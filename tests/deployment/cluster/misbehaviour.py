@@ -1,15 +1,13 @@
 """What tests of nodes that misbehave have in common: four nodes, what goes wrong on some, and how the run ends."""
 
-import contextlib
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 from rehearsal.faults import Faults
 from rehearsal.views.report import Execution
-from tests.deployment.account import Account, new_account
+from tests.deployment.account import Account
 
 COUNT: Final = 4
 BOUND: Final = 30 * 60
@@ -64,13 +62,6 @@ WORKBENCH: Final = Fault(
     replaced=True,
 )
 MOUNTS: Final = Fault("mounts", ("/efs/home cannot be mounted", "Check /etc/fstab, the mount targets"))
-
-
-@contextlib.contextmanager
-def four_nodes(directory: Path, recorded: Path) -> Iterator[Account]:
-    with new_account(directory, 300, recorded) as account:
-        account.deploy({"nodes": {"count": COUNT}})
-        yield account
 
 
 def misbehave(account: Account, faults: Mapping[int, Fault]) -> None:

@@ -4,13 +4,10 @@ configured, no one holds the cluster, and the next run heals it.
 Several do so at once here; each fault alone, as the first node and as another, is in each_node_that_misbehaves.py.
 """
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from tests.deployment.account import Account
-from tests.deployment.misbehaviour import (
+from tests.deployment.cluster.misbehaviour import (
     CLOCK,
     COUNT,
     DISK,
@@ -25,7 +22,6 @@ from tests.deployment.misbehaviour import (
     Fault,
     assert_whole,
     faults_of,
-    four_nodes,
     in_service,
     is_locked,
     misbehave,
@@ -34,10 +30,9 @@ from tests.deployment.misbehaviour import (
 pytestmark = [pytest.mark.root, pytest.mark.timeout(900)]
 
 
-@pytest.fixture(scope="module")
-def account(tmp_path_factory: pytest.TempPathFactory, recorded: Path) -> Iterator[Account]:
-    with four_nodes(tmp_path_factory.mktemp("account"), recorded) as made:
-        yield made
+@pytest.fixture(scope="module", autouse=True)
+def four_nodes(account: Account) -> None:
+    account.deploy({"nodes": {"count": COUNT}})
 
 
 @pytest.mark.parametrize(

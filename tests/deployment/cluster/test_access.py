@@ -1,4 +1,7 @@
-"""An address of a cluster over its life: each test goes on where the one before it ended. It replaces no node."""
+"""An address of a cluster over its life: each test goes on where the one before it ended. It replaces no node.
+
+Alone, this file begins with an account without a cluster.
+"""
 
 from dataclasses import replace
 from typing import Any
@@ -18,7 +21,8 @@ pytestmark = [pytest.mark.root, pytest.mark.timeout(900)]
 @pytest.fixture(scope="module")
 def first(account: Account) -> Any:
     """The output of the first deployment, to which no certificate came: no hosted zone was given."""
-    output = account.succeed(account.start("deploy", {"access": {"hostname": HOST}, "users": {"ann": {}}})).output
+    wanted = {"access": {"hostname": HOST}, "nodes": {"count": 2}, "users": {"ann": {}}}
+    output = account.succeed(account.start("deploy", wanted)).output
     account.on_every_node("runuser -u ann -- touch /efs/home/ann/kept")
     return output
 

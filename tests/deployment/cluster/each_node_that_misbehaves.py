@@ -1,16 +1,14 @@
 """One of four nodes misbehaves, each fault alone. Takes its minutes, so `make test` has several at once instead:
 
-pytest tests/deployment/each_node_that_misbehaves.py [-k WORD]
+pytest tests/deployment/cluster/each_node_that_misbehaves.py [-k WORD]
 """
-
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from tests.deployment.account import Account
-from tests.deployment.misbehaviour import (
+from tests.deployment.cluster.misbehaviour import (
     CLOCK,
+    COUNT,
     DISK,
     HANG,
     KEY,
@@ -23,7 +21,6 @@ from tests.deployment.misbehaviour import (
     Fault,
     assert_whole,
     faults_of,
-    four_nodes,
     is_locked,
     misbehave,
     replace,
@@ -32,10 +29,9 @@ from tests.deployment.misbehaviour import (
 pytestmark = [pytest.mark.root, pytest.mark.timeout(600)]
 
 
-@pytest.fixture(scope="module")
-def account(tmp_path_factory: pytest.TempPathFactory, recorded: Path) -> Iterator[Account]:
-    with four_nodes(tmp_path_factory.mktemp("account"), recorded) as made:
-        yield made
+@pytest.fixture(scope="module", autouse=True)
+def four_nodes(account: Account) -> None:
+    account.deploy({"nodes": {"count": COUNT}})
 
 
 @pytest.mark.parametrize("place", [1, 3], ids=["first", "other"])

@@ -19,6 +19,7 @@ from xdist.scheduler import LoadFileScheduling
 import rehearsal.aws  # noqa: F401 -- so that sessions share the models of services
 from rehearsal import launcher
 
+gc.disable()  # until all tests are collected
 settings.register_profile("tests", deadline=None, derandomize=True, database=None)
 settings.load_profile("tests")
 
@@ -72,8 +73,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def pytest_collection_finish() -> None:
     """What was imported stays: no collection of garbage needs to go through it."""
-    gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

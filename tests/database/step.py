@@ -24,7 +24,7 @@ Said = Callable[[], list[str]]
 
 
 def _pauses() -> list[float]:
-    states = yaml.safe_load((STATEMACHINE / "deploy.asl.yaml").read_text())["States"]
+    states = yaml.load((STATEMACHINE / "deploy.asl.yaml").read_text(), yaml.CSafeLoader)["States"]
     [create] = [
         branch["States"]["Create database"]
         for branch in states["Prepare image and foundation"]["Branches"]

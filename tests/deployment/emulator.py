@@ -47,7 +47,7 @@ class Emulator:
         self, template: Path, function: str, directory: Path, *, runtime: Path, names: Mapping[str, str]
     ) -> None:
         """`directory` is for this function alone; `runtime` holds the runtime client, `names` what hosts resolve to."""
-        document = yaml.safe_load(template.read_text(encoding="utf-8"))
+        document = yaml.load(template.read_text(encoding="utf-8"), yaml.CSafeLoader)
         self.properties = document["Globals"]["Function"] | document["Resources"][function]["Properties"]
         self.layers = [
             Path(document["Resources"][layer["Ref"]]["Properties"]["ContentUri"]) for layer in self.properties["Layers"]

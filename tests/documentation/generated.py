@@ -43,4 +43,4 @@ def contents() -> dict[Path, str]:
 def picture(machine: str) -> str:
     """The picture of a state machine, from its definition."""
     definition = (ROOT / "statemachine" / f"{machine}.asl.yaml").read_text(encoding="utf-8")
-    return diagram.svg(yaml.safe_load(definition), machine)
+    return diagram.svg(yaml.load(definition, yaml.CSafeLoader), machine)

@@ -14,7 +14,9 @@ from tests.documentation.pages import table
 from tests.templates.templates import ACCESS, APPLICATION, FOUNDATION, NODES, TEMPLATES, policy_documents, resources
 from tests.templates.test_cloudformation_role import ADDED, PERMISSIONS
 
-REASONS: Mapping[str, Any] = yaml.safe_load((Path(__file__).parent / "reasons.yaml").read_text(encoding="utf-8"))
+REASONS: Mapping[str, Any] = yaml.load(
+    (Path(__file__).parent / "reasons.yaml").read_text(encoding="utf-8"), yaml.CSafeLoader
+)
 COLUMNS = ["action", "on", "only if", "why"]
 # What stands for values that differ from one account to the next.
 STANDS_FOR = {

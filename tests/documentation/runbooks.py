@@ -36,7 +36,7 @@ def checks() -> str:
 
 def loops() -> str:
     """Each loop of `deploy`: what it repeats, how often it looks, and after how much waiting it gives up."""
-    definition = yaml.safe_load((ROOT / "statemachine" / "deploy.asl.yaml").read_text(encoding="utf-8"))
+    definition = yaml.load((ROOT / "statemachine" / "deploy.asl.yaml").read_text(encoding="utf-8"), yaml.CSafeLoader)
     rows = []
     for states in _scopes(definition):
         for state in states.values():

@@ -15,8 +15,10 @@ import yaml
 from benchwright.models import SMALLEST_VOLUME
 
 IMAGE = Path(__file__).parents[2] / "image"
-RECIPE = yaml.safe_load((IMAGE / "recipe.yaml").read_text())
-COMPONENTS = {path.stem: yaml.safe_load(path.read_text()) for path in sorted((IMAGE / "components").glob("*.yaml"))}
+RECIPE = yaml.load((IMAGE / "recipe.yaml").read_text(), yaml.CSafeLoader)
+COMPONENTS = {
+    path.stem: yaml.load(path.read_text(), yaml.CSafeLoader) for path in sorted((IMAGE / "components").glob("*.yaml"))
+}
 VALUES = {"WorkbenchVersion": "2026.07.1+147.pro6", "RVersions": "4.4.3 4.5.2", "PythonVersions": "3.13.9"}
 
 # An image that is well, as the programs on it report; each is a line of sh.

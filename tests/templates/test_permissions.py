@@ -10,7 +10,7 @@ import yaml
 
 from tests.templates.templates import FOUNDATION, TEMPLATES, render, resources, statements
 
-PERMISSIONS = yaml.safe_load((Path(__file__).parent / "data" / "permissions.yaml").read_text())
+PERMISSIONS = yaml.load((Path(__file__).parent / "data" / "permissions.yaml").read_text(), yaml.CSafeLoader)
 PSEUDO = {"AWS::Partition": "aws", "AWS::Region": "region", "AWS::AccountId": "account", "AWS::StackName": "app"}
 
 # Secrets, keys, identities, commands on nodes, files, and whatever destroys; a wildcard may be any of these.

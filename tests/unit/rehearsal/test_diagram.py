@@ -19,7 +19,9 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 
 def definition(name: str) -> dict[str, Any]:
-    loaded: dict[str, Any] = yaml.safe_load((STATEMACHINE / f"{name}.asl.yaml").read_text(encoding="utf-8"))
+    loaded: dict[str, Any] = yaml.load(
+        (STATEMACHINE / f"{name}.asl.yaml").read_text(encoding="utf-8"), yaml.CSafeLoader
+    )
     return loaded
 
 

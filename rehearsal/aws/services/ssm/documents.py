@@ -73,7 +73,7 @@ class Step:
 def parse(content: str, document_format: str) -> dict[str, Any]:
     """Read and check a command document. Raises InvalidDocumentContent, as CreateDocument does."""
     try:
-        document = yaml.safe_load(content) if document_format == "YAML" else json.loads(content)
+        document = yaml.load(content, yaml.CSafeLoader) if document_format == "YAML" else json.loads(content)
     except (yaml.YAMLError, ValueError) as error:
         raise _invalid(f"{document_format} not well-formed. {' '.join(str(error).split())}") from error
     if len(content.encode()) > MAXIMUM_BYTES:

@@ -57,7 +57,7 @@ def definition(context: Context, properties: Properties) -> str:
         written = json.dumps(properties["Definition"])
     for name, value in properties.get("DefinitionSubstitutions", {}).items():
         written = written.replace("${" + name + "}", text(value))
-    document = yaml.safe_load(written)
+    document = yaml.load(written, yaml.CSafeLoader)
     if not isinstance(document, dict):
         raise ResourceFailed("Invalid State Machine Definition: it is no object")
     return json.dumps(document)

@@ -14,7 +14,7 @@ fetch_bundle() {
     case $key in
       CONFIGURATION | WORKBENCH_VERSION | DATABASE_SECRET_ARN | DATABASE_SECRET_VERSION | SECURE_COOKIE_KEY_SECRET_ARN | \
         SECURE_COOKIE_KEY_SECRET_VERSION | LICENSE_SECRET_ARN | LICENSE_SECRET_VERSION | LICENSE_SERVER | \
-        AUTH_SECRET_ARN | AUTH_SECRET_VERSION | SCIM_SECRET_ARN | SCIM_SECRET_VERSION) printf -v "$key" '%s' "$value" ;;
+        AUTH_SECRET_ARN | AUTH_SECRET_VERSION | SCIM_SECRET_ARN | SCIM_SECRET_VERSION | PROBE_ACCOUNT) printf -v "$key" '%s' "$value" ;;
     esac
   done <"$work/bundle/env"
   [ "$CONFIGURATION" = "$configuration" ] || fail "The bundle $configuration.tar.gz says that it is configuration '$CONFIGURATION'; deploy again."

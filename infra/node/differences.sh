@@ -1,18 +1,21 @@
 # shellcheck shell=bash
 # What the configuration made on this node, and what someone has changed since.
 
+# DATABASE KEY...: entries of this node's own files. A directory or an identity provider may have others of the same name.
+of_this_node() { getent -s files "$@"; }
+
 # NAME:UID:GID of the configured users as they are on this node, sorted.
 users_here() {
   local names
   mapfile -t names < <(cut -d' ' -f1 "$STATE/users.list" 2>/dev/null)
-  [ "${#names[@]}" -eq 0 ] || { getent passwd "${names[@]}" || true; } | cut -d: -f1,3,4 | sort
+  [ "${#names[@]}" -eq 0 ] || { of_this_node passwd "${names[@]}" || true; } | cut -d: -f1,3,4 | sort
 }
 
 # NAME:GID: and NAME:GID:MEMBER of the configured groups as they are on this node, sorted.
 groups_here() {
   local names
   mapfile -t names < <(cut -d' ' -f1 "$STATE/groups.list" 2>/dev/null)
-  [ "${#names[@]}" -eq 0 ] || { getent group "${names[@]}" || true; } |
+  [ "${#names[@]}" -eq 0 ] || { of_this_node group "${names[@]}" || true; } |
     awk -F: '{ print $1 ":" $3 ":"; count = split($4, members, ","); for (i = 1; i <= count; i++) print $1 ":" $3 ":" members[i] }' | sort
 }
 
@@ -27,11 +30,11 @@ applied_here() {
     [ ! -f "$path" ] || printf '%s %s content=%s\n' "$path" "$(stat -c 'mode=%04a owner=%U:%G' "$path")" "$(sha256sum <"$path" | cut -c 1-64)"
   done <"$STATE/files"
   mapfile -t groups < <(cat "$STATE/groups.list" "$STATE/emptied.list" 2>/dev/null | cut -d' ' -f1)
-  [ "${#groups[@]}" -eq 0 ] || { getent group "${groups[@]}" || true; } | awk -F: '{ print "group:" $1 " gid=" $3 " members=" $4 }'
+  [ "${#groups[@]}" -eq 0 ] || { of_this_node group "${groups[@]}" || true; } | awk -F: '{ print "group:" $1 " gid=" $3 " members=" $4 }'
   mapfile -t names < <(cat "$STATE/users.list" "$STATE/locked.list" 2>/dev/null | cut -d' ' -f1)
   [ "${#names[@]}" -gt 0 ] || return 0
   # People may choose any shell of /etc/shells (chsh). A blank in a value would begin another word.
-  { printf 'made:%s\n' "${groups[@]}"; cat /etc/shells; getent group; getent passwd "${names[@]}" || true; getent shadow "${names[@]}" || true; } | awk -F: '
+  { printf 'made:%s\n' "${groups[@]}"; cat /etc/shells; of_this_node group; of_this_node passwd "${names[@]}" || true; of_this_node shadow "${names[@]}" || true; } | awk -F: '
     { gsub(" ", "_") }
     NF == 1 { login[$1] }
     NF == 2 { made[$2] }

@@ -63,6 +63,7 @@ stage_files() {
       "$DATABASE_CONF") stage_database_conf "$source" ;;
       "$CLIENT_SECRET_FILE") stage_client_secret "$source" ;;
       "$SAML_METADATA_FILE") stage_saml_metadata ;;
+      "$SSSD_CONF") stage_secret "$AUTH_SECRET_ARN" "$AUTH_SECRET_VERSION" "$path" ;;
       "$SCIM_TOKEN_FILE") stage_secret "$SCIM_SECRET_ARN" "$SCIM_SECRET_VERSION" "$path" line ;;
       "$LOAD_BALANCER_CONF") sed "s/@PRIVATE_ADDRESS@/$address/g" "$source" >"$work/stage$path" ;;
       *) cp "$source" "$work/stage$path" ;;
@@ -136,6 +137,7 @@ put_back() {
   done
   reload_units
   cp -a "$work/before.state/." "$STATE"
+  (ensure_directory) || true
   (set_license_server) || true
   if (start_workbench); then
     touch "$STATE/verified"

@@ -32,6 +32,7 @@ readonly FOLDER
 . "$FOLDER/address.sh"
 . "$FOLDER/identity_provider.sh"
 . "$FOLDER/sign_in.sh"
+. "$FOLDER/directory.sh"
 
 apply() {
   local waited
@@ -56,6 +57,7 @@ apply() {
   check_workbench_version
   stage_files
   cmp -s "$work/stage$RSERVER_CONF" "$RSERVER_CONF" || check_configuration
+  check_directory
   ensure_users
   ensure_groups
   ensure_name_service
@@ -67,13 +69,15 @@ apply() {
     rm -f "$STATE/verified"
     stop_workbench
     place_files
+    ensure_directory
     set_license_server
     verify_installation
     start_workbench
     rm -f "$work/kept"
     touch "$STATE/verified"
-  elif ! workbench_runs; then
-    start_workbench
+  else
+    ensure_directory
+    workbench_runs || start_workbench
   fi
   applied_here >"$work/applied"
   cp "$work/applied" "$STATE/applied"
@@ -141,6 +145,7 @@ step='start' restored='' changed=() restarted=false configuration=''
 WORKBENCH_VERSION='' DATABASE_SECRET_ARN='' DATABASE_SECRET_VERSION='' SECURE_COOKIE_KEY_SECRET_ARN='' SECURE_COOKIE_KEY_SECRET_VERSION=''
 LICENSE_SECRET_ARN='' LICENSE_SECRET_VERSION='' LICENSE_SERVER='' CONFIGURATION=''
 AUTH_SECRET_ARN='' AUTH_SECRET_VERSION='' SCIM_SECRET_ARN='' SCIM_SECRET_VERSION=''
+PROBE_ACCOUNT=''
 trap finish EXIT
 
 case $SSM_Mode in

@@ -25,32 +25,43 @@ names_of_node() { cut -d: -f1 "/etc/$1"; }
 # passwd|group NAME
 is_of_node() { grep -qxF -- "$2" <<<"$(names_of_node "$1")"; }
 
+# COMMAND: runs what makes an account or a group, which refuses a name that a directory has: the program sees this node's own alone.
+among_own() {
+  if [ ! -e "$SSSD_CONF" ]; then "$@"; return; fi
+  printf '%s: files\n' passwd group shadow gshadow >"$work/nsswitch.conf"
+  # shellcheck disable=SC2016 # the shell that unshare starts expands it
+  unshare --mount -- bash -c 'mount --bind "$0" /etc/nsswitch.conf && exec "$@"' "$work/nsswitch.conf" "$@"
+}
+
+# passwd|group KEY: who has it, also a directory; not one that the configuration no longer has, which answers until it is forgotten.
+known_here() { if [ -e "$SSSD_CONF" ] && [ -z "$PROBE_ACCOUNT" ]; then of_this_node "$@"; else getent "$@"; fi; }
+
 # NAME UID GID
 ensure_account() {
   local name=$1 uid=$2 gid=$3 here holder
-  here=$(getent passwd "$name" | cut -d: -f3) || true
+  here=$(known_here passwd "$name" | cut -d: -f3) || true
   if [ -n "$here" ]; then
     is_of_node passwd "$name" || fail "User $name has an account of Workbench or of a directory on this node, with uid $here. As long as these make accounts, take $name out of users in the input. To keep the account as one of users, first deploy without auth, and then with uid $here for $name."
     [ "$here" = "$uid" ] || fail "User $name has uid $here on this node, but uid $uid in the configuration. If this account $REPLACE$(or_by_input "$name" uid "$here")"
   else
-    holder=$(getent passwd "$uid" | cut -d: -f1) || true
+    holder=$(known_here passwd "$uid" | cut -d: -f1) || true
     [ -z "$holder" ] || fail "Uid $uid of user $name belongs to $holder on this node. If $holder $REPLACE Until a deployment with $name is verified, the input can also give $name another uid."
-    holder=$(getent group "$gid" | cut -d: -f1) || true
+    holder=$(known_here group "$gid" | cut -d: -f1) || true
     [ "${holder:-$name}" = "$name" ] || fail "Gid $gid of user $name belongs to the group $holder on this node. If $holder $REPLACE Until a deployment with $name is verified, the input can also give $name another gid."
   fi
-  if ! getent group "$gid" >/dev/null; then
-    groupadd --gid "$gid" "$name" || fail "Group $name cannot be made with gid $gid: $(last_log_line). If this group $REPLACE$(or_by_input "$name" gid "$(getent group "$name" | cut -d: -f3)")"
+  if ! known_here group "$gid" >/dev/null; then
+    among_own groupadd --gid "$gid" "$name" || fail "Group $name cannot be made with gid $gid: $(last_log_line). If this group $REPLACE$(or_by_input "$name" gid "$(known_here group "$name" | cut -d: -f3)")"
   fi
   if [ -n "$here" ]; then restore_account "$name" "$gid"; return; fi
   # Without subordinate ids: see remove_subordinate_ids.
-  useradd --badname -K SUB_UID_COUNT=0 -K SUB_GID_COUNT=0 --uid "$uid" --gid "$gid" --home-dir "/efs/home/$name" --no-create-home --shell /bin/bash "$name" ||
+  among_own useradd --badname -K SUB_UID_COUNT=0 -K SUB_GID_COUNT=0 --uid "$uid" --gid "$gid" --home-dir "/efs/home/$name" --no-create-home --shell /bin/bash "$name" ||
     fail "User $name cannot be made with uid $uid and gid $gid: $(last_log_line). Deploy again; if that does not help, replace this node."
 }
 
 # NAME GID: undoes what someone changed of an account. Its groups become those that it had when it was first applied.
 restore_account() {
   local name=$1 gid=$2 here_gid here_home here_shell groups _
-  IFS=: read -r _ _ _ here_gid _ here_home here_shell < <(getent passwd "$name")
+  IFS=: read -r _ _ _ here_gid _ here_home here_shell < <(of_this_node passwd "$name")
   [ "$here_gid" = "$gid" ] || change_account "$name" --gid "$gid"
   [ "$here_home" = "/efs/home/$name" ] || change_account "$name" --home "/efs/home/$name"
   grep -qxF -- "$here_shell" /etc/shells || change_account "$name" --shell /bin/bash
@@ -122,26 +133,31 @@ ensure_password() {
 
 unlock_account() {
   local name=$1 _ password expires
-  IFS=: read -r _ password _ _ _ _ _ expires _ < <(getent shadow "$name")
+  IFS=: read -r _ password _ _ _ _ _ expires _ < <(of_this_node shadow "$name")
   if [ "$expires" = 1 ]; then usermod --expiredate '' "$name"; fi
   if [[ $password == '!'[!*]* ]]; then usermod --unlock "$name"; fi
 }
 
+# Of an account and one of the directory that have the same name, a node takes its own: what is only locked would keep the other out.
 lock_account() {
   local name=$1 _ password expires
-  getent passwd "$name" >/dev/null || return 0
-  IFS=: read -r _ password _ _ _ _ _ expires _ < <(getent shadow "$name")
+  of_this_node passwd "$name" >/dev/null || return 0
+  if [ -n "$PROBE_ACCOUNT" ]; then
+    userdel --force "$name" || fail "The account $name, which the configuration no longer has, cannot be removed: $(last_log_line). Replace this node and deploy again."
+    return
+  fi
+  IFS=: read -r _ password _ _ _ _ _ expires _ < <(of_this_node shadow "$name")
   if [[ $password != '!'* || $expires != 1 ]]; then usermod --lock --expiredate 1 "$name"; fi
 }
 
 # NAME GID MEMBERS: MEMBERS are divided by commas, - for none.
 ensure_group() {
   local name=$1 gid=$2 members=${3#-} here holder
-  here=$(getent group "$name" | cut -d: -f3) || true
+  here=$(known_here group "$name" | cut -d: -f3) || true
   if [ -z "$here" ]; then
-    holder=$(getent group "$gid" | cut -d: -f1) || true
+    holder=$(known_here group "$gid" | cut -d: -f1) || true
     [ -z "$holder" ] || fail "Gid $gid of the group $name belongs to the group $holder on this node. If $holder $REPLACE$(or_other_gid "$name")"
-    groupadd --gid "$gid" "$name" || fail "The group $name cannot be made with gid $gid: $(last_log_line). Deploy again; if that does not help, replace this node."
+    among_own groupadd --gid "$gid" "$name" || fail "The group $name cannot be made with gid $gid: $(last_log_line). Deploy again; if that does not help, replace this node."
   elif ! is_of_node group "$name"; then
     fail "The group $name comes from Workbench or a directory on this node, with gid $here. As long as these make groups, take $name out of groups in the input; its members come from there, too."
   elif [ "$here" != "$gid" ]; then
@@ -155,8 +171,17 @@ or_other_gid() { echo " Until a deployment with $1 is verified, the input can al
 # NAME MEMBERS: these and no others. Nothing happens where there is no such group.
 set_members() {
   local line
-  line=$(getent group "$1") || return 0
+  line=$(of_this_node group "$1") || return 0
   [ "${line##*:}" = "$2" ] || gpasswd --members "$2" "$1" || fail "The group $1 cannot be given its members: $(last_log_line). Deploy again; if that does not help, replace this node."
+}
+
+# NAME: see lock_account.
+empty_group() {
+  if [ -n "$PROBE_ACCOUNT" ] && of_this_node group "$1" >/dev/null; then
+    groupdel "$1" || fail "The group $1, which the configuration no longer has, cannot be removed: $(last_log_line). Replace this node and deploy again."
+  else
+    set_members "$1" ''
+  fi
 }
 
 ensure_groups() {
@@ -166,7 +191,7 @@ ensure_groups() {
     { is_name "$name" && [[ $gid =~ ^[0-9]+$ ]]; } || fail "The list of groups has the line '$name $gid', which is no group; deploy again."
     ensure_group "$name" "$gid" "$members"
   done <"$work/bundle/groups"
-  while read -r name || [ -n "$name" ]; do set_members "$name" ''; done <"$work/bundle/emptied"
+  while read -r name || [ -n "$name" ]; do empty_group "$name"; done <"$work/bundle/emptied"
   cp "$work/bundle/groups" "$STATE/groups.list"
   cp "$work/bundle/emptied" "$STATE/emptied.list"
 }
@@ -181,9 +206,9 @@ settled_users() {
     sed 's/^/shell:/' /etc/shells
     sed -n 's/^user:\([^:]*\):.*/differs:\1/p' "$work/differences"
     names_of_node passwd | sed 's/^/local:/'
-    getent group | sed 's/^/group:/'
-    getent passwd "${names[@]}" | sed 's/^/passwd:/' || true
-    getent shadow "${names[@]}" | sed 's/^/shadow:/' || true
+    of_this_node group | sed 's/^/group:/'
+    of_this_node passwd "${names[@]}" | sed 's/^/passwd:/' || true
+    of_this_node shadow "${names[@]}" | sed 's/^/shadow:/' || true
     stat --format 'home:%u:%n' /efs/home/* || true
     grep -sH '' "$STATE"/users/* | sed "s|^$STATE/users/|password:|" || true
     awk '{ print "user:" $1 ":" $2 ":" $3 ":" $5 }' "$work/bundle/users"

@@ -230,11 +230,14 @@ def _chrony() -> Package:
 
 
 def _sssd() -> list[Package]:
-    """The real sssd of this machine's distribution, with its dependencies in one package."""
+    """The real sssd of this machine's distribution where it was fetched, with its dependencies in one package.
+
+    Otherwise what an image needs in order to pass its checks, and what says so when a cluster has a directory.
+    """
     name, version = "sssd-common", "2.9.4-1.1ubuntu6"
     try:
         whole = Package(name, version, postinst=SSSD_POSTINST, tree=debian.tree("sssd"))
-    except debian.NotFetched as error:  # all but a directory can be rehearsed without it
+    except debian.NotFetched as error:
         programs = {each: script(f"cat >&2 <<'END'\n{error}\nEND\nexit 1\n") for each in ("sssd", "sssctl", "adcli")}
         if not shutil.which("pam-auth-update"):
             programs["pam-auth-update"] = script("exit 0\n")

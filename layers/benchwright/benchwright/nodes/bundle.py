@@ -98,7 +98,7 @@ def render_files(plan: Plan, endpoint: Endpoint) -> list[Entry]:
             ini({"scratch-path": f"{SHARED_STORAGE}/launcher-local", "load-balancer-preference": "nfs"}),
         ),
         rstudio("file-locks", ini({"lock-type": "advisory"})),
-        *sign_in.files(plan),
+        *sign_in.files(plan, HOME),
     ]
 
 

@@ -37,6 +37,7 @@ class NodeReport(BaseModel):
     rstudio_server: str | None = Field(default=None, description="uid:gid of the service user")
     users: Users | None = None
     groups: str | None = Field(default=None, description="the digest of the configured groups, as of users")
+    probe: str | None = Field(default=None, description="uid:gid of the probe account as the directory has it")
     clock_offset: float | None = Field(default=None, description="seconds; None where chrony does not report it")
     services: dict[str, str] = {}
     health: str | None = None

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from benchwright.models import FIRST_PROVISIONED_ID, LOWEST_ID, Auth, Plan
+from benchwright.nodes import directory
 from benchwright.nodes.entries import Entry, ini, lines, rstudio
 
 SERVICE_USER = "rstudio-server"
@@ -66,8 +67,11 @@ def options(plan: Plan, homes: str) -> dict[str, str]:
     return {key: value for key, value in keys.items() if value is not None}
 
 
-def files(plan: Plan) -> list[Entry]:
-    """Return the files beside rserver.conf."""
+def files(plan: Plan, homes: str) -> list[Entry]:
+    """Return the files beside rserver.conf.
+
+    homes: the folder of the homes.
+    """
     auth = plan.wanted.auth
     if auth is None:
         return []
@@ -80,18 +84,19 @@ def files(plan: Plan) -> list[Entry]:
     if auth.provisioning == "scim":
         entries += [rstudio(SCIM_TOKEN, "", mode="0600", owner=SERVICE_USER), _drop_in()]
     if makes_homes(auth):
-        entries.append(Entry(f"/etc/pam.d/{PAM_PROFILE}", "0644", "root", "root", _session_profile()))
-    return entries
+        entries.append(Entry(f"/etc/pam.d/{PAM_PROFILE}", "0644", "root", "root", _session_profile(auth)))
+    return [*entries, *directory.files(auth, homes)]
 
 
 def values(plan: Plan) -> Mapping[str, str]:
     """Return what the bundle's `env` says of sign-in."""
-    secrets = plan.sign_in
+    auth, secrets = plan.wanted.auth, plan.sign_in
     return {
         "AUTH_SECRET_ARN": secrets.secret_arn,
         "AUTH_SECRET_VERSION": secrets.secret_version,
         "SCIM_SECRET_ARN": secrets.token_arn,
         "SCIM_SECRET_VERSION": secrets.token_version,
+        "PROBE_ACCOUNT": (auth.probe_account or "") if auth else "",
     }
 
 
@@ -112,16 +117,18 @@ def _drop_in() -> Entry:
     return Entry(path, "0644", "root", "root", lines(["[Service]", variable]))
 
 
-def _session_profile() -> str:
+def _session_profile(auth: Auth) -> str:
     """Return the PAM profile of sessions: Workbench opens them as root, so it asks for no password."""
+    by_directory = auth.method == "sssd"
     return lines(
         [
             "auth sufficient pam_rootok.so",
             "auth required pam_unix.so try_first_pass",
-            "account required pam_unix.so",
+            *(directory.ACCOUNT if by_directory else ("account required pam_unix.so",)),
             "session required pam_mkhomedir.so skel=/etc/skel umask=0077",
             "session required pam_env.so readenv=1 envfile=/etc/default/locale",
             "session required pam_limits.so",
             "session required pam_unix.so",
+            *(("session optional pam_sss.so",) if by_directory else ()),
         ]
     )

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, get_args
 
-from benchwright.models import FIRST_PROVISIONED_ID, LAST_PROVISIONED_ID, Auth, Wanted
+from benchwright.models import FIRST_PROVISIONED_ID, LAST_PROVISIONED_ID, RESERVED_NAMES, Auth, Wanted
 from benchwright.planning.problems import Problem, object_in, objects_in
 
 BACK = "null, which takes it back"
@@ -22,7 +22,10 @@ METHODS: Mapping[str, tuple[str, ...]] = {
     "groups_attribute": ("saml",),
     **dict.fromkeys(("provisioning", "scim_token"), ("oidc", "saml")),
 }
-NEEDED: Mapping[str, tuple[str, ...]] = {"oidc": ("issuer", "client_id", "client_secret"), "sssd": ("sssd_conf",)}
+NEEDED: Mapping[str, tuple[str, ...]] = {
+    "oidc": ("issuer", "client_id", "client_secret"),
+    "sssd": ("sssd_conf", "probe_account"),
+}
 BY_PROVIDER = ("oidc", "saml")  # an identity provider signs people in, and sends them back to an address
 # Of jit: who belongs to a group says the identity provider, at each sign-in.
 GROUPS_OF_PROVIDER = ("groups_claim", "groups_attribute")
@@ -72,7 +75,7 @@ def contradictions(merged: Mapping[str, Any]) -> list[Problem]:
         problems.append(("auth.method", method, wrong, "an address in `access`, too"))
     if method in BY_PROVIDER:
         problems += _of_provisioning(merged, auth)
-    problems += _of_version(merged, auth)
+    problems += [*_of_directory(merged, auth), *_of_version(merged, auth)]
     return problems + list(_of_config(merged, auth, method))
 
 
@@ -127,6 +130,14 @@ def _of_provisioning(merged: Mapping[str, Any], auth: Mapping[str, Any]) -> Iter
                         owner,
                         'another id; one in use stays, with "provisioning": "none"',
                     )
+
+
+def _of_directory(merged: Mapping[str, Any], auth: Mapping[str, Any]) -> Iterator[Problem]:
+    """Find a probe account that a node has itself, which comes before that of the directory."""
+    name = auth.get("probe_account")
+    if auth.get("method") == "sssd" and (name in RESERVED_NAMES or name in objects_in(merged, "users")):
+        wrong = "a node has an account of this name itself, and takes it for that of the directory"
+        yield "auth.probe_account", name, wrong, "an account that only the directory has"
 
 
 def is_provisioned(number: Any) -> bool:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pydantic import BaseModel
 
 from benchwright import licensing
-from benchwright.models import Plan
+from benchwright.models import Plan, Wanted
 from benchwright.nodes.bundle import HOME, SHARED_STORAGE, accounts_digest, groups_digest
 from benchwright.nodes.report import LicenseTerms, NodeReport
 from benchwright.verification.list_nodes import BalancedNode, ListedNode
@@ -42,6 +42,11 @@ REMEDIES: Mapping[str, str] = {
     "someone made it by hand.",
     "groups": "Start a deployment with {}: it makes missing groups, and gives each the members of the plan. Remove a "
     "group with another gid on its node: someone made it by hand.",
+    "directory account": "Where a node does not find the account, look at `systemctl status sssd` and /var/log/sssd on "
+    "it, and start a deployment with {}. Where its ids differ, look for what makes them differ: an account of the "
+    "image, `sss_override`, servers with other data, or ids that sssd makes itself in the order in which it sees "
+    "domains (ldap_idmap_autorid_compat): have it take them from the directory (ldap_id_mapping = false), or set "
+    "ldap_idmap_default_domain_sid.",
     "clocks": "Start a deployment with {}: it sets a clock that is off. Where it cannot, look at `chronyc sources` on "
     "the node, and give it a time source: 169.254.169.123 or another.",
     "services": "Look at `systemctl status rstudio-server rstudio-launcher` on the node, and start a deployment with "
@@ -211,6 +216,7 @@ def verify(
         _same("service user", of_each(lambda report: report.rstudio_server)),
         by_node("users", of_each(lambda report: report.users.digest if report.users else None), digest),
         by_node("groups", of_each(lambda report: report.groups), groups_digest(plan)),
+        *([_same("directory account", of_each(lambda report: report.probe))] if asks_directory(wanted) else []),
         each("clocks", unless(_in_time, _offset), "within 1 s"),
         each("services", unless(_served, _states), "active"),
         each("health", unless(lambda report: report.health == "ok", lambda report: report.health or "unknown"), "ok"),
@@ -260,6 +266,11 @@ def verify(
         license_terms=terms,
         stale=stale,
     )
+
+
+def asks_directory(wanted: Wanted) -> bool:
+    """Return whether accounts come from a directory."""
+    return wanted.auth is not None and wanted.auth.method == "sssd"
 
 
 def _shortest(reports: Mapping[str, NodeReport]) -> LicenseTerms:

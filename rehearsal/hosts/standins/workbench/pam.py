@@ -16,6 +16,11 @@ PROMPTS = (1, 2)  # PAM_PROMPT_ECHO_OFF, PAM_PROMPT_ECHO_ON
 SUCCESS, BUFFER_ERROR = 0, 5
 ESTABLISH, SILENT = 0x2, 0x8000  # PAM_ESTABLISH_CRED, PAM_SILENT
 SECONDS = 20.0
+AUTHENTICATE = """import sys
+sys.path.append("/opt/rehearsal")
+from standins.workbench.pam import authenticates_here
+sys.exit(0 if authenticates_here(sys.argv[1], sys.stdin.read()) else 1)
+"""
 OPEN_SESSION = """import sys
 sys.path.append("/opt/rehearsal")
 from standins.workbench.pam import open_session_here
@@ -49,7 +54,18 @@ class RefusedError(Exception):
 
 
 def authenticates(user: str, password: str) -> bool:
-    """Whether PAM's service of Workbench takes this password of a user."""
+    """Whether PAM's service of Workbench takes this password of a user.
+
+    Another process asks, as Workbench's rserver-pam does: modules such as pam_sss leave what ends a thread with code
+    that is no longer there.
+    """
+    words = [sys.executable, "-IS", "-c", AUTHENTICATE, user]
+    done = subprocess.run(words, input=password, text=True, capture_output=True, check=False, timeout=SECONDS)
+    return done.returncode == 0
+
+
+def authenticates_here(user: str, password: str) -> bool:
+    """Whether PAM takes this password, asked in this process."""
     try:
         with _conversation(SERVICE, user, password) as (handle, call):
             call("pam_authenticate", handle, 0)

@@ -16,8 +16,10 @@ from tests.unit.benchwright.verification.test_checks import a_plan
 
 # The accounts of the node stand in files; what would change them is recorded.
 NODE = """
-STATE=state work=.
-getent() { [ $# -gt 1 ] && { grep -E "^$2:|^[^:]*:[^:]*:$2:" "$1"; return; }; cat "$1"; }
+STATE=state work=. PROBE_ACCOUNT=''
+of_this_node() { [ $# -gt 1 ] && { grep -E "^$2:|^[^:]*:[^:]*:$2:" "$1"; return; }; cat "$1"; }
+among_own() { "$@"; }
+known_here() { of_this_node "$@"; }
 usermod() { printf '%s\\n' "$*" >>usermod; }
 fail() { printf '%s' "$1"; exit 1; }
 names_of_node() { cat "$1.names" 2>/dev/null || cut -d: -f1 "$1"; }
@@ -173,7 +175,7 @@ def test_a_home_of_another_uid_is_refused_with_what_a_person_can_do(uid: int, no
 GROUPS = """
 begin() { :; }
 last_log_line() { echo 'what the log says'; }
-getent() {
+of_this_node() {
   local file=$1 found=0 key
   [ $# -gt 1 ] || cat "$file"
   for key in "${@:2}"; do grep -E "^$key:|^[^:]*:[^:]*:$key:" "$file" || found=2; done
@@ -193,8 +195,17 @@ def grouped(folder: Path, listed: str, emptied: str = "", around: str = "") -> l
     (folder / "bundle").mkdir(exist_ok=True)
     (folder / "bundle" / "groups").write_text(listed)
     (folder / "bundle" / "emptied").write_text(emptied)
-    names = ["is_name", "is_of_node", "is_free_id", "or_by_input", "or_other_gid", "ensure_group", "set_members"]
-    names.append("ensure_groups")
+    names = [
+        "is_name",
+        "is_of_node",
+        "is_free_id",
+        "or_by_input",
+        "or_other_gid",
+        "ensure_group",
+        "set_members",
+        "empty_group",
+        "ensure_groups",
+    ]
     constants = [constant("REPLACE"), constant("ACCOUNT_NAME")]
     said = bash("\n".join([NODE, GROUPS, *constants, *map(function, names), around, "ensure_groups"]), folder=folder)
     calls = folder / "calls"
@@ -364,3 +375,21 @@ def test_an_account_is_found_among_many(tmp_path: Path) -> None:
     """What reads no further must not end what still writes names."""
     script = f"names_of_node() {{ echo ann; seq 100000; }}\n{function('is_of_node')}is_of_node passwd ann && echo yes"
     assert bash(script, folder=tmp_path) == "yes\n"
+
+
+@pytest.mark.parametrize(
+    ("probe", "changed"),
+    [("''", ["usermod --lock --expiredate 1 ann"]), ("svc-probe", ["userdel --force ann", "groupdel staff"])],
+)
+def test_who_left_is_locked_or_makes_room_for_a_namesake_of_the_directory(
+    node: Path, probe: str, changed: list[str]
+) -> None:
+    """What is only locked or emptied would come before an account and a group of the directory."""
+    around = "gpasswd() { :; }\n" + "\n".join(f'{name}() {{ echo "{name} $*" >>done; }}' for name in DOES)
+    names = ["lock_account", "empty_group", "set_members"]
+    calls = f"PROBE_ACCOUNT={probe}; lock_account ann; lock_account gone; empty_group staff; empty_group gone"
+    on_a_node("\n".join([around, *map(function, names), calls]), node)
+    assert (node / "done").read_text().splitlines() == changed
+
+
+DOES = ("usermod", "userdel", "groupdel")

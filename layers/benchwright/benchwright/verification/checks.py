@@ -42,8 +42,8 @@ REMEDIES: Mapping[str, str] = {
     "someone made it by hand.",
     "groups": "Start a deployment with {}: it makes missing groups, and gives each the members of the plan. Remove a "
     "group with another gid on its node: someone made it by hand.",
-    "directory account": "Where a node does not find the account, look at `systemctl status sssd` and /var/log/sssd on "
-    "it, and start a deployment with {}. Where its ids differ, look for what makes them differ: an account of the "
+    "directory account": "Look at `systemctl status sssd` and /var/log/sssd on a node that does not find the account, "
+    "and start a deployment with {}. Where its ids differ, look for what makes them differ: an account of the "
     "image, `sss_override`, servers with other data, or ids that sssd makes itself in the order in which it sees "
     "domains (ldap_idmap_autorid_compat): have it take them from the directory (ldap_id_mapping = false), or set "
     "ldap_idmap_default_domain_sid.",
@@ -295,7 +295,9 @@ def unmet(verification: Verification) -> str:
 def _same(name: str, values: Mapping[str, str | None]) -> Check:
     found = sorted({value or "unknown" for value in values.values()})
     text = (
-        found[0] if len(found) == 1 else "; ".join(f"{instance}: {value}" for instance, value in sorted(values.items()))
+        found[0]
+        if len(found) == 1
+        else "; ".join(f"{instance}: {value or 'unknown'}" for instance, value in sorted(values.items()))
     )
     return Check(name=name, holds=len(found) == 1 and found != ["unknown"], found=text or "unknown")
 

@@ -32,7 +32,7 @@ def said(folder: Path, domain: dict[str, str], **top: str) -> tuple[int, str]:
     text = "".join(f"[{name}]\n{''.join(f'{k} = {v}\n' for k, v in each.items())}\n" for name, each in sections.items())
     (folder / "sssd.conf").write_text(f"# % is not special\n{text}")
     (folder / "keytab").touch()
-    command = [sys.executable, "-IS", FOLDER / "sssd_conf.py", folder / "sssd.conf"]
+    command = [sys.executable, "-IS", str(FOLDER / "sssd_conf.py"), str(folder / "sssd.conf")]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert done.stderr == ""
     return done.returncode, done.stdout

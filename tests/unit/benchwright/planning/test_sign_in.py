@@ -21,9 +21,10 @@ OIDC: Any = {
     "users": {"ann": {}},
 }
 SAML: Any = {**OIDC, "auth": {"method": "saml", "metadata_url": "https://idp.example.com/metadata.xml"}}
-SSSD: Any = {"auth": {"method": "sssd", "sssd_conf": "benchwright/auth/sssd"}}
+SSSD: Any = {"auth": {"method": "sssd", "sssd_conf": "benchwright/auth/sssd", "probe_account": "svc-probe"}}
 JIT = merge_patch(OIDC, {"auth": {"provisioning": "jit", "groups_claim": "groups"}})
 SCIM = merge_patch(SAML, {"auth": {"provisioning": "scim", "scim_token": "benchwright/auth/scim"}})
+OWN = "a node has an account of this name itself, and takes it for that of the directory. Give an account that only"
 RIGHT = {"oidc": OIDC, "saml": SAML, "sssd": SSSD, "jit": JIT, "scim": SCIM, "pam": {"auth": {}}}
 
 
@@ -58,6 +59,13 @@ def test_each_method_is_accepted(name: str) -> None:
         (OIDC, {"auth": {"client_id": None}}, "auth.client_id: null is refused: the method oidc needs it. Give "),
         (OIDC, {"auth": {"client_secret": None}}, "auth.client_secret: null is refused: the method oidc needs it. "),
         (SSSD, {"auth": {"sssd_conf": None}}, "auth.sssd_conf: null is refused: the method sssd needs it. Give "),
+        (
+            SSSD,
+            {"auth": {"probe_account": None}},
+            "auth.probe_account: null is refused: the method sssd needs it. Give ",
+        ),
+        (SSSD, {"users": {"svc-probe": {}}}, f'auth.probe_account: "svc-probe" is refused: {OWN}'),
+        (SSSD, {"auth": {"probe_account": "ubuntu"}}, f'auth.probe_account: "ubuntu" is refused: {OWN}'),
         (
             SAML,
             {"auth": {"metadata_url": None}},

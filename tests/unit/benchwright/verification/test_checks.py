@@ -107,6 +107,31 @@ def test_the_groups_of_a_node_are_those_of_the_plan() -> None:
     assert failed(groups_digest(emptied)) == failed(groups_digest(PLAN)) == ["groups"]
 
 
+@pytest.mark.parametrize(
+    ("probes", "found"),
+    [
+        (("70001:70000", "70001:70000"), None),
+        (("70001:70000", "71001:70000"), "i-1: 70001:70000; i-2: 71001:70000"),
+        (("70001:70000", None), "i-1: 70001:70000; i-2: unknown"),
+        ((None, None), "unknown"),
+    ],
+)
+def test_an_account_of_the_directory_has_the_same_ids_on_every_node(
+    probes: tuple[str | None, ...], found: str | None
+) -> None:
+    auth = {"method": "sssd", "sssd_conf": "benchwright/auth/sssd", "probe_account": "svc-probe"}
+    plan = a_plan({"users": {"ann": {}}, "auth": auth})
+    reports = {f"i-{number}": report(f"i-{number}", probe=probe) for number, probe in enumerate(probes, 1)}
+    (check,) = [
+        check
+        for check in verify(plan, "ami-1", "hash", observed(reports=reports)).checks
+        if check.name == "directory account"
+    ]
+    assert (check.holds, check.found, check.remedy) == (
+        (True, "70001:70000", "") if found is None else (False, found, REMEDIES["directory account"])
+    )
+
+
 def two(**changed: Any) -> dict[str, Any]:
     return {"reports": {"i-1": report("i-1"), "i-2": report("i-2", **changed)}}
 
@@ -191,7 +216,7 @@ def test_nodes_are_not_blamed_for_a_table_that_no_one_could_read() -> None:
 def test_every_check_has_a_remedy_and_can_fail() -> None:
     names = [check.name for check in verify(PLAN, "ami-1", "hash", observed()).checks]
     assert set(names) == set(WRONG)
-    assert set(REMEDIES) == set(WRONG) | OF_ADDRESS | {"sign in"}
+    assert set(REMEDIES) == set(WRONG) | OF_ADDRESS | {"sign in", "directory account"}
 
 
 def test_nothing_observed_is_not_verified() -> None:

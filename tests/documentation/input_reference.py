@@ -196,7 +196,9 @@ SAML: Mapping[str, Any] = {
     **REACHED,
     "auth": {"method": "saml", "metadata_url": "https://idp.example.com/metadata.xml"},
 }
-SSSD: Mapping[str, Any] = {"auth": {"method": "sssd", "sssd_conf": "benchwright/auth/sssd"}}
+SSSD: Mapping[str, Any] = {
+    "auth": {"method": "sssd", "sssd_conf": "benchwright/auth/sssd", "probe_account": "svc-probe"}
+}
 JIT: Mapping[str, Any] = {"auth": {"provisioning": "jit"}}
 # What the example of a key names beside it.
 BESIDE: Mapping[str, Any] = {

@@ -16,23 +16,26 @@ from tests.faults.injection import (
     Place,
 )
 
+LATER: tuple[Deployment, ...] = ("change", "new address", "failing")
+
 type Counts = Mapping[tuple[str, str], int]
 
 
 def all_cases(clean: Mapping[Deployment, Outcome], functions: Iterable[str], machine: str) -> list[Case]:
     """From deployments without a fault, which show how often who called what and which states were entered: every kind
-    for the callers of a first deployment; of a change that comes after it what a first one never calls; of one that
-    fails the states that others never enter. Raises ValueError for a caller that is met with no fault.
+    for the callers of a first deployment; of those that come after it, or fail, the calls and states that none before
+    them has. Raises ValueError for a caller that is met with no fault.
     """
-    counts, change, entered = clean["first"].counts, clean["change"].counts, dict(clean["first"].states)
-    failing = [state for state, _ in clean["failing"].states if state not in entered]
+    entered = dict(clean["first"].states)
+    later_calls, later_states = _only_later(clean)
     kinds = {"cloudformation": OF_CLOUDFORMATION, "node": OF_NODES, machine: OF_MACHINE}
     kinds |= dict.fromkeys(functions, OF_FUNCTIONS)
-    if strangers := {caller for caller, _ in {*counts, *change}} - kinds.keys():
+    counts = clean["first"].counts
+    if strangers := {caller for caller, _ in {*counts, *(call for _, call, _ in later_calls)}} - kinds.keys():
         raise ValueError(f"no fault is known of calls by {', '.join(sorted(strangers))}")
     calls: list[tuple[Deployment, tuple[str, str], int]] = [
         *(("first", call, count) for call, count in sorted(counts.items())),
-        *(("change", call, count) for call, count in sorted(change.items()) if call not in counts),
+        *later_calls,
     ]
     cases = [
         Case(kind, Place(caller, operation, occurrence, deployment))
@@ -43,10 +46,28 @@ def all_cases(clean: Mapping[Deployment, Outcome], functions: Iterable[str], mac
     tasks = [state for state, is_task in entered.items() if is_task]
     locked = tasks[tasks.index(LOCKED) :]
     cases += [Case("aborted", Place(machine, state)) for state in entered]
-    cases += [Case("aborted", Place(machine, state, deployment="failing")) for state in dict.fromkeys(failing)]
+    cases += [Case("aborted", Place(machine, state, deployment=deployment)) for deployment, state in later_states]
     cases += [Case("lock lost", Place(machine, state)) for state in locked]
     cases += [Case("one of two", Place(machine, state)) for state in locked]
     return [*cases, Case("two at once", Place(machine, "start"))]
+
+
+def _only_later(
+    clean: Mapping[Deployment, Outcome],
+) -> tuple[list[tuple[Deployment, tuple[str, str], int]], list[tuple[Deployment, str]]]:
+    """The calls, with how often each is made, and the states that a deployment has and none before it."""
+    calls: list[tuple[Deployment, tuple[str, str], int]] = []
+    states: list[tuple[Deployment, str]] = []
+    called, entered = set(clean["first"].counts), {state for state, _ in clean["first"].states}
+    for deployment in LATER:
+        outcome = clean[deployment]
+        # The deployment that fails does so by a fault of its own: no other can befall its calls.
+        counts = {} if deployment == "failing" else outcome.counts
+        calls += [(deployment, call, count) for call, count in sorted(counts.items()) if call not in called]
+        states += [(deployment, state) for state in dict(outcome.states) if state not in entered]
+        called |= counts.keys()
+        entered |= dict(outcome.states).keys()
+    return calls, states
 
 
 def _first_and_last(caller: str, count: int, kind: Kind) -> Iterator[int]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
 
+from rehearsal.initial_account import ZONE_ID, ZONE_NAME
 from rehearsal.run import execution_of, live_history
 from tests.faults import world
 from tests.faults.account import Account
@@ -22,12 +23,14 @@ THIEF: Final = "arn:aws:states:us-east-1:123456789012:execution:benchwright-depl
 BEFORE: Final[dict[Deployment, tuple[Any, ...]]] = {
     "first": (),
     "change": ({}, {"r_versions": ["4.5.1"]}),
+    "new address": ({},),
     "failing": (),
 }
 """The inputs of the deployments that come before the one with the fault."""
 INPUT: Final[dict[Deployment, Any]] = {
     "first": {},
     "change": {"r_versions": ["4.4.3"], "database": {"max_capacity": 9}},
+    "new address": {"access": {"hostname": f"workbench.{ZONE_NAME}", "hosted_zone_id": ZONE_ID}},
     "failing": {},
 }
 FAILS: Final = Case("denied", Place("BuildImage", "imagebuilder:CreateImage"))

@@ -26,7 +26,7 @@ type Kind = Literal[
     "none",
 ]
 
-type Deployment = Literal["first", "change", "failing"]
+type Deployment = Literal["first", "change", "new address", "failing"]
 """From nothing; of another configuration to a cluster that was changed before, so that an image is retired; or from
 nothing with a call that is denied, so that it fails, explains itself and gives the lock back.
 """

@@ -34,7 +34,12 @@ def test_every_kind_of_fault_is_absorbed_or_named_and_leaves_what_a_clean_deploy
 
 def deployments(first: dict[tuple[str, str], int], change: dict[tuple[str, str], int]) -> dict[Deployment, Outcome]:
     """What deployments without a fault called, and which states they entered."""
-    return {"first": clean("Done", first), "change": clean("Done", change), "failing": clean("Explain", {})}
+    return {
+        "first": clean("Done", first),
+        "change": clean("Done", change),
+        "new address": clean("Deploy access", {**change, ("Build", "elbv2:DescribeTargetHealth"): 1}),
+        "failing": clean("Explain", {}),
+    }
 
 
 def clean(last: str, counts: dict[tuple[str, str], int]) -> Outcome:
@@ -50,7 +55,9 @@ def test_a_function_meets_every_kind_at_its_first_and_its_last_call_and_a_state_
     assert found == [
         *calls,
         *(Case(kind, Place("node", "s3:PutObject", 1, "change")) for kind in OF_NODES),
+        *(Case(kind, Place("Build", "elbv2:DescribeTargetHealth", 1, "new address")) for kind in OF_FUNCTIONS),
         *(Case("aborted", Place(MACHINE, state)) for state in ("Validate input", "Resolve plan", "Done")),
+        Case("aborted", Place(MACHINE, "Deploy access", deployment="new address")),
         Case("aborted", Place(MACHINE, "Explain", deployment="failing")),
         Case("lock lost", Place(MACHINE, "Resolve plan")),
         Case("one of two", Place(MACHINE, "Resolve plan")),

@@ -57,10 +57,15 @@ class Group(Handler):
         return {}
 
     def _update_targets(self, context: Context, name: str, old: list[str], new: list[str]) -> None:
+        """Compare with the group itself: where it never got a target group, a rollback has none to take away."""
+        if sorted(old) == sorted(new):
+            return
         client = context.client("autoscaling")
-        if added := [arn for arn in new if arn not in old]:
+        described = client.describe_auto_scaling_groups(AutoScalingGroupNames=[name])["AutoScalingGroups"]
+        there = [arn for group in described for arn in group.get("TargetGroupARNs", [])]
+        if added := [arn for arn in new if arn not in there]:
             client.attach_load_balancer_target_groups(AutoScalingGroupName=name, TargetGroupARNs=added)
-        if removed := [arn for arn in old if arn not in new]:
+        if removed := [arn for arn in there if arn not in new]:
             client.detach_load_balancer_target_groups(AutoScalingGroupName=name, TargetGroupARNs=removed)
 
     def _update_hooks(self, context: Context, name: str, old: list[dict[str, Any]], new: list[dict[str, Any]]) -> None:

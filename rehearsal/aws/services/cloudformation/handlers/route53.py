@@ -15,10 +15,19 @@ class RecordSet(Handler):
 
     type = "AWS::Route53::RecordSet"
 
+    def __init__(self) -> None:
+        self._changes: dict[tuple[str, str], str] = {}
+
     def create(self, context: Context, properties: Properties) -> Made:
-        change = self._change(context, ("CREATE", properties))
-        self._wait(context, change)
+        """The record is there at once: whatever fails from now on, a rollback deletes it."""
+        place = properties["HostedZoneId"], properties["Name"]
+        self._changes[place] = self._change(context, ("CREATE", properties))
         return Made(properties["Name"])
+
+    def ready(self, context: Context, physical_id: str, properties: Properties) -> dict[str, Any]:
+        if change := self._changes.pop((properties["HostedZoneId"], physical_id), ""):
+            self._wait(context, change)
+        return {}
 
     def update(self, context: Context, physical_id: str, old: Properties, new: Properties) -> dict[str, Any]:
         self._wait(context, self._change(context, ("UPSERT", new)))

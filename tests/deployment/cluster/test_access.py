@@ -142,7 +142,9 @@ def test_an_address_that_is_taken_away_leaves_nothing_and_touches_no_node(accoun
     assert of_address(account) == dict.fromkeys(of_address(account), 0)
     assert record_of_host(account) == []
     assert set(account.nodes) == before
-    assert account.on_every_node("ls /efs/home/ann; grep -c cookies /etc/rstudio/rserver.conf || true") == {"kept\n0\n"}
+    assert account.on_every_node("cd /efs/home/ann; ls kept; grep -c cookies /etc/rstudio/rserver.conf || true") == {
+        "kept\n0\n"
+    }
     assert not CHECKS & checks_of(output).keys()
 
 
@@ -177,4 +179,4 @@ def test_one_that_faces_the_internet_takes_a_certificate_and_a_web_acl_of_ones_o
     (balancer,) = account.aws.client("elbv2").describe_load_balancers()["LoadBalancers"]
     assert balancer["Scheme"] == "internet-facing"
     assert waf.get_web_acl_for_resource(ResourceArn=balancer["LoadBalancerArn"])["WebACL"]["ARN"] == web_acl
-    assert account.on_every_node("ls /efs/home/ann") == {"kept\n"}
+    assert account.on_every_node("cd /efs/home/ann; ls kept") == {"kept\n"}

@@ -10,6 +10,7 @@ import select
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Final, Self
@@ -20,6 +21,7 @@ YOUNG: Final = 100
 OFTEN: Final = 50
 """Rounds between two looks at an older one, which seldom executes another program."""
 SEPARATOR: Final = b"\n\0\n"
+SECONDS_TO_START: Final = 60
 
 
 class ArgumentWatch:
@@ -33,7 +35,16 @@ class ArgumentWatch:
         self._watcher = subprocess.Popen(
             [sys.executable, __file__], stdin=subprocess.PIPE, stdout=self._file, start_new_session=True
         )
+        deadline = time.monotonic() + SECONDS_TO_START
+        while not self.rounds:
+            assert self._watcher.poll() is None and time.monotonic() < deadline, "the watch of arguments does not start"
+            time.sleep(PAUSE)
         return self
+
+    @property
+    def rounds(self) -> int:
+        """How often it has looked at every process."""
+        return os.fstat(self._file.fileno()).st_size
 
     def __exit__(self, *_: object) -> None:
         assert self._watcher.stdin is not None
@@ -51,7 +62,7 @@ class ArgumentWatch:
 
 
 def watch() -> None:
-    """Look until standard input ends; then write every argument list that was seen."""
+    """Look until standard input ends, writing a sign for each round; then write every argument list instead."""
     seen: set[bytes] = set()
     ages: dict[str, int] = {}
     while not select.select([sys.stdin], [], [], PAUSE)[0]:
@@ -60,6 +71,7 @@ def watch() -> None:
             if age < YOUNG or age % OFTEN == 0:
                 with contextlib.suppress(OSError), open(f"/proc/{name}/cmdline", "rb") as file:  # noqa: PTH123
                     seen.add(file.read())
+        os.write(1, b".")
     Path("/dev/stdout").write_bytes(SEPARATOR.join(sorted(seen)))
 
 

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from rehearsal.judges.arguments import ArgumentWatch
 from rehearsal.judges.secrets import Findings, Place, Secret, search, unpacked
+from tests.waiting import PATIENCE, until
 
 AWKWARD = "p%4 '\"\\ü/&$w+=0"
 
@@ -113,6 +114,9 @@ def test_archives_are_searched_inside(body: bytes, place: str) -> None:
 
 def test_the_watch_sees_an_argument_of_a_process() -> None:
     with ArgumentWatch() as watch:
-        subprocess.run([sys.executable, "-c", "import time; time.sleep(0.2)", "kX8mN2pQ4rT6"], check=True, timeout=30)
+        process = subprocess.Popen([sys.executable, "-c", "input()", "kX8mN2pQ4rT6"], stdin=subprocess.PIPE)
+        begun = watch.rounds
+        until(lambda: watch.rounds > begun + 1, "a round that began after the process")
+        process.communicate(b"\n", timeout=PATIENCE)
     findings = search([Secret("key", "kX8mN2pQ4rT6")], watch.places())
     assert [where.rsplit("/", 1)[-1].startswith("python") for where in findings.where] == [True]

@@ -191,7 +191,7 @@ def test_while_the_directory_is_away_nodes_know_whom_they_knew_and_new_ones_wait
     cluster: Cluster, directory: Directory
 ) -> None:
     node = cluster.add_node()
-    publish(cluster, sssd_conf(), accounts=[ANNA])
+    publish(cluster, sssd_conf())
     cluster.apply(node)
     directory.stop()
     assert cluster.apply(node)["probe"] == "70001:70000"
@@ -201,5 +201,11 @@ def test_while_the_directory_is_away_nodes_know_whom_they_knew_and_new_ones_wait
     directory.start(cluster.world.hosts.network.names[HOST])
     assert cluster.apply(fresh)["probe"] == "70001:70000"
     shared = Account(name="ben", uid=70003, gid=20001)
-    publish(cluster, sssd_conf(), accounts=[ANNA, shared])
-    assert cluster.fail_to_apply(node).startswith("Uid 70003 of user ben belongs to joe on this node.")
+    publish(cluster, sssd_conf(), accounts=[shared])
+    assert cluster.fail_to_apply(fresh).startswith("Uid 70003 of user ben belongs to joe on this node.")
+    publish(cluster, sssd_conf(), accounts=[ANNA])
+    assert cluster.fail_to_apply(fresh).startswith(
+        "User anna has an account of Workbench or of a directory on this node"
+    )
+    another = cluster.add_node()  # which does not know the directory yet
+    assert "taken for the other: anna (uid 20000) and anna (uid 70004). Take" in cluster.fail_to_apply(another)

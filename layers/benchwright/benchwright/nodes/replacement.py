@@ -23,7 +23,7 @@ from benchwright.nodes.auto_scaling import (
     resume_refresh,
     stop_rebalancing,
 )
-from benchwright.nodes.target_health import HEALTHY, target_health
+from benchwright.nodes.target_health import HEALTHY, UNUSED, target_health
 
 RUNNING_REFRESH = frozenset({"Pending", "InProgress", "Baking", "RollbackInProgress", "Cancelling"})
 # Seconds after a node is in service before the next one is replaced: Workbench's peers see it come Online, and this
@@ -80,8 +80,7 @@ def next_replacement_step(
         )
     runs = refresh is not None and refresh.status in RUNNING_REFRESH
     if refresh and runs and (unready := _unready(nodes, template_version, health)):
-        waiting_for = f"load balancer: {unready}; instance refresh {refresh.id} is paused until it is healthy"
-        return ReplacementStep("wait" if paused else "pause", waiting_for)
+        return ReplacementStep("wait" if paused else "pause", _pause(unready, refresh))
     if paused:
         return ReplacementStep("resume", "Auto Scaling: instance refreshes go on")
     if refresh and runs:
@@ -137,13 +136,26 @@ def replace_outdated(
     return Progress(step.action == "done", launches.with_newest(failed, step.waiting_for), started)
 
 
-def _unready(nodes: Sequence[Node], template_version: str, health: Mapping[str, str] | None) -> str:
-    """Name the new nodes in service that the load balancer does not find healthy, with what it says."""
+def _unready(nodes: Sequence[Node], template_version: str, health: Mapping[str, str] | None) -> dict[str, str]:
+    """Find the new nodes in service that the load balancer does not find healthy: what it says, by instance.
+
+    One that it does not use, as it has no listener or is not in the zone of the node, serves no one before or after:
+    its state never changes by waiting (Elastic Load Balancing user guide, "Target health status").
+    """
     if health is None:
-        return ""
+        return {}
     new = [node.instance for node in nodes if node.state == "InService" and node.template_version == template_version]
     states = {instance: health.get(instance, "not registered") for instance in new}
-    return ", ".join(f"{instance} is {state}" for instance, state in states.items() if state != HEALTHY)
+    return {instance: state for instance, state in states.items() if state.split(" ")[0] not in (HEALTHY, UNUSED)}
+
+
+def _pause(unready: Mapping[str, str], refresh: Refresh) -> str:
+    states = ", ".join(f"{instance} is {state}" for instance, state in unready.items())
+    return (
+        f"load balancer: {states}; instance refresh {refresh.id} is paused until it is healthy. If it stays so, read "
+        "its log in the log group of the nodes; fix the cause or terminate it (aws ec2 terminate-instances "
+        f"--instance-ids {' '.join(unready)}), and Auto Scaling launches another one"
+    )
 
 
 def newest_refresh(group: str) -> Refresh | None:

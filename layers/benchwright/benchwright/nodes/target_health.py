@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from benchwright.aws import client
 
-HEALTHY = "healthy"
+HEALTHY, UNUSED = "healthy", "unused"
 
 
 def target_health(target_group: str) -> dict[str, str]:

@@ -135,6 +135,8 @@ def _of_provisioning(merged: Mapping[str, Any], auth: Mapping[str, Any]) -> Iter
 def _of_directory(merged: Mapping[str, Any], auth: Mapping[str, Any]) -> Iterator[Problem]:
     """Find a probe account that a node has itself, which comes before that of the directory."""
     name = auth.get("probe_account")
+    if not isinstance(name, str):
+        return
     if auth.get("method") == "sssd" and (name in RESERVED_NAMES or name in objects_in(merged, "users")):
         wrong = "a node has an account of this name itself, and takes it for that of the directory"
         yield "auth.probe_account", name, wrong, "an account that only the directory has"

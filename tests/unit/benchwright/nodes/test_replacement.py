@@ -99,6 +99,8 @@ SERVING = [Node("i-1", "InService", "2"), Node("i-2", "InService", "1"), Node("i
         (RUNS, {"i-1": "unhealthy (Target.Timeout)", "i-2": "healthy"}, True, "wait"),
         (RUNS, {"i-1": "healthy", "i-2": "unhealthy (Target.Timeout)"}, False, "wait"),
         (RUNS, {"i-1": "healthy"}, True, "resume"),
+        (RUNS, {"i-1": "unused (Target.NotInUse)", "i-2": "unused (Target.NotInUse)"}, False, "wait"),
+        (RUNS, {"i-1": "unused (Target.NotInUse)", "i-2": "healthy"}, True, "resume"),
         (RUNS, None, True, "resume"),
         (Refresh("r", "Cancelled"), None, True, "resume"),
         (None, {}, True, "resume"),
@@ -116,7 +118,9 @@ def test_what_a_paused_refresh_waits_for_is_named() -> None:
     health = {"i-1": "unhealthy (Target.Timeout)"}
     step = next_replacement_step(SERVING, RUNS, 2, "2", "", health=health, paused=True)
     assert step.waiting_for == (
-        "load balancer: i-1 is unhealthy (Target.Timeout); instance refresh r is paused until it is healthy"
+        "load balancer: i-1 is unhealthy (Target.Timeout); instance refresh r is paused until it is healthy. If it "
+        "stays so, read its log in the log group of the nodes; fix the cause or terminate it "
+        "(aws ec2 terminate-instances --instance-ids i-1), and Auto Scaling launches another one"
     )
 
 
@@ -125,7 +129,13 @@ STACK = {"AutoScalingGroupName": GROUP, "LaunchTemplateId": "lt-1", "LaunchTempl
 
 @pytest.mark.parametrize(
     ("state", "paused", "called"),
-    [("initial", False, "SuspendProcesses"), ("healthy", True, "ResumeProcesses"), ("unhealthy", True, None)],
+    [
+        ("initial", False, "SuspendProcesses"),
+        ("healthy", True, "ResumeProcesses"),
+        ("unhealthy", True, None),
+        ("unused", False, None),
+        ("unused", True, "ResumeProcesses"),
+    ],
 )
 def test_auto_scaling_is_asked_to_pause_and_to_go_on(
     aws: Conversation, state: str, paused: bool, called: str | None

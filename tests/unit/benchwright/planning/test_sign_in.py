@@ -3,11 +3,14 @@
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from benchwright.errors import InvalidInput
-from benchwright.models import Plan, Wanted, merge_patch
+from benchwright.models import Auth, Plan, Wanted, merge_patch
 from benchwright.planning import groups, sign_in
 from benchwright.planning.read_input import read_input
+from tests.unit.benchwright.hostile import examples, json_values
 from tests.unit.benchwright.planning.test_plan import DEFAULTS
 
 OIDC: Any = {
@@ -175,6 +178,28 @@ def test_each_method_is_accepted(name: str) -> None:
 def test_each_contradiction_is_refused_with_its_remedy(whole: Any, patch: Any, problem: str) -> None:
     found = problems(merge_patch(whole, patch))
     assert [line for line in found if line.startswith(f"- {problem}")] != [], found
+
+
+@pytest.mark.parametrize("whole", RIGHT.values(), ids=RIGHT)
+@pytest.mark.parametrize("key", [*Auth.model_fields, "image", "workbench", "users", "groups", "config", "access"])
+def test_a_value_of_any_type_is_accepted_or_refused(whole: Any, key: str) -> None:
+    values: list[Any] = [{"a": 1}, ["a", {}], [[]], 1, True, "x", None]
+    for value in values:
+        read(merge_patch(whole, {"auth": {key: value}} if key in Auth.model_fields else {key: value}))
+
+
+@examples(300)
+@given(st.sampled_from(sorted(RIGHT)), st.dictionaries(st.sampled_from(sorted(Auth.model_fields)), json_values))
+def test_any_json_in_auth_is_accepted_or_refused(name: str, auth: Any) -> None:
+    read({**RIGHT[name], "auth": {**RIGHT[name]["auth"], **auth}})
+
+
+def read(raw: Any) -> None:
+    """Read an input; where it is refused, the refusal has a remedy."""
+    try:
+        wanted_of(raw)
+    except InvalidInput as error:
+        assert ". Give " in str(error)
 
 
 @pytest.mark.parametrize(

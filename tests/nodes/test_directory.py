@@ -20,6 +20,7 @@ PEOPLE = [
     Person("joe", 70003, 70000, "joe's password"),
     Person("anna", 70004, 70000, "anna's new password"),
     Person("odd", 70005, 70000, "x", shell="/usr/sbin/nologin"),
+    Person("ubuntu", 70006, 70000, "ubuntu's password"),  # whose namesake on each node may become root
 ]
 GROUPS = {"people": (70000, []), "workbench-users": (70100, ["jane.doe", "anna"]), "analysts": (70200, ["anna"])}
 SECRET = "benchwright/auth/sssd"
@@ -69,6 +70,9 @@ def test_people_of_a_directory_sign_in_and_have_one_uid_and_home_on_every_node(
     sign_in = ("/auth-sign-in", "/auth-do-sign-in")
     wrong = browser.submit(first, *sign_in, username="jane.doe", password="guess")
     assert "error=2" in wrong.headers["Location"]
+    namesake = browser.submit(first, *sign_in, username="ubuntu", password="ubuntu's password")
+    assert "error=2" in namesake.headers["Location"]
+    assert "user-id" not in browser.cookies
     assert lines(first, "ls -A /efs/home") == []
     browser.submit(first, *sign_in, username="jane.doe", password="jane's password")
     begun = browser.submit(first, "/", "/start-session", any="thing")

@@ -15,7 +15,13 @@ ACCOUNT = (
     "account sufficient pam_localuser.so",
     "account [default=bad success=ok user_unknown=ignore] pam_sss.so",
 )
-SIGN_IN = ("auth sufficient pam_unix.so", "auth sufficient pam_sss.so use_first_pass", "auth required pam_deny.so")
+# Of a local name the directory's password is not asked: whom the directory calls `ubuntu` would be the local `ubuntu`.
+SIGN_IN = (
+    "auth sufficient pam_unix.so",
+    "auth [success=1 default=ignore] pam_localuser.so",
+    "auth sufficient pam_sss.so use_first_pass",
+    "auth required pam_deny.so",
+)
 
 
 def files(auth: Auth, homes: str) -> list[Entry]:

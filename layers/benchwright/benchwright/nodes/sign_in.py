@@ -27,9 +27,9 @@ def options(plan: Plan, homes: str) -> dict[str, str]:
     if auth is None:
         return {}
     keys: dict[str, str | None] = {}
-    if auth.method in ("oidc", "saml"):
-        # Names come from outside. Without this, whom the identity provider calls `ubuntu` would be the administrator of
-        # that name. Source: rstudio/rstudio, src/cpp/server/server-options.json.
+    if auth.method != "pam":
+        # Names come from outside. Without this, whom the identity provider or the directory calls `ubuntu` would be the
+        # administrator of that name. Source: rstudio/rstudio, src/cpp/server/server-options.json.
         keys["auth-minimum-user-id"] = str(LOWEST_ID)
     match auth.method:
         case "oidc":

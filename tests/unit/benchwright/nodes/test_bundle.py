@@ -103,7 +103,13 @@ def test_a_node_that_asks_a_directory_has_sssd_and_profiles_of_pam() -> None:
         "account sufficient pam_localuser.so\n"
         "account [default=bad success=ok user_unknown=ignore] pam_sss.so\n"
     )
-    assert account in texts["files/etc/pam.d/rstudio"]
+    sign_in = (
+        "auth sufficient pam_unix.so\n"
+        "auth [success=1 default=ignore] pam_localuser.so\n"
+        "auth sufficient pam_sss.so use_first_pass\n"
+        "auth required pam_deny.so\n"
+    )
+    assert texts["files/etc/pam.d/rstudio"] == sign_in + account
     assert account in texts["files/etc/pam.d/rstudio-session"]
     assert texts["env"].splitlines()[-1] == "PROBE_ACCOUNT=svc-probe"
     keys = ["auth-pam-sessions-enabled=1", "auth-pam-sessions-profile=rstudio-session"]

@@ -117,7 +117,8 @@ def test_saml_with_metadata_of_a_secret() -> None:
 
 def test_people_of_a_directory_get_a_home_when_they_first_come() -> None:
     keys, files = added(plan_of(SSSD))
-    assert keys == {"auth-pam-sessions-enabled": "1", "auth-pam-sessions-profile": "rstudio-session"}
+    sessions = {"auth-pam-sessions-enabled": "1", "auth-pam-sessions-profile": "rstudio-session"}
+    assert keys == FROM_OUTSIDE | sessions
     assert "/etc/pam.d/rstudio-session" in files
 
 

@@ -65,7 +65,7 @@ def test_each_direction_leaves_what_its_method_needs_and_nothing_else(cluster: C
     openid, profile = {SECRET_FILE: of_server}, {PROFILE: "644 root:root"}
     scim = {TOKEN_FILE: of_server, DROP_IN: "644 root:root"}
     for auth, files in (
-        (OIDC, openid),
+        (OIDC, openid | profile),
         (JIT, openid | profile),
         (SCIM, openid | profile | scim),
         (None, {}),
@@ -101,7 +101,7 @@ def test_a_client_secret_that_workbench_would_cut_is_refused_and_the_node_goes_o
     publish(cluster, JIT, "abc#def")
     error = cluster.fail_to_apply(node)
     assert " has a # or a space at an end, which Workbench would take away. Have your identity provider make " in error
-    assert there(node) == {SECRET_FILE: "600 rstudio-server:rstudio-server"}
+    assert there(node) == {SECRET_FILE: "600 rstudio-server:rstudio-server", PROFILE: "644 root:root"}
     assert said(node, "systemctl is-active rstudio-server") == "active\n"
 
 

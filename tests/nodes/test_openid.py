@@ -311,6 +311,26 @@ def test_without_provisioning_the_accounts_of_the_nodes_count(cluster: Cluster, 
     )
 
 
+def test_a_removed_person_gets_no_session_though_the_provider_still_knows_them(
+    cluster: Cluster, browser: Browser
+) -> None:
+    secret = cluster.world.aws.secret("benchwright/auth/oidc", CLIENT_SECRET)
+    auth = {key: AUTH[key] for key in ("method", "issuer", "client_id", "client_secret")}
+    sign_in = SignIn(secret_arn=secret, secret_version="v1")
+    cluster.publish(accounts=[ANN_HERE], auth=auth, sign_in=sign_in)
+    node = cluster.add_node()
+    cluster.apply(node)
+    assert browser.sign_in(node, node, "ann").status == 302
+    begun = browser.submit(node, "/", "/start-session")
+    assert said(browser.ask(node, begun.headers["Location"]))["uid"] == "5001"
+    cluster.publish(locked=["ann"], auth=auth, sign_in=sign_in)
+    cluster.apply(node)
+    assert browser.sign_in(node, node, "ann").status == 302
+    status, wrong, _ = refusal(browser.ask(node, "/"), node)
+    refused = "PAM opens no session for ann: pam_acct_mgmt of the service rstudio-session: "
+    assert (status, wrong[: len(refused)]) == (403, refused)
+
+
 def test_a_wrong_client_secret_is_named_and_an_encrypted_one_is_taken(cluster: Cluster, browser: Browser) -> None:
     (node,) = start(cluster, 1, OPENID, secret="not this one")
     status, wrong, remedy = refusal(browser.sign_in(node, node, "ann"), node)

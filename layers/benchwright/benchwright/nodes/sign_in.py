@@ -59,7 +59,7 @@ def options(plan: Plan, homes: str) -> dict[str, str]:
             "group-provisioning-start-gid": str(FIRST_PROVISIONED_ID),
             "user-homedir-path": homes,
         }
-    if makes_homes(auth):
+    if opens_sessions(auth):
         keys |= {"auth-pam-sessions-enabled": "1", "auth-pam-sessions-profile": PAM_PROFILE}
     keys["auth-required-user-group"] = auth.required_group
     if auth.admin_group:
@@ -83,7 +83,7 @@ def files(plan: Plan, homes: str) -> list[Entry]:
         entries.append(rstudio(SAML_METADATA, "", mode="0600", owner=SERVICE_USER))
     if auth.provisioning == "scim":
         entries += [rstudio(SCIM_TOKEN, "", mode="0600", owner=SERVICE_USER), _drop_in()]
-    if makes_homes(auth):
+    if opens_sessions(auth):
         entries.append(Entry(f"/etc/pam.d/{PAM_PROFILE}", "0644", "root", "root", _session_profile(auth)))
     return [*entries, *directory.files(auth, homes)]
 
@@ -105,9 +105,13 @@ def provisions(auth: Auth | None) -> bool:
     return auth is not None and auth.provisioning != "none"
 
 
-def makes_homes(auth: Auth | None) -> bool:
-    """Return whether people come whom no configuration names, so that a home is made when they first come."""
-    return auth is not None and (auth.method == "sssd" or provisions(auth))
+def opens_sessions(auth: Auth) -> bool:
+    """Return whether Workbench opens sessions by PAM.
+
+    Where PAM takes no password, nothing else looks whether an account is expired, as that of a removed person is. The
+    profile also makes the home of whom no configuration names, when they first come.
+    """
+    return auth.method != "pam"
 
 
 def _drop_in() -> Entry:

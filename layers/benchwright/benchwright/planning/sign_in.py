@@ -169,8 +169,8 @@ def _of_config(merged: Mapping[str, Any], auth: Mapping[str, Any], method: Any) 
     """Find keys of rserver.conf that have their place in `auth`."""
     config = object_in(merged, "config")
     places = dict(PLACES)
-    if method == "sssd" or auth.get("provisioning", "none") != "none":
-        places |= dict.fromkeys(SESSION_KEYS, "method" if method == "sssd" else "provisioning")
+    if method != "pam":
+        places |= dict.fromkeys(SESSION_KEYS, "method")
     for key, names in GROUPS_IN_CONFIG.items():
         if auth.get(key) is not None:
             places |= dict.fromkeys(names, key)

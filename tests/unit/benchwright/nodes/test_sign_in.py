@@ -25,10 +25,9 @@ PROVISIONING = {
     "user-provisioning-start-uid": "200000",
     "group-provisioning-start-gid": "200000",
     "user-homedir-path": "/efs/home",
-    "auth-pam-sessions-enabled": "1",
-    "auth-pam-sessions-profile": "rstudio-session",
 }
-FROM_OUTSIDE = {"auth-minimum-user-id": "2000"}
+SESSIONS = {"auth-pam-sessions-enabled": "1", "auth-pam-sessions-profile": "rstudio-session"}
+FROM_OUTSIDE = {"auth-minimum-user-id": "2000", **SESSIONS}
 OPENID = {"auth-openid": "1", "auth-openid-issuer": "https://idp.example.com", **FROM_OUTSIDE}
 
 
@@ -49,8 +48,10 @@ def added(plan: Plan) -> tuple[dict[str, str], dict[str, tuple[str, str, str]]]:
 
 
 def test_openid_connect() -> None:
+    """Also where no account is made: a removed person has one that is expired, and only PAM looks at that."""
     secret = ("0600", "rstudio-server:rstudio-server", "client-id=workbench\n")
-    assert added(plan_of(OIDC)) == (OPENID, {"/etc/rstudio/openid-client-secret": secret})
+    files = {"/etc/pam.d/rstudio-session": ("0644", "root:root", PROFILE), "/etc/rstudio/openid-client-secret": secret}
+    assert added(plan_of(OIDC)) == (OPENID, files)
     of_people = {"groups": {"a": {"members": ["ann"]}, "b": {"members": ["ann"]}}}
     more = {"username_claim": "email", "scopes": ["openid", "email"], "admin_group": "a", "required_group": "b"}
     keys, _ = added(plan_of(OIDC | of_people, **more))
@@ -87,7 +88,8 @@ def test_accounts_that_the_identity_provider_makes() -> None:
 
 
 def test_saml_knows_its_address() -> None:
-    keys, _ = added(plan_of(SAML, username_attribute="NameID", name_id_format="emailaddress", post_binding=True))
+    keys, files = added(plan_of(SAML, username_attribute="NameID", name_id_format="emailaddress", post_binding=True))
+    assert files == {"/etc/pam.d/rstudio-session": ("0644", "root:root", PROFILE)}
     assert keys == FROM_OUTSIDE | {
         "auth-saml": "1",
         "auth-saml-metadata-url": "https://idp.example.com/metadata.xml",
@@ -117,8 +119,7 @@ def test_saml_with_metadata_of_a_secret() -> None:
 
 def test_people_of_a_directory_get_a_home_when_they_first_come() -> None:
     keys, files = added(plan_of(SSSD))
-    sessions = {"auth-pam-sessions-enabled": "1", "auth-pam-sessions-profile": "rstudio-session"}
-    assert keys == FROM_OUTSIDE | sessions
+    assert keys == FROM_OUTSIDE
     assert "/etc/pam.d/rstudio-session" in files
 
 

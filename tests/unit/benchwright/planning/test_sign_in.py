@@ -206,8 +206,7 @@ def read(raw: Any) -> None:
     ("whole", "key", "place"),
     [
         *((OIDC, key, place) for key, place in sign_in.PLACES.items()),
-        *((JIT, key, "provisioning") for key in sign_in.SESSION_KEYS),
-        *((SSSD, key, "method") for key in sign_in.SESSION_KEYS),
+        *((whole, key, "method") for whole in (OIDC, SAML, JIT, SSSD) for key in sign_in.SESSION_KEYS),
         (merge_patch(SCIM, {"auth": {"required_group": "x"}}), "auth-required-user-group", "required_group"),
         (merge_patch(SCIM, {"auth": {"admin_group": "x"}}), "admin-group", "admin_group"),
         (merge_patch(SCIM, {"auth": {"admin_group": "x"}}), "admin-enabled", "admin_group"),
@@ -220,7 +219,7 @@ def test_a_key_of_rserver_conf_that_has_its_place_in_auth_is_refused(whole: Any,
 
 
 def test_what_auth_does_not_write_may_stand_in_config() -> None:
-    config = {"auth-timeout-minutes": "60", "auth-openid-aws-role-claim": "role", "auth-pam-sessions-enabled": "1"}
+    config = {"auth-timeout-minutes": "60", "auth-openid-aws-role-claim": "role", "auth-pam-sessions-close": "1"}
     assert wanted_of(merge_patch(OIDC, {"config": config})).config == config
 
 

@@ -102,7 +102,7 @@ build: $(VENV) ## the artifacts that `sam deploy` uploads, in .aws-sam/build
 previous: $(VENV) ## the artifacts of the previous release, which the test of an upgrade deploys first
 	python -m tests.deployment.previous
 
-directory: $(VENV) ## sssd and slapd from this machine's distribution, in build/debian: tests sign people of a directory in
+directory: $(REHEARSAL) ## sssd and slapd of this machine's distribution, in build/debian, for tests with a directory
 	@timeout 900 python -m rehearsal.hosts.debian
 
 tools: $(TOOLS) ## judges written in JavaScript, and node to run them, in .tools

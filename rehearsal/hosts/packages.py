@@ -243,11 +243,13 @@ def _sssd() -> list[Package]:
             programs["pam-auth-update"] = script("exit 0\n")
         files = {f"usr/sbin/{each}": file for each, file in programs.items()}
         files |= {f"usr/lib/systemd/system/sssd{kind}": File(SSSD_UNIT) for kind in (".service", "-nss.socket")}
-        files["usr/lib/x86_64-linux-gnu/security/pam_sss.so"] = File("")
+        modules = [f"{PAM_MODULES}/pam_sss.so", f"{PAM_MODULES}/pam_mkhomedir.so"]
+        files |= {each: File("") for each in modules if not Path("/", each).exists()}
         whole = Package(name, version, files, postinst=SSSD_POSTINST)
     return [whole, *(Package(each, version, depends=(name,)) for each in debian.SETS["sssd"])]
 
 
+PAM_MODULES = "usr/lib/x86_64-linux-gnu/security"
 SSSD_UNIT = "[Service]\nExecStart=/usr/sbin/sssd -i\n\n[Install]\nWantedBy=multi-user.target\n"
 # What the scripts of sssd-common, libnss-sss and libpam-sss do.
 SSSD_POSTINST = """#!/bin/bash

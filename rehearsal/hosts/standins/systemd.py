@@ -402,10 +402,11 @@ def _await_notice(unit: Unit, line: str, environment: dict[str, str], patience: 
             except TimeoutError:
                 if os.path.exists(unit.exit_file):
                     break
+        result = "exit-code" if os.path.exists(unit.exit_file) else "timeout"
     stop(unit.name)
     _signal(unit.processes(), signal.SIGKILL)
     unit.remember("failed")
-    unit.log(f"{unit.name}: Failed with result 'exit-code'.")
+    unit.log(f"{unit.name}: Failed with result '{result}'.")
     raise _job_failed(unit)
 
 

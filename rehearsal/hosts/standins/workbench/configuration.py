@@ -67,7 +67,7 @@ SWITCHES = {
 CHOICES = {"", "on", "off", "yes", "no", "1", "0", "true", "false"}
 METHODS = {"openid": "auth-openid", "saml": "auth-saml"}
 """Of single sign-on; each excludes the other one, and passwords ("OpenID Connect authentication")."""
-SINCE = {"auth-openid-groups-claim": (2025, 9)}
+SINCE = {"auth-openid-groups-claim": (2025, 9), "auth-saml-sp-attribute-groups": (2025, 9)}
 """Options that older releases do not know (release notes of 2025.09.0)."""
 CHECKED_SINCE = (2026, 7)  # rserver --check-config (rstudio#18020, merged in June 2026)
 SHORTEST_KEY = 32

@@ -181,7 +181,13 @@ def _home(server: "Server", user: str, headers: Headers) -> Answer:
 def _administration(server: "Server", user: str, headers: Headers) -> Answer:
     if not identity.is_administrator(user, server.files):
         return Answer(403, "Forbidden\n")
-    return _page("Administration", f"<h1>Administration</h1><p>You are <b id=user>{user}</b>.</p>", server, "", headers)
+    return _page(
+        "Administration",
+        f"<h1>Administration</h1><p>You are <b id=user>{html.escape(user)}</b>.</p>",
+        server,
+        "",
+        headers,
+    )
 
 
 def _open_pam_session(server: "Server", user: str) -> None:

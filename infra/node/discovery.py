@@ -1,7 +1,7 @@
 """Reads the discovery document of an OpenID provider from standard input (OpenID Connect Discovery 1.0, section 3).
 
-With `discovery` it prints a line of JSON: the issuer that the document names, and which of the endpoints that Workbench
-needs it has; with `keys`, the address of the keys that sign its tokens. Exits with a sentence about what is wrong.
+With `discovery` it prints a line of JSON with the issuer that the document names; with `keys`, the address of the keys
+that sign its tokens. Exits with a sentence about what is wrong.
 """
 
 import json

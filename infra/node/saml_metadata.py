@@ -1,7 +1,7 @@
 """Reads the metadata of a SAML identity provider, and writes what a sign-in needs of it: one line of JSON.
 
-`entity` is its name, `bindings` how it takes requests for sign-in, `expires` when each certificate that it signs with
-does (seconds since 1970), `signed_requests` whether it takes signed requests alone. Exits with a sentence about what is
+`bindings` is how it takes requests for sign-in, `expires` when each certificate that it signs with does (seconds since
+1970), `signed_requests` whether it takes signed requests alone. Exits with a sentence about what is
 wrong with the metadata (Metadata for the OASIS Security Assertion Markup Language V2.0, sections 2.3.2, 2.4.1, 2.4.3).
 """
 
@@ -30,19 +30,15 @@ why = "it is empty"
 try:
     if not text.strip():
         raise ValueError
-    why = "it is no XML"
+    why = "it is not XML"
     root = ElementTree.fromstring(text)
     why = "it has no EntityDescriptor with an IDPSSODescriptor, so it is not that of an identity provider"
-    entities = [
-        each
-        for each in root.iter(f"{METADATA}EntityDescriptor")
-        if each.find(f"{METADATA}IDPSSODescriptor") is not None
-    ]
+    entities = [each for each in root.iter(ENTITY) if each.find(PROVIDER) is not None]
     entity = entities[0]
     why = f"it has {len(entities)} identity providers, and Workbench needs that of one"
     (entity,) = entities
     why = "its EntityDescriptor has no entityID"
-    name = entity.attrib["entityID"]
+    entity.attrib["entityID"]
     provider = entity.find(PROVIDER)
     services = provider.findall(f"{METADATA}SingleSignOnService")
     keys = [each for each in provider.findall(f"{METADATA}KeyDescriptor") if each.get("use") != "encryption"]
@@ -51,7 +47,6 @@ try:
     certificates[0]
     why = "one of its certificates cannot be read"
     answer = {
-        "entity": name[:300],
         "bindings": sorted({each.get("Binding", "").rpartition(":")[2][:40] for each in services}),
         "expires": sorted({expires(each.text or "") for each in certificates})[-10:],
         "signed_requests": provider.get("WantAuthnRequestsSigned", "false") in ("true", "1"),

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from saml2 import BINDING_HTTP_POST
 
-from tests.saml import ENTITY, IdentityProvider
+from tests.saml import IdentityProvider
 from tests.unit.benchwright.node_script import FOLDER, bash, function
 
 PROVIDER = IdentityProvider()
@@ -29,7 +29,6 @@ def test_metadata_says_how_long_its_certificates_last() -> None:
     done = read(signed)
     assert (done.returncode, done.stderr, done.stdout.count("\n")) == (0, "", 1)
     assert json.loads(done.stdout) == {
-        "entity": ENTITY,
         "bindings": ["HTTP-POST"],
         "expires": [int(provider.end.timestamp())],
         "signed_requests": True,
@@ -40,7 +39,7 @@ def test_metadata_says_how_long_its_certificates_last() -> None:
     ("metadata", "problem"),
     [
         (" ", "it is empty"),
-        ("<html>Sign in</html", "it is no XML"),
+        ("<html>Sign in</html", "it is not XML"),
         ("<html/>", "it has no EntityDescriptor with an IDPSSODescriptor, so it is not that of an identity provider"),
         (TWO, "it has 2 identity providers, and Workbench needs that of one"),
         (PROVIDER.metadata().replace("entityID", "ID"), "its EntityDescriptor has no entityID"),
@@ -70,7 +69,6 @@ work=. RSERVER_CONF=rserver.conf
 NAMES = ("json", "complaint", "option", "ask_identity_provider", "read_of_oidc", "read_of_saml", "fetch_of_provider")
 FUNCTIONS = "".join(map(function, NAMES))
 SAID = {
-    "entity": ENTITY,
     "bindings": ["HTTP-POST", "HTTP-Redirect"],
     "expires": [int(PROVIDER.end.timestamp())],
     "signed_requests": False,

@@ -57,9 +57,10 @@ class ByWhatIsShared(LoadFileScheduling):  # type: ignore[misc]
 
     def _split_scope(self, nodeid: str) -> str:
         file = Path(super()._split_scope(nodeid))
-        return str(file.parent if file.parent.name == "cluster" else file)
+        return str(file.parent if file.parent == Path("tests/deployment/cluster") else file)
 
 
+@pytest.hookimpl(optionalhook=True)  # of xdist, which a run may leave out
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadFileScheduling | None:
     return ByWhatIsShared(config, log) if config.getvalue("dist") == "loadfile" else None
 

@@ -43,7 +43,7 @@ class Directory:
     def __init__(
         self, authority: trustme.CA, people: Sequence[Person], groups: Mapping[str, tuple[int, list[str]]]
     ) -> None:
-        """groups: gid and members by name. Raises NotFetched where this machine cannot fetch slapd."""
+        """groups: gid and members by name. Raises NotFetched where slapd was not fetched."""
         self._programs = debian.tree("slapd")
         self._libraries = {"LD_LIBRARY_PATH": str(self._programs / "usr/lib/x86_64-linux-gnu")}
         self._folder = Path(tempfile.mkdtemp(prefix="directory-"))

@@ -27,8 +27,9 @@ type Kind = Literal[
 ]
 
 type Deployment = Literal["first", "change", "new address", "failing"]
-"""From nothing; of another configuration to a cluster that was changed before, so that an image is retired; or from
-nothing with a call that is denied, so that it fails, explains itself and gives the lock back.
+"""From nothing; of another configuration to a cluster that was changed before, so that an image is retired; of a
+cluster that gets an address; or from nothing with a call that is denied, so that it fails, explains itself and gives
+the lock back.
 """
 
 KINDS: Final[dict[Kind, str]] = {

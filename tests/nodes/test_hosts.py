@@ -218,6 +218,7 @@ ConditionDirectoryNotEmpty=|/var/filled
 
 [Service]
 Type=notify
+TimeoutStartSec={}
 ExecStart=/bin/bash -c 'echo starting; sleep 0.3; touch /var/ready; {}'
 """
 NOTIFY = "exec python3 /opt/notify"
@@ -229,8 +230,8 @@ time.sleep(600)
 
 def test_a_service_that_notifies_is_started_once_it_is_ready_or_not_at_all(host: Host) -> None:
     placed = f"cat >/opt/notify <<'END'\n{SEND}END\n"
-    for name, end in (("good", NOTIFY), ("bad", "exit 3")):
-        placed += f"cat >/etc/systemd/system/{name}.service <<'END'\n{NOTIFIES.format(end)}END\n"
+    for name, seconds, end in (("good", 90, NOTIFY), ("bad", 90, "exit 3"), ("slow", 1, "exec sleep 600")):
+        placed += f"cat >/etc/systemd/system/{name}.service <<'END'\n{NOTIFIES.format(seconds, end)}END\n"
     assert host.run(
         f"{placed}\nmkdir /var/filled; systemctl start good; systemctl is-active good", timeout=60
     ).stdout == (
@@ -245,3 +246,6 @@ def test_a_service_that_notifies_is_started_once_it_is_ready_or_not_at_all(host:
         1,
         "Job for bad.service failed because the control process exited with error code.",
     )
+    done = host.run("systemctl start slow; journalctl -u slow | tail -n 1", timeout=60)
+    assert done.stderr.splitlines()[0] == "Job for slow.service failed because a timeout was exceeded."
+    assert done.stdout.endswith("slow.service: Failed with result 'timeout'.\n")

@@ -344,6 +344,10 @@ def test_a_wrong_client_secret_is_named_and_an_encrypted_one_is_taken(cluster: C
     assert browser.sign_in(node, node, "ann").status == 302
 
 
+CONF = "/etc/rstudio/rserver.conf"
+OLDER = "echo 2025.05.1+513.pro3 >/usr/lib/rstudio-server/VERSION"
+
+
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
@@ -353,7 +357,11 @@ def test_a_wrong_client_secret_is_named_and_an_encrypted_one_is_taken(cluster: C
         (f"sed -i /client-id/d {SECRET_FILE}", "client-id is missing"),
         (f"sed -i s/client-id/clientid/ {SECRET_FILE}", "unrecognised option 'clientid'"),
         ("sed -i /issuer/d /etc/rstudio/rserver.conf", "auth-openid-issuer is '': OpenID needs the https address"),
-        ("echo 2025.05.1+513.pro3 >/usr/lib/rstudio-server/VERSION", "option 'auth-openid-groups-claim'"),
+        (OLDER, "option 'auth-openid-groups-claim'"),
+        (
+            f"{OLDER}; sed -i s/openid-groups-claim/saml-sp-attribute-groups/ {CONF}",
+            "option 'auth-saml-sp-attribute-gr",
+        ),
         ("echo session-timeout-kill-hours=4 >>/etc/rstudio/rserver.conf", "option 'session-timeout-kill-hours'"),
     ],
 )

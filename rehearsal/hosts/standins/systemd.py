@@ -407,7 +407,7 @@ def _await_notice(unit: Unit, line: str, environment: dict[str, str], patience: 
     _signal(unit.processes(), signal.SIGKILL)
     unit.remember("failed")
     unit.log(f"{unit.name}: Failed with result '{result}'.")
-    raise _job_failed(unit)
+    raise _job_failed(unit, result)
 
 
 def _supervise(unit: Unit, line: str, environment: dict[str, str]) -> None:
@@ -529,9 +529,10 @@ def _signal(processes: Iterable[int], number: int) -> None:
             pass
 
 
-def _job_failed(unit: Unit) -> UnitError:
+def _job_failed(unit: Unit, result: str = "exit-code") -> UnitError:
+    why = "a timeout was exceeded" if result == "timeout" else "the control process exited with error code"
     return UnitError(
-        f"Job for {unit.name} failed because the control process exited with error code.\n"
+        f"Job for {unit.name} failed because {why}.\n"
         f'See "systemctl status {unit.name}" and "journalctl -xeu {unit.name}" for details.'
     )
 

@@ -8,7 +8,6 @@ import pytest
 from tests.deployment.account import Account
 from tests.deployment.cluster.misbehaviour import (
     CLOCK,
-    COUNT,
     DISK,
     HANG,
     KEY,
@@ -26,12 +25,7 @@ from tests.deployment.cluster.misbehaviour import (
     replace,
 )
 
-pytestmark = [pytest.mark.root, pytest.mark.timeout(600)]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def four_nodes(account: Account) -> None:
-    account.deploy({"nodes": {"count": COUNT}})
+pytestmark = [pytest.mark.root, pytest.mark.timeout(600), pytest.mark.usefixtures("four_nodes")]
 
 
 @pytest.mark.parametrize("place", [1, 3], ids=["first", "other"])

@@ -1,5 +1,6 @@
-"""An address of a cluster over its life: each test goes on where the one before it ended. It replaces no node.
+"""An address of a cluster over its life: each test goes on where the one before it ended.
 
+An address replaces no node; one test replaces them on purpose.
 Alone, this file begins with an account without a cluster.
 """
 

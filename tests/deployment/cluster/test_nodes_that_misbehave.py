@@ -27,12 +27,7 @@ from tests.deployment.cluster.misbehaviour import (
     misbehave,
 )
 
-pytestmark = [pytest.mark.root, pytest.mark.timeout(900)]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def four_nodes(account: Account) -> None:
-    account.deploy({"nodes": {"count": COUNT}})
+pytestmark = [pytest.mark.root, pytest.mark.timeout(900), pytest.mark.usefixtures("four_nodes")]
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from benchwright.verification.list_nodes import SIGN_IN_SEPARATOR
 
 CHECK = "sign in"
 FEW_DAYS = timedelta(days=30)  # until the last certificate of a SAML provider ends
+NEW_METADATA = "put the new metadata into its secret, and start a deployment with {}."
 # What to do, by what curl and infra/node/identity_provider.sh print. Exit codes of curl: its manual, "Exit codes".
 CAUSES: Mapping[str, str] = {
     r"curl: \(6\)": "Nodes do not find this host name in DNS. Correct {key}, or give the network a resolver that knows "
@@ -93,9 +94,6 @@ def judge_sign_in(plan: Plan, answer: Answer | None, now: datetime) -> Verdict:
             f"before then; with auth.metadata, {NEW_METADATA}"
         )
     return Verdict(checks=[Check(name=CHECK, holds=True, found=f"{answer.place} is readable")], warnings=warnings)
-
-
-NEW_METADATA = "put the new metadata into its secret, and start a deployment with {}."
 
 
 def _wrong(found: str, remedy: str) -> Verdict:

@@ -62,7 +62,7 @@ def begin(configuration: files.Configuration, headers: Headers, asked: str) -> t
 
     Raises FailedError.
     """
-    metadata = _discover(_session(configuration), _issuer(configuration))
+    metadata = _discover(_session(), _issuer(configuration))
     kept = {"state": secrets.token_urlsafe(24), "nonce": secrets.token_urlsafe(24), "asked": asked}
     client = _client(configuration, headers)
     address, _ = client.create_authorization_url(
@@ -83,7 +83,7 @@ def finish(configuration: files.Configuration, headers: Headers, query: str) -> 
         raise FailedError(400, "The state of this answer is not that of the sign-in which this browser began", AGAIN)
     if error := given.get("error"):
         raise FailedError(403, f"The provider did not sign you in: {_said(error, given)}", "Ask its administrators.")
-    issuer, session = _issuer(configuration), _session(configuration)
+    issuer, session = _issuer(configuration), _session()
     metadata = _discover(session, issuer)
     token = _exchange(_client(configuration, headers), metadata, given)
     claims = _claims(configuration, token, _answer(session, metadata["jwks_uri"], "its keys"), kept["nonce"])
@@ -131,7 +131,7 @@ def _issuer(configuration: files.Configuration) -> str:
     return configuration.server["auth-openid-issuer"]
 
 
-def _session(_: files.Configuration) -> "requests.Session":
+def _session() -> "requests.Session":
     import requests
 
     session = requests.Session()

@@ -146,9 +146,6 @@ def test_a_verification_takes_a_cluster_and_nothing_else() -> None:
         read_verify_input({"nodes": {"count": 3}})
 
 
-# RFC 7396, appendix A: the test cases of the standard.
-
-
 def test_the_plan_has_the_versions_of_the_secrets_of_sign_in() -> None:
     oidc = {"method": "oidc", "issuer": "https://idp", "client_id": "x", "client_secret": "benchwright/auth/oidc"}
     scim = {"provisioning": "scim", "scim_token": "benchwright/auth/scim"}

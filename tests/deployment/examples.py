@@ -20,7 +20,10 @@ from tests.documentation.examples import examples
 from tests.documentation.input_reference import defaults
 from tests.faults import account, deployment
 
-SECRETS: Final = ("benchwright/license/workbench", "benchwright/users/ann", "benchwright/users/ben")
+SECRETS: Final = (
+    *("benchwright/license/workbench", "benchwright/users/ann", "benchwright/users/ben"),
+    *(f"benchwright/auth/{name}" for name in ("oidc", "saml-metadata", "scim", "sssd")),
+)
 AMI: Final = "ami-0123456789abcdef0"
 """What stands in the documents for an image of one's own."""
 ZONE: Final = "Z0123456789ABCDEFGHIJ"

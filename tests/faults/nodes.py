@@ -32,7 +32,7 @@ MOUNTS: Final = ["/efs/home", "/efs/shared-storage"]
 LOOK_SECONDS: Final = 0.02
 """Wall seconds between two looks of a node whether its group takes it away."""
 
-SECRETS: Final = ("DATABASE_SECRET", "SECURE_COOKIE_KEY_SECRET", "LICENSE_SECRET")
+SECRETS: Final = ("DATABASE_SECRET", "SECURE_COOKIE_KEY_SECRET", "LICENSE_SECRET", "AUTH_SECRET", "SCIM_SECRET")
 
 
 def _members(listed: str) -> list[str]:
@@ -59,6 +59,18 @@ def _pages(asked: str) -> str:
     ]
     lines = [f"{host} name 0 {','.join(addresses)}", *(f"{address} {page}" for address in addresses for page in pages)]
     return "\n".join(["", "=== address ===", *lines, ""])
+
+
+def _provider(options: Mapping[str, str]) -> str:
+    """What a node gets of the identity provider in its rserver.conf, which answers as it must."""
+    answer: dict[str, Any]
+    if options.get("auth-openid") == "1":
+        answer = {"method": "oidc", "issuer": options["auth-openid-issuer"]}
+    elif options.get("auth-saml") == "1":
+        answer = {"method": "saml", "bindings": ["HTTP-POST", "HTTP-Redirect"], "expires": [2**32]}
+    else:
+        return ""
+    return f"\n=== sign-in ===\n{json.dumps({**answer, 'place': 'the identity provider'})}\n"
 
 
 class NodeFailure(Exception):
@@ -88,6 +100,8 @@ class Node:
     secrets: dict[str, str] = field(default_factory=dict)
     licensed: bool = False
     accounts: list[str] = field(default_factory=list)
+    options: dict[str, str] = field(default_factory=dict)
+    probe: str | None = None
     launched: bool = False
     terminating: bool = False
     image: Path | None = None
@@ -133,7 +147,8 @@ class Node:
                 self._apply((environment or {}).get("SSM_Configuration", ""))
             elif mode == "cluster":
                 asked = (environment or {}).get("SSM_LoadBalancer", "")
-                return Completed(0, self._cluster((environment or {}).get("SSM_StaleNodes", "")) + _pages(asked), "")
+                listed = self._cluster((environment or {}).get("SSM_StaleNodes", ""))
+                return Completed(0, listed + _pages(asked) + _provider(self.options), "")
         except NodeFailure as failure:
             return Completed(1, self._report(mode, str(failure)), f"FAILED: {failure}\n")
         return Completed(0, self._report(mode, None), "")
@@ -155,6 +170,7 @@ class Node:
                     )
                 read[secret] = version
             self.secrets = read
+            self.probe = "70001:70000" if values["PROBE_ACCOUNT"] else None
             self.licensed = bool(read["LICENSE_SECRET"] or values.get("LICENSE_SERVER"))
             self.configuration = configuration
             self.hosts.join(self)
@@ -182,12 +198,14 @@ class Node:
             configuration = self._call("The node cannot read current", self._read, "current").decode()
         archive = self._call("The node cannot read the bundle", self._read, f"{configuration}.tar.gz")
         with tarfile.open(fileobj=io.BytesIO(archive)) as bundle:
-            env, users, groups = (bundle.extractfile(name) for name in ("env", "users", "groups"))
-            assert env and users and groups
+            names = ("env", "users", "groups", "files/etc/rstudio/rserver.conf")
+            env, users, groups, options = (bundle.extractfile(name) for name in names)
+            assert env and users and groups and options
             values = dict(line.split("=", 1) for line in env.read().decode().splitlines())
             accounts = sorted(":".join(line.split()[:3]) for line in users.read().decode().splitlines())
             listed = [line.split() for line in groups.read().decode().splitlines()]
             memberships = [f"{name}:{gid}:{each}" for name, gid, all_ in listed for each in ("", *_members(all_))]
+            self.options = dict(line.split("=", 1) for line in options.read().decode().splitlines())
         if values["CONFIGURATION"] != configuration:
             raise NodeFailure(f"The bundle says that it is configuration {values['CONFIGURATION']!r}; deploy again.")
         self.accounts, self.memberships = accounts, sorted(memberships)
@@ -264,6 +282,7 @@ class Node:
                 "license": "Activated" if self.licensed else "missing",
                 "services": {"rstudio-server": active, "rstudio-launcher": active},
                 "health": "ok" if self.configuration else "no answer",
+                "probe": self.probe,
                 "error": error,
             },
             separators=(",", ":"),

@@ -255,7 +255,7 @@ note_logs() { :; }
 workbench_runs() { :; }
 applied_here() { :; }
 ensure_room() { find work.* -type f | sort >left; }
-for step in ensure_{clock,guard,credentials,mounts,directory,users,groups} fetch_bundle stage_files \\
+for step in ensure_{clock,guard,credentials,mounts,directory,users,groups,name_service} fetch_bundle stage_files \\
   check_{workbench_version,directory,configuration} find_changes complete_launch; do eval "$step() { :; }"; done
 configuration=c RSERVER_CONF=conf
 apply

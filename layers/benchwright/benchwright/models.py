@@ -521,85 +521,85 @@ class Auth(Part):
     )
     issuer: Issuer | None = Field(
         default=None,
-        description="oidc: the issuer of your identity provider, exactly as its discovery document spells it",
+        description="the issuer of your identity provider, exactly as its discovery document spells it (oidc)",
         examples=["https://idp.example.com"],
     )
     client_id: Word | None = Field(
-        default=None, description="oidc: the id of the client that you registered", examples=["workbench"]
+        default=None, description="the id of the client that you registered (oidc)", examples=["workbench"]
     )
     client_secret: SecretName | None = Field(
         default=None,
-        description="oidc: the name of a secret below <application>/auth/ that holds the client secret as plain text, "
-        "in one line",
+        description="the name of a secret below <application>/auth/ that holds the client secret as plain text, "
+        "in one line (oidc)",
         examples=["benchwright/auth/oidc"],
     )
     username_claim: Word | None = Field(
         default=None,
-        description="oidc: the claim that holds a person's user name; null: preferred_username",
+        description="the claim that holds a person's user name; null: preferred_username (oidc)",
         examples=["preferred_username"],
     )
     scopes: Annotated[list[Word], Field(min_length=1, max_length=20), AfterValidator(_unique)] | None = Field(
         default=None,
-        description="oidc: 1 to 20 scopes that Workbench asks for; null: those of Workbench itself",
+        description="1 to 20 scopes that Workbench asks for; null: those of Workbench itself (oidc)",
         examples=[["openid", "profile", "email"]],
         json_schema_extra={"uniqueItems": True},
     )
     metadata_url: MetadataUrl | None = Field(
         default=None,
-        description="saml: the https address of your identity provider's metadata; or give `metadata`",
+        description="the https address of your identity provider's metadata; or give `metadata` (saml)",
         examples=["https://idp.example.com/metadata.xml"],
     )
     metadata: SecretName | None = Field(
         default=None,
-        description="saml: the name of a secret below <application>/auth/ that holds the metadata, where the nodes "
-        "cannot read an address",
+        description="the name of a secret below <application>/auth/ that holds the metadata, if the nodes cannot "
+        "reach `metadata_url` (saml)",
         examples=["benchwright/auth/saml-metadata"],
     )
     username_attribute: Word | None = Field(
         default=None,
-        description="saml: the attribute that holds a person's user name, or NameID; null: Username",
+        description="the attribute that holds a person's user name, or NameID; null: Username (saml)",
         examples=["NameID"],
     )
     name_id_format: NameIdFormat | None = Field(
         default=None,
-        description="saml: the format of the NameID that Workbench asks for; null: that of Workbench itself",
+        description="the format of the NameID that Workbench asks for; null: that of Workbench itself (saml)",
         examples=["emailaddress"],
     )
     post_binding: bool = Field(
         default=False,
-        description="saml: true where the identity provider takes sign-in requests by POST alone",
+        description="true if the identity provider takes sign-in requests only by POST (saml)",
         examples=[True],
     )
     sssd_conf: SecretName | None = Field(
         default=None,
-        description="sssd: the name of a secret below <application>/auth/ that holds the whole sssd.conf",
+        description="the name of a secret below <application>/auth/ that holds the whole sssd.conf (sssd)",
         examples=["benchwright/auth/sssd"],
     )
     probe_account: AccountName | None = Field(
         default=None,
-        description="sssd: an account of the directory that a verification looks up on every node",
+        description="an account of the directory that a verification looks up on every node (sssd)",
         examples=["svc-probe"],
     )
     provisioning: Literal["none", "jit", "scim"] = Field(
         default="none",
-        description='oidc and saml: who makes the accounts. "none": `users` has them all; "jit": Workbench, at the '
-        'first sign-in; "scim": the identity provider, beforehand',
+        description='who makes the accounts. "none": `users` has them all; "jit": Workbench, at the first sign-in; '
+        '"scim": the identity provider, beforehand (oidc, saml)',
         examples=["jit"],
     )
     groups_claim: Word | None = Field(
         default=None,
-        description="oidc with jit: the claim that holds a person's groups",
+        description="the claim that holds a person's groups (oidc with jit)",
         examples=["groups"],
     )
     groups_attribute: Word | None = Field(
         default=None,
-        description="saml with jit: the attribute that holds a person's groups",
+        description="the attribute that holds a person's groups (saml with jit)",
         examples=["groups"],
     )
     scim_token: SecretName | None = Field(
         default=None,
-        description="scim: the name of a secret below <application>/auth/ that holds the token of the identity "
-        "provider, in one line",
+        description="the name of a secret below <application>/auth/ that holds the token of the identity provider, "
+        "in one line (scim)",
         examples=["benchwright/auth/scim"],
     )
     required_group: GroupName | None = Field(

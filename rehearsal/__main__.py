@@ -77,11 +77,20 @@ def options(arguments: list[str]) -> argparse.Namespace:
         parsed.schedule = [Order.parse(spec) for spec in parsed.schedule]
     except (AccountGrammarError, FaultGrammarError, ScheduleGrammarError) as error:
         parser.error(str(error))
+    if any(_asks_directory(given) for given in (parsed.input, *parsed.then)):
+        parser.error(
+            "auth.method sssd cannot be rehearsed: this network has no directory (tests/nodes/test_directory.py)"
+        )
     if len(dict(parsed.secret)) < len(parsed.secret):
         parser.error("--secret gives a name twice")
     if parsed.schedule and parsed.state_machine != "deploy" and not parsed.then:
         parser.error("--schedule means a time before, during or after a deployment: order one with --then")
     return parsed
+
+
+def _asks_directory(given: Any) -> bool:
+    auth = given.get("auth") if isinstance(given, dict) else None
+    return isinstance(auth, dict) and auth.get("method") == "sssd"
 
 
 def json_given(text: str) -> Any:

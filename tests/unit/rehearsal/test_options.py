@@ -71,6 +71,14 @@ def test_an_input_that_is_none_is_a_misuse_that_names_both_ways(
     assert "Give an object itself, which begins with {, or the name of a file that holds JSON" in reported
 
 
+@pytest.mark.parametrize("option", ["--input", "--then"])
+def test_a_directory_is_refused_at_once(option: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        options([option, '{"auth": {"method": "sssd"}}'])
+    assert ended.value.code == 2
+    assert "auth.method sssd cannot be rehearsed: this network has no directory" in capsys.readouterr().err
+
+
 def test_the_help_says_of_each_option_what_it_is(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         options(["--help"])

@@ -131,7 +131,7 @@ def _unissued(address: Address) -> str:
     return (
         f"access: the certificate for {name} is not issued yet, so https://{name} does not answer. Create the record "
         f"{record}, and {name} CNAME {address.load_balancer}. Then start a deployment with {{}}. Until then, people "
-        "use the tunnel."
+        "with a password use the tunnel, and those of an identity provider cannot sign in."
     )
 
 

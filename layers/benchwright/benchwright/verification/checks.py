@@ -253,11 +253,8 @@ def verify(
             f"license: {terms.days_left} days left. Ask Posit for its renewal, put the new file into the secret of "
             "`license`, and start a deployment with {} before then: people cannot sign in once it has expired."
         )
-    if not wanted.users and (wanted.auth is None or wanted.auth.method == "pam"):
-        warnings.append(
-            "users: none. No one can log in to Workbench yet. Deploy with `users`, each with the name of a secret "
-            "below <application>/users/ as `password`."
-        )
+    if wanted.auth is None or wanted.auth.method == "pam":
+        warnings += _without_passwords(wanted)
     return Verification(
         verified=all(check.holds for check in checks),
         checks=checks,
@@ -290,6 +287,18 @@ def failing(verification: Verification) -> str:
 def unmet(verification: Verification) -> str:
     """Say in one line what does not hold yet."""
     return "; ".join(f"{check.name}: {check.found}" for check in verification.checks if not check.holds)
+
+
+def _without_passwords(wanted: Wanted) -> list[str]:
+    """Warn where no one can sign in; passwords that the image has are not known here."""
+    if wanted.image.ami or any(user.password for user in wanted.users.values()):
+        return []
+    found = "none of them has a password" if wanted.users else "none"
+    warning = (
+        f"users: {found}. No one can sign in to Workbench yet. Deploy with `users`, each with the name of a secret "
+        "below <application>/users/ as `password`."
+    )
+    return [warning]
 
 
 def _same(name: str, values: Mapping[str, str | None]) -> Check:

@@ -23,7 +23,7 @@ def a_plan(raw: Any) -> Plan:
     return make_plan(request, wanted, Known(), LookupResult(secrets, "ami-p"), defaults=DEFAULTS, execution="e")[0]
 
 
-PLAN = a_plan({"users": {"ann": {}}})
+PLAN = a_plan({"users": {"ann": {"password": "benchwright/users/ann"}}})
 
 
 def report(instance: str, **changed: Any) -> NodeReport:
@@ -232,12 +232,21 @@ def test_a_missing_licence_is_a_warning_when_none_was_planned() -> None:
     assert [warning.partition(". ")[0] for warning in found.warnings] == ["license: missing"]
 
 
-def test_a_cluster_that_no_one_can_log_in_to_says_so() -> None:
-    alone = a_plan({})
-    nobody = {"count": 0, "digest": accounts_digest(alone)}
-    found = verify(alone, "ami-1", "hash", observed(reports={i: report(i, users=nobody) for i in ("i-1", "i-2")}))
+@pytest.mark.parametrize(
+    ("given", "warned"),
+    [
+        ({}, ["users: none"]),
+        ({"users": {"ann": {}}}, ["users: none of them has a password"]),
+        ({"users": {"ann": {"password": "benchwright/users/ann"}, "ben": {}}}, []),
+        ({"image": {"ami": "ami-0123456789abcdef0"}}, []),
+    ],
+)
+def test_a_cluster_that_no_one_can_sign_in_to_says_so(given: dict[str, Any], warned: list[str]) -> None:
+    plan = a_plan(given)
+    users = {"count": len(plan.accounts), "digest": accounts_digest(plan)}
+    found = verify(plan, "ami-1", "hash", observed(reports={i: report(i, users=users) for i in ("i-1", "i-2")}))
     assert found.verified
-    assert [warning.partition(". ")[0] for warning in found.warnings] == ["users: none"]
+    assert [warning.partition(". ")[0] for warning in found.warnings if warning.startswith("users")] == warned
 
 
 def test_only_rows_that_no_one_owns_and_no_one_calls_online_are_stale() -> None:

@@ -5,6 +5,7 @@ the authorization code flow, signed ID tokens, and a page where a browser choose
 password. It takes this client's secret and this redirect URI only, as a company's provider does.
 """
 
+import base64
 import functools
 import socketserver
 import ssl
@@ -44,8 +45,10 @@ class IdentityProvider:
         self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._address = ""
         self._server: _Server | None = None
-        self.published: dict[str, str] = {}
-        """Texts by their path, beside the pages of OpenID: the metadata of a SAML provider."""
+        self.published: dict[str, str] = {"/metadata.xml": _metadata(authority.issue_cert(HOST))}
+        """Texts by their path, beside the pages of OpenID: the metadata of a SAML provider. It has no page for SAML;
+        tests have a provider of their own (tests/saml.py).
+        """
 
     def start(self, address: str) -> None:
         """Listen on port 443 of this address, with a certificate that is valid."""
@@ -105,6 +108,21 @@ class IdentityProvider:
             app.preprocess_request()
             flask.g.oidc_provider_mock_storage.store_client(client)
         return app
+
+
+METADATA: Final = """<EntityDescriptor xmlns="urn:oasis:names:tc:SAML:2.0:metadata" entityID="{issuer}/saml">
+<IDPSSODescriptor protocolSupportEnumeration="urn:oasis:names:tc:SAML:2.0:protocol">
+<KeyDescriptor use="signing"><KeyInfo xmlns="http://www.w3.org/2000/09/xmldsig#"><X509Data>
+<X509Certificate>{certificate}</X509Certificate></X509Data></KeyInfo></KeyDescriptor>
+<SingleSignOnService Binding="urn:oasis:names:tc:SAML:2.0:bindings:HTTP-Redirect" Location="{issuer}/saml/sso"/>
+</IDPSSODescriptor>
+</EntityDescriptor>
+"""
+
+
+def _metadata(signing: trustme.LeafCert) -> str:
+    der = ssl.PEM_cert_to_DER_cert(signing.cert_chain_pems[0].bytes().decode())
+    return METADATA.format(issuer=ISSUER, certificate=base64.b64encode(der).decode())
 
 
 class _Server(socketserver.ThreadingMixIn, WSGIServer):

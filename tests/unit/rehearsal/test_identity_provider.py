@@ -1,5 +1,8 @@
 """The identity provider of the rehearsal refuses what a company's provider refuses."""
 
+import json
+import subprocess
+import sys
 from base64 import b64encode
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
@@ -7,6 +10,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 import pytest
 import trustme
 
+from rehearsal.application import ROOT
 from rehearsal.hosts.identity_provider import (
     CLIENT_ID,
     CLIENT_SECRET,
@@ -81,3 +85,10 @@ def test_a_code_is_good_once_and_with_the_secret(browser: Any) -> None:
     assert exchange(browser, code, CLIENT_SECRET).json["id_token"]
     again = exchange(browser, code, CLIENT_SECRET)
     assert (again.status_code, again.json["error"]) == (400, "invalid_grant")
+
+
+def test_a_node_can_use_its_saml_metadata() -> None:
+    metadata = IdentityProvider(trustme.CA()).published["/metadata.xml"]
+    read = [sys.executable, str(ROOT / "infra/node/saml_metadata.py")]
+    printed = subprocess.run(read, input=metadata, check=True, capture_output=True, text=True, timeout=60).stdout
+    assert json.loads(printed)["bindings"] == ["HTTP-Redirect"]

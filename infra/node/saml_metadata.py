@@ -1,8 +1,8 @@
 """Reads the metadata of a SAML identity provider, and writes what a sign-in needs of it: one line of JSON.
 
 `bindings` is how it takes requests for sign-in, `expires` when each certificate that it signs with does (seconds since
-1970), `signed_requests` whether it takes signed requests alone. Exits with a sentence about what is
-wrong with the metadata (Metadata for the OASIS Security Assertion Markup Language V2.0, sections 2.3.2, 2.4.1, 2.4.3).
+1970), `signed_requests` whether it takes signed requests alone. Exits with a sentence about what is wrong with the
+metadata (Metadata for the OASIS Security Assertion Markup Language V2.0, sections 2.3.2, 2.4.1, 2.4.3).
 """
 
 import base64

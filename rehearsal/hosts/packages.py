@@ -244,6 +244,7 @@ def _sssd() -> list[Package]:
         files = {f"usr/sbin/{each}": file for each, file in programs.items()}
         files |= {f"usr/lib/systemd/system/sssd{kind}": File(SSSD_UNIT) for kind in (".service", "-nss.socket")}
         modules = [f"{PAM_MODULES}/pam_sss.so", f"{PAM_MODULES}/pam_mkhomedir.so"]
+        # Those of this machine stay: the stand-in of Workbench loads them.
         files |= {each: File("") for each in modules if not Path("/", each).exists()}
         whole = Package(name, version, files, postinst=SSSD_POSTINST)
     return [whole, *(Package(each, version, depends=(name,)) for each in debian.SETS["sssd"])]

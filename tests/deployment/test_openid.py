@@ -11,8 +11,8 @@ from urllib3 import HTTPSConnectionPool
 
 from rehearsal.application import ROOT
 from rehearsal.hosts.identity_provider import ISSUER
+from tests.browser import SECONDS, Browser, new_browser, said
 from tests.deployment.account import Account
-from tests.openid import SECONDS, Browser, new_browser, said
 from tests.saml import IdentityProvider
 
 PRODUCTION = json.loads((ROOT / "events/production.json").read_text())
@@ -36,6 +36,7 @@ def browser(account: Account, tmp_path: Path) -> Browser:
 def door(account: Account, browser: Browser) -> HTTPSConnectionPool:
     """The load balancer, for a browser that looks for a valid certificate of the cluster's name."""
     address, port = account.aws.balancing.door().place
+    assert browser.provider
     trusted = browser.provider.ca_certs
     return HTTPSConnectionPool(
         address, port, timeout=SECONDS, ca_certs=trusted, server_hostname=HOST, assert_hostname=HOST

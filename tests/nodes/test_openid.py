@@ -16,9 +16,9 @@ from rehearsal.hosts.identity_provider import CLIENT_ID, CLIENT_SECRET, DAY, HOS
 from rehearsal.hosts.standins.workbench import log
 from rehearsal.hosts.standins.workbench.name_service import MODULE
 from rehearsal.hosts.standins.workbench.openid import SECRET_FILE
+from tests.browser import OUTSIDE, Browser, new_browser, said
 from tests.nodes.cluster import Cluster
 from tests.nodes.conftest import World
-from tests.openid import OUTSIDE, Browser, new_browser, said
 
 OPENID = {
     "auth-cookies-force-secure": "1",

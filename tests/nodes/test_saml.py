@@ -4,16 +4,17 @@ import re
 import urllib.parse
 
 import pytest
-import requests
 from saml2 import BINDING_HTTP_POST, BINDING_HTTP_REDIRECT
+from urllib3 import BaseHTTPResponse
 
 from benchwright.models import Account, NodeGroup, SignIn
 from benchwright.verification.sign_in import read_answer
 from rehearsal.hosts.host import Host
 from rehearsal.hosts.identity_provider import ISSUER
 from rehearsal.hosts.standins.workbench.log import LOG
+from tests.browser import OUTSIDE, Browser, said
 from tests.nodes.cluster import Cluster
-from tests.nodes.test_sign_in import ANNA, OUTSIDE, Browser, said
+from tests.nodes.test_sign_in import ANNA
 from tests.saml import SIGN_ON, IdentityProvider
 
 BOB = Account(name="bob", uid=5002, gid=5002)
@@ -59,12 +60,12 @@ def last_line(node: Host) -> str:
 def begin(browser: Browser, node: Host) -> tuple[dict[str, str], str]:
     """What the identity provider is asked, and the metadata of this service provider."""
     led = browser.ask(node, browser.ask(node, "/").headers["Location"].removeprefix(OUTSIDE))
-    assert led.headers["Location"].startswith(f"{SIGN_ON}?"), led.text
+    assert led.headers["Location"].startswith(f"{SIGN_ON}?"), led.data.decode()
     query = urllib.parse.urlsplit(led.headers["Location"]).query
-    return dict(urllib.parse.parse_qsl(query)), browser.ask(node, "/saml/metadata").text
+    return dict(urllib.parse.parse_qsl(query)), browser.ask(node, "/saml/metadata").data.decode()
 
 
-def finish(browser: Browser, node: Host, response: str, place: str = "/") -> requests.Response:
+def finish(browser: Browser, node: Host, response: str, place: str = "/") -> BaseHTTPResponse:
     return browser.ask(node, "/saml/acs", SAMLResponse=response, RelayState=place)
 
 
@@ -78,7 +79,7 @@ def test_a_response_of_the_provider_ends_in_a_session_on_two_nodes(
     assert (asked["issuer"], asked["consumer"]) == (f"{OUTSIDE}/saml/metadata", f"{OUTSIDE}/saml/acs")
     response = provider.respond(service, {"Username": ["anna"]}, request=asked["id"])
     led = finish(browser, second, response, query["RelayState"])
-    assert (led.status_code, led.headers["Location"]) == (302, f"{OUTSIDE}/")
+    assert (led.status, led.headers["Location"]) == (302, f"{OUTSIDE}/")
     for node in (first, second):
         begun = browser.submit(node, "/", "/start-session", any="thing")
         page = said(browser.ask(second, urllib.parse.urlsplit(begun.headers["Location"]).path))
@@ -99,8 +100,8 @@ def test_who_may_not_come_in_reads_why_and_the_log_has_it(nodes: tuple[Host, Hos
     for words, response in cases.items():
         browser = Browser()
         page = finish(browser, first, response)
-        assert (page.status_code, browser.cookies.get("user-id")) == (403, None)
-        assert words in page.text
+        assert (page.status, browser.cookies.get("user-id")) == (403, None)
+        assert words in page.data.decode()
         assert words in last_line(first) and " ERROR " in last_line(first)
 
 
@@ -111,9 +112,9 @@ def test_a_server_that_could_not_read_the_metadata_lets_no_one_in(
     done = first.run(f"rm {FILE} && rstudio-server restart", timeout=90)
     assert done.returncode == 0, done.stderr
     page = Browser().ask(first, "/auth-sign-in?appUri=%2F")
-    assert page.status_code == 502
+    assert page.status == 502
     problem = f"could not be read from {FILE}: [Errno 2] No such file or directory"
-    assert problem in page.text.replace("&#x27;", "'") and problem in last_line(first)
+    assert problem in page.data.decode().replace("&#x27;", "'") and problem in last_line(first)
     answers = [read_answer(cluster.run(node, "cluster").stdout) for node in (first, second)]
     assert [answer.problem for answer in answers if answer] == ["there is no such file", ""]
     assert answers[1] and answers[1].expires == [int(provider.end.timestamp())]
@@ -142,14 +143,14 @@ def test_workbench_makes_the_account_of_someone_who_comes_by_saml_and_takes_the_
         cluster.apply(node)
     browser = Browser()
     page = browser.ask(first, "/auth-sign-in?appUri=%2F")
-    assert f'<form method=post action="{SIGN_ON}">' in page.text
-    fields = dict(re.findall(r'name=(\S+) value="([^"]*)"', page.text))
-    service = browser.ask(first, "/saml/metadata").text
+    assert f'<form method=post action="{SIGN_ON}">' in page.data.decode()
+    fields = dict(re.findall(r'name=(\S+) value="([^"]*)"', page.data.decode()))
+    service = browser.ask(first, "/saml/metadata").data.decode()
     asked = provider.request(fields["SAMLRequest"], BINDING_HTTP_POST, service)
     groups = {"groups": [USERS.name, "readers"]}
     response = provider.respond(service, groups, name="kim@example.com", request=asked["id"])
     led = finish(browser, second, response, fields["RelayState"])
-    assert (led.status_code, led.headers.get("Location")) == (302, f"{OUTSIDE}/"), led.text
+    assert (led.status, led.headers.get("Location")) == (302, f"{OUTSIDE}/"), led.data.decode()
     begun = browser.submit(first, "/", "/start-session", any="thing")
     session = said(browser.ask(second, urllib.parse.urlsplit(begun.headers["Location"]).path))
     assert (session["user"], session["uid"]) == ("kim", "200000")
@@ -158,5 +159,5 @@ def test_workbench_makes_the_account_of_someone_who_comes_by_saml_and_takes_the_
         assert known.stdout == f"200000:/efs/home/kim\nkim {USERS.name} readers\nkim\n"
     stranger = provider.respond(service, {"groups": ["finance"]}, name="eve@example.com")
     refused = finish(Browser(), first, stranger)
-    assert refused.status_code == 403
-    assert "The account eve is not in the group workbench-users" in refused.text
+    assert refused.status == 403
+    assert "The account eve is not in the group workbench-users" in refused.data.decode()

@@ -1,4 +1,4 @@
-"""A browser in which people sign in at the identity provider of the rehearsal."""
+"""A browser in which people sign in, with a password or at the identity provider of the rehearsal."""
 
 import re
 from dataclasses import dataclass, field
@@ -20,11 +20,11 @@ SECONDS = 30
 class Browser:
     """Keeps cookies of Workbench, whichever node set them, and follows redirects by hand.
 
-    provider: whom it asks for the pages of the identity provider. A place of Workbench is a load balancer or a node; a
-    node is asked as a load balancer passes requests on.
+    provider: whom it asks for the pages of the identity provider, if it needs any. A place of Workbench is a load
+    balancer or a node; a node is asked as a load balancer passes requests on.
     """
 
-    provider: HTTPSConnectionPool
+    provider: HTTPSConnectionPool | None = None
     cookies: dict[str, str] = field(default_factory=dict)
 
     def ask(self, place: HTTPConnectionPool | Host, address: str, **form: str) -> BaseHTTPResponse:
@@ -40,14 +40,14 @@ class Browser:
             self.cookies[name] = value
         return answer
 
-    def submit(self, place: HTTPConnectionPool | Host, page: str, path: str) -> BaseHTTPResponse:
-        """Send the form of a page."""
+    def submit(self, place: HTTPConnectionPool | Host, page: str, path: str, **fields: str) -> BaseHTTPResponse:
+        """Send the form of a page, with these fields filled in."""
         hidden = dict(re.findall(r'name=(\S+) value="?([^">]*)"?>', self.ask(place, page).data.decode()))
-        return self.ask(place, path, **hidden)
+        return self.ask(place, path, **{**hidden, **fields})
 
     def choose(self, address: str, subject: str) -> str:
         """Press someone's button on the provider's page; gives where that leads."""
-        assert address.startswith(f"{ISSUER}/")
+        assert self.provider and address.startswith(f"{ISSUER}/")
         path, host = address.removeprefix(ISSUER), {"Host": HOST}
         page = self.provider.request("GET", path, headers=host).data.decode()
         assert f'value="{subject}"' in page, page

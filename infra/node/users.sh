@@ -175,9 +175,9 @@ set_members() {
   [ "${line##*:}" = "$2" ] || gpasswd --members "$2" "$1" || fail "The group $1 cannot be given its members: $(last_log_line). Deploy again; if that does not help, replace this node."
 }
 
-# NAME: see lock_account.
+# NAME: see lock_account. A group of the node would come before one that Workbench makes, too.
 empty_group() {
-  if [ -n "$PROBE_ACCOUNT" ] && of_this_node group "$1" >/dev/null; then
+  if { [ -n "$PROBE_ACCOUNT" ] || grep -qx 'user-provisioning-enabled=1' "$work/stage$RSERVER_CONF"; } && of_this_node group "$1" >/dev/null; then
     groupdel "$1" || fail "The group $1, which the configuration no longer has, cannot be removed: $(last_log_line). Replace this node and deploy again."
   else
     set_members "$1" ''

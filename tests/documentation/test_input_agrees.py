@@ -4,7 +4,7 @@ Inputs are made from the schema, and spoiled in one place: what each of the two 
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
 from typing import Any
 
@@ -45,10 +45,13 @@ ONLY_THE_MODELS_REFUSE = (
     r"auth\.provisioning: .* is refused: no one has an account",
     r"auth\.\S+: .* is refused: Workbench has it since ",
     r"auth\.\S+_group: .* is refused: .+ so the key would hold for no one\.",
+    r"(auth|config)\.\S+: .* is refused: people have the groups of the identity provider, ",
     r"auth\.\S+: .* is refused: the nodes may not read it\.",
     r"(users|groups)\..+: .* is refused: Workbench gives the ids from 200000 to 524287 ",
     r"config\..+: .* is refused: with `auth`, its place is ",
-    # What a pattern that every engine reads cannot say: classes of Unicode.
+    r"auth\.scopes: .* is refused: openid is missing",
+    # What a pattern that every engine reads cannot say: classes of Unicode, and halves of a character.
+    r".*: .* is refused: Input should be a valid string, unable to parse raw data as a unicode string",
     r"tags\..*: .* is neither a letter nor a number nor a space",
     # JSON knows one kind of number, and 3.0 is an integer to a schema.
     r"\S+: -?\d+\.0 is refused: Input should be a valid integer",
@@ -119,6 +122,14 @@ KINDS: Mapping[str, Callable[[Any], st.SearchStrategy[Any]]] = {
     ),
     "object": _objects,
 }
+
+
+@pytest.fixture(autouse=True, scope="module")
+def whole_values() -> Iterator[None]:
+    """The end of a value may be the reason."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("benchwright.planning.problems.LONGEST_SHOWN", 1_000_000)
+        yield
 
 
 def problems(content: Any) -> list[str]:
@@ -194,6 +205,11 @@ def test_what_is_spoiled_both_refuse_or_both_accept(content: Any) -> None:
     agree(content)
 
 
+def test_each_input_that_the_models_alone_refuse_has_a_reason() -> None:
+    for content in STILL_REFUSED:
+        agree(content)
+
+
 @pytest.mark.parametrize("pattern", ONLY_THE_MODELS_REFUSE)
 def test_each_reason_is_still_one(pattern: str) -> None:
     refused = [line for content in STILL_REFUSED for line in problems(content) if VALIDATOR.is_valid(content)]
@@ -226,6 +242,15 @@ STILL_REFUSED: list[Any] = [
     {"auth": {"method": "sssd", "sssd_conf": "benchwright/users/sssd"}},
     {"auth": {"method": "oidc", "provisioning": "jit"}, "users": {"ann": {"uid": 200000}}},
     {"auth": {"method": "oidc"}, "config": {"auth-openid": "1"}},
+    {"auth": {"method": "oidc", "scopes": ["email"]}},
+    {"auth": {"method": "oidc", "issuer": f"https://idp.example.com/{'a' * 90}\n"}},
+    {"auth": {"method": "oidc", "client_id": "workbench\n"}},
+    {"auth": {"required_group": "\ud800"}},
+    {"config": {"key": "\ud800"}},
+    {
+        "auth": {"method": "oidc", "provisioning": "jit", "groups_claim": "groups", "required_group": "analysts"},
+        "groups": {"analysts": {}},
+    },
     {"tags": {"Team": "a", "team": "b"}},
     {"tags": {"price": "3 €"}},
     {"nodes": {"count": 3.0}},

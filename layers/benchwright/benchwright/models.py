@@ -143,6 +143,13 @@ def _issuer(url: str) -> str:
     return url
 
 
+def _with_openid(scopes: list[str]) -> list[str]:
+    """Refuse what gives no ID token (OpenID Connect Core 1.0, section 3.1.2.1)."""
+    if "openid" not in scopes:
+        raise ValueError("openid is missing, without which an identity provider does not say who signs in")
+    return scopes
+
+
 def _half_step(capacity: float) -> float:
     if capacity * 2 != int(capacity * 2):
         raise ValueError("Aurora capacity comes in steps of 0.5")
@@ -538,9 +545,12 @@ class Auth(Part):
         description="the claim that holds a person's user name; null: preferred_username (oidc)",
         examples=["preferred_username"],
     )
-    scopes: Annotated[list[Word], Field(min_length=1, max_length=20), AfterValidator(_unique)] | None = Field(
+    scopes: (
+        Annotated[list[Word], Field(min_length=1, max_length=20), AfterValidator(_unique), AfterValidator(_with_openid)]
+        | None
+    ) = Field(
         default=None,
-        description="1 to 20 scopes that Workbench asks for; null: those of Workbench itself (oidc)",
+        description="1 to 20 scopes that Workbench asks for, openid among them; null: those of Workbench itself (oidc)",
         examples=[["openid", "profile", "email"]],
         json_schema_extra={"uniqueItems": True},
     )

@@ -94,9 +94,18 @@ def _without_people(
     """
     config, auth = object_in(merged, "config"), object_in(merged, "auth")
     others = _groups_of_others(object_in(merged, "image").get("ami"), config, auth)
+    by_provider = _takes_groups(auth)
     problems: list[Problem] = []
     for path, value, names in _asked(config, auth):
         for name in names:
+            if by_provider and name in members:
+                wrong = (
+                    "people have the groups of the identity provider, and a node with a group of this name does not "
+                    "look there, so it would keep them out"
+                )
+                give = f"a group of the identity provider that `groups` lacks, or take {_quoted(name)} out of `groups`"
+                problems.append((path, value, wrong, give))
+                continue
             if name in people or members.get(name) or (others and name not in members):
                 continue
             wrong = f"{_quoted(name)} has no member" if name in members else f"`groups` has no {_quoted(name)}"
@@ -120,15 +129,19 @@ def _groups_of_others(ami: Any, config: Mapping[str, Any], auth: Mapping[str, An
     """Say who else may have made a group: the image, an identity provider (user provisioning of Workbench) or a
     directory.
     """
-    by_jit = auth.get("provisioning") == "jit" and (auth.get("groups_claim") or auth.get("groups_attribute"))
     makers = {
         f"the AMI {ami}": ami,
-        "the identity provider": by_jit
+        "the identity provider": _takes_groups(auth)
         or auth.get("provisioning") == "scim"
         or config.get("user-provisioning-enabled") == "1",
         "the directory": auth.get("method") == "sssd",
     }
     return " or ".join(maker for maker, made in makers.items() if made)
+
+
+def _takes_groups(auth: Mapping[str, Any]) -> bool:
+    """Return whether people have the groups that the identity provider names at each sign-in."""
+    return auth.get("provisioning") == "jit" and bool(auth.get("groups_claim") or auth.get("groups_attribute"))
 
 
 def _named(value: Any) -> list[str]:

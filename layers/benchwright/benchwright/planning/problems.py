@@ -29,7 +29,7 @@ def refusal(problems: Iterable[Problem]) -> InvalidInput:
 
 def _line(path: str, value: Any, wrong: str, give: str) -> str:
     name = _cut(json.dumps(path)[1:-1], LONGEST_PATH)  # a key may hold anything, also line breaks
-    shown = _cut(json.dumps(_hidden(path, value), default=str), LONGEST_SHOWN)
+    shown = _cut(json.dumps(_without_password(_hidden(path, value)), default=str), LONGEST_SHOWN)
     return f"{name}: {shown} is refused: {wrong}. Give {give}."
 
 
@@ -91,6 +91,19 @@ def without_texts(value: Any) -> Any:
     if isinstance(value, list):
         return [without_texts(item) for item in value]
     return "***" if isinstance(value, str) else value
+
+
+def _without_password(value: Any) -> Any:
+    """Return a value in which no address has a user and a password, as in https://bob:hunter2@idp.example.com."""
+    if isinstance(value, dict):
+        return {key: _without_password(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_without_password(item) for item in value]
+    if not isinstance(value, str) or ":" not in value:
+        return value
+    scheme, _, rest = value.partition(":")
+    shown, found, place = rest.rpartition("@")
+    return f"{scheme}:{'//' * shown.startswith('//')}***@{place}" if found else value
 
 
 def _cut(text: str, longest: int) -> str:

@@ -67,7 +67,7 @@ def contradictions(merged: Mapping[str, Any]) -> list[Problem]:
     """Find what no single field shows, in an input that may be wrong in other ways too."""
     auth = object_in(merged, "auth")
     method = auth.get("method", "pam")
-    if not auth or method not in get_args(Auth.model_fields["method"].annotation):
+    if not isinstance(merged.get("auth"), dict) or method not in get_args(Auth.model_fields["method"].annotation):
         return []  # what is no method is refused as such
     problems = [*_of_other_methods(auth, method), *_missing(auth, method)]
     if method in BY_PROVIDER and not object_in(merged, "access"):

@@ -16,7 +16,7 @@ from tests.unit.benchwright.verification.test_checks import a_plan
 
 # The accounts of the node stand in files; what would change them is recorded.
 NODE = """
-STATE=state work=. PROBE_ACCOUNT=''
+STATE=state work=. PROBE_ACCOUNT='' RSERVER_CONF=/rserver.conf
 of_this_node() { [ $# -gt 1 ] && { grep -E "^$2:|^[^:]*:[^:]*:$2:" "$1"; return; }; cat "$1"; }
 among_own() { "$@"; }
 known_here() { of_this_node "$@"; }
@@ -378,16 +378,26 @@ def test_an_account_is_found_among_many(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("probe", "changed"),
-    [("''", ["usermod --lock --expiredate 1 ann"]), ("svc-probe", ["userdel --force ann", "groupdel staff"])],
+    ("probe", "conf", "changed"),
+    [
+        ("''", "auth-openid=1\n", ["usermod --lock --expiredate 1 ann"]),
+        ("''", "user-provisioning-enabled=1\n", ["usermod --lock --expiredate 1 ann", "groupdel staff"]),
+        ("svc-probe", "", ["userdel --force ann", "groupdel staff"]),
+    ],
 )
 def test_who_left_is_locked_or_makes_room_for_a_namesake_of_the_directory(
-    node: Path, probe: str, changed: list[str]
+    node: Path, probe: str, conf: str, changed: list[str]
 ) -> None:
-    """What is only locked or emptied would come before an account and a group of the directory."""
+    """What is only locked or emptied would come before one of the directory, or a group of Workbench.
+
+    A person who was removed and whom Workbench would make again stays out.
+    """
+    (node / "stage").mkdir()
+    (node / "stage" / "rserver.conf").write_text(conf)
     around = "gpasswd() { :; }\n" + "\n".join(f'{name}() {{ echo "{name} $*" >>done; }}' for name in DOES)
     names = ["lock_account", "empty_group", "set_members"]
-    calls = f"PROBE_ACCOUNT={probe}; lock_account ann; lock_account gone; empty_group staff; empty_group gone"
+    calls = f"PROBE_ACCOUNT={probe} RSERVER_CONF=/rserver.conf; lock_account ann; lock_account gone"
+    calls += "; empty_group staff; empty_group gone"
     on_a_node("\n".join([around, *map(function, names), calls]), node)
     assert (node / "done").read_text().splitlines() == changed
 

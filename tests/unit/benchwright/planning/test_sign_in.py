@@ -1,5 +1,6 @@
 """How people sign in: what an input may not say of it, and what will not work for everyone."""
 
+import json
 from typing import Any
 
 import pytest
@@ -171,7 +172,23 @@ def test_each_method_is_accepted(name: str) -> None:
         (
             OIDC,
             {"auth": {"issuer": "https://a:b@idp.example.com"}},
-            'auth.issuer: "https://a:b@idp.example.com" is ref',
+            'auth.issuer: "https://***@idp.example.com" is ref',
+        ),
+        (OIDC, {"auth": {"scopes": ["email"]}}, 'auth.scopes: ["email"] is refused: openid is missing, without which'),
+        (
+            merge_patch(JIT, {"users": {"ann": {}}, "groups": {"staff": {"members": ["ann"]}}}),
+            {"auth": {"required_group": "staff"}},
+            'auth.required_group: "staff" is refused: people have the groups of the identity provider, and a node with',
+        ),
+        (
+            merge_patch(JIT, {"groups": {"staff-2": {}}}),
+            {"auth": {"admin_group": "staff-2"}},
+            'auth.admin_group: "staff-2" is refused: people have the groups of the identity provider, and a node with',
+        ),
+        (
+            merge_patch(JIT, {"users": {"ann": {}}, "groups": {"staff-2": {"members": ["ann"]}}}),
+            {"config": {"admin-superuser-group": "others,staff-2"}},
+            'config.admin-superuser-group: "others,staff-2" is refused: people have the groups of the identity provi',
         ),
     ],
 )
@@ -216,6 +233,30 @@ def test_a_key_of_rserver_conf_that_has_its_place_in_auth_is_refused(whole: Any,
     raw = merge_patch(whole, {"config": {key: "1"}})
     wrong = f'- config.{key}: "1" is refused: with `auth`, its place is auth.{place}, and Benchwright writes it. '
     assert f"{wrong}Give null, which takes it back." in problems(raw)
+
+
+def test_an_auth_without_keys_is_that_of_passwords() -> None:
+    raw: Any = {"auth": {}, "config": {"auth-none": "1"}}
+    assert problems(raw) == problems(merge_patch(raw, {"auth": {"method": "pam"}}))
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "shown"),
+    [
+        ("issuer", "https://bob:hunter2@idp.example.com", "https://***@idp.example.com"),
+        ("issuer", "https://bob:hunter2/@2@idp.example.com/realms", "https://***@idp.example.com/realms"),
+        ("issuer", "bob:hunter2@idp.example.com", "bob:***@idp.example.com"),
+        ("metadata_url", f"https://bob:hunter2{'x' * 90}@idp.example.com/x", "https://***@idp.example.com/x"),
+        ("metadata_url", ["https://bob:hunter2@idp.example.com"], ["https://***@idp.example.com"]),
+    ],
+)
+def test_a_refused_address_is_shown_without_its_password(path: str, text: Any, shown: Any) -> None:
+    whole = OIDC if path == "issuer" else SAML
+    found = problems(merge_patch(whole, {"auth": {path: text}}))
+    assert f"- auth.{path}: {json.dumps(shown)} is refused: " in "\n".join(found)
+    assert "hunter2" not in "\n".join(found)
+    in_config = problems({"config": {"auth-openid-issuer": text}, "auth": {}})
+    assert "hunter2" not in "\n".join(in_config)
 
 
 def test_what_auth_does_not_write_may_stand_in_config() -> None:

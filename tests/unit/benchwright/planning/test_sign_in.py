@@ -58,7 +58,7 @@ def test_each_method_is_accepted(name: str) -> None:
         (
             OIDC,
             {"auth": {"issuer": None}},
-            "auth.issuer: null is refused: the method oidc needs it. Give oidc: the iss",
+            "auth.issuer: null is refused: the method oidc needs it. Give the issuer of",
         ),
         (OIDC, {"auth": {"client_id": None}}, "auth.client_id: null is refused: the method oidc needs it. Give "),
         (OIDC, {"auth": {"client_secret": None}}, "auth.client_secret: null is refused: the method oidc needs it. "),
@@ -110,7 +110,7 @@ def test_each_method_is_accepted(name: str) -> None:
         (
             SCIM,
             {"auth": {"scim_token": None}},
-            "auth.scim_token: null is refused: the identity provider needs a token for SCIM. Give scim: the name of a ",
+            "auth.scim_token: null is refused: the identity provider needs a token for SCIM. Give the name of a secret",
         ),
         (
             JIT,

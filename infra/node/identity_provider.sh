@@ -25,17 +25,17 @@ ask_identity_provider() {
 # PLACE: what the discovery document there says, whose keys can be read, too; or a line about what is wrong.
 read_of_oidc() {
   local said keys
-  fetch_of_provider "$1" "$work/discovery" || return 1
+  fetch_of_provider "$1" "$work/discovery" 1000000 || return 1
   said=$(python3 "$FOLDER/discovery.py" discovery <"$work/discovery") || return 1
   keys=$(python3 "$FOLDER/discovery.py" keys <"$work/discovery") || return 1
-  fetch_of_provider "$keys" "$work/keys" 2>"$work/wrong.keys" || { echo "of its keys, $keys: $(complaint "$work/wrong.keys")" >&2; return 1; }
+  fetch_of_provider "$keys" "$work/keys" 1000000 2>"$work/wrong.keys" || { echo "of its keys, $keys: $(complaint "$work/wrong.keys")" >&2; return 1; }
   printf '%s' "$said"
 }
 
 # PLACE: what the metadata there says, from an address or a file; or a line about what is wrong.
 read_of_saml() {
   if [[ $1 == https://* ]]; then
-    fetch_of_provider "$1" "$work/metadata.xml" || return 1
+    fetch_of_provider "$1" "$work/metadata.xml" 2000000 || return 1
     python3 "$FOLDER/saml_metadata.py" <"$work/metadata.xml"
   else
     [ -r "$1" ] || { echo 'there is no such file' >&2; return 1; }
@@ -43,9 +43,9 @@ read_of_saml() {
   fi
 }
 
-# URL FILE: Workbench may follow no redirect, so none is followed.
+# URL FILE MOST_BYTES: Workbench may follow no redirect, so none is followed. What the provider gives as an address is one, and no pattern.
 fetch_of_provider() {
   local code
-  code=$(curl -sS --max-time 20 --max-filesize 20000000 -o "$2" -w '%{http_code}' "$1") || return 1
+  code=$(curl -sS --globoff --proto =https --max-time 20 --max-filesize "$3" -o "$2" -w '%{http_code}' "$1") || return 1
   [ "$code" = 200 ] || { echo "it answers $code" >&2; return 1; }
 }

@@ -11,14 +11,16 @@ stage_client_secret() {
   local secret
   secret=$(read_secret "$AUTH_SECRET_ARN" "$AUTH_SECRET_VERSION" line)
   [[ $secret != *'#'* && $secret != ' '* && $secret != *' ' ]] || fail "The client secret in $AUTH_SECRET_ARN has a # or a space at an end, which Workbench would take away. Have your identity provider make another client secret, and put it there."
+  [[ $secret != '{'*'}' ]] || fail "The secret $AUTH_SECRET_ARN holds JSON, as the key/value pairs of the console are; put the client secret alone into it, as plain text."
   printf '%s\nclient-secret=%s\n' "$(cat "$1")" "$secret" >"$work/stage$CLIENT_SECRET_FILE"
 }
 
-# Before anything is changed: with a file that is no metadata, Workbench would let no one in.
+# Before anything is changed: with a file that is no metadata, Workbench would let no one in. What is past is for a verification to report: a
+# node that is replaced at night must come back.
 stage_saml_metadata() {
   local wrong
   stage_secret "$AUTH_SECRET_ARN" "$AUTH_SECRET_VERSION" "$SAML_METADATA_FILE"
-  wrong=$(python3 "$FOLDER/saml_metadata.py" <"$work/stage$SAML_METADATA_FILE" 2>&1 >/dev/null) ||
+  wrong=$(python3 "$FOLDER/saml_metadata.py" also-past <"$work/stage$SAML_METADATA_FILE" 2>&1 >/dev/null) ||
     fail "The secret $AUTH_SECRET_ARN (input: auth.metadata) holds no metadata of a SAML identity provider: $wrong. Put into it what your identity provider publishes as its metadata, the whole XML, and deploy again."
 }
 

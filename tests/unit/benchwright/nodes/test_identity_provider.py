@@ -13,6 +13,10 @@ from tests.unit.benchwright.node_script import FOLDER, bash, function
 
 PROVIDER = IdentityProvider()
 ENCRYPTION = PROVIDER.metadata().replace('use="signing"', 'use="encryption"')
+KEY = (
+    PROVIDER.metadata()[PROVIDER.metadata().index("<KeyDescriptor") :].partition("</KeyDescriptor>")[0]
+    + "</KeyDescriptor>"
+)
 TWO = "<EntitiesDescriptor xmlns='urn:oasis:names:tc:SAML:2.0:metadata'>{0}{0}</EntitiesDescriptor>".format(
     PROVIDER.metadata().partition("?>")[2]
 )
@@ -52,9 +56,26 @@ def test_what_is_no_metadata_is_refused_with_the_reason(metadata: str, problem: 
     assert (done.returncode, done.stdout, done.stderr) == (1, "", f"{problem}\n")
 
 
+MANY = PROVIDER.metadata().replace("</KeyDescriptor>", "</KeyDescriptor>" + KEY * 40)
+PAST = PROVIDER.metadata().replace("entityID", 'validUntil="2020-01-01T00:00:00Z" entityID')
+
+
+@pytest.mark.parametrize(
+    ("metadata", "problem"),
+    [
+        (MANY, "its IDPSSODescriptor has 41 certificates to check signatures with, and 20 are the most that are read"),
+        (PAST, "it was valid until 2020-01-01T00:00:00Z"),
+    ],
+)
+def test_metadata_that_has_too_much_or_is_past_is_a_problem(metadata: str, problem: str) -> None:
+    done = read(metadata)
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", f"{problem}\n")
+
+
 CURL = """
 begin() { :; }
 curl() {
+  printf '%s\\n' "$*" >>asked
   case ${@: -1} in
     */moved* | */old-keys) printf 302 ;;
     */.well-known/openid-configuration) cp discovery.json "$work/discovery"; printf 200 ;;
@@ -123,6 +144,11 @@ def test_a_node_reads_the_discovery_document_where_workbench_does(tmp_path: Path
     assert printed[:2] == ["", "=== sign-in ==="]
     place = f"{ISSUER}/.well-known/openid-configuration"
     assert [json.loads(line) for line in printed[2:]] == [{"method": "oidc", "place": place, "issuer": ISSUER}]
+    options = "-sS --globoff --proto =https --max-time 20 --max-filesize 1000000 -o"
+    assert (tmp_path / "asked").read_text().splitlines() == [
+        f"{options} ./discovery -w %{{http_code}} {place}",
+        f"{options} ./keys -w %{{http_code}} {ISSUER}/keys",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -160,6 +186,7 @@ REFUSED = (
     ("secret", "said"),
     [
         (PROVIDER.metadata(), ""),
+        (PAST, ""),
         ("<html/>", REFUSED),
     ],
 )

@@ -61,6 +61,16 @@ def test_a_node_asks_for_each_page_at_each_address_of_the_load_balancer(tmp_path
     assert read_answers(printed)[2] == Answer("10.0.1.7", "/auth-sign-in", 0, "curl: (60) certificate has expired")
 
 
+def test_an_address_that_does_not_answer_in_time_is_asked_once(tmp_path: Path) -> None:
+    """Three addresses that take 5 seconds for each of 7 pages would take the whole time of the document."""
+    late = "curl: (28) Connection timed out after 5001 milliseconds"
+    times_out = f"curl() {{ echo x >>asked; echo '{late}' >&2; return 28; }}\n"
+    script = f"{PROGRAMS}{times_out}{ASK}SSM_LoadBalancer='known.example.com 10.0.1.7 10.0.2.7'\nask_address"
+    printed = bash(script, folder=tmp_path).splitlines()
+    assert printed[3:] == [f"10.0.1.7 / 0 {late}", f"10.0.2.7 / 0 {late}"]
+    assert (tmp_path / "asked").read_text() == "x\nx\n"
+
+
 def test_a_name_that_does_not_resolve_is_no_failure(tmp_path: Path) -> None:
     script = f"{PROGRAMS}{ASK}SSM_LoadBalancer='new.example.com 10.0.1.7'\nask_address"
     assert bash(script, folder=tmp_path).splitlines()[2] == "new.example.com name 0 "

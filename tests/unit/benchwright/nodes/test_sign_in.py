@@ -150,6 +150,38 @@ begin() { :; }
 fail() { printf '%s' "$1"; exit 0; }
 systemctl() { printf '%s\\n' "$*"; }
 """
+
+
+JSON_SECRET = (
+    "The secret arn:oidc holds JSON, as the key/value pairs of the console are; put the client secret alone into it, "
+    "as plain text."
+)
+
+
+@pytest.mark.parametrize(
+    ("secret", "said"),
+    [
+        ("s3cret", ""),
+        ("{s3cret", ""),
+        (
+            '{"client_secret":"s3cret"}',
+            JSON_SECRET,
+        ),
+    ],
+)
+def test_a_client_secret_is_plain_text(tmp_path: Path, secret: str, said: str) -> None:
+    (tmp_path / "source").write_text("client-id=workbench\n")
+    (tmp_path / "secret").write_text(secret)
+    (tmp_path / "stage").mkdir()
+    programs = f"""{NODE}
+AUTH_SECRET_ARN=arn:oidc AUTH_SECRET_VERSION=v3 CLIENT_SECRET_FILE=/file
+read_secret() {{ cat secret; }}
+{function("stage_client_secret")}"""
+    assert bash(f"{programs}stage_client_secret source", folder=tmp_path) == said
+    if not said:
+        assert (tmp_path / "stage" / "file").read_text() == f"client-id=workbench\nclient-secret={secret}\n"
+
+
 UBUNTU = (
     "passwd:         files systemd\ngroup:          files systemd\nshadow:         files systemd\nhosts: files dns\n"
 )

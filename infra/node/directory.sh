@@ -20,8 +20,20 @@ check_directory() {
 # OUTPUT: what sssctl says is wrong, without what it counts and the names of its functions.
 sssd_complaints() {
   local said
-  said=$(grep -E '^\[|Error \(' "$1" | sed -E "s/^\[sssd\] \[[a-z_]+\] \(0x[0-9a-f]+\): //; s|$work/stage||g" | grep -vE '^(Failed to parse|Errors detected)' | tr -s '\n ' ' ' | cut -c 1-400)
+  said=$(grep -E '^\[|Error \(' "$1" | without_secrets | sed -E "s/^\[sssd\] \[[a-z_]+\] \(0x[0-9a-f]+\): //; s|$work/stage||g" | grep -vE '^(Failed to parse|Errors detected)' | tr -s '\n ' ' ' | cut -c 1-400)
   printf '%s' "${said:-$(tail -n 1 "$1" | cut -c 1-300)}" | sed 's/[. ]*$//'
+}
+
+# Of a secret that has a line break, the rest is a line of its own, whose beginning would be shown as the name of an option.
+without_secrets() {
+  awk -v conf="$work/stage$SSSD_CONF" '
+    BEGIN { while ((getline line <conf) > 0) { number++; sub(/^[ \t]+/, "", line); sub(/[ \t]*=.*/, "", line); if (!(line in place)) place[line] = number } }
+    {
+      begins = index($0, "Attribute \047"); ends = index($0, "\047 is not allowed")
+      name = substr($0, begins + 11, ends - begins - 11)
+      if (begins && ends && name !~ /^[a-z0-9_]+$/) $0 = substr($0, 1, begins - 1) "The option " (name in place ? "in line " place[name] : "in a line") substr($0, ends + 1)
+      print
+    }'
 }
 
 # Has sssd run with the files that are in place, with nothing remembered of other ones (its memory answers for up to five minutes, also
@@ -33,7 +45,7 @@ ensure_directory() {
     [ -e "$started" ] || return 0
     begin 'forget the directory'
     systemctl disable --now sssd || fail "sssd cannot be stopped: $(last_log_line)."
-    forget_directory
+    rm -rf "$SSSD_DATA"/mc/* # the rest when Workbench runs without it, so that put_back finds whom sssd knew
     rm -f "$started" "$STATE/probe"
     return
   fi
@@ -52,24 +64,65 @@ ensure_directory() {
   printf '%s' "$PROBE_ACCOUNT" >"$STATE/probe"
 }
 
+# When Workbench runs with the configuration: what gives people their numbers, and no more of a directory than that.
+remember_numbers() {
+  if [ -n "$PROBE_ACCOUNT" ]; then
+    echo directory >"$STATE/numbers"
+    return
+  fi
+  if [ "$(cat "$STATE/numbers" 2>/dev/null)" = directory ] && [ ! -e "$SSSD_CONF" ]; then forget_directory; fi
+  if provisions; then echo workbench >"$STATE/numbers"; fi
+}
+
 forget_directory() { rm -rf "$SSSD_DATA"/db/* "$SSSD_DATA"/mc/*; }
 
 # sssd answers at once that an account is unknown while it is not connected, so it is asked for a minute.
 find_probe_account() {
-  local _ name uid home shell users
+  local _ name uid home shell others
   for _ in $(seq 30); do
     IFS=: read -r name _ uid _ _ home shell < <(getent -s sss passwd "$PROBE_ACCOUNT") && break
     [ "$(service_state sssd)" = active ] || fail "$(explain_directory 'sssd has ended')"
     sleep 2
   done
   [ -n "$name" ] || fail "$(explain_directory "sssd does not find the account $PROBE_ACCOUNT in the directory")"
-  [ "$(getent passwd "$PROBE_ACCOUNT" | cut -d: -f3)" = "$uid" ] || fail "This node has an account $PROBE_ACCOUNT of its own, which hides that of the directory. Name another one in auth.probe_account, or remove it from the image."
+  grep -q "^$PROBE_ACCOUNT " "$work/bundle/locked" || [ "$(getent passwd "$PROBE_ACCOUNT" | cut -d: -f3)" = "$uid" ] || fail "This node has an account $PROBE_ACCOUNT of its own, which hides that of the directory. Name another one in auth.probe_account, or remove it from the image."
   [[ $home == /efs/home/?* ]] || fail "The directory puts the home of $PROBE_ACCOUNT at $home, which each node has for itself. Take override_homedir out of the domain in the sssd.conf of auth.sssd_conf, or set it to /efs/home/%u there, and deploy again."
   grep -qxF -- "${shell:-/bin/sh}" /etc/shells || fail "The directory gives $PROBE_ACCOUNT the shell $shell, which is no login shell of this node. Set override_shell = /bin/bash in the sssd.conf of auth.sssd_conf, or name another account in auth.probe_account, and deploy again."
-  users=$(while read -r name uid _; do
-    { getent -s sss passwd "$name" "$uid" || true; } | awk -F: -v name="$name" -v uid="$uid" '$1 != name || $3 != uid { print name " (uid " uid ") and " $1 " (uid " $3 ")" }'
-  done <"$work/bundle/users" | sort -u | head -n 5 | paste -sd, | sed 's/,/, /g')
-  [ -z "$users" ] || fail "An account of the directory and a user in \`users\` have the same name or the same uid, so that each may be taken for the other: $users. Take the user out of \`users\`, or change the account in the directory, and deploy again."
+  others=$(in_directory passwd users | at_most_five)
+  [ -z "$others" ] || fail "An account of the directory and a user in \`users\` have the same name or the same uid, so that each may be taken for the other: $others. Take the user out of \`users\`, or change the account in the directory, and deploy again."
+  homes_of_others >"$work/homes"
+  others=$(in_directory passwd homes | at_most_five)
+  [ -z "$others" ] || fail "An account of the directory has the uid of the home of someone else, and would own those files: $others. Give the account in the directory another uidNumber, or the home and its owner's other files another owner (chown -R on a node, if the home is to be kept), and deploy again."
+  others=$(in_directory group users homes groups emptied | at_most_five)
+  [ -z "$others" ] || fail "A group of the directory has the gid of another one, so that its members could read files of that one: $others. Give the group in the directory another gidNumber, or, if it is that of a home of someone who left, give the home another group (chown -R on a node), and deploy again."
+}
+
+at_most_five() { sort -u | awk 'NR <= 5' | paste -sd, | sed 's/,/, /g'; }
+
+# NAME UID GID of each home whose account the configuration no longer has, and of each that Workbench may have made, where it made accounts
+# here before: files keep the numbers. Who is the owner now, also of a home that someone has given to another.
+homes_of_others() {
+  { stat --format '%u %g %n' /efs/home/* || true; } | awk -v workbench="$(cat "$STATE/numbers" 2>/dev/null)" '
+    FILENAME != "-" { left[$1] = $2; next }
+    { name = substr($0, index($0, "/efs/home/") + 10) }
+    name in left && left[name] == $1 || workbench == "workbench" && $1 >= 200000 && $1 <= 524287 && name !~ / / { print name, $1, $2 }' "$work/bundle/locked" -
+}
+
+# passwd|group LIST...: what the directory has by the numbers in these lists, and is something else: NAME (uid UID) and OTHER (uid UID).
+# Of `users` also what it has by the names.
+in_directory() {
+  local kind=$1 list keys files=()
+  shift
+  for list in "$@"; do if [ "$list" = homes ]; then files+=("$work/homes"); else files+=("$work/bundle/$list"); fi; done
+  awk -v kind="$kind" '
+    { name = $1; id = kind == "group" && FILENAME !~ /(groups|emptied)$/ ? $3 : $2; print name, id, kind == "passwd" && FILENAME ~ /users$/ ? "name" : "" }' "${files[@]}" >"$work/numbers"
+  mapfile -t keys < <(awk '{ print $2 } $3 { print $1 }' "$work/numbers")
+  [ "${#keys[@]}" -gt 0 ] || return 0
+  { getent -s sss "$kind" "${keys[@]}" || true; } | awk -F '[ :]' -v id="$([ "$kind" = passwd ] && echo uid || echo gid)" '
+    function both(name, number) { print name " (" id " " number ") and " $1 " (" id " " $3 ")" }
+    FILENAME != "-" { owner[$2] = owner[$2] " " $1; if ($3) number[$1] = $2; next }
+    $3 in owner && index(owner[$3] " ", " " $1 " ") == 0 { both(substr(owner[$3], 2), $3) }
+    $1 in number && number[$1] != $3 { both($1, number[$1]) }' "$work/numbers" -
 }
 
 # UID:GID of the probe account as the directory has it on this node; nothing without a directory, or where it is not found.

@@ -119,6 +119,7 @@ keep_files() {
     if [ -e "/$path" ]; then cp -a --parents "/$path" "$work/before"; fi
   done
   cp -a "$STATE/files" "$STATE/secrets" "$work/before.state"
+  for path in directory probe; do if [ -e "$STATE/$path" ]; then cp -a "$STATE/$path" "$work/before.state"; fi; done
   touch "$work/kept"
 }
 
@@ -136,8 +137,13 @@ put_back() {
     mv -fT "$temporary" "/$path"
   done
   reload_units
+  PROBE_ACCOUNT=$(cat "$work/before.state/probe" 2>/dev/null) || true
+  # sssd that has run with other files starts again with the previous ones.
+  if [ -e "$STATE/directory" ] && ! cmp -s "$STATE/directory" "$work/before.state/directory"; then rm -f "$work/before.state/directory"; fi
   cp -a "$work/before.state/." "$STATE"
   (ensure_directory) || true
+  [ -e "$SSSD_CONF" ] || forget_directory
+  if [ -n "$PROBE_ACCOUNT" ]; then printf '%s' "$PROBE_ACCOUNT" >"$STATE/probe"; fi
   (set_license_server) || true
   if (start_workbench); then
     touch "$STATE/verified"

@@ -58,6 +58,7 @@ apply() {
   stage_files
   cmp -s "$work/stage$RSERVER_CONF" "$RSERVER_CONF" || check_configuration
   check_directory
+  check_provisioning
   ensure_users
   ensure_groups
   ensure_name_service
@@ -72,13 +73,16 @@ apply() {
     ensure_directory
     set_license_server
     verify_installation
+    make_room
     start_workbench
     rm -f "$work/kept"
     touch "$STATE/verified"
   else
     ensure_directory
+    make_room
     workbench_runs || start_workbench
   fi
+  remember_numbers
   applied_here >"$work/applied"
   cp "$work/applied" "$STATE/applied"
   printf '%s' "$configuration" >"$STATE/configuration"

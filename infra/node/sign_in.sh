@@ -24,11 +24,24 @@ stage_saml_metadata() {
     fail "The secret $AUTH_SECRET_ARN (input: auth.metadata) holds no metadata of a SAML identity provider: $wrong. Put into it what your identity provider publishes as its metadata, the whole XML, and deploy again."
 }
 
+# Whether Workbench makes accounts, by the configuration that is being applied.
+provisions() { grep -qx 'user-provisioning-enabled=1' "$work/stage$RSERVER_CONF"; }
+
+# Before Workbench gives numbers: it knows those that it gave, not those of a directory, whose homes would be those of others.
+# `numbers` remembers who last gave any on this node.
+check_provisioning() {
+  local homes
+  { provisions && [ "$(cat "$STATE/numbers" 2>/dev/null)" = directory ]; } || return 0
+  begin 'look for homes whose numbers Workbench may give to others'
+  homes=$(find /efs/home -mindepth 1 -maxdepth 1 -uid +199999 ! -uid +524287 -printf '%p (uid %U)\n' | sort | awk 'NR <= 5' | paste -sd, | sed 's/,/, /g')
+  [ -z "$homes" ] || fail "Homes of people of the directory have numbers from 200000 to 524287, which Workbench gives to others, who would own them: $homes. Give each a number outside of these (chown -R on a node) or move it away, and deploy again; or take auth.provisioning back in the input."
+}
+
 # Programs find the accounts that Workbench makes by a module of the name service. Packages of newer releases set it up, those of older ones
 # only bring it. Where it is not asked for, it is left: without Workbench's answer it finds no one.
 ensure_name_service() {
   local kind switch
-  grep -qx 'user-provisioning-enabled=1' "$work/stage$RSERVER_CONF" || return 0
+  provisions || return 0
   begin 'let programs find the accounts that Workbench makes'
   if [ ! -e "$NSS_MODULE" ]; then
     [ -e "$NSS_OF_WORKBENCH" ] || fail "Workbench $WORKBENCH_VERSION on this node brings no module for the accounts that it makes: $NSS_OF_WORKBENCH is missing. Use an image with a version of Workbench that has it, or take auth.provisioning back in the input."

@@ -68,7 +68,8 @@ def main(path: str) -> int:
     conf = configparser.ConfigParser(
         interpolation=None, strict=False, delimiters=("=",), comment_prefixes=("#", ";"), default_section=""
     )
-    conf.read_string(Path(path).read_text())
+    # An indented line is an option of its own to sssd, and would be more of the value before it to configparser.
+    conf.read_string("\n".join(line.strip() for line in Path(path).read_text().splitlines()))
     found = problems(conf)
     print("\n".join(found))
     return 1 if found else 0

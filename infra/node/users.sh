@@ -53,6 +53,7 @@ ensure_account() {
     among_own groupadd --gid "$gid" "$name" || fail "Group $name cannot be made with gid $gid: $(last_log_line). If this group $REPLACE$(or_by_input "$name" gid "$(known_here group "$name" | cut -d: -f3)")"
   fi
   if [ -n "$here" ]; then restore_account "$name" "$gid"; return; fi
+  rm -f "$STATE/users/$name" # the password of an account that is gone
   # Without subordinate ids: see remove_subordinate_ids.
   among_own useradd --badname -K SUB_UID_COUNT=0 -K SUB_GID_COUNT=0 --uid "$uid" --gid "$gid" --home-dir "/efs/home/$name" --no-create-home --shell /bin/bash "$name" ||
     fail "User $name cannot be made with uid $uid and gid $gid: $(last_log_line). Deploy again; if that does not help, replace this node."
@@ -138,14 +139,34 @@ unlock_account() {
   if [[ $password == '!'[!*]* ]]; then usermod --unlock "$name"; fi
 }
 
-# Of an account and one of the directory that have the same name, a node takes its own: what is only locked would keep the other out.
+# Whether a directory or Workbench has people of its own. Of two accounts with the same name, a node takes its own: one that is only
+# locked would keep the other out.
+makes_room() { [ -n "$PROBE_ACCOUNT" ] || provisions; }
+
+# Removes the accounts and groups that the configuration no longer has. Only after the directory has answered: before that, a change that
+# fails leaves people as they were.
+make_room() {
+  local name _
+  makes_room || return 0
+  begin 'remove accounts that make room for others'
+  while read -r name _ || [ -n "$name" ]; do remove_account "$name"; done <"$work/bundle/locked"
+  while read -r name _ || [ -n "$name" ]; do remove_group "$name"; done <"$work/bundle/emptied"
+}
+
+remove_account() {
+  of_this_node passwd "$1" >/dev/null || return 0
+  rm -f "$STATE/users/$1"
+  userdel --force "$1" || fail "The account $1, which the configuration no longer has, cannot be removed: $(last_log_line). Replace this node and deploy again."
+}
+
+remove_group() {
+  of_this_node group "$1" >/dev/null || return 0
+  groupdel "$1" || fail "The group $1, which the configuration no longer has, cannot be removed: $(last_log_line). Replace this node and deploy again."
+}
+
 lock_account() {
   local name=$1 _ password expires
   of_this_node passwd "$name" >/dev/null || return 0
-  if [ -n "$PROBE_ACCOUNT" ]; then
-    userdel --force "$name" || fail "The account $name, which the configuration no longer has, cannot be removed: $(last_log_line). Replace this node and deploy again."
-    return
-  fi
   IFS=: read -r _ password _ _ _ _ _ expires _ < <(of_this_node shadow "$name")
   if [[ $password != '!'* || $expires != 1 ]]; then usermod --lock --expiredate 1 "$name"; fi
 }
@@ -175,23 +196,14 @@ set_members() {
   [ "${line##*:}" = "$2" ] || gpasswd --members "$2" "$1" || fail "The group $1 cannot be given its members: $(last_log_line). Deploy again; if that does not help, replace this node."
 }
 
-# NAME: see lock_account. A group of the node would come before one that Workbench makes, too.
-empty_group() {
-  if { [ -n "$PROBE_ACCOUNT" ] || grep -qx 'user-provisioning-enabled=1' "$work/stage$RSERVER_CONF"; } && of_this_node group "$1" >/dev/null; then
-    groupdel "$1" || fail "The group $1, which the configuration no longer has, cannot be removed: $(last_log_line). Replace this node and deploy again."
-  else
-    set_members "$1" ''
-  fi
-}
-
 ensure_groups() {
-  local name gid members
+  local name gid members _
   begin 'make the groups'
   while read -r name gid members || [ -n "$name" ]; do
     { is_name "$name" && [[ $gid =~ ^[0-9]+$ ]]; } || fail "The list of groups has the line '$name $gid', which is no group; deploy again."
     ensure_group "$name" "$gid" "$members"
   done <"$work/bundle/groups"
-  while read -r name || [ -n "$name" ]; do empty_group "$name"; done <"$work/bundle/emptied"
+  while read -r name _ || [ -n "$name" ]; do makes_room || set_members "$name" ''; done <"$work/bundle/emptied"
   cp "$work/bundle/groups" "$STATE/groups.list"
   cp "$work/bundle/emptied" "$STATE/emptied.list"
 }
@@ -225,7 +237,7 @@ settled_users() {
 }
 
 ensure_users() {
-  local name uid gid arn version part
+  local name uid gid arn version part _
   begin 'make the users'
   differences >"$work/differences"
   remove_subordinate_ids
@@ -242,7 +254,7 @@ ensure_users() {
     done <"$part"
     rm -rf "$work/answers"
   done
-  while read -r name || [ -n "$name" ]; do lock_account "$name"; done <"$work/bundle/locked"
+  while read -r name _ || [ -n "$name" ]; do makes_room || lock_account "$name"; done <"$work/bundle/locked"
   cp "$work/bundle/users" "$STATE/users.list"
   cp "$work/bundle/locked" "$STATE/locked.list"
 }

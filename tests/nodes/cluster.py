@@ -69,9 +69,9 @@ class Cluster:
         self,
         *,
         accounts: list[Account] | None = None,
-        locked: list[str] | None = None,
+        locked: list[Account] | None = None,
         groups: list[NodeGroup] | None = None,
-        emptied: list[str] | None = None,
+        emptied: list[NodeGroup] | None = None,
         **wanted: Any,
     ) -> str:
         """Put a configuration into the bucket and make it the current one; gives its hash."""
@@ -93,9 +93,11 @@ class Cluster:
             license=wanted.get("license"),
             sign_in=wanted.get("sign_in", SignIn()),
             accounts=accounts or [],
-            locked_accounts=locked or [],
+            locked_accounts=[account.name for account in locked or []],
+            locked_ids=[(account.uid, account.gid) for account in locked or []],
             groups=groups or [],
-            emptied_groups=emptied or [],
+            emptied_groups=[group.name for group in emptied or []],
+            emptied_gids=[group.gid for group in emptied or []],
             sources={},
         )
         return self.upload(make_bundle(plan, Endpoint(self.endpoint, self.postgres.port), self.database, self.key))

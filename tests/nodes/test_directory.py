@@ -105,7 +105,7 @@ def test_the_method_comes_and_goes_also_for_people_of_the_same_name(cluster: Clu
     cluster.publish(accounts=[ANNA], groups=[analysts])
     cluster.apply(node)
     lines(node, "touch /efs/home/anna/kept; echo anna:'her password' | chpasswd")
-    publish(cluster, sssd_conf(), locked=["anna"], emptied=["analysts"])
+    publish(cluster, sssd_conf(), locked=[ANNA], emptied=[analysts])
     assert cluster.apply(node)["probe"] == "70001:70000"
     assert lines(node, "id anna; grep -c anna /etc/passwd") == [
         "uid=70004(anna) gid=70000(people) groups=70000(people),70100(workbench-users),70200(analysts)",
@@ -133,6 +133,11 @@ WRONG: dict[str, tuple[dict[str, str], dict[str, str], str]] = {
         {"ldap_urii": "ldaps://x"},
         {},
         f"sssd refuses the sssd.conf in SECRET, {UNCHANGED} [rule/allowed_domain_options]: Attribute 'ldap_urii'",
+    ),
+    "a secret of two lines": (
+        {"ldap_default_authtok": "begins\ns3cret-D = x"},
+        {},
+        f"sssd refuses the sssd.conf in SECRET, {UNCHANGED} [rule/allowed_domain_options]: The option in line 12 is",
     ),
     "homes": (
         {"override_homedir": "/home/%u"},

@@ -762,10 +762,14 @@ class Plan(Part):
     locked_accounts: list[str] = Field(
         description="users of earlier inputs: their accounts are locked, their homes kept"
     )
+    locked_ids: list[tuple[int, int]] = Field(
+        default=[], description="uid and gid of each of locked_accounts: files keep them"
+    )
     groups: list[NodeGroup] = []
     emptied_groups: list[str] = Field(
         default=[], description="groups of earlier inputs: where a node has them, they have no members; files keep them"
     )
+    emptied_gids: list[int] = Field(default=[], description="gid of each of emptied_groups")
     sources: dict[str, Literal["input", "recorded", "parameter", "default"]]
 
 

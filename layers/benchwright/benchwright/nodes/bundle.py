@@ -129,9 +129,11 @@ def make_bundle(plan: Plan, endpoint: Endpoint, database: Secret, secure_cookie_
     contents = {
         "manifest": lines(f"{entry.mode} {entry.owner} {entry.group} {entry.path}" for entry in entries),
         "users": lines(users),
-        "locked": lines(plan.locked_accounts),
+        "locked": lines(
+            f"{name} {uid} {gid}" for name, (uid, gid) in zip(plan.locked_accounts, plan.locked_ids, strict=True)
+        ),
         "groups": lines(f"{group.name} {group.gid} {','.join(group.members) or '-'}" for group in plan.groups),
-        "emptied": lines(plan.emptied_groups),
+        "emptied": lines(f"{name} {gid}" for name, gid in zip(plan.emptied_groups, plan.emptied_gids, strict=True)),
         "env": lines(f"{name}={_word(value)}" for name, value in values.items()),
         **{f"files{entry.path}": entry.content for entry in entries},
     }

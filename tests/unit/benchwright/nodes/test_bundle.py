@@ -82,6 +82,13 @@ def test_the_bundle_holds_everything_a_node_needs() -> None:
     ]
 
 
+def test_the_bundle_has_the_ids_of_who_left() -> None:
+    """Files keep them, so a node looks whom a directory gives them to."""
+    left = {"locked_accounts": ["ann"], "locked_ids": [(5000, 5001)], "emptied_groups": ["old"], "emptied_gids": [6000]}
+    texts = unpacked(make_bundle(a_plan({}).model_copy(update=left), ENDPOINT, DATABASE, KEY))
+    assert (texts["locked"], texts["emptied"]) == ("ann 5000 5001\n", "old 6000\n")
+
+
 def test_a_node_that_asks_a_directory_has_sssd_and_profiles_of_pam() -> None:
     auth = {"method": "sssd", "sssd_conf": "benchwright/auth/sssd", "probe_account": "svc-probe"}
     plan = a_plan({"auth": auth})

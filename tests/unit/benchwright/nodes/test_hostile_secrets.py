@@ -209,6 +209,7 @@ def test_an_answer_that_cannot_be_removed_ends_no_run(tmp_path: Path) -> None:
 # The accounts themselves are no subject here.
 ACCOUNTS = """
 differences() { :; }
+makes_room() { false; }
 is_name() { :; }
 remove_subordinate_ids() { :; }
 settled_users() { :; }
@@ -256,7 +257,8 @@ workbench_runs() { :; }
 applied_here() { :; }
 ensure_room() { find work.* -type f | sort >left; }
 for step in ensure_{clock,guard,credentials,mounts,directory,users,groups,name_service} fetch_bundle stage_files \\
-  check_{workbench_version,directory,configuration} find_changes complete_launch; do eval "$step() { :; }"; done
+  check_{workbench_version,directory,configuration,provisioning} find_changes complete_launch make_room \\
+  remember_numbers; do eval "$step() { :; }"; done
 configuration=c RSERVER_CONF=conf
 apply
 """

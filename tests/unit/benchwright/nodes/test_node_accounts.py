@@ -21,6 +21,7 @@ of_this_node() { [ $# -gt 1 ] && { grep -E "^$2:|^[^:]*:[^:]*:$2:" "$1"; return;
 among_own() { "$@"; }
 known_here() { of_this_node "$@"; }
 usermod() { printf '%s\\n' "$*" >>usermod; }
+makes_room() { false; }
 fail() { printf '%s' "$1"; exit 1; }
 names_of_node() { cat "$1.names" 2>/dev/null || cut -d: -f1 "$1"; }
 """
@@ -203,7 +204,6 @@ def grouped(folder: Path, listed: str, emptied: str = "", around: str = "") -> l
         "or_other_gid",
         "ensure_group",
         "set_members",
-        "empty_group",
         "ensure_groups",
     ]
     constants = [constant("REPLACE"), constant("ACCOUNT_NAME")]
@@ -378,28 +378,34 @@ def test_an_account_is_found_among_many(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("probe", "conf", "changed"),
+    ("probe", "key", "changed"),
     [
-        ("''", "auth-openid=1\n", ["usermod --lock --expiredate 1 ann"]),
-        ("''", "user-provisioning-enabled=1\n", ["usermod --lock --expiredate 1 ann", "groupdel staff"]),
-        ("svc-probe", "", ["userdel --force ann", "groupdel staff"]),
+        ("", "x=1", ["usermod --lock --expiredate 1 ann", "gpasswd --members  staff"]),
+        ("svc-probe", "x=1", ["the directory answers", "userdel --force ann", "groupdel staff"]),
+        ("", "user-provisioning-enabled=1", ["the directory answers", "userdel --force ann", "groupdel staff"]),
     ],
 )
 def test_who_left_is_locked_or_makes_room_for_a_namesake_of_the_directory(
-    node: Path, probe: str, conf: str, changed: list[str]
+    node: Path, probe: str, key: str, changed: list[str]
 ) -> None:
-    """What is only locked or emptied would come before one of the directory, or a group of Workbench.
-
-    A person who was removed and whom Workbench would make again stays out.
+    """What is only locked or emptied would come before an account and a group of the directory or of Workbench. Nothing
+    is removed before the directory has answered.
     """
-    (node / "stage").mkdir()
-    (node / "stage" / "rserver.conf").write_text(conf)
-    around = "gpasswd() { :; }\n" + "\n".join(f'{name}() {{ echo "{name} $*" >>done; }}' for name in DOES)
-    names = ["lock_account", "empty_group", "set_members"]
-    calls = f"PROBE_ACCOUNT={probe} RSERVER_CONF=/rserver.conf; lock_account ann; lock_account gone"
-    calls += "; empty_group staff; empty_group gone"
-    on_a_node("\n".join([around, *map(function, names), calls]), node)
+    files = {"locked": "ann 3001 3001\ngone 3009 3009\n", "emptied": "staff 50\ngone 51\n", "users": "", "groups": ""}
+    for name, text in {**{f"bundle/{name}": text for name, text in files.items()}, "stage/conf": f"{key}\n"}.items():
+        (node / name).parent.mkdir(exist_ok=True)
+        (node / name).write_text(text)
+    (node / "state" / "users").mkdir()
+    (node / "state" / "users" / "ann").write_text("v1")
+    around = "begin() { :; }; remove_subordinate_ids() { :; }; settled_users() { :; }; RSERVER_CONF=/conf\n"
+    around += "\n".join(f'{name}() {{ echo "{name} $*" >>done; }}' for name in DOES)
+    names = ["makes_room", "provisions", "lock_account", "set_members", "remove_account", "remove_group", "make_room"]
+    names += ["ensure_users", "ensure_groups"]
+    calls = f"PROBE_ACCOUNT='{probe}'; ensure_users; ensure_groups; makes_room && echo 'the directory answers' >>done"
+    on_a_node("\n".join([around, *map(function, names), f"{calls} || true; make_room"]), node)
     assert (node / "done").read_text().splitlines() == changed
+    # With the next account of this name comes its password, too.
+    assert (node / "state" / "users" / "ann").exists() is (len(changed) == 2)
 
 
-DOES = ("usermod", "userdel", "groupdel")
+DOES = ("usermod", "userdel", "groupdel", "gpasswd")

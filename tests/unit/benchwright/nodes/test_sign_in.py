@@ -194,7 +194,7 @@ def switched(folder: Path, switch: str, *, provisions: bool = True, module: bool
     (folder / "nsswitch.conf").write_text(switch)
     if module:
         (folder / "libnss_pwb.so").touch()
-    said = bash(f"{NODE}{function('ensure_name_service')}ensure_name_service", folder=folder)
+    said = bash(f"{NODE}{function('provisions')}{function('ensure_name_service')}ensure_name_service", folder=folder)
     assert [each.name for each in folder.glob("nsswitch*")] == ["nsswitch.conf"]
     return said or (folder / "nsswitch.conf").read_text()
 

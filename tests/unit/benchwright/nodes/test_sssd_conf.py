@@ -75,6 +75,21 @@ def test_an_sssd_conf_that_does_not_fit_is_refused_with_the_remedy(
 
 
 @pytest.mark.parametrize(
+    ("changed", "problem"),
+    [
+        ({"ldap_schema": "ad\n  override_homedir = /home/%u"}, f"has override_homedir = /home/%u, {HOMES}"),
+        ({"ldap_schema": "ad\n\tuse_fully_qualified_names = True"}, NAMES),
+        (
+            {**AD, "krb5_keytab": "keytab", "ad_gpo_map_permit": "+a\n  ad_gpo_map_service = +rstudio-session"},
+            f"{POLICIES} +rstudio.\n",
+        ),
+    ],
+)
+def test_an_indented_line_is_an_option_as_sssd_reads_it(changed: dict[str, str], problem: str, tmp_path: Path) -> None:
+    assert said(tmp_path, {**DOMAIN, **changed}) == (1, f"[domain/example] {problem}")
+
+
+@pytest.mark.parametrize(
     ("services", "missing"), [("", "nss and pam"), ("ssh, pam", "nss"), ("nss, pamela", "pam"), ("nss", "pam")]
 )
 def test_the_services_that_workbench_needs_must_be_named(services: str, missing: str, tmp_path: Path) -> None:

@@ -73,7 +73,7 @@ def test_groups_get_ids_once_and_removed_groups_keep_theirs() -> None:
     assert [(group.name, group.gid) for group in plan.groups] == [("analysts", 20_000), ("writers", 20_002)]
     assert {name: group.gid for name, group in plan.wanted.groups.items()} == known.groups
     removed, later = plan_from({"groups": {"analysts": None, "editors": {}}}, known)
-    assert removed.emptied_groups == ["analysts"]
+    assert (removed.emptied_groups, removed.emptied_gids) == (["analysts"], [20_000])
     assert [(group.name, group.gid) for group in removed.groups] == [("editors", 20_004), ("writers", 20_002)]
     back, _ = plan_from({"groups": {"analysts": {}}}, verified(later))
     assert (back.emptied_groups, back.groups[0].gid) == ([], 20_000)

@@ -71,7 +71,7 @@ def test_users_get_ids_once_and_removed_users_are_locked_and_keep_theirs() -> No
         Account(name="cid", uid=5000, gid=5000),
     ]
     removed, later = plan_from({"users": {"ann": None, "dan": {}}}, known)
-    assert removed.locked_accounts == ["ann"]
+    assert (removed.locked_accounts, removed.locked_ids) == (["ann"], [(20_000, 20_000)])
     assert [(account.name, account.uid) for account in removed.accounts] == [
         ("bob", 20_001),
         ("cid", 5000),

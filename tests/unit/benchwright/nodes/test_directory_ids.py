@@ -1,0 +1,102 @@
+"""Whom a directory gives the numbers of people and groups of the input, of earlier inputs, and of Workbench."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.unit.benchwright.node_script import bash, function
+
+NODE = """
+STATE=state work=. RSERVER_CONF=/conf PROBE_ACCOUNT=probe SSSD_CONF=none
+begin() { :; }
+fail() { printf '%s' "$1"; exit 0; }
+explain_directory() { echo "$1"; }
+service_state() { echo active; }
+grep() { [ "${*: -1}" = /etc/shells ] || command grep "$@"; }
+stat() { cat homes-on-efs; }
+find() { cat homes-found; }
+getent() {
+  local kind key
+  if [ "$1" = -s ]; then shift 2; fi
+  kind=$1
+  for key in "${@:2}"; do command grep -E "^$key:|^[^:]*:[^:]*:$key:" "directory.$kind" || true; done
+}
+"""
+PROBE = "probe:*:70001:70000:p:/efs/home/probe:/bin/bash\n"
+MALLORY = "mallory:*:{}:70000:m:/efs/home/mallory:/bin/bash\n"
+
+
+def found(folder: Path, passwd: str = "", group: str = "", homes: str = "", numbers: str = "", **lists: str) -> str:
+    """What a node says of this directory; nothing where all is well."""
+    texts = {"directory.passwd": PROBE + passwd, "directory.group": group, "homes-on-efs": homes}
+    texts |= {f"bundle/{name}": lists.get(name, "") for name in ("users", "locked", "groups", "emptied")}
+    for name, text in {**texts, "state/numbers": numbers}.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(text)
+    names = ("find_probe_account", "at_most_five", "homes_of_others", "in_directory")
+    return bash("\n".join([NODE, *map(function, names), "find_probe_account"]), folder=folder)
+
+
+@pytest.mark.parametrize(
+    ("passwd", "homes", "numbers", "refused"),
+    [
+        (MALLORY.format(20000), "20000 20000 /efs/home/ann\n", "", "ann (uid 20000) and mallory (uid 20000)."),
+        (MALLORY.format(20000), "70009 20000 /efs/home/ann\n", "", ""),  # given to another owner
+        (MALLORY.format(20001), "20000 20000 /efs/home/ann\n", "", ""),
+        ("ann:*:20000:70000:a:/efs/home/ann:/bin/bash\n", "20000 20000 /efs/home/ann\n", "", ""),
+        (MALLORY.format(200000), "200000 200000 /efs/home/jit\n", "workbench\n", "jit (uid 200000) and mallory ("),
+        (MALLORY.format(200000), "200000 200000 /efs/home/jit\n", "directory\n", ""),  # renamed there
+    ],
+)
+def test_no_one_of_the_directory_owns_the_home_of_someone_else(
+    passwd: str, homes: str, numbers: str, refused: str, tmp_path: Path
+) -> None:
+    said = found(tmp_path, passwd, homes=homes, numbers=numbers, locked="ann 20000 20000\n")
+    assert (f"has the uid of the home of someone else, and would own those files: {refused}" in said) is bool(refused)
+    assert bool(said) is bool(refused)
+
+
+@pytest.mark.parametrize(
+    "lists",
+    [
+        {"users": "x 20005 20000 - -\n"},
+        {"groups": "x 20000 -\n"},
+        {"emptied": "x 20000\n"},
+        {"locked": "x 20005 20000\n", "homes": "20005 20000 /efs/home/x\n"},
+    ],
+)
+def test_no_group_of_the_directory_has_the_number_of_another(lists: dict[str, str], tmp_path: Path) -> None:
+    said = found(tmp_path, group="staff:*:20000:mallory\n", **lists)
+    assert said.startswith("A group of the directory has the gid of another one, ")
+    assert ": x (gid 20000) and staff (gid 20000). Give" in said
+    assert found(tmp_path, group="x:*:20000:mallory\n", **lists) == ""
+
+
+def test_where_many_have_the_same_name_five_are_named(tmp_path: Path) -> None:
+    people = range(20_000, 22_000)
+    passwd = "".join(f"person-{uid}:*:{uid + 50000}:70000:p:/efs/home/p:/bin/bash\n" for uid in people[:40])
+    said = found(tmp_path, passwd, users="".join(f"person-{uid} {uid} {uid} - -\n" for uid in people[:40]))
+    assert said.count(" and person-") == 5
+
+
+@pytest.mark.parametrize(
+    ("numbers", "key", "homes", "refused"),
+    [
+        ("directory", "user-provisioning-enabled=1", "/efs/home/jane (uid 200001)\n", True),
+        ("directory", "user-provisioning-enabled=1", "", False),
+        ("directory", "x=1", "/efs/home/jane (uid 200001)\n", False),
+        ("workbench", "user-provisioning-enabled=1", "/efs/home/jane (uid 200001)\n", False),
+    ],
+)
+def test_workbench_gives_no_number_that_a_directory_gave(
+    numbers: str, key: str, homes: str, refused: bool, tmp_path: Path
+) -> None:
+    for name, text in {"state/numbers": f"{numbers}\n", "stage/conf": f"{key}\n", "homes-found": homes}.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    script = "\n".join([NODE, function("provisions"), function("check_provisioning"), "check_provisioning"])
+    said = bash(script, folder=tmp_path)
+    assert ("others, who would own them: /efs/home/jane (uid 200001). Give each" in said) is refused
+    assert bool(said) is refused

@@ -143,7 +143,8 @@ def test_what_is_not_allowed_is_refused_by_name_and_changes_no_password(
     monkeypatch.setattr(aws, "answer", answered)
     errors: dict[str, str] = {}
     for number, (what, password) in enumerate(REFUSED_PASSWORDS.items()):
-        cluster.publish(accounts=[account(cluster, "ann", 1, password)], locked=[f"x{number}"])
+        left = Account(name=f"x{number}", uid=9000, gid=9000)
+        cluster.publish(accounts=[account(cluster, "ann", 1, password)], locked=[left])
         errors[what] = cluster.fail_to_apply(node)
     long = "The password of user ann has more than 128 bytes. Put a shorter one into the secret arn:aws:secretsmanager:"
     assert [what for what, error in errors.items() if error.startswith(long)] == ["too long in bytes"]

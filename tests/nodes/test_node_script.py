@@ -104,7 +104,7 @@ def test_users_have_one_uid_a_home_of_their_own_and_a_password_and_are_locked_wh
     nodes[0].run("echo kept >/efs/home/anna/work", timeout=60)
     password = shadow(nodes[0], "anna")[1]
 
-    cluster.publish(accounts=[Account(name="bob", uid=5002, gid=5002)], locked=["anna"])
+    cluster.publish(accounts=[Account(name="bob", uid=5002, gid=5002)], locked=[anna])
     for node in nodes:
         assert cluster.apply(node)["users"]["count"] == 1
         assert (shadow(node, "anna")[1][0], shadow(node, "anna")[EXPIRES]) == ("!", "1")
@@ -132,7 +132,7 @@ def test_names_and_ids_as_directories_give_them_and_no_subordinate_ids(cluster: 
         assert done.stdout == f"{uid}\n{uid}\n700 {uid} {uid}\n"
     assert node.run("cat /etc/subuid /etc/subgid", timeout=60).stdout == "ubuntu:900000:9\n"
 
-    cluster.publish(accounts=accounts[:1], locked=["7of9", "x" * 32])
+    cluster.publish(accounts=accounts[:1], locked=accounts[1:])
     cluster.apply(node)
     assert [shadow(node, name)[EXPIRES] for name in people] == ["", "1", "1"]
     node.run("usermod --append --groups sudo jane.doe", timeout=60)
@@ -165,7 +165,7 @@ def test_groups_are_the_same_on_every_node_and_change_without_touching_homes(clu
     before = nodes[0].run(owned, timeout=60).stdout
 
     # A person is removed, another changes groups, and a group is removed: files keep its number.
-    cluster.publish(accounts=[anna], locked=["bob.b"], groups=[of(writers, "anna")], emptied=["analysts"])
+    cluster.publish(accounts=[anna], locked=[bob], groups=[of(writers, "anna")], emptied=[analysts])
     for node in nodes:
         assert cluster.apply(node)["groups"] != reported[0]
         assert memberships(node) == "anna 7th\nbob.b\nanalysts:x:6001:\n7th:x:6002:anna\n"
@@ -217,7 +217,7 @@ def test_what_someone_changed_on_a_node_is_named_and_restored(cluster: Cluster) 
     node = cluster.add_node()
     assert differences(cluster, node) == ["nothing is recorded of what a configuration has made"]
     cluster.apply(node)
-    cluster.publish(accounts=[anna], locked=["bob"])
+    cluster.publish(accounts=[anna], locked=[bob])
     cluster.apply(node)
     node.run("usermod --shell /bin/sh anna", timeout=60)  # as a person does by chsh
     assert differences(cluster, node) == []

@@ -323,7 +323,7 @@ def test_a_removed_person_gets_no_session_though_the_provider_still_knows_them(
     assert browser.sign_in(node, node, "ann").status == 302
     begun = browser.submit(node, "/", "/start-session")
     assert said(browser.ask(node, begun.headers["Location"]))["uid"] == "5001"
-    cluster.publish(locked=["ann"], auth=auth, sign_in=sign_in)
+    cluster.publish(locked=[ANN_HERE], auth=auth, sign_in=sign_in)
     cluster.apply(node)
     assert browser.sign_in(node, node, "ann").status == 302
     status, wrong, _ = refusal(browser.ask(node, "/"), node)

@@ -89,40 +89,6 @@ def test_the_bundle_has_the_ids_of_who_left() -> None:
     assert (texts["locked"], texts["emptied"]) == ("ann 5000 5001\n", "old 6000\n")
 
 
-def test_a_node_that_asks_a_directory_has_sssd_and_profiles_of_pam() -> None:
-    auth = {"method": "sssd", "sssd_conf": "benchwright/auth/sssd", "probe_account": "svc-probe"}
-    plan = a_plan({"auth": auth})
-    before = set(unpacked(make_bundle(a_plan({}), ENDPOINT, DATABASE, KEY))["manifest"].splitlines())
-    texts = unpacked(make_bundle(plan, ENDPOINT, DATABASE, KEY))
-    assert sorted(set(texts["manifest"].splitlines()) - before) == [
-        "0600 root root /etc/sssd/conf.d/benchwright.conf",
-        "0600 root root /etc/sssd/sssd.conf",
-        "0644 root root /etc/pam.d/rstudio",
-        "0644 root root /etc/pam.d/rstudio-session",
-    ]
-    assert texts["files/etc/sssd/sssd.conf"] == ""  # a secret
-    assert texts["files/etc/sssd/conf.d/benchwright.conf"] == "[nss]\noverride_homedir = /efs/home/%u\n"
-    assert (
-        "pam_rootok" not in texts["files/etc/pam.d/rstudio"]
-    )  # it would let a server that runs as root take anyone in
-    account = (
-        "account required pam_unix.so\n"
-        "account sufficient pam_localuser.so\n"
-        "account [default=bad success=ok user_unknown=ignore] pam_sss.so\n"
-    )
-    sign_in = (
-        "auth sufficient pam_unix.so\n"
-        "auth [success=1 default=ignore] pam_localuser.so\n"
-        "auth sufficient pam_sss.so use_first_pass\n"
-        "auth required pam_deny.so\n"
-    )
-    assert texts["files/etc/pam.d/rstudio"] == sign_in + account
-    assert account in texts["files/etc/pam.d/rstudio-session"]
-    assert texts["env"].splitlines()[-1] == "PROBE_ACCOUNT=svc-probe"
-    keys = ["auth-pam-sessions-enabled=1", "auth-pam-sessions-profile=rstudio-session"]
-    assert [line for line in texts["files/etc/rstudio/rserver.conf"].splitlines() if "pam" in line] == keys
-
-
 def test_the_same_plan_gives_the_same_bytes_and_each_change_another_hash() -> None:
     first = make_bundle(a_plan({}), ENDPOINT, DATABASE, KEY)
     assert make_bundle(a_plan({}), ENDPOINT, DATABASE, KEY) == first

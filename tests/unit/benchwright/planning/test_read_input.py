@@ -201,10 +201,10 @@ PLACES = {
         ("email", "cognito:username", "https://example.com/name"),
         lambda plan: [server(plan)["auth-openid-username-claim"]],
     ),
-    "auth.scopes.0": Place(
-        lambda text: merge_patch(OIDC, {"auth": {"scopes": [text]}}),
-        ("openid", "https://example.com/.default"),
-        lambda plan: server(plan)["auth-openid-scopes"].split(" "),
+    "auth.scopes.1": Place(
+        lambda text: merge_patch(OIDC, {"auth": {"scopes": ["openid", text]}}),
+        ("profile", "https://example.com/.default"),
+        lambda plan: server(plan)["auth-openid-scopes"].split(" ")[1:],
     ),
     "auth.metadata_url": Place(
         lambda text: merge_patch(SAML, {"auth": {"metadata_url": text}}),

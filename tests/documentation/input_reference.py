@@ -141,7 +141,9 @@ EFFECTS: Mapping[str, Effect] = {
     },
     "auth.probe_account": Effect("in place", f"Verifications look up another account. {IN_PLACE}"),
     "users": Effect(
-        "in place", f"Accounts are made or locked on every node; who is removed keeps the home. {IN_PLACE}"
+        "in place",
+        "Accounts are made or locked on every node (with provisioning or sssd: removed); the home of who is removed "
+        f"stays. {IN_PLACE}",
     ),
     "users.NAME.uid": Effect(
         "never changes",

@@ -27,6 +27,7 @@ SECRETS: Final = (
 AMI: Final = "ami-0123456789abcdef0"
 """What stands in the documents for an image of one's own."""
 ZONE: Final = "Z0123456789ABCDEFGHIJ"
+HOST: Final = "workbench.example.com"
 CERTIFICATE: Final = "arn:aws:acm:us-east-1:123456789012:certificate/12345678-1234-1234-1234-123456789012"
 WEB_ACL: Final = "arn:aws:wafv2:us-east-1:123456789012:regional/webacl/workbench/12345678-1234-1234-1234-123456789012"
 ALONE: Final = ("image", "only_if_deployed")
@@ -88,7 +89,8 @@ def _run(scratch: Path) -> int:
     for content in merged():
         built = [image["ImageId"] for image in client("ec2").describe_images(Owners=["self"])["Images"]]
         text = json.dumps(content)
-        for name, there in {**own, AMI: built[-1] if built else AMI}.items():
+        host = f"{content.get('cluster', 'workbench')}.{ZONE_NAME}"  # a name has one record, so clusters share none
+        for name, there in {**own, HOST: host, AMI: built[-1] if built else AMI}.items():
             text = text.replace(name, there)
         ended = deployment.deploy(installed, json.loads(text), [])
         reported = {"input": content, "status": ended.status, "cause": ended.cause, "refused": _refused(client)}

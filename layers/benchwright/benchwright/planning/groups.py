@@ -111,6 +111,9 @@ def _without_people(
             wrong = f"{_quoted(name)} has no member" if name in members else f"`groups` has no {_quoted(name)}"
             several = "names of `groups` with members, divided by commas; null takes a recorded one back"
             give = several if path.startswith("config.") else "the name of one of `groups` with members, or null"
+            if auth.get("provisioning") == "jit" and name not in members:  # perhaps it is one of the provider
+                key = "groups_attribute" if auth.get("method") == "saml" else "groups_claim"
+                give += f"; or name in auth.{key} what holds a person's groups, if it is one of the identity provider"
             problems.append((path, value, f"{wrong}, so the key would hold for no one", give))
     return problems
 

@@ -82,7 +82,12 @@ def contradictions(merged: Mapping[str, Any]) -> list[Problem]:
 def _of_other_methods(auth: Mapping[str, Any], method: Any) -> list[Problem]:
     """Find keys of another method; a default that is given counts for nothing."""
     return [
-        (f"auth.{key}", auth[key], f"it belongs to the method {' or '.join(methods)}, not to {method}", BACK)
+        (
+            f"auth.{key}",
+            auth[key],
+            f"it belongs to the method {' or '.join(methods)}, not to {method}",
+            BACK if "method" in auth else f'it with "method": "{methods[0]}"',
+        )
         for key, methods in METHODS.items()
         if method not in methods and key in auth and auth[key] != Auth.model_fields[key].default
     ]

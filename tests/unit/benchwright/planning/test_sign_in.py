@@ -259,6 +259,32 @@ def test_a_refused_address_is_shown_without_its_password(path: str, text: Any, s
     assert "hunter2" not in "\n".join(in_config)
 
 
+@pytest.mark.parametrize(
+    ("whole", "auth", "problem"),
+    [
+        (
+            {},
+            {"issuer": "https://idp.example.com"},
+            (
+                'auth.issuer: "https://idp.example.com" is refused: it belongs to the method oidc, not to pam. '
+                'Give it with "method": "oidc".'
+            ),
+        ),
+        (
+            merge_patch(JIT, {"auth": {"groups_claim": None}}),
+            {"required_group": "analysts"},
+            (
+                'auth.required_group: "analysts" is refused: `groups` has no "analysts", so the key would hold for no '
+                "one. Give the name of one of `groups` with members, or null; or name in auth.groups_claim what holds "
+                "a person's groups, if it is one of the identity provider."
+            ),
+        ),
+    ],
+)
+def test_the_remedy_is_what_a_person_most_likely_forgot(whole: Any, auth: Any, problem: str) -> None:
+    assert f"- {problem}" in problems(merge_patch(whole, {"auth": auth}))
+
+
 def test_what_auth_does_not_write_may_stand_in_config() -> None:
     config = {"auth-timeout-minutes": "60", "auth-openid-aws-role-claim": "role", "auth-pam-sessions-close": "1"}
     assert wanted_of(merge_patch(OIDC, {"config": config})).config == config

@@ -137,17 +137,12 @@ note_directory_logs() {
 
 # WHAT: one sentence about why WHAT, from what sssd has logged since. Lines that begin with a star only lead to an error.
 explain_directory() {
-  local what=$1 file entry line text="$work/sssd"
+  local what=$1 file line text="$work/sssd"
   for file in "$SSSD_LOGS"/*.log; do
     [ ! -e "$file" ] || tail -c "+$((${sssd_log_starts[$file]:-0} + 1))" "$file"
   done | grep -E '^[^*]*\(0x00[1-4]0\)' | sed -E 's/^(\([^)]*\): )?//' | uniq >"$text" || true
   head -n 40 "$text" >&2 # what the function prints is its sentence
-  while IFS= read -r entry; do
-    [ -n "$entry" ] || continue
-    line=$(grep -iE -m 1 -- "${entry%% => *}" "$text" | cut -c 1-300) || continue
-    printf '%s: %s. sssd said: %s' "$what" "${entry#* => }" "$line"
-    return
-  done <"$FOLDER/directory_causes.txt"
+  if known_cause "$what" "$text" "$FOLDER/directory_causes.txt" sssd; then return; fi
   line=$(head -n 1 "$text" | cut -c 1-300)
   if [ -n "$line" ]; then
     printf '%s. It said: %s. Correct the secret of auth.sssd_conf, or the directory, and deploy again; %s has more' "$what" "$line" "$SSSD_LOGS"

@@ -19,17 +19,24 @@ complaint() { awk '{ last = $0 } /^curl: \(/ { exit } END { print last }' "$1" |
 
 new_server_log() { tail -c "+$((server_log_start + 1))" "$SERVER_LOG" 2>/dev/null || true; }
 
-# WHAT FILE: one sentence about why WHAT failed, from the text of FILE and the new lines of the server's log. Each line of causes.txt
-# has a pattern of what Workbench prints, then what that means and what to do.
-explain() {
-  local what=$1 entry line text="$work/explain"
-  { cat "$2"; new_server_log; } >"$text"
+# WHAT TEXT CAUSES PROGRAM: the sentence of the first cause whose pattern a line of the file TEXT has; fails where there is none. Each line
+# of the file CAUSES has a pattern of what PROGRAM prints, then what that means and what to do.
+known_cause() {
+  local entry line
   while IFS= read -r entry; do
     [ -n "$entry" ] || continue
-    line=$(grep -iE -m 1 -- "${entry%% => *}" "$text" | cut -c 1-300) || continue
-    printf '%s: %s. Workbench said: %s' "$what" "${entry#* => }" "$line"
+    line=$(grep -iE -m 1 -- "${entry%% => *}" "$2" | cut -c 1-300) || continue
+    printf '%s: %s. %s said: %s' "$1" "${entry#* => }" "$4" "$line"
     return
-  done <"$FOLDER/causes.txt"
+  done <"$3"
+  return 1
+}
+
+# WHAT FILE: one sentence about why WHAT failed, from the text of FILE and the new lines of the server's log.
+explain() {
+  local line text="$work/explain"
+  { cat "$2"; new_server_log; } >"$text"
+  if known_cause "$1" "$text" "$FOLDER/causes.txt" Workbench; then return; fi
   line=$(grep -vE '^\s*$| INFO ' "$text" | tail -n 1 | cut -c 1-300) || line='nothing'
-  printf '%s. The last line was: %s. Read %s and %s on the node' "$what" "$line" "$LOG" "$SERVER_LOG"
+  printf '%s. The last line was: %s. Read %s and %s on the node' "$1" "$line" "$LOG" "$SERVER_LOG"
 }

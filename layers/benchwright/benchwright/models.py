@@ -517,6 +517,9 @@ class Access(Part):
     )
 
 
+BY_PROVIDER = ("oidc", "saml")  # methods: an identity provider signs people in, and sends them back to an address
+
+
 class Auth(Part):
     """How people sign in. The keys of one method are no keys of another (planning/sign_in.py)."""
 
@@ -620,6 +623,21 @@ class Auth(Part):
         description="the group whose members see the administrative dashboard; null: there is none",
         examples=["workbench-admins"],
     )
+
+    @property
+    def by_provider(self) -> bool:
+        """Whether an identity provider signs people in."""
+        return self.method in BY_PROVIDER
+
+    @property
+    def by_directory(self) -> bool:
+        """Whether a node asks a directory for accounts."""
+        return self.method == "sssd"
+
+    @property
+    def provisions(self) -> bool:
+        """Whether Workbench makes accounts."""
+        return self.provisioning != "none"
 
 
 class Wanted(Part):

@@ -30,7 +30,7 @@ def files(auth: Auth, homes: str) -> list[Entry]:
     homes: the folder of the homes. Those of the directory would be on one node alone, and sssd.conf has the last word
     only in the section of a domain, which a node checks.
     """
-    if auth.method != "sssd":
+    if not auth.by_directory:
         return []
     return [
         Entry("/etc/sssd/sssd.conf", "0600", "root", "root", ""),

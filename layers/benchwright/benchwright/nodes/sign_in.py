@@ -51,7 +51,7 @@ def options(plan: Plan, homes: str) -> dict[str, str]:
                 "auth-saml-sp-name-id-format": auth.name_id_format,
                 "auth-saml-idp-post-binding": "1" if auth.post_binding else None,
             }
-    if provisions(auth):
+    if auth.provisions:
         keys |= {
             "user-provisioning-enabled": "1",
             "user-provisioning-register-on-first-login": "1" if auth.provisioning == "jit" else None,
@@ -100,11 +100,6 @@ def values(plan: Plan) -> Mapping[str, str]:
     }
 
 
-def provisions(auth: Auth | None) -> bool:
-    """Return whether Workbench makes accounts."""
-    return auth is not None and auth.provisioning != "none"
-
-
 def opens_sessions(auth: Auth) -> bool:
     """Return whether Workbench opens sessions by PAM.
 
@@ -123,16 +118,15 @@ def _drop_in() -> Entry:
 
 def _session_profile(auth: Auth) -> str:
     """Return the PAM profile of sessions: Workbench opens them as root, so it asks for no password."""
-    by_directory = auth.method == "sssd"
     return lines(
         [
             "auth sufficient pam_rootok.so",
             "auth required pam_unix.so try_first_pass",
-            *(directory.ACCOUNT if by_directory else ("account required pam_unix.so",)),
+            *(directory.ACCOUNT if auth.by_directory else ("account required pam_unix.so",)),
             "session required pam_mkhomedir.so skel=/etc/skel umask=0077",
             "session required pam_env.so readenv=1 envfile=/etc/default/locale",
             "session required pam_limits.so",
             "session required pam_unix.so",
-            *(("session optional pam_sss.so",) if by_directory else ()),
+            *(("session optional pam_sss.so",) if auth.by_directory else ()),
         ]
     )

@@ -75,8 +75,9 @@ def warn(wanted: Wanted) -> list[str]:
             f"users: {_shown(removed)} in `groups` of users were removed from `groups`, and have no members. Back in "
             "`groups`, they have these."
         )
-    if others := _groups_of_others(wanted.image.ami, wanted.config, wanted.auth.model_dump() if wanted.auth else {}):
-        for path, _, names in _asked(wanted.config, wanted.auth.model_dump() if wanted.auth else {}):
+    auth = wanted.auth.model_dump() if wanted.auth else {}
+    if others := _groups_of_others(wanted.image.ami, wanted.config, auth):
+        for path, _, names in _asked(wanted.config, auth):
             if unknown := sorted(set(names) - groups - people):
                 texts.append(
                     f"{path.replace('.', ': ', 1)} names {_shown([_quoted(name) for name in unknown])}, which `groups` "

@@ -10,7 +10,14 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, get_args
 
-from benchwright.models import FIRST_PROVISIONED_ID, LAST_PROVISIONED_ID, RESERVED_NAMES, Auth, Wanted
+from benchwright.models import (
+    BY_PROVIDER,
+    FIRST_PROVISIONED_ID,
+    LAST_PROVISIONED_ID,
+    RESERVED_NAMES,
+    Auth,
+    Wanted,
+)
 from benchwright.planning.problems import Problem, object_in, objects_in
 
 BACK = "null, which takes it back"
@@ -26,7 +33,6 @@ NEEDED: Mapping[str, tuple[str, ...]] = {
     "oidc": ("issuer", "client_id", "client_secret"),
     "sssd": ("sssd_conf", "probe_account"),
 }
-BY_PROVIDER = ("oidc", "saml")  # an identity provider signs people in, and sends them back to an address
 # Of jit: who belongs to a group says the identity provider, at each sign-in.
 GROUPS_OF_PROVIDER = ("groups_claim", "groups_attribute")
 # Releases that brought what a key needs.
@@ -139,10 +145,8 @@ def _of_provisioning(merged: Mapping[str, Any], auth: Mapping[str, Any]) -> Iter
 
 def _of_directory(merged: Mapping[str, Any], auth: Mapping[str, Any]) -> Iterator[Problem]:
     """Find a probe account that a node has itself, which comes before that of the directory."""
-    name = auth.get("probe_account")
-    if not isinstance(name, str):
-        return
-    if auth.get("method") == "sssd" and (name in RESERVED_NAMES or name in objects_in(merged, "users")):
+    name, method = auth.get("probe_account"), auth.get("method")
+    if method == "sssd" and isinstance(name, str) and name in RESERVED_NAMES.union(objects_in(merged, "users")):
         wrong = "a node has an account of this name itself, and takes it for that of the directory"
         yield "auth.probe_account", name, wrong, "an account that only the directory has"
 
@@ -194,7 +198,7 @@ def warn(wanted: Wanted) -> list[str]:
             "access.allowed_cidrs."
         )
         return [text]
-    if auth is None or auth.provisioning != "none" or REWRITE_KEY in wanted.config:
+    if auth is None or auth.provisions or REWRITE_KEY in wanted.config:
         return []
     remedy = (
         f"Have it give another claim, set {REWRITE_KEY} in `config` (Workbench {REWRITE_SINCE} and newer), or let "

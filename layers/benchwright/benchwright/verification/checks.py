@@ -216,7 +216,11 @@ def verify(
         _same("service user", of_each(lambda report: report.rstudio_server)),
         by_node("users", of_each(lambda report: report.users.digest if report.users else None), digest),
         by_node("groups", of_each(lambda report: report.groups), groups_digest(plan)),
-        *([_same("directory account", of_each(lambda report: report.probe))] if asks_directory(wanted) else []),
+        *(
+            [_same("directory account", of_each(lambda report: report.probe))]
+            if wanted.auth and wanted.auth.by_directory
+            else []
+        ),
         each("clocks", unless(_in_time, _offset), "within 1 s"),
         each("services", unless(_served, _states), "active"),
         each("health", unless(lambda report: report.health == "ok", lambda report: report.health or "unknown"), "ok"),
@@ -263,11 +267,6 @@ def verify(
         license_terms=terms,
         stale=stale,
     )
-
-
-def asks_directory(wanted: Wanted) -> bool:
-    """Return whether accounts come from a directory."""
-    return wanted.auth is not None and wanted.auth.method == "sssd"
 
 
 def _shortest(reports: Mapping[str, NodeReport]) -> LicenseTerms:

@@ -10,7 +10,6 @@ from datetime import UTC, datetime, timedelta
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from benchwright.models import Auth, Plan
-from benchwright.planning.sign_in import BY_PROVIDER
 from benchwright.verification.checks import NOTHING_FOUND, Check, Verdict
 from benchwright.verification.list_nodes import SIGN_IN_SEPARATOR
 
@@ -67,7 +66,7 @@ def read_answer(output: str) -> Answer | None:
 def judge_sign_in(plan: Plan, answer: Answer | None, now: datetime) -> Verdict:
     """Compare what the identity provider says of itself with the plan; what no node has answered counts as wrong."""
     auth = plan.wanted.auth
-    if auth is None or auth.method not in BY_PROVIDER:
+    if auth is None or not auth.by_provider:
         return NOTHING_FOUND
     if answer is None or answer.method != auth.method:
         return Verdict(checks=[Check(name=CHECK, holds=False, found="no node has asked the identity provider")])

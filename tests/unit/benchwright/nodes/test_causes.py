@@ -37,5 +37,5 @@ NONE = "It failed. The last line was"
 def test_a_failure_is_blamed_on_what_it_is_about(line: str, cause: str, tmp_path: Path) -> None:
     (tmp_path / "output").write_text(f"{line}\n")
     around = "work=. LOG=log SERVER_LOG=server.log\nnew_server_log() { :; }"
-    script = "\n".join([around, function("explain"), "explain 'It failed' output"])
+    script = "\n".join([around, function("known_cause"), function("explain"), "explain 'It failed' output"])
     assert bash(script, folder=tmp_path).startswith(cause)

@@ -17,7 +17,7 @@ from benchwright.planning.read_input import read_input
 from rehearsal import launcher
 from rehearsal.initial_account import ZONE_ID, ZONE_NAME
 from tests.documentation.examples import examples
-from tests.documentation.input_reference import defaults
+from tests.documentation.input_reference import HOST, defaults
 from tests.faults import account, deployment
 
 SECRETS: Final = (
@@ -27,7 +27,6 @@ SECRETS: Final = (
 AMI: Final = "ami-0123456789abcdef0"
 """What stands in the documents for an image of one's own."""
 ZONE: Final = "Z0123456789ABCDEFGHIJ"
-HOST: Final = "workbench.example.com"
 CERTIFICATE: Final = "arn:aws:acm:us-east-1:123456789012:certificate/12345678-1234-1234-1234-123456789012"
 WEB_ACL: Final = "arn:aws:wafv2:us-east-1:123456789012:regional/webacl/workbench/12345678-1234-1234-1234-123456789012"
 ALONE: Final = ("image", "only_if_deployed")

@@ -27,32 +27,27 @@ pytestmark = [pytest.mark.root, pytest.mark.timeout(600)]
 
 
 @pytest.fixture(scope="module")
-def directory(recorded: Path) -> Path:
-    return recorded
-
-
-@pytest.fixture(scope="module")
-def report(directory: Path) -> dict[str, Any]:
+def report(recorded: Path) -> dict[str, Any]:
     """One local AWS with a permissions boundary: a verification, INPUTS one by one, SCHEDULES around the first.
 
     Every process is watched.
     """
-    parameters = directory / "parameters.json"
+    parameters = recorded / "parameters.json"
     parameters.write_text(json.dumps({"PermissionsBoundary": BOUNDARY}))
-    command = [sys.executable, "-m", "rehearsal", "--report", str(directory), "--speed", "300", "--watch-arguments"]
+    command = [sys.executable, "-m", "rehearsal", "--report", str(recorded), "--speed", "300", "--watch-arguments"]
     command += ["--parameters", str(parameters)]
     command += ["--state-machine", "verify"]
     for schedule in SCHEDULES:
         command += ["--schedule", schedule]
     for number, content in enumerate(INPUTS):
-        file = directory / f"input-{number}.json"
+        file = recorded / f"input-{number}.json"
         file.write_text(json.dumps(content))
         command += ["--then", str(file)]
     done = subprocess.run(
         command, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=580, check=False
     )
     assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-4000:]
-    written: dict[str, Any] = json.loads((directory / "report.json").read_text())
+    written: dict[str, Any] = json.loads((recorded / "report.json").read_text())
     return written
 
 
@@ -62,7 +57,7 @@ def deployments(report: dict[str, Any]) -> list[dict[str, Any]]:
     return [execution for execution in report["executions"] if execution["started_by"] == "rehearsal"]
 
 
-def test_schedules_start_executions_with_their_input_under_their_role(directory: Path, report: dict[str, Any]) -> None:
+def test_schedules_start_executions_with_their_input_under_their_role(recorded: Path, report: dict[str, Any]) -> None:
     started = [(e["started_by"], e["state_machine"], e["input"], e["status"]) for e in report["executions"]]
     assert started[:6] == [
         ("schedule nightly-verify", "verify", NIGHTLY, "SUCCEEDED"),
@@ -73,7 +68,7 @@ def test_schedules_start_executions_with_their_input_under_their_role(directory:
         ("schedule nightly-verify", "verify", NIGHTLY, "SUCCEEDED"),
     ]
     assert [starter for starter, *_ in started[6:]] == ["rehearsal"] * 4
-    calls = map(json.loads, (directory / "calls.jsonl").read_text().splitlines())
+    calls = map(json.loads, (recorded / "calls.jsonl").read_text().splitlines())
     roles = {
         (call["caller"], re.sub("-[A-Z0-9]+$", "", call["role"]))
         for call in calls
@@ -133,22 +128,22 @@ def test_every_call_was_judged_by_the_policies_and_none_denied(report: dict[str,
     assert policies["judged"] > 1000
 
 
-def test_the_boundary_reaches_every_role_also_that_of_the_nodes(report: dict[str, Any], directory: Path) -> None:
-    policies = json.loads((directory / "policies.json").read_text())
+def test_the_boundary_reaches_every_role_also_that_of_the_nodes(report: dict[str, Any], recorded: Path) -> None:
+    policies = json.loads((recorded / "policies.json").read_text())
     bounded = {each["name"]: each["boundary"] is not None for each in policies.values() if "trust" in each}
     assert any("NodeRole" in name for name in bounded)
     assert [name for name, has_boundary in bounded.items() if not has_boundary] == []
 
 
-def test_a_role_that_lost_a_statement_is_caught(report: dict[str, Any], directory: Path) -> None:
+def test_a_role_that_lost_a_statement_is_caught(report: dict[str, Any], recorded: Path) -> None:
     """Without the right to run the script on nodes of this application, the very same calls are denied."""
     lost = "OnNodesOfThisApplication"
-    policies = json.loads((directory / "policies.json").read_text())
+    policies = json.loads((recorded / "policies.json").read_text())
     for arn in policies:
         for document in policies[arn]["inline"].values() if "VerifyClusterRole" in arn else ():
             document["Statement"] = [each for each in document["Statement"] if each["Sid"] != lost]
     with tempfile.TemporaryDirectory() as folder:  # not where make looks for what was recorded
-        shutil.copyfile(directory / "calls.jsonl", Path(folder, "calls.jsonl"))
+        shutil.copyfile(recorded / "calls.jsonl", Path(folder, "calls.jsonl"))
         Path(folder, "policies.json").write_text(json.dumps(policies))
         denied = judge([Path(folder)]).denied
     assert {reported.partition(" on ")[0] for reported in denied} == {"VerifyClusterRole may not ssm:SendCommand"}

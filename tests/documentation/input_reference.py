@@ -25,6 +25,7 @@ from benchwright.models import (
     Wanted,
     merge_patch,
 )
+from benchwright.planning.problems import SECRETS_OF_SIGN_IN
 from benchwright.planning.read_input import read_input
 from benchwright.planning.sign_in import METHODS, NEEDED
 from benchwright.settings import Settings
@@ -129,15 +130,14 @@ EFFECTS: Mapping[str, Effect] = {
     **{
         f"auth.{name}": Effect("Workbench restarts, sessions go on", RESTART)
         for name in Auth.model_fields
-        if name != "method" and not name.endswith(("_secret", "_token", "_conf", "metadata"))
+        if name != "method"
     },
     **{
-        f"auth.{name}": Effect(
+        path: Effect(
             "Workbench restarts, sessions go on",
             f"{RESTART} A new version of the same secret does the same at the next deployment.",
         )
-        for name in Auth.model_fields
-        if name.endswith(("_secret", "_token", "_conf", "metadata"))
+        for path in SECRETS_OF_SIGN_IN
     },
     "auth.probe_account": Effect("in place", f"Verifications look up another account. {IN_PLACE}"),
     "users": Effect(
@@ -208,12 +208,11 @@ BESIDE: Mapping[str, Any] = {
     "access.scheme": {"access": {"hostname": HOST, "allowed_cidrs": ["203.0.113.0/24"]}},
     **{f"auth.{name}": OIDC for name in ("method", *METHODS) if "oidc" in METHODS.get(name, ("oidc",))},
     **{f"auth.{name}": SAML for name, methods in METHODS.items() if methods == ("saml",)},
-    "auth.metadata": {**OIDC, "auth": {"method": "saml"}},
+    **{f"auth.{name}": SSSD for name, methods in METHODS.items() if methods == ("sssd",)},
+    "auth.metadata": {**REACHED, "auth": {"method": "saml"}},
     "auth.groups_claim": merge_patch(OIDC, JIT),
     "auth.groups_attribute": merge_patch(SAML, JIT),
     "auth.scim_token": merge_patch(OIDC, {"auth": {"provisioning": "scim"}}),
-    "auth.sssd_conf": SSSD,
-    "auth.probe_account": SSSD,
     "auth.required_group": {"groups": {"workbench-users": {"members": ["ann"]}}, "users": {"ann": {}}},
     "auth.admin_group": {"groups": {"workbench-admins": {"members": ["ann"]}}, "users": {"ann": {}}},
     "users.NAME.groups": {"groups": {"analysts": {}}},

@@ -7,9 +7,10 @@ import pytest
 
 from benchwright.models import Plan, SignIn
 from benchwright.nodes.bundle import make_bundle, render_files
+from tests.documentation.input_reference import OIDC, SAML, SSSD
 from tests.unit.benchwright.node_script import bash, function
 from tests.unit.benchwright.nodes.test_bundle import DATABASE, ENDPOINT, KEY, unpacked
-from tests.unit.benchwright.planning.test_sign_in import JIT, OIDC, SAML, SCIM, SSSD
+from tests.unit.benchwright.planning.test_sign_in import JIT, SCIM
 from tests.unit.benchwright.verification.test_checks import a_plan
 
 PROFILE = """auth sufficient pam_rootok.so
@@ -54,7 +55,7 @@ def test_openid_connect() -> None:
     assert added(plan_of(OIDC)) == (OPENID, files)
     of_people = {"groups": {"a": {"members": ["ann"]}, "b": {"members": ["ann"]}}}
     more = {"username_claim": "email", "scopes": ["openid", "email"], "admin_group": "a", "required_group": "b"}
-    keys, _ = added(plan_of(OIDC | of_people, **more))
+    keys, _ = added(plan_of({**OIDC, **of_people}, **more))
     assert keys == OPENID | {
         "auth-openid-username-claim": "email",
         "auth-openid-scopes": "openid email",

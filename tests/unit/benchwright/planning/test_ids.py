@@ -7,8 +7,9 @@ import pytest
 
 from benchwright.errors import InvalidInput
 from benchwright.record import Known
+from tests.documentation.input_reference import OIDC
 from tests.unit.benchwright.planning.test_plan import plan_from
-from tests.unit.benchwright.planning.test_sign_in import JIT, OIDC
+from tests.unit.benchwright.planning.test_sign_in import JIT
 
 
 def verified(known: Known) -> Known:

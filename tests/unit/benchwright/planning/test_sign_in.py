@@ -11,21 +11,10 @@ from benchwright.errors import InvalidInput
 from benchwright.models import Auth, Plan, Wanted, merge_patch
 from benchwright.planning import groups, sign_in
 from benchwright.planning.read_input import read_input
+from tests.documentation.input_reference import OIDC, SAML, SSSD
 from tests.unit.benchwright.hostile import examples, json_values
 from tests.unit.benchwright.planning.test_plan import DEFAULTS, plan_from
 
-OIDC: Any = {
-    "access": {"hostname": "workbench.example.com"},
-    "auth": {
-        "method": "oidc",
-        "issuer": "https://idp.example.com",
-        "client_id": "workbench",
-        "client_secret": "benchwright/auth/oidc",
-    },
-    "users": {"ann": {}},
-}
-SAML: Any = {**OIDC, "auth": {"method": "saml", "metadata_url": "https://idp.example.com/metadata.xml"}}
-SSSD: Any = {"auth": {"method": "sssd", "sssd_conf": "benchwright/auth/sssd", "probe_account": "svc-probe"}}
 JIT = merge_patch(OIDC, {"auth": {"provisioning": "jit", "groups_claim": "groups"}})
 SCIM = merge_patch(SAML, {"auth": {"provisioning": "scim", "scim_token": "benchwright/auth/scim"}})
 OWN = "a node has an account of this name itself, and takes it for that of the directory. Give an account that only"

@@ -28,7 +28,7 @@ from rehearsal.aws.clock import Clock
 from rehearsal.aws.local_aws import LocalAws
 from rehearsal.aws.server import NoFaults
 from tests.unit.benchwright.steps import handle
-from tests.waiting import PATIENCE
+from tests.waiting import PATIENCE, until
 
 MODULES = (
     "rehearsal.aws.services.secretsmanager",
@@ -458,14 +458,15 @@ def test_a_change_that_failed_after_a_look_at_the_stack_is_described_as_it_ended
     begun, describe = begin_slowly(world), change_sets.describe
     ended: list[str] = []
 
+    def has_failed() -> bool:
+        change_set = world.api.describe_change_set(StackName=NODES, ChangeSetName=begun)
+        return bool(change_set["ExecutionStatus"] == "EXECUTE_FAILED")
+
     def describe_too_early(name: str) -> Stack | None:
         stack = describe(name)
-        for _ in range(int(PATIENCE / 0.01) if not ended else 0):
-            change_set = world.api.describe_change_set(StackName=NODES, ChangeSetName=begun)
-            if change_set["ExecutionStatus"] == "EXECUTE_FAILED":
-                ended.append(begun)
-                break
-            time.sleep(0.01)
+        if not ended:
+            until(has_failed, "the end of the change")
+            ended.append(begun)
         return stack
 
     monkeypatch.setattr(change_sets, "describe", describe_too_early)

@@ -14,8 +14,8 @@ from benchwright.verification import rounds
 from benchwright.verification.connection import connect
 from benchwright.verification.list_nodes import SIGN_IN_SEPARATOR, STATUS_SEPARATOR, read_list_nodes, table
 from benchwright.verification.rounds import Cluster, Node, Questions
+from tests.documentation.input_reference import SAML
 from tests.unit.benchwright.conversation import Conversation, refusal
-from tests.unit.benchwright.planning.test_sign_in import SAML
 from tests.unit.benchwright.verification.test_checks import PLAN, a_plan, report
 from tests.unit.benchwright.verification.test_list_nodes import RECORDED_2024, RECORDED_STATUS
 

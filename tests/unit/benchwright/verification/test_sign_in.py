@@ -9,7 +9,7 @@ import pytest
 from benchwright.models import merge_patch
 from benchwright.verification.checks import Check, Verdict, verify
 from benchwright.verification.sign_in import Answer, judge_sign_in, read_answer
-from tests.unit.benchwright.planning.test_sign_in import OIDC, SAML, SSSD
+from tests.documentation.input_reference import OIDC, SAML, SSSD
 from tests.unit.benchwright.verification.test_checks import PLAN, a_plan, observed
 
 NOW = datetime(2026, 11, 29, tzinfo=UTC)

@@ -16,7 +16,7 @@ from tests.unit.benchwright.steps import COMMAND, OTHER, handle, record
 from tests.unit.benchwright.test_handlers import AMI, NODES, agents, group, stack
 from tests.unit.benchwright.verification.test_checks import a_plan, report
 
-LOOKS = 60
+LOOKS = 28
 HERE, AWAY = "i-0123456789abcdef0", "i-0123456789abcdef1"
 ADDRESSES = {HERE: "10.0.0.1", AWAY: "10.0.0.2"}
 OFFLINE = f"- online: {AWAY} (10.0.0.2): Offline. {REMEDIES['online']}"
@@ -84,7 +84,7 @@ def look(locked: bool = False, **event: Any) -> dict[str, Any]:
 
 
 def looks(cluster: Conversation, *shown: Mapping[str, Answer]) -> dict[str, Any]:
-    """As the state machine, 60 times. shown: look by look, what AWS answers in place of what it answered before."""
+    """As often as the state machine. shown: look by look, what AWS answers in place of what it answered before."""
     answer: dict[str, Any] = {}
     for number in range(LOOKS):
         cluster.answers |= shown[number] if number < len(shown) else {}
@@ -109,7 +109,7 @@ def test_a_node_that_stays_offline_is_named_whatever_the_last_look_meets(
 
 def test_who_is_silent_at_the_last_look_does_not_hide_what_was_found_before(cluster: Conversation) -> None:
     with pytest.raises(VerificationFailed) as caught:
-        looks(cluster, *[SAME] * 50, SLOW)
+        looks(cluster, *[SAME] * 18, SLOW)
     silent = f"- reports: {AWAY}: no report. {REMEDIES['reports']}"
     assert str(caught.value) == f"{NOT_AS_PLANNED}{silent}\n{OFFLINE}\nFound in the round before:\n{OFFLINE}"
 
@@ -120,7 +120,7 @@ NO_ANSWER = (
 )
 
 
-@pytest.mark.parametrize("judged", [0, 40], ids=["never", "at first"])
+@pytest.mark.parametrize("judged", [0, 18], ids=["never", "at first"])
 def test_a_cluster_of_which_no_node_answers_is_reported_so(cluster: Conversation, judged: int) -> None:
     with pytest.raises(VerificationFailed) as caught:
         looks(cluster, *[SAME] * judged, SILENT)

@@ -10,6 +10,7 @@ from rehearsal.aws.services.autoscaling import scaling_activities
 from rehearsal.aws.services.elbv2.targets import matches
 from tests.unit.rehearsal.balanced_account import DELAY, GROUP, INTERVAL, MODULES, Account
 from tests.unit.rehearsal.fake_hosts import local_aws
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -113,8 +114,9 @@ def test_an_instance_that_leaves_drains_before_its_hook_is_asked(account: Accoun
 def test_an_instance_that_someone_ends_is_no_target_any_more(account: Account) -> None:
     account.create(2)
     first, second = account.healthy()
-    account.ec2.terminate_instances(InstanceIds=[first])
-    assert account.health() == {first: "draining Target.DeregistrationInProgress", second: "healthy"}
+    account.ec2.terminate_instances(InstanceIds=[first])  # answers before the shutdown begins
+    leaving = {first: "draining Target.DeregistrationInProgress", second: "healthy"}
+    until(lambda: account.health() == leaving, "the first instance to drain")
     account.aws.clock.sleep(DELAY + 1)
     assert first not in account.health()
     account.until(lambda: len(account.health()) == 2)

@@ -143,6 +143,28 @@ def _issuer(url: str) -> str:
     return url
 
 
+def _filled_in(url: Any) -> Any:
+    """Refuse an address in which a guide's placeholder is still there, such as <tenant> or {tenantid}."""
+    if isinstance(url, str) and (found := re.search(r"[<{][^<>{}]*[>}]", url)):
+        raise ValueError(
+            f"{found[0]} stands for something of yours, such as the id of your tenant: put that in its place"
+        )
+    return url
+
+
+def _of_a_tenant(url: str) -> str:
+    """Refuse an address of Entra ID that names no tenant. Source: Microsoft identity platform, "ID token claims
+    reference" (iss has the id of the tenant), and "OpenID Connect", of common, organizations and consumers.
+    """
+    if found := re.match(OF_NO_TENANT, url):
+        name = url[found.end() :].partition("/")[0]
+        raise ValueError(
+            f"{name} is no id of a tenant; put in its place that of yours, in the Entra admin center under Overview: "
+            "Tenant ID"
+        )
+    return url
+
+
 def _with_openid(scopes: list[str]) -> list[str]:
     """Refuse what gives no ID token (OpenID Connect Core 1.0, section 3.1.2.1)."""
     if "openid" not in scopes:
@@ -207,6 +229,8 @@ ARM, MAC = r"^(a1|[a-z]+[0-9]+g[a-z]*)[.-]", r"^mac"
 TAKEN_TAG = r"^([Aa][Ww][Ss]|[Bb][Ee][Nn][Cc][Hh][Ww][Rr][Ii][Gg][Hh][Tt]):"
 DIGITS = "^[0-9]+$"
 DISCOVERY = "/.well-known/openid-configuration"  # OpenID Connect Discovery 1.0, section 4
+ENTRA = r"^https://(login\.microsoftonline\.(com|us)|login\.partner\.microsoftonline\.cn|sts\.windows\.net)/"
+OF_NO_TENANT = f"{ENTRA}(?![0-9A-Fa-f]{{8}}(-[0-9A-Fa-f]{{4}}){{3}}-[0-9A-Fa-f]{{12}}(/|$))"
 SPACES = frozenset(chr(code) for code in range(128, 0x3001) if unicodedata.category(chr(code)) == "Zs")
 FORMS: dict[str, str] = {}
 """What each pattern means in words: no one should have to read a regular expression in the cause of a failure."""
@@ -265,7 +289,8 @@ AccountName = Annotated[
     BeforeValidator(_of_an_account),
     _but(DIGITS),
 ]
-SecretName = Annotated[str, _form(r"^[A-Za-z0-9/_+=.@-]{1,400}$", "1 to 400 letters, digits and /_+=.@-")]
+SECRET_NAME = r"^[A-Za-z0-9/_+=.@-]{1,400}$"
+SecretName = Annotated[str, _form(SECRET_NAME, "1 to 400 letters, digits and /_+=.@-")]
 # At most 64 characters: the common name of a certificate (RFC 5280, ub-common-name), which ACM makes of it.
 Hostname = Annotated[
     str,
@@ -301,8 +326,10 @@ Issuer = Annotated[
         "an https address without query, such as https://idp.example.com/realms/people",
     ),
     StringConstraints(max_length=500),
+    BeforeValidator(_filled_in),
     AfterValidator(_issuer),
-    _but(DISCOVERY.replace(".", r"\.")),
+    AfterValidator(_of_a_tenant),
+    _but(DISCOVERY.replace(".", r"\."), OF_NO_TENANT),
 ]
 MetadataUrl = Annotated[
     str,
@@ -311,6 +338,7 @@ MetadataUrl = Annotated[
         "an https address such as https://idp.example.com/metadata.xml",
     ),
     StringConstraints(max_length=1000),
+    BeforeValidator(_filled_in),
 ]
 # The last word of each format of SAML 2.0 Core, section 8.3, in the spelling of Posit's guides ("emailaddress").
 NameIdFormat = Literal[
@@ -498,8 +526,8 @@ class Access(Part):
     )
     scheme: Literal["internal", "internet-facing"] = Field(
         default="internal",
-        description='"internal" for private addresses, "internet-facing" for public ones; to change it, first take '
-        "`access` away",
+        description='"internal" for private addresses, which people reach by VPN or Direct Connect; "internet-facing" '
+        "for public ones, which needs public subnets and `allowed_cidrs`; to change it, first take `access` away",
         examples=["internet-facing"],
     )
     allowed_cidrs: Annotated[list[Cidr], Field(min_length=1, max_length=5), AfterValidator(_unique)] = Field(

@@ -10,11 +10,13 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 
 from benchwright.errors import InvalidInput
-from benchwright.models import FORMS, Wanted
+from benchwright.models import FORMS, SECRET_NAME, Wanted
 
 # How much of an input a refusal repeats: characters of a value and of a path, and problems.
 LONGEST_SHOWN, LONGEST_PATH, MOST_PROBLEMS = 80, 120, 20
 SECRETS_OF_SIGN_IN = ("auth.client_secret", "auth.metadata", "auth.sssd_conf", "auth.scim_token")
+SECRET_FOLDERS = ("/auth/", "/license/", "/users/")  # in the names of the secrets that an input names
+ARN_OF_SECRET = r"arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:([A-Za-z0-9/_+=.@-]{1,407})"
 type Problem = tuple[str, Any, str, str]  # path, value, what is wrong, what to give
 
 
@@ -38,17 +40,19 @@ def _hidden(path: str, value: Any) -> Any:
 
     Who writes a password or a licence where the name of its secret belongs, or below a key that they spelled wrong,
     must not find it in mails and logs. Below `users` and `license` a text is shown only if it is in a list of groups,
-    looks like the name of a secret, or is the key itself; elsewhere, where the input has texts.
+    looks like the name or the ARN of a secret, or is the key itself; elsewhere, where the input has texts.
     """
     if re.search(r"\.groups\.[0-9]+$", path) or (isinstance(value, list) and path.endswith(".groups")):
         return value
     if path.split(".", maxsplit=1)[0] in ("users", "license"):
         return _hidden_secret(path, value)
-    if path == "auth":  # as a whole it is no object, or has a secret in it
-        return without_texts(value)
+    if path == "auth" or (path.startswith("auth.") and isinstance(value, dict)):
+        return without_texts(value)  # where a text belongs, or with a secret in it
     if path in SECRETS_OF_SIGN_IN:
-        return value if isinstance(value, str) and _is_secret_name(value, "/auth/") else without_texts(value)
-    part = part_of(Wanted.model_fields[path].annotation) if path in Wanted.model_fields else None
+        return value if isinstance(value, str) and is_name_of_secret(value) else without_texts(value)
+    # What is missing in an object is reported with the object.
+    key = path if path in Wanted.model_fields else path.rpartition(".")[0]
+    part = part_of(Wanted.model_fields[key].annotation) if key in Wanted.model_fields else None
     texts = part.model_fields if part else {}
     match value:
         case dict():
@@ -67,21 +71,20 @@ def _hidden_secret(path: str, value: Any) -> Any:
         return {key: _hidden_secret(path, item) for key, item in value.items()}
     if isinstance(value, list):
         return [_hidden_secret(path, item) for item in value]
-    folders = ("/",) if path == "license" else ("/license/", "/users/")
     is_server = (
         path.split(".", maxsplit=1)[0] == "license"
         and isinstance(value, str)
         and re.fullmatch(r"[A-Za-z0-9.-]{1,253}:[0-9]{1,6}", value)
     )
-    is_name = isinstance(value, str) and _is_secret_name(value, *folders)
+    is_name = isinstance(value, str) and is_name_of_secret(value)
     is_shown = is_name or path.endswith(f".{value}") or is_server
     return value if is_shown or not isinstance(value, str) else "***"
 
 
-def _is_secret_name(text: str, *folders: str) -> bool:
-    """Return whether a text looks like the name of a secret in one of these folders."""
-    is_name = len(text) <= 400 and re.fullmatch(r"[A-Za-z0-9/_+=.@-]+", text) is not None
-    return is_name and any(folder in text for folder in folders)
+def is_name_of_secret(text: str) -> bool:
+    """Return whether a text looks like the name of a secret that an input names, or is the ARN of a secret."""
+    is_name = re.fullmatch(SECRET_NAME, text) is not None and any(folder in text for folder in SECRET_FOLDERS)
+    return is_name or re.fullmatch(ARN_OF_SECRET, text) is not None
 
 
 def without_texts(value: Any) -> Any:

@@ -29,9 +29,8 @@ from benchwright.models import (
     Wanted,
     merge_patch,
 )
-from benchwright.planning import groups, sign_in
+from benchwright.planning import groups, secret_names, sign_in
 from benchwright.planning.problems import (
-    SECRETS_OF_SIGN_IN,
     Problem,
     explained,
     object_in,
@@ -43,10 +42,6 @@ from benchwright.planning.problems import (
 
 # Levels of an input: users, a name, its keys, and room for what is wrong. Python's own readers end at about 1,000.
 DEEPEST = 8
-# Posit Workbench administration guide, "License management": a key is activated for a machine, and a machine that is
-# killed does not give it back.
-LICENSE_KEY = r"([A-Za-z0-9]{4}-){3,}[A-Za-z0-9]{4}"
-NO_KEYS = "it is a licence key, which each machine uses up for ever, and nodes come and go"
 SECURE_COOKIES = "auth-cookies-force-secure"  # of rserver.conf; nodes/bundle.py writes it
 KINDS = {str: "a text", list: "a list", bool: "true or false", int: "a number", float: "a number", type(None): "null"}
 
@@ -128,12 +123,13 @@ def read_input(
     wanted = None
     patch = {key: value for key, value in request.patch.items() if key in Wanted.model_fields}
     merged = _with_defaults(merge_patch(merge_patch(dict(defaults), dict(known)), patch), defaults)
+    of_secrets = list(secret_names.contradictions(merged, application))
     try:
         wanted = Wanted.model_validate(merged)
     except ValidationError as error:
-        seen = {path for path, *_ in problems}
+        seen = {path for path, *_ in (*problems, *of_secrets)}
         problems += [problem for problem in explained(error) if problem[0] not in seen]
-    problems += _contradictions(merged, application)
+    problems += [*_contradictions(merged), *of_secrets]
     problems += groups.contradictions(merged, earlier_users, earlier_groups)
     problems += sign_in.contradictions(merged)
     problems += _without_effect(request, merged)
@@ -218,8 +214,8 @@ def _named(merged: Mapping[str, Any], application: str) -> Named:
     return Named(
         secrets={
             path: name
-            for path, name in _secret_keys(merged).items()
-            if _is_valid(secret_name, name) and name.startswith(_secret_prefix(path, application))
+            for path, name in secret_names.keys(merged).items()
+            if _is_valid(secret_name, name) and name.startswith(secret_names.prefix_of(path, application))
         },
         ami=image["ami"] if _is_valid(TypeAdapter(Image), image) else None,
         access=Access.model_validate(access) if _is_valid(TypeAdapter(Access), access) else None,
@@ -234,22 +230,7 @@ def _is_valid(kind: TypeAdapter[Any], value: Any) -> bool:
     return True
 
 
-def _secret_keys(merged: Mapping[str, Any]) -> dict[str, Any]:
-    """What the keys that name secrets hold, by path."""
-    users, auth = objects_in(merged, "users"), object_in(merged, "auth")
-    named = {"license": merged.get("license")} | {
-        f"users.{name}.password": user.get("password") for name, user in users.items()
-    }
-    named |= {path: auth.get(path.removeprefix("auth.")) for path in SECRETS_OF_SIGN_IN}
-    return dict(sorted(named.items()))
-
-
-def _secret_prefix(path: str, application: str) -> str:
-    """How the names of secrets begin that nodes may read for a key: its first part."""
-    return f"{application}/{path.split('.', maxsplit=1)[0]}/"
-
-
-def _contradictions(merged: Mapping[str, Any], application: str) -> list[Problem]:
+def _contradictions(merged: Mapping[str, Any]) -> list[Problem]:
     """Find what no single field shows.
 
     Works on an input that may be wrong in other ways too, so that everything is reported at once.
@@ -290,13 +271,6 @@ def _contradictions(merged: Mapping[str, Any], application: str) -> list[Problem
     if access.get("scheme") == "internet-facing" and "allowed_cidrs" not in access:
         wrong = f"people come from the internet, and only {', '.join(PRIVATE_RANGES)} are let in"
         problems.append(("access.allowed_cidrs", None, wrong, "the public ranges that people come from, or 0.0.0.0/0"))
-    for path, secret in _secret_keys(merged).items():
-        prefix = _secret_prefix(path, application)
-        if path == "license" and isinstance(secret, str) and re.fullmatch(LICENSE_KEY, secret):
-            instead = f'the name of a secret below {prefix} with a licence file, or {{"server": "host:port"}}'
-            problems.append((path, secret, NO_KEYS, instead))
-        elif isinstance(secret, str) and not secret.startswith(prefix):
-            problems.append((path, secret, "the nodes may not read it", f"a secret whose name begins with {prefix}"))
     return problems
 
 

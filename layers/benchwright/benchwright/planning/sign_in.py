@@ -12,6 +12,7 @@ from typing import Any, get_args
 
 from benchwright.models import (
     BY_PROVIDER,
+    ENTRA,
     FIRST_PROVISIONED_ID,
     LAST_PROVISIONED_ID,
     RESERVED_NAMES,
@@ -29,6 +30,7 @@ METHODS: Mapping[str, tuple[str, ...]] = {
     "groups_attribute": ("saml",),
     **dict.fromkeys(("provisioning", "scim_token"), ("oidc", "saml")),
 }
+METHOD_NAMES = get_args(Auth.model_fields["method"].annotation)
 NEEDED: Mapping[str, tuple[str, ...]] = {
     "oidc": ("issuer", "client_id", "client_secret"),
     "sssd": ("sssd_conf", "probe_account"),
@@ -65,7 +67,6 @@ GROUPS_IN_CONFIG: Mapping[str, tuple[str, ...]] = {
 # An e-mail address is what these give (OpenID Connect Core 1.0, section 5.1; Microsoft identity platform, "ID token
 # claims reference": preferred_username is a user principal name).
 MAIL_CLAIMS = ("email", "upn")
-ENTRA = re.compile(r"https://(login\.microsoftonline\.(com|us)|login\.partner\.microsoftonline\.cn|sts\.windows\.net)/")
 REWRITE_KEY = "auth-user-rewrite-rule"
 
 
@@ -73,9 +74,11 @@ def contradictions(merged: Mapping[str, Any]) -> list[Problem]:
     """Find what no single field shows, in an input that may be wrong in other ways too."""
     auth = object_in(merged, "auth")
     method = auth.get("method", "pam")
-    if not isinstance(merged.get("auth"), dict) or method not in get_args(Auth.model_fields["method"].annotation):
+    if not isinstance(merged.get("auth"), dict) or method not in METHOD_NAMES:
         return []  # what is no method is refused as such
-    problems = [*_of_other_methods(auth, method), *_missing(auth, method)]
+    found, problems = _without_method(auth) if "method" not in auth else ("", [])
+    method = found or method  # what is asked for without a method is judged as with it
+    problems += [*_of_other_methods(auth, method), *_missing(auth, method)]
     if method in BY_PROVIDER and not object_in(merged, "access"):
         wrong = "the identity provider sends people back to an https address, and the cluster has none"
         problems.append(("auth.method", method, wrong, "an address in `access`, too"))
@@ -85,17 +88,38 @@ def contradictions(merged: Mapping[str, Any]) -> list[Problem]:
     return problems + list(_of_config(merged, auth, method))
 
 
+def _without_method(auth: Mapping[str, Any]) -> tuple[str, list[Problem]]:
+    """Find keys that belong to a method where none is given; returns also the method, if one alone has them all."""
+    by_methods: dict[tuple[str, ...], list[str]] = {}
+    for key, methods in METHODS.items():
+        if _is_given(auth, key):
+            by_methods.setdefault(methods, []).append(key)
+    if not by_methods:
+        return "", []
+    fitting = [method for method in METHOD_NAMES if all(method in methods for methods in by_methods)]
+    belong = [
+        f"{', '.join(keys)} {'belongs' if len(keys) == 1 else 'belong'} to {' or '.join(methods)}"
+        for methods, keys in by_methods.items()
+    ]
+    some = fitting or [method for method in METHOD_NAMES if any(method in methods for methods in by_methods)]
+    give = " or ".join(f'"{method}"' for method in some)
+    problem: Problem = ("auth.method", None, f"the method is missing, and {', '.join(belong)}", give)
+    return fitting[0] if len(fitting) == 1 else "", [problem]
+
+
+def _is_given(auth: Mapping[str, Any], key: str) -> bool:
+    """Return whether a key is there; a default that is given counts for nothing."""
+    return key in auth and auth[key] != Auth.model_fields[key].default
+
+
 def _of_other_methods(auth: Mapping[str, Any], method: Any) -> list[Problem]:
-    """Find keys of another method; a default that is given counts for nothing."""
+    """Find keys of another method than the one that is given."""
+    if "method" not in auth:
+        return []
     return [
-        (
-            f"auth.{key}",
-            auth[key],
-            f"it belongs to the method {' or '.join(methods)}, not to {method}",
-            BACK if "method" in auth else f'it with "method": "{methods[0]}"',
-        )
+        (f"auth.{key}", auth[key], f"it belongs to the method {' or '.join(methods)}, not to {method}", BACK)
         for key, methods in METHODS.items()
-        if method not in methods and key in auth and auth[key] != Auth.model_fields[key].default
+        if method not in methods and _is_given(auth, key)
     ]
 
 
@@ -215,4 +239,4 @@ def warn(wanted: Wanted) -> list[str]:
 
 def _is_of_entra(auth: Auth) -> bool:
     is_default = auth.username_claim in (None, "preferred_username")
-    return is_default and ENTRA.match(auth.issuer or "") is not None
+    return is_default and re.match(ENTRA, auth.issuer or "") is not None

@@ -70,7 +70,16 @@ def test_an_input_that_is_no_object_is_refused(raw: Any) -> None:
         ({"database": {"min_capacity": 0.7}}, "- database.min_capacity: 0.7 is refused: "),
         ({"database": {"min_capacity": 8}}, "- database: "),
         ({"database": {"max_capacity": 0.5}}, "- database.max_capacity: 0.5 is refused: "),
-        ({"license": "other/secret"}, '- license: "other/secret" is refused: the nodes may not read it. '),
+        ({"license": "other/license/a"}, '- license: "other/license/a" is refused: the nodes may not read it. '),
+        ({"access": {"scheme": "internal"}}, '- access.hostname: {"scheme": "internal"} is refused: it is missing. '),
+        (
+            {"access": {"hostname": "a.example.com", "scheme": "public"}},
+            (
+                "- access.scheme: \"public\" is refused: Input should be 'internal' or 'internet-facing'. "
+                'Give "internal" for private addresses, which people reach by VPN or Direct Connect; "internet-facing" '
+                "for public ones, which needs public subnets and `allowed_cidrs`; "
+            ),
+        ),
         ({"users": {"root": {}}}, "- users.root: {} is refused: it is an account of the system, or a group of it. "),
         ({"users": {"Ann": {}}}, '- users.Ann: "Ann" is refused: adduser of Ubuntu refuses upper case, since '),
         (

@@ -18,6 +18,8 @@ from tests.unit.benchwright.planning.test_plan import DEFAULTS, plan_from
 JIT = merge_patch(OIDC, {"auth": {"provisioning": "jit", "groups_claim": "groups"}})
 SCIM = merge_patch(SAML, {"auth": {"provisioning": "scim", "scim_token": "benchwright/auth/scim"}})
 OWN = "a node has an account of this name itself, and takes it for that of the directory. Give an account that only"
+TENANT = "0f8fad5b-d9cb-469f-a165-70867728950e"
+ENTRA = f"https://login.microsoftonline.com/{TENANT}/v2.0"
 RIGHT = {"oidc": OIDC, "saml": SAML, "sssd": SSSD, "jit": JIT, "scim": SCIM, "pam": {"auth": {}}}
 
 
@@ -151,7 +153,7 @@ def test_each_method_is_accepted(name: str) -> None:
         (
             OIDC,
             {"auth": {"client_secret": "benchwright/users/oidc"}},
-            'auth.client_secret: "***" is refused: the nodes may not read it. Give a secret whose name begins wi',
+            'auth.client_secret: "benchwright/users/oidc" is refused: the nodes may not read it. Give the name of a',
         ),
         (
             OIDC,
@@ -254,9 +256,46 @@ def test_a_refused_address_is_shown_without_its_password(path: str, text: Any, s
         (
             {},
             {"issuer": "https://idp.example.com"},
+            ('auth.method: null is refused: the method is missing, and issuer belongs to oidc. Give "oidc".'),
+        ),
+        (
+            {},
+            {"issuer": "https://idp.example.com"},
             (
-                'auth.issuer: "https://idp.example.com" is refused: it belongs to the method oidc, not to pam. '
-                'Give it with "method": "oidc".'
+                "auth.client_id: null is refused: the method oidc needs it. "
+                "Give the id of the client that you registered (oidc)."
+            ),
+        ),
+        (
+            {},
+            {"issuer": "https://idp.example.com"},
+            (
+                'auth.method: "oidc" is refused: the identity provider sends people back to an https address, and the '
+                "cluster has none. Give an address in `access`, too."
+            ),
+        ),
+        (
+            {},
+            {"provisioning": "jit"},
+            (
+                "auth.method: null is refused: the method is missing, and provisioning belongs to oidc or saml. "
+                'Give "oidc" or "saml".'
+            ),
+        ),
+        (
+            {},
+            {"method": None, "provisioning": "scim", "issuer": "https://idp.example.com", "scim_token": "a/auth/b"},
+            (
+                "auth.method: null is refused: the method is missing, and issuer belongs to oidc, provisioning, "
+                'scim_token belong to oidc or saml. Give "oidc".'
+            ),
+        ),
+        (
+            {},
+            {"issuer": "https://idp.example.com", "sssd_conf": "benchwright/auth/sssd"},
+            (
+                "auth.method: null is refused: the method is missing, and issuer belongs to oidc, sssd_conf belongs to "
+                'sssd. Give "oidc" or "sssd".'
             ),
         ),
         (
@@ -272,6 +311,32 @@ def test_a_refused_address_is_shown_without_its_password(path: str, text: Any, s
 )
 def test_the_remedy_is_what_a_person_most_likely_forgot(whole: Any, auth: Any, problem: str) -> None:
     assert f"- {problem}" in problems(merge_patch(whole, {"auth": auth}))
+
+
+@pytest.mark.parametrize("host", ["login.microsoftonline.com", "login.microsoftonline.us", "sts.windows.net"])
+@pytest.mark.parametrize("tenant", ["common", "organizations", "consumers", "TENANT", "example.com", TENANT[:-1]])
+def test_an_issuer_of_entra_id_has_the_id_of_a_tenant(host: str, tenant: str) -> None:
+    (found,) = problems(merge_patch(OIDC, {"auth": {"issuer": f"https://{host}/{tenant}/v2.0"}}))
+    assert found.startswith(
+        f'- auth.issuer: "https://{host}/{tenant}/v2.0" is refused: {tenant} is no id of a tenant; put in its place '
+        "that of yours, in the Entra admin center under Overview: Tenant ID. Give "
+    )
+    wanted_of(merge_patch(OIDC, {"auth": {"issuer": f"https://{host}/{TENANT}/v2.0"}}))
+
+
+@pytest.mark.parametrize(
+    ("whole", "key", "placeholder"),
+    [
+        (OIDC, "issuer", "https://login.microsoftonline.com/{}/v2.0"),
+        (OIDC, "issuer", "https://{}.okta.com"),
+        (SAML, "metadata_url", "https://login.microsoftonline.com/{}/federationmetadata.xml?appid=1"),
+        (SAML, "metadata_url", f"https://login.microsoftonline.com/{TENANT}/federationmetadata.xml?appid={{}}"),
+    ],
+)
+@pytest.mark.parametrize("text", ["<tenant>", "{tenantid}"])
+def test_a_placeholder_of_a_guide_is_refused(whole: Any, key: str, placeholder: str, text: str) -> None:
+    (found,) = problems(merge_patch(whole, {"auth": {key: placeholder.format(text)}}))
+    assert f" is refused: {text} stands for something of yours, such as the id of your tenant: put that in" in found
 
 
 def test_what_auth_does_not_write_may_stand_in_config() -> None:
@@ -308,8 +373,12 @@ def test_a_group_of_an_identity_provider_or_a_directory_is_warned_about(whole: A
         (OIDC, {"auth": {"username_claim": "email"}}, True),
         (OIDC, {"auth": {"username_claim": "email", "provisioning": "jit"}}, False),
         (OIDC, {"auth": {"username_claim": "email"}, "config": {"auth-user-rewrite-rule": "x"}}, False),
-        (OIDC, {"auth": {"issuer": "https://login.microsoftonline.com/4711/v2.0"}}, True),
-        (OIDC, {"auth": {"issuer": "https://login.microsoftonline.com/4711/v2.0", "username_claim": "name"}}, False),
+        (OIDC, {"auth": {"issuer": ENTRA}}, True),
+        (
+            OIDC,
+            {"auth": {"issuer": ENTRA, "username_claim": "name"}},
+            False,
+        ),
         (SAML, {}, False),
         (SAML, {"auth": {"username_attribute": "NameID", "name_id_format": "emailaddress"}}, True),
         (SSSD, {}, False),

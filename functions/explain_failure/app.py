@@ -1,9 +1,10 @@
-"""Explain failure: turns what went wrong into the text that the execution ends with and that subscribers get."""
+"""Explain failure: turns what went wrong, or what was verified, into the text that people get."""
 
 from __future__ import annotations
 
 import re
 from datetime import datetime
+from typing import Literal
 
 from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import BaseModel
@@ -15,32 +16,53 @@ from benchwright.observability import report_verdict
 from benchwright.planning.unproven import describe
 from benchwright.record import read
 from benchwright.settings import settings
-from benchwright.step import StepEvent, step
+from benchwright.step import step
+from benchwright.verification.verdicts import (
+    LONGEST_SUBJECT,
+    ClusterVerdict,
+    Explanation,
+    Report,
+    reason,
+    report,
+)
 
 
-class Event(StepEvent):
-    """What the state machine caught, and in which step. began: when the execution began."""
+class Event(BaseModel):
+    """explain: what the state machine caught, and in which step, of a cluster that is empty where the failure is of no
+    one cluster; began: when the execution began. report: how the verification of each cluster ended; left_out: those
+    for which the execution had no room.
+    """
 
-    step: str
-    error: str
-    cause: str
+    action: Literal["explain", "report"] = "explain"
+    execution: str
+    cluster: str = ""
+    step: str = ""
+    error: str = ""
+    cause: str = ""
     began: datetime | None = None
+    every_cluster: bool = False
+    verdicts: list[ClusterVerdict] = []
+    left_out: list[str] = []
 
 
-class Result(BaseModel):
+class Result(Explanation):
     """error: the name to fail with. text: the cause to fail with. subject: for the notification, in the characters and
-    the length (less than 100) that SNS allows.
+    the length that SNS allows. brief: the reason in a few lines, for a report of several clusters.
     """
 
     done: bool = True
-    error: str
-    subject: str
-    text: str
+    brief: str
 
 
 @step(Event)
-def handler(event: Event) -> Result:
-    """Explain."""
+def handler(event: Event) -> Result | Report:
+    """Explain a failure, or report on what was verified."""
+    if event.action == "explain":
+        return _explain(event)
+    return report(event.verdicts, event.execution, every_cluster=event.every_cluster, left_out=event.left_out)
+
+
+def _explain(event: Event) -> Result:
     error, (where, message) = named(event.error), unwrap(event.step, event.cause)
     failure = Failure(where, error, message, event.execution, settings().application, event.cluster, began=event.began)
     is_of_cluster = event.cluster and error not in SAYS_NOTHING_OF_THE_CLUSTER
@@ -49,7 +71,12 @@ def handler(event: Event) -> Result:
     if is_of_cluster:
         report_verdict(event.cluster, verified=False, step=where, error=error)
     subject = f"Benchwright: {event.cluster or 'cluster'}: {error} in {where}"
-    return Result(error=error, subject=re.sub(r"[^ -~]", "?", subject)[:99], text=text)
+    return Result(
+        error=error,
+        subject=re.sub(r"[^ -~]", "?", subject)[:LONGEST_SUBJECT],
+        text=text,
+        brief=reason(error, where, message),
+    )
 
 
 def _unproven(cluster: str, execution: str, message: str) -> list[str]:

@@ -23,7 +23,7 @@ from benchwright.step import step
 class Event(BaseModel):
     """input: the execution's input as it was given. quiet: a cluster that is busy or absent is no error (schedules)."""
 
-    action: Literal["validate", "inspect", "lock", "plan", "release"]
+    action: Literal["validate", "find", "inspect", "lock", "plan", "release"]
     execution: str
     cluster: str = ""
     input: Any = None
@@ -45,10 +45,26 @@ class Result(BaseModel):
     warnings: list[str] = []
 
 
+class Found(BaseModel):
+    """What a verification is about. left_out: clusters for which the history of one execution has no room."""
+
+    done: bool = True
+    clusters: list[str]
+    every_cluster: bool
+    left_out: list[str]
+
+
+# Clusters that one execution verifies: the history of an execution has 25,000 events, a verification that looks to the
+# end, also under the lock, about 550. AWS gives an account 40 Aurora clusters in a region until it asks for more.
+MOST_CLUSTERS = 40
+
+
 @step(Event)
-def handler(event: Event) -> Result:
-    """Do one of the five things that concern the cluster as a whole."""
+def handler(event: Event) -> Result | Found:
+    """Do one of the six things that concern a cluster as a whole."""
     match event.action:
+        case "find":
+            return _find(event)
         case "validate":
             return _validate(event)
         case "inspect":
@@ -103,8 +119,16 @@ def _read(event: Event, found: record.Record) -> Reading:
     )
 
 
+def _find(event: Event) -> Found:
+    request = read_verify_input(event.input)
+    clusters = record.names() if request.every_cluster else [request.cluster]
+    return Found(
+        clusters=clusters[:MOST_CLUSTERS], every_cluster=request.every_cluster, left_out=clusters[MOST_CLUSTERS:]
+    )
+
+
 def _inspect(event: Event) -> Result:
-    cluster = read_verify_input(event.input)
+    cluster = event.cluster
     known = record.read(cluster)
     if not known.verified:
         return Result(cluster=cluster, proceed=False, message=f"{cluster} is not deployed: nothing to verify")

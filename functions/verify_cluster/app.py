@@ -14,6 +14,7 @@ from benchwright.verification import rounds
 from benchwright.verification.address import observe, question
 from benchwright.verification.checks import failing, unmet
 from benchwright.verification.rounds import Cluster, Questions
+from benchwright.verification.verdicts import brief
 
 
 class Event(StepEvent):
@@ -35,7 +36,8 @@ class Event(StepEvent):
 
 class Result(BaseModel):
     """needs_lock: under the lock alone a safe remedy may be applied, and a cluster be judged that someone else began
-    to deploy. round, stale, questions and problems go into the next event.
+    to deploy. round, stale, questions and problems go into the next event. brief: the verified cluster in a line, for a
+    report of several.
     """
 
     done: bool
@@ -46,6 +48,7 @@ class Result(BaseModel):
     questions: Questions | None = None
     problems: str = ""
     summary: Cluster | None = None
+    brief: str = ""
 
 
 @step(Event)
@@ -81,7 +84,7 @@ def handler(event: Event) -> Result:
         if event.locked:
             save_verified(event.cluster, event.execution, record, remember(record.ami, record.verified_images))
         report_verdict(event.cluster, verified=True)
-        return Result(done=True, round=event.round, summary=cluster)
+        return Result(done=True, round=event.round, summary=cluster, brief=brief(cluster))
     if cluster.verification.stale and not event.locked:
         return Result(done=False, needs_lock=True, waiting_for="the lock, to delete stale rows", round=event.round + 1)
     problems = failing(cluster.verification)

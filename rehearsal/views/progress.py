@@ -68,7 +68,13 @@ class Steps:
             step.waiting_for = sentence
         elif kind == "TaskFailed" and before in self.under_way:
             yield second, f"{before}: {event['taskFailedEventDetails'].get('error', 'failed')}"
-        elif kind in ("ParallelStateExited", "ExecutionSucceeded", "ExecutionFailed", "ExecutionAborted"):
+        elif kind in (
+            "ParallelStateExited",
+            "MapStateExited",
+            "ExecutionSucceeded",
+            "ExecutionFailed",
+            "ExecutionAborted",
+        ):
             self.under_way.clear()
 
 

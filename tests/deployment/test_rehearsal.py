@@ -17,7 +17,7 @@ from rehearsal.own_failures import EXIT_OWN_FAILURE
 
 ROOT = Path(__file__).parents[2]
 SCHEDULES = ("monthly-rebuild:before", "nightly-verify:during", "monthly-rebuild:during", "nightly-verify:after")
-NIGHTLY: Any = {"cluster": "workbench"}
+NIGHTLY: Any = {"every_cluster": True}
 MONTHLY: Any = {"cluster": "workbench", "image": {"rebuild": True}, "only_if_deployed": True}
 INPUTS: list[Any] = [{}, {}, {"nodes": {"count": 3}}, {}, {"nodes": {"count": None}}]
 BOUNDARY = "arn:aws:iam::aws:policy/AdministratorAccess"
@@ -83,10 +83,12 @@ def test_schedules_start_executions_with_their_input_under_their_role(recorded: 
 def test_schedules_leave_alone_what_is_not_deployed_yet_and_verify_what_is(report: dict[str, Any]) -> None:
     *early, verified = [execution for execution in report["executions"] if execution["started_by"] != "rehearsal"]
     assert [(execution["output"]["message"], changes(execution)) for execution in early] == [
-        ("workbench is not deployed: nothing to verify", set()),
+        ("no cluster is recorded, so there was nothing to verify", set()),
         ("workbench is not deployed: nothing to do", set()),
-    ] * 2
-    assert (verified["output"]["verification"]["verified"], changes(verified)) == (True, set())
+        ("0 of 1 recorded clusters verified", set()),
+        ("workbench is not deployed: nothing to do", set()),
+    ]
+    assert (verified["output"]["message"], changes(verified)) == ("1 of 1 recorded clusters verified", set())
 
 
 def test_every_deployment_ends_with_the_nodes_that_were_asked_for(deployments: list[dict[str, Any]]) -> None:

@@ -318,13 +318,13 @@ def test_each_schedule_starts_its_machine_with_its_input_at_its_hour() -> None:
         common
         | {
             "Name": {"Fn::Sub": "${AWS::StackName}-nightly-verify"},
-            "Description": "Proves that the cluster is what its record says.",
+            "Description": "Proves that every recorded cluster is what its record says.",
             "State": {"Ref": "VerifyScheduleState"},
             "ScheduleExpression": "cron(0 3 * * ? *)",  # every day at 03:00
             "Target": {
                 "Arn": {"Ref": "VerifyStateMachine"},
                 "RoleArn": {"Fn::GetAtt": ["VerifyScheduleRole", "Arn"]},
-                "Input": {"Fn::Sub": '{"cluster": "${ScheduledCluster}"}'},
+                "Input": '{"every_cluster": true}',
             },
         },
     ]

@@ -91,7 +91,7 @@ def test_the_configuration_gets_all_outputs_of_the_foundation() -> None:
 def test_the_inputs_of_the_state_machines_are_accepted() -> None:
     request, wanted = read_input(event_of("DeployStateMachine"), {}, DEFAULTS, stack_name()).whole()
     assert (request.cluster, wanted.nodes.count) == ("workbench", 2)
-    assert read_verify_input(event_of("VerifyStateMachine")) == request.cluster
+    assert read_verify_input(event_of("VerifyStateMachine")).cluster == request.cluster
     _, wanted = read_input(event_of(PRODUCTION), {}, DEFAULTS, stack_name()).whole()
     assert wanted.access
     assert wanted.access.hosted_zone_id == ZONE_ID

@@ -29,6 +29,10 @@ STEPS_OF_DEPLOY = (
     *("CreateDatabase", "ConfigureNodes publish", "DeployStack nodes", "ConfigureNodes apply", "VerifyCluster"),
     *("BuildImage retire", "ResolvePlan release", "ExplainFailure"),
 )
+STEPS_OF_VERIFY = (
+    *("ResolvePlan find", "ResolvePlan inspect", "ResolvePlan lock", "VerifyCluster", "ResolvePlan release"),
+    "ExplainFailure report",
+)
 STEPS_OF_ACCESS = ("RequestCertificate request", "RequestCertificate retire", "DeployStack access")
 
 
@@ -101,46 +105,60 @@ def deploy_every_way(workflow: Workflow) -> None:
 def verify_every_way(workflow: Workflow) -> None:
     """Verifications with and without the lock, of nothing, that fail in each step, and that wait to the end."""
     definition = definition_of("verify")
-    Verified(workflow)
-    workflow.run(definition, {})
+    for payload in ({}, {"every_cluster": True}):
+        Verified(workflow)
+        workflow.run(definition, payload)
     for action in ("inspect", "lock"):
         Verified(workflow, needs_lock=True)
         with_nothing_to_do(workflow, action)
         workflow.run(definition, {})
-    for step in ("", "ResolvePlan inspect", "ResolvePlan lock", "VerifyCluster", "ResolvePlan release"):
-        Verified(workflow, needs_lock=True, fails=step)
+    for step in STEPS_OF_VERIFY:
+        Verified(workflow, needs_lock=True, fails=(step,))
         workflow.run(definition, {})
-    for step in ("", "ExplainFailure"):
-        Verified(workflow, fails=step)
-        never_done(workflow, "VerifyCluster")
-        workflow.run(near_its_end(definition), {})
+        Verified(workflow, fails=(step, "ExplainFailure explain"))
+        workflow.run(definition, {})
+    Verified(workflow, needs_lock=True, fails=("VerifyCluster", "ResolvePlan release"))
+    workflow.run(definition, {})
+    Verified(workflow)
+    never_done(workflow, "VerifyCluster")
+    workflow.run(near_its_end(definition), {})
 
 
 class Verified:
     """Functions of a verification that succeeds at its second look; a step named in `fails` raises."""
 
-    def __init__(self, workflow: Workflow, needs_lock: bool = False, fails: str = "") -> None:
+    def __init__(self, workflow: Workflow, needs_lock: bool = False, fails: tuple[str, ...] = ()) -> None:
         self.needs_lock, self.fails = needs_lock, fails
         for function in (self.resolve_plan, self.verify_cluster, self.explain_failure):
             name = "".join(word.capitalize() for word in function.__name__.split("_"))
             workflow.functions[name] = functools.partial(self.call, name, function)
 
     def call(self, name: str, function: Callable[[dict[str, Any]], Any], event: dict[str, Any]) -> Any:
-        if self.fails and f"{name} {event.get('action', '')}".strip() == self.fails:
+        if f"{name} {event.get('action', '')}".strip() in self.fails:
             raise ImageBuildFailed("the reason")
         return function(event)
 
-    def resolve_plan(self, _: dict[str, Any]) -> Any:
+    def resolve_plan(self, event: dict[str, Any]) -> Any:
+        if event["action"] == "find":
+            every = event["input"].get("every_cluster", False)
+            return {
+                "clusters": ["workbench", "blue"] if every else ["workbench"],
+                "every_cluster": every,
+                "left_out": [],
+            }
         return {"cluster": "workbench", "proceed": True, "message": "", "revision": "r", "quiet": True}
 
     def verify_cluster(self, event: dict[str, Any]) -> Any:
         asks = self.needs_lock and not event["locked"]
         summary = {"cluster": "workbench", "verification": {"license": "Activated", "warnings": []}}
         done = not asks and event["attempt"] == 1
-        return {"waiting_for": "rows", "needs_lock": asks, "round": 1, "done": done, "summary": summary}
+        return {"waiting_for": "rows", "needs_lock": asks, "round": 1, "done": done, "summary": summary, "brief": "2"}
 
     def explain_failure(self, event: dict[str, Any]) -> Any:
-        return {"error": event["error"], "subject": "failed", "text": event["cause"]}
+        if event["action"] == "report":
+            failed = any(verdict["status"] == "failed" for verdict in event["verdicts"])
+            return {"failed": failed, "error": "VerificationFailed", "subject": "s", "text": "t", "output": {}}
+        return {"error": event["error"], "subject": "failed", "text": event["cause"], "brief": event["cause"]}
 
 
 def with_nothing_to_do(workflow: Workflow, action: str) -> None:

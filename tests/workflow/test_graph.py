@@ -11,6 +11,8 @@ import yaml
 
 from benchwright import errors
 from benchwright.failure.console_links import FUNCTIONS
+from functions.resolve_plan.app import MOST_CLUSTERS
+from rehearsal.views.diagram import branches_of
 from tests.templates.templates import APPLICATION, resources
 from tests.workflow.workflow import STATEMACHINE, definition_of
 
@@ -78,12 +80,12 @@ OTHER_RETRIES = {
 
 
 def graphs(machine: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Each graph of a machine: the outer one, and one for each branch, with a name for messages."""
+    """Each graph of a machine: the outer one, one for each branch, and what a Map does with each item, by its name."""
 
     def walk(name: str, graph: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
         yield name, graph
         for state_name, state in graph["States"].items():
-            for branch in state.get("Branches", []):
+            for branch in branches_of(state):
                 yield from walk(f"{name} / {state_name}", branch)
 
     return walk(machine, definition_of(machine))
@@ -142,7 +144,7 @@ def test_every_task_has_timeout_and_catch(machine: str) -> None:
         if state["Type"] == "Task":
             assert state.get("TimeoutSeconds"), name
             assert state["Catch"][-1]["ErrorEquals"] == ["States.ALL"], name
-        if state["Type"] == "Parallel":
+        if state["Type"] in ("Parallel", "Map"):
             assert state["Catch"][-1]["ErrorEquals"] == ["States.ALL"], name
 
 
@@ -172,7 +174,9 @@ def test_every_loop_has_a_bound(machine: str) -> None:
 
 @pytest.mark.parametrize("machine", MACHINES)
 def test_every_failure_ends_in_fail(machine: str) -> None:
+    """The failure of an item of a Map is collected: it ends in the verdict that the cluster failed."""
     for name, graph in graphs(machine):
+        failed = {"Pass"} if name == "verify / Verify clusters" else {"Fail"}
         for state_name, state in graph["States"].items():
             for catch in state.get("Catch", []):
                 if (state_name, catch["ErrorEquals"]) in FORGIVEN:
@@ -182,20 +186,40 @@ def test_every_failure_ends_in_fail(machine: str) -> None:
                     current = todo.pop()
                     seen.add(current)
                     todo |= targets(graph["States"][current]) - seen
-                ends = {graph["States"][item]["Type"] for item in seen if not targets(graph["States"][item])}
-                assert ends == {"Fail"}, f"{name}: {state_name}"
+                ends = [graph["States"][item] for item in seen if not targets(graph["States"][item])]
+                assert {end["Type"] for end in ends} == failed, f"{name}: {state_name}"
+                assert all(end["Type"] == "Fail" or end["Output"]["status"] == "failed" for end in ends)
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_no_variable_of_a_branch_has_the_name_of_one_outside(machine: str) -> None:
+    """docs.aws.amazon.com/step-functions/latest/dg/workflow-variables.html, "Variable scope"."""
+    (_, outer), *inner = graphs(machine)
+
+    def assigned(graph: dict[str, Any]) -> set[str]:
+        rules = [
+            rule for state in graph["States"].values() for key in ("Catch", "Choices") for rule in state.get(key, [])
+        ]
+        return {name for item in (*graph["States"].values(), *rules) for name in item.get("Assign", {})}
+
+    assert assigned(outer)
+    assert [name for name, graph in inner if assigned(outer) & assigned(graph)] == []
 
 
 @pytest.mark.parametrize("machine", MACHINES)
 def test_waits_fit_in_the_machines_timeout_and_its_history(machine: str) -> None:
-    """A Standard execution's history holds 25,000 events; a look writes about 9."""
+    """A Standard execution's history holds 25,000 events; a look writes about 9, and other states of an item 60.
+
+    A verification looks as often again under the lock, and an execution has room for so many clusters.
+    """
     bounds = [
         int(bound)
         for _, state in states(machine)
         for choice in state.get("Choices", [])
         for bound in re.findall(r"attempt >= (\d+)", choice["Condition"])
     ]
-    assert sum(bounds) * 9 < 25_000
+    looks = sum(bounds) * 9
+    assert (looks if machine != "verify" else (2 * looks + 60) * MOST_CLUSTERS) < 25_000
     assert definition_of(machine)["TimeoutSeconds"]
 
 
@@ -259,5 +283,5 @@ def test_the_log_of_every_step_that_may_fail_is_known(machine: str) -> None:
         for name, state in states(machine)
         if name in reported and state["Type"] == "Task"
     }
-    assert logs.keys() == reported - {"Prepare image and foundation"}
+    assert logs.keys() == reported - {"Prepare image and foundation", "Verify clusters"}
     assert {name: f"/aws/lambda/${{AWS::StackName}}-{FUNCTIONS.get(name)}" for name in logs} == logs

@@ -105,6 +105,21 @@ def read_all() -> dict[str, Record]:
     return {item["cluster"]["S"]: _record(item) for page in pages for item in page["Items"]}
 
 
+def names() -> list[str]:
+    """Return the names of the clusters that have a record, in order. None is read: one may be unreadable."""
+    pages = (
+        client("dynamodb")
+        .get_paginator("scan")
+        .paginate(
+            TableName=settings().table_name,
+            ConsistentRead=True,
+            ProjectionExpression="#name",
+            ExpressionAttributeNames={"#name": "cluster"},  # a reserved word
+        )
+    )
+    return sorted(item["cluster"]["S"] for page in pages for item in page["Items"])
+
+
 def take_lock(cluster: str, execution: str) -> str:
     """Lock the cluster for an execution; return the ARN of the dead holder that lost it, or an empty text.
 

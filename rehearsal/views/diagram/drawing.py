@@ -74,7 +74,7 @@ def _region(region: Region) -> str:
 
 
 def _node(node: Node, visited: Mapping[str, Visit] | None) -> str:
-    kind = node.state.kind.lower()
+    kind = "parallel" if node.state.branches else node.state.kind.lower()
     visit = "" if visited is None else visited.get(node.state.name, "never")
     tip = f"{node.state.name}: {node.state.comment}" if node.state.comment else node.state.name
     return "".join(
@@ -116,6 +116,9 @@ def _shape(node: Node) -> str:
             return f'<rect class="shape" {_place(node)} rx="18"/>{_icon(x + 18, middle, clock)}'
         case "Parallel":
             return f'<rect class="shape" {_place(node)} rx="10"/>{_icon(x + 20, y + 18, "M-3-6v12M3-6v12")}'
+        case "Map":
+            sheets = "M-6-3h8v8h-8zM-3-6h8v8"
+            return f'<rect class="shape" {_place(node)} rx="10"/>{_icon(x + 20, y + 18, sheets)}'
         case _:
             return f'<rect class="shape" {_place(node)} rx="5"/>'
 

@@ -1,7 +1,8 @@
 """What a definition in Amazon States Language says of the order of its states, without its arguments and retries.
 
-A scope is the machine or one branch of a Parallel state. Its states are divided into the normal path and the failure
-path: what only a Catch, or a Choice that gives up, leads to. The edges into the failure path are not kept one by one.
+A scope is the machine, one branch of a Parallel state, or what a Map state does with each item. Its states are divided
+into the normal path and the failure path: what only a Catch, or a Choice that gives up, leads to. The edges into the
+failure path are not kept one by one.
 """
 
 import re
@@ -22,7 +23,7 @@ class Edge:
 
 @dataclass(frozen=True)
 class State:
-    """`branches` are those of a Parallel state."""
+    """`branches` are those of a Parallel state; a Map state has one."""
 
     name: str
     kind: str
@@ -44,21 +45,30 @@ def outline(definition: Mapping[str, Any]) -> dict[str, Any]:
     """A definition without arguments, outputs and retries: as much as makes its picture."""
     states = {}
     for name, state in definition["States"].items():
-        kept = {key: state[key] for key in ("Type", "Comment", "Next", "Default") if key in state}
+        kept = {key: state[key] for key in ("Type", "Comment", "Next", "Default", "End") if key in state}
         for key, inner in (("Catch", ("Next",)), ("Choices", ("Condition", "Next"))):
             if key in state:
                 kept[key] = [{word: rule[word] for word in inner} for rule in state[key]]
         if "Branches" in state:
             kept["Branches"] = [outline(branch) for branch in state["Branches"]]
+        if "ItemProcessor" in state:
+            kept["ItemProcessor"] = outline(state["ItemProcessor"])
         states[name] = kept
     return {"StartAt": definition["StartAt"], "States": states}
+
+
+def branches_of(state: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The definitions within a state: the branches of a Parallel, or what a Map does with each item."""
+    return [*state.get("Branches", ()), *([state["ItemProcessor"]] if "ItemProcessor" in state else [])]
 
 
 def scope(definition: Mapping[str, Any]) -> Scope:
     """The scope of a machine's definition, or of a branch: what has `StartAt` and `States`."""
     states: Mapping[str, Mapping[str, Any]] = definition["States"]
     caught = {target for state in states.values() for target in _failures(state)}
-    normal = _reachable(states, definition["StartAt"], without=caught)
+    behind = {name for target in caught for name in _reachable(states, target, without=set())}
+    failing = caught | {name for name in behind if not _may_succeed(states, name)}
+    normal = _reachable(states, definition["StartAt"], without=failing)
     path = _part(states, definition["StartAt"], normal)
     entries = [name for name in states if name in caught]
     if not entries:
@@ -77,13 +87,19 @@ def _part(states: Mapping[str, Mapping[str, Any]], start: str, names: Sequence[s
 
 
 def _state(name: str, state: Mapping[str, Any]) -> State:
-    branches = tuple(scope(branch) for branch in state.get("Branches", ()))
+    branches = tuple(scope(branch) for branch in branches_of(state))
     return State(name, state["Type"], " ".join(state.get("Comment", "").split()), branches)
 
 
 def _failures(state: Mapping[str, Any]) -> Iterator[str]:
     """Where a Catch leads that does more than to go on."""
     yield from (catch["Next"] for catch in state.get("Catch", ()) if catch["Next"] != state.get("Next"))
+
+
+def _may_succeed(states: Mapping[str, Mapping[str, Any]], name: str) -> bool:
+    """Whether a state leads to an end that is no failure."""
+    ends = [states[each] for each in _reachable(states, name, without=set())]
+    return any(state["Type"] == "Succeed" or state.get("End") for state in ends)
 
 
 def _edges(name: str, state: Mapping[str, Any]) -> list[Edge]:

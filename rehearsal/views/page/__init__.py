@@ -14,7 +14,7 @@ import jinja2
 from markupsafe import Markup
 
 from rehearsal.aws.services.step_functions.quotas import HISTORY_EVENTS, PAYLOAD_BYTES
-from rehearsal.views.diagram import Visit, svg
+from rehearsal.views.diagram import Visit, branches_of, svg
 from rehearsal.views.page.timeline import timeline
 from rehearsal.views.progress import clock_face
 
@@ -74,7 +74,7 @@ def visited(execution: Mapping[str, Any], machine: Mapping[str, Any]) -> dict[st
         else:
             ends[state["name"]] = "succeeded" if state["exited"] else "running"
     for name, definition in machine["States"].items():
-        for branch in definition.get("Branches", ()):
+        for branch in branches_of(definition):
             fails = [inner for inner, state in branch["States"].items() if state["Type"] == "Fail"]
             if name in ends and any(inner in ends for inner in fails):
                 ends[name] = "failed"

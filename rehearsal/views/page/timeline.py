@@ -5,6 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from rehearsal.views.diagram import branches_of
+
 TICKS: Final = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400)
 """Seconds that the marks of the axis may be apart."""
 
@@ -14,7 +16,7 @@ Visit = Mapping[str, Any]
 """A state of report.json's `states`."""
 
 Lane = tuple[str, int]
-"""A branch: the name of the Parallel state, and the number of the branch."""
+"""A branch: the name of the Parallel state, and the number of the branch. All items of a Map share one."""
 
 MAIN: Final = ("", 0)
 """The lane of what stands in no branch."""
@@ -53,7 +55,7 @@ class Row:
 
 @dataclass
 class Group:
-    """A Parallel state: the rows of its branches are lanes side by side in time."""
+    """A Parallel or Map state: the rows of its branches are lanes side by side in time."""
 
     name: str
     critical: bool
@@ -109,7 +111,7 @@ class _Reader:
         items: list[Row | Group] = []
         for visit in self.visits:
             lane = self.lane_of.get(visit["name"], MAIN)
-            if visit["kind"] == "Parallel":
+            if visit["kind"] in ("Parallel", "Map"):
                 self.closed[visit["name"]] = self._stretch(visit, self.end).end
                 lanes = [rows for (name, _), rows in self.rows.items() if name == visit["name"]]
                 items.append(Group(visit["name"], visit["critical"], lanes))
@@ -153,6 +155,6 @@ def _lanes(machine: Mapping[str, Any]) -> dict[str, Lane]:
     return {
         inner: (name, number)
         for name, state in machine["States"].items()
-        for number, branch in enumerate(state.get("Branches", ()))
+        for number, branch in enumerate(branches_of(state))
         for inner in branch["States"]
     }

@@ -57,11 +57,17 @@ def test_a_wrong_input_fails_in_the_first_state_with_every_problem(
     assert account.changes(execution) == set()
 
 
-@pytest.mark.parametrize("schedule", ["nightly-verify", "monthly-rebuild"])
-def test_a_schedule_leaves_a_cluster_alone_that_was_never_made(account: Account, schedule: str) -> None:
+@pytest.mark.parametrize(
+    ("schedule", "message"),
+    [
+        ("nightly-verify", "no cluster is recorded, so there was nothing to verify"),
+        ("monthly-rebuild", "workbench is not deployed: nothing to do"),
+    ],
+)
+def test_a_schedule_leaves_a_cluster_alone_that_was_never_made(account: Account, schedule: str, message: str) -> None:
     execution = account.start_schedule(schedule)
     ended = account.succeed(execution)
-    assert "is not deployed" in ended.output["message"]
+    assert ended.output["message"] == message
     assert account.changes(execution) == set()
 
 
@@ -93,9 +99,12 @@ def first(account: Account) -> Any:
     assert (refused.status, refused.error) == ("FAILED", "ClusterLocked")
     assert execution in (refused.cause or "")
     assert account.changes(second) <= {"dynamodb:UpdateItem"}  # the attempt to take the lock, and its refusal
-    for schedule in ("nightly-verify", "monthly-rebuild"):
-        ended = account.succeed(account.start_schedule(schedule))
-        assert "is not deployed" in ended.output["message"]
+    assert "is not deployed" in account.succeed(account.start_schedule("monthly-rebuild")).output["message"]
+    (verdict,) = account.succeed(account.start_schedule("nightly-verify")).output["clusters"]
+    assert (verdict["status"], verdict["message"]) == (
+        "not verified",
+        "workbench is not deployed: nothing to verify",
+    )
     return account.succeed(execution).output
 
 
@@ -132,9 +141,16 @@ def test_no_healthy_node_is_ended_to_even_out_the_zones(account: Account, first:
 
 def test_the_nightly_verification_succeeds(account: Account, first: Any) -> None:
     execution = account.start_schedule("nightly-verify")
-    ended = account.succeed(execution)
-    assert ended.output["verification"]["verified"]
+    output = account.succeed(execution).output
+    (verdict,) = output["clusters"]
+    assert (output["message"], verdict["cluster"], verdict["status"]) == (
+        "1 of 1 recorded clusters verified",
+        "workbench",
+        "verified",
+    )
     assert account.changes(execution) <= {"ssm:SendCommand"}
+    one = account.succeed(account.start("verify", {})).output
+    assert (one["cluster"], one["verification"]["verified"]) == ("workbench", True)
 
 
 def test_the_dashboard_shows_what_is_there_and_the_verdicts(account: Account, first: Any) -> None:
@@ -227,9 +243,19 @@ def test_a_verification_names_the_file_that_was_edited_and_a_deployment_restores
     edited = min(account.nodes)
     done = account.nodes[edited].host.run("echo audit-r-sessions=1 >>/etc/rstudio/rserver.conf", timeout=60)
     assert done.returncode == 0
-    ended = account.end(account.start("verify", {}))
-    assert (ended.status, ended.error) == ("FAILED", "VerificationFailed")
-    failing = [line for line in (ended.cause or "").splitlines() if line.startswith("- ") and "https://" not in line]
+    table = account.application.outputs["TableName"]
+    damaged = {"cluster": {"S": "damaged"}}
+    account.aws.client("dynamodb").put_item(TableName=table, Item={**damaged, "version": {"N": "99"}})
+    ended = account.end(account.start_schedule("nightly-verify"))
+    account.aws.client("dynamodb").delete_item(TableName=table, Key=damaged)
+    lines = (ended.cause or "").splitlines()
+    assert (ended.status, ended.error, lines[0]) == (
+        "FAILED",
+        "VerificationFailed",
+        "2 of 2 recorded clusters failed verification: damaged, workbench.",
+    )
+    assert any(line.startswith("damaged: RecordUnreadable in step 'Look at the record': ") for line in lines)
+    failing = [line for line in lines if line.startswith("- ") and "https://" not in line]
     assert [line.partition(". Start a deployment with {}")[0] for line in failing] == [
         f"- files and accounts: {edited}: /etc/rstudio/rserver.conf: content"
     ]
@@ -254,7 +280,7 @@ def test_verification_removes_the_row_of_a_node_that_died(account: Account, retu
     execution = account.start_schedule("nightly-verify")
     ended = account.succeed(execution)
     assert row_of(account, lost["ipv4"]) is None
-    assert {node["status"] for node in ended.output["nodes"]} == {"Online"}
+    assert [verdict["status"] for verdict in ended.output["clusters"]] == ["verified"]
     assert account.changes(execution) == {"ssm:SendCommand", "dynamodb:UpdateItem"}  # under the lock
     assert account.deploy({}).status == "SUCCEEDED"  # which is free again
 
@@ -305,9 +331,10 @@ def rebuilt(account: Account, upgraded: Any) -> Any:
     with RowWatch(account) as watch:
         execution = account.start_schedule("monthly-rebuild")
         account.until(lambda: account.has_entered(execution, "Prepare image and foundation"), "the lock")
-        for schedule in ("nightly-verify", "monthly-rebuild"):
-            ended = account.succeed(account.start_schedule(schedule))
-            assert "deployment in progress" in ended.output["message"]
+        assert "deployment in progress" in account.succeed(account.start_schedule("monthly-rebuild")).output["message"]
+        (verdict,) = account.succeed(account.start_schedule("nightly-verify")).output["clusters"]
+        assert verdict["status"] == "not verified"
+        assert "deployment in progress" in verdict["message"]
         output = account.succeed(execution).output
     return output, watch.tables, account.images() - before
 

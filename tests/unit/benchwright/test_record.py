@@ -16,8 +16,9 @@ from benchwright.errors import ClusterLocked, LockLost, RecordUnreadable, Transi
 from benchwright.models import Group, User, merge_patch
 from benchwright.planning import unproven
 from benchwright.record import Known
+from functions.resolve_plan.app import MOST_CLUSTERS
 from tests.unit.benchwright.conversation import Answer, Conversation, refusal
-from tests.unit.benchwright.steps import EXECUTION, OTHER, make_table
+from tests.unit.benchwright.steps import EXECUTION, OTHER, handle, make_table
 from tests.unit.benchwright.verification.test_checks import PLAN
 
 DEAD = "arn:aws:states:eu-west-1:123456789012:execution:wb-deploy:dead"
@@ -284,3 +285,26 @@ def test_a_plan_that_this_release_does_not_know_is_explained_as_such(aws: Conver
         "The recorded plan of the cluster blue is not one of this release (wanted.nodes.count: Field required). Start "
         "a deployment with {}: it records another."
     )
+
+
+def test_every_cluster_that_has_a_record_is_found_also_one_that_cannot_be_read(table: Any) -> None:
+    for name in ("green", "blue"):
+        table.put_item(Item={"cluster": name, "version": 99, "plan": "x" * 200_000})
+    assert record.names() == ["blue", "green"]
+    with pytest.raises(RecordUnreadable):
+        record.read("blue")
+
+
+@pytest.mark.parametrize("count", [0, MOST_CLUSTERS, MOST_CLUSTERS + 2])
+def test_a_verification_of_every_cluster_has_room_for_so_many(table: Any, count: int) -> None:
+    names = [f"c{number:02}" for number in range(count)]
+    for name in names:
+        table.put_item(Item={"cluster": name})
+    assert handle("resolve_plan", action="find", input={"every_cluster": True}) == {
+        "done": True,
+        "clusters": names[:MOST_CLUSTERS],
+        "every_cluster": True,
+        "left_out": names[MOST_CLUSTERS:],
+    }
+    one = handle("resolve_plan", action="find", input={"cluster": "blue"})
+    assert (one["clusters"], one["every_cluster"], one["left_out"]) == (["blue"], False, [])

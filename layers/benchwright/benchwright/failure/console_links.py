@@ -19,6 +19,7 @@ HOSTS: Mapping[str, str] = {
 }
 # The function of each step, as its log group calls it. A test holds this and the state machines together.
 FUNCTIONS: Mapping[str, str] = {
+    "Find clusters": "resolve-plan",
     "Look at the record": "resolve-plan",
     "Validate input": "resolve-plan",
     "Take the lock": "resolve-plan",
@@ -36,6 +37,7 @@ FUNCTIONS: Mapping[str, str] = {
     "Verify cluster": "verify-cluster",
     "Retire old images": "build-image",
     "Release the lock": "resolve-plan",
+    "Write report": "explain-failure",
 }
 # The message says it all: a log would add nothing.
 NEED_NO_LOG = frozenset({"InvalidInput", "ClusterLocked", "LockLost", "RecordUnreadable"})
@@ -131,11 +133,21 @@ def evidence(failure: Failure) -> list[str]:
 
     Empty where the execution's ARN is none, or in a partition whose console no one knows.
     """
-    match failure.execution.split(":"):
+    console = _console_of(failure.execution)
+    return [f"- {what}: {address}" for what, address in _places(failure, console)] if console else []
+
+
+def link_of(execution: str) -> list[str]:
+    """Return the line of an execution's own address; empty as above."""
+    console = _console_of(execution)
+    return [f"- the execution: {console.execution(execution)}"] if console else []
+
+
+def _console_of(execution: str) -> Console | None:
+    match execution.split(":"):
         case ["arn", partition, "states", region, _, "execution", _, _] if partition in HOSTS:
-            console = Console(HOSTS[partition], region)
-            return [f"- {what}: {address}" for what, address in _places(failure, console)]
-    return []
+            return Console(HOSTS[partition], region)
+    return None
 
 
 def _places(failure: Failure, console: Console) -> Iterator[tuple[str, str]]:

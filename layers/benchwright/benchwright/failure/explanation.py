@@ -99,7 +99,6 @@ def explain(
     A message that is too long is shortened: what to do next, and where to look, never is.
     """
     step, message = unwrap(step, cause)
-    before = [f"{error} in step {step!r}", ""]
     after = [
         *(["", *unproven] if unproven else []),
         *(["", "Evidence:", *evidence] if evidence else []),
@@ -107,7 +106,15 @@ def explain(
         f"Next: {UNPROVEN if unproven else ''}{NEXT_ACTIONS.get(error, DEFAULT_ACTION)}",
         f"Execution: {execution}",
     ]
+    return between([f"{error} in step {step!r}", ""], message.strip() or "No cause was given.", after)
+
+
+def between(before: Sequence[str], text: str, after: Sequence[str]) -> str:
+    """Put a text between lines that stay whole: it is shortened where all of it would be too long for a cause."""
     room = LONGEST - len("\n".join([*before, "", *after]))
-    text = message.strip() or "No cause was given."
-    shown = text if len(text) <= room else f"{text[: room - len(SHORTENED)]}{SHORTENED}"
-    return "\n".join([*before, shown, *after])
+    return "\n".join([*before, cut(text, room), *after])
+
+
+def cut(text: str, longest: int) -> str:
+    """Shorten a text to so many characters, and say so in it."""
+    return text if len(text) <= longest else f"{text[: longest - len(SHORTENED)]}{SHORTENED}"

@@ -56,6 +56,14 @@ class Request:
 
 
 @dataclass(frozen=True)
+class VerifyRequest:
+    """What a verification is about: one cluster, or every one that is recorded."""
+
+    cluster: str
+    every_cluster: bool = False
+
+
+@dataclass(frozen=True)
 class Named:
     """What an input names and only AWS knows to exist: secrets by the path of the key that names them, an AMI, and an
     address.
@@ -141,17 +149,22 @@ def cluster_of(raw: Any) -> str:
     return _split_input(raw)[0].cluster
 
 
-def read_verify_input(raw: Any) -> str:
-    """Return the name of the cluster that a verification is about; raises InvalidInput for anything else in its
-    input.
-    """
-    request, problems = _split_input(raw)
+def read_verify_input(raw: Any) -> VerifyRequest:
+    """Return what a verification is about; raises InvalidInput for anything else in its input."""
+    keys = dict(raw) if isinstance(raw, dict) else raw
+    every_cluster = keys.pop("every_cluster", False) if isinstance(keys, dict) else False
+    request, problems = _split_input(keys)
     problems += [
-        (key, value, "a verification changes nothing", "cluster alone") for key, value in request.patch.items()
+        (key, value, "a verification changes nothing", "cluster or every_cluster alone")
+        for key, value in request.patch.items()
     ]
+    if not isinstance(every_cluster, bool):
+        problems.append(("every_cluster", every_cluster, "it is neither true nor false", "true or false"))
+    elif every_cluster and "cluster" in keys:
+        problems.append(("every_cluster", True, "it is given together with cluster", "one of the two"))
     if problems:
         raise refusal(problems)
-    return request.cluster
+    return VerifyRequest(request.cluster, every_cluster)
 
 
 def _split_input(raw: Any) -> tuple[Request, list[Problem]]:

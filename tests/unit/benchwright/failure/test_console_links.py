@@ -201,6 +201,7 @@ def test_an_error_is_reported_with_step_cause_evidence_and_next_action(error: st
         "done": True,
         "error": error,
         "subject": f"Benchwright: blue: {error} in {case.step}",
+        "brief": f"{error} in step '{case.step}': {case.message or 'no cause was given'}",
         "text": "\n".join(
             [
                 f"{error} in step '{case.step}'",

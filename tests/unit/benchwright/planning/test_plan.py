@@ -7,7 +7,7 @@ import pytest
 from benchwright.errors import InvalidInput
 from benchwright.models import Account, License, SignIn
 from benchwright.planning.plan import LookupResult, make_plan, sources_of
-from benchwright.planning.read_input import read_input, read_verify_input
+from benchwright.planning.read_input import VerifyRequest, read_input, read_verify_input
 from benchwright.record import Known
 from benchwright.secrets import Secret
 
@@ -141,9 +141,20 @@ def test_a_map_has_the_sources_of_what_is_in_it() -> None:
 
 
 def test_a_verification_takes_a_cluster_and_nothing_else() -> None:
-    assert read_verify_input({"cluster": "big", "Comment": "x"}) == "big"
+    assert read_verify_input({"cluster": "big", "Comment": "x"}) == VerifyRequest("big")
+    assert read_verify_input({}) == read_verify_input({"every_cluster": False}) == VerifyRequest("workbench")
+    assert read_verify_input({"every_cluster": True, "Comment": "x"}) == VerifyRequest("workbench", every_cluster=True)
     with pytest.raises(InvalidInput, match=r"- nodes: \{\"count\": 3\} is refused: a verification changes nothing"):
         read_verify_input({"nodes": {"count": 3}})
+    for given, wrong in (
+        ({"every_cluster": "yes"}, 'every_cluster: "yes" is refused: it is neither true nor false. Give true or false'),
+        (
+            {"every_cluster": True, "cluster": "big"},
+            "every_cluster: true is refused: it is given together with cluster. Give one of the two",
+        ),
+    ):
+        with pytest.raises(InvalidInput, match=wrong):
+            read_verify_input(given)
 
 
 def test_the_plan_has_the_versions_of_the_secrets_of_sign_in() -> None:

@@ -79,7 +79,7 @@ def cluster(aws: Conversation) -> Conversation:
 
 def look(locked: bool = False, **event: Any) -> dict[str, Any]:
     """What a look answers, of a record that is as it was inspected."""
-    inspected = handle("resolve_plan", action="inspect", input={"cluster": "blue"})
+    inspected = handle("resolve_plan", action="inspect")
     return handle("verify_cluster", **{"locked": locked, "revision": inspected["revision"], **event})
 
 
@@ -168,7 +168,7 @@ def test_a_stale_row_waits_for_the_lock_also_at_the_last_look(cluster: Conversat
 def test_a_cluster_that_is_deployed_meanwhile_is_judged_under_the_lock_alone(
     cluster: Conversation, later: dict[str, Any], last: bool
 ) -> None:
-    inspected = handle("resolve_plan", action="inspect", input={"cluster": "blue"})
+    inspected = handle("resolve_plan", action="inspect")
     event = {"locked": False, "revision": inspected["revision"], "last": last}
     asked = handle("verify_cluster", **event | {"last": False})
     cluster.answers = {"GetItem": later}

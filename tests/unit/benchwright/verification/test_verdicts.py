@@ -1,0 +1,152 @@
+"""The report of a verification of one cluster, and of every recorded one."""
+
+import json
+from typing import Any
+
+import pytest
+
+from benchwright.failure.explanation import LONGEST, NEXT_ACTIONS
+from benchwright.verification.checks import Verification
+from benchwright.verification.rounds import Cluster, Node
+from benchwright.verification.verdicts import LEFT_OUT, LONGEST_MESSAGE, ClusterVerdict, Report, brief, fit, report
+from tests.unit.benchwright.steps import EXECUTION, handle
+
+LINK = "https://eu-west-1.console.aws.amazon.com/states/home?region=eu-west-1#/v2/executions/details/" + EXECUTION
+SUMMARY: dict[str, Any] = {
+    "cluster": "blue",
+    "verification": {"checks": [{"name": "online", "holds": True, "found": "2 nodes", "remedy": ""}]},
+}
+VERIFIED = ClusterVerdict(cluster="blue", status="verified", message="2 nodes\nWarning: the licence ends")
+BUSY = ClusterVerdict(cluster="busy", status="not verified", message="deployment in progress (arn)")
+WRONG = ClusterVerdict(cluster="red", status="failed", error="VerificationFailed", message="why red")
+DENIED = ClusterVerdict(cluster="tan", status="failed", error="AwsCallFailed", message="why tan")
+
+
+def every(*verdicts: ClusterVerdict, left_out: tuple[str, ...] = ()) -> Report:
+    return report(verdicts, EXECUTION, every_cluster=True, left_out=left_out)
+
+
+def test_clusters_that_failed_come_first_each_with_its_reason_and_each_error_with_what_to_do() -> None:
+    assert every(VERIFIED, WRONG, BUSY, DENIED, left_out=("zoo",)) == Report(
+        failed=True,
+        error="VerificationFailed",
+        subject="Benchwright: 3 of 5 recorded clusters failed verification: red, tan, zoo",
+        text="\n".join(
+            [
+                "3 of 5 recorded clusters failed verification: red, tan, zoo.",
+                "",
+                "red: why red",
+                "",
+                "tan: why tan",
+                "",
+                f"zoo: {LEFT_OUT}",
+                "",
+                "Not verified, which is no failure:",
+                "- busy: deployment in progress (arn)",
+                "",
+                "Verified:",
+                "- blue: 2 nodes",
+                "Warning: the licence ends",
+                "",
+                "Evidence:",
+                f"- the execution: {LINK}",
+                "",
+                f"Next, for VerificationFailed: {NEXT_ACTIONS['VerificationFailed']}",
+                f"Next, for AwsCallFailed: {NEXT_ACTIONS['AwsCallFailed']}",
+                'For all that is known of one, start `verify` with {"cluster": "red"}.',
+                f"Execution: {EXECUTION}",
+            ]
+        ),
+    )
+
+
+def test_clusters_that_failed_alike_give_the_execution_their_error() -> None:
+    assert every(DENIED, VERIFIED).error == "AwsCallFailed"
+
+
+def test_a_cluster_that_was_not_verified_is_in_the_report_and_is_no_failure() -> None:
+    found = every(VERIFIED, BUSY)
+    assert (found.failed, found.error, found.subject) == (False, "", "Benchwright: 1 of 2 recorded clusters verified")
+    assert found.output == {
+        "message": "1 of 2 recorded clusters verified",
+        "clusters": [
+            {"cluster": "blue", "status": "verified", "message": VERIFIED.message},
+            {"cluster": "busy", "status": "not verified", "message": BUSY.message},
+        ],
+    }
+
+
+def test_an_empty_record_is_reported_so() -> None:
+    found = every()
+    message = "no cluster is recorded, so there was nothing to verify"
+    assert (found.failed, found.output) == (False, {"message": message, "clusters": []})
+    assert found.text.splitlines()[0] == "No cluster is recorded, so there was nothing to verify."
+
+
+def test_a_report_is_never_longer_than_a_cause_and_shortens_what_did_not_fail_first() -> None:
+    long = "y" * LONGEST_MESSAGE
+    others = [ClusterVerdict(cluster=f"ok{number}", status="verified", message=long) for number in range(20)]
+    failed = [WRONG.model_copy(update={"cluster": f"bad{number}", "message": long}) for number in range(20)]
+    found = every(*others, *failed)
+    assert len(found.text) == LONGEST
+    assert [each.cluster for each in failed if f"\n{each.cluster}: yyy" not in found.text] == []
+    assert found.text.endswith(f"Execution: {EXECUTION}")
+
+
+@pytest.mark.parametrize("character", ["x", "ä", "\n", '"', "\U0001f600"])
+def test_what_is_said_of_one_cluster_is_bounded_in_bytes(character: str) -> None:
+    short = fit(character * 10_000)
+    assert len(json.dumps(short, ensure_ascii=False).encode()) <= LONGEST_MESSAGE + 30
+    assert short.endswith("\n… (shortened)")
+    assert fit(character) == character
+
+
+def test_a_verified_cluster_is_described_with_its_warnings() -> None:
+    verification = Verification.model_construct(warnings=["The licence ends.", "A zone is full."])
+    node = Node.model_construct()
+    cluster = Cluster.model_construct(nodes=[node], workbench="2026.07", image="ami-1", verification=verification)
+    assert brief(cluster) == (
+        "1 node with Workbench 2026.07 of the image ami-1\nWarning: The licence ends.\nWarning: A zone is full."
+    )
+    assert brief(cluster.model_copy(update={"nodes": [node, node]})).startswith("2 nodes with")
+
+
+@pytest.mark.usefixtures("aws")
+def test_one_cluster_alone_is_reported_whole() -> None:
+    whole = VERIFIED.model_copy(update={"summary": SUMMARY})
+    answer = handle("explain_failure", action="report", verdicts=[whole.model_dump()])
+    assert answer == {
+        "done": True,
+        "failed": False,
+        "error": "",
+        "subject": "Benchwright: the cluster blue is what its record says",
+        "text": "\n".join(
+            [
+                "The cluster blue is what its record says.",
+                "",
+                VERIFIED.message,
+                "",
+                "Checks:",
+                "- online: 2 nodes",
+                "",
+                "Evidence:",
+                f"- the execution: {LINK}",
+                "",
+                f"Execution: {EXECUTION}",
+            ]
+        ),
+        "output": SUMMARY,
+    }
+
+
+@pytest.mark.usefixtures("aws")
+def test_one_cluster_alone_fails_with_its_own_explanation() -> None:
+    explained = {"error": "StackFailed", "subject": "Benchwright: red", "text": "all of it"}
+    verdict = {**WRONG.model_dump(), "explanation": explained}
+    answer = handle("explain_failure", action="report", verdicts=[verdict])
+    assert answer == {"done": True, "failed": True, "output": {}, **explained}
+
+
+def test_one_cluster_alone_that_was_not_verified_says_why() -> None:
+    found = report([BUSY], EXECUTION, every_cluster=False)
+    assert (found.failed, found.output) == (False, {"cluster": "busy", "message": BUSY.message})

@@ -57,7 +57,7 @@ def outline(definition: Mapping[str, Any]) -> dict[str, Any]:
     return {"StartAt": definition["StartAt"], "States": states}
 
 
-def branches_of(state: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+def branches_of(state: Mapping[str, Any]) -> list[Any]:
     """The definitions within a state: the branches of a Parallel, or what a Map does with each item."""
     return [*state.get("Branches", ()), *([state["ItemProcessor"]] if "ItemProcessor" in state else [])]
 

@@ -23,6 +23,7 @@ from rehearsal.hosts import packages
 from rehearsal.hosts.packages import File, Package, program, script, tarball
 
 HOSTS = [
+    "amazoncloudwatch-agent.s3.amazonaws.com",
     "archive.ubuntu.com",
     "awscli.amazonaws.com",
     "truststore.pki.rds.amazonaws.com",
@@ -61,7 +62,9 @@ REAL_CHECKSUMS = {
 }
 EFS_UTILS_COMMITS = {"def6e74fbbe891d07212b5bcd82109d5e5b59be7": "3.2.0"}
 RSKEY_VERSIONS = ("v0.6.1",)
+CLOUDWATCH_AGENT_VERSIONS = ("1.300072.0b1766",)
 SIGNING_KEY = "8B65E5A107BBEFE3BA99C59751C0B5BB19F92D60"
+CLOUDWATCH_AGENT_KEY = "937616F3450B7D806CBD9725D58167303B789C72"
 
 
 class Mirror:
@@ -194,11 +197,37 @@ def _python_package(minor: str, patch: str) -> bytes | None:
 
 
 def _signing_key() -> bytes:
-    block = "PGP PUBLIC KEY BLOCK-----"
-    return f"-----BEGIN {block}\nComment: rehearsal {SIGNING_KEY}\n-----END {block}\n".encode()
+    return _armored("PUBLIC KEY BLOCK", SIGNING_KEY)
+
+
+def _cloudwatch_agent_key() -> bytes:
+    return _armored("PUBLIC KEY BLOCK", CLOUDWATCH_AGENT_KEY)
+
+
+def _cloudwatch_agent(version: str) -> bytes | None:
+    return packages.cloudwatch_agent(version).archive() if version in CLOUDWATCH_AGENT_VERSIONS else None
+
+
+def _cloudwatch_agent_signature(version: str) -> bytes | None:
+    """What the stand-in of gpg takes for the signature of this file by that key."""
+    package = _cloudwatch_agent(version)
+    return package and _armored("SIGNATURE", f"{CLOUDWATCH_AGENT_KEY} {hashlib.sha256(package).hexdigest()}")
+
+
+def _armored(kind: str, comment: str) -> bytes:
+    return f"-----BEGIN PGP {kind}-----\nComment: rehearsal {comment}\n-----END PGP {kind}-----\n".encode()
 
 
 ROUTES: list[tuple[str, Callable[..., bytes | None]]] = [
+    (r"amazoncloudwatch-agent\.s3\.amazonaws\.com/assets/amazon-cloudwatch-agent\.gpg", _cloudwatch_agent_key),
+    (
+        r"amazoncloudwatch-agent\.s3\.amazonaws\.com/ubuntu/amd64/([0-9a-z.]+)/amazon-cloudwatch-agent\.deb",
+        _cloudwatch_agent,
+    ),
+    (
+        r"amazoncloudwatch-agent\.s3\.amazonaws\.com/ubuntu/amd64/([0-9a-z.]+)/amazon-cloudwatch-agent\.deb\.sig",
+        _cloudwatch_agent_signature,
+    ),
     (r"awscli\.amazonaws\.com/awscli-exe-linux-x86_64-([0-9.]+)\.zip", aws_cli),
     (r"github\.com/aws/efs-utils/archive/([0-9a-f]{40})\.tar\.gz", efs_utils_sources),
     (r"proxy\.golang\.org/github\.com/rstudio/rskey/@v/(v[0-9.]+)\.zip", rskey_module),

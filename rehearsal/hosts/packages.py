@@ -219,6 +219,16 @@ def efs_utils(version: str) -> Package:
     return Package("amazon-efs-utils", f"{version}-1", files, ("nfs-common", "stunnel4"))
 
 
+def cloudwatch_agent(version: str) -> Package:
+    """The CloudWatch agent, without those of its programs that a node does not use."""
+    files = {
+        f"{CLOUDWATCH_AGENT}/bin/start-amazon-cloudwatch-agent": program("cloudwatch_agent"),
+        f"{CLOUDWATCH_AGENT}/bin/CWAGENT_VERSION": File(f"{version}\n"),
+        "etc/systemd/system/amazon-cloudwatch-agent.service": File(CLOUDWATCH_AGENT_UNIT),
+    }
+    return Package("amazon-cloudwatch-agent", f"{version}-1", files)
+
+
 def _chrony() -> Package:
     files = {
         "usr/sbin/chronyd": script("exec sleep infinity\n"),
@@ -353,6 +363,21 @@ NAME_SERVICE_SINCE = "2026.07"
 NAME_SERVICE = """
 ln -sf ../rstudio-server/bin/libnss_pwb.so /usr/lib/x86_64-linux-gnu/libnss_pwb.so.2
 grep -Eq '^passwd:.*\\bpwb\\b' /etc/nsswitch.conf || sed -Ei 's/^(passwd|group|shadow):.*/& pwb/' /etc/nsswitch.conf
+"""
+CLOUDWATCH_AGENT = "opt/aws/amazon-cloudwatch-agent"
+CLOUDWATCH_AGENT_UNIT = """[Unit]
+Description=Amazon CloudWatch Agent
+After=network.target
+
+[Service]
+Type=simple
+ExecStart=/opt/aws/amazon-cloudwatch-agent/bin/start-amazon-cloudwatch-agent
+KillMode=process
+Restart=on-failure
+RestartSec=60s
+
+[Install]
+WantedBy=multi-user.target
 """
 CHRONY_UNIT = """[Unit]
 Description=chrony, an NTP client/server

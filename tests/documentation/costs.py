@@ -6,6 +6,7 @@ in 2025: of EC2, EBS, VPC, Aurora, KMS, Secrets Manager, CloudWatch, Step Functi
 
 from __future__ import annotations
 
+import json
 from typing import NamedTuple
 
 import yaml
@@ -22,6 +23,7 @@ ADDRESS_HOUR = 0.005
 KEY_MONTH = 1.00
 SECRET_MONTH = 0.40
 ALARM_METRIC_MONTH = 0.10
+CUSTOM_METRIC_MONTH = 0.30
 DASHBOARD_MONTH = 3.00
 TRANSITION = 0.025 / 1000
 LAMBDA_GB_SECOND = 0.0000166667
@@ -74,6 +76,9 @@ def standing() -> list[Line]:
     watched = sum(
         sum("MetricStat" in metric for metric in alarm["Properties"].get("Metrics", [])) or 1 for alarm in alarms
     )
+    agent = ROOT / "image/files/usr/local/share/benchwright/cloudwatch-agent.json"
+    measured = json.loads(agent.read_text())["metrics"]["metrics_collected"].values()
+    measurements = sum(len(each["measurement"]) for each in measured)
     gigabytes = yaml.safe_load((ROOT / "image" / "recipe.yaml").read_text())["block_devices"][0]["ebs"]["volumeSize"]
     return [
         _line(f"{nodes} nodes, {kind}", (nodes, INSTANCE_HOUR[kind], HOURS)),
@@ -84,6 +89,7 @@ def standing() -> list[Line]:
         _line(f"{keys} keys in KMS", (keys, KEY_MONTH)),
         _line(f"{secrets} secrets", (secrets, SECRET_MONTH)),
         _line(f"{len(alarms)} alarms on {watched} metrics", (watched, ALARM_METRIC_MONTH)),
+        _line(f"{measurements} metrics of each node and their group", (measurements, nodes + 1, CUSTOM_METRIC_MONTH)),
         _line("the dashboard", (len(resources(APPLICATION, "AWS::CloudWatch::Dashboard")), DASHBOARD_MONTH)),
     ]
 

@@ -147,4 +147,6 @@ def cluster(world: World, image: Path, postgres: Postgres, tmp_path: Path) -> It
     postgres.execute("drop database rstudio with (force)")
     postgres.execute("drop role rstudio")
     world.aws.calls.clear()
+    world.aws.log_events.clear()
+    world.aws.metrics.clear()
     world.hosts.metadata.silent.clear()

@@ -20,6 +20,9 @@ ALL_THE_SAME = {
         "ec2:DeleteNetworkInterface",
         "ec2:UnassignPrivateIpAddresses",
     },
+    "AWS's own policy of the CloudWatch agent names no resource; ours has a condition for the namespace": {
+        "cloudwatch:PutMetricData",
+    },
     "a node's policy cannot name the instances that will have it, and the agent speaks for no other": {
         "ssm:UpdateAssociationStatus",
         "ssm:UpdateInstanceAssociationStatus",

@@ -39,7 +39,9 @@ OURS = {
     },
     "elasticfilesystem": {"access-point": "access-point/fsap-0", "file-system": "file-system/fs-0"},
     "iam": {"instance-profile": f"instance-profile/{APP}/one/node", "role": f"role/{APP}/one/node"},
+    "cloudwatch": {"alarm": f"alarm:{APP}-one-memory", "dashboard": f"dashboard/{APP}-one"},
     "kms": {"key": "key/0"},
+    "logs": {"log-group": f"log-group:/{APP}/one/nodes"},
     "rds": {
         "cluster": f"cluster:{STACK}-databasecluster-0",
         "cluster-pg": f"cluster-pg:{STACK}-databaseparameters-0",
@@ -355,7 +357,7 @@ def _reference(service: str) -> list[dict[str, Any]]:
 
 
 def _arn(service: str, resource: str) -> str:
-    region = "" if service == "iam" else REGION
+    region = "" if service == "iam" or resource.startswith("dashboard/") else REGION
     account = "" if resource.startswith("image/") else ACCOUNT
     return f"arn:{PARTITION}:{service}:{region}:{account}:{resource}"
 

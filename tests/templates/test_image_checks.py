@@ -87,6 +87,7 @@ def test_every_check_is_there_and_ends_the_build_when_it_fails() -> None:
     }
     assert checks == {
         ("aws-cli", "validate", "Version"): "Abort",
+        ("cloudwatch-agent", "validate", "Version"): "Abort",
         ("efs-utils", "validate", "Version"): "Abort",
         ("rds-ca", "validate", "HoldsCertificates"): "Abort",
         ("rskey", "validate", "EncryptsAndDecrypts"): "Abort",
@@ -213,6 +214,11 @@ def asked(port: int, does: str) -> str:
         (
             "Units",
             {"systemctl": 'case "$2" in benchwright*) echo enabled ;; *) echo disabled ;; esac'},
+            "amazon-cloudwatch-agent is disabled instead of enabled",
+        ),
+        (
+            "Units",
+            {"systemctl": 'case "$2" in benchwright* | amazon*) echo enabled ;; *) echo disabled ;; esac'},
             "chrony is disabled instead of enabled",
         ),
         ("GuardWorks", {"curl": "exit 28"}, "root cannot reach the instance metadata service"),

@@ -60,6 +60,7 @@ def test_no_role_has_a_policy_that_the_table_does_not_know() -> None:
             "CloudFormationIdentityPolicy",
             "CloudFormationNodesPolicy",
             "CloudFormationAccessPolicy",
+            "CloudFormationMonitoringPolicy",
         ],
         "BuildInstanceRole": [
             "arn:aws:iam::aws:policy/AmazonSSMManagedInstanceCore",

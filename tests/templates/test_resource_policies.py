@@ -84,7 +84,7 @@ def test_the_key_of_the_application_works_for_three_services_and_whoever_uses_th
     )
 
 
-def test_the_key_of_a_cluster_works_for_the_stack_that_made_it_and_for_no_one_else() -> None:
+def test_the_key_of_a_cluster_works_for_the_stack_that_made_it_and_the_logs_of_its_nodes() -> None:
     """CloudFormation's role does with it what the handlers of keys do; the role's own policies only look and create."""
     handlers = {action for actions in PERMISSIONS["AWS::KMS::Key"].values() for action in actions}
     by_its_policies = {
@@ -94,13 +94,22 @@ def test_the_key_of_a_cluster_works_for_the_stack_that_made_it_and_for_no_one_el
         for action in statement.actions
     }
     role = {"Ref": "CloudFormationRoleArn"}
-    keys, use = DOCUMENTS["key of a cluster"]["Statement"][1:]
+    keys, use, logs = DOCUMENTS["key of a cluster"]["Statement"][1:]
     assert (keys["Principal"], use["Principal"]) == ({"AWS": role}, {"AWS": role})
     assert set(keys["Action"]) == handlers - by_its_policies
     assert set(use["Action"]) == {
         f"kms:{action}" for action in ("CreateGrant", "Decrypt", "GenerateDataKey", "GenerateDataKeyWithoutPlaintext")
     }
     assert list(render(use["Condition"])["StringEquals"]) == ["kms:ViaService"]
+    assert (render(logs["Principal"]), render(logs["Condition"])) == (
+        {"Service": "logs.ap-southeast-2.amazonaws.com"},
+        {
+            "ArnEquals": {
+                "kms:EncryptionContext:aws:logs:arn": "arn:aws-us-gov:logs:ap-southeast-2:123456789012"
+                ":log-group:/Application/Cluster/nodes"
+            }
+        },
+    )
 
 
 @pytest.mark.parametrize("name", ["bucket", "topic", "file system"])

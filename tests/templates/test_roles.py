@@ -45,6 +45,7 @@ WITHOUT_RESOURCE = {
         "elasticfilesystem:CreateFileSystem",
         "kms:CreateKey",
     },
+    "metrics have no resource level; a condition names their namespace": {"cloudwatch:PutMetricData"},
     "the agent of Systems Manager speaks for the instance that it runs on": {
         "ec2messages:AcknowledgeMessage",
         "ec2messages:DeleteMessage",

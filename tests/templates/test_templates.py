@@ -104,6 +104,7 @@ def test_what_the_application_remembers_and_what_its_clusters_need_outlives_it()
         "CloudFormationIdentityPolicy",
         "CloudFormationNodesPolicy",
         "CloudFormationAccessPolicy",
+        "CloudFormationMonitoringPolicy",
         "DatabaseClientSecurityGroup",
     }
     assert all(APPLICATION["Resources"][name]["UpdateReplacePolicy"] == "Retain" for name in kept)

@@ -7,6 +7,8 @@ AWS_METADATA_SERVICE_NUM_ATTEMPTS says more. The region comes from the options o
 environment or the rehearsal, since the nodes of a rehearsal cannot resolve amazonaws.com.
 """
 
+from __future__ import annotations
+
 import getopt
 import hashlib
 import hmac
@@ -17,6 +19,10 @@ import sys
 import time
 
 from .surroundings import clock_offset, complain, exchange, metadata, read, surroundings
+
+TYPE_CHECKING = False  # typing's own would import typing
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 KEPT = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~"
 KEPT_IN_PATHS = f"{KEPT}/"
@@ -108,13 +114,13 @@ def main(arguments: list[str]) -> int:
         return 0
     try:
         command, options, words = _parsed(arguments[1:])
-        caller = _caller(options)
+        caller = find_caller(options)
         if command == ("s3", "cp"):
             _copy(caller, words)
         elif command[0] == "secretsmanager":
-            _print(_call_json(caller, "secretsmanager", "GetSecretValue", _named(options)), options)
+            _print(call_json(caller, "secretsmanager", "secretsmanager", "GetSecretValue", _named(options)), options)
         else:
-            _call_query(caller, _camel(command[1]), _named(options))
+            call_query(caller, "autoscaling", "2011-01-01", _camel(command[1]), _named(options))
     except CallError as error:
         return complain(f"\n{error}", error.code)
     return 0
@@ -136,7 +142,8 @@ def _parsed(words: list[str]) -> tuple[tuple[str, str], dict[str, str], list[str
     return command, options, rest[2:]
 
 
-def _caller(options: dict[str, str]) -> Caller:
+def find_caller(options: dict[str, str]) -> Caller:
+    """Who calls, by the environment or the metadata service. Raises CallError."""
     region = options.get("region") or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
     if not region:
         raise CallError(
@@ -189,8 +196,11 @@ def _copy(caller: Caller, words: list[str]) -> None:
             file.write(content)
 
 
-def _call_json(caller: Caller, service: str, operation: str, parameters: dict[str, str]) -> dict[str, object]:
-    headers = {"Content-Type": "application/x-amz-json-1.1", "X-Amz-Target": f"{service}.{operation}"}
+def call_json(
+    caller: Caller, service: str, target: str, operation: str, parameters: Mapping[str, object]
+) -> dict[str, object]:
+    """Call a service that speaks JSON. Raises CallError."""
+    headers = {"Content-Type": "application/x-amz-json-1.1", "X-Amz-Target": f"{target}.{operation}"}
     try:
         content = caller.send(service, "POST", "/", json.dumps(parameters).encode(), headers)
     except ServiceError as error:
@@ -200,15 +210,16 @@ def _call_json(caller: Caller, service: str, operation: str, parameters: dict[st
         raise CallError(f"An error occurred ({name}) when calling the {operation} operation: {text}") from error
     except OSError as error:
         raise CallError(f'Could not connect to the endpoint URL: "{caller.endpoint}/"', 255) from error
-    answered: dict[str, object] = json.loads(content)
+    answered: dict[str, object] = json.loads(content or "{}")
     return answered
 
 
-def _call_query(caller: Caller, operation: str, parameters: dict[str, str]) -> None:
-    form = {"Action": operation, "Version": "2011-01-01", **parameters}
+def call_query(caller: Caller, service: str, version: str, operation: str, parameters: Mapping[str, str]) -> str:
+    """Call a service that takes forms and answers with XML. Raises CallError."""
+    form = {"Action": operation, "Version": version, **parameters}
     body = "&".join(f"{name}={_encoded(value, KEPT)}" for name, value in form.items()).encode()
     try:
-        caller.send("autoscaling", "POST", "/", body, {"Content-Type": "application/x-www-form-urlencoded"})
+        return caller.send(service, "POST", "/", body, {"Content-Type": "application/x-www-form-urlencoded"}).decode()
     except ServiceError as error:
         what = f"({error.xml('Code')}) when calling the {operation} operation: {error.xml('Message')}"
         raise CallError(f"An error occurred {what}") from error

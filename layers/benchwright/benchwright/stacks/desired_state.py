@@ -36,6 +36,7 @@ def foundation(settings: Settings, plan: Plan, stack: Stack | None, directory: P
             "MaxCapacity": f"{database.max_capacity:g}",
             "DeletionProtection": "true" if stack and stack.status in SETTLED else "false",
             "PermissionsBoundary": settings.permissions_boundary,
+            "LogRetentionDays": str(settings.log_retention_days),
         }
         | ({"EngineVersion": plan.engine_version} if plan.engine_version else {}),  # none in a plan of an older release
         tags=_tags(settings, plan),

@@ -90,12 +90,38 @@ def log_stream(call: Call) -> Iterator[Authorization]:
     yield call.ask(f"logs:{call.operation}", call.arn("logs", f"log-group:{group}:log-stream:{stream}"))
 
 
-@on("logs", "CreateLogGroup", "DescribeLogStreams", "PutRetentionPolicy")
+@on(
+    "logs",
+    "AssociateKmsKey",
+    "CreateLogGroup",
+    "DeleteLogGroup",
+    "DeleteRetentionPolicy",
+    "DescribeLogStreams",
+    "DisassociateKmsKey",
+    "PutRetentionPolicy",
+)
 def log_group(call: Call) -> Iterator[Authorization]:
     """CloudWatch Logs names a group with the streams below it: https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/
     iam-access-control-overview-cwl.html#CWL_ARN_Format
     """
-    yield call.ask(f"logs:{call.operation}", call.arn("logs", f"log-group:{call['logGroupName']}:log-stream:"))
+    arn = call.arn("logs", f"log-group:{call['logGroupName']}")
+    yield call.ask_tagged(f"logs:{call.operation}", f"{arn}:log-stream:")
+    yield from call.ask_tagging("logs:TagResource", f"{arn}:log-stream:")
+    if key := call.get("kmsKeyId"):
+        # https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/encrypt-log-data-kms.html
+        for action in ("Decrypt", "GenerateDataKey"):
+            asked = Authorization(f"logs.{call.region}.amazonaws.com", f"kms:{action}", key, policy=key)
+            yield asked.knowing({"kms:EncryptionContext:aws:logs:arn": arn})
+
+
+@on("logs", "ListTagsForResource", "TagResource", "UntagResource")
+def tags_of_log_group(call: Call) -> Iterator[Authorization]:
+    yield call.ask_tagged(f"logs:{call.operation}", call["resourceArn"])
+
+
+@on("cloudwatch", "PutMetricData")
+def metric_data(call: Call) -> Iterator[Authorization]:
+    yield call.ask("cloudwatch:PutMetricData", "*", {"cloudwatch:namespace": call["Namespace"]})
 
 
 without_resource("logs", "logs", "DescribeLogGroups")

@@ -9,7 +9,7 @@ GROUP_TAG = "aws:autoscaling:groupName"
 
 # ------------------------------------------------------------------------------------------------------------------ EC2
 
-without_resource("ec2", "ec2", "DescribeImages", "DescribeInstances", "DescribeLaunchTemplateVersions")
+without_resource("ec2", "ec2", "DescribeImages", "DescribeInstances", "DescribeLaunchTemplateVersions", "DescribeTags")
 without_resource("ec2", "ec2", "DescribeInstanceTypes", "DescribeInstanceTypeOfferings", "GetEbsDefaultKmsKeyId")
 without_resource("ec2", "ec2", "DescribeRouteTables", "DescribeSubnets", "DescribeVpcEndpoints")
 without_resource("rds", "rds", "DescribeDBEngineVersions", "DescribeOrderableDBInstanceOptions")

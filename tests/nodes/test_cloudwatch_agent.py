@@ -1,0 +1,78 @@
+"""The CloudWatch agent of a node: its configuration, and what arrives of its logs and metrics."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from jsonschema import Draft4Validator
+
+from rehearsal.hosts.host import Host
+from tests.nodes.cluster import Cluster
+from tests.nodes.conftest import World
+from tests.waiting import until
+
+SCHEMA = json.loads((Path(__file__).parents[1] / "templates/data/cloudwatch-agent-schema.json").read_text())
+CONFIGURATION = "/opt/aws/amazon-cloudwatch-agent/etc/amazon-cloudwatch-agent.json"
+LOG_GROUP, GROUP = "/benchwright/workbench/nodes", "benchwright-workbench-nodes-group"
+INSTANCE = "i-0000000000000000a"
+FILES = "__var_log_benchwright_configure.log", "__var_log_rstudio_rstudio-server_rserver.log", "_journal"
+STREAMS = {(LOG_GROUP, f"{INSTANCE}{file}") for file in FILES}
+
+
+def test_its_configuration_is_what_the_agent_accepts(cluster: Cluster) -> None:
+    configuration = json.loads(_run(cluster.add_node(), f"cat {CONFIGURATION}"))
+    assert list(Draft4Validator(SCHEMA).iter_errors(configuration)) == []
+    assert {entry["log_group_name"] for entry in _collected(configuration)} == {LOG_GROUP}
+
+
+def test_what_a_node_logs_arrives_and_outlives_it(cluster: Cluster) -> None:
+    cluster.publish()
+    node = cluster.add_node()
+    cluster.apply(node)
+    events = cluster.world.aws.log_events
+    until(lambda: events.keys() >= STREAMS, f"the streams {STREAMS}")
+    _run(node, "echo the last line >>/var/log/benchwright/configure.log && systemctl stop amazon-cloudwatch-agent")
+    configured, served, journal = ("\n".join(events[LOG_GROUP, f"{INSTANCE}{file}"]) for file in FILES)
+    assert configured.startswith("=== ")
+    assert configured.endswith("done\nthe last line")
+    assert _run(node, "cat /var/log/rstudio/rstudio-server/rserver.log").strip().startswith(served[:40])
+    assert "Started rstudio-server.service." in journal
+
+
+def test_how_full_a_node_is_arrives_by_node_and_for_the_group(cluster: Cluster) -> None:
+    aws = cluster.world.aws
+    aws.group = GROUP
+    cluster.add_node()
+    group, node = ("AutoScalingGroupName", GROUP), ("InstanceId", INSTANCE)
+    root = (("fstype", "ext4"), ("path", "/"))
+    names = {"mem_used_percent": (), "swap_used_percent": (), "disk_used_percent": root, "disk_inodes_free": root}
+    expected = {(name, (group,)) for name in names} | {(name, (group, node, *own)) for name, own in names.items()}
+    until(lambda: aws.metrics.keys() >= expected, "all metrics")
+    assert aws.metrics.keys() == expected
+    assert 0 < aws.metrics["mem_used_percent", (group,)] < 100
+
+
+def test_a_package_that_was_changed_is_not_installed(world: World, host: Host) -> None:
+    """The signature is what keeps a changed package out, so it must fail for one."""
+    host.run_boot()
+    address = "https://amazoncloudwatch-agent.s3.amazonaws.com"
+    package = f"{address}/ubuntu/amd64/1.300072.0b1766/amazon-cloudwatch-agent.deb"
+    for name, url in {
+        "key": f"{address}/assets/amazon-cloudwatch-agent.gpg",
+        "deb": package,
+        "sig": f"{package}.sig",
+    }.items():
+        _run(host, f"curl -fsS -o /tmp/{name} {url}")
+    _run(host, "gpg --import /tmp/key && gpg --verify /tmp/sig /tmp/deb")
+    done = host.run("echo x >>/tmp/deb && gpg --verify /tmp/sig /tmp/deb", timeout=30)
+    assert (done.returncode, done.stderr) == (1, "gpg: BAD signature\n")
+
+
+def _run(node: Host, script: str) -> str:
+    done = node.run(script, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def _collected(configuration: dict[str, Any]) -> list[dict[str, Any]]:
+    return [entry for kind in configuration["logs"]["logs_collected"].values() for entry in kind["collect_list"]]

@@ -221,6 +221,15 @@ class Rehearsal:
         self.report.secrets = secrets.search(secrets.stored(aws.client), places)
 
 
+SECRETS: Final = {
+    "benchwright/auth/oidc": identity_provider.CLIENT_SECRET,
+    "benchwright/license/workbench": "-- a licence file --\nLicensee: Rehearsal\nTier: Advanced\n",
+}
+"""What a company has put into Secrets Manager before it deploys events/production.json: what its identity provider and
+Posit have given it.
+"""
+
+
 def local_aws(
     scratch: Path, clock: Clock, faults: Faults, listener: socket.socket, initial_account: InitialAccount | None = None
 ) -> LocalAws:
@@ -240,8 +249,8 @@ def local_aws(
         initial_account=initial_account or InitialAccount(),
     )
     aws.start()
-    # As with its hosted zone, the account has what was agreed with the company's identity provider.
-    put_secret(aws, identity_provider.SECRET_NAME, identity_provider.CLIENT_SECRET)
+    for name, value in SECRETS.items():
+        put_secret(aws, name, value)
     return aws
 
 

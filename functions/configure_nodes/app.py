@@ -7,6 +7,7 @@ not keep new nodes out of the cluster.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Literal
 
 from pydantic import BaseModel
@@ -18,11 +19,12 @@ from benchwright.nodes import auto_scaling, offline, rollout, run_command
 from benchwright.nodes.bundle import Endpoint, make_bundle
 from benchwright.nodes.bundle_store import point_at, publish
 from benchwright.nodes.node_script import load_script
-from benchwright.nodes.report import read_report
+from benchwright.nodes.report import NodeReport, read_report
 from benchwright.nodes.run_command import Command, Invocation
 from benchwright.record import Record, confirm_lock, plan_of, save_configuration, save_license
 from benchwright.secrets import require_secret
 from benchwright.step import StepEvent, step
+from benchwright.verification import sign_in
 
 
 class Event(StepEvent):
@@ -76,7 +78,13 @@ def _apply(event: Event, plan: Plan, record: Record) -> Result:
     if any(item.status == "Success" for item in known):
         point_at(event.cluster, event.configuration, record.ami)
     wanted = plan.wanted.nodes.count
-    decision = rollout.next_step(instances, online, known, event.configuration, wanted, last=event.last)
+
+    def explain(report: NodeReport) -> str:
+        return sign_in.failure(plan, report.sign_in, datetime.now(UTC)) if report.sign_in else ""
+
+    decision = rollout.next_step(
+        instances, online, known, event.configuration, wanted, last=event.last, explain=explain
+    )
     if decision.action == "send":
         document, token = event.nodes["DocumentName"], (event.execution, event.configuration, *decision.send)
         parameters = {"Mode": "apply", "Configuration": event.configuration}

@@ -1,25 +1,42 @@
 # shellcheck shell=bash
 # The identity provider of the cluster, as this node gets to it.
 
-# KEY: its value in rserver.conf, or nothing.
-option() { sed -n "s/^$1=//p" "$RSERVER_CONF" | tail -n 1; }
+# KEY FILE: its value in an rserver.conf, or nothing.
+option() { sed -n "s/^$1=//p" "$2" | tail -n 1; }
 
-# Prints a line of JSON about the identity provider that Workbench signs people in by, if there is one: what it says of itself, or what is
-# wrong.
+# FILE: the method by which an rserver.conf has an identity provider sign people in, and where that describes itself; nothing where there is none.
+provider_of() {
+  local place
+  if [ "$(option auth-openid "$1")" = 1 ]; then
+    place=$(option auth-openid-issuer "$1")
+    echo "oidc ${place%/}/.well-known/openid-configuration" # OpenID Connect Discovery 1.0, section 4
+  elif [ "$(option auth-saml "$1")" = 1 ]; then
+    place=$(option auth-saml-metadata-url "$1")
+    echo "saml ${place:-$(option auth-saml-metadata-path "$1")}"
+  fi
+}
+
+# FILE: prints a line of JSON about the identity provider of an rserver.conf, if there is one: what it says of itself, or what is wrong.
 ask_identity_provider() {
   local method place answer
-  if [ "$(option auth-openid)" = 1 ]; then
-    method=oidc place=$(option auth-openid-issuer)
-    place=${place%/}/.well-known/openid-configuration # OpenID Connect Discovery 1.0, section 4
-  elif [ "$(option auth-saml)" = 1 ]; then
-    method=saml place=$(option auth-saml-metadata-url)
-    place=${place:-$(option auth-saml-metadata-path)}
-  else
-    return 0
-  fi
+  read -r method place < <(provider_of "$1") || return 0
   begin 'ask the identity provider'
   if answer=$("read_of_$method" "$place" 2>"$work/wrong"); then answer=${answer#'{'}; else answer="\"problem\":$(json "$(complaint "$work/wrong")")}"; fi
   printf '\n=== sign-in ===\n{"method":"%s","place":%s,%s\n' "$method" "$(json "${place:0:300}")" "$answer"
+}
+
+# Before anything is changed, where an execution brings another identity provider than this node has: no one could sign in by one that nodes
+# cannot read. A node that starts by itself asks no one, since it must also come while the provider is away.
+check_identity_provider() {
+  local staged="$work/stage$RSERVER_CONF" method place issuer answer
+  read -r method place < <(provider_of "$staged") || return 0
+  issuer=$(option auth-openid-issuer "$staged")
+  if [ -z "$SSM_Configuration" ] || [[ $place != https://* ]]; then return; fi
+  if [ "$method $place $issuer" = "$(provider_of "$RSERVER_CONF") $(option auth-openid-issuer "$RSERVER_CONF")" ]; then return; fi
+  answer=$(ask_identity_provider "$staged" | tail -n 1)
+  if [[ $answer != *'"problem":'* ]] && [[ $method = saml || $answer == *"\"issuer\": $(json "$issuer")"* ]]; then return; fi
+  provider_answer=$answer
+  fail "The identity provider does not describe itself at $place as this configuration needs it, so nothing was changed on this node."
 }
 
 # PLACE: what the discovery document there says, whose keys can be read, too; or a line about what is wrong.

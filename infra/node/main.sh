@@ -57,6 +57,7 @@ apply() {
   check_workbench_version
   stage_files
   cmp -s "$work/stage$RSERVER_CONF" "$RSERVER_CONF" || check_configuration
+  check_identity_provider
   check_directory
   check_provisioning
   ensure_users
@@ -103,7 +104,7 @@ cluster() {
   printf '\n=== load-balancer status ===\n' >>"$work/cluster"
   curl -fsS --max-time 10 http://localhost:8787/load-balancer/status >>"$work/cluster" || fail "/load-balancer/status does not answer: $(last_log_line). Check that Workbench runs on this node."
   if [ -n "$SSM_LoadBalancer" ]; then ask_address >>"$work/cluster"; fi
-  ask_identity_provider >>"$work/cluster"
+  ask_identity_provider "$RSERVER_CONF" >>"$work/cluster"
   # What is too long loses the sessions, not the nodes.
   [ "$(wc -c <"$work/cluster")" -le "$MAXIMUM_CLUSTER_OUTPUT" ] || sed -i '/^ /d' "$work/cluster"
   head -c "$MAXIMUM_CLUSTER_OUTPUT" "$work/cluster" >&3
@@ -149,7 +150,7 @@ step='start' restored='' changed=() restarted=false configuration=''
 WORKBENCH_VERSION='' DATABASE_SECRET_ARN='' DATABASE_SECRET_VERSION='' SECURE_COOKIE_KEY_SECRET_ARN='' SECURE_COOKIE_KEY_SECRET_VERSION=''
 LICENSE_SECRET_ARN='' LICENSE_SECRET_VERSION='' LICENSE_SERVER='' CONFIGURATION=''
 AUTH_SECRET_ARN='' AUTH_SECRET_VERSION='' SCIM_SECRET_ARN='' SCIM_SECRET_VERSION=''
-PROBE_ACCOUNT=''
+PROBE_ACCOUNT='' provider_answer=''
 trap finish EXIT
 
 case $SSM_Mode in

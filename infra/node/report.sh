@@ -62,6 +62,7 @@ print_report() {
     printf ',"differences":%s' "$(if $checked; then json_list "${edited[@]}"; else echo null; fi)"
     printf ',"changed":%s' "$(json_list "${changed[@]:0:10}")"
     printf ',"restarted":%s' "$restarted"
+    if [ -n "$provider_answer" ]; then printf ',"sign_in":%s' "$provider_answer"; fi
     if [ -z "$error" ] && probe=$(probe_account) && [ -n "$probe" ]; then printf ',"probe":%s' "$(json "$probe")"; fi
   )
   [ -z "$error" ] || log=$(tail -c "+$((log_start + 1))" "$own_log" | tail -n 40 | tail -c 1500)

@@ -22,12 +22,11 @@ PORT: Final = 443
 ISSUER: Final = f"https://{HOST}"
 CLIENT_ID: Final = "workbench"
 CLIENT_SECRET: Final = "the secret of Workbench at the identity provider"
-SECRET_NAME: Final = "benchwright/auth/oidc"
-"""The secret of an account that holds the client's secret, for clusters whose people sign in here."""
 REDIRECT_URI: Final = "https://workbench.example.com/openid/callback"
 PEOPLE: Final[Mapping[str, Mapping[str, Any]]] = {
     "ann": {"preferred_username": "ann", "name": "Ann Example", "groups": ["workbench-users", "workbench-admins"]},
     "bob": {"preferred_username": "bob", "name": "Bob Example", "groups": ["workbench-users"]},
+    "jane.doe": {"preferred_username": "jane.doe", "name": "Jane Doe", "groups": ["workbench-users"]},
     "eve": {"preferred_username": "eve", "name": "Eve Example", "groups": ["finance"]},
     "kim": {"preferred_username": "kim@example.com", "name": "Kim Example", "groups": ["workbench-users"]},
     "nameless": {"name": "No User Name", "groups": ["workbench-users"]},

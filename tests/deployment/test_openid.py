@@ -54,11 +54,17 @@ def session_of(account: Account, browser: Browser, person: str) -> dict[str, str
     return pages[0]
 
 
+def test_production_has_a_licence_and_groups_and_nothing_to_warn_about(account: Account, first: Any) -> None:
+    assert (first["license"], first["warnings"]) == ("Activated", [])
+    assert account.on_every_node("getent group analysts") == {"analysts:*:5001:jane.doe\n"}
+
+
 def test_someone_signs_in_through_the_load_balancer(account: Account, first: Any, browser: Browser) -> None:
     page = session_of(account, browser, "bob")
     assert (page["user"], page["uid"]) == ("bob", "200000")
     assert account.on_every_node("getent passwd bob; runuser -u bob -- touch /efs/home/bob/kept") == {BOB}
-    assert session_of(account, browser, "ann")["uid"] == "20000"  # an account of `users` keeps its uid
+    uids = [session_of(account, browser, name)["uid"] for name in ("ann", "jane.doe")]
+    assert uids == ["20000", "3001"]  # accounts of `users` keep theirs
 
 
 def test_who_is_outside_the_required_group_is_not_let_in(account: Account, first: Any, browser: Browser) -> None:
@@ -66,6 +72,18 @@ def test_who_is_outside_the_required_group_is_not_let_in(account: Account, first
     refused = browser.sign_in(place, place, "eve")
     assert refused.status == 403
     assert said(refused)["wrong"].startswith("The account eve is not in the group workbench-users")
+
+
+def test_an_issuer_that_is_none_changes_no_node(account: Account, first: Any, browser: Browser) -> None:
+    look = "cat /etc/rstudio/rserver.conf; systemctl show -p MainPID rstudio-server"
+    before = account.on_every_node(look)
+    ended = account.end(account.start("deploy", {"auth": {"issuer": f"{ISSUER}/people"}}))
+    assert (ended.status, ended.error) == ("FAILED", "NodeConfigurationFailed")
+    place = f"{ISSUER}/people/.well-known/openid-configuration"
+    why = f"{place}: it answers 404, so nothing was changed on this node. Nothing is there. Compare auth.issuer with "
+    assert why in (ended.cause or "")
+    assert account.on_every_node(look) == before
+    assert session_of(account, browser, "bob")["uid"] == "200000"
 
 
 def test_the_same_people_come_by_saml_instead(account: Account, first: Any, browser: Browser) -> None:

@@ -3,11 +3,14 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
+
 from benchwright.models import Account, SignIn
-from benchwright.verification.sign_in import Answer, read_answer
+from benchwright.nodes.identity_provider import Answer
+from benchwright.verification.sign_in import read_answer
 from rehearsal.hosts.host import Host
 from rehearsal.hosts.identity_provider import CLIENT_SECRET, ISSUER
-from tests.nodes.cluster import Cluster
+from tests.nodes.cluster import Cluster, report
 
 ANN = Account(name="ann", uid=5001, gid=5001)
 OIDC: dict[str, Any] = {
@@ -22,18 +25,19 @@ TOKEN = "a token of 32 characters, or more"
 SECRET_FILE, TOKEN_FILE = "/etc/rstudio/openid-client-secret", "/etc/rstudio/scim-token"
 PROFILE = "/etc/pam.d/rstudio-session"
 DROP_IN = "/etc/systemd/system/rstudio-server.service.d/benchwright-scim.conf"
+STATE = "/var/lib/benchwright"
 FILES = (SECRET_FILE, TOKEN_FILE, PROFILE, DROP_IN)
 TOKEN_OF_SERVER = (
     "tr '\\0' '\\n' </proc/$(systemctl show -p MainPID --value rstudio-server)/environ | grep ^WORKBENCH_USER || true"
 )
 
 
-def publish(cluster: Cluster, auth: Any, secret: str = CLIENT_SECRET) -> None:
+def publish(cluster: Cluster, auth: Any, secret: str = CLIENT_SECRET) -> str:
     aws = cluster.world.aws
     arns = [aws.secret("benchwright/auth/oidc", secret), aws.secret("benchwright/auth/scim", TOKEN)]
     token = (arns[1], "v1") if auth and auth.get("scim_token") else ("", "")
     secrets = SignIn(secret_arn=arns[0], secret_version="v1", token_arn=token[0], token_version=token[1])
-    cluster.publish(accounts=[ANN], auth=auth, sign_in=secrets if auth else SignIn())
+    return cluster.publish(accounts=[ANN], auth=auth, sign_in=secrets if auth else SignIn())
 
 
 def said(node: Host, script: str) -> str:
@@ -132,3 +136,44 @@ def test_a_node_reads_what_the_identity_provider_says_of_itself(cluster: Cluster
         publish(cluster, OIDC | {"issuer": issuer})
         cluster.run(node, "apply")  # whether Workbench starts without its provider, only Workbench knows
         assert asked(cluster, node).problem == problem
+
+
+@pytest.mark.parametrize("before", [None, OIDC])
+def test_a_node_changes_nothing_for_an_identity_provider_that_does_not_fit(cluster: Cluster, before: Any) -> None:
+    """Where an execution brings it; a node that starts by itself takes it all the same."""
+    node = cluster.add_node()
+    publish(cluster, before)
+    cluster.apply(node)
+    look = f"cat /etc/rstudio/rserver.conf {STATE}/configuration; systemctl show -p MainPID rstudio-server"
+    left = said(node, look), there(node)
+    elsewhere, slash = "https://nowhere.example.com", f"{ISSUER}/"
+    place = "/.well-known/openid-configuration"
+    for auth, answer in (
+        (
+            JIT | {"issuer": elsewhere},
+            {"place": f"{elsewhere}{place}", "problem": "curl: (6) Could not resolve host: nowhere.example.com"},
+        ),
+        (JIT | {"issuer": f"{ISSUER}/people"}, {"place": f"{ISSUER}/people{place}", "problem": "it answers 404"}),
+        (JIT | {"issuer": slash}, {"place": f"{ISSUER}{place}", "issuer": ISSUER}),
+    ):
+        done = cluster.run(node, "apply", configuration=publish(cluster, auth))
+        assert done.returncode == 1, done.stdout
+        failed = report(done)
+        assert failed["sign_in"] == {"method": "oidc", **answer}
+        assert (failed["changed"], failed["restarted"]) == ([], False)
+        assert (said(node, look), there(node)) == left
+    cluster.run(node, "apply")
+    assert f"auth-openid-issuer={slash}\n" in said(node, "cat /etc/rstudio/rserver.conf")
+
+
+def test_a_node_whose_identity_provider_stays_does_not_ask_it(cluster: Cluster) -> None:
+    """Its nodes must be configured also while it is away."""
+    node = cluster.add_node()
+    done = cluster.run(node, "apply", configuration=publish(cluster, OIDC))
+    assert done.returncode == 0, done.stdout
+    cluster.world.hosts.provider.stop()
+    try:
+        done = cluster.run(node, "apply", configuration=publish(cluster, JIT))
+    finally:
+        cluster.world.hosts.provider.start_again()
+    assert (done.returncode, "user-provisioning-enabled" in keys(node)) == (0, True), done.stdout

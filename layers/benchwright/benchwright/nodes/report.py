@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from benchwright.nodes.identity_provider import Answer
+
 
 class Users(BaseModel):
     """The configured users as they are on the node: how many, and the digest of name:uid:gid."""
@@ -54,6 +56,9 @@ class NodeReport(BaseModel):
     )
     changed: list[str] = []
     restarted: bool = False
+    sign_in: Answer | None = Field(
+        default=None, description="what the identity provider says of itself, where the node did not take it"
+    )
     error: str | None = None
     log: str | None = None
 

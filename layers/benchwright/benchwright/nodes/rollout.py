@@ -4,14 +4,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from benchwright.errors import NodeConfigurationFailed
 from benchwright.nodes.auto_scaling import replacement_command
 from benchwright.nodes.instances import listed
-from benchwright.nodes.report import read_report
+from benchwright.nodes.report import NodeReport, read_report
 from benchwright.nodes.run_command import BATCH, FAILED, Invocation
 
 # What a state of an invocation means where the script said nothing of its own
@@ -41,12 +41,13 @@ def next_step(
     wanted: int,
     *,
     last: bool = False,
+    explain: Callable[[NodeReport], str] = lambda _: "",
 ) -> RolloutStep:
     """Decide from the nodes, those whose agent answers, and what became of the commands of this execution so far.
 
-    wanted: how many nodes there must be. A node that fails ends nothing as long as others are being configured, so
-    that these are not left half done, unless this is the last look. Raises NodeConfigurationFailed with every node that
-    failed, or has not ended then.
+    wanted: how many nodes there must be. explain: says why a node failed where its report alone does not. A node that
+    fails ends nothing as long as others are being configured, so that these are not left half done, unless this is the
+    last look. Raises NodeConfigurationFailed with every node that failed, or has not ended then.
     """
     succeeded = {item.instance for item in invocations if item.status == "Success"}
     failed = [item for item in invocations if item.status in FAILED]
@@ -55,7 +56,7 @@ def next_step(
         names = sorted(item.instance for item in running)
         return RolloutStep("wait", waiting_for=f"Run Command: {listed(names)} is being configured")
     if failed or running:
-        raise configuration_failure([*failed, *running])
+        raise configuration_failure([*failed, *running], explain)
     foreign = [item for item in invocations if item.status == "Success" and _configuration(item) != configuration]
     if foreign:
         raise NodeConfigurationFailed(
@@ -74,15 +75,17 @@ def next_step(
     return RolloutStep("send", tuple(batch), (), f"Run Command: {listed(batch)} is being configured")
 
 
-def configuration_failure(failed: Sequence[Invocation]) -> NodeConfigurationFailed:
+def configuration_failure(
+    failed: Sequence[Invocation], explain: Callable[[NodeReport], str] = lambda _: ""
+) -> NodeConfigurationFailed:
     """Say for each node what the script said, or what Run Command knows if the script said nothing."""
     parts = []
     for item in failed:
         report = read_report(item.output)
-        reason = report.error if report and report.error else _unreported(item)
+        reason = (explain(report) or report.error) if report and report.error else _unreported(item)
         parts.append(f"{item.instance}: {reason}")
         lines = report.log.splitlines() if report and report.log else []
-        if lines and lines[-1] == f"FAILED: {reason}":  # the script says it to its log, too
+        if lines and report and lines[-1] == f"FAILED: {report.error}":  # the script says it to its log, too
             lines.pop()
         if lines:
             parts += ["Last lines of its log:", *(f"  {line}" for line in lines)]

@@ -60,7 +60,10 @@ def contradictions(merged: Mapping[str, Any], users: Collection[str], groups: Co
 
 
 def warn(wanted: Wanted) -> list[str]:
-    """Return a warning about each thing that counts for nothing, or that only nodes know."""
+    """Return a warning about each thing that counts for nothing, or that only nodes know.
+
+    Where the identity provider gives people their groups, one that `groups` lacks is what it must be.
+    """
     texts = []
     people, groups = set(wanted.users), set(wanted.groups)
     removed = sorted({name for group in wanted.groups.values() for name in group.members} - people)
@@ -76,7 +79,8 @@ def warn(wanted: Wanted) -> list[str]:
             "`groups`, they have these."
         )
     auth = wanted.auth.model_dump() if wanted.auth else {}
-    if others := _groups_of_others(wanted.image.ami, wanted.config, auth):
+    others = _groups_of_others(wanted.image.ami, wanted.config, auth)
+    if others and not _of_provider(auth):
         for path, _, names in _asked(wanted.config, auth):
             if unknown := sorted(set(names) - groups - people):
                 texts.append(
@@ -135,12 +139,15 @@ def _groups_of_others(ami: Any, config: Mapping[str, Any], auth: Mapping[str, An
     """
     makers = {
         f"the AMI {ami}": ami,
-        "the identity provider": _takes_groups(auth)
-        or auth.get("provisioning") == "scim"
-        or config.get("user-provisioning-enabled") == "1",
+        "the identity provider": _of_provider(auth) or config.get("user-provisioning-enabled") == "1",
         "the directory": auth.get("method") == "sssd",
     }
     return " or ".join(maker for maker, made in makers.items() if made)
+
+
+def _of_provider(auth: Mapping[str, Any]) -> bool:
+    """Return whether groups come from the identity provider: at each sign-in, or pushed by it."""
+    return _takes_groups(auth) or auth.get("provisioning") == "scim"
 
 
 def _takes_groups(auth: Mapping[str, Any]) -> bool:

@@ -7,9 +7,10 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from benchwright.models import Auth, Plan
+from benchwright.nodes.identity_provider import Answer
 from benchwright.verification.checks import NOTHING_FOUND, Check, Verdict
 from benchwright.verification.list_nodes import SIGN_IN_SEPARATOR
 
@@ -30,28 +31,10 @@ CAUSES: Mapping[str, str] = {
     "gateways.",
     r"it answers 4\d\d": "Nothing is there. Compare {key} with what your identity provider shows; docs/sign-in.md "
     "has the form for each.",
-    r"it answers 5\d\d": "The identity provider is out of order. Once it answers, start a verification.",
+    r"it answers 5\d\d": "The identity provider is out of order. Start again once it answers.",
     r"no such file": "Start a deployment with {{}}: it puts the file back.",
     r"": "Compare {key} with what your identity provider shows; docs/sign-in.md has the form for each.",
 }
-
-
-class Answer(BaseModel):
-    """What a node got of the identity provider. problem: why it could not be read; then nothing else is known.
-
-    issuer: of a discovery document. bindings, expires, signed_requests: of SAML metadata: how it takes requests, when
-    its certificates end, in seconds since 1970, and whether it takes signed requests alone.
-    """
-
-    model_config = ConfigDict(extra="ignore", strict=True)
-
-    method: str
-    place: str
-    problem: str = ""
-    issuer: str = ""
-    bindings: list[str] = []
-    expires: list[int] = []
-    signed_requests: bool = False
 
 
 def read_answer(output: str) -> Answer | None:
@@ -93,6 +76,12 @@ def judge_sign_in(plan: Plan, answer: Answer | None, now: datetime) -> Verdict:
             f"before then; with auth.metadata, {NEW_METADATA}"
         )
     return Verdict(checks=[Check(name=CHECK, holds=True, found=f"{answer.place} is readable")], warnings=warnings)
+
+
+def failure(plan: Plan, answer: Answer, now: datetime) -> str:
+    """Say why a node did not take a plan, from what it got of the identity provider; empty where that fits the plan."""
+    wrong = [check for check in judge_sign_in(plan, answer, now).checks if not check.holds]
+    return " ".join(f"{check.found}, so nothing was changed on this node. {check.remedy}" for check in wrong)
 
 
 def _wrong(found: str, remedy: str) -> Verdict:

@@ -87,7 +87,16 @@ curl() {
 }
 work=. RSERVER_CONF=rserver.conf
 """
-NAMES = ("json", "complaint", "option", "ask_identity_provider", "read_of_oidc", "read_of_saml", "fetch_of_provider")
+NAMES = (
+    "json",
+    "complaint",
+    "option",
+    "provider_of",
+    "ask_identity_provider",
+    "read_of_oidc",
+    "read_of_saml",
+    "fetch_of_provider",
+)
 FUNCTIONS = "".join(map(function, NAMES))
 SAID = {
     "bindings": ["HTTP-POST", "HTTP-Redirect"],
@@ -109,7 +118,7 @@ def ask(folder: Path, *options: str, discovery: object = DISCOVERY) -> str:
     (folder / "discovery.json").write_text(discovery if isinstance(discovery, str) else json.dumps(discovery))
     (folder / "metadata.xml").write_text(PROVIDER.metadata())
     (folder / "rserver.conf").write_text("".join(f"{option}\n" for option in options))
-    return bash(f"{CURL}{FUNCTIONS}ask_identity_provider", folder=folder)
+    return bash(f"{CURL}{FUNCTIONS}ask_identity_provider rserver.conf", folder=folder)
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import strategies as st
 
+from benchwright.nodes.identity_provider import Answer
 from benchwright.nodes.report import read_report
 from benchwright.verification.list_nodes import (
     ListedNode,
@@ -182,6 +183,7 @@ def test_any_answer_of_the_clock_is_a_number_or_null(tmp_path: Path) -> None:
 # What the script's functions ask of the node that they run on.
 STAND_INS = """
 SSM_Mode=report SSM_LoadBalancer='' MAXIMUM_REPORT=2400 MAXIMUM_CLUSTER_OUTPUT=23900 STATE=. work=. restarted=false
+provider_answer=''
 LOG=./log own_log=./log log_start=0
 MOUNTS=(/efs/home /efs/shared-storage) changed=(var/lib/rstudio-server/benchwright.lic)
 changed+=(etc/rstudio/{secure-cookie-key,load-balancer,file-locks,{rserver,database,launcher,launcher.local}.conf})
@@ -226,6 +228,20 @@ def test_a_report_of_any_failure_fits_into_what_run_command_keeps(letter: str, s
     assert (reported.health or "").startswith(letter[0]) or not letter[0].isprintable() or not letter.isascii()
 
 
+@pytest.mark.parametrize("said", [{"issuer": "https://idp.example.com/" + "x" * 476}, {"problem": "y" * 300}])
+def test_a_report_with_what_an_identity_provider_says_fits(said: Any, tmp_path: Path) -> None:
+    answer = {"method": "oidc", "place": "https://idp.example.com/" + "x" * 276, **said}
+    (tmp_path / "provider").write_text(json.dumps(answer))
+    (tmp_path / "log").write_text("z" * 9_000)
+    (tmp_path / "health").write_text("ok")
+    (tmp_path / "error").write_text("w" * 400)
+    steps = "--- a step\n" * 12
+    script = f'printf "{"x" * len(steps)}" >steps; provider_answer=$(<provider); print_report "$(<error)"; cat log'
+    reported = read_report(agent_output.both(run_on_a_node(script, tmp_path), f"{steps}failed: exit status 1"))
+    assert reported
+    assert reported.sign_in == Answer(**answer)
+
+
 @pytest.mark.parametrize(
     ("changed", "reported"),
     [
@@ -263,7 +279,7 @@ def test_no_node_and_no_answer_is_cut_off_by_the_sessions_of_others(sessions: in
     lines = "".join(f"   {number} – someone-{number} rsession\n" for number in range(sessions))
     (tmp_path / "page").write_text("\n".join(f"h:8787 – {address}  Load: 0, 0, 0\n{lines}" for address in addresses))
     (tmp_path / "rserver.conf").write_text("auth-saml=1\nauth-saml-metadata-path=/nowhere\n")
-    asking = "".join(map(function, ("option", "complaint", "ask_identity_provider", "read_of_saml")))
+    asking = "".join(map(function, ("option", "complaint", "provider_of", "ask_identity_provider", "read_of_saml")))
     programs = "rstudio-server() { cat listing; }\ncurl() { cat page; }\n"
     script = f"{asking}{programs}SSM_StaleNodes= RSERVER_CONF=rserver.conf\ncluster"
     printed = run_on_a_node(script, tmp_path)

@@ -61,6 +61,22 @@ def test_a_node_that_fails_is_named_with_its_reason_and_its_log() -> None:
     ]
 
 
+def test_a_node_that_failed_is_explained_by_who_knows_more() -> None:
+    answer = {"method": "oidc", "place": "https://idp.example.com", "problem": "it answers 404"}
+    output = json.dumps(
+        {"instance": "a", "error": "it does not fit", "sign_in": answer, "log": "FAILED: it does not fit"}
+    )
+    with pytest.raises(NodeConfigurationFailed) as caught:
+        rollout.next_step(
+            *(["a"], {"a"}, [Invocation("a", "Failed", "Failed", output, COMMAND)], "hash", 1),
+            explain=lambda report: f"{report.sign_in.place}: {report.sign_in.problem}" if report.sign_in else "",
+        )
+    assert str(caught.value).splitlines()[:2] == [
+        "a: https://idp.example.com: it answers 404",
+        f"Its command in Run Command: {COMMAND}",
+    ]
+
+
 def test_a_node_that_says_nothing_is_explained_by_run_command() -> None:
     lost = Invocation("a", "TimedOut", "Delivery Timed Out", "", COMMAND)
     with pytest.raises(NodeConfigurationFailed) as caught:

@@ -357,13 +357,18 @@ def test_every_problem_is_listed_at_once_and_a_recorded_value_is_marked() -> Non
     )
 
 
-@pytest.mark.parametrize("whole", [JIT, SCIM, SSSD])
-def test_a_group_of_an_identity_provider_or_a_directory_is_warned_about(whole: Any) -> None:
-    maker = "the directory" if whole is SSSD else "the identity provider"
-    wanted = wanted_of(merge_patch(whole, {"auth": {"required_group": "Domain Users"}}))
+def test_a_group_of_a_directory_is_warned_about() -> None:
+    wanted = wanted_of(merge_patch(SSSD, {"auth": {"required_group": "Domain Users"}}))
     (text,) = groups.warn(wanted)
     assert text.startswith('auth: required_group names "Domain Users", which `groups` lacks. No one has looked whether')
-    assert text.endswith(f" {maker} has it, and members in it.")
+    assert text.endswith(" the directory has it, and members in it.")
+
+
+@pytest.mark.parametrize("whole", [JIT, SCIM])
+@pytest.mark.parametrize("more", [{}, {"image": {"ami": "ami-0123456789abcdef0"}}])
+def test_groups_of_an_identity_provider_are_no_news(whole: Any, more: Any) -> None:
+    patch = {"auth": {"required_group": "workbench-users", "admin_group": "workbench-admins"}}
+    assert groups.warn(wanted_of(merge_patch(merge_patch(whole, patch), more))) == []
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from benchwright.models import merge_patch
+from benchwright.nodes.identity_provider import Answer
 from benchwright.verification.checks import Check, Verdict, verify
-from benchwright.verification.sign_in import Answer, judge_sign_in, read_answer
+from benchwright.verification.sign_in import failure, judge_sign_in, read_answer
 from tests.documentation.input_reference import OIDC, SAML, SSSD
 from tests.unit.benchwright.verification.test_checks import PLAN, a_plan, observed
 
@@ -63,7 +64,7 @@ def test_where_no_identity_provider_signs_people_in_nothing_is_checked(plan: Any
         ("it answers 302", "Workbench may not follow a redirect. Put the address to which it leads into {}."),
         ("it answers 403", "The identity provider does not let nodes read it. Have it admit the addresses of the NAT"),
         ("it answers 404", "Nothing is there. Compare {} with what your identity provider shows"),
-        ("it answers 503", "The identity provider is out of order. Once it answers, start a verification."),
+        ("it answers 503", "The identity provider is out of order. Start again once it answers."),
         ("it is no JSON, so it is no discovery document", "Compare {} with what your identity provider shows"),
         ("there is no such file", "Start a deployment with {{}}: it puts the file back."),
     ],
@@ -135,7 +136,7 @@ def test_the_remedy_of_a_cause_reaches_the_report() -> None:
     verdict = judge_sign_in(a_plan(OIDC), answer(OIDC, problem="it answers 503"), NOW)
     found = verify(a_plan(OIDC), "ami-1", "hash", observed(), of_sign_in=verdict)
     (check,) = [check for check in found.checks if check.name == "sign in"]
-    assert check.remedy == "The identity provider is out of order. Once it answers, start a verification."
+    assert check.remedy == "The identity provider is out of order. Start again once it answers."
 
 
 def test_what_a_node_prints_is_read() -> None:
@@ -149,3 +150,20 @@ def test_what_a_node_prints_is_read() -> None:
 )
 def test_what_cannot_be_read_is_no_answer(output: str) -> None:
     assert read_answer(output) is None
+
+
+@pytest.mark.parametrize(
+    ("said", "found", "remedy"),
+    [
+        ({"problem": "it answers 404"}, f"{PLACE}: it answers 404", "Nothing is there. Compare auth.issuer with what "),
+        (
+            {"issuer": f"{ISSUER}/"},
+            f"{PLACE} names the issuer {ISSUER}/, and auth.issuer is {ISSUER}",
+            "They differ in the slash at the end. If this is your identity provider, start a deployment with ",
+        ),
+    ],
+)
+def test_a_node_that_took_nothing_says_why_as_the_check_does(said: Any, found: str, remedy: str) -> None:
+    why = failure(a_plan(OIDC), answer(OIDC, **said), NOW)
+    assert why.startswith(f"{found}, so nothing was changed on this node. {remedy}")
+    assert failure(a_plan(OIDC), answer(OIDC), NOW) == ""

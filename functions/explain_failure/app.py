@@ -23,14 +23,15 @@ from benchwright.verification.verdicts import (
     Explanation,
     Report,
     reason,
-    report,
+    report_every,
+    report_one,
 )
 
 
 class Event(BaseModel):
     """explain: what the state machine caught, and in which step, of a cluster that is empty where the failure is of no
     one cluster; began: when the execution began. report: how the verification of each cluster ended; left_out: those
-    for which the execution had no room.
+    for which the execution had no room; changes: of a deployment, a line for each thing that it changed.
     """
 
     action: Literal["explain", "report"] = "explain"
@@ -43,6 +44,7 @@ class Event(BaseModel):
     every_cluster: bool = False
     verdicts: list[ClusterVerdict] = []
     left_out: list[str] = []
+    changes: list[str] | None = None
 
 
 class Result(Explanation):
@@ -59,7 +61,9 @@ def handler(event: Event) -> Result | Report:
     """Explain a failure, or report on what was verified."""
     if event.action == "explain":
         return _explain(event)
-    return report(event.verdicts, event.execution, every_cluster=event.every_cluster, left_out=event.left_out)
+    if event.every_cluster:
+        return report_every(event.verdicts, event.left_out, event.execution)
+    return report_one(event.verdicts[0], event.execution, event.changes)
 
 
 def _explain(event: Event) -> Result:

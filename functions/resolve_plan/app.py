@@ -11,6 +11,7 @@ from benchwright import record
 from benchwright.errors import ClusterLocked, InvalidInput
 from benchwright.models import Plan
 from benchwright.planning import account_check, groups, server_options, service_roles, sign_in, unproven
+from benchwright.planning.changes import changes
 from benchwright.planning.lookup import look_up
 from benchwright.planning.plan import make_plan, shown
 from benchwright.planning.problems import Problem
@@ -32,7 +33,8 @@ class Event(BaseModel):
 
 class Result(BaseModel):
     """proceed: False where there is nothing to do; message says why. plan: each effective value and where it came
-    from. warnings: what keeps nothing from beginning, but may fail later.
+    from. changes: a line for each that differs from what the cluster was last verified with. warnings: what keeps
+    nothing from beginning, but may fail later.
     """
 
     done: bool = True
@@ -42,6 +44,7 @@ class Result(BaseModel):
     message: str = ""
     revision: str = ""
     plan: dict[str, Any] = {}
+    changes: list[str] = []
     warnings: list[str] = []
 
 
@@ -157,7 +160,7 @@ def _plan(event: Event) -> Result:
     if plan.wanted.access and not found.known.has_access:
         service_roles.ensure([service_roles.LOAD_BALANCING])
     record.save_plan(event.cluster, event.execution, plan, known)
-    return Result(cluster=event.cluster, plan=shown(plan))
+    return Result(cluster=event.cluster, plan=shown(plan), changes=changes(found, plan, known))
 
 
 def _planned(

@@ -28,12 +28,11 @@ pytestmark = [pytest.mark.root, pytest.mark.timeout(600)]
 
 @pytest.fixture(scope="module")
 def report(recorded: Path) -> dict[str, Any]:
-    """One local AWS with a permissions boundary: a verification, INPUTS one by one, SCHEDULES around the first.
-
-    Every process is watched.
+    """One local AWS with a permissions boundary and notifications of success: a verification, INPUTS one by one,
+    SCHEDULES around the first. Every process is watched.
     """
     parameters = recorded / "parameters.json"
-    parameters.write_text(json.dumps({"PermissionsBoundary": BOUNDARY}))
+    parameters.write_text(json.dumps({"PermissionsBoundary": BOUNDARY, "NotifySuccess": "ENABLED"}))
     command = [sys.executable, "-m", "rehearsal", "--report", str(recorded), "--speed", "300", "--watch-arguments"]
     command += ["--parameters", str(parameters)]
     command += ["--state-machine", "verify"]
@@ -89,6 +88,30 @@ def test_schedules_leave_alone_what_is_not_deployed_yet_and_verify_what_is(repor
         ("workbench is not deployed: nothing to do", set()),
     ]
     assert (verified["output"]["message"], changes(verified)) == ("1 of 1 recorded clusters verified", set())
+
+
+@pytest.mark.usefixtures("report")
+def test_success_is_notified_with_what_changed(recorded: Path) -> None:
+    published = [
+        call["parameters"]
+        for call in map(json.loads, (recorded / "calls.jsonl").read_text().splitlines())
+        if call["operation"] == "Publish"
+    ]
+    deployed = "Benchwright: the cluster workbench is deployed and verified"
+    of_deployments = [each for each in published if each["Subject"] == deployed]
+    paragraphs = [each["Message"].split("\n\n") for each in of_deployments]
+    changed = [[part for part in parts if part.startswith(("Changed", "Nothing"))] for parts in paragraphs]
+    same = "Nothing changed since it was last verified."
+    began, more, fewer = (
+        f"Changed since it was last verified:\n- {change}"
+        for change in ("a new cluster", "nodes.count: 3 (was 2)", "nodes.count: 2 (was 3)")
+    )
+    assert changed == [[began], [same], [more], [same], [fewer]]
+    assert [each["Subject"].removeprefix("Benchwright: ") for each in published if each not in of_deployments] == [
+        "no cluster is recorded, so there was nothing to verify",
+        "0 of 1 recorded clusters verified",
+        "1 of 1 recorded clusters verified",
+    ]
 
 
 def test_every_deployment_ends_with_the_nodes_that_were_asked_for(deployments: list[dict[str, Any]]) -> None:

@@ -9,8 +9,9 @@ import pytest
 from botocore.exceptions import ClientError
 
 from benchwright.failure.explanation import NEXT_ACTIONS, explain
+from benchwright.verification import verdicts
 from tests.workflow import workflow as workflow_module
-from tests.workflow.workflow import Workflow, cause
+from tests.workflow.workflow import Workflow, cause, definition_of
 
 OUTPUTS = {
     "DatabaseEndpoint": "db.example",
@@ -25,7 +26,13 @@ STACKS = {
 }
 WITH_ACCESS = {"wanted": {"access": {"hostname": "wb.example.com"}}, "removes_access": False}
 WITHOUT_ACCESS_ANY_MORE = {"wanted": {"access": None}, "removes_access": True}
-SUMMARY = {"cluster": "workbench", "verification": {"license": "missing", "warnings": ["license: missing"]}}
+SUMMARY = {
+    "cluster": "workbench",
+    "nodes": [],
+    "workbench": "2026.07",
+    "image": "ami-1",
+    "verification": {"license": "missing", "warnings": ["license: missing"], "checks": []},
+}
 
 
 class Cluster:
@@ -73,6 +80,7 @@ class Cluster:
             "quiet": quiet,
             "message": "",
             "plan": self.plan,
+            "changes": ["nodes.count: 3 (was 2)"],
             "warnings": ["config: x"],
         }
 
@@ -110,6 +118,9 @@ class Cluster:
         return {"done": self.done("VerifyCluster"), "round": 3, "questions": {"q": 1}, "summary": SUMMARY}
 
     def explain(self, event: dict[str, Any]) -> Any:
+        if event["action"] == "report":
+            verdict = verdicts.ClusterVerdict.model_validate(event["verdicts"][0])
+            return verdicts.report_one(verdict, event["execution"], event["changes"]).model_dump(mode="json")
         return {"error": event["error"], "subject": "failed", "text": f"{event['step']}: {event['cause']}"}
 
 
@@ -310,6 +321,37 @@ def test_the_lock_is_released_even_when_explaining_or_notifying_fails(
     assert (report.status, report.error) == ("FAILED", "ImageBuildFailed")
     assert "the reason" in cause(report)
     assert not cluster.held
+
+
+def test_success_is_reported_where_the_stack_says_so(workflow: Workflow) -> None:
+    Cluster(workflow)
+    silent = workflow.run("deploy", {})
+    assert workflow.published == []
+    cluster = Cluster(workflow)
+    report = workflow.run(definition_of("deploy", notify_success="ENABLED"), {})
+    assert (report.status, report.output) == ("SUCCEEDED", silent.output)
+    (message,) = workflow.published
+    assert message["Subject"] == "Benchwright: the cluster workbench is deployed and verified"
+    assert message["Message"].splitlines()[2:7] == [
+        "0 nodes with Workbench 2026.07 of the image ami-1",
+        "Warning: config: x",
+        "Warning: license: missing",
+        "",
+        "Changed since it was last verified:",
+    ]
+    assert f"Execution: {report.arn}" in message["Message"]
+    assert not cluster.held
+
+
+@pytest.mark.parametrize("what", ["describe", "notify"])
+def test_a_deployment_that_succeeded_stays_so_where_no_one_can_be_notified(
+    workflow: Workflow, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Cluster(workflow, fails={"ExplainFailure": RuntimeError("no description")} if what == "describe" else {})
+    if what == "notify":
+        monkeypatch.setattr("tests.workflow.workflow._Sns.publish", refuse)
+    report = workflow.run(definition_of("deploy", notify_success="ENABLED"), {})
+    assert (report.status, workflow.published) == ("SUCCEEDED", [])
 
 
 def test_a_transient_error_is_tried_again(workflow: Workflow) -> None:

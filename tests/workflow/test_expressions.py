@@ -65,10 +65,11 @@ def near_its_end(node: Any) -> Any:
 
 def deploy_every_way(workflow: Workflow) -> None:
     """Deployments that succeed, have nothing to do, fail in each step, and wait for each until the last attempt."""
-    definition = definition_of("deploy")
+    definition, notifies = definition_of("deploy"), definition_of("deploy", notify_success="ENABLED")
     payload = {"nodes": {"count": 2}}
-    Cluster(workflow, looks=2)
-    workflow.run(definition, payload)
+    for made in (definition, notifies):
+        Cluster(workflow, looks=2)
+        workflow.run(made, payload)
     for action in ("validate", "lock"):
         Cluster(workflow)
         with_nothing_to_do(workflow, action)
@@ -104,10 +105,10 @@ def deploy_every_way(workflow: Workflow) -> None:
 
 def verify_every_way(workflow: Workflow) -> None:
     """Verifications with and without the lock, of nothing, that fail in each step, and that wait to the end."""
-    definition = definition_of("verify")
-    for payload in ({}, {"every_cluster": True}):
+    definition, notifies = definition_of("verify"), definition_of("verify", notify_success="ENABLED")
+    for made, payload in ((definition, {}), (definition, {"every_cluster": True}), (notifies, {})):
         Verified(workflow)
-        workflow.run(definition, payload)
+        workflow.run(made, payload)
     for action in ("inspect", "lock"):
         Verified(workflow, needs_lock=True)
         with_nothing_to_do(workflow, action)

@@ -71,11 +71,16 @@ PUBLISHING = {
     "BackoffRate": 2,
     "JitterStrategy": "FULL",
 }
-# The cluster was verified before: what could not be tidied up in time is a warning.
-FORGIVEN = [("Retire old images", ["States.Timeout", "Sandbox.Timedout"])]
+# The cluster was verified before: what could not be tidied up in time is a warning, and a lost message is none.
+FORGIVEN = [
+    ("Retire old images", ["States.Timeout", "Sandbox.Timedout"]),
+    ("Describe success", ["States.ALL"]),
+    ("Notify of success", ["States.ALL"]),
+]
 OTHER_RETRIES = {
     "Create database": [AT_REST, INVOCATION, TRANSIENT],  # the one function that lives in a network
     "Notify subscribers": [PUBLISHING],
+    "Notify of success": [PUBLISHING],
 }
 
 

@@ -9,9 +9,15 @@ import pytest
 from benchwright.verification import verdicts
 from functions.resolve_plan.app import MOST_CLUSTERS
 from rehearsal.aws.services.step_functions.quotas import PAYLOAD_BYTES
-from tests.workflow.workflow import Workflow, cause
+from tests.workflow.workflow import Workflow, cause, definition_of
 
-SUMMARY = {"cluster": "workbench", "verification": {"license": "Activated", "warnings": [], "checks": []}}
+SUMMARY = {
+    "cluster": "workbench",
+    "nodes": [],
+    "workbench": "2026.07",
+    "image": "ami-1",
+    "verification": {"license": "Activated", "warnings": [], "checks": []},
+}
 REVISION = "the record as it was inspected"
 
 
@@ -43,8 +49,11 @@ def answer(
     def explain_failure(event: dict[str, Any]) -> Any:
         if event["action"] == "report":
             found = [verdicts.ClusterVerdict.model_validate(each) for each in event["verdicts"]]
-            about = {key: event[key] for key in ("every_cluster", "left_out")}
-            return verdicts.report(found, event["execution"], **about).model_dump(mode="json")
+            if event["every_cluster"]:
+                report = verdicts.report_every(found, event["left_out"], event["execution"])
+            else:
+                report = verdicts.report_one(found[0], event["execution"])
+            return report.model_dump(mode="json")
         explained = {"error": event["error"], "subject": "failed", "text": event["cause"]}
         return {**explained, "brief": verdicts.reason(event["error"], event["step"], event["cause"])}
 
@@ -289,3 +298,25 @@ def test_what_keeps_the_clusters_from_being_found_is_explained(workflow: Workflo
     workflow.functions["ResolvePlan"] = find
     report = workflow.run("verify", EVERY)
     assert (report.status, "the table is away" in cause(report), len(workflow.published)) == ("FAILED", True, 1)
+
+
+@pytest.mark.parametrize("payload", [{}, EVERY], ids=["one cluster", "every cluster"])
+def test_success_is_reported_where_the_stack_says_so(workflow: Workflow, payload: dict[str, Any]) -> None:
+    answer(workflow, clusters=("blue", "green"))
+    workflow.functions["VerifyCluster"] = judged
+    silent = workflow.run("verify", payload)
+    assert workflow.published == []
+    report = workflow.run(definition_of("verify", notify_success="ENABLED"), payload)
+    assert (report.status, report.output) == ("SUCCEEDED", silent.output)
+    (message,) = workflow.published
+    about = "2 of 2 recorded clusters verified" if payload else "the cluster workbench is what its record says"
+    assert (message["Subject"], message["Message"].count("Execution: ")) == (f"Benchwright: {about}", 1)
+
+
+def test_a_failure_is_reported_once_also_where_success_is(workflow: Workflow) -> None:
+    answer(workflow, clusters=("blue", "green"))
+    workflow.functions["VerifyCluster"] = lambda event: judged(event, wrong=("blue",))
+    assert workflow.run(definition_of("verify", notify_success="ENABLED"), EVERY).status == "FAILED"
+    assert [message["Subject"] for message in workflow.published] == [
+        "Benchwright: 1 of 2 recorded clusters failed verification: blue"
+    ]

@@ -125,8 +125,11 @@ def cause(report: Ended) -> str:
     return report.cause
 
 
-def definition_of(machine: str) -> dict[str, Any]:
-    """The definition in `statemachine/`, its substitutions made as template.yaml makes them."""
+def definition_of(machine: str, notify_success: str = "DISABLED") -> dict[str, Any]:
+    """The definition in `statemachine/`, its substitutions made as template.yaml makes them.
+
+    notify_success: the stack's parameter.
+    """
 
     def substitute(found: re.Match[str]) -> str:
         name = found[1]
@@ -134,6 +137,7 @@ def definition_of(machine: str) -> dict[str, Any]:
             "LambdaInvoke": "arn:aws:states:::lambda:invoke",
             "SnsPublish": "arn:aws:states:::sns:publish",
             "TopicArn": TOPIC,
+            "NotifySuccess": notify_success,
         }
         return known.get(name) or f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{name.removesuffix('Arn')}"
 

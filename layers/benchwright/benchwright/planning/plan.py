@@ -46,12 +46,12 @@ class LookupResult:
 
 def sources_of(patch: Mapping[str, Any], known: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Source]:
     """Return for each effective value where it came from, by dotted path."""
-    flat_patch, flat_known, flat_defaults = _flat(patch), _flat(known), _flat(defaults)
+    flat_patch, flat_known, flat_defaults = flat(patch), flat(known), flat(defaults)
     sources: dict[str, Source] = {}
     given = {path for path, value in (flat_known | flat_patch).items() if value is not None}
     # A default that is an empty object, such as that of `users`, is in force only where nothing is given below it.
     defaults_in_force = [
-        path for path in _flat(_model_defaults()) if not any(each.startswith(f"{path}.") for each in given)
+        path for path in flat(_model_defaults()) if not any(each.startswith(f"{path}.") for each in given)
     ]
     for path in (*flat_defaults, *flat_known, *flat_patch, *defaults_in_force):
         if flat_patch.get(path) is not None:
@@ -205,12 +205,12 @@ def _model_defaults() -> dict[str, Any]:
     } | {"image": {"ami": None}}
 
 
-def _flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Spread nested objects to dotted paths; lists and empty objects are values."""
-    flat: dict[str, Any] = {}
+    spread: dict[str, Any] = {}
     for key, item in value.items():
         if isinstance(item, dict) and item:
-            flat |= _flat(item, f"{prefix}{key}.")
+            spread |= flat(item, f"{prefix}{key}.")
         else:
-            flat[f"{prefix}{key}"] = item
-    return flat
+            spread[f"{prefix}{key}"] = item
+    return spread

@@ -64,9 +64,12 @@ class Report(BaseModel):
 
 def brief(cluster: Cluster) -> str:
     """Describe a verified cluster, and its warnings, in a few lines."""
-    count = len(cluster.nodes)
-    what = f"{count} node{'' if count == 1 else 's'} with Workbench {cluster.workbench} of the image {cluster.image}"
-    return fit("\n".join([what, *(f"Warning: {warning}" for warning in cluster.verification.warnings)]))
+    return fit(_described(len(cluster.nodes), cluster.workbench, cluster.image, cluster.verification.warnings))
+
+
+def _described(nodes: int, workbench: str, image: str, warnings: Sequence[str]) -> str:
+    what = f"{nodes} node{'' if nodes == 1 else 's'} with Workbench {workbench} of the image {image}"
+    return "\n".join([what, *(f"Warning: {warning}" for warning in warnings)])
 
 
 def reason(error: str, step: str, message: str) -> str:
@@ -82,20 +85,11 @@ def fit(text: str) -> str:
     return text if short == text else f"{short}{SHORTENED}"
 
 
-def report(
-    verdicts: Sequence[ClusterVerdict], execution: str, *, every_cluster: bool, left_out: Sequence[str] = ()
-) -> Report:
-    """Report on every recorded cluster, or on the one that an execution was about.
+def report_every(verdicts: Sequence[ClusterVerdict], left_out: Sequence[str], execution: str) -> Report:
+    """Report on every recorded cluster: those that failed first, and why, then those that were not verified.
 
     left_out: clusters for which the execution had no room; they count as failed.
     """
-    if every_cluster:
-        return _report_every(verdicts, left_out, execution)
-    return _report_one(verdicts[0], execution)
-
-
-def _report_every(verdicts: Sequence[ClusterVerdict], left_out: Sequence[str], execution: str) -> Report:
-    """Name first those that failed, and why, then those that were not verified."""
     verdicts = [
         *verdicts,
         *(ClusterVerdict(cluster=name, status="failed", message=LEFT_OUT, error=SEVERAL) for name in left_out),
@@ -139,20 +133,37 @@ def _report_every(verdicts: Sequence[ClusterVerdict], left_out: Sequence[str], e
     )
 
 
-def _report_one(verdict: ClusterVerdict, execution: str) -> Report:
+def report_one(verdict: ClusterVerdict, execution: str, changes: Sequence[str] | None = None) -> Report:
+    """Report on the one cluster that an execution was about.
+
+    changes: a line for each thing that it changed; None where it was a verification.
+    """
     if verdict.explanation:
         return Report(failed=True, **verdict.explanation.model_dump())
     after = [*_evidence(execution), f"Execution: {execution}"]
-    if verdict.summary is None:
+    found = verdict.summary
+    if found is None:
         title = f"the cluster {verdict.cluster} was not verified"
         output = {"cluster": verdict.cluster, "message": verdict.message}
-        return Report(
-            subject=_subject(title), text=between([_sentence(title), ""], verdict.message, after), output=output
-        )
-    title = f"the cluster {verdict.cluster} is what its record says"
-    checks = [f"- {each['name']}: {each['found']}" for each in verdict.summary["verification"]["checks"]]
-    middle = "\n".join([verdict.message, "", "Checks:", *checks])
-    return Report(subject=_subject(title), text=between([_sentence(title), ""], middle, after), output=verdict.summary)
+        text = between([_sentence(title), ""], verdict.message, after)
+        return Report(subject=_subject(title), text=text, output=output)
+    ended = "is what its record says" if changes is None else "is deployed and verified"
+    title = f"the cluster {verdict.cluster} {ended}"
+    middle = [
+        _described(len(found["nodes"]), found["workbench"], found["image"], found["warnings"]),
+        *([] if changes is None else ["", *_changed(changes)]),
+        "",
+        "Checks:",
+        *(f"- {check['name']}: {check['found']}" for check in found["verification"]["checks"]),
+    ]
+    text = between([_sentence(title), ""], "\n".join(middle), after)
+    return Report(subject=_subject(title), text=text, output=found)
+
+
+def _changed(changes: Sequence[str]) -> list[str]:
+    if not changes:
+        return ["Nothing changed since it was last verified."]
+    return ["Changed since it was last verified:", *(f"- {change}" for change in changes)]
 
 
 def _section(heading: str, verdicts: Sequence[ClusterVerdict]) -> list[str]:

@@ -7,12 +7,25 @@ from typing import Any
 import pytest
 
 from benchwright.failure.explanation import LONGEST, NEXT_ACTIONS
-from benchwright.verification.verdicts import LEFT_OUT, LONGEST_MESSAGE, ClusterVerdict, Report, brief, fit, report
+from benchwright.verification.verdicts import (
+    LEFT_OUT,
+    LONGEST_MESSAGE,
+    ClusterVerdict,
+    Report,
+    brief,
+    fit,
+    report_every,
+    report_one,
+)
 from tests.unit.benchwright.steps import EXECUTION, handle
 
 LINK = "https://eu-west-1.console.aws.amazon.com/states/home?region=eu-west-1#/v2/executions/details/" + EXECUTION
 SUMMARY: dict[str, Any] = {
     "cluster": "blue",
+    "nodes": [{"instance": "i-1"}, {"instance": "i-2"}],
+    "workbench": "2026.07",
+    "image": "ami-1",
+    "warnings": ["The licence ends."],
     "verification": {"checks": [{"name": "online", "holds": True, "found": "2 nodes", "remedy": ""}]},
 }
 VERIFIED = ClusterVerdict(cluster="blue", status="verified", message="2 nodes\nWarning: the licence ends")
@@ -22,7 +35,7 @@ DENIED = ClusterVerdict(cluster="tan", status="failed", error="AwsCallFailed", m
 
 
 def every(*verdicts: ClusterVerdict, left_out: tuple[str, ...] = ()) -> Report:
-    return report(verdicts, EXECUTION, every_cluster=True, left_out=left_out)
+    return report_every(verdicts, left_out, EXECUTION)
 
 
 def test_clusters_that_failed_come_first_each_with_its_reason_and_each_error_with_what_to_do() -> None:
@@ -123,7 +136,8 @@ def test_one_cluster_alone_is_reported_whole() -> None:
             [
                 "The cluster blue is what its record says.",
                 "",
-                VERIFIED.message,
+                "2 nodes with Workbench 2026.07 of the image ami-1",
+                "Warning: The licence ends.",
                 "",
                 "Checks:",
                 "- online: 2 nodes",
@@ -147,5 +161,39 @@ def test_one_cluster_alone_fails_with_its_own_explanation() -> None:
 
 
 def test_one_cluster_alone_that_was_not_verified_says_why() -> None:
-    found = report([BUSY], EXECUTION, every_cluster=False)
+    found = report_one(BUSY, EXECUTION)
     assert (found.failed, found.output) == (False, {"cluster": "busy", "message": BUSY.message})
+
+
+@pytest.mark.parametrize(
+    ("changes", "lines"),
+    [
+        ([], ["Nothing changed since it was last verified."]),
+        (["nodes.count: 3 (was 2)"], ["Changed since it was last verified:", "- nodes.count: 3 (was 2)"]),
+    ],
+)
+def test_a_deployment_is_reported_with_what_it_changed(changes: list[str], lines: list[str]) -> None:
+    deployed = ClusterVerdict(cluster="blue", status="verified", summary=SUMMARY)
+    found = report_one(deployed, EXECUTION, changes)
+    assert (found.failed, found.subject, found.text) == (
+        False,
+        "Benchwright: the cluster blue is deployed and verified",
+        "\n".join(
+            [
+                "The cluster blue is deployed and verified.",
+                "",
+                "2 nodes with Workbench 2026.07 of the image ami-1",
+                "Warning: The licence ends.",
+                "",
+                *lines,
+                "",
+                "Checks:",
+                "- online: 2 nodes",
+                "",
+                "Evidence:",
+                f"- the execution: {LINK}",
+                "",
+                f"Execution: {EXECUTION}",
+            ]
+        ),
+    )

@@ -141,8 +141,8 @@ CERTIFICATE = f"arn:aws:acm:{ACCOUNT}:certificate/1"
 
 
 def access_to_remove() -> Desired:
-    """The stack of an address that has no deletion protection any more."""
-    plan = a_plan({"cluster": "blue", **WITH_ACCESS})
+    """The stack of an address that has neither deletion protection any more nor a record."""
+    plan = a_plan({"cluster": "blue", "access": {"hostname": "wb.example.com"}})
     return desired_state.access(settings(), plan, None, FOUNDATION, CERTIFICATE)
 
 
@@ -264,6 +264,15 @@ CASES = {
         lambda: stack(
             "UPDATE_COMPLETE",
             replace(access_to_remove(), parameters={**access_to_remove().parameters, "DeletionProtection": "true"}),
+        ),
+        ["ExecuteChangeSet"],
+    ),
+    "an address loses its record, whose hosted zone may be gone": Case(
+        "deploy_stack",
+        {"stack": "access", "removes": True},
+        lambda: stack(
+            "UPDATE_COMPLETE",
+            replace(access_to_remove(), parameters={**access_to_remove().parameters, "HostedZoneId": "Z1"}),
         ),
         ["ExecuteChangeSet"],
     ),

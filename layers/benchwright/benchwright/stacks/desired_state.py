@@ -135,8 +135,13 @@ def access(
 
 
 def access_to_remove(settings: Settings, plan: Plan, stack: Stack) -> Desired:
-    """The stack of an address as it is, but of a load balancer that can be deleted."""
-    ours = {"Application": settings.application, "Cluster": plan.cluster, "DeletionProtection": "false"}
+    """The stack of an address as it is, but of a load balancer that can be deleted.
+
+    Nor has it a record: what an update takes away and cannot delete, since the hosted zone has gone, does not fail it,
+    and the deletion of a stack would fail for ever (CloudFormation user guide, UPDATE_COMPLETE_CLEANUP_IN_PROGRESS).
+    """
+    ours = {"Application": settings.application, "Cluster": plan.cluster}
+    ours |= {"DeletionProtection": "false", "HostedZoneId": ""}
     name = settings.stack_name(plan.cluster, "access")
     return Desired(name, stack.template, {**stack.parameters, **ours}, stack.tags)
 

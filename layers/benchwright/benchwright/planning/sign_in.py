@@ -15,6 +15,7 @@ from benchwright.models import (
     ENTRA,
     FIRST_PROVISIONED_ID,
     LAST_PROVISIONED_ID,
+    LOWEST_ID,
     RESERVED_NAMES,
     Auth,
     Wanted,
@@ -68,6 +69,7 @@ GROUPS_IN_CONFIG: Mapping[str, tuple[str, ...]] = {
 # claims reference": preferred_username is a user principal name).
 MAIL_CLAIMS = ("email", "upn")
 REWRITE_KEY = "auth-user-rewrite-rule"
+LEAST_ID = "auth-minimum-user-id"
 
 
 def contradictions(merged: Mapping[str, Any]) -> list[Problem]:
@@ -210,6 +212,18 @@ def _of_config(merged: Mapping[str, Any], auth: Mapping[str, Any], method: Any) 
     for name in sorted(set(places) & set(config)):
         wrong = f"with `auth`, its place is auth.{places[name]}, and Benchwright writes it"
         yield f"config.{name}", config[name], wrong, BACK
+    least = config.get(LEAST_ID)
+    if method != "pam" and not object_in(merged, "image").get("ami") and isinstance(least, str) and _lets_in(least):
+        wrong = (
+            "below it are accounts of the system alone, and whom the identity provider or the directory calls `ubuntu` "
+            "would be the administrator of that name"
+        )
+        yield f"config.{LEAST_ID}", least, wrong, f"null, which is {LOWEST_ID}, or a higher number"
+
+
+def _lets_in(least: str) -> bool:
+    """Return whether this lowest id of who may sign in lets in accounts of the system."""
+    return not re.fullmatch("[0-9]{1,10}", least) or int(least) < LOWEST_ID
 
 
 def warn(wanted: Wanted) -> list[str]:

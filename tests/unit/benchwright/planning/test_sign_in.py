@@ -59,6 +59,29 @@ def test_each_method_is_accepted(name: str) -> None:
             {"auth": {"probe_account": None}},
             "auth.probe_account: null is refused: the method sssd needs it. Give ",
         ),
+        (
+            SSSD,
+            {"auth": {"required_group": "staff"}},
+            'auth.required_group: "staff" is refused: each node has a group "staff" itself, with no people in it, and',
+        ),
+        (
+            JIT,
+            {"auth": {"admin_group": "operator"}},
+            'auth.admin_group: "operator" is refused: each node has a group "operator" itself, with no people in it, ',
+        ),
+        (
+            SCIM,
+            {"config": {"admin-superuser-group": "analysts,staff"}},
+            'config.admin-superuser-group: "analysts,staff" is refused: each node has a group "staff" itself, with no',
+        ),
+        *(
+            (
+                whole,
+                {"config": {"auth-minimum-user-id": least}},
+                f'config.auth-minimum-user-id: "{least}" is refused: below it are accounts of the system alone, and wh',
+            )
+            for whole, least in ((OIDC, "1000"), (SCIM, "1999"), (SSSD, "auto"), (JIT, "0"))
+        ),
         (SSSD, {"users": {"svc-probe": {}}}, f'auth.probe_account: "svc-probe" is refused: {OWN}'),
         (SSSD, {"auth": {"probe_account": "ubuntu"}}, f'auth.probe_account: "ubuntu" is refused: {OWN}'),
         (
@@ -167,9 +190,9 @@ def test_each_method_is_accepted(name: str) -> None:
         ),
         (OIDC, {"auth": {"scopes": ["email"]}}, 'auth.scopes: ["email"] is refused: openid is missing, without which'),
         (
-            merge_patch(JIT, {"users": {"ann": {}}, "groups": {"staff": {"members": ["ann"]}}}),
-            {"auth": {"required_group": "staff"}},
-            'auth.required_group: "staff" is refused: people have the groups of the identity provider, and a node with',
+            merge_patch(JIT, {"users": {"ann": {}}, "groups": {"people": {"members": ["ann"]}}}),
+            {"auth": {"required_group": "people"}},
+            'auth.required_group: "people" is refused: people have the groups of the identity provider, and a node wit',
         ),
         (
             merge_patch(JIT, {"groups": {"staff-2": {}}}),
@@ -342,6 +365,17 @@ def test_a_placeholder_of_a_guide_is_refused(whole: Any, key: str, placeholder: 
 def test_what_auth_does_not_write_may_stand_in_config() -> None:
     config = {"auth-timeout-minutes": "60", "auth-openid-aws-role-claim": "role", "auth-pam-sessions-close": "1"}
     assert wanted_of(merge_patch(OIDC, {"config": config})).config == config
+
+
+def test_who_has_people_below_2000_on_an_image_lets_them_in() -> None:
+    ami = {"image": {"ami": "ami-0123456789abcdef0"}}
+    for whole, config in (
+        (merge_patch(OIDC, ami), {"auth-minimum-user-id": "1001"}),
+        (OIDC, {"auth-minimum-user-id": "5000"}),
+        ({"auth": {}}, {"auth-minimum-user-id": "500"}),
+    ):
+        assert wanted_of(merge_patch(whole, {"config": config})).config == config
+    assert wanted_of(merge_patch(SSSD, {**ami, "auth": {"required_group": "staff"}})).auth
 
 
 def test_every_problem_is_listed_at_once_and_a_recorded_value_is_marked() -> None:

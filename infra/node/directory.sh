@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # The directory (LDAP, Active Directory) that this node asks for accounts by sssd, where auth.method is sssd.
 
-readonly SSSD_CONF=/etc/sssd/sssd.conf SSSD_DATA=/var/lib/sss SSSD_LOGS=/var/log/sssd
+readonly NUMBERS=/efs/home/.benchwright-numbers SSSD_CONF=/etc/sssd/sssd.conf SSSD_DATA=/var/lib/sss SSSD_LOGS=/var/log/sssd
 declare -A sssd_log_starts
 
 # Before anything changes: sssd's own check of the names of the options, then what this cluster needs of them.
@@ -37,16 +37,18 @@ without_secrets() {
 }
 
 # Has sssd run with the files that are in place, with nothing remembered of other ones (its memory answers for up to five minutes, also
-# while sssd is down), or not at all where there are none. `directory` remembers the files that it was started with.
+# while sssd is down), or not at all where the configuration has none. `directory` remembers the files that it was started with: what is
+# not there, an image of someone's own may have started.
 ensure_directory() {
   local files started="$STATE/directory"
   note_directory_logs
-  if [ ! -e "$SSSD_CONF" ]; then
+  if [ -z "$PROBE_ACCOUNT" ]; then
     [ -e "$started" ] || return 0
     begin 'forget the directory'
     systemctl disable --now sssd || fail "sssd cannot be stopped: $(last_log_line)."
     rm -rf "$SSSD_DATA"/mc/* # the rest when Workbench runs without it, so that put_back finds whom sssd knew
-    rm -f "$started" "$STATE/probe"
+    mv -fT "$started" "$STATE/left"
+    rm -f "$STATE/probe"
     return
   fi
   begin 'ask the directory'
@@ -64,15 +66,20 @@ ensure_directory() {
   printf '%s' "$PROBE_ACCOUNT" >"$STATE/probe"
 }
 
-# When Workbench runs with the configuration: what gives people their numbers, and no more of a directory than that.
+# When Workbench runs with the configuration: what gives people their numbers, and no more of a directory than that. It lies beside the
+# homes, which outlive each node.
 remember_numbers() {
-  if [ -n "$PROBE_ACCOUNT" ]; then
-    echo directory >"$STATE/numbers"
-    return
-  fi
-  if [ "$(cat "$STATE/numbers" 2>/dev/null)" = directory ] && [ ! -e "$SSSD_CONF" ]; then forget_directory; fi
-  if provisions; then echo workbench >"$STATE/numbers"; fi
+  local gives=''
+  if [ -n "$PROBE_ACCOUNT" ]; then gives=directory; elif provisions; then gives=workbench; fi
+  if [ -z "$PROBE_ACCOUNT" ] && [ -e "$STATE/left" ]; then forget_directory; fi
+  rm -f "$STATE/left"
+  { [ -n "$gives" ] && [ "$(numbers)" != "$gives" ]; } || return 0
+  { echo "$gives" >"$NUMBERS.$HOSTNAME" && mv -fT "$NUMBERS.$HOSTNAME" "$NUMBERS"; } ||
+    fail "$NUMBERS cannot be written: $(last_log_line). Give the node role elasticfilesystem:ClientRootAccess to the file system, and deploy again."
 }
+
+# `directory` or `workbench`: which of them gave people of this cluster their numbers last, if one did.
+numbers() { cat "$NUMBERS" 2>/dev/null || true; }
 
 forget_directory() { rm -rf "$SSSD_DATA"/db/* "$SSSD_DATA"/mc/*; }
 
@@ -100,9 +107,9 @@ find_probe_account() {
 at_most_five() { sort -u | awk 'NR <= 5' | paste -sd, | sed 's/,/, /g'; }
 
 # NAME UID GID of each home whose account the configuration no longer has, and of each that Workbench may have made, where it made accounts
-# here before: files keep the numbers. Who is the owner now, also of a home that someone has given to another.
+# before: files keep the numbers. Who is the owner now, also of a home that someone has given to another.
 homes_of_others() {
-  { stat --format '%u %g %n' /efs/home/* || true; } | awk -v workbench="$(cat "$STATE/numbers" 2>/dev/null)" '
+  { stat --format '%u %g %n' /efs/home/* || true; } | awk -v workbench="$(numbers)" '
     FILENAME != "-" { left[$1] = $2; next }
     { name = substr($0, index($0, "/efs/home/") + 10) }
     name in left && left[name] == $1 || workbench == "workbench" && $1 >= 200000 && $1 <= 524287 && name !~ / / { print name, $1, $2 }' "$work/bundle/locked" -
@@ -118,9 +125,9 @@ in_directory() {
     { name = $1; id = kind == "group" && FILENAME !~ /(groups|emptied)$/ ? $3 : $2; print name, id, kind == "passwd" && FILENAME ~ /users$/ ? "name" : "" }' "${files[@]}" >"$work/numbers"
   mapfile -t keys < <(awk '{ print $2 } $3 { print $1 }' "$work/numbers")
   [ "${#keys[@]}" -gt 0 ] || return 0
-  { getent -s sss "$kind" "${keys[@]}" || true; } | awk -F '[ :]' -v id="$([ "$kind" = passwd ] && echo uid || echo gid)" '
+  { getent -s sss "$kind" "${keys[@]}" || true; } | awk -F : -v id="$([ "$kind" = passwd ] && echo uid || echo gid)" '
     function both(name, number) { print name " (" id " " number ") and " $1 " (" id " " $3 ")" }
-    FILENAME != "-" { owner[$2] = owner[$2] " " $1; if ($3) number[$1] = $2; next }
+    FILENAME != "-" { split($0, its, " "); owner[its[2]] = owner[its[2]] " " its[1]; if (its[3]) number[its[1]] = its[2]; next }
     $3 in owner && index(owner[$3] " ", " " $1 " ") == 0 { both(substr(owner[$3], 2), $3) }
     $1 in number && number[$1] != $3 { both($1, number[$1]) }' "$work/numbers" -
 }

@@ -85,22 +85,24 @@ find_changes() {
   done <"$STATE/files"
 }
 
+# Until Workbench runs with them, `files` names those of before, too: after a run that was killed, the next one removes what it placed.
 place_files() {
   local mode owner group path temporary record
   begin 'place the files'
+  sort -u "$STATE/files" "$work/files" >"$STATE/files.new"
+  mv -fT "$STATE/files.new" "$STATE/files"
   while read -r path; do
     if ! grep -qxF -- "$path" "$work/files"; then rm -f "$path"; fi
   done <"$STATE/files"
   while read -r mode owner group path; do
-    install -d -m 0755 "${path%/*}"
+    [ -d "${path%/*}" ] || install -d -m 0755 "${path%/*}"
     rm -f "${path%/*}"/.benchwright.??????  # of a run that was killed here: it may hold a secret
     temporary=$(mktemp "${path%/*}/.benchwright.XXXXXX")
     install -m "$mode" -o "$owner" -g "$group" "$work/stage$path" "$temporary"
     mv -fT "$temporary" "$path"
   done < <(placeable)
-  reload_units
+  systemctl daemon-reload
   for record in "$work"/record.*; do cp "$record" "$STATE/secrets/${record##*/record.}"; done
-  cp "$work/files" "$STATE/files"
 }
 
 # The staged lines of what is in `changed`.
@@ -136,7 +138,7 @@ put_back() {
     cp -a "$work/before/$path" "$temporary"
     mv -fT "$temporary" "/$path"
   done
-  reload_units
+  systemctl daemon-reload
   PROBE_ACCOUNT=$(cat "$work/before.state/probe" 2>/dev/null) || true
   # sssd that has run with other files starts again with the previous ones.
   if [ -e "$STATE/directory" ] && ! cmp -s "$STATE/directory" "$work/before.state/directory"; then rm -f "$work/before.state/directory"; fi

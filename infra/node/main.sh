@@ -77,6 +77,7 @@ apply() {
     make_room
     start_workbench
     rm -f "$work/kept"
+    cp "$work/files" "$STATE/files"
     touch "$STATE/verified"
   else
     ensure_directory

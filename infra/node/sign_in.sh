@@ -28,10 +28,9 @@ stage_saml_metadata() {
 provisions() { grep -qx 'user-provisioning-enabled=1' "$work/stage$RSERVER_CONF"; }
 
 # Before Workbench gives numbers: it knows those that it gave, not those of a directory, whose homes would be those of others.
-# `numbers` remembers who last gave any on this node.
 check_provisioning() {
   local homes
-  { provisions && [ "$(cat "$STATE/numbers" 2>/dev/null)" = directory ]; } || return 0
+  { provisions && [ "$(numbers)" = directory ]; } || return 0
   begin 'look for homes whose numbers Workbench may give to others'
   homes=$(find /efs/home -mindepth 1 -maxdepth 1 -uid +199999 ! -uid +524287 -printf '%p (uid %U)\n' | sort | awk 'NR <= 5' | paste -sd, | sed 's/,/, /g')
   [ -z "$homes" ] || fail "Homes of people of the directory have numbers from 200000 to 524287, which Workbench gives to others, who would own them: $homes. Give each a number outside of these (chown -R on a node) or move it away, and deploy again; or take auth.provisioning back in the input."
@@ -61,6 +60,3 @@ ensure_name_service() {
   chmod 0644 "$switch"
   mv -fT "$switch" "$NSS_SWITCH"
 }
-
-# systemd reads what changed of a unit only when it is asked to.
-reload_units() { if grep -q '^etc/systemd/' <<<"$(printf '%s\n' "${changed[@]}")"; then systemctl daemon-reload; fi; }

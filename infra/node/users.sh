@@ -34,7 +34,7 @@ among_own() {
 }
 
 # passwd|group KEY: who has it, also a directory; not one that the configuration no longer has, which answers until it is forgotten.
-known_here() { if [ -e "$SSSD_CONF" ] && [ -z "$PROBE_ACCOUNT" ]; then of_this_node "$@"; else getent "$@"; fi; }
+known_here() { if [ -e "$STATE/directory" ] && [ -z "$PROBE_ACCOUNT" ]; then of_this_node "$@"; else getent "$@"; fi; }
 
 # NAME UID GID
 ensure_account() {

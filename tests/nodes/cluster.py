@@ -172,6 +172,13 @@ def lift_fault(node: Host, word: str) -> None:
     _done(node, f"rm {FAULTS}/{word}")
 
 
+def end_scripts_that_move_to(node: Host, target: str) -> None:
+    """As when the instance loses its power at that moment."""
+    script = f'#!/bin/bash\nif [[ "${{*: -1}}" == {target} ]]; then kill -9 $PPID; exit; fi\nexec mv.kept "$@"\n'
+    place = f"cp -n /usr/bin/mv /usr/bin/mv.kept; echo {quote(script)} >/usr/bin/mv.new; chmod 755 /usr/bin/mv.new"
+    _done(node, f"set -e; {place}; mv.kept /usr/bin/mv.new /usr/bin/mv")
+
+
 def _done(node: Host, script: str) -> None:
     done = node.run(script, timeout=60)
     assert done.returncode == 0, done.stderr

@@ -10,7 +10,7 @@ from benchwright.nodes.identity_provider import Answer
 from benchwright.verification.sign_in import read_answer
 from rehearsal.hosts.host import Host
 from rehearsal.hosts.identity_provider import CLIENT_SECRET, ISSUER
-from tests.nodes.cluster import Cluster, report
+from tests.nodes.cluster import Cluster, end_scripts_that_move_to, report
 
 ANN = Account(name="ann", uid=5001, gid=5001)
 OIDC: dict[str, Any] = {
@@ -96,6 +96,22 @@ def test_the_token_of_scim_is_the_secret_alone_and_no_secret_is_in_a_log(cluster
     cluster.apply(node)
     assert said(node, f"cat {TOKEN_FILE}") == TOKEN
     assert said(node, f"grep -rlF -e '{TOKEN}' -e '{CLIENT_SECRET}' /var/log /var/lib/benchwright || true") == ""
+
+
+def test_a_change_that_is_cut_off_and_taken_back_leaves_nothing_of_the_method(cluster: Cluster) -> None:
+    node = cluster.add_node()
+    publish(cluster, None)
+    cluster.apply(node)
+    before = keys(node)
+    publish(cluster, SCIM)
+    end_scripts_that_move_to(node, PROFILE)  # the last of its files
+    assert cluster.run(node, "apply").returncode != 0
+    assert set(there(node)) == {*FILES} - {PROFILE}
+    end_scripts_that_move_to(node, "nowhere")
+    publish(cluster, None)
+    cluster.apply(node)
+    assert (there(node), keys(node)) == ({}, before)
+    assert cluster.apply(node)["changed"] == []
 
 
 def test_a_client_secret_that_workbench_would_cut_is_refused_and_the_node_goes_on(cluster: Cluster) -> None:

@@ -13,6 +13,7 @@ from rehearsal.hosts.host import Host
 from tests.browser import Browser, said
 from tests.nodes.cluster import Cluster, report
 from tests.nodes.conftest import World
+from tests.nodes.test_auth import JIT
 
 PEOPLE = [
     Person("svc-probe", 70001, 70000, "not for people"),
@@ -20,6 +21,7 @@ PEOPLE = [
     Person("joe", 70003, 70000, "joe's password"),
     Person("anna", 70004, 70000, "anna's new password"),
     Person("odd", 70005, 70000, "x", shell="/usr/sbin/nologin"),
+    Person("late", 200001, 70000, "x"),
     Person("ubuntu", 70006, 70000, "ubuntu's password"),  # whose namesake on each node may become root
 ]
 GROUPS = {"people": (70000, []), "workbench-users": (70100, ["jane.doe", "anna"]), "analysts": (70200, ["anna"])}
@@ -73,7 +75,7 @@ def test_people_of_a_directory_sign_in_and_have_one_uid_and_home_on_every_node(
     namesake = browser.submit(first, *sign_in, username="ubuntu", password="ubuntu's password")
     assert "error=2" in namesake.headers["Location"]
     assert "user-id" not in browser.cookies
-    assert lines(first, "ls -A /efs/home") == []
+    assert lines(first, "ls /efs/home") == []
     browser.submit(first, *sign_in, username="jane.doe", password="jane's password")
     begun = browser.submit(first, "/", "/start-session", any="thing")
     place = begun.headers["Location"].partition("example.com")[2]
@@ -124,6 +126,41 @@ def test_the_method_comes_and_goes_also_for_people_of_the_same_name(cluster: Clu
     ]
     assert lines(node, "ls /efs/home/anna; ls /etc/pam.d/rstudio* /var/lib/sss/mc") == ["kept", "/var/lib/sss/mc:"]
     assert cluster.apply(node)["changed"] == []
+
+
+def test_what_gave_numbers_outlives_the_node_and_an_sssd_of_the_image_stays(
+    cluster: Cluster, directory: Directory
+) -> None:
+    node = cluster.add_node()
+    own = sssd_conf().replace("[domain/example]", "[nss]\noverride_homedir = /home/%u\n\n[domain/example]")
+    lines(
+        node,
+        f"install -m 0600 /dev/stdin /etc/sssd/sssd.conf <<'END'\n{own}END\nsystemctl start sssd",
+    )
+    cluster.publish(accounts=[Account(name="ben", uid=20001, gid=20001)])
+    cluster.apply(node)
+    cluster.apply(node)
+    assert lines(node, "systemctl is-active sssd; getent passwd joe | cut -d: -f6; cat /etc/sssd/sssd.conf") == [
+        "active",
+        "/home/joe",
+        *own.splitlines(),
+    ]
+    # Someone whom Workbench made, with a number that the directory gives to another.
+    secret = SignIn(secret_arn=cluster.world.aws.secret("benchwright/auth/oidc", "a secret"), secret_version="v1")
+    cluster.publish(auth=JIT, sign_in=secret)
+    cluster.apply(node)
+    lines(node, "mkdir /efs/home/kim && chown 200001:200001 /efs/home/kim")
+    publish(cluster, sssd_conf())
+    replacement = cluster.add_node()
+    refused = "would own those files: kim (uid 200001) and late (uid 200001). Give"
+    assert refused in cluster.fail_to_apply(replacement)
+    lines(node, "mv /efs/home/kim /efs/home/late")
+    cluster.apply(replacement)
+    assert lines(replacement, "stat -c %a /etc/sssd; getent passwd joe | cut -d: -f6") == ["711", "/efs/home/joe"]
+    cluster.publish(auth=JIT, sign_in=secret)
+    assert "which Workbench gives to others, who would own them: /efs/home/late (uid 200001). Give" in (
+        cluster.fail_to_apply(cluster.add_node())
+    )
 
 
 UNCHANGED = "so nothing was changed on this node:"

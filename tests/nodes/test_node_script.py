@@ -5,7 +5,6 @@ is wrong.
 import json
 import math
 from concurrent.futures import ThreadPoolExecutor
-from shlex import quote
 
 import pytest
 
@@ -15,7 +14,16 @@ from rehearsal.aws.clock import Clock
 from rehearsal.hosts.host import Host
 from rehearsal.judges import secrets
 from tests.nodes import templates
-from tests.nodes.cluster import KEY, NAMES, PASSWORD, Cluster, lift_fault, order_fault, report
+from tests.nodes.cluster import (
+    KEY,
+    NAMES,
+    PASSWORD,
+    Cluster,
+    end_scripts_that_move_to,
+    lift_fault,
+    order_fault,
+    report,
+)
 from tests.nodes.conftest import WORKBENCH
 
 STATE_OF_THE_NODE = """#!/bin/bash
@@ -552,14 +560,6 @@ def test_a_node_takes_the_configuration_that_it_is_reported_and_else_the_current
     gone = report(cluster.run(node, "apply", configuration="0" * 64))["error"]
     assert str(gone).startswith("The node cannot read s3://")
     assert cluster.apply(node)["changed"] == []
-
-
-def end_scripts_that_move_to(node: Host, target: str) -> None:
-    """As when the instance loses its power at that moment."""
-    script = f'#!/bin/bash\nif [[ "${{*: -1}}" == {target} ]]; then kill -9 $PPID; exit; fi\nexec mv.kept "$@"\n'
-    place = f"cp -n /usr/bin/mv /usr/bin/mv.kept; echo {quote(script)} >/usr/bin/mv.new; chmod 755 /usr/bin/mv.new"
-    done = node.run(f"set -e; {place}; mv.kept /usr/bin/mv.new /usr/bin/mv", timeout=60)
-    assert done.returncode == 0, done.stderr
 
 
 def test_a_run_that_is_killed_leaves_nothing_that_the_next_one_does_not_take_away(cluster: Cluster) -> None:

@@ -9,7 +9,7 @@ import pytest
 from tests.unit.benchwright.node_script import bash, function
 
 NODE = """
-STATE=state work=. RSERVER_CONF=/conf PROBE_ACCOUNT=probe SSSD_CONF=none
+STATE=state NUMBERS=numbers-given work=. RSERVER_CONF=/conf PROBE_ACCOUNT=probe SSSD_CONF=none
 begin() { :; }
 fail() { printf '%s' "$1"; exit 0; }
 explain_directory() { echo "$1"; }
@@ -32,10 +32,10 @@ def found(folder: Path, passwd: str = "", group: str = "", homes: str = "", numb
     """What a node says of this directory; nothing where all is well."""
     texts = {"directory.passwd": PROBE + passwd, "directory.group": group, "homes-on-efs": homes}
     texts |= {f"bundle/{name}": lists.get(name, "") for name in ("users", "locked", "groups", "emptied")}
-    for name, text in {**texts, "state/numbers": numbers}.items():
+    for name, text in {**texts, "numbers-given": numbers}.items():
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text(text)
-    names = ("find_probe_account", "at_most_five", "homes_of_others", "in_directory")
+    names = ("find_probe_account", "at_most_five", "homes_of_others", "in_directory", "numbers")
     return bash("\n".join([NODE, *map(function, names), "find_probe_account"]), folder=folder)
 
 
@@ -71,6 +71,8 @@ def test_no_group_of_the_directory_has_the_number_of_another(lists: dict[str, st
     said = found(tmp_path, group="staff:*:20000:mallory\n", **lists)
     assert said.startswith("A group of the directory has the gid of another one, ")
     assert ": x (gid 20000) and staff (gid 20000). Give" in said
+    named = found(tmp_path, group="domain users:*:20000:mallory\n", **lists)  # as Active Directory does
+    assert ": x (gid 20000) and domain users (gid 20000). Give" in named
     assert found(tmp_path, group="x:*:20000:mallory\n", **lists) == ""
 
 
@@ -93,10 +95,12 @@ def test_where_many_have_the_same_name_five_are_named(tmp_path: Path) -> None:
 def test_workbench_gives_no_number_that_a_directory_gave(
     numbers: str, key: str, homes: str, refused: bool, tmp_path: Path
 ) -> None:
-    for name, text in {"state/numbers": f"{numbers}\n", "stage/conf": f"{key}\n", "homes-found": homes}.items():
+    for name, text in {"numbers-given": f"{numbers}\n", "stage/conf": f"{key}\n", "homes-found": homes}.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
-    script = "\n".join([NODE, function("provisions"), function("check_provisioning"), "check_provisioning"])
+    script = "\n".join(
+        [NODE, function("numbers"), function("provisions"), function("check_provisioning"), "check_provisioning"]
+    )
     said = bash(script, folder=tmp_path)
     assert ("others, who would own them: /efs/home/jane (uid 200001). Give each" in said) is refused
     assert bool(said) is refused

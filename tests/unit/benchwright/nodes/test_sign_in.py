@@ -174,8 +174,10 @@ JSON_SECRET = (
         *(
             (
                 secret,
-                "The client secret in arn:oidc has a # or a space at an end, which Workbench would take away. Have your "
-                "identity provider make another client secret, and put it there.",
+                (
+                    "The client secret in arn:oidc has a # or a space at an end, which Workbench would take away. Have "
+                    "your identity provider make another client secret, and put it there."
+                ),
             )
             for secret in (" s3cret", "s3cret ", "s3#cret")
         ),

@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 FOLDER = Path(__file__).parents[3] / "infra" / "node"
 SCRIPT = "".join(path.read_text() for path in sorted(FOLDER.glob("*.sh")))
+SEARCH = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+"""The `python3` of these tests comes first: that of the machine may be an older one, or a slow wrapper of another."""
 
 
 def function(name: str) -> str:
@@ -29,7 +32,7 @@ def bash(script: str, *arguments: str, folder: Path) -> str:
     """What a script prints that is run in a folder, by the options of the whole script."""
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", script, "bash", *arguments],
-        env={"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8", "FOLDER": str(FOLDER)},
+        env={"PATH": SEARCH, "LC_ALL": "C.UTF-8", "FOLDER": str(FOLDER)},
         cwd=folder,
         capture_output=True,
         timeout=120,

@@ -17,6 +17,7 @@ from rehearsal.aws.services.autoscaling.launch_failures import REFUSALS
 from rehearsal.faults import Faults
 from rehearsal.initial_account import InitialAccount
 from tests.unit.rehearsal.fake_hosts import instance_profile, local_aws, subnets
+from tests.waiting import until
 
 GROUP = "workbench-nodes"
 
@@ -215,6 +216,7 @@ def test_a_group_refuses_what_cannot_be(aws: LocalAws, client: Any, template: st
     assert refuses(resize, LaunchTemplate={"LaunchTemplateId": "lt-0123456789abcdef0", "Version": "1"}).startswith(
         "ValidationError: You must use a valid fully-formed launch template."
     )
+    until(lambda: instances(aws), "the first launch")
     assert refuses(client.delete_auto_scaling_group, AutoScalingGroupName=GROUP).startswith("ResourceInUse: ")
     assert refuses(client.update_auto_scaling_group, AutoScalingGroupName="another").startswith("ValidationError: ")
 

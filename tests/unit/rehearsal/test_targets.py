@@ -103,7 +103,8 @@ def test_an_instance_that_leaves_drains_before_its_hook_is_asked(account: Accoun
     (leaving,) = [each for each, state in account.instances().items() if state == "Terminating"]
     (staying,) = set(instances) - {leaving}
     began = account.aws.clock.now()
-    assert account.health() == {staying: "healthy", leaving: "draining Target.DeregistrationInProgress"}
+    draining = {staying: "healthy", leaving: "draining Target.DeregistrationInProgress"}
+    until(lambda: account.health() == draining, "the instance to drain")
     activities = account.autoscaling.describe_scaling_activities(AutoScalingGroupName=GROUP)["Activities"]
     assert activities[0]["StatusCode"] == "WaitingForELBConnectionDraining"
     account.until(lambda: account.instances().get(leaving) == "Terminating:Wait")

@@ -2,6 +2,7 @@
 
 from benchwright.nodes.bundle import make_bundle
 from tests.unit.benchwright.nodes.test_bundle import DATABASE, ENDPOINT, KEY, unpacked
+from tests.unit.benchwright.nodes.test_sign_in import PROFILE
 from tests.unit.benchwright.verification.test_checks import a_plan
 
 
@@ -32,7 +33,8 @@ def test_a_node_that_asks_a_directory_has_sssd_and_profiles_of_pam() -> None:
         "auth required pam_deny.so\n"
     )
     assert texts["files/etc/pam.d/rstudio"] == sign_in + account
-    assert account in texts["files/etc/pam.d/rstudio-session"]
+    session = PROFILE.replace("account required pam_unix.so\n", account) + "session optional pam_sss.so\n"
+    assert texts["files/etc/pam.d/rstudio-session"] == session
     assert texts["env"].splitlines()[-1] == "PROBE_ACCOUNT=svc-probe"
     keys = ["auth-pam-sessions-enabled=1", "auth-pam-sessions-profile=rstudio-session"]
     assert [line for line in texts["files/etc/rstudio/rserver.conf"].splitlines() if "pam" in line] == keys

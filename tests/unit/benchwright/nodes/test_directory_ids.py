@@ -44,6 +44,7 @@ def found(folder: Path, passwd: str = "", group: str = "", homes: str = "", numb
     [
         (MALLORY.format(20000), "20000 20000 /efs/home/ann\n", "", "ann (uid 20000) and mallory (uid 20000)."),
         (MALLORY.format(20000), "70009 20000 /efs/home/ann\n", "", ""),  # given to another owner
+        (MALLORY.format(70009), "70009 20000 /efs/home/ann\n", "", ""),  # to this one
         (MALLORY.format(20001), "20000 20000 /efs/home/ann\n", "", ""),
         ("ann:*:20000:70000:a:/efs/home/ann:/bin/bash\n", "20000 20000 /efs/home/ann\n", "", ""),
         (MALLORY.format(200000), "200000 200000 /efs/home/jit\n", "workbench\n", "jit (uid 200000) and mallory ("),

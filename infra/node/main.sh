@@ -29,6 +29,7 @@ readonly FOLDER
 . "$FOLDER/files.sh"
 . "$FOLDER/users.sh"
 . "$FOLDER/workbench.sh"
+. "$FOLDER/ides.sh"
 . "$FOLDER/address.sh"
 . "$FOLDER/identity_provider.sh"
 . "$FOLDER/sign_in.sh"

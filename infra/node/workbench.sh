@@ -127,16 +127,22 @@ wait_for_launcher() {
 }
 
 # Runs with the launcher up and the server down, as the command requires. It starts a job only when it gets an account, which needs a
-# licence. Sessions of R only: the image may lack what other kinds need.
+# licence: a session of R, and one of JupyterLab where image and configuration have it.
 verify_installation() {
-  local complaints user arguments=() output="$work/verify"
+  local user
   begin 'verify the installation'
   systemctl start rstudio-launcher || fail "The job launcher does not start: $(last_log_line). Read the journal of rstudio-launcher on the node."
   wait_for_launcher
   read -r user _ <"$work/bundle/users" || true
-  if [ -n "$user" ] && [ "$(license_status)" = Activated ]; then arguments=(--verify-user="$user" --verify-test=r-sessions); fi
+  if [ -z "$user" ] || [ "$(license_status)" != Activated ]; then verify_with; return; fi
+  verify_with --verify-user="$user" --verify-test=r-sessions
+  if [ -x "$JUPYTER/bin/jupyter" ] && grep -qx 'labs-enabled=1' "$JUPYTER_CONF"; then verify_with --verify-user="$user" --verify-test=jupyter-sessions; fi
+}
+
+verify_with() {
+  local complaints output="$work/verify"
   # The service's user must be able to read what it makes, as if systemd had started it.
-  if (umask 022 && rstudio-server verify-installation "${arguments[@]}" </dev/null >"$output" 2>&1); then cat "$output"; return; fi
+  if (umask 022 && rstudio-server verify-installation "$@" </dev/null >"$output" 2>&1); then cat "$output"; return; fi
   cat "$output"
   # Without a licence no session can start. The report says `missing`; that alone is no failure.
   complaints=$(grep -iE 'error|fail|refused|denied|licen[sc]e' "$output") || true

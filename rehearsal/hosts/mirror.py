@@ -16,6 +16,7 @@ import threading
 import urllib.parse
 import zipfile
 from collections.abc import Callable
+from pathlib import Path
 
 import trustme
 
@@ -33,6 +34,7 @@ HOSTS = [
     "cdn.rstudio.com",
     "dl.posit.co",
     "download2.rstudio.org",
+    "pypi.org",
 ]
 
 # Versions that exist, so that one which does not is refused as in life.
@@ -63,6 +65,7 @@ REAL_CHECKSUMS = {
 EFS_UTILS_COMMITS = {"def6e74fbbe891d07212b5bcd82109d5e5b59be7": "3.2.0"}
 RSKEY_VERSIONS = ("v0.6.1",)
 CLOUDWATCH_AGENT_VERSIONS = ("1.300072.0b1766",)
+PYTHON_PACKAGES = Path(__file__).parents[2] / "image/files/etc/benchwright/jupyter.txt"
 SIGNING_KEY = "8B65E5A107BBEFE3BA99C59751C0B5BB19F92D60"
 CLOUDWATCH_AGENT_KEY = "937616F3450B7D806CBD9725D58167303B789C72"
 
@@ -196,6 +199,13 @@ def _python_package(minor: str, patch: str) -> bytes | None:
     return packages.python(f"{minor}.{patch}").archive() if known else None
 
 
+@functools.cache
+def _python_packages() -> bytes:
+    """What the index had when the image's list was made of it."""
+    pins = [line.partition(" ;")[0] for line in PYTHON_PACKAGES.read_text().splitlines() if not line.startswith("#")]
+    return "\n".join(pins).encode()
+
+
 def _signing_key() -> bytes:
     return _armored("PUBLIC KEY BLOCK", SIGNING_KEY)
 
@@ -244,6 +254,7 @@ ROUTES: list[tuple[str, Callable[..., bytes | None]]] = [
         r"dl\.posit\.co/public/pro/deb/ubuntu/pool/noble/main/r/rs/rstudio-server/rstudio-server_(.+)_amd64\.deb",
         _workbench_package,
     ),
+    (r"pypi\.org/simple/", _python_packages),
     (r"download2\.rstudio\.org/server/(?:jammy|noble)/amd64/rstudio-workbench-(.+)-amd64\.deb", _workbench_file),
 ]
 

@@ -201,10 +201,9 @@ def r(version: str) -> Package:
 
 def python(version: str) -> Package:
     """Python as Posit builds it."""
-    minor = version.rpartition(".")[0]
-    text = f'case "${{1-}}" in -V|--version) echo "Python {version}" ;; esac\nexit 0\n'
-    names = ("python", "python3", f"python{minor}", "pip", "pip3")
-    return Package(f"python-{version}", "1", {f"opt/python/{version}/bin/{name}": script(text) for name in names})
+    names = ("python", "python3", f"python{version.rpartition('.')[0]}")
+    files = {f"opt/python/{version}/bin/{name}": program("python_build") for name in names}
+    return Package(f"python-{version}", "1", files)
 
 
 def efs_utils(version: str) -> Package:

@@ -29,6 +29,7 @@ ONLY_THE_MODELS_REFUSE = (
     r"(license|users\..+\.password|auth\.\S+): .* is refused: the nodes may not read it\.",
     r"(license|users\..+\.password|auth\.\S+): .* is refused: it is no name of a secret\.",
     r"image\.rebuild: true is refused: it is given together with image\.ami\.",
+    r"python_versions: .* is refused: JupyterLab has kernels for Python 3\.9 and newer\.",
     r"(r_versions|python_versions|image\.rebuild): .* is refused: the cluster uses the AMI ",
     r"tags: .* is refused: named twice: ",
     r"access\.hostname: .* is refused: it is missing",  # unless an earlier input gave it
@@ -227,6 +228,7 @@ STILL_REFUSED: list[Any] = [
     {"config": {"admin-group": "admins"}},
     {"license": "elsewhere/file"},
     {"image": {**OWN["image"], "rebuild": True}},
+    {"python_versions": ["3.13.9", "3.8.20"]},
     {**OWN, "r_versions": ["4.5.1"]},
     {"access": {"scheme": "internal"}},
     {"access": {"hostname": "wb.example.com", "scheme": "internet-facing"}},
@@ -265,7 +267,7 @@ STILL_REFUSED: list[Any] = [
 TEXTS: Mapping[str, Callable[[str], Any]] = {
     "workbench.version": lambda text: {"workbench": {"version": text}},
     "r_versions": lambda text: {"r_versions": [text]},
-    "python_versions": lambda text: {"python_versions": [text]},
+    "python_versions": lambda text: {"python_versions": [text], "image": {"jupyter": False}},
     "nodes.instance_type": lambda text: {"nodes": {"instance_type": text}},
     "database.engine_version": lambda text: {"database": {"engine_version": text or None}},  # empty: the newest
 }

@@ -25,7 +25,12 @@ if TYPE_CHECKING:
 DATABASE = "workbench.cluster-c0ffee.us-east-1.rds.amazonaws.com"
 IMAGE = Path(__file__).parents[2] / "image"
 WORKBENCH, R_VERSIONS, PYTHON_VERSIONS = "2026.07.1+147.pro6", "4.5.2 4.4.3", "3.13.9"
-VALUES = {"{workbench_version}": WORKBENCH, "{r_versions}": R_VERSIONS, "{python_versions}": PYTHON_VERSIONS}
+VALUES = {
+    "{workbench_version}": WORKBENCH,
+    "{r_versions}": R_VERSIONS,
+    "{python_versions}": PYTHON_VERSIONS,
+    "{jupyter_versions}": PYTHON_VERSIONS,
+}
 
 
 @dataclass

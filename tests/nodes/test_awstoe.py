@@ -4,10 +4,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from rehearsal.hosts.awstoe import StepFailure, run_phase
 from rehearsal.hosts.host import Host
-from tests.nodes.conftest import World, run_components
+from tests.nodes.conftest import IMAGE, PYTHON_VERSIONS, World, run_components
 
 
 def document(*steps: dict[str, Any], **more: Any) -> dict[str, Any]:
@@ -125,3 +126,27 @@ def test_a_version_of_workbench_that_no_one_published_cannot_be_installed(host: 
     failure = run_phase(host, document(bash(*commands)), "build", {})
     assert failure is not None
     assert "E: Version '2099.01.0+1.pro1' for 'rstudio-server' was not found" in failure.message
+
+
+KERNELS = "/opt/python/jupyter/share/jupyter/kernels"
+# What may be wrong with an image's Jupyter, one after the other, and what its check says then.
+BROKEN = {
+    "rm -r /opt/python/jupyter/share/jupyter/labextensions/pwb_jupyterlab": "Posit's extension of JupyterLab is not",
+    f"sed -i s,/opt/python/3.13.9/,/opt/python/jupyter/, {KERNELS}/python3/kernel.json": (
+        "The kernel python3 says '/opt/python/jupyter 5050' instead of '/opt/python/3.13.9 5050'"
+    ),
+    f"mkdir -p /root/.local/share/jupyter; mv {KERNELS} /root/.local/share/jupyter/": "The kernel python3 does not run",
+}
+
+
+def test_an_image_whose_jupyter_does_not_compute_for_people_is_refused(world: World, image: Path) -> None:
+    host = world.boot(206, image=image)
+    component = yaml.safe_load((IMAGE / "components/jupyter.yaml").read_text())
+    try:
+        for breaking, said in BROKEN.items():
+            assert host.run(breaking, timeout=60).returncode == 0
+            failure = run_phase(host, component, "validate", {"PythonVersions": PYTHON_VERSIONS})
+            assert failure, breaking
+            assert said in failure.message
+    finally:
+        host.stop()

@@ -1,12 +1,19 @@
 """The stand-in of Workbench refuses what the real one refuses; the node script fixes most of it before it shows."""
 
+import re
+
 import pytest
 
 from benchwright.models import Account, License
+from rehearsal.hosts.mirror import PYTHON_PACKAGES
 from tests.nodes.cluster import Cluster, lift_fault, order_fault, report
+from tests.nodes.conftest import PYTHON_VERSIONS
 from tests.waiting import until
 
 RESTART = "systemctl stop rstudio-server; {tamper}; systemctl start rstudio-server; systemctl is-active rstudio-server"
+JUPYTERLAB = re.findall(r"^jupyterlab==(\S+)", PYTHON_PACKAGES.read_text(), re.MULTILINE)[
+    -1
+]  # of Python 3.10 and newer
 LOG = "cat /var/log/rstudio/rstudio-server/rserver.log"
 
 
@@ -137,12 +144,19 @@ def test_an_installation_is_verified_by_a_session_of_someone_where_there_is_a_li
     anna = [Account(name="anna", uid=5001, gid=5001)]
     cluster.publish(accounts=anna)
     node = cluster.add_node()
-    launched = "grep -c '^Launched R session job for cluster Local$' /var/log/benchwright/configure.log"
+    launched = "grep -E '^Launched .* session job' /var/log/benchwright/configure.log"
     cluster.apply(node)
-    assert node.run(launched, timeout=60).stdout == "0\n"  # which no licence allows
+    assert node.run(launched, timeout=60).stdout == ""  # which no licence allows
     cluster.publish(accounts=anna, license=cluster.license("a licence"))
-    cluster.apply(node)
-    assert node.run(launched, timeout=60).stdout == "1\n"
+    assert cluster.apply(node)["ides"] == {"jupyterlab": JUPYTERLAB, "kernels": PYTHON_VERSIONS.split()}
+    sessions = ["R session", "JupyterLab session"]
+    assert node.run(launched, timeout=60).stdout == "".join(
+        f"Launched {each} job for cluster Local\n" for each in sessions
+    )
+    node.run("rm -r /opt/python/jupyter/lib/python*/site-packages/jupyterlab-*", timeout=60)
+    cluster.publish(accounts=anna, license=cluster.license("a licence"), config={"admin-enabled": "1"})
+    assert "JupyterLab does not start on this node" in cluster.fail_to_apply(node)
+    assert report(cluster.run(node, "report"))["ides"] == {"jupyterlab": None, "kernels": PYTHON_VERSIONS.split()}
 
 
 def test_no_session_ends_and_no_service_stops_because_a_library_changes(cluster: Cluster) -> None:

@@ -89,6 +89,7 @@ def test_every_check_is_there_and_ends_the_build_when_it_fails() -> None:
         ("aws-cli", "validate", "Version"): "Abort",
         ("cloudwatch-agent", "validate", "Version"): "Abort",
         ("efs-utils", "validate", "Version"): "Abort",
+        ("jupyter", "validate", "ServesAndComputes"): "Abort",
         ("rds-ca", "validate", "HoldsCertificates"): "Abort",
         ("rskey", "validate", "EncryptsAndDecrypts"): "Abort",
         ("sssd", "validate", "IsThereAndOff"): "Abort",

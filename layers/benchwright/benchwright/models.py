@@ -380,13 +380,22 @@ class Workbench(Part):
     )
 
 
+OLDEST_PYTHON_OF_JUPYTER = (3, 9)  # image/files/etc/benchwright/jupyter.txt
+
+
 class Image(Part):
-    """Where the AMI of the nodes comes from."""
+    """Where the AMI of the nodes comes from, and what is in it beside R, Python and Workbench."""
 
     ami: Annotated[str, _form(r"^ami-[0-9a-f]{8,17}$", "ami- and 8 to 17 of 0-9 and a-f")] | None = Field(
         default=None,
         description="the id of an AMI of your own, made from the components and files in image/; null builds one",
         examples=["ami-0123456789abcdef0"],
+    )
+    jupyter: bool = Field(
+        default=True,
+        description="false for an image without JupyterLab; otherwise it has JupyterLab and a kernel for each of "
+        "`python_versions`, unless there is none",
+        examples=[False],
     )
 
 
@@ -730,6 +739,11 @@ class Wanted(Part):
         "accents, values also in other scripts; not aws: or benchwright:",
         examples=[{"cost-centre": "4711"}],
     )
+
+    @property
+    def jupyter_versions(self) -> list[str]:
+        """The versions of Python that JupyterLab has a kernel for; the first runs JupyterLab itself."""
+        return self.python_versions if self.image.jupyter else []
 
 
 class Once(Part):

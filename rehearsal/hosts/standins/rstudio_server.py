@@ -171,12 +171,41 @@ def _verify_launcher(user: str, test: str) -> int:
     print(f"Job launcher configured with the following clusters: {', '.join(clusters)}")
     print("launcher-adhoc-clusters is empty - all clusters may be used to launch adhoc jobs")
     print("launcher-sessions-clusters is empty - all clusters may be used to launch session jobs")
-    for job in ("R session", "adhoc"):
+    for job in ("R session", "adhoc") if test in {"", "r-sessions"} else ():
         print(f"Launched {job} job for cluster {clusters[0]}\nWaiting for job to run...")
         print("Job transitioned to status Pending\nJob is running\nWaiting for job to finish...")
         print("Job has finished running\nJob exited successfully")
-    if test != "r-sessions":
-        return complain("ERROR Could not launch JupyterLab session: jupyter-exe is not installed")
+    if test in {"", "jupyter-sessions"}:
+        return _verify_jupyter(user, clusters[0], asked=bool(test))
+    return 0 if test == "r-sessions" else complain(f"ERROR Unknown test '{test}'")
+
+
+def _verify_jupyter(user: str, name: str, *, asked: bool) -> int:
+    """Have JupyterLab start as a user; it is on where no file says otherwise."""
+    import subprocess
+
+    from .workbench import configuration
+
+    settings = configuration.jupyter()
+    if settings["labs-enabled"] != "1":
+        return complain("ERROR JupyterLab sessions are not enabled") if asked else 0
+    print(f"Launched JupyterLab session job for cluster {name}\nWaiting for job to run...")
+    if not settings["jupyter-exe"]:
+        return complain("ERROR Could not launch JupyterLab session: jupyter-exe is not set")
+    job = [
+        "setpriv",
+        f"--reuid={user}",
+        f"--regid={user}",
+        "--init-groups",
+        settings["jupyter-exe"],
+        "lab",
+        "--version",
+    ]
+    said = subprocess.run(job, capture_output=True, text=True, timeout=LAUNCHER_SECONDS, check=False)
+    if said.returncode:
+        return complain(f"ERROR Could not launch JupyterLab session: {said.stderr.strip()}")
+    print("Job transitioned to status Pending\nJob is running\nFetching job output...")
+    print("Jupyter session is running successfully")
     return 0
 
 

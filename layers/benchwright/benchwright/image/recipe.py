@@ -74,15 +74,18 @@ def component_data(directory: Path, file: str) -> str:
 
 
 def load_recipe(application: str, plan: Plan, directory: Path = IMAGE_DIRECTORY) -> Recipe:
-    """Read recipe.yaml and the component documents, and fill in the versions that the plan wants."""
+    """Read recipe.yaml and the component documents, and fill in what the plan wants."""
     described = yaml.safe_load((directory / "recipe.yaml").read_text())
     values = {
         "workbench_version": plan.wanted.workbench.version,
         "r_versions": " ".join(plan.wanted.r_versions),
         "python_versions": " ".join(plan.wanted.python_versions),
+        "jupyter_versions": " ".join(plan.wanted.jupyter_versions),
     }
     uses = []
     for entry in described["components"]:
+        if "when" in entry and not entry["when"].format_map(values):
+            continue
         data = component_data(directory, entry["file"])
         component = Component(f"{application}-{entry['name']}", content_version(data), data)
         parameters = tuple(

@@ -22,6 +22,7 @@ from benchwright.secrets import Secret
 
 HOME, SHARED_STORAGE = "/efs/home", "/efs/shared-storage"
 DATABASE_CA = "/etc/benchwright/rds-ca.pem"
+JUPYTER = "/opt/python/jupyter"  # image/components/jupyter.yaml
 
 
 @dataclass(frozen=True)
@@ -98,8 +99,18 @@ def render_files(plan: Plan, endpoint: Endpoint) -> list[Entry]:
             ini({"scratch-path": f"{SHARED_STORAGE}/launcher-local", "load-balancer-preference": "nfs"}),
         ),
         rstudio("file-locks", ini({"lock-type": "advisory"})),
+        rstudio("jupyter.conf", ini(_jupyter(plan))),
         *sign_in.files(plan, HOME),
     ]
+
+
+def _jupyter(plan: Plan) -> dict[str, str]:
+    """JupyterLab is on in a new installation of Workbench, which does not bring it (Posit Workbench administration
+    guide, Jupyter configuration).
+    """
+    if not plan.wanted.jupyter_versions:
+        return {"labs-enabled": "0", "notebooks-enabled": "0"}
+    return {"labs-enabled": "1", "notebooks-enabled": "0", "jupyter-exe": f"{JUPYTER}/bin/jupyter"}
 
 
 def make_bundle(plan: Plan, endpoint: Endpoint, database: Secret, secure_cookie_key: Secret) -> Bundle:

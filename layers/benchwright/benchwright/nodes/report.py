@@ -25,6 +25,16 @@ class LicenseTerms(BaseModel):
     days_left: int | None = None
 
 
+class Ides(BaseModel):
+    """The IDEs of the image beside those that Workbench brings.
+
+    jupyterlab: its version, None where there is none. kernels: the versions of Python that it computes with.
+    """
+
+    jupyterlab: str | None = None
+    kernels: list[str] = []
+
+
 class NodeReport(BaseModel):
     """What a node says of itself; fields that a failing script could not find out are None."""
 
@@ -49,6 +59,7 @@ class NodeReport(BaseModel):
     helper: str | None = Field(
         default=None, description="refused or reachable, as an ordinary user finds the ports of EFS's mount helper"
     )
+    ides: Ides | None = Field(default=None, description="None where an earlier release configured the node")
     mounts: list[str] = []
     differences: list[str] | None = Field(
         default=None,

@@ -18,6 +18,7 @@ from benchwright.models import (
     DEFAULT_CLUSTER,
     LONGEST_APPLICATION,
     LONGEST_CLUSTER,
+    OLDEST_PYTHON_OF_JUPYTER,
     OWNED_KEYS,
     PRIVATE_RANGES,
     RESERVED_NAMES,
@@ -275,6 +276,7 @@ def _contradictions(merged: Mapping[str, Any]) -> list[Problem]:
         )
         for key in sorted(OWNED_KEYS & set(config))
     ]
+    problems += _without_kernel(merged)
     access = object_in(merged, "access")
     if access and SECURE_COOKIES in config:
         wrong = "Benchwright writes this key itself for a cluster with an address"
@@ -285,6 +287,26 @@ def _contradictions(merged: Mapping[str, Any]) -> list[Problem]:
         wrong = f"people come from the internet, and only {', '.join(PRIVATE_RANGES)} are let in"
         problems.append(("access.allowed_cidrs", None, wrong, "the public ranges that people come from, or 0.0.0.0/0"))
     return problems
+
+
+def _without_kernel(merged: Mapping[str, Any]) -> list[Problem]:
+    """Find versions of Python that are too old for the kernel of Jupyter that the image has."""
+    versions, image = merged.get("python_versions"), object_in(merged, "image")
+    if not isinstance(versions, list) or image.get("ami") or image.get("jupyter") is False:
+        return []
+    oldest = ".".join(map(str, OLDEST_PYTHON_OF_JUPYTER))
+    return [
+        (
+            "python_versions",
+            version,
+            f"JupyterLab has kernels for Python {oldest} and newer",
+            'newer versions alone, or "image": {"jupyter": false}',
+        )
+        for version in versions
+        if isinstance(version, str)
+        and re.fullmatch(r"[0-9]+\.[0-9]+\.[0-9]+", version)
+        and tuple(map(int, version.split(".")[:2])) < OLDEST_PYTHON_OF_JUPYTER
+    ]
 
 
 def _without_effect(request: Request, merged: Mapping[str, Any]) -> list[Problem]:

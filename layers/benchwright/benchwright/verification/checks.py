@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from benchwright import licensing
 from benchwright.models import Plan, Wanted
 from benchwright.nodes.bundle import HOME, SHARED_STORAGE, accounts_digest, groups_digest
-from benchwright.nodes.report import LicenseTerms, NodeReport
+from benchwright.nodes.report import Ides, LicenseTerms, NodeReport
 from benchwright.verification.list_nodes import BalancedNode, ListedNode
 
 CLOCK_TOLERANCE = 1.0  # seconds by which a node's clock may be off
@@ -55,6 +55,8 @@ REMEDIES: Mapping[str, str] = {
     "deployment with {}.",
     "load balancer": "Look at www-host-name in /etc/rstudio/load-balancer on a node that the others do not name, and "
     "open the ports 8787 and 5559 between the nodes: they do not reach it.",
+    "ides": 'Start a deployment with {"image": {"rebuild": true}}: it builds the image again, and names what keeps '
+    'JupyterLab or a kernel from working. Start one with {"image": {"jupyter": false}} for nodes without JupyterLab.',
     "mounts": "Look at `findmnt /efs/home /efs/shared-storage` and at /var/log/amazon/efs/mount.log on the node, and "
     "fix what they name, or terminate the node.",
     "instance metadata": "Start a deployment with {}: it sets the guard of each node again. Where the image is older "
@@ -190,6 +192,12 @@ def verify(
         }
         return each(name, wrong, str(expected))
 
+    # A node that an earlier release configured reports none; the next deployment configures it again.
+    lacking = {
+        instance: ", ".join(f"{each} is missing" for each in absent)
+        for instance, report in reports.items()
+        if report.ides and (absent := _lacking(wanted, report.ides))
+    }
     checks = [
         Check(
             name="instances",
@@ -231,6 +239,7 @@ def verify(
             + "".join(f"; not {names[address]}" for address in sorted(addresses - balanced))
             + (f"; unreadable: {' | '.join(observed.strange[:3])}" if observed.strange else ""),
         ),
+        *([] if wanted.image.ami else [each("ides", lacking, _ides(wanted))]),
         each("mounts", unless(_mounted, lambda report: ", ".join(report.mounts) or "none"), "mounted"),
         by_node("instance metadata", of_each(lambda report: report.metadata), "refused"),
         by_node("mount helper", of_each(lambda report: report.helper), "refused"),
@@ -256,6 +265,12 @@ def verify(
         warnings.append(
             f"license: {terms.days_left} days left. Ask Posit for its renewal, put the new file into the secret of "
             "`license`, and start a deployment with {} before then: people cannot sign in once it has expired."
+        )
+    if wanted.image.ami and lacking:
+        found = "; ".join(f"{instance}: {absent}" for instance, absent in sorted(lacking.items()))
+        warnings.append(
+            f"ides: {found}. Workbench offers JupyterLab, and its sessions fail. Build the AMI of `image.ami` again "
+            'from the components of this release, or deploy with {"image": {"jupyter": false}}.'
         )
     if wanted.auth is None or wanted.auth.method == "pam":
         warnings += _without_passwords(wanted)
@@ -333,6 +348,17 @@ def _served(report: NodeReport) -> bool:
 
 def _states(report: NodeReport) -> str:
     return ", ".join(f"{name} {state}" for name, state in report.services.items()) or "unknown"
+
+
+def _lacking(wanted: Wanted, ides: Ides) -> list[str]:
+    """Return what the plan wants of a node and the node does not have."""
+    lab = ["JupyterLab"] if wanted.jupyter_versions and ides.jupyterlab is None else []
+    return lab + [f"the kernel of Python {each}" for each in wanted.jupyter_versions if each not in ides.kernels]
+
+
+def _ides(wanted: Wanted) -> str:
+    versions = ", ".join(wanted.jupyter_versions)
+    return f"JupyterLab with Python {versions}" if versions else "none but those of Workbench"
 
 
 def _mounted(report: NodeReport) -> bool:

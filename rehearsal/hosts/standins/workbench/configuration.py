@@ -39,6 +39,22 @@ DATABASE_KEYS = {
     "pool-size",
     "auto-create",
 }
+# Posit Workbench administration guide, Jupyter configuration.
+JUPYTER_KEYS = {
+    "default-session-cluster",
+    "default-session-container-image",
+    "jupyter-exe",
+    "lab-args",
+    "lab-version",
+    "labs-enabled",
+    "notebook-args",
+    "notebook-version",
+    "notebooks-enabled",
+    "session-clusters",
+    "session-container-images",
+    "session-cull-minutes",
+    "session-shutdown-minutes",
+}
 # Types other than text in rserver.conf (github.com/rstudio/rstudio, src/cpp/server/server-options.json).
 INTEGERS = {
     "auth-sign-in-throttle-seconds",
@@ -179,6 +195,14 @@ def database(configuration: Configuration) -> Database:
     written = os.environ.get("WORKBENCH_POSTGRES_PASSWORD") or values.get("password", "")
     password, plain = decrypted(written, configuration, f"the PostgreSQL password of {path.name}")
     return Database(provider, values["connection-uri"], password, plain)
+
+
+def jupyter() -> dict[str, str]:
+    """What jupyter.conf says of JupyterLab. Raises ConfigurationError."""
+    path = Path(ETC, "jupyter.conf")
+    values = settings(path)
+    refuse_unknown(path, values.keys() - JUPYTER_KEYS)
+    return {"labs-enabled": "1", "jupyter-exe": "", **values}
 
 
 def checks_all() -> bool:

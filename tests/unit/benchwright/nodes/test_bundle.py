@@ -2,6 +2,9 @@
 
 import io
 import tarfile
+from typing import Any
+
+import pytest
 
 from benchwright.nodes.bundle import Bundle, Endpoint, make_bundle, render_files
 from benchwright.secrets import Secret
@@ -51,7 +54,17 @@ def test_the_files() -> None:
             "scratch-path=/efs/shared-storage/launcher-local\nload-balancer-preference=nfs\n",
         ),
         "/etc/rstudio/file-locks": ("0644", "lock-type=advisory\n"),
+        "/etc/rstudio/jupyter.conf": (
+            "0644",
+            "labs-enabled=1\nnotebooks-enabled=0\njupyter-exe=/opt/python/jupyter/bin/jupyter\n",
+        ),
     }
+
+
+@pytest.mark.parametrize("given", [{"image": {"jupyter": False}}, {"python_versions": []}])
+def test_workbench_offers_no_jupyterlab_that_the_image_lacks(given: dict[str, Any]) -> None:
+    (conf,) = [each for each in render_files(a_plan(given), ENDPOINT) if each.path == "/etc/rstudio/jupyter.conf"]
+    assert conf.content == "labs-enabled=0\nnotebooks-enabled=0\n"
 
 
 def test_the_bundle_holds_everything_a_node_needs() -> None:

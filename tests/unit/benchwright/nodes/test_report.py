@@ -200,10 +200,12 @@ license_terms() { printf %s '{"tier":"Advanced","seats":100,"days_left":365}'; }
 metadata_for_users() { echo refused; }
 helper_for_users() { echo refused; }
 clock_offset() { echo 0.001; }
+kernels() { printf '%s\n' 3.{9..16}.25; }
+jupyterlab() { echo 4.6.10; }
 probe_account() { echo 2147483646:2147483646; }
 differences() { cat differences; }
 """
-FUNCTIONS = ["json", "json_or_null", "json_list", "digest", "shortened", "print_report", "cluster"]
+FUNCTIONS = ["ides", "json", "json_or_null", "json_list", "digest", "shortened", "print_report", "cluster"]
 
 
 def run_on_a_node(script: str, folder: Path) -> str:

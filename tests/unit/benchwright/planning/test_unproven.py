@@ -37,6 +37,7 @@ EARLIER: Mapping[str, Any] = {
     "r_versions": {"r_versions": ["4.3.3"]},
     "python_versions": {"python_versions": ["3.12.12"]},
     "image.ami": {"image": {"ami": "ami-0bbbbbbbbbbbbbbbb"}},
+    "image.jupyter": {},
     "nodes.count": {"nodes": {"count": 4}},
     "nodes.instance_type": {"nodes": {"instance_type": "c7i.large"}},
     "nodes.root_volume_size": {"nodes": {"root_volume_size": 150}},

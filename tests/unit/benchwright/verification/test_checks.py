@@ -41,6 +41,7 @@ def report(instance: str, **changed: Any) -> NodeReport:
         "license": "Activated",
         "metadata": "refused",
         "helper": "refused",
+        "ides": {"jupyterlab": "4.6.6", "kernels": PLAN.wanted.python_versions},
         "mounts": ["/efs/home", "/efs/shared-storage"],
         "differences": [],
     }
@@ -162,6 +163,7 @@ WRONG: dict[str, list[dict[str, Any]]] = {
     "services": [two(services={"rstudio-server": "active", "rstudio-launcher": "failed"}), two(services={})],
     "health": [two(health="HTTP 500"), two(health=None)],
     "load balancer": [{"balanced": []}],
+    "ides": [two(ides={"jupyterlab": None, "kernels": ["3.13.1"]}), two(ides={"jupyterlab": "4.6.6", "kernels": []})],
     "mounts": [two(mounts=["/efs/home"])],
     "instance metadata": [two(metadata="reachable"), two(metadata=None)],
     "mount helper": [two(helper="reachable"), two(helper=None)],
@@ -192,6 +194,7 @@ def test_each_wrong_thing_fails_its_check_with_a_remedy(name: str, changed: dict
         ("health", {"health": None}, "unknown"),
         ("mounts", {"mounts": ["/efs/home"]}, "/efs/home"),
         ("mounts", {"mounts": []}, "none"),
+        ("ides", {"ides": {}}, "JupyterLab is missing, the kernel of Python 3.13.1 is missing"),
         ("files and accounts", {"differences": None}, "not compared"),
         (
             "files and accounts",
@@ -203,6 +206,26 @@ def test_each_wrong_thing_fails_its_check_with_a_remedy(name: str, changed: dict
 def test_what_a_node_reports_is_reported_in_words(name: str, changed: dict[str, Any], found: str) -> None:
     checks = verify(PLAN, "ami-1", "hash", observed(**two(**changed))).checks
     assert [check.found for check in checks if check.name == name] == [f"i-2: {found}"]
+
+
+@pytest.mark.parametrize(
+    ("given", "ides", "holds", "warned"),
+    [
+        ({}, None, True, False),
+        ({"image": {"jupyter": False}}, {}, True, False),
+        ({"python_versions": []}, {}, True, False),
+        ({"image": {"ami": "ami-0123456789abcdef0"}}, {}, None, True),
+        ({"image": {"ami": "ami-0123456789abcdef0", "jupyter": False}}, {}, None, False),
+    ],
+    ids=["an earlier release", "without JupyterLab", "no Python", "an AMI of their own", "one without JupyterLab"],
+)
+def test_an_image_has_the_ides_that_it_was_built_with(
+    given: dict[str, Any], ides: dict[str, Any] | None, holds: bool | None, warned: bool
+) -> None:
+    reports = {"i-1": report("i-1", ides=ides), "i-2": report("i-2", ides=ides)}
+    found = verify(a_plan(given), "ami-1", "hash", observed(reports=reports))
+    assert [check.holds for check in found.checks if check.name == "ides"] == ([] if holds is None else [holds])
+    assert any(warning.startswith("ides: i-1: JupyterLab is missing") for warning in found.warnings) is warned
 
 
 def test_nodes_are_not_blamed_for_a_table_that_no_one_could_read() -> None:

@@ -185,7 +185,7 @@ def _sam(arguments: list[str], environment: Mapping[str, str], seconds: int, rel
         settings |= {"NO_PROXY": "*", "no_proxy": "*"}
     try:
         done = subprocess.run(
-            [binaries / "sam", *arguments],
+            [sys.executable, "-P", ROOT / "rehearsal/sam.py", *arguments],
             cwd=release,
             env=settings,
             stdin=subprocess.DEVNULL,

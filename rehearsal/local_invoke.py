@@ -112,6 +112,9 @@ class _World:
             "NodeLogGroup": settings["NODE_LOG_GROUP"],
             "NodeScript": "0" * 64,  # no node runs it
             "PrivateSubnetIds": settings["PRIVATE_SUBNET_IDS"],
+            "TopicArn": settings["TOPIC_ARN"],
+            "VerifiedNightly": settings["VERIFY_SCHEDULE_STATE"],
+            "DatabaseConnectionsLimit": "1000",
             "WorkbenchVersion": settings["DEFAULT_WORKBENCH_VERSION"],
         }
         name, stacks = self._stack_name("nodes"), self.aws.client("cloudformation")

@@ -62,7 +62,7 @@ def handler(event: Event) -> Result:
         ami=event.ami,
         foundation_outputs=event.foundation,
         certificate_arn=event.certificate_arn,
-        target_group_arn=event.access.get("TargetGroupArn", ""),
+        access_outputs=event.access,
         node_script=event.node_script,
     )
     change_set, name = change_sets.find_change_set(desired, stack, event.change_set)

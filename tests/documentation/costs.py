@@ -6,13 +6,14 @@ in 2025: of EC2, EBS, VPC, Aurora, KMS, Secrets Manager, CloudWatch, Step Functi
 
 from __future__ import annotations
 
+import itertools
 import json
 from typing import NamedTuple
 
 import yaml
 
 from tests.documentation.pages import ROOT, table
-from tests.templates.templates import APPLICATION, FOUNDATION, NETWORK, resources
+from tests.templates.templates import APPLICATION, FOUNDATION, NETWORK, NODES, resources
 
 HOURS = 730  # of a month
 INSTANCE_HOUR = {"m7i.large": 0.1008, "m7i.xlarge": 0.2016}
@@ -25,6 +26,7 @@ SECRET_MONTH = 0.40
 ALARM_METRIC_MONTH = 0.10
 CUSTOM_METRIC_MONTH = 0.30
 DASHBOARD_MONTH = 3.00
+PROBED = 2  # WorkbenchAnswers and ActiveSessions of the cluster; each node has the first for itself, too
 TRANSITION = 0.025 / 1000
 LAMBDA_GB_SECOND = 0.0000166667
 LAMBDA_REQUEST = 0.20 / 1_000_000
@@ -72,7 +74,13 @@ def standing() -> list[Line]:
     ]
     keys = len(resources(APPLICATION, "AWS::KMS::Key")) + len(resources(FOUNDATION, "AWS::KMS::Key"))
     secrets = len(resources(FOUNDATION, "AWS::SecretsManager::Secret")) + 1  # and the master's, which RDS makes
-    alarms = resources(APPLICATION, "AWS::CloudWatch::Alarm").values()
+    with_address = ("HasBalancedTargets", "HasCertificate")
+    watch = [template["Resources"].values() for template in (APPLICATION, NODES)]
+    alarms = [
+        item
+        for item in itertools.chain(*watch)
+        if item["Type"] == "AWS::CloudWatch::Alarm" and item.get("Condition") not in with_address
+    ]
     watched = sum(
         sum("MetricStat" in metric for metric in alarm["Properties"].get("Metrics", [])) or 1 for alarm in alarms
     )
@@ -90,7 +98,8 @@ def standing() -> list[Line]:
         _line(f"{secrets} secrets", (secrets, SECRET_MONTH)),
         _line(f"{len(alarms)} alarms on {watched} metrics", (watched, ALARM_METRIC_MONTH)),
         _line(f"{measurements} metrics of each node and their group", (measurements, nodes + 1, CUSTOM_METRIC_MONTH)),
-        _line("the dashboard", (len(resources(APPLICATION, "AWS::CloudWatch::Dashboard")), DASHBOARD_MONTH)),
+        _line(f"{nodes + PROBED} metrics of the probe", (nodes + PROBED, CUSTOM_METRIC_MONTH)),
+        _line("2 dashboards, of the application and the cluster", (2, DASHBOARD_MONTH)),
     ]
 
 

@@ -73,6 +73,10 @@ PARAMETERS: dict[str, dict[str, Any]] = {
         "NodeScript": "scripts/1",
         "NodeLogGroup": "/APPLICATION/CLUSTER/nodes",
         "TargetGroupArn": f"arn:aws:elasticloadbalancing:{REGION}:{ACCOUNT}:targetgroup/1/1",
+        "TopicArn": f"arn:aws:sns:{REGION}:{ACCOUNT}:topic",
+        "VerifiedNightly": "ENABLED",
+        "DatabaseEndpoint": "database.cluster-0.example.com",
+        "DatabaseConnectionsLimit": 1280,
     },
 }
 

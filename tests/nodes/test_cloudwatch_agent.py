@@ -6,9 +6,11 @@ from typing import Any
 
 from jsonschema import Draft4Validator
 
+from rehearsal.aws.services.embedded_metrics import metrics_of
 from rehearsal.hosts.host import Host
 from tests.nodes.cluster import Cluster
 from tests.nodes.conftest import World
+from tests.templates.test_alarms import NODE_METRICS
 from tests.waiting import until
 
 SCHEMA = json.loads((Path(__file__).parents[1] / "templates/data/cloudwatch-agent-schema.json").read_text())
@@ -52,6 +54,26 @@ def test_how_full_a_node_is_arrives_by_node_and_for_the_group(cluster: Cluster) 
     assert 0 < aws.metrics["mem_used_percent", (group,)] < 100
 
 
+def test_a_node_publishes_each_minute_whether_workbench_answers(cluster: Cluster) -> None:
+    """Not before it was configured, and not while it leaves."""
+    cluster.publish()
+    node = cluster.add_node()
+    assert _probed(node) == ""
+    cluster.apply(node)
+    renamed = {"wb": "benchwright", "one": "workbench", "i-0": INSTANCE}
+    expected = {
+        (name, *(renamed[value] for value in own.values()))
+        for namespace, name, own in NODE_METRICS
+        if namespace == "Benchwright"
+    }
+    found = [datum for _, datum in metrics_of(_probed(node))]
+    values = {(each["MetricName"], *(own["Value"] for own in each["Dimensions"])): each["Value"] for each in found}
+    assert values == {each: 1 if each[0] == "WorkbenchAnswers" else 0 for each in expected}
+    _run(node, "systemctl stop rstudio-server")
+    assert [datum["Value"] for _, datum in metrics_of(_probed(node))] == [0, 0]
+    assert _probed(node, "touch /run/benchwright/terminating") == ""
+
+
 def test_a_package_that_was_changed_is_not_installed(world: World, host: Host) -> None:
     """The signature is what keeps a changed package out, so it must fail for one."""
     host.run_boot()
@@ -66,6 +88,13 @@ def test_a_package_that_was_changed_is_not_installed(world: World, host: Host) -
     _run(host, "gpg --import /tmp/key && gpg --verify /tmp/sig /tmp/deb")
     done = host.run("echo x >>/tmp/deb && gpg --verify /tmp/sig /tmp/deb", timeout=30)
     assert (done.returncode, done.stderr) == (1, "gpg: BAD signature\n")
+
+
+def _probed(node: Host, before: str = "true") -> str:
+    """What the probe adds to its log, when its timer starts it."""
+    log = "/var/log/benchwright/workbench.log"
+    start = f"{before}; mkdir -p /var/log/benchwright; touch {log}; size=$(stat -c %s {log})"
+    return _run(node, f"{start}; systemctl start benchwright-probe; tail -c +$((size + 1)) {log}")
 
 
 def _run(node: Host, script: str) -> str:

@@ -21,7 +21,6 @@ LEFT_OUT = {
     "nothing but CloudFormation watches the group": {
         "autoscaling:DeleteNotificationConfiguration",
         "autoscaling:PutNotificationConfiguration",
-        "cloudwatch:PutMetricAlarm",
     },
     "the group is registered with a target group of an Application Load Balancer": {
         "autoscaling:AttachLoadBalancers",

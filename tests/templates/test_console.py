@@ -9,9 +9,7 @@ from typing import Any
 
 import pytest
 
-from benchwright import observability
-from benchwright.settings import Settings
-from rehearsal.aws.services.cloudwatch import arithmetic_problems, body_problems, metrics
+from rehearsal.aws.services.cloudwatch import body_problems, metrics
 from tests.templates.templates import APPLICATION, PATHS, ROOT, resources
 
 FUNCTIONS = resources(APPLICATION, "AWS::Serverless::Function")
@@ -104,34 +102,11 @@ def test_the_dashboard_shows_every_alarm() -> None:
     assert BY_TITLE["Alarms"]["alarms"] == [f"{name}.Arn" for name in ALARMS]
 
 
-def test_every_alarm_explains_itself_in_sentences() -> None:
-    assert all(substituted(alarm["Properties"]["AlarmDescription"]).endswith(".") for alarm in ALARMS.values())
-
-
 def counted(name: str, metric: str, machine: str) -> dict[str, Any]:
     """A part of an alarm's arithmetic: how many executions ended so in five minutes."""
     dimensions = [{"Name": "StateMachineArn", "Value": {"Ref": machine}}]
     counts = {"Namespace": "AWS/States", "MetricName": metric, "Dimensions": dimensions}
     return {"Id": name, "MetricStat": {"Metric": counts, "Stat": "Sum", "Period": 300}, "ReturnData": False}
-
-
-def below(threshold: int, metric: str) -> dict[str, Any]:
-    """What an alarm has that watches a metric of the scheduled cluster."""
-    return {
-        "Namespace": "Benchwright",
-        "MetricName": metric,
-        "Dimensions": [
-            {"Name": "service", "Value": {"Ref": "AWS::StackName"}},
-            {"Name": "cluster", "Value": {"Ref": "ScheduledCluster"}},
-        ],
-        "Statistic": "Minimum",
-        "Period": 60,
-        "EvaluationPeriods": 1,
-        "Threshold": threshold,
-        "ComparisonOperator": "LessThanThreshold",
-        "TreatMissingData": "ignore",
-        "OKActions": [{"Ref": "Topic"}],
-    }
 
 
 def test_alarms_watch_what_they_say() -> None:
@@ -159,10 +134,8 @@ def test_alarms_watch_what_they_say() -> None:
         name: {key: value for key, value in alarm["Properties"].items() if key not in texts}
         for name, alarm in ALARMS.items()
     } == {
-        "ClusterNotVerified": below(1, "ClusterVerified"),
         "ExecutionFailed": any_at_all
         | {"Metrics": [unsuccessful, *(counted(name, *counts) for name, counts in ended.items())]},
-        "LicenseExpires": below(7, "LicenseDaysLeft") | topic,
         "ScheduleFailed": any_at_all
         | {
             "Namespace": "AWS/Scheduler",
@@ -172,52 +145,6 @@ def test_alarms_watch_what_they_say() -> None:
             "Period": 300,
         },
     }
-
-
-def test_the_alarm_of_a_cluster_hears_its_verdicts(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """CloudWatch finds no metric for an alarm unless namespace, name and every dimension are the same."""
-    namespace = APPLICATION["Globals"]["Function"]["Environment"]["Variables"]["POWERTOOLS_METRICS_NAMESPACE"]
-    monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", namespace)
-    monkeypatch.setattr(observability, "settings", lambda: Settings(application="wb"))
-    values = {"AWS::StackName": "wb", "ScheduledCluster": "workbench"}
-    alarm = ALARMS["ClusterNotVerified"]["Properties"]
-    for verified in (True, False):
-        observability.report_verdict("workbench", verified)
-        (reported,) = [json.loads(line) for line in capsys.readouterr().out.splitlines() if '"_aws"' in line]
-        (metric,) = reported["_aws"]["CloudWatchMetrics"]
-        assert (metric["Namespace"], [item["Name"] for item in metric["Metrics"]]) == (
-            alarm["Namespace"],
-            [alarm["MetricName"]],
-        )
-        (dimensions,) = metric["Dimensions"]
-        assert {name: reported[name] for name in dimensions} == {
-            item["Name"]: values[item["Value"]["Ref"]] for item in alarm["Dimensions"]
-        }
-        assert reported[alarm["MetricName"]] == [1 if verified else 0]
-        assert (reported[alarm["MetricName"]][0] < alarm["Threshold"]) is not verified
-
-
-def test_the_alarm_of_a_licence_hears_its_days(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", "Benchwright")
-    monkeypatch.setattr(observability, "settings", lambda: Settings(application="wb"))
-    values = {"AWS::StackName": "wb", "ScheduledCluster": "workbench"}
-    alarm = ALARMS["LicenseExpires"]["Properties"]
-    observability.report_days_of_license("workbench", 6)
-    reported = json.loads(capsys.readouterr().out)
-    (metric,) = reported["_aws"]["CloudWatchMetrics"]
-    assert (metric["Namespace"], metric["Metrics"][0]["Name"]) == (alarm["Namespace"], alarm["MetricName"])
-    assert {name: reported[name] for name in metric["Dimensions"][0]} == {
-        item["Name"]: values[item["Value"]["Ref"]] for item in alarm["Dimensions"]
-    }
-    assert reported["LicenseDaysLeft"] == [6] < [alarm["Threshold"]]
-
-
-def test_the_arithmetic_of_alarms_adds_up() -> None:
-    assert list(arithmetic_problems(ALARMS["ExecutionFailed"]["Properties"]["Metrics"])) == []
 
 
 def test_schedules_are_counted_in_a_group_of_their_own() -> None:

@@ -65,6 +65,7 @@ def test_a_node_is_replaced_for_its_hardware_and_leaves_when_it_has_reported_or_
         "TargetGroupARNs": {"Fn::If": ["HasTargetGroup", [{"Ref": "TargetGroupArn"}], {"Ref": "AWS::NoValue"}]},
         "HealthCheckType": "EC2",
         "DefaultInstanceWarmup": 60,
+        "MetricsCollection": [{"Granularity": "1Minute", "Metrics": ["GroupInServiceInstances"]}],
         "LifecycleHookSpecificationList": [
             {
                 "LifecycleHookName": "stop-services",

@@ -31,6 +31,8 @@ class Settings(BaseModel):
     database_client_security_group_id: str = ""
     permissions_boundary: str = ""
     node_log_group: str = ""
+    topic_arn: str = ""
+    verify_schedule_state: str = ""
     log_retention_days: int = 0
     parent_image: str = ""
     default_workbench_version: str = ""

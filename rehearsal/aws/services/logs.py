@@ -6,19 +6,35 @@ import uuid
 from dataclasses import dataclass, field
 from typing import Any
 
+from moto.cloudwatch.models import cloudwatch_backends
 from moto.logs.exceptions import ResourceAlreadyExistsException
 from moto.logs.models import logs_backends
 
-from rehearsal.aws.calls import Call, ServiceError
+from rehearsal.aws.calls import PROCEED, Call, Proceed, ServiceError
 from rehearsal.aws.clock import Clock
 from rehearsal.aws.local_aws import LocalAws
+from rehearsal.aws.services import embedded_metrics
 
 KEPT = ("queryLanguage", "name", "queryString", "logGroupNames", "parameters")
 
 
 def install(aws: LocalAws) -> None:
     """Add to the server what moto lacks."""
-    aws.server.serve("logs", QueryDefinitions(aws.clock))
+    aws.server.serve("logs", QueryDefinitions(aws.clock), LogEvents(aws))
+
+
+@dataclass(frozen=True)
+class LogEvents:
+    """Events that arrive by PutLogEvents. CloudWatch makes metrics of those in the embedded metric format."""
+
+    aws: LocalAws
+
+    def put_log_events(self, call: Call) -> Proceed:
+        group = logs_backends[self.aws.account][call.region].groups.get(call["logGroupName"])
+        if group and call["logStreamName"] in group.streams:  # moto refuses any other
+            for event in call["logEvents"]:
+                embedded_metrics.extract(cloudwatch_backends[self.aws.account][call.region], event["message"])
+        return PROCEED
 
 
 @dataclass
@@ -56,6 +72,7 @@ class LogStream:
     def __init__(self, aws: LocalAws, group: str, name: str) -> None:
         self.name = name
         self._logs, self._clock, self._group = logs_backends[aws.account][aws.region], aws.clock, group
+        self._metrics = cloudwatch_backends[aws.account][aws.region]
         self._lock = threading.Lock()
         self._logs.ensure_log_group(group)
         with contextlib.suppress(ResourceAlreadyExistsException):  # an image that was deleted is built again
@@ -66,5 +83,6 @@ class LogStream:
         with self._lock:
             try:
                 self._logs.put_log_events(self._group, self.name, [event])
+                embedded_metrics.extract(self._metrics, line)
             except Exception:  # the group was deleted: then there is nothing to write to, as on AWS
                 self._logs.ensure_log_group(self._group)

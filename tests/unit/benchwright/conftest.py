@@ -24,6 +24,8 @@ ENVIRONMENT = {
     "PRIVATE_SUBNET_IDS": "subnet-1,subnet-2",
     "DATABASE_CLIENT_SECURITY_GROUP_ID": "sg-1",
     "NODE_LOG_GROUP": "/wb/nodes",
+    "TOPIC_ARN": "arn:aws:sns:us-east-1:123456789012:wb-topic",
+    "VERIFY_SCHEDULE_STATE": "ENABLED",
     "PARENT_IMAGE": "/aws/service/canonical/ubuntu",
     "DEFAULT_WORKBENCH_VERSION": "2026.07.1+147.pro6",
     "DEFAULT_R_VERSIONS": "4.5.1",

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Literal
 
 from benchwright.errors import StackRefused
-from benchwright.models import Plan
+from benchwright.models import Database, Plan
 from benchwright.settings import Settings
 from benchwright.stacks.change_sets import SETTLED, Desired, Stack
 
@@ -51,13 +52,13 @@ def nodes(
     foundation_outputs: Mapping[str, str],
     node_script: str,
     *,
-    target_group_arn: str = "",
+    access_outputs: Mapping[str, str] = MappingProxyType({}),
     offline_as: Stack | None = None,
     directory: Path = INFRA_DIRECTORY,
 ) -> Desired:
     """The stack of the nodes.
 
-    node_script: the SHA-256 under which it is published. target_group_arn: of the address; empty for none. offline_as:
+    node_script: the SHA-256 under which it is published. access_outputs: empty where there is no address. offline_as:
     the stack as it is, when all nodes must go first: its image and version stay, the count becomes 0.
     """
     count = 0 if offline_as else plan.wanted.nodes.count
@@ -82,11 +83,27 @@ def nodes(
             "HomeAccessPointId": foundation_outputs["HomeAccessPointId"],
             "SharedStorageAccessPointId": foundation_outputs["SharedStorageAccessPointId"],
             "NodeScript": node_script,
-            "TargetGroupArn": target_group_arn,
+            "TargetGroupArn": access_outputs.get("TargetGroupArn", ""),
             "NodeLogGroup": settings.node_log_group,
+            "TopicArn": settings.topic_arn,
+            "VerifiedNightly": settings.verify_schedule_state,
+            "DatabaseEndpoint": foundation_outputs["DatabaseEndpoint"],
+            "DatabaseConnectionsLimit": str(connections_limit(plan.wanted.database)),
+            "LoadBalancerArn": access_outputs.get("LoadBalancerArn", ""),
+            "CertificateArn": access_outputs.get("CertificateArn", ""),
         },
         tags=_tags(settings, plan),
     )
+
+
+def connections_limit(database: Database) -> int:
+    """Return 80 % of the connections that the database accepts.
+
+    Aurora user guide, "Maximum connections for Aurora Serverless v2": some 200 for each unit of the largest capacity,
+    at most 5,000, and 2,000 where the smallest capacity is below 1.
+    """
+    accepted = min(200 * database.max_capacity, 2000 if database.min_capacity < 1 else 5000)
+    return int(0.8 * accepted)
 
 
 def access(
@@ -156,7 +173,7 @@ def current_aim(
     ami: str,
     foundation_outputs: Mapping[str, str],
     certificate_arn: str,
-    target_group_arn: str,
+    access_outputs: Mapping[str, str],
     node_script: str,
 ) -> tuple[Desired, bool]:
     """Return what a stack must be now, and whether that is what it must be in the end.
@@ -178,7 +195,7 @@ def current_aim(
     goes_offline = stack if must_go_offline(plan, stack, instances) else None
     desired = nodes(
         *(settings, plan, ami, foundation_outputs, node_script),
-        target_group_arn=target_group_arn,
+        access_outputs=access_outputs,
         offline_as=goes_offline,
     )
     return desired, not goes_offline

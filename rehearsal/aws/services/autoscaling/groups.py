@@ -152,6 +152,17 @@ class Groups:
         group.reconcile("a process was resumed")
         return {}
 
+    def enable_metrics_collection(self, call: Call) -> Answer:
+        if call["Granularity"] != "1Minute":
+            raise ServiceError("ValidationError", "The only valid granularity is 1Minute.")
+        self.group(call).collected |= set(call["Metrics"])
+        return {}
+
+    def disable_metrics_collection(self, call: Call) -> Answer:
+        group = self.group(call)
+        group.collected -= set(call.get("Metrics") or group.collected)
+        return {}
+
     def _check(self, settings: Mapping[str, Any]) -> None:
         low, wanted, high = settings["MinSize"], settings["DesiredCapacity"], settings["MaxSize"]
         if low > high:
@@ -201,7 +212,7 @@ class Groups:
             "TerminationPolicies": ["Default"],
             "NewInstancesProtectedFromScaleIn": False,
             "LoadBalancerNames": [],
-            "EnabledMetrics": [],
+            "EnabledMetrics": [{"Metric": name, "Granularity": "1Minute"} for name in sorted(group.collected)],
             **settings,
             "LaunchTemplate": _launch_template(group),
             "AutoScalingGroupName": group.name,

@@ -83,6 +83,7 @@ class Group:
         self.hooks: dict[str, dict[str, Any]] = {}
         self.activities: list[Activity] = []
         self.suspended: set[str] = set()
+        self.collected: set[str] = set()
         self.surplus = 0  # instances more than desired, while an instance refresh replaces some
         self.pending_launches = 0
         self.deleted = False

@@ -119,6 +119,32 @@ def tags_of_log_group(call: Call) -> Iterator[Authorization]:
     yield call.ask_tagged(f"logs:{call.operation}", call["resourceArn"])
 
 
+@on("cloudwatch", "PutMetricAlarm")
+def alarm(call: Call) -> Iterator[Authorization]:
+    arn = call.arn("cloudwatch", f"alarm:{call['AlarmName']}")
+    yield call.ask_tagged("cloudwatch:PutMetricAlarm", arn)
+    yield from call.ask_tagging("cloudwatch:TagResource", arn)
+
+
+@on("cloudwatch", "DeleteAlarms")
+def old_alarms(call: Call) -> Iterator[Authorization]:
+    for name in call["AlarmNames"]:
+        yield call.ask("cloudwatch:DeleteAlarms", call.arn("cloudwatch", f"alarm:{name}"))
+
+
+@on("cloudwatch", "PutDashboard", "DeleteDashboards", "GetDashboard")
+def dashboard(call: Call) -> Iterator[Authorization]:
+    for name in call.get("DashboardNames") or [call["DashboardName"]]:
+        arn = f"arn:aws:cloudwatch::{call.account}:dashboard/{name}"
+        yield call.ask_tagged(f"cloudwatch:{call.operation}", arn)
+        yield from call.ask_tagging("cloudwatch:TagResource", arn)
+
+
+@on("cloudwatch", "ListTagsForResource", "TagResource", "UntagResource")
+def tags_of_alarm(call: Call) -> Iterator[Authorization]:
+    yield call.ask_tagged(f"cloudwatch:{call.operation}", call["ResourceARN"])
+
+
 @on("cloudwatch", "PutMetricData")
 def metric_data(call: Call) -> Iterator[Authorization]:
     yield call.ask("cloudwatch:PutMetricData", "*", {"cloudwatch:namespace": call["Namespace"]})

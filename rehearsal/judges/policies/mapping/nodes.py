@@ -161,6 +161,8 @@ def group(call: Call) -> Iterator[Authorization]:
     "CompleteLifecycleAction",
     "DeleteAutoScalingGroup",
     "DeleteLifecycleHook",
+    "DisableMetricsCollection",
+    "EnableMetricsCollection",
     "PutLifecycleHook",
     "ResumeProcesses",
     "StartInstanceRefresh",

@@ -30,6 +30,7 @@ class Group(Handler):
             Tags=tags,
         )
         context.identify(name)
+        _collect(client, name, properties.get("MetricsCollection", []))
         return Made(name, {"AutoScalingGroupARN": self._described(context, name)["AutoScalingGroupARN"]})
 
     def ready(self, context: Context, physical_id: str, properties: Properties) -> dict[str, Any]:
@@ -49,9 +50,14 @@ class Group(Handler):
     def update(self, context: Context, physical_id: str, old: Properties, new: Properties) -> dict[str, Any]:
         subnets = ",".join(new["VPCZoneIdentifier"])
         client = context.client("autoscaling")
-        settings = Properties({name: value for name, value in new.items() if name not in ("Tags", _HOOKS, _TARGETS)})
+        settings = Properties(
+            {name: value for name, value in new.items() if name not in ("Tags", _HOOKS, _TARGETS, _METRICS)}
+        )
         call(client, "UpdateAutoScalingGroup", settings, AutoScalingGroupName=physical_id, VPCZoneIdentifier=subnets)
         new.read |= settings.read
+        if new.get(_METRICS, []) != old.get(_METRICS, []):
+            client.disable_metrics_collection(AutoScalingGroupName=physical_id)
+            _collect(client, physical_id, new.get(_METRICS, []))
         self._update_hooks(context, physical_id, old.get(_HOOKS, []), new.get(_HOOKS, []))
         self._update_targets(context, physical_id, old.get(_TARGETS, []), new.get(_TARGETS, []))
         return {}
@@ -101,6 +107,13 @@ class Group(Handler):
 
 _HOOKS = "LifecycleHookSpecificationList"
 _TARGETS = "TargetGroupARNs"
+_METRICS = "MetricsCollection"
+
+
+def _collect(client: Any, group: str, collections: list[dict[str, Any]]) -> None:
+    """Have these metrics of a group collected."""
+    for each in collections:
+        call(client, "EnableMetricsCollection", each, AutoScalingGroupName=group)
 
 
 def _tag(group: str, tag: dict[str, Any]) -> dict[str, Any]:

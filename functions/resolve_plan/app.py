@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from benchwright import record
 from benchwright.errors import ClusterLocked, InvalidInput
 from benchwright.models import Plan
-from benchwright.planning import account_check, groups, server_options, service_roles, sign_in, unproven
+from benchwright.planning import account_check, files, groups, service_roles, sign_in, unproven
 from benchwright.planning.changes import changes
 from benchwright.planning.lookup import look_up
 from benchwright.planning.plan import make_plan, shown
@@ -105,7 +105,7 @@ def _validate(event: Event) -> Result:
             *account.warnings,
             *groups.warn(wanted),
             *sign_in.warn(wanted),
-            *server_options.warn(wanted.config, wanted.workbench.version),
+            *files.warn(wanted),
         ],
     )
 

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # The files of a node: first staged in memory, then compared, then placed.
 
-readonly LICENSE_SERVER_FILE=$STATE/license-server
+readonly LICENSE_SERVER_FILE=$STATE/license-server ORIGINALS=$STATE/originals
 readonly KEY_FILE=/etc/rstudio/secure-cookie-key DATABASE_CONF=/etc/rstudio/database.conf LOAD_BALANCER_CONF=/etc/rstudio/load-balancer
 
 # MODE OWNER GROUP PATH: the staged file will be placed so.
@@ -20,6 +20,13 @@ stage_secret() {
     read_secret "$arn" "$version" "${@:4}" >"$work/stage$path"
   fi
   printf '%s' "$version $(sha256sum <"$work/stage$path")" >"$work/record.${path##*/}"
+}
+
+# SOURCE PATH: a file of the input, or the secret that holds it.
+stage_other() {
+  local arn version
+  read -r arn version < <(awk -v path="$2" '$1 == path { print $2, $3 }' "$work/bundle/secrets" 2>/dev/null) || true
+  if [ -n "$arn" ]; then stage_secret "$arn" "$version" "$2"; else cp "$1" "$work/stage$2"; fi
 }
 
 # The password is encrypted with a random IV, so what is in place is kept for as long as it decrypts to the current secret.
@@ -57,6 +64,7 @@ stage_files() {
   while read -r mode owner group path || [ -n "$mode" ]; do
     source="$work/bundle/files$path"
     [[ $path =~ ^/etc/[A-Za-z0-9._/-]+$ && $path != *..* && $mode =~ ^[0-7]{3,4}$ ]] || fail "The manifest of configuration $configuration has the line '$mode $owner $group $path', which is no file of /etc; deploy again."
+    [ ! -d "$path" ] || fail "$path is a folder on this node, so no file of this name can be written. Take it out of files in the input and deploy again."
     [ -f "$source" ] || fail "Configuration $configuration lacks the content of $path; deploy again."
     install -d "$work/stage${path%/*}"
     case $path in
@@ -66,7 +74,7 @@ stage_files() {
       "$SSSD_CONF") stage_secret "$AUTH_SECRET_ARN" "$AUTH_SECRET_VERSION" "$path" ;;
       "$SCIM_TOKEN_FILE") stage_secret "$SCIM_SECRET_ARN" "$SCIM_SECRET_VERSION" "$path" line ;;
       "$LOAD_BALANCER_CONF") sed "s/@PRIVATE_ADDRESS@/$address/g" "$source" >"$work/stage$path" ;;
-      *) cp "$source" "$work/stage$path" ;;
+      *) stage_other "$source" "$path" ;;
     esac
     staged "$mode" "$owner" "$group" "$path"
   done <"$work/bundle/manifest"
@@ -89,10 +97,13 @@ find_changes() {
 place_files() {
   local mode owner group path temporary record
   begin 'place the files'
+  keep_originals
   sort -u "$STATE/files" "$work/files" >"$STATE/files.new"
   mv -fT "$STATE/files.new" "$STATE/files"
+  grep -E '^reload' <<<"${effects// /$'\n'}" >"$STATE/effects" || true
   while read -r path; do
-    if ! grep -qxF -- "$path" "$work/files"; then rm -f "$path"; fi
+    if grep -qxF -- "$path" "$work/files"; then continue; fi
+    if [ -e "$ORIGINALS$path" ]; then place_copy "$ORIGINALS$path" "$path"; else rm -f "$path"; fi
   done <"$STATE/files"
   while read -r mode owner group path; do
     [ -d "${path%/*}" ] || install -d -m 0755 "${path%/*}"
@@ -103,6 +114,23 @@ place_files() {
   done < <(placeable)
   systemctl daemon-reload
   for record in "$work"/record.*; do cp "$record" "$STATE/secrets/${record##*/record.}"; done
+}
+
+# What a configuration replaces for the first time is a file of the image, and comes back when the input has none of this name any more.
+keep_originals() {
+  local path
+  mkdir -p "$ORIGINALS"
+  while read -r path; do
+    if [ -f "$path" ] && [ ! -e "$ORIGINALS$path" ] && ! grep -qxF -- "$path" "$STATE/files"; then cp -a --parents "$path" "$ORIGINALS"; fi
+  done <"$work/files"
+}
+
+# SOURCE PATH: places a copy with its owner and mode.
+place_copy() {
+  local temporary
+  temporary=$(mktemp "${2%/*}/.benchwright.XXXXXX")
+  cp -a "$1" "$temporary"
+  mv -fT "$temporary" "$2"
 }
 
 # The staged lines of what is in `changed`.
@@ -127,17 +155,27 @@ keep_files() {
 
 # After a failure: restores what worked before. Sets `restored` to a sentence about that.
 put_back() {
-  local path temporary
-  restarted=true
+  local path
   begin 'put the files back'
-  (stop_workbench)
+  if needs restart; then
+    restarted=true
+    (stop_workbench)
+  fi
   server_log_start=$(stat -c %s "$SERVER_LOG" 2>/dev/null || echo 0)
   for path in "${changed[@]}"; do
     if [ ! -e "$work/before/$path" ]; then rm -f "/$path"; continue; fi
-    temporary=$(mktemp "/${path%/*}/.benchwright.XXXXXX")
-    cp -a "$work/before/$path" "$temporary"
-    mv -fT "$temporary" "/$path"
+    place_copy "$work/before/$path" "/$path"
   done
+  if ! needs restart; then
+    cp -a "$work/before.state/." "$STATE"
+    if (reload_workbench); then
+      rm -f "$STATE/effects"
+      restored=' The previous files are back, and Workbench runs with them.'
+    else
+      restored=" The previous files are back, but Workbench does not read them again: $(cut -c 1-110 "$work/problem")"
+    fi
+    return
+  fi
   systemctl daemon-reload
   PROBE_ACCOUNT=$(cat "$work/before.state/probe" 2>/dev/null) || true
   # sssd that has run with other files starts again with the previous ones.
@@ -147,7 +185,8 @@ put_back() {
   [ -e "$SSSD_CONF" ] || forget_directory
   if [ -n "$PROBE_ACCOUNT" ]; then printf '%s' "$PROBE_ACCOUNT" >"$STATE/probe"; fi
   (set_license_server) || true
-  if (start_workbench); then
+  if (start_workbench && reload_launcher); then
+    rm -f "$STATE/effects"
     touch "$STATE/verified"
     restored=' The previous files are back, and Workbench runs with them.'
   else

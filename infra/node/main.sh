@@ -58,6 +58,7 @@ apply() {
   check_workbench_version
   stage_files
   cmp -s "$work/stage$RSERVER_CONF" "$RSERVER_CONF" || check_configuration
+  check_session_configuration
   check_identity_provider
   check_directory
   check_provisioning
@@ -65,9 +66,10 @@ apply() {
   ensure_groups
   ensure_name_service
   find_changes
-  echo "changed: ${changed[*]:-nothing}"
-  # `verified` is missing from the first change until Workbench has answered, so the next run continues an interrupted one.
-  if [ "${#changed[@]}" -gt 0 ] || [ ! -e "$STATE/verified" ]; then
+  find_effects
+  echo "changed: ${changed[*]:-nothing}; needed:${effects:-nothing}"
+  # `verified` is missing from the first such change until Workbench has answered, so the next run continues an interrupted one.
+  if needs restart || [ ! -e "$STATE/verified" ]; then
     if [ -e "$STATE/verified" ]; then keep_files; fi
     rm -f "$STATE/verified"
     stop_workbench
@@ -77,10 +79,12 @@ apply() {
     verify_installation
     make_room
     start_workbench
-    rm -f "$work/kept"
+    reload_launcher
+    rm -f "$work/kept" "$STATE/effects"
     cp "$work/files" "$STATE/files"
     touch "$STATE/verified"
   else
+    if [ "$effects" != ' ' ]; then change_files; fi
     ensure_directory
     make_room
     workbench_runs || start_workbench
@@ -148,7 +152,7 @@ exec 3>&1 4>&2 >"$own_log" 2>&1
 note_logs
 echo "=== $(date -u +%FT%TZ) $SSM_Mode"
 
-step='start' restored='' changed=() restarted=false configuration=''
+step='start' restored='' changed=() effects=' ' restarted=false configuration=''
 WORKBENCH_VERSION='' DATABASE_SECRET_ARN='' DATABASE_SECRET_VERSION='' SECURE_COOKIE_KEY_SECRET_ARN='' SECURE_COOKIE_KEY_SECRET_VERSION=''
 LICENSE_SECRET_ARN='' LICENSE_SECRET_VERSION='' LICENSE_SERVER='' CONFIGURATION=''
 AUTH_SECRET_ARN='' AUTH_SECRET_VERSION='' SCIM_SECRET_ARN='' SCIM_SECRET_VERSION=''

@@ -1,7 +1,8 @@
 # shellcheck shell=bash
 # Workbench: its version, health and licence; how it is checked, stopped, verified and started.
 
-readonly RSERVER=/usr/lib/rstudio-server/bin/rserver
+readonly RSERVER=/usr/lib/rstudio-server/bin/rserver RSESSION=/usr/lib/rstudio-server/bin/rsession
+readonly RSESSION_CONF=/etc/rstudio/rsession.conf LAUNCHER_LOGS=/var/log/rstudio/launcher
 readonly HEALTH=http://localhost:8787/health-check LAUNCHER=http://localhost:5559/status
 
 installed_workbench() {
@@ -92,7 +93,84 @@ check_configuration() {
   complaints=$(grep -vE '^\[PASS]|^Warning|^-- ' "$output" | tr -s '\n ' ' ' | cut -c 1-300)
   complaints=${complaints//"$work/stage"/}
   if ! grep -qiE 'unrecogni[sz]ed option|for option .* is invalid|error reading' <<<"$complaints"; then return; fi
-  fail "Workbench $WORKBENCH_VERSION refuses the configuration, so nothing was changed on this node: ${complaints% }. Correct config in the input and deploy again."
+  fail "Workbench $WORKBENCH_VERSION refuses the configuration, so nothing was changed on this node: ${complaints% }. Correct config (or files, rserver.conf) in the input and deploy again."
+}
+
+# No session starts with a key that it does not know, and the server does not look. So a session is asked, with the libraries of the newest R;
+# only the complaints below count.
+check_session_configuration() {
+  local home staged="$work/stage$RSESSION_CONF" output="$work/check-session" complaints
+  if [ ! -e "$staged" ] || [ ! -x "$RSESSION" ] || cmp -s "$staged" "$RSESSION_CONF"; then return; fi
+  begin 'check the configuration of sessions'
+  home=$(compgen -G '/opt/R/*/lib/R' | sort -V | tail -n 1) || true
+  if RSTUDIO_CONFIG_DIR="${staged%/*}" R_HOME="$home" LD_LIBRARY_PATH="$home/lib" timeout 60 "$RSESSION" --test-config --config-file "$staged" </dev/null >"$output" 2>&1; then return; fi
+  cat "$output"
+  complaints=$(grep -iE 'unrecogni[sz]ed option|for option .* is invalid|error reading' "$output" | tr -s '\n ' ' ' | cut -c 1-300) || return 0
+  complaints=${complaints//"$work/stage"/}
+  fail "Sessions of Workbench $WORKBENCH_VERSION refuse the configuration, so nothing was changed on this node: ${complaints% }. Correct files (rsession.conf) in the input and deploy again."
+}
+
+# PATH: what Workbench needs after a change of this file. A bundle of an earlier release does not say, and says nothing of unknown names.
+effect_of() {
+  awk -v path="$1" '$2 == path { effect = $1 } END { print effect ? effect : path ~ /\/(launcher[^\/]*|secure-cookie-key)$/ ? "restart-launcher" : "restart" }' \
+    "$(if [ -e "$work/bundle/effects" ]; then echo "$work/bundle/effects"; else echo /dev/null; fi)"
+}
+
+# What Workbench needs after all changes, and after those of a run that ended before it had read them again: words of rstudio_files.py.
+find_effects() {
+  local path
+  effects=" $({ for path in "${changed[@]}"; do effect_of "/$path"; done; cat "$STATE/effects" 2>/dev/null || true; } | sort -u | tr '\n' ' ')"
+  if needs reload-launcher && ! launcher_takes_hangup; then effects+='restart-launcher '; fi
+  if needs restart-launcher; then effects+='restart '; fi
+}
+
+# WORD
+needs() { [[ $effects == *" $1 "* ]]; }
+
+launcher_process() { systemctl show -p MainPID --value rstudio-launcher; }
+
+# A launcher of an older release does not take the signal, and would end with its sessions.
+launcher_takes_hangup() {
+  local caught
+  caught=$(sed -n 's/^SigCgt:\s*//p' "/proc/$(launcher_process)/status" 2>/dev/null) || return 1
+  [ -n "$caught" ] && (((16#$caught & 1) == 1))
+}
+
+# Where a profile is wrong, the launcher keeps those that it had, and says so in its log alone.
+reload_launcher() {
+  local file complaint
+  local -A starts
+  if ! needs reload-launcher || needs restart-launcher; then return; fi
+  begin 'let the launcher read its profiles again'
+  for file in "$LAUNCHER_LOGS"/*.log; do [ ! -e "$file" ] || starts[$file]=$(stat -c %s "$file"); done
+  kill -HUP "$(launcher_process)" || fail "The job launcher does not take a signal: $(last_log_line)."
+  for _ in $(seq 5); do
+    sleep 1
+    complaint=$(for file in "$LAUNCHER_LOGS"/*.log; do [ ! -e "$file" ] || tail -c "+$((${starts[$file]:-0} + 1))" "$file"; done |
+      grep -iE 'unknown param|invalid config section|could not parse config|param .* is not valid' | tail -n 1 | cut -c 1-300) || continue
+    fail "The job launcher of Workbench $WORKBENCH_VERSION refuses its profiles: $complaint. Correct files (launcher.local.profiles.conf, launcher.local.resources.conf) in the input and deploy again."
+  done
+  wait_for_launcher
+}
+
+# Workbench reads again what changed, and no session or service ends.
+reload_workbench() {
+  if ! workbench_runs; then return; fi
+  reload_launcher
+  if needs reload; then
+    begin 'let the server read its files again'
+    rstudio-server reload </dev/null || fail "rstudio-server reload failed: $(last_log_line)."
+    wait_for_server
+  fi
+}
+
+# Changes that need no restart.
+change_files() {
+  keep_files
+  place_files
+  reload_workbench
+  rm -f "$work/kept" "$STATE/effects"
+  cp "$work/files" "$STATE/files"
 }
 
 # Stop the server first, or an open browser resumes each session at once. The command only sends a signal, and a session that is
@@ -106,11 +184,11 @@ suspend_sessions() {
   echo 'sessions still run after four minutes; stopping anyway'
 }
 
-# Sessions are children of the launcher, so it is stopped only when its own files change; the server can go at any time.
+# Sessions are children of the launcher, so it is stopped only when one of its own files asks for it; the server can go at any time.
 stop_workbench() {
   begin 'stop Workbench'
   systemctl stop rstudio-server || fail "The Workbench server cannot be stopped: $(last_log_line)."
-  if grep -qE '/(launcher[^/]*|secure-cookie-key)$' <<<"$(printf '%s\n' "${changed[@]}")"; then
+  if needs restart-launcher; then
     suspend_sessions
     systemctl stop rstudio-launcher || fail "The job launcher cannot be stopped: $(last_log_line)."
   fi
@@ -152,12 +230,17 @@ verify_with() {
 }
 
 start_workbench() {
-  local answer output="$work/start"
+  local output="$work/start"
   begin 'start Workbench'
   restarted=true
   systemctl enable "${SERVICES[@]}"
   systemctl start rstudio-launcher || fail "The job launcher does not start: $(last_log_line). Read the journal of rstudio-launcher on the node."
   systemctl start rstudio-server >"$output" 2>&1 || { cat "$output"; new_server_log; fail "$(explain 'The Workbench server does not start' "$output")"; }
+  wait_for_server
+}
+
+wait_for_server() {
+  local answer output="$work/start"
   begin 'wait until Workbench answers'
   for _ in $(seq 60); do
     answer=$(health)

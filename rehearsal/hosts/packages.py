@@ -175,6 +175,7 @@ def workbench(version: str) -> Package:
             "usr/lib/rstudio-server/bin/rserver": program("rserver"),
             "usr/lib/rstudio-server/bin/libnss_pwb.so": File("What it does, the stand-in of rserver does.\n"),
             "usr/lib/rstudio-server/bin/rsession": script(RSESSION),
+            "usr/lib/rstudio-server/bin/rsession-options": program("rsession"),
             "usr/lib/rstudio-server/bin/rstudio-launcher": program("rstudio_launcher"),
             "usr/lib/rstudio-server/bin/quarto/bin/quarto": script('[ "$1" = --version ] && echo 1.8.25\n'),
             "usr/sbin/rstudio-server": program("rstudio_server"),
@@ -289,7 +290,12 @@ CARGO = """compgen -G "${RUSTUP_HOME:-$HOME/.rustup}/toolchains/*" >/dev/null ||
 }
 echo "cargo 1.91.1"
 """
-RSESSION = """# Suspended, a session writes what it has in memory into its user's home, which takes time, and ends.
+RSESSION = """# As in life, no session starts with an option that it does not know.
+if grep -qsvE '^[[:space:]]*(#|$)' "${RSTUDIO_CONFIG_DIR:-/etc/rstudio}/rsession.conf" || [ "$#" -gt 0 ]; then
+  /usr/lib/rstudio-server/bin/rsession-options --test-config "${@:2}" || exit 1
+fi
+[ "$#" -eq 0 ] || exit 0
+# Suspended, a session writes what it has in memory into its user's home, which takes time, and ends.
 suspend() {
   kill $!
   sleep 1

@@ -28,6 +28,7 @@ from benchwright.models import (
 from benchwright.planning.problems import SECRETS_OF_SIGN_IN
 from benchwright.planning.read_input import read_input
 from benchwright.planning.sign_in import METHODS, NEEDED
+from benchwright.rstudio_files import REFUSED
 from benchwright.settings import Settings
 from tests.documentation.pages import code, table
 from tests.templates.templates import APPLICATION
@@ -52,6 +53,8 @@ RESTART = (
     "Every node restarts its Workbench server, one node first, then the others at the same time. Sessions go on; pages "
     "reconnect after some seconds. No node is replaced."
 )
+
+OF_FILE = "As for `files`. A file is given in one of these forms; null for the one before, if it had another."
 
 # A test: every key of the input has an entry.
 EFFECTS: Mapping[str, Effect] = {
@@ -177,6 +180,17 @@ EFFECTS: Mapping[str, Effect] = {
         "and need not be removed here.",
     ),
     "config": Effect("Workbench restarts, sessions go on", RESTART),
+    "files": Effect(
+        "as the file needs it",
+        "[What a change of each file does](files.md#the-files). Most restart the Workbench server, some nothing, and "
+        "two of the launcher's suspend or end sessions. A file that is taken away is again what the image has.",
+    ),
+    "files.NAME.keys": Effect("as the file needs it", OF_FILE),
+    "files.NAME.sections": Effect("as the file needs it", OF_FILE),
+    "files.NAME.text": Effect("as the file needs it", OF_FILE),
+    "files.NAME.secret": Effect(
+        "as the file needs it", f"{OF_FILE} A new version of the same secret does the same at the next deployment."
+    ),
     "tags": Effect(
         "in place",
         f"Stacks and what they made are tagged. {IN_PLACE} Instances that run keep the tags that they were launched "
@@ -255,6 +269,7 @@ def schema() -> Schema:
     properties["tags"]["propertyNames"] |= {"not": {"pattern": f"{TAKEN_TAG}|^ | $"}}
     # Only null, which takes back what an earlier release accepted.
     properties["config"]["properties"] = {key: {"type": "null"} for key in sorted(OWNED_KEYS)}
+    properties["files"]["properties"] = {name: {"type": "null"} for name in sorted(REFUSED)}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Input of a Benchwright deployment",
@@ -297,6 +312,15 @@ def parameter_table() -> str:
     return table(["parameter", "what it is", "default"], rows)
 
 
+# The file of an example, by the form in which it is given.
+FILE_OF = {
+    "files.NAME.keys": "rsession.conf",
+    "files.NAME.sections": "launcher.local.profiles.conf",
+    "files.NAME.text": "launcher-env",
+    "files.NAME.secret": "databricks.conf",
+}
+
+
 class Key(NamedTuple):
     """A leaf of the input, by its path."""
 
@@ -311,10 +335,15 @@ class Key(NamedTuple):
     def example(self) -> str:
         """An input that gives this key a value, and nothing more than what that value names."""
         value = self.schema["examples"][0]
-        entry = "analysts" if self.path.startswith("groups.") else "ann"
-        for name in reversed(self.path.replace("NAME", entry).split(".")):
+        for name in reversed(self.names):
             value = {name: value}
         return json.dumps(merge_patch(value, BESIDE.get(self.path, {})))
+
+    @property
+    def names(self) -> list[str]:
+        """The path in the example."""
+        entry = {"users": "ann", "groups": "analysts", "files": FILE_OF.get(self.path, "")}.get(self.path.split(".")[0])
+        return [entry if entry and name == "NAME" else name for name in self.path.split(".")]
 
 
 def keys() -> list[Key]:
@@ -442,7 +471,7 @@ def _map(value: Schema) -> Schema:
     patterns = value.pop("patternProperties", None)
     if patterns:
         ((pattern, item),) = patterns.items()
-        value |= {"propertyNames": {"pattern": pattern}, "additionalProperties": _nullable(item)}
+        value |= {"propertyNames": {"pattern": pattern}, "additionalProperties": _nullable(_map(item))}
     return value
 
 

@@ -10,7 +10,7 @@ from jsonschema import Draft202012Validator
 from markdown_it import MarkdownIt
 
 from benchwright.errors import InvalidInput
-from benchwright.models import Auth, Image, Once, User, Wanted
+from benchwright.models import Auth, File, Image, Once, User, Wanted
 from benchwright.planning.read_input import read_input, read_verify_input
 from tests.documentation import input_reference
 from tests.documentation.examples import examples
@@ -49,12 +49,7 @@ def test_every_example_of_a_key_is_right_and_null_takes_it_back(key: input_refer
     assert accepts(example) == (True, True)
     recorded = key.path not in input_reference.NEVER_NULL
     needed = key.path in input_reference.NEEDED_BY  # which a schema cannot say
-    assert accepts(nulled(example, path_of(key))) == (recorded, recorded and not needed)
-
-
-def path_of(key: input_reference.Key) -> list[str]:
-    """The path of a key in its example."""
-    return key.path.replace("NAME", "analysts" if key.path.startswith("groups.") else "ann").split(".")
+    assert accepts(nulled(example, key.names)) == (recorded, recorded and not needed)
 
 
 def nulled(example: dict[str, Any], path: list[str]) -> dict[str, Any]:
@@ -69,6 +64,7 @@ def test_the_keys_are_those_of_the_models() -> None:
     assert {path.split(".")[1] for path in paths if path.startswith("image.")} == {*Image.model_fields, "rebuild"}
     assert {path.split(".")[2] for path in paths if path.startswith("users.NAME.")} == set(User.model_fields)
     assert {path.split(".")[1] for path in paths if path.startswith("auth.")} == set(Auth.model_fields)
+    assert {path.split(".")[2] for path in paths if path.startswith("files.NAME.")} == set(File.model_fields)
     assert set(Once.model_fields) == set(input_reference.ACTS_ONCE.values())
 
 

@@ -26,8 +26,8 @@ ONLY_THE_MODELS_REFUSE = (
     r"(users|groups)\..+: .* is refused: no such (user|group) is in the input\.",
     r"groups\..+: .* is refused: the user of this name has a group of this name\.",
     r"config\..+: .* is refused: .+ so the key would hold for no one\.",
-    r"(license|users\..+\.password|auth\.\S+): .* is refused: the nodes may not read it\.",
-    r"(license|users\..+\.password|auth\.\S+): .* is refused: it is no name of a secret\.",
+    r"(license|users\..+\.password|auth\.\S+|files\..+\.secret): .* is refused: the nodes may not read it\.",
+    r"(license|users\..+\.password|auth\.\S+|files\..+\.secret): .* is refused: it is no name of a secret\.",
     r"image\.rebuild: true is refused: it is given together with image\.ami\.",
     r"python_versions: .* is refused: JupyterLab has kernels for Python 3\.9 and newer\.",
     r"(r_versions|python_versions|image\.rebuild): .* is refused: the cluster uses the AMI ",
@@ -50,6 +50,13 @@ ONLY_THE_MODELS_REFUSE = (
     r"(auth|config)\.\S+: .* is refused: people have the groups of the identity provider, ",
     r"auth\.method: null is refused: the method is missing, ",
     r"(users|groups)\..+: .* is refused: Workbench gives the ids from 200000 to 524287 ",
+    # What the table of files says, and what is written in the format of a file.
+    r"files\..+: .* is refused: (its format is not known|the file (is (lines|sections|records|a JSON|text)|holds a))",
+    r"files\..+: .* is refused: Benchwright writes keys of this file",
+    r"files\..+: .* is refused: (Benchwright sets this key|it is given as|launcher.conf has the sections)",
+    r"files\..+\.text: .* is refused: (it is no JSON|it is JSON, and no object|line \d)",
+    r"files\.rserver\.conf\.keys\..+: .* is refused: nodes rely on Workbench's default",
+    r"config\..+: .* is refused: files\.rserver\.conf\.keys has this key, too",
     r"config\..+: .* is refused: with `auth`, its place is ",
     r"auth\.scopes: .* is refused: openid is missing",
     # What a pattern that every engine reads cannot say: classes of Unicode, and halves of a character.
@@ -61,7 +68,7 @@ ONLY_THE_MODELS_REFUSE = (
     r'\S*: ".*\\n" is refused: not ',
     r"\S*\\n.*: .* is refused: not ",
 )
-MAPS = ("users", "groups", "config", "tags")
+MAPS = ("users", "groups", "config", "files", "tags")
 """The one reason of the other direction: null takes back any name in these, since an earlier release may have accepted
 it. An editor marks it.
 """
@@ -218,6 +225,7 @@ def test_each_reason_is_still_one(pattern: str) -> None:
     assert any(re.match(pattern, line) for line in refused)
 
 
+FILE_KEYS = {"auth-timeout-minutes": "5", "www-port": "80"}
 OWN = {"image": {"ami": "ami-0123456789abcdef0"}}
 STILL_REFUSED: list[Any] = [
     {"database": {"min_capacity": 8, "max_capacity": 4}},
@@ -225,7 +233,16 @@ STILL_REFUSED: list[Any] = [
     {"users": {"ann": {"groups": ["analysts"]}}},
     {"groups": {"analysts": {"members": ["ann"]}}},
     {"users": {"ann": {}}, "groups": {"ann": {}}},
-    {"config": {"admin-group": "admins"}},
+    {"config": {"admin-group": "admins", "auth-timeout-minutes": "5"}, "files": {"rserver.conf": {"keys": FILE_KEYS}}},
+    {"files": {"of-a-team": {"keys": {"a": "b"}, "secret": "elsewhere/file"}}},
+    {
+        "files": {
+            "databricks.conf": {"text": "x"},
+            "file-locks": {"text": "x"},
+            "launcher.conf": {"sections": {"server": {"port": "1"}}},
+        }
+    },
+    {"files": {"rstudio-prefs.json": {"text": "{"}}},
     {"license": "elsewhere/file"},
     {"image": {**OWN["image"], "rebuild": True}},
     {"python_versions": ["3.13.9", "3.8.20"]},

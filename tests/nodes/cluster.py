@@ -85,6 +85,7 @@ class Cluster:
                     "nodes": {"count": 2, "instance_type": "m6i.xlarge"},
                     "database": {"min_capacity": 0.5, "max_capacity": 4},
                     "config": wanted.get("config", {}),
+                    "files": wanted.get("files", {}),
                     "access": {"hostname": "workbench.example.com"} if "auth" in wanted else None,
                     "auth": wanted.get("auth"),
                 }
@@ -92,6 +93,7 @@ class Cluster:
             image=ImagePlan(ami=None, parent_image="ami-0123456789abcdef0", generation=1),
             license=wanted.get("license"),
             sign_in=wanted.get("sign_in", SignIn()),
+            file_secrets=wanted.get("file_secrets", {}),
             accounts=accounts or [],
             locked_accounts=[account.name for account in locked or []],
             locked_ids=[(account.uid, account.gid) for account in locked or []],

@@ -172,6 +172,22 @@ def _with_openid(scopes: list[str]) -> list[str]:
     return scopes
 
 
+def _of_a_file(name: Any) -> Any:
+    """Refuse, each with its reason, what would be a file elsewhere."""
+    if isinstance(name, str) and "/" in name:
+        raise ValueError("a name has no slash: every file lies in /etc/rstudio itself")
+    if isinstance(name, str) and ".." in name:
+        raise ValueError("a name has no two dots in a row")
+    return name
+
+
+def _with_line_ends_of_linux(text: Any) -> Any:
+    """Refuse what an editor of Windows writes: a program of Linux takes it for a part of each value."""
+    if isinstance(text, str) and "\r" in text:
+        raise ValueError(r"it has a carriage return (\r); lines of a file end with \n alone")
+    return text
+
+
 def _half_step(capacity: float) -> float:
     if capacity * 2 != int(capacity * 2):
         raise ValueError("Aurora capacity comes in steps of 0.5")
@@ -265,6 +281,31 @@ ConfigValue = Annotated[
     _form(r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]{0,1000}$", "one line of at most 1,000 printable characters"),
     AfterValidator(_as_workbench_reads_it),
     _but("#", "^ ", " $"),
+]
+LONGEST_FILE = 16_000  # characters
+# Of a file of /etc/rstudio. A key may be the name of an environment variable or of a repository.
+FileName = Annotated[
+    str,
+    _form(
+        r"^[A-Za-z0-9_][A-Za-z0-9_-]{0,49}(\.[A-Za-z0-9_-]{1,50}){0,4}$",
+        "the name of a file: up to five words of letters, digits, - and _, with single dots between, no - first",
+    ),
+    BeforeValidator(_of_a_file),
+]
+FileKey = Annotated[
+    str, _form(r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$", "at most 100 letters, digits, dots, - and _, no dot or - first")
+]
+SectionName = Annotated[
+    str,
+    _form(r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029#;=\[\]]{1,100}$", "1 to 100 printable characters without #;=[]"),
+    AfterValidator(_trimmed),
+    _but("^ ", " $"),
+]
+FileText = Annotated[
+    str,
+    StringConstraints(max_length=LONGEST_FILE),
+    _form(r"^[^\x00-\x08\x0b-\x1f\x7f-\x9f]+$", "lines of printable text"),
+    BeforeValidator(_with_line_ends_of_linux),
 ]
 TagKey = Annotated[
     str,
@@ -677,6 +718,47 @@ class Auth(Part):
         return self.provisioning != "none"
 
 
+MOST_KEYS = 200  # of a file, or of a section of it
+
+
+class File(Part):
+    """A file of /etc/rstudio. Which of these a file takes is in rstudio_files.py."""
+
+    keys: Annotated[dict[FileKey, ConfigValue], Field(max_length=MOST_KEYS)] = Field(
+        default={},
+        description=f"up to {MOST_KEYS} keys of a file without sections, each value one line of text without #",
+        examples=[{"session-timeout-minutes": "60"}],
+    )
+    sections: Annotated[
+        dict[SectionName, Annotated[dict[FileKey, ConfigValue], Field(max_length=MOST_KEYS)]],
+        Field(max_length=MOST_KEYS),
+    ] = Field(
+        default={},
+        description=f"up to {MOST_KEYS} sections by name, each with keys as `keys` has them; they are written in the "
+        "order *, @group, user",
+        examples=[{"*": {"max-mem-mb": "8192"}, "@analysts": {"max-mem-mb": "16384"}}],
+    )
+    text: FileText | None = Field(
+        default=None,
+        description=f"the whole file, up to {LONGEST_FILE:,} characters",
+        examples=["JobType: any\nEnvironment: LANG=en_US.UTF-8\n"],
+    )
+    secret: SecretName | None = Field(
+        default=None,
+        description="the name of a secret below <application>/files/ that holds the whole file",
+        examples=["benchwright/files/databricks"],
+    )
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to write: the file is as the image has it."""
+        return not (self.keys or self.sections or self.text or self.secret)
+
+
+RSERVER_CONF = "rserver.conf"
+MOST_FILES = 50
+
+
 class Wanted(Part):
     """Every effective value of a cluster's input."""
 
@@ -733,6 +815,12 @@ class Wanted(Part):
         description="up to 200 further keys of rserver.conf, each value one line of text without #",
         examples=[{"auth-timeout-minutes": "120"}],
     )
+    files: Annotated[dict[FileName, File], Field(max_length=MOST_FILES)] = Field(
+        default={},
+        description=f"up to {MOST_FILES} files of /etc/rstudio by name; `config` is a short form of the keys of "
+        "rserver.conf",
+        examples=[{"rsession.conf": {"keys": {"session-timeout-minutes": "60"}}}],
+    )
     tags: Annotated[dict[TagKey, TagValue], Field(max_length=40), AfterValidator(_one_case)] = Field(
         default={},
         description="tags of all that is made but node disks; keys of letters, digits, spaces and _.:/=+@- without "
@@ -744,6 +832,12 @@ class Wanted(Part):
     def jupyter_versions(self) -> list[str]:
         """The versions of Python that JupyterLab has a kernel for; the first runs JupyterLab itself."""
         return self.python_versions if self.image.jupyter else []
+
+    @property
+    def server_config(self) -> dict[str, str]:
+        """The keys of rserver.conf, wherever the input gives them."""
+        file = self.files.get(RSERVER_CONF)
+        return self.config | (file.keys if file else {})
 
 
 class Once(Part):
@@ -793,6 +887,13 @@ class SignIn(Part):
     token_version: str = ""
 
 
+class FileSecret(Part):
+    """The secret that holds a file, in the version that was current when the plan was made."""
+
+    arn: str
+    version: str
+
+
 class ImagePlan(Part):
     """What the image is made of, beside the content of image/."""
 
@@ -812,6 +913,7 @@ class Plan(Part):
     image: ImagePlan
     license: License | None
     sign_in: SignIn = SignIn()
+    file_secrets: dict[str, FileSecret] = Field(default={}, description="by the name of the file")
     accounts: list[Account]
     engine_version: str = Field(
         default="", description="version of Aurora PostgreSQL, recorded so that a later execution keeps it"

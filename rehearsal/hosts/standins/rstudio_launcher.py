@@ -1,4 +1,8 @@
-"""`rstudio-launcher`, the job launcher: checks launcher.conf, then answers GET /status on its port."""
+"""`rstudio-launcher`, the job launcher: checks its files, then answers GET /status on its port.
+
+At SIGHUP it reads its profiles again, and keeps those that it had where they are wrong (src/cpp/core/ConfigProfile.cpp
+of rstudio/rstudio; launcher-go-sdk, docs/GUIDE.md). Older releases end at the signal, with their sessions.
+"""
 
 import http.server
 import json
@@ -8,33 +12,26 @@ import signal
 import socketserver
 import sys
 import time
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
+from benchwright import rstudio_files
+
+from .workbench import state
 from .workbench.configuration import refuse_unknown
 from .workbench.state import ETC, ConfigurationError
 
-SERVER_OPTIONS = """
-    address port server-user admin-group authorization-enabled thread-pool-size enable-debug-logging scratch-path
-    logging-dir secure-cookie-key-file enable-ssl certificate-file certificate-key-file max-message-size
-    job-expiry-hours bootstrap-timeout-seconds enable-cgroups unprivileged rsandbox-path heartbeat-interval-seconds
-    log-level
-"""
-LOCAL_OPTIONS = """
-    scratch-path load-balancer-preference unprivileged node-connection-timeout-seconds rsandbox-path shell server-user
-    save-unspecified-output heartbeat-interval-seconds job-expiry-hours enable-cgroups thread-pool-size encryption-key
-"""
-KNOWN = {
-    "server": set(SERVER_OPTIONS.split()),
-    "cluster": {"name", "type", "exe", "config-file", "allowed-groups"},
-}
+CONF, LOCAL_CONF = Path(ETC, "launcher.conf"), Path(ETC, "launcher.local.conf")
+PROFILES = ("launcher.local.profiles.conf", "launcher.local.resources.conf")
+LOG = Path("/var/log/rstudio/launcher/rstudio-launcher.log")
 SECONDS_UNTIL_IT_LISTENS = 0.3
-LOCAL = set(LOCAL_OPTIONS.split())
 
 
 def main(_: list[str]) -> int:
     """Becomes a daemon when its configuration holds, which only then, and some time later, listens."""
     try:
         address, port = read()
+        read_profiles()
     except ConfigurationError as error:
         print(f"ERROR {error}", file=sys.stderr)
         return 1
@@ -42,6 +39,8 @@ def main(_: list[str]) -> int:
         return 0
     os.setsid()
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+    if state.version() >= rstudio_files.LAUNCHER_RELOADS_SINCE:
+        signal.signal(signal.SIGHUP, lambda *_: _reload())
     time.sleep(SECONDS_UNTIL_IT_LISTENS)
     try:
         server = _Server((address, port), _Handler)
@@ -54,11 +53,11 @@ def main(_: list[str]) -> int:
 
 def read() -> tuple[str, int]:
     """Where to listen. Raises ConfigurationError."""
-    sections = _sections(Path(ETC, "launcher.conf"))
+    sections, known = _sections(CONF), _known(CONF.name)
     for section, values in sections.items():
-        if section not in KNOWN:
-            raise ConfigurationError(f"Error reading {ETC}/launcher.conf: unknown section [{section}]")
-        refuse_unknown(Path(ETC, "launcher.conf"), values.keys() - KNOWN[section])
+        if section not in known:
+            raise ConfigurationError(f"Error reading {CONF}: unknown section [{section}]")
+        refuse_unknown(CONF, values.keys() - known[section])
     server = sections.get("server", {})
     if "cluster" not in sections:
         raise ConfigurationError(f"Error reading {ETC}/launcher.conf: there is no [cluster] section")
@@ -73,9 +72,39 @@ def read() -> tuple[str, int]:
     return ("127.0.0.1" if address == "localhost" else address, int(server.get("port", "5559")))
 
 
+def read_profiles() -> None:
+    """Raises ConfigurationError about the first parameter that is not one."""
+    for name in PROFILES:
+        path = Path(ETC, name)
+        for section, values in _sections(path).items():
+            if not section:
+                raise ConfigurationError(f"Invalid config section {min(values)} in file {path}")
+            if unknown := values.keys() - _known(name)[""]:
+                raise ConfigurationError(f"Unknown param {min(unknown)} specified in file {path}")
+
+
+def _reload() -> None:
+    try:
+        read_profiles()
+    except ConfigurationError as error:
+        _log(f"ERROR {error}")
+    else:
+        _log("INFO The profiles were read again")
+
+
+def _log(line: str) -> None:
+    LOG.parent.mkdir(parents=True, exist_ok=True)
+    with LOG.open("a") as log:
+        print(line, file=log)
+
+
+def _known(name: str) -> Mapping[str, Collection[str]]:
+    return rstudio_files.FILES[name].keys or {}
+
+
 def _check_local(user: pwd.struct_passwd) -> None:
-    values = _sections(Path(ETC, "launcher.local.conf")).get("", {})
-    refuse_unknown(Path(ETC, "launcher.local.conf"), values.keys() - LOCAL)
+    values = _sections(LOCAL_CONF).get("", {})
+    refuse_unknown(LOCAL_CONF, values.keys() - _known(LOCAL_CONF.name)[""])
     if scratch := values.get("scratch-path"):
         folder = Path(scratch)
         try:

@@ -6,7 +6,7 @@ import os
 import sys
 
 from . import systemd
-from .surroundings import complain, fault, write
+from .surroundings import complain, fault, read, write
 from .workbench import state
 from .workbench.state import STATE, ConfigurationError, Refused
 
@@ -293,6 +293,16 @@ def stop(_: list[str]) -> int:
     return 0
 
 
+def reload(_: list[str]) -> int:
+    """Only a signal, as src/cpp/server/extras/admin/rstudio-server.in sends it."""
+    import signal
+
+    if not state.running():
+        return complain("rserver is not running")
+    os.kill(int(read(state.PID_FILE)), signal.SIGHUP)
+    return 0
+
+
 def restart(words: list[str]) -> int:
     return stop(words) or start(words)
 
@@ -338,6 +348,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "node-status": node_status,
     "offline": offline,
     "online": online,
+    "reload": reload,
     "reset-cluster": reset_cluster,
     "restart": restart,
     "start": start,

@@ -46,7 +46,9 @@ def test_every_form_is_reported_in_words() -> None:
         "client_id": "a b",
         "required_group": "a,b",
     }
-    more = [*problems({"license": {"server": "here"}}), *problems({"auth": auth})]
+    files: dict[str, Any] = {".x": {}, "x": {"keys": {".x": "1"}, "sections": {"[": {}}, "text": "\0"}}
+    files["y"] = {"secret": "benchwright/files/ "}
+    more = [*problems({"files": files}), *problems({"license": {"server": "here"}}), *problems({"auth": auth})]
     reported = "\n".join([*problems(wrong), *more])
     assert set(FORMS) == patterns(Wanted.model_json_schema())
     assert [words for words in FORMS.values() if f" is refused: not {words}. Give " not in reported] == []

@@ -1,8 +1,9 @@
 """From a plan to the files of /etc/rstudio and the bundle that a node applies: pure, deterministic, without secrets.
 
-The bundle is a gzipped tar with `manifest` (mode, owner, group, path), `files/` (content), `users`, `locked`, `groups`,
-`emptied` and `env`. Its hash covers the plain configuration and the versions of the secrets, not what differs by node
-or by chance (docs/decisions/0013).
+The bundle is a gzipped tar with `manifest` (mode, owner, group, path), `files/` (content), `secrets` (files that a
+secret holds), `effects` (what a change of a file needs), `users`, `locked`, `groups`, `emptied` and `env`. Its hash
+covers the plain configuration and the versions of the secrets, not what differs by node or by chance
+(docs/decisions/0013).
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from urllib.parse import quote
 
 from benchwright.errors import NodeConfigurationFailed
 from benchwright.models import DATABASE_NAME, DATABASE_USER, Plan
-from benchwright.nodes import sign_in
+from benchwright.nodes import files, sign_in
 from benchwright.nodes.archive import compressed, packed
 from benchwright.nodes.entries import Entry, ini, lines, rstudio
 from benchwright.secrets import Secret
@@ -66,42 +67,45 @@ def render_files(plan: Plan, endpoint: Endpoint) -> list[Entry]:
         # Source: rstudio/rstudio, src/cpp/server/server-options.json; src/cpp/core/http/Request.cpp, proxiedUri.
         server["auth-cookies-force-secure"] = "1"
     server |= sign_in.options(plan, HOME)
+    given = plan.wanted.files
     # Without the password: a URI's password is not percent-decoded and must stay out of it.
     uri = (
         f"postgresql://{DATABASE_USER}@{_word(endpoint.host)}:{endpoint.port}/{DATABASE_NAME}"
         f"?sslmode=verify-full&sslrootcert={quote(DATABASE_CA, safe='/')}"
     )
-    return [
-        rstudio("rserver.conf", ini(server | plan.wanted.config)),
+    written = [
+        rstudio("rserver.conf", ini(files.together(server, plan.wanted.server_config))),
         rstudio("database.conf", ini({"provider": "postgresql", "connection-uri": uri}), mode="0600"),
-        rstudio(
+        files.keys(
             "load-balancer",
-            ini({"www-host-name": "@PRIVATE_ADDRESS@", "delete-node-on-exit": "1", "balancer": "sessions"}),
+            {"www-host-name": "@PRIVATE_ADDRESS@", "delete-node-on-exit": "1", "balancer": "sessions"},
+            given,
         ),
-        rstudio(
+        files.sections(
             "launcher.conf",
-            "[server]\n"
-            + ini(
-                {
+            {
+                "server": {
                     "address": "0.0.0.0",  # peers reach the launcher of the node that holds a session
                     "port": "5559",
                     "server-user": "rstudio-server",
                     "admin-group": "rstudio-server",
                     "authorization-enabled": "1",
                     "thread-pool-size": "4",
-                }
-            )
-            + "\n[cluster]\n"
-            + ini({"name": "Local", "type": "Local"}),
+                },
+                "cluster": {"name": "Local", "type": "Local"},
+            },
+            given,
         ),
-        rstudio(
+        files.keys(
             "launcher.local.conf",
-            ini({"scratch-path": f"{SHARED_STORAGE}/launcher-local", "load-balancer-preference": "nfs"}),
+            {"scratch-path": f"{SHARED_STORAGE}/launcher-local", "load-balancer-preference": "nfs"},
+            given,
         ),
-        rstudio("file-locks", ini({"lock-type": "advisory"})),
-        rstudio("jupyter.conf", ini(_jupyter(plan))),
+        files.keys("file-locks", {"lock-type": "advisory"}, given),
+        files.keys("jupyter.conf", _jupyter(plan), given),
         *sign_in.files(plan, HOME),
     ]
+    return [*written, *files.others(given, {entry.path for entry in written})]
 
 
 def _jupyter(plan: Plan) -> dict[str, str]:
@@ -145,6 +149,11 @@ def make_bundle(plan: Plan, endpoint: Endpoint, database: Secret, secure_cookie_
         ),
         "groups": lines(f"{group.name} {group.gid} {','.join(group.members) or '-'}" for group in plan.groups),
         "emptied": lines(f"{name} {gid}" for name, gid in zip(plan.emptied_groups, plan.emptied_gids, strict=True)),
+        "secrets": lines(
+            f"{files.path_of(name)} {_word(secret.arn)} {_word(secret.version)}"
+            for name, secret in plan.file_secrets.items()
+        ),
+        "effects": files.effects(plan.wanted.workbench.version),
         "env": lines(f"{name}={_word(value)}" for name, value in values.items()),
         **{f"files{entry.path}": entry.content for entry in entries},
     }

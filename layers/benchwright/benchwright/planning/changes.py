@@ -47,6 +47,7 @@ def _values(plan: Plan) -> dict[str, Any]:
         versions["the secret of the licence"] = plan.license.secret_version
     versions["the secret of sign-in"] = plan.sign_in.secret_version
     versions["the SCIM token"] = plan.sign_in.token_version
+    versions |= {f"the secret of {name}": secret.version for name, secret in plan.file_secrets.items()}
     values = {
         **flat(plan.wanted.model_dump(mode="json")),
         "the build of the image": plan.image.generation,

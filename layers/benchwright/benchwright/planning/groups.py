@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from benchwright.models import MOST_GROUPS_OF_A_USER, RESERVED_NAMES, Wanted
+from benchwright.planning import server_options
 from benchwright.planning.problems import Problem, object_in, objects_in
 
 # Keys of rserver.conf that name groups, divided by commas: who may sign in, and who may do what an administrator may
@@ -88,12 +89,13 @@ def warn(wanted: Wanted) -> list[str]:
             "`groups`, they have these."
         )
     auth = wanted.auth.model_dump() if wanted.auth else {}
-    others = _groups_of_others(wanted.image.ami, wanted.config, auth)
+    config = server_options.given(wanted.model_dump(include={"config", "files"}))
+    others = _groups_of_others(wanted.image.ami, config, auth)
     if others and not _of_provider(auth):
-        for path, _, names in _asked(wanted.config, auth):
+        for path, _, names in _asked(config, auth):
             if unknown := sorted(set(names) - groups - people):
                 texts.append(
-                    f"{path.replace('.', ': ', 1)} names {_shown([_quoted(name) for name in unknown])}, which `groups` "
+                    f"{_named_first(path)} names {_shown([_quoted(name) for name in unknown])}, which `groups` "
                     f"lacks. No one has looked whether {others} has it, and members in it."
                 )
     return texts
@@ -106,7 +108,7 @@ def _without_people(
 
     A user's own group has the user in it. Other groups of a node hold no person whom the input names.
     """
-    config, auth = object_in(merged, "config"), object_in(merged, "auth")
+    config, auth = server_options.given(merged), object_in(merged, "auth")
     ami = object_in(merged, "image").get("ami")
     others = _groups_of_others(ami, config, auth)
     by_provider = _takes_groups(auth)
@@ -132,7 +134,7 @@ def _without_people(
                 continue
             wrong = f"{_quoted(name)} has no member" if name in members else f"`groups` has no {_quoted(name)}"
             several = "names of `groups` with members, divided by commas; null takes a recorded one back"
-            give = several if path.startswith("config.") else "the name of one of `groups` with members, or null"
+            give = "the name of one of `groups` with members, or null" if path.startswith("auth.") else several
             if auth.get("provisioning") == "jit" and name not in members:  # perhaps it is one of the provider
                 key = "groups_attribute" if auth.get("method") == "saml" else "groups_claim"
                 give += f"; or name in auth.{key} what holds a person's groups, if it is one of the identity provider"
@@ -140,23 +142,24 @@ def _without_people(
     return problems
 
 
-def _asked(config: Mapping[str, Any], auth: Mapping[str, Any]) -> Iterator[tuple[str, Any, list[str]]]:
+def _asked(config: Mapping[str, tuple[str, Any]], auth: Mapping[str, Any]) -> Iterator[tuple[str, Any, list[str]]]:
     """Find the keys that name groups: path, value, and the names."""
     for key in GROUP_KEYS:
         if key in config:
-            yield f"config.{key}", config[key], _named(config[key])
+            path, value = config[key]
+            yield path, value, _named(value)
     for key in GROUPS_OF_AUTH:
         if isinstance(name := auth.get(key), str):
             yield f"auth.{key}", name, [name]
 
 
-def _groups_of_others(ami: Any, config: Mapping[str, Any], auth: Mapping[str, Any]) -> str:
+def _groups_of_others(ami: Any, config: Mapping[str, tuple[str, Any]], auth: Mapping[str, Any]) -> str:
     """Say who else may have made a group: the image, an identity provider (user provisioning of Workbench) or a
     directory.
     """
     makers = {
         f"the AMI {ami}": ami,
-        "the identity provider": _of_provider(auth) or config.get("user-provisioning-enabled") == "1",
+        "the identity provider": _of_provider(auth) or config.get("user-provisioning-enabled", ("", None))[1] == "1",
         "the directory": auth.get("method") == "sssd",
     }
     return " or ".join(maker for maker, made in makers.items() if made)
@@ -165,6 +168,11 @@ def _groups_of_others(ami: Any, config: Mapping[str, Any], auth: Mapping[str, An
 def _of_provider(auth: Mapping[str, Any]) -> bool:
     """Return whether groups come from the identity provider: at each sign-in, or pushed by it."""
     return _takes_groups(auth) or auth.get("provisioning") == "scim"
+
+
+def _named_first(path: str) -> str:
+    """Return a path whose last part stands apart."""
+    return ": ".join(path.rsplit(".", 1))
 
 
 def _takes_groups(auth: Mapping[str, Any]) -> bool:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from benchwright import licensing
 from benchwright.models import (
     Account,
+    FileSecret,
     ImagePlan,
     License,
     LicenseServer,
@@ -105,6 +106,11 @@ def make_plan(
         image=image,
         license=license_,
         sign_in=_sign_in(wanted, secrets),
+        file_secrets={
+            name: FileSecret(arn=secrets[file.secret].arn, version=secrets[file.secret].version)
+            for name, file in sorted(wanted.files.items())
+            if file.secret
+        },
         accounts=accounts,
         engine_version=choose(wanted.database.engine_version, looked_up, looked.engines),
         removes_access=known.has_access and wanted.access is None,
@@ -196,7 +202,7 @@ def _check_length(plan: Plan, record: Known) -> None:
     ):
         if length > most:
             wrong = f"it would have more than the {most:,} bytes that Benchwright puts into {where}"
-            raise refusal([("the plan", length, wrong, "fewer users, config keys or tags, or shorter values")])
+            raise refusal([("the plan", length, wrong, "fewer users, files, config keys or tags, or shorter values")])
 
 
 def _model_defaults() -> dict[str, Any]:

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from benchwright.errors import InvalidInput
 from benchwright.models import FORMS, SECRET_NAME, Wanted
+from benchwright.rstudio_files import FILES
 
 # How much of an input a refusal repeats: characters of a value and of a path, and problems.
 LONGEST_SHOWN, LONGEST_PATH, MOST_PROBLEMS = 80, 120, 20
@@ -48,6 +49,8 @@ def _hidden(path: str, value: Any) -> Any:
         return _hidden_secret(path, value)
     if path == "auth" or (path.startswith("auth.") and isinstance(value, dict)):
         return without_texts(value)  # where a text belongs, or with a secret in it
+    if path.split(".", maxsplit=1)[0] == "files":
+        return _hidden_in_file(path, value)
     if path in SECRETS_OF_SIGN_IN:
         return value if isinstance(value, str) and is_name_of_secret(value) else without_texts(value)
     # What is missing in an object is reported with the object.
@@ -63,6 +66,17 @@ def _hidden(path: str, value: Any) -> Any:
         case list():
             return [item if isinstance(item, str) else without_texts(item) for item in value]
     return value
+
+
+def _hidden_in_file(path: str, value: Any) -> Any:
+    """Return a value below `files` as it may be shown: only keys of files that are known to hold no secret."""
+    inner = path.removeprefix("files.")
+    if inner.endswith(".secret"):
+        return value if isinstance(value, str) and is_name_of_secret(value) else without_texts(value)
+    is_open = any(
+        inner.startswith((f"{name}.keys.", f"{name}.sections.")) for name, file in FILES.items() if not file.secret
+    )
+    return value if is_open and isinstance(value, str) else without_texts(value)
 
 
 def _hidden_secret(path: str, value: Any) -> Any:

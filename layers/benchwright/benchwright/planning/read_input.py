@@ -30,7 +30,7 @@ from benchwright.models import (
     Wanted,
     merge_patch,
 )
-from benchwright.planning import groups, secret_names, sign_in
+from benchwright.planning import files, groups, secret_names, server_options, sign_in
 from benchwright.planning.problems import (
     Problem,
     explained,
@@ -141,6 +141,7 @@ def read_input(
     problems += [*_contradictions(merged), *of_secrets]
     problems += groups.contradictions(merged, earlier_users, earlier_groups)
     problems += sign_in.contradictions(merged)
+    problems += files.contradictions(merged)
     problems += _without_effect(request, merged)
     return Reading(request, wanted, _named(merged, application), tuple(problems), known)
 
@@ -264,11 +265,10 @@ def _contradictions(merged: Mapping[str, Any]) -> list[Problem]:
                 continue
             if not (implied and users[first].get("uid") == number):  # then the uid was reported already
                 problems.append((f"users.{name}.{kind}", number, f"users.{first} has it", "each user its own"))
-    config = object_in(merged, "config")
+    config = server_options.given(merged)
     problems += [
         (
-            f"config.{key}",
-            config[key],
+            *config[key],
             "Benchwright writes this key itself"
             if key in WRITTEN_KEYS
             else "nodes rely on Workbench's default for this key",
@@ -280,9 +280,7 @@ def _contradictions(merged: Mapping[str, Any]) -> list[Problem]:
     access = object_in(merged, "access")
     if access and SECURE_COOKIES in config:
         wrong = "Benchwright writes this key itself for a cluster with an address"
-        problems.append(
-            (f"config.{SECURE_COOKIES}", config[SECURE_COOKIES], wrong, "null, which takes a recorded one back")
-        )
+        problems.append((*config[SECURE_COOKIES], wrong, "null, which takes a recorded one back"))
     if access.get("scheme") == "internet-facing" and "allowed_cidrs" not in access:
         wrong = f"people come from the internet, and only {', '.join(PRIVATE_RANGES)} are let in"
         problems.append(("access.allowed_cidrs", None, wrong, "the public ranges that people come from, or 0.0.0.0/0"))

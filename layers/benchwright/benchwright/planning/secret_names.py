@@ -26,6 +26,7 @@ REPLACEMENTS: Mapping[str, str] = {
     "auth.client_secret": REPLACE,
     "auth.scim_token": REPLACE,
     "auth.sssd_conf": "make a new password of its reader in the directory",
+    "files": "make a new secret where it comes from",
     "license": "ask Posit for another one",
     "users": "choose another password",
 }
@@ -37,6 +38,7 @@ def keys(merged: Mapping[str, Any]) -> dict[str, Any]:
     named = {"license": merged.get("license")} | {
         f"users.{name}.password": user.get("password") for name, user in users.items()
     }
+    named |= {f"files.{name}.secret": file.get("secret") for name, file in objects_in(merged, "files").items()}
     named |= {path: auth.get(path.removeprefix("auth.")) for path in SECRETS_OF_SIGN_IN}
     return dict(sorted(named.items()))
 

@@ -8,6 +8,7 @@ node that applies the configuration decides.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 # By where it is published: the prefix of the names, then the rest of each name.
 _OPEN_SOURCE: Mapping[str, str] = {  # github.com/rstudio/rstudio, src/cpp/server/server-options.json
@@ -80,8 +81,24 @@ def known(version: str) -> frozenset[str]:
     return PUBLISHED | {key for key, removed in REMOVED.items() if release < removed}
 
 
-def warn(config: Iterable[str], version: str) -> list[str]:
-    """Return a warning about the keys that this version of Workbench is not known to have, or none."""
+def given(values: Mapping[str, Any]) -> dict[str, tuple[str, Any]]:
+    """Return the path and the value of each key of rserver.conf in an input, which may be wrong: `config` has them, or
+    the file itself.
+    """
+    found: dict[str, tuple[str, Any]] = {}
+    for path in (("files", "rserver.conf", "keys"), ("config",)):
+        part: Any = values
+        for name in path:
+            part = part.get(name) if isinstance(part, dict) else None
+        found |= {key: (".".join((*path, key)), value) for key, value in part.items()} if isinstance(part, dict) else {}
+    return found
+
+
+def warn(config: Iterable[str], version: str, path: str = "config") -> list[str]:
+    """Return a warning about the keys that this version of Workbench is not known to have, or none.
+
+    path: of the key of the input that holds them.
+    """
     unknown = sorted(set(config) - known(version))
     if not unknown:
         return []
@@ -90,7 +107,7 @@ def warn(config: Iterable[str], version: str) -> list[str]:
     hints = [f"{key} was removed in {REMOVED[key]}" for key in shown if key in REMOVED]
     hints += [f"{key} looks like a key of rsession.conf" for key in shown if key.startswith("session-")]
     return [
-        f"config: {', '.join(shown)}{more}: not among the published keys of rserver.conf. "
+        f"{path}: {', '.join(shown)}{more}: not among the published keys of rserver.conf. "
         + "".join(f"{hint}. " for hint in hints)
         + f"With a key that Workbench {version} does not know, the first node fails and the others are not touched. "
         "Compare with the output of `rserver --help` on a node; null takes a key back."

@@ -20,6 +20,7 @@ from benchwright.models import (
     Auth,
     Wanted,
 )
+from benchwright.planning import server_options
 from benchwright.planning.problems import Problem, object_in, objects_in
 
 BACK = "null, which takes it back"
@@ -202,7 +203,7 @@ def _of_version(merged: Mapping[str, Any], auth: Mapping[str, Any]) -> list[Prob
 
 def _of_config(merged: Mapping[str, Any], auth: Mapping[str, Any], method: Any) -> Iterator[Problem]:
     """Find keys of rserver.conf that have their place in `auth`."""
-    config = object_in(merged, "config")
+    config = server_options.given(merged)
     places = dict(PLACES)
     if method != "pam":
         places |= dict.fromkeys(SESSION_KEYS, "method")
@@ -211,14 +212,14 @@ def _of_config(merged: Mapping[str, Any], auth: Mapping[str, Any], method: Any) 
             places |= dict.fromkeys(names, key)
     for name in sorted(set(places) & set(config)):
         wrong = f"with `auth`, its place is auth.{places[name]}, and Benchwright writes it"
-        yield f"config.{name}", config[name], wrong, BACK
-    least = config.get(LEAST_ID)
+        yield *config[name], wrong, BACK
+    path, least = config.get(LEAST_ID, ("", None))
     if method != "pam" and not object_in(merged, "image").get("ami") and isinstance(least, str) and _lets_in(least):
         wrong = (
             "below it are accounts of the system alone, and whom the identity provider or the directory calls `ubuntu` "
             "would be the administrator of that name"
         )
-        yield f"config.{LEAST_ID}", least, wrong, f"null, which is {LOWEST_ID}, or a higher number"
+        yield path, least, wrong, f"null, which is {LOWEST_ID}, or a higher number"
 
 
 def _lets_in(least: str) -> bool:
@@ -236,7 +237,7 @@ def warn(wanted: Wanted) -> list[str]:
             "access.allowed_cidrs."
         )
         return [text]
-    if auth is None or auth.provisions or REWRITE_KEY in wanted.config:
+    if auth is None or auth.provisions or REWRITE_KEY in wanted.server_config:
         return []
     remedy = (
         f"Have it give another claim, set {REWRITE_KEY} in `config` (Workbench {REWRITE_SINCE} and newer), or let "

@@ -197,7 +197,8 @@ def _back(value: Any, before: Any) -> Any:
     """Return what turns a value into the one before: of an object in the place of another, its keys that differ."""
     if not (isinstance(value, dict) and isinstance(before, dict)):
         return before
-    return {key: before.get(key) for key in sorted({*value, *before}) if value.get(key) != before.get(key)}
+    keys = [key for key in sorted({*value, *before}) if value.get(key) != before.get(key)]
+    return {key: _back(value.get(key), before.get(key)) for key in keys}
 
 
 def _nested(path: Path, value: Any) -> dict[str, Any]:

@@ -97,6 +97,7 @@ class Server:
         """Until SIGTERM: heartbeats and requests. Then leave the cluster in order."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self._leaving.set())
+        signal.signal(signal.SIGHUP, lambda *_: self._reload())
         if licensing.is_remote(self.files.server):
             try:
                 licensing.lease()
@@ -121,6 +122,15 @@ class Server:
         licensing.release()
         log.write("INFO", "The server has stopped")
         os._exit(0)
+
+    def _reload(self) -> None:
+        """Read again what `rstudio-server reload` says that it reads; with what is wrong there, go on as before."""
+        try:
+            self.files = self.files._replace(load_balancer=configuration.read().load_balancer)
+        except ConfigurationError as error:
+            log.write("ERROR", str(error))
+        else:
+            log.write("INFO", "The configuration was read again")
 
     def nodes(self) -> list[Node]:
         """The nodes of the cluster, or none without a database that answers."""

@@ -111,6 +111,7 @@ def test_each_value_has_a_source() -> None:
         "access": "default",
         "auth": "default",
         "config": "default",
+        "files": "default",
         "database.max_capacity": "parameter",
         "database.min_capacity": "parameter",
         "groups": "default",

@@ -131,6 +131,9 @@ def fields(model: type[BaseModel], *above: str) -> Iterator[tuple[str, ...]]:
 
 @pytest.mark.parametrize("path", list(fields(Wanted)), ids=".".join)
 def test_the_remedy_of_each_key_holds_an_example_that_is_accepted(path: tuple[str, ...]) -> None:
+    if path[0] == "files" and len(path) > 1:  # a file that takes this form
+        path = ("files", input_reference.FILE_OF[f"files.NAME.{path[2]}"], path[2])
+
     def given(value: Any) -> Any:
         return reduce(lambda inner, key: {key: inner}, reversed(path), value)
 

@@ -308,11 +308,14 @@ def assert_fits(plan: Plan, known: Known) -> None:
     [
         {"users": {f"u{n}": {"password": f"benchwright/users/{random_text(380)}"} for n in range(1_500)}},
         {"config": {f"k{number}": "密" * 1_000 for number in range(200)}},
+        {"files": {f"f{number}": {"text": "密" * 16_000} for number in range(50)}},
     ],
-    ids=["users", "config"],
+    ids=["users", "config", "files"],
 )
 def test_what_would_not_fit_into_a_state_is_refused_before_anything_is_touched(raw: Any) -> None:
-    with pytest.raises(InvalidInput, match=r"- the plan: \d+ is refused: .* Give fewer users, config keys or tags"):
+    with pytest.raises(
+        InvalidInput, match=r"- the plan: \d+ is refused: .* Give fewer users, files, config keys or tags"
+    ):
         planned(raw)
 
 

@@ -69,6 +69,11 @@ EARLIER: Mapping[str, Any] = {
     "groups.NAME.gid": {},
     "groups.NAME.members": {"users": {"ben": {}}, "groups": {"analysts": {"members": ["ben"]}}},
     "config": {"config": {"auth-timeout-minutes": "60"}},
+    "files": {"files": {"logging.conf": {"text": "[*]\nlog-level=info\n"}}},
+    "files.NAME.keys": {"files": {"rsession.conf": {"keys": {"session-timeout-minutes": "30", "allow-vcs": "0"}}}},
+    "files.NAME.sections": {"files": {"launcher.local.profiles.conf": {"sections": {"*": {"max-cpus": "2"}}}}},
+    "files.NAME.text": {"files": {"launcher-env": {"text": "JobType: any\n"}}},
+    "files.NAME.secret": {"files": {"databricks.conf": {"secret": "benchwright/files/earlier"}}},
     "tags": {"tags": {"cost-centre": "0815"}},
 }
 

@@ -1,0 +1,140 @@
+"""Files of /etc/rstudio that an input gives: placed, read while sessions go on, compared, taken back."""
+
+from typing import Any
+
+from benchwright.models import FileSecret
+from rehearsal.hosts.host import Host
+from tests.nodes.cluster import Cluster, report
+from tests.nodes.test_sessions import ANNA, main_process
+
+RSESSION, PROFILES = "rsession.conf", "launcher.local.profiles.conf"
+
+
+def read(node: Host, name: str) -> str:
+    return node.run(f"cd /etc/rstudio && stat -c '%04a %U:%G' {name} && cat {name}", timeout=60).stdout
+
+
+def services(node: Host) -> list[str]:
+    return [main_process(node, service) for service in ("rstudio-server", "rstudio-launcher")]
+
+
+def apply(cluster: Cluster, node: Host, files: dict[str, Any], **wanted: Any) -> tuple[list[str], bool]:
+    cluster.publish(accounts=[ANNA], files=files, **wanted)
+    reported = cluster.apply(node)
+    return [path.removeprefix("etc/rstudio/") for path in reported["changed"]], reported["restarted"]
+
+
+def test_what_needs_no_restart_ends_no_session_and_is_taken_back(cluster: Cluster) -> None:
+    cluster.publish(accounts=[ANNA])
+    node = cluster.add_node()
+    cluster.apply(node)
+    session, running = cluster.start_session(node, "anna"), services(node)
+    given = {
+        RSESSION: {"keys": {"session-timeout-minutes": "60", "copilot-enabled": "0"}},
+        PROFILES: {"sections": {"anna": {"max-cpus": "4"}, "@analysts": {"max-cpus": "2"}, "*": {"max-cpus": "1"}}},
+        "repos.conf": {"text": "CRAN=https://packages.example.com/cran"},
+        "logging.conf": {"sections": {"*": {"log-level": "info"}}},
+    }
+    of_image = read(node, RSESSION)
+    assert apply(cluster, node, given) == ([PROFILES, "logging.conf", "repos.conf", RSESSION], False)
+    assert read(node, RSESSION) == "0644 root:root\ncopilot-enabled=0\nsession-timeout-minutes=60\n"
+    assert read(node, PROFILES) == (
+        "0644 root:root\n[*]\nmax-cpus=1\n\n[@analysts]\nmax-cpus=2\n\n[anna]\nmax-cpus=4\n"
+    )
+    assert read(node, "repos.conf") == "0644 root:root\nCRAN=https://packages.example.com/cran\n"
+    assert "The profiles were read again" in node.run("tail -n 1 /var/log/rstudio/launcher/*.log", timeout=60).stdout
+    assert (
+        "The configuration was read again" in node.run("cat /var/log/rstudio/rstudio-server/*.log", timeout=60).stdout
+    )
+
+    node.run("echo '# by hand' >>/etc/rstudio/repos.conf; chmod 600 /etc/rstudio/rsession.conf", timeout=60)
+    node.run(f"rm /etc/rstudio/{PROFILES}", timeout=60)
+    assert report(cluster.run(node, "report"))["differences"] == [
+        f"/etc/rstudio/{PROFILES}: missing",
+        "/etc/rstudio/repos.conf: content",
+        "/etc/rstudio/rsession.conf: mode=0600, not mode=0644",
+    ]
+    assert apply(cluster, node, given) == ([PROFILES, "repos.conf", RSESSION], False)
+    assert report(cluster.run(node, "report"))["differences"] == []
+
+    assert apply(cluster, node, {}) == ([PROFILES, "logging.conf", "repos.conf", RSESSION], False)
+    assert read(node, RSESSION) == of_image
+    assert node.run(f"ls /etc/rstudio | grep -cE '^({PROFILES}|repos.conf|logging.conf)$'", timeout=60).stdout == "0\n"
+    assert report(cluster.run(node, "report"))["differences"] == []
+    assert services(node) == running
+    assert node.run("rstudio-server active-sessions", timeout=60).stdout == f"{session}  anna  rsession\n"
+
+
+def test_what_workbench_does_not_know_is_refused_before_anything_changes_or_put_back(cluster: Cluster) -> None:
+    cluster.publish(accounts=[ANNA], files={PROFILES: {"sections": {"*": {"max-cpus": "1"}}}})
+    node = cluster.add_node()
+    cluster.apply(node)
+    session, running, before = cluster.start_session(node, "anna"), services(node), read(node, PROFILES)
+    cluster.publish(accounts=[ANNA], files={RSESSION: {"keys": {"session-no-such": "1"}}})
+    assert cluster.fail_to_apply(node) == (
+        "Sessions of Workbench 2026.07.1+147.pro6 refuse the configuration, so nothing was changed on this node: Error "
+        "reading /etc/rstudio/rsession.conf: unrecognised option 'session-no-such'. Correct files (rsession.conf) in "
+        "the input and deploy again."
+    )
+    cluster.publish(accounts=[ANNA], files={PROFILES: {"sections": {"*": {"max-cpu": "1"}}}})
+    assert cluster.fail_to_apply(node) == (
+        "The job launcher of Workbench 2026.07.1+147.pro6 refuses its profiles: ERROR Unknown param max-cpu specified "
+        f"in file /etc/rstudio/{PROFILES}. Correct files (launcher.local.profiles.conf, launcher.local.resources.conf) "
+        "in the input and deploy again. The previous files are back, and Workbench runs with them."
+    )
+    assert (read(node, PROFILES), services(node)) == (before, running)
+    assert (
+        node.run("tail -n 1 /var/log/rstudio/launcher/*.log", timeout=60).stdout
+        == "INFO The profiles were read again\n"
+    )
+    assert node.run("rstudio-server active-sessions", timeout=60).stdout == f"{session}  anna  rsession\n"
+
+
+def test_a_file_that_needs_a_restart_spares_sessions_and_one_of_the_launcher_suspends_them(cluster: Cluster) -> None:
+    cluster.publish(accounts=[ANNA])
+    node = cluster.add_node()
+    cluster.apply(node)
+    cluster.start_session(node, "anna")
+    server, launcher = services(node)
+    env = {"launcher-env": {"text": "JobType: any\nEnvironment: LANG=en_US.UTF-8\n"}}
+    assert apply(cluster, node, env) == (["launcher-env"], True)
+    assert services(node)[1] == launcher
+    assert services(node)[0] != server
+    assert node.run("rstudio-server active-sessions | wc -l", timeout=60).stdout == "1\n"
+    conf = {"launcher.conf": {"sections": {"server": {"enable-debug-logging": "1", "thread-pool-size": "8"}}}}
+    assert apply(cluster, node, env | conf) == (["launcher.conf"], True)
+    assert services(node)[1] != launcher
+    assert node.run("rstudio-server active-sessions | wc -l", timeout=60).stdout == "0\n"
+    assert "thread-pool-size=8\nenable-debug-logging=1\n\n[cluster]\nname=Local\n" in read(node, "launcher.conf")
+
+
+def test_a_secret_becomes_a_file_of_its_own_and_is_nowhere_else(cluster: Cluster) -> None:
+    content = "[workspace]\nname = Übung\nclient-secret = hush # not a comment\n"
+    arn = cluster.world.aws.secret("benchwright/files/databricks", content)
+    given = {name: {"secret": "benchwright/files/databricks"} for name in ("databricks.conf", "audit-database.conf")}
+    secrets = dict.fromkeys(given, FileSecret(arn=arn, version="v1"))
+    cluster.publish(files=given, file_secrets=secrets)
+    node = cluster.add_node()
+    cluster.apply(node)
+    assert read(node, "databricks.conf") == f"0600 rstudio-server:rstudio-server\n{content}"
+    assert read(node, "audit-database.conf") == f"0600 root:root\n{content}"
+    assert cluster.apply(node)["changed"] == []
+    assert node.run("grep -rl hush /var/log /run /var/lib/benchwright", timeout=60).stdout == ""
+    cluster.world.aws.secrets[arn, "v2"] = content.replace("hush", "other")
+    cluster.publish(files=given, file_secrets=dict.fromkeys(given, FileSecret(arn=arn, version="v2")))
+    assert cluster.apply(node)["changed"] == ["etc/rstudio/audit-database.conf", "etc/rstudio/databricks.conf"]
+    cluster.publish()
+    cluster.apply(node)
+    assert node.run("ls /etc/rstudio | grep -c 'databricks\\|audit'", timeout=60).stdout == "0\n"
+
+
+def test_what_no_one_else_knows_arrives_byte_for_byte_and_a_folder_is_no_file(cluster: Cluster) -> None:
+    texts = ["0123456789", "Ünïcode 密码 🔑\n", "a'b\"c$(id)`id`\\ @PRIVATE_ADDRESS@ %s\n\n\n"]
+    cluster.publish(files={f"of-team-{number}": {"text": text} for number, text in enumerate(texts)})
+    node = cluster.add_node()
+    cluster.apply(node)
+    for number, text in enumerate(texts):
+        assert read(node, f"of-team-{number}") == f"0644 root:root\n{text if text.endswith('\n') else text + '\n'}"
+    node.run("mkdir /etc/rstudio/of-a-team", timeout=60)
+    cluster.publish(files={"of-a-team": {"text": "x"}})
+    assert "/etc/rstudio/of-a-team is a folder on this node" in cluster.fail_to_apply(node)

@@ -223,10 +223,11 @@ class Rehearsal:
 
 SECRETS: Final = {
     "benchwright/auth/oidc": identity_provider.CLIENT_SECRET,
+    "benchwright/files/databricks": "[main]\nname = main\nclient-secret = of a rehearsal\n",
     "benchwright/license/workbench": "-- a licence file --\nLicensee: Rehearsal\nTier: Advanced\n",
 }
-"""What a company has put into Secrets Manager before it deploys events/production.json: what its identity provider and
-Posit have given it.
+"""What a company has put into Secrets Manager before it deploys events/production.json or administrator.json: what its
+identity provider, Databricks and Posit have given it.
 """
 
 

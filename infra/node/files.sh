@@ -119,10 +119,15 @@ place_files() {
 # What a configuration replaces for the first time is a file of the image, and comes back when the input has none of this name any more.
 keep_originals() {
   local path
-  mkdir -p "$ORIGINALS"
   while read -r path; do
-    if [ -f "$path" ] && [ ! -e "$ORIGINALS$path" ] && ! grep -qxF -- "$path" "$STATE/files"; then cp -a --parents "$path" "$ORIGINALS"; fi
+    if [ -f "$path" ] && [ ! -e "$ORIGINALS$path" ] && ! grep -qxF -- "$path" "$STATE/files"; then keep_copy "$path" "$ORIGINALS"; fi
   done <"$work/files"
+}
+
+# PATH FOLDER: a copy below a folder, with owner and mode. The option --parents of cp looks for absolute paths below the working directory.
+keep_copy() {
+  install -d -m 0700 "$2${1%/*}"
+  cp -a "$1" "$2$1"
 }
 
 # SOURCE PATH: places a copy with its owner and mode.
@@ -146,7 +151,7 @@ keep_files() {
   local path
   mkdir "$work/before" "$work/before.state"
   for path in "${changed[@]}"; do
-    if [ -e "/$path" ]; then cp -a --parents "/$path" "$work/before"; fi
+    if [ -e "/$path" ]; then keep_copy "/$path" "$work/before"; fi
   done
   cp -a "$STATE/files" "$STATE/secrets" "$work/before.state"
   for path in directory probe; do if [ -e "$STATE/$path" ]; then cp -a "$STATE/$path" "$work/before.state"; fi; done

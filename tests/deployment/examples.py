@@ -21,7 +21,12 @@ from tests.documentation.input_reference import HOST, defaults
 from tests.faults import account, deployment
 
 SECRETS: Final = (
-    *("benchwright/license/workbench", "benchwright/users/ann", "benchwright/users/ben"),
+    *(
+        "benchwright/license/workbench",
+        "benchwright/users/ann",
+        "benchwright/users/ben",
+        "benchwright/files/databricks",
+    ),
     *(f"benchwright/auth/{name}" for name in ("oidc", "saml-metadata", "scim", "sssd")),
 )
 AMI: Final = "ami-0123456789abcdef0"

@@ -255,8 +255,8 @@ def test_files_of_a_run_that_was_killed_are_known_to_the_next_one(tmp_path: Path
     both.write_text(f"{before}\n")
     (tmp_path / "work/files").write_text(f"{now}\n")
     said = bash(
-        f"{NODE}work=work STATE=state ORIGINALS=$PWD/state/originals effects=' '\n"
-        f"{function('keep_originals')}{function('placeable')}{function('place_files')}place_files",
+        f"{NODE}work=work STATE=state ORIGINALS=state/originals effects=' '\n"
+        f"{function('keep_originals')}{function('keep_copy')}{function('placeable')}{function('place_files')}place_files",
         folder=tmp_path,
     )
     assert said == "daemon-reload\n"

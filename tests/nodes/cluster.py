@@ -95,11 +95,9 @@ class Cluster:
             sign_in=wanted.get("sign_in", SignIn()),
             file_secrets=wanted.get("file_secrets", {}),
             accounts=accounts or [],
-            locked_accounts=[account.name for account in locked or []],
-            locked_ids=[(account.uid, account.gid) for account in locked or []],
+            locked_accounts={account.name: (account.uid, account.gid) for account in locked or []},
             groups=groups or [],
-            emptied_groups=[group.name for group in emptied or []],
-            emptied_gids=[group.gid for group in emptied or []],
+            emptied_groups={group.name: group.gid for group in emptied or []},
             sources={},
         )
         return self.upload(make_bundle(plan, Endpoint(self.endpoint, self.postgres.port), self.database, self.key))

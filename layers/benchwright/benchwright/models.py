@@ -921,17 +921,13 @@ class Plan(Part):
     removes_access: bool = Field(
         default=False, description="whether an earlier execution made an address that is no longer wanted"
     )
-    locked_accounts: list[str] = Field(
-        description="users of earlier inputs: their accounts are locked, their homes kept"
-    )
-    locked_ids: list[tuple[int, int]] = Field(
-        default=[], description="uid and gid of each of locked_accounts: files keep them"
+    locked_accounts: dict[str, tuple[int, int]] = Field(
+        description="uid and gid of each user of earlier inputs: their accounts are locked, their homes kept"
     )
     groups: list[NodeGroup] = []
-    emptied_groups: list[str] = Field(
-        default=[], description="groups of earlier inputs: where a node has them, they have no members; files keep them"
+    emptied_groups: dict[str, int] = Field(
+        default={}, description="gid of each group of earlier inputs: where a node has it, it has no members"
     )
-    emptied_gids: list[int] = Field(default=[], description="gid of each of emptied_groups")
     sources: dict[str, Literal["input", "recorded", "parameter", "default"]]
 
 

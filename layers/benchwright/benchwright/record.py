@@ -27,7 +27,7 @@ from benchwright.models import Part, Plan, Wanted
 from benchwright.settings import settings
 
 REFUSED = "ConditionalCheckFailedException"
-VERSION = 2  # of the form of a record; see UPGRADES
+VERSION = 3  # of the form of a record; see UPGRADES
 # Seconds for which an execution that Step Functions does not know counts as one that has just been started: what
 # DescribeExecution answers "may not reflect very recent updates" (Step Functions API reference).
 BECOMES_KNOWN = 300
@@ -332,9 +332,19 @@ def _prove_what_was_verified(item: Item) -> Item:
     return item | proven | {"proven_accounts": list(item.get("accounts", {}))}
 
 
+def _keep_ids_of_who_left(item: Item) -> Item:
+    """Version 2 had names of accounts and groups that were left, and their ids, if at all, in other lists."""
+    if not isinstance(plan := item.get("plan"), dict):
+        return item
+    kept = {key: value for key, value in plan.items() if key not in ("locked_ids", "emptied_gids")}
+    for key, ids in (("locked_accounts", item.get("accounts", {})), ("emptied_groups", item.get("groups", {}))):
+        kept[key] = {name: ids[name] for name in plan.get(key, ()) if name in ids}
+    return item | {"plan": kept}
+
+
 # From each version to the next, of an item as `_decoded` returns it. A new key of the plan that has no default is added
 # here to the plans of earlier releases. A test reads a record of each version.
-UPGRADES: Mapping[int, Callable[[Item], Item]] = {1: _prove_what_was_verified}
+UPGRADES: Mapping[int, Callable[[Item], Item]] = {1: _prove_what_was_verified, 2: _keep_ids_of_who_left}
 
 
 KNOWN, RECORD = TypeAdapter(Known), TypeAdapter(Record)

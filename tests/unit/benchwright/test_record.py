@@ -228,6 +228,23 @@ def test_a_record_of_each_version_is_read_whole(aws: Conversation, version: int)
     assert unproven.find(found) == []
 
 
+@pytest.mark.parametrize("version", range(1, record.VERSION))
+def test_who_had_left_before_an_upgrade_keeps_their_ids(aws: Conversation, version: int) -> None:
+    """An execution may be on its way while the application is upgraded: its nodes get the plan that it recorded."""
+    item = stored(version)
+    plan = json.loads(item["plan"]["S"]) | {"locked_accounts": ["cid"]}
+    accounts = json.loads(item["accounts"]["S"]) | {"cid": [20_001, 20_002]}
+    groups: Any = {}
+    if version > 1:  # it brought groups
+        plan |= {"locked_ids": [[20_001, 20_002]], "emptied_groups": ["old"], "emptied_gids": [20_003]}
+        groups = {"groups": {"S": '{"old": 20003}'}}
+    item |= {"plan": {"S": json.dumps(plan)}, "accounts": {"S": json.dumps(accounts)}, **groups}
+    aws.answers = {"GetItem": {"Item": item}}
+    found = record.plan_of(record.read("blue"), "blue")
+    assert found.locked_accounts == {"cid": (20_001, 20_002)}
+    assert found.emptied_groups == ({"old": 20_003} if version > 1 else {})
+
+
 def test_nothing_of_a_first_version_that_was_never_verified_is_proven(aws: Conversation) -> None:
     aws.answers = {"GetItem": {"Item": stored(1) | {"verified": {"BOOL": False}}}}
     found = record.read("blue")

@@ -144,11 +144,9 @@ def make_bundle(plan: Plan, endpoint: Endpoint, database: Secret, secure_cookie_
     contents = {
         "manifest": lines(f"{entry.mode} {entry.owner} {entry.group} {entry.path}" for entry in entries),
         "users": lines(users),
-        "locked": lines(
-            f"{name} {uid} {gid}" for name, (uid, gid) in zip(plan.locked_accounts, plan.locked_ids, strict=True)
-        ),
+        "locked": lines(f"{name} {uid} {gid}" for name, (uid, gid) in plan.locked_accounts.items()),
         "groups": lines(f"{group.name} {group.gid} {','.join(group.members) or '-'}" for group in plan.groups),
-        "emptied": lines(f"{name} {gid}" for name, gid in zip(plan.emptied_groups, plan.emptied_gids, strict=True)),
+        "emptied": lines(f"{name} {gid}" for name, gid in plan.emptied_groups.items()),
         "secrets": lines(
             f"{files.path_of(name)} {_word(secret.arn)} {_word(secret.version)}"
             for name, secret in plan.file_secrets.items()

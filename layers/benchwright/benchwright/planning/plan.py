@@ -95,7 +95,6 @@ def make_plan(
         name: user.model_copy(update=dict(zip(("uid", "gid"), ids[name], strict=True)))
         for name, user in wanted.users.items()
     }
-    locked, emptied = sorted(set(ids) - set(wanted.users)), sorted(set(gids) - set(wanted.groups))
     members = members_of(wanted)
     groups = {name: group.model_copy(update={"gid": gids[name]}) for name, group in wanted.groups.items()}
     license_ = _license(wanted, secrets)
@@ -114,11 +113,9 @@ def make_plan(
         accounts=accounts,
         engine_version=choose(wanted.database.engine_version, looked_up, looked.engines),
         removes_access=known.has_access and wanted.access is None,
-        locked_accounts=locked,
-        locked_ids=[ids[name] for name in locked],
+        locked_accounts={name: ids[name] for name in sorted(set(ids) - set(wanted.users))},
         groups=[NodeGroup(name=name, gid=gids[name], members=members[name]) for name in sorted(wanted.groups)],
-        emptied_groups=emptied,
-        emptied_gids=[gids[name] for name in emptied],
+        emptied_groups={name: gids[name] for name in sorted(set(gids) - set(wanted.groups))},
         sources=sources_of(request.patch, known.input, defaults),
     )
     rebuilt_by = execution if request.once.rebuild else known.rebuilt_by
@@ -178,7 +175,8 @@ def shown(plan: Plan) -> dict[str, Any]:
 
     `omitted` then says how many they are. The bundle in the bucket has them all.
     """
-    whole = plan.model_dump(mode="json", exclude={"accounts", "groups", "locked_ids", "emptied_gids"})
+    whole = plan.model_dump(mode="json", exclude={"accounts", "groups"})
+    whole |= {name: list(whole[name]) for name in ("locked_accounts", "emptied_groups")}
     if len(json.dumps(whole)) <= LONGEST_PLAN:
         return whole
     people = ("users", "groups")

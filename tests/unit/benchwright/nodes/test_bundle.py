@@ -97,7 +97,7 @@ def test_the_bundle_holds_everything_a_node_needs() -> None:
 
 def test_the_bundle_has_the_ids_of_who_left() -> None:
     """Files keep them, so a node looks whom a directory gives them to."""
-    left = {"locked_accounts": ["ann"], "locked_ids": [(5000, 5001)], "emptied_groups": ["old"], "emptied_gids": [6000]}
+    left = {"locked_accounts": {"ann": (5000, 5001)}, "emptied_groups": {"old": 6000}}
     texts = unpacked(make_bundle(a_plan({}).model_copy(update=left), ENDPOINT, DATABASE, KEY))
     assert (texts["locked"], texts["emptied"]) == ("ann 5000 5001\n", "old 6000\n")
 

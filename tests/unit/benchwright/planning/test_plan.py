@@ -71,14 +71,14 @@ def test_users_get_ids_once_and_removed_users_are_locked_and_keep_theirs() -> No
         Account(name="cid", uid=5000, gid=5000),
     ]
     removed, later = plan_from({"users": {"ann": None, "dan": {}}}, known)
-    assert (removed.locked_accounts, removed.locked_ids) == (["ann"], [(20_000, 20_000)])
+    assert removed.locked_accounts == {"ann": (20_000, 20_000)}
     assert [(account.name, account.uid) for account in removed.accounts] == [
         ("bob", 20_001),
         ("cid", 5000),
         ("dan", 20_002),
     ]
     back, _ = plan_from({"users": {"ann": {}}}, later)
-    assert (back.locked_accounts, back.accounts[0].uid) == ([], 20_000)
+    assert (back.locked_accounts, back.accounts[0].uid) == ({}, 20_000)
 
 
 def test_the_plan_shows_the_ids_that_were_allocated_and_the_record_keeps_what_was_asked() -> None:

@@ -283,7 +283,8 @@ class Serving:
             if door and door != shown:
                 places = {door.names[0]: self.sockets.browser, identity_provider.HOST: self.sockets.provider}
                 listening = {name: place.getsockname() for name, place in places.items()}
-                invitation.show_address(self.progress.console, listening, AUTHORITY)
+                people = identity_provider.ADMITTED
+                invitation.show_address(self.progress.console, listening, AUTHORITY, people)
             shown = door
 
     def _ignore_signals(self) -> None:

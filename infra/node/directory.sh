@@ -70,7 +70,7 @@ ensure_directory() {
 # homes, which outlive each node.
 remember_numbers() {
   local gives=''
-  if [ -n "$PROBE_ACCOUNT" ]; then gives=directory; elif provisions; then gives=workbench; fi
+  if [ -n "$PROBE_ACCOUNT" ]; then gives=directory; elif provisions "$RSERVER_CONF"; then gives=workbench; fi
   if [ -z "$PROBE_ACCOUNT" ] && [ -e "$STATE/left" ]; then forget_directory; fi
   rm -f "$STATE/left"
   { [ -n "$gives" ] && [ "$(numbers)" != "$gives" ]; } || return 0

@@ -167,7 +167,7 @@ put_back() {
     (stop_workbench)
   fi
   server_log_start=$(stat -c %s "$SERVER_LOG" 2>/dev/null || echo 0)
-  for path in "${changed[@]}"; do
+  for path in "${changed[@]}" "${account_files[@]}"; do
     if [ ! -e "$work/before/$path" ]; then rm -f "/$path"; continue; fi
     place_copy "$work/before/$path" "/$path"
   done
@@ -186,6 +186,7 @@ put_back() {
   # sssd that has run with other files starts again with the previous ones.
   if [ -e "$STATE/directory" ] && ! cmp -s "$STATE/directory" "$work/before.state/directory"; then rm -f "$work/before.state/directory"; fi
   cp -a "$work/before.state/." "$STATE"
+  (remove_made) || true
   (ensure_directory) || true
   [ -e "$SSSD_CONF" ] || forget_directory
   if [ -n "$PROBE_ACCOUNT" ]; then printf '%s' "$PROBE_ACCOUNT" >"$STATE/probe"; fi

@@ -152,7 +152,7 @@ exec 3>&1 4>&2 >"$own_log" 2>&1
 note_logs
 echo "=== $(date -u +%FT%TZ) $SSM_Mode"
 
-step='start' restored='' changed=() effects=' ' restarted=false configuration=''
+step='start' restored='' changed=() account_files=() effects=' ' restarted=false configuration=''
 WORKBENCH_VERSION='' DATABASE_SECRET_ARN='' DATABASE_SECRET_VERSION='' SECURE_COOKIE_KEY_SECRET_ARN='' SECURE_COOKIE_KEY_SECRET_VERSION=''
 LICENSE_SECRET_ARN='' LICENSE_SECRET_VERSION='' LICENSE_SERVER='' CONFIGURATION=''
 AUTH_SECRET_ARN='' AUTH_SECRET_VERSION='' SCIM_SECRET_ARN='' SCIM_SECRET_VERSION=''

@@ -24,13 +24,13 @@ stage_saml_metadata() {
     fail "The secret $AUTH_SECRET_ARN (input: auth.metadata) holds no metadata of a SAML identity provider: $wrong. Put into it what your identity provider publishes as its metadata, the whole XML, and deploy again."
 }
 
-# Whether Workbench makes accounts, by the configuration that is being applied.
-provisions() { grep -qx 'user-provisioning-enabled=1' "$work/stage$RSERVER_CONF"; }
+# FILE: whether Workbench makes accounts by an rserver.conf.
+provisions() { grep -qsx 'user-provisioning-enabled=1' "$1"; }
 
 # Before Workbench gives numbers: it knows those that it gave, not those of a directory, whose homes would be those of others.
 check_provisioning() {
   local homes
-  { provisions && [ "$(numbers)" = directory ]; } || return 0
+  { provisions "$work/stage$RSERVER_CONF" && [ "$(numbers)" = directory ]; } || return 0
   begin 'look for homes whose numbers Workbench may give to others'
   homes=$(find /efs/home -mindepth 1 -maxdepth 1 -uid +199999 ! -uid +524287 -printf '%p (uid %U)\n' | sort | awk 'NR <= 5' | paste -sd, | sed 's/,/, /g')
   [ -z "$homes" ] || fail "Homes of people of the directory have numbers from 200000 to 524287, which Workbench gives to others, who would own them: $homes. Give each a number outside of these (chown -R on a node) or move it away, and deploy again; or take auth.provisioning back in the input."
@@ -40,7 +40,7 @@ check_provisioning() {
 # only bring it. Where it is not asked for, it is left: without Workbench's answer it finds no one.
 ensure_name_service() {
   local kind switch
-  provisions || return 0
+  provisions "$work/stage$RSERVER_CONF" || return 0
   begin 'let programs find the accounts that Workbench makes'
   if [ ! -e "$NSS_MODULE" ]; then
     [ -e "$NSS_OF_WORKBENCH" ] || fail "Workbench $WORKBENCH_VERSION on this node brings no module for the accounts that it makes: $NSS_OF_WORKBENCH is missing. Use an image with a version of Workbench that has it, or take auth.provisioning back in the input."

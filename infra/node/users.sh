@@ -57,6 +57,7 @@ ensure_account() {
   # Without subordinate ids: see remove_subordinate_ids.
   among_own useradd --badname -K SUB_UID_COUNT=0 -K SUB_GID_COUNT=0 --uid "$uid" --gid "$gid" --home-dir "/efs/home/$name" --no-create-home --shell /bin/bash "$name" ||
     fail "User $name cannot be made with uid $uid and gid $gid: $(last_log_line). Deploy again; if that does not help, replace this node."
+  echo "$name" >>"$work/made.users"
 }
 
 # NAME GID: undoes what someone changed of an account. Its groups become those that it had when it was first applied.
@@ -141,16 +142,31 @@ unlock_account() {
 
 # Whether a directory or Workbench has people of its own. Of two accounts with the same name, a node takes its own: one that is only
 # locked would keep the other out.
-makes_room() { [ -n "$PROBE_ACCOUNT" ] || provisions; }
+makes_room() { [ -n "$PROBE_ACCOUNT" ] || provisions "$work/stage$RSERVER_CONF"; }
 
-# Removes the accounts and groups that the configuration no longer has. Only after the directory has answered: before that, a change that
-# fails leaves people as they were.
+# Removes the accounts and groups that the configuration no longer has, before Workbench starts: its first visitor may have one of the names.
+# Where the configuration then fails, put_back brings them back.
 make_room() {
   local name _
   makes_room || return 0
   begin 'remove accounts that make room for others'
+  if [ -e "$work/kept" ]; then
+    cp -a --parents /etc/{passwd,group,shadow,gshadow} "$work/before"
+    cp -a "$STATE/users" "$work/before.state"
+    account_files=(etc/passwd etc/group etc/shadow etc/gshadow)
+  fi
   while read -r name _ || [ -n "$name" ]; do remove_account "$name"; done <"$work/bundle/locked"
   while read -r name _ || [ -n "$name" ]; do remove_group "$name"; done <"$work/bundle/emptied"
+}
+
+# Where a directory or Workbench has people of its own with the previous files: removes the accounts and groups that this run made, which would
+# keep those of the same name out.
+remove_made() {
+  local name
+  if [ ! -e "$SSSD_CONF" ] && ! provisions "$RSERVER_CONF"; then return; fi
+  touch "$work/made.users" "$work/made.groups"
+  while read -r name; do remove_account "$name"; done <"$work/made.users"
+  while read -r name; do remove_group "$name"; done <"$work/made.groups"
 }
 
 remove_account() {
@@ -179,6 +195,7 @@ ensure_group() {
     holder=$(known_here group "$gid" | cut -d: -f1) || true
     [ -z "$holder" ] || fail "Gid $gid of the group $name belongs to the group $holder on this node. If $holder $REPLACE$(or_other_gid "$name")"
     among_own groupadd --gid "$gid" "$name" || fail "The group $name cannot be made with gid $gid: $(last_log_line). Deploy again; if that does not help, replace this node."
+    echo "$name" >>"$work/made.groups"
   elif ! is_of_node group "$name"; then
     fail "The group $name comes from Workbench or a directory on this node, with gid $here. As long as these make groups, take $name out of groups in the input; its members come from there, too."
   elif [ "$here" != "$gid" ]; then

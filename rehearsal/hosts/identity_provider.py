@@ -32,6 +32,12 @@ PEOPLE: Final[Mapping[str, Mapping[str, Any]]] = {
     "nameless": {"name": "No User Name", "groups": ["workbench-users"]},
 }
 """By the subject that is chosen on the page: the claims of the ID token."""
+ADMITTED: Final = tuple(
+    name
+    for name, claims in PEOPLE.items()
+    if claims.get("preferred_username") == name and "workbench-users" in claims["groups"]
+)
+"""Whom events/production.json lets in under the name that is chosen."""
 
 DAY: Final = timedelta(days=1)
 

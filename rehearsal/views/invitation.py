@@ -7,6 +7,7 @@ from typing import Final
 from rich.console import Console
 from rich.text import Text
 
+from rehearsal.application import ROOT
 from rehearsal.aws.local_aws import LocalAws
 
 CLUSTER: Final = "workbench"
@@ -15,6 +16,8 @@ CLUSTER: Final = "workbench"
 HTTPS: Final = 443
 MACHINE: Final = "--state-machine-arn $DEPLOY_STATE_MACHINE_ARN"
 ON_NODES: Final = "--document-name AWS-RunShellScript --parameters commands='rstudio-server list-nodes'"
+PRODUCTION: Final = ROOT / "events/production.json"
+MESSAGES: Final = "'events[].message' --output text"
 FIELD: Final = """python3 -c 'import json, sys; print(json.load(sys.stdin)["password"])'"""
 
 
@@ -37,23 +40,30 @@ def show(console: Console, aws: LocalAws, chapters: Mapping[str, Sequence[str]],
     console.print()
 
 
-def show_address(console: Console, places: Mapping[str, tuple[str, int]], authority: Path) -> None:
-    """Print where a browser of this machine finds a cluster that has an address, and its people's identity provider.
+def show_address(
+    console: Console, places: Mapping[str, tuple[str, int]], authority: Path, people: Sequence[str]
+) -> None:
+    """Print how a person opens a cluster that has an address in a browser of this machine, and signs in there.
 
-    places: the cluster's name and then the provider's, each with the address and port of this machine that lead there.
-    Workbench leads to addresses without a port, so localhost alone does where the port is that of HTTPS; but a provider
-    leads back to the cluster's name alone.
+    places: the cluster's name and then that of its people's identity provider, each with the address and port of this
+    machine that lead there. people: whom the provider knows. Workbench leads to addresses without a port, so localhost
+    alone does where the port is that of HTTPS; but a provider leads back to the cluster's name alone.
     """
     name, provider = places
-    console.print(Text.assemble("\nThe load balancer answers for ", (name, "bold green"), "."), soft_wrap=True)
     rules = ", ".join(f"MAP {host} {address}:{port}" for host, (address, port) in places.items())
-    commands = [f"chromium --host-resolver-rules='{rules}' https://{name}/"]
+    *others, last = people
+    lines = [
+        Text.assemble("\nWorkbench will be at ", (f"https://{name}/", "bold green"), " when the execution has ended."),
+        Text("  Open it in a browser of this machine:"),
+        Text(f"    chromium --host-resolver-rules='{rules}' https://{name}/", style="cyan"),
+        Text(f"  The browser warns of the certificate: it does not know the authority {authority}. Continue."),
+        Text(f"  With auth.method oidc, choose {', '.join(others)} or {last} on the page of {provider}: no password."),
+        Text("  Without auth, sign in with a name of `users` and the password in its secret."),
+    ]
     if places[name][1] == HTTPS:
-        commands.insert(0, "https://localhost/")
-    for command in commands:
-        console.print(Text(f"    {command}", style="cyan"), soft_wrap=True)
-    console.print(Text(f"  People of the identity provider {provider} come by the name alone."), soft_wrap=True)
-    console.print(Text(f"  Its certificate is signed by {authority}, which no browser knows."), soft_wrap=True)
+        lines.append(Text("  https://localhost/ leads there, too, but for passwords alone."))
+    for line in lines:
+        console.print(line, soft_wrap=True)
     console.print()
 
 
@@ -65,10 +75,13 @@ def chapters(application: str, environment: str) -> dict[str, list[str]]:
             f"source {environment}",
             f"aws stepfunctions start-execution {MACHINE}",
         ],
+        "Instead, with an address and a sign-in": [
+            f"aws stepfunctions start-execution {MACHINE} --input file://{PRODUCTION}",
+        ],
         "While it runs, a minute": [
             f"aws stepfunctions list-executions {MACHINE}",
             f"aws cloudformation describe-stack-events --stack-name {application}-{CLUSTER}-foundation",
-            f"aws logs tail /aws/lambda/{application}-deploy-stack --follow",
+            f"aws logs filter-log-events --log-group-name /aws/lambda/{application}-deploy-stack --query {MESSAGES}",
         ],
         "When there is a cluster": [
             f"aws ssm send-command {ON_NODES} --targets Key=tag:benchwright:cluster,Values={CLUSTER}",

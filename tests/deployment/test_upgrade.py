@@ -27,26 +27,46 @@ def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
     directory, initial = tmp_path_factory.mktemp("account"), InitialAccount(inventory=False)
     with quiet, new_account(directory, 300, release=previous.built(), initial_account=initial) as made:
         made.put_secret("benchwright/users/ann", "a password")
-        made.deploy({"users": {"ann": {"password": "benchwright/users/ann"}}, "tags": {"team": "research"}})
+        users = {"ann": {"password": "benchwright/users/ann"}, "ben": {}}
+        made.deploy({"users": users, "tags": {"team": "research"}})
         made.deploy({"database": {"max_capacity": 9}})
         yield made
 
 
 @pytest.fixture(scope="module")
-def nodes(account: Account) -> set[str]:
-    """The nodes of the previous release; from then on this one is installed."""
-    before = set(account.nodes)
+def on_its_way(account: Account) -> str:
+    """An execution of the previous release, which has recorded its plan when this release is installed."""
+    execution = account.start("deploy", {"users": {"ben": None}})
+    account.until(lambda: account.has_entered(execution, "Prepare image and foundation"), "its plan")
     account.install()
-    return before
+    return execution
 
 
 @pytest.fixture(scope="module")
-def upgraded(account: Account, nodes: set[str]) -> Execution:
+def nodes(account: Account) -> set[str]:
+    """The nodes of the previous release."""
+    return set(account.nodes)
+
+
+@pytest.fixture(scope="module")
+def crossed(account: Account, nodes: set[str], on_its_way: str) -> Execution:
+    """How it ended; from then on this release deploys."""
+    return account.end(on_its_way)
+
+
+@pytest.fixture(scope="module")
+def upgraded(account: Account, crossed: Execution) -> Execution:
     """The first deployment of this release."""
     return account.deploy({})
 
 
-def test_this_release_reads_what_the_previous_one_recorded(account: Account, nodes: set[str]) -> None:
+def test_an_execution_that_is_on_its_way_during_an_upgrade_ends_well(account: Account, crossed: Execution) -> None:
+    assert crossed.status == "SUCCEEDED", crossed.cause
+
+
+def test_this_release_reads_what_the_previous_one_recorded(
+    account: Account, nodes: set[str], crossed: Execution
+) -> None:
     """Its nodes may lack what this release verifies; then each check that fails has its remedy."""
     assert len(nodes) == 2
     ended = account.end(account.start("verify", {}))

@@ -255,3 +255,71 @@ def test_while_the_directory_is_away_nodes_know_whom_they_knew_and_new_ones_wait
     )
     another = cluster.add_node()  # which does not know the directory yet
     assert "taken for the other: anna (uid 20000) and anna (uid 70004). Take" in cluster.fail_to_apply(another)
+
+
+# Workbench that does not start with a configuration, which nothing before its start finds out.
+REFUSES = """mkdir -p /etc/systemd/system/rstudio-server.service.d
+cat >/etc/systemd/system/rstudio-server.service.d/test.conf <<'END'
+[Service]
+ExecStartPre=/bin/sh -c '! grep -q admin-enabled=1 /etc/rstudio/rserver.conf'
+END
+systemctl daemon-reload"""
+FAILS = {"admin_group": "people"}
+BACK = " The previous files are back, and Workbench runs with them."
+AS_IT_WAS = """exec 2>&1
+systemctl is-enabled sssd; systemctl is-active sssd rstudio-server
+sha256sum /etc/rstudio/rserver.conf /etc/sssd/sssd.conf /etc/sssd/conf.d/* /etc/pam.d/rstudio*
+cd /var/lib/benchwright; cat directory probe files users/anna /efs/home/.benchwright-numbers
+getent passwd anna joe; getent shadow anna; id anna; getent group analysts; ls -n /efs/home"""
+
+
+def with_password(cluster: Cluster) -> Account:
+    arn = cluster.world.aws.secret("benchwright/users/anna", "her password")
+    return Account(name="anna", uid=20000, gid=20000, secret_arn=arn, secret_version="v1")
+
+
+def test_passwords_are_back_where_a_directory_fails(cluster: Cluster, directory: Directory) -> None:
+    anna, analysts = with_password(cluster), NodeGroup(name="analysts", gid=30000, members=["anna"])
+    node = cluster.add_node()
+    cluster.publish(accounts=[anna], groups=[analysts])
+    cluster.apply(node)
+    before = lines(node, f"{REFUSES}; {AS_IT_WAS}")
+    for options, auth in ((sssd_conf(), FAILS), (sssd_conf(ldap_search_base="ou=none,dc=example,dc=com"), {})):
+        node.run(SHORT, timeout=60)
+        publish(cluster, options, auth, locked=[anna], emptied=[analysts])
+        assert cluster.fail_to_apply(node).endswith(BACK)
+        assert lines(node, AS_IT_WAS) == before
+    browser = Browser()
+    browser.submit(node, "/auth-sign-in", "/auth-do-sign-in", username="anna", password="her password")
+    assert "user-id" in browser.cookies
+    publish(cluster, sssd_conf(), locked=[anna], emptied=[analysts])
+    assert cluster.apply(node)["probe"] == "70001:70000"
+    assert lines(node, "id -u anna") == ["70004"]
+
+
+def test_a_directory_is_back_where_another_method_fails(cluster: Cluster, directory: Directory) -> None:
+    node = cluster.add_node()
+    publish(cluster, sssd_conf())
+    cluster.apply(node)
+    before = lines(node, f"{REFUSES}; {AS_IT_WAS}")
+    node.run(SHORT, timeout=60)
+    analysts = NodeGroup(name="analysts", gid=30000, members=["anna"])
+    tries: list[Any] = [
+        lambda: cluster.publish(accounts=[ANNA], groups=[analysts], config={"admin-enabled": "1"}),
+        lambda: publish(cluster, sssd_conf(ldap_search_base="ou=none,dc=example,dc=com")),
+        lambda: publish(cluster, sssd_conf(cache_credentials="False"), FAILS),
+    ]
+    for number, attempt in enumerate(tries):
+        attempt()
+        assert cluster.fail_to_apply(node).endswith(BACK)
+        assert lines(node, "rm -rf /efs/home/anna; " + AS_IT_WAS) == before, number
+    assert report(cluster.run(node, "report"))["probe"] == "70001:70000"
+    browser = Browser()
+    browser.submit(node, "/auth-sign-in", "/auth-do-sign-in", username="joe", password="joe's password")
+    assert "user-id" in browser.cookies
+    cluster.publish(accounts=[ANNA], groups=[analysts])
+    assert "probe" not in cluster.apply(node)
+    assert lines(node, "id anna; systemctl is-active sssd") == [
+        "uid=20000(anna) gid=20000(anna) groups=20000(anna),30000(analysts)",
+        "inactive",
+    ]

@@ -1,6 +1,8 @@
 """`make serve` before it starts anything: one at a time, on a port that is free, for those who may."""
 
+import itertools
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -8,11 +10,14 @@ import sys
 import time
 from pathlib import Path
 
+import botocore.session
 import pytest
+from botocore import xform_name
 from rich.console import Console
 
 from rehearsal import launcher, serve
 from rehearsal.aws.postgres import PINNED
+from rehearsal.hosts import identity_provider
 from rehearsal.machine import EXIT_MISUSE
 from rehearsal.views import invitation
 
@@ -129,13 +134,31 @@ def test_the_password_and_psql_come_from_what_every_machine_has() -> None:
     assert done.stdout.startswith('a "b" $HOMEpsql (PostgreSQL) ')
 
 
+def test_each_command_of_aws_is_one_of_the_cli_that_is_there() -> None:
+    """The package on PyPI is version 1, which lacks what botocore's models lack, such as `logs tail`."""
+    typed = itertools.chain(*invitation.chapters("benchwright", "build/serve.env").values())
+    asked = re.findall(r"aws (\S+) (\S+)", "\n".join(typed))
+    session = botocore.session.get_session()
+    known = {name: session.get_service_model(name).operation_names for name, _ in asked}
+    spelled = {name: {xform_name(each, "-") for each in operations} for name, operations in known.items()}
+    assert [(name, operation) for name, operation in asked if operation not in spelled[name]] == []
+    assert len(asked) >= 6
+
+
 @pytest.mark.parametrize("port", [443, 40_443])
-def test_a_browser_is_led_to_the_load_balancer_by_what_this_machine_has(port: int) -> None:
+def test_a_person_reads_where_workbench_is_and_who_signs_in(port: int) -> None:
     console = Console(record=True, width=40)
     places = {"workbench.example.com": ("127.0.0.1", port), "idp.example.com": ("127.0.0.2", 443)}
-    invitation.show_address(console, places, Path("build/serve/rds-ca.pem"))
-    lines = [line.strip() for line in console.export_text().splitlines()]
+    invitation.show_address(console, places, Path("build/serve/rds-ca.pem"), identity_provider.ADMITTED)
     rules = f"MAP workbench.example.com 127.0.0.1:{port}, MAP idp.example.com 127.0.0.2:443"
-    mapped = f"chromium --host-resolver-rules='{rules}' https://workbench.example.com/"
-    assert mapped in lines
-    assert ("https://localhost/" in lines) == (port == 443)
+    assert console.export_text().splitlines() == [
+        "",
+        "Workbench will be at https://workbench.example.com/ when the execution has ended.",
+        "  Open it in a browser of this machine:",
+        f"    chromium --host-resolver-rules='{rules}' https://workbench.example.com/",
+        "  The browser warns of the certificate: it does not know the authority build/serve/rds-ca.pem. Continue.",
+        "  With auth.method oidc, choose ann, bob or jane.doe on the page of idp.example.com: no password.",
+        "  Without auth, sign in with a name of `users` and the password in its secret.",
+        *(["  https://localhost/ leads there, too, but for passwords alone."] if port == 443 else []),
+        "",
+    ]

@@ -461,7 +461,7 @@ def _patched(part: Schema) -> Schema:
     patched.pop("required", None)
     patched["properties"] = {name: _nullable(_map(value)) for name, value in patched["properties"].items()}
     for value in patched["properties"].values():
-        if value.get("default") == {"ami": None}:
+        if "$ref" in str(value.get("anyOf")) and value.get("default"):
             del value["default"]
     return patched
 

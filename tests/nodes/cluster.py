@@ -87,7 +87,7 @@ class Cluster:
                     "config": wanted.get("config", {}),
                     "files": wanted.get("files", {}),
                     "access": {"hostname": "workbench.example.com"} if "auth" in wanted else None,
-                    "auth": wanted.get("auth"),
+                    "auth": wanted.get("auth") or {},
                 }
             ),
             image=ImagePlan(ami=None, parent_image="ami-0123456789abcdef0", generation=1),

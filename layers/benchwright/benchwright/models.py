@@ -787,8 +787,8 @@ class Wanted(Part):
         description="an HTTPS address for people; without it they use a tunnel of Session Manager",
         examples=[{"hostname": "workbench.example.com", "hosted_zone_id": "Z0123456789ABCDEFGHIJ"}],
     )
-    auth: Auth | None = Field(
-        default=None,
+    auth: Auth = Field(
+        default=Auth(),
         description="how people sign in; without it they have the passwords of `users`",
         examples=[
             {

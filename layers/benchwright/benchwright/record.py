@@ -333,12 +333,16 @@ def _prove_what_was_verified(item: Item) -> Item:
 
 
 def _keep_ids_of_who_left(item: Item) -> Item:
-    """Version 2 had names of accounts and groups that were left, and their ids, if at all, in other lists."""
+    """Version 2 had names of accounts and groups that were left, and their ids, if at all, in other lists; and null for
+    the sign-in with passwords.
+    """
     if not isinstance(plan := item.get("plan"), dict):
         return item
     kept = {key: value for key, value in plan.items() if key not in ("locked_ids", "emptied_gids")}
     for key, ids in (("locked_accounts", item.get("accounts", {})), ("emptied_groups", item.get("groups", {}))):
         kept[key] = {name: ids[name] for name in plan.get(key, ()) if name in ids}
+    if isinstance(wanted := plan.get("wanted"), dict) and wanted.get("auth") is None:
+        kept["wanted"] = {key: value for key, value in wanted.items() if key != "auth"}
     return item | {"plan": kept}
 
 

@@ -13,7 +13,7 @@ from moto import mock_aws
 
 from benchwright import record
 from benchwright.errors import ClusterLocked, LockLost, RecordUnreadable, TransientError
-from benchwright.models import Group, User, merge_patch
+from benchwright.models import Auth, Group, User, merge_patch
 from benchwright.planning import unproven
 from benchwright.record import Known
 from functions.resolve_plan.app import MOST_CLUSTERS
@@ -238,11 +238,13 @@ def test_who_had_left_before_an_upgrade_keeps_their_ids(aws: Conversation, versi
     if version > 1:  # it brought groups
         plan |= {"locked_ids": [[20_001, 20_002]], "emptied_groups": ["old"], "emptied_gids": [20_003]}
         groups = {"groups": {"S": '{"old": 20003}'}}
+        plan["wanted"]["auth"] = None
     item |= {"plan": {"S": json.dumps(plan)}, "accounts": {"S": json.dumps(accounts)}, **groups}
     aws.answers = {"GetItem": {"Item": item}}
     found = record.plan_of(record.read("blue"), "blue")
     assert found.locked_accounts == {"cid": (20_001, 20_002)}
     assert found.emptied_groups == ({"old": 20_003} if version > 1 else {})
+    assert found.wanted.auth == Auth()
 
 
 def test_nothing_of_a_first_version_that_was_never_verified_is_proven(aws: Conversation) -> None:

@@ -24,8 +24,6 @@ def options(plan: Plan, homes: str) -> dict[str, str]:
     homes: the folder of the homes.
     """
     auth, access = plan.wanted.auth, plan.wanted.access
-    if auth is None:
-        return {}
     keys: dict[str, str | None] = {}
     if auth.method != "pam":
         # Names come from outside. Without this, whom the identity provider or the directory calls `ubuntu` would be the
@@ -73,8 +71,6 @@ def files(plan: Plan, homes: str) -> list[Entry]:
     homes: the folder of the homes.
     """
     auth = plan.wanted.auth
-    if auth is None:
-        return []
     entries = []
     if auth.method == "oidc" and auth.client_id:
         client = ini({"client-id": auth.client_id})
@@ -96,7 +92,7 @@ def values(plan: Plan) -> Mapping[str, str]:
         "AUTH_SECRET_VERSION": secrets.secret_version,
         "SCIM_SECRET_ARN": secrets.token_arn,
         "SCIM_SECRET_VERSION": secrets.token_version,
-        "PROBE_ACCOUNT": (auth.probe_account or "") if auth else "",
+        "PROBE_ACCOUNT": auth.probe_account or "",
     }
 
 

@@ -88,7 +88,7 @@ def warn(wanted: Wanted) -> list[str]:
             f"users: {_shown(removed)} in `groups` of users were removed from `groups`, and have no members. Back in "
             "`groups`, they have these."
         )
-    auth = wanted.auth.model_dump() if wanted.auth else {}
+    auth = wanted.auth.model_dump()
     config = server_options.given(wanted.model_dump(include={"config", "files"}))
     others = _groups_of_others(wanted.image.ami, config, auth)
     if others and not _of_provider(auth):

@@ -29,7 +29,7 @@ def allocate_ids(wanted: Wanted, known: Known) -> tuple[dict[str, Pair], dict[st
     problems: list[Problem] = []
     gids = _ids_of_groups(wanted, known, problems)
     ids = _ids_of_users(wanted, known, gids, problems)
-    if wanted.auth and wanted.auth.provisions:
+    if wanted.auth.provisions:
         problems += _ids_of_the_past(wanted.auth.provisioning, wanted, ids, gids)
     if problems:
         raise refusal(problems)

@@ -148,8 +148,6 @@ def _license(wanted: Wanted, secrets: Mapping[str, Secret]) -> License | None:
 
 def _sign_in(wanted: Wanted, secrets: Mapping[str, Secret]) -> SignIn:
     auth = wanted.auth
-    if auth is None:
-        return SignIn()
     nothing = Secret("", "")
     name = auth.client_secret or auth.metadata or auth.sssd_conf
     secret = secrets[name] if name else nothing

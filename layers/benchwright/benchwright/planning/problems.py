@@ -157,7 +157,7 @@ def _good_value(parts: list[str]) -> str:
         if model and part in model.model_fields:
             field_info = model.model_fields[part]
             model = part_of(field_info.annotation)
-            if model and isinstance(field_info.annotation, type):
+            if model and not field_info.examples:
                 whole = {name: inner.examples[0] for name, inner in model.model_fields.items() if inner.examples}
                 good = f"an object such as {json.dumps(whole)}"
             else:

@@ -230,14 +230,14 @@ def _lets_in(least: str) -> bool:
 def warn(wanted: Wanted) -> list[str]:
     """Return a warning about names that are no names of accounts, or about a provider that does not reach Workbench."""
     auth, access = wanted.auth, wanted.access
-    if auth and auth.provisioning == "scim" and access and access.scheme == "internal":
+    if auth.provisioning == "scim" and access and access.scheme == "internal":
         text = (
             f"auth: with scim the identity provider calls https://{access.hostname}/scim/v2, and access.scheme is "
             'internal. One in the internet, such as Entra ID and Okta, needs "internet-facing" and its ranges in '
             "access.allowed_cidrs."
         )
         return [text]
-    if auth is None or auth.provisions or REWRITE_KEY in wanted.server_config:
+    if auth.provisions or REWRITE_KEY in wanted.server_config:
         return []
     remedy = (
         f"Have it give another claim, set {REWRITE_KEY} in `config` (Workbench {REWRITE_SINCE} and newer), or let "

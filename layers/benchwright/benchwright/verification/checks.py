@@ -224,11 +224,7 @@ def verify(
         _same("service user", of_each(lambda report: report.rstudio_server)),
         by_node("users", of_each(lambda report: report.users.digest if report.users else None), digest),
         by_node("groups", of_each(lambda report: report.groups), groups_digest(plan)),
-        *(
-            [_same("directory account", of_each(lambda report: report.probe))]
-            if wanted.auth and wanted.auth.by_directory
-            else []
-        ),
+        *([_same("directory account", of_each(lambda report: report.probe))] if wanted.auth.by_directory else []),
         each("clocks", unless(_in_time, _offset), "within 1 s"),
         each("services", unless(_served, _states), "active"),
         each("health", unless(lambda report: report.health == "ok", lambda report: report.health or "unknown"), "ok"),
@@ -272,7 +268,7 @@ def verify(
             f"ides: {found}. Workbench offers JupyterLab, and its sessions fail. Build the AMI of `image.ami` again "
             'from the components of this release, or deploy with {"image": {"jupyter": false}}.'
         )
-    if wanted.auth is None or wanted.auth.method == "pam":
+    if wanted.auth.method == "pam":
         warnings += _without_passwords(wanted)
     return Verification(
         verified=all(check.holds for check in checks),

@@ -49,7 +49,7 @@ def read_answer(output: str) -> Answer | None:
 def judge_sign_in(plan: Plan, answer: Answer | None, now: datetime) -> Verdict:
     """Compare what the identity provider says of itself with the plan; what no node has answered counts as wrong."""
     auth = plan.wanted.auth
-    if auth is None or not auth.by_provider:
+    if not auth.by_provider:
         return NOTHING_FOUND
     if answer is None or answer.method != auth.method:
         return Verdict(checks=[Check(name=CHECK, holds=False, found="no node has asked the identity provider")])

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from benchwright.models import Plan, SignIn
+from benchwright.models import Auth, Plan, SignIn
 from benchwright.nodes.bundle import make_bundle, render_files
 from tests.documentation.input_reference import OIDC, SAML, SSSD
 from tests.unit.benchwright.node_script import bash, function
@@ -38,7 +38,7 @@ def plan_of(raw: Any, **auth: Any) -> Plan:
 
 def added(plan: Plan) -> tuple[dict[str, str], dict[str, tuple[str, str, str]]]:
     """What sign-in adds to rserver.conf, and the files beside it: mode, owner and content."""
-    before = plan.model_copy(update={"wanted": plan.wanted.model_copy(update={"auth": None})})
+    before = plan.model_copy(update={"wanted": plan.wanted.model_copy(update={"auth": Auth()})})
     entries, others = ({each.path: each for each in render_files(one, ENDPOINT)} for one in (plan, before))
     conf = "/etc/rstudio/rserver.conf"
     lines = [entries[conf].content.splitlines(), others[conf].content.splitlines()]

@@ -36,7 +36,7 @@ def problems(raw: Any, known: Any = None) -> list[str]:
 @pytest.mark.parametrize("name", RIGHT)
 def test_each_method_is_accepted(name: str) -> None:
     wanted = wanted_of(RIGHT[name])
-    assert wanted.auth and wanted.auth.model_dump(exclude_defaults=True) == {
+    assert wanted.auth.model_dump(exclude_defaults=True) == {
         key: value for key, value in RIGHT[name]["auth"].items() if value != "pam"
     }
 

@@ -28,7 +28,7 @@ def test_every_form_is_reported_in_words() -> None:
         "image": {"ami": "ami-xyz"},
         "nodes": {"instance_type": "large"},
         "database": {"engine_version": "16.9"},
-        "license": "l" * 401,
+        "license": "benchwright/license/a b",
         "access": {
             "hostname": "wb",
             "hosted_zone_id": "/hostedzone/Z1",

@@ -48,6 +48,7 @@ def test_how_full_a_node_is_arrives_by_node_and_for_the_group(cluster: Cluster) 
     group, node = ("AutoScalingGroupName", GROUP), ("InstanceId", INSTANCE)
     root = (("fstype", "ext4"), ("path", "/"))
     names = {"mem_used_percent": (), "swap_used_percent": (), "disk_used_percent": root, "disk_inodes_free": root}
+    assert names.keys() == {name for namespace, name, _ in NODE_METRICS if namespace == "CWAgent"}
     expected = {(name, (group,)) for name in names} | {(name, (group, node, *own)) for name, own in names.items()}
     until(lambda: aws.metrics.keys() >= expected, "all metrics")
     assert aws.metrics.keys() == expected

@@ -15,7 +15,7 @@ import pytest
 from benchwright import observability
 from benchwright.settings import Settings
 from rehearsal.aws.services import alarms
-from rehearsal.aws.services.alarms import Datum
+from rehearsal.aws.services.alarms import Datum, Metric
 from rehearsal.aws.services.cloudformation.intrinsics import Scope
 from rehearsal.aws.services.cloudwatch import arithmetic_problems, body_problems
 from rehearsal.aws.services.embedded_metrics import metrics_of
@@ -108,10 +108,9 @@ def _data(alarm: dict[str, Any], values: dict[str, float], periods: Sequence[int
     for metric in alarms.metrics_of(alarm):
         if metric["MetricName"] not in values:
             continue
-        dimensions = frozenset((each["Name"], each["Value"]) for each in metric["Dimensions"])
         for number in periods:
             at = NOW - timedelta(seconds=metric["Period"] * (number - 0.5))
-            yield Datum(metric["Namespace"], metric["MetricName"], dimensions, at, values[metric["MetricName"]])
+            yield Datum(Metric.read(metric), at, values[metric["MetricName"]])
 
 
 def test_every_alarm_has_a_case() -> None:
@@ -185,26 +184,17 @@ def test_something_publishes_what_every_alarm_watches(
 
     What nodes publish is asked of real ones: tests/nodes/test_cloudwatch_agent.py has the same metrics.
     """
-    published = {key: [frozenset(each.items()) for each in found] for key, found in PUBLISHED.items()}
-    for namespace, name, dimensions in NODE_METRICS:
-        published.setdefault((namespace, name), []).append(frozenset(dimensions.items()))
+    published = {Metric(*key, frozenset(each.items())) for key, found in PUBLISHED.items() for each in found}
+    published |= {Metric(namespace, name, frozenset(own.items())) for namespace, name, own in NODE_METRICS}
     variables = APPLICATION["Globals"]["Function"]["Environment"]["Variables"]
     monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", variables["POWERTOOLS_METRICS_NAMESPACE"])
     monkeypatch.setattr(observability, "settings", lambda: Settings(application="wb"))
     observability.report_verdict("one", verified=True)
     observability.report_days_of_license("one", 6)
     for line in capsys.readouterr().out.splitlines():
-        for namespace, datum in metrics_of(line):
-            facts = frozenset((each["Name"], each["Value"]) for each in datum["Dimensions"])
-            published.setdefault((namespace, datum["MetricName"]), []).append(facts)
-    missing = {
-        (name, metric["MetricName"])
-        for name, alarm in ALARMS.items()
-        for metric in alarms.metrics_of(alarm)
-        if frozenset((each["Name"], each["Value"]) for each in metric["Dimensions"])
-        not in published.get((metric["Namespace"], metric["MetricName"]), [])
-    }
-    assert missing == set()
+        published |= {Metric.read({"Namespace": namespace, **datum}) for namespace, datum in metrics_of(line)}
+    wanted = {name: map(Metric.read, alarms.metrics_of(alarm)) for name, alarm in ALARMS.items()}
+    assert {name: missing for name, metrics in wanted.items() if (missing := set(metrics) - published)} == {}
 
 
 NODE_METRICS = [
@@ -212,9 +202,8 @@ NODE_METRICS = [
     ("Benchwright", "WorkbenchAnswers", {**OWN, "instance": "i-0"}),
     ("Benchwright", "ActiveSessions", OWN),
     *(
-        ("CWAgent", name, dimensions)
+        ("CWAgent", name, GROUP)
         for name in ("mem_used_percent", "swap_used_percent", "disk_used_percent", "disk_inodes_free")
-        for dimensions in (GROUP,)
     ),
 ]
 """What a node publishes that alarms can ask for."""

@@ -10,7 +10,9 @@ import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
+
+from moto.cloudwatch.models import cloudwatch_backends
 
 OK, ALARM, INSUFFICIENT_DATA = "OK", "ALARM", "INSUFFICIENT_DATA"
 EXTRA_PERIODS: Final = 2
@@ -45,15 +47,36 @@ type Series = dict[float, float]
 """Values by the beginning of their periods; a period without a value is missing."""
 
 
-@dataclass(frozen=True)
-class Datum:
-    """A value that was published. Nothing but these facts identifies its metric."""
+class Metric(NamedTuple):
+    """What identifies a metric: it is another one if any of these differs."""
 
     namespace: str
     name: str
     dimensions: frozenset[tuple[str, str]]
+
+    @classmethod
+    def read(cls, shown: Mapping[str, Any]) -> "Metric":
+        """In the form of CloudWatch's API: Namespace, MetricName and Dimensions."""
+        dimensions = frozenset((each["Name"], each["Value"]) for each in shown.get("Dimensions", []))
+        return cls(shown["Namespace"], shown["MetricName"], dimensions)
+
+
+@dataclass(frozen=True)
+class Datum:
+    """A value that was published."""
+
+    metric: Metric
     at: datetime
     value: float
+
+
+def published(account: str, region: str) -> list[Datum]:
+    """Every value that was published in an account, in the order in which it arrived."""
+    return [
+        Datum(Metric(each.namespace, each.name, frozenset((own.name, own.value) for own in each.dimensions)), at, value)
+        for each in list(cloudwatch_backends[account][region].metric_data)
+        for at, value in [(each.timestamp, each.value)]
+    ]
 
 
 def metrics_of(alarm: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -122,11 +145,10 @@ def _series(alarm: Mapping[str, Any], data: Sequence[Datum], times: Sequence[flo
 
 
 def _of_metric(metric: Mapping[str, Any], data: Sequence[Datum], times: Sequence[float], period: int) -> Series:
-    dimensions = frozenset((each["Name"], each["Value"]) for each in metric.get("Dimensions", []))
-    identity = (metric["Namespace"], metric["MetricName"], dimensions)
+    wanted = Metric.read(metric)
     values: dict[float, list[float]] = {}
     for datum in data:
-        if (datum.namespace, datum.name, datum.dimensions) == identity:
+        if datum.metric == wanted:
             values.setdefault(datum.at.timestamp() // period * period, []).append(datum.value)
     return {time: float(STATISTICS[metric["Stat"]](values[time])) for time in times if time in values}
 

@@ -2,10 +2,14 @@
 
 import json
 import re
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from rehearsal.aws.services import alarms
+from rehearsal.aws.services.alarms import Datum, Metric
 from rehearsal.judges import secrets
 from tests.deployment.account import Account, Row, RowWatch
 
@@ -13,6 +17,7 @@ OLD, NEW = "2026.07.0+139.pro9", "2026.07.1+147.pro6"
 TEAM = "Research _.:/=+@- 9 Größe 東京"
 """A tag with every sign that is taken, and letters of other scripts."""
 ANN = "with 'quotes' $HOME & spaces"
+PROBE = "systemctl start benchwright-probe"
 LICENCE = "-- a licence file --\nLicensee: Rehearsal\n"
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(900)]
@@ -153,15 +158,16 @@ def test_the_nightly_verification_succeeds(account: Account, first: Any) -> None
     assert (one["cluster"], one["verification"]["verified"]) == ("workbench", True)
 
 
-def test_the_dashboard_shows_what_is_there_and_the_verdicts(account: Account, first: Any) -> None:
+def test_the_dashboards_show_what_is_there_and_the_verdicts(account: Account, first: Any) -> None:
     watch, logs = account.aws.client("cloudwatch"), account.aws.client("logs")
-    body = json.loads(watch.get_dashboard(DashboardName="benchwright")["DashboardBody"])
-    shown = [widget["properties"] for widget in body["widgets"]]
+    dashboards = ("benchwright", "benchwright-workbench")
+    bodies = [json.loads(watch.get_dashboard(DashboardName=name)["DashboardBody"]) for name in dashboards]
+    shown = [widget["properties"] for body in bodies for widget in body["widgets"]]
     read = {group for each in shown for group in re.findall(r"SOURCE '([^']+)'", each.get("query", ""))}
     groups = [group for page in logs.get_paginator("describe_log_groups").paginate() for group in page["logGroups"]]
     assert read - {group["logGroupName"] for group in groups} == set()
-    alarms = {alarm["AlarmArn"] for alarm in watch.describe_alarms()["MetricAlarms"]}
-    assert {arn for each in shown for arn in each.get("alarms", [])} == alarms
+    there = {alarm["AlarmArn"] for alarm in watch.describe_alarms()["MetricAlarms"]}
+    assert {arn for each in shown for arn in each.get("alarms", [])} == there
     events = logs.filter_log_events(logGroupName="/aws/lambda/benchwright-verify-cluster")["events"]
     verdicts = [json.loads(event["message"]) for event in events if '"_aws"' in event["message"]]
     assert {
@@ -169,6 +175,56 @@ def test_the_dashboard_shows_what_is_there_and_the_verdicts(account: Account, fi
         for verdict in verdicts
         if "ClusterVerified" in verdict
     } == {("benchwright", "workbench", 1.0)}
+
+
+def test_every_alarm_watches_metrics_that_are_there(account: Account, first: Any) -> None:
+    """Those of nodes come with the role of nodes, through the logs and metrics that their agents send."""
+    watch = account.aws.client("cloudwatch")
+    watched = {
+        Metric.read(metric) for alarm in watch.describe_alarms()["MetricAlarms"] for metric in alarms.metrics_of(alarm)
+    }
+    own = {each for each in watched if each.namespace in ("Benchwright", "CWAgent") and each.name != "LicenseDaysLeft"}
+    assert {each.name for each in own} == {
+        *("ClusterVerified", "WorkbenchAnswers", "mem_used_percent", "disk_used_percent", "disk_inodes_free"),
+    }
+    account.on_every_node(PROBE)
+    account.until(lambda: own <= {each.metric for each in _published(account)}, "the metrics of nodes")
+
+
+def test_a_server_that_is_killed_raises_its_alarm(account: Account, first: Any) -> None:
+    """From the probe of its node, through the agent and the log group, to the metric that the alarm asks for."""
+    watch = account.aws.client("cloudwatch")
+    (alarm,) = watch.describe_alarms(AlarmNames=["benchwright-workbench-node-without-workbench"])["MetricAlarms"]
+    node, *_ = account.nodes.values()
+    node.host.run("systemctl stop rstudio-server", timeout=60)
+    assert _state(account, alarm, 0) == "ALARM"
+    node.host.run("systemctl start rstudio-server", timeout=60)
+    ask = "curl -fsS http://localhost:8787/health-check"
+    account.until(lambda: not node.host.run(ask, timeout=60).returncode, "Workbench")
+    assert _state(account, alarm, 1) == "OK"
+
+
+def _state(account: Account, alarm: dict[str, Any], lowest: int) -> str:
+    """The state of an alarm, if what the nodes publish now is what they publish for as long as it looks.
+
+    lowest: of the answers, which must arrive.
+    """
+    before = len(_published(account))
+    (answers,) = map(Metric.read, alarms.metrics_of(alarm))
+
+    def new() -> list[Datum]:
+        return [each for each in _published(account)[before:] if each.metric == answers]
+
+    account.on_every_node(PROBE)
+    account.until(lambda: len(new()) >= len(account.nodes), "an answer of each node")
+    assert min(each.value for each in new()) == lowest
+    minutes = [timedelta(minutes=minute) for minute in range(alarm["EvaluationPeriods"])]
+    lasting = [replace(each, at=each.at + minute) for each in new() for minute in minutes]
+    return alarms.state(alarm, lasting, max(each.at for each in lasting) + timedelta(minutes=1))
+
+
+def _published(account: Account) -> list[Datum]:
+    return alarms.published(account.aws.account, account.aws.region)
 
 
 # What changes in place: no node is replaced.

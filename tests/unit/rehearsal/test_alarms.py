@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from rehearsal.aws.services import alarms
-from rehearsal.aws.services.alarms import Datum
+from rehearsal.aws.services.alarms import Datum, Metric
 from rehearsal.aws.services.embedded_metrics import metrics_of
 
 START = datetime(2026, 11, 29, 12, tzinfo=UTC)
@@ -26,9 +26,9 @@ SINGLE: dict[str, Any] = {
 
 def data(text: str, name: str = "Answers", dimensions: dict[str, str] | None = None) -> list[Datum]:
     """A value for each minute from START on; `-` is none."""
-    of = frozenset((dimensions or {"cluster": "one"}).items())
+    metric = Metric("Wb", name, frozenset((dimensions or {"cluster": "one"}).items()))
     return [
-        Datum("Wb", name, of, START + timedelta(minutes=minute, seconds=30), float(word))
+        Datum(metric, START + timedelta(minutes=minute, seconds=30), float(word))
         for minute, word in enumerate(text.split())
         if word != "-"
     ]

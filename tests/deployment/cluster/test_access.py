@@ -46,7 +46,16 @@ def of_address(account: Account) -> dict[str, int]:
         "load balancers": len(balancing.describe_load_balancers()["LoadBalancers"]),
         "target groups": len(balancing.describe_target_groups()["TargetGroups"]),
         "certificates": len(account.aws.client("acm").list_certificates()["CertificateSummaryList"]),
+        "alarms": len(watched_by_alarms(account)),
     }
+
+
+def watched_by_alarms(account: Account) -> set[str]:
+    """What the alarms of the address watch, by CloudWatch's names: the ends of ARNs, and a whole one."""
+    alarms = account.aws.client("cloudwatch").describe_alarms()["MetricAlarms"]
+    of_address = ("AWS/ApplicationELB", "AWS/CertificateManager")
+    found = [alarm["Dimensions"] for alarm in alarms if alarm.get("Namespace") in of_address]
+    return {each["Value"] for dimensions in found for each in dimensions}
 
 
 def record_of_host(account: Account) -> list[str]:
@@ -86,6 +95,14 @@ def test_the_address_works_once_the_zone_is_delegated_to(account: Account, first
         "operational paths": "refused",
     }
     assert record_of_host(account) == ["A"]
+    (balancer,) = account.aws.client("elbv2").describe_load_balancers()["LoadBalancers"]
+    (targets,) = account.aws.client("elbv2").describe_target_groups()["TargetGroups"]
+    (certificate,) = account.aws.client("acm").list_certificates()["CertificateSummaryList"]
+    assert watched_by_alarms(account) == {
+        balancer["LoadBalancerArn"].partition(":loadbalancer/")[2],
+        targets["TargetGroupArn"].rpartition(":")[2],
+        certificate["CertificateArn"],
+    }
     assert set(account.nodes) == before
     assert account.on_every_node("grep cookies /etc/rstudio/rserver.conf") == {"auth-cookies-force-secure=1\n"}
 

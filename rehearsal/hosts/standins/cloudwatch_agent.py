@@ -9,6 +9,7 @@ instance are known. A key of the configuration that this stand-in does not under
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import json
 import os
@@ -79,7 +80,7 @@ class Agent:
     def __init__(self, configuration: dict[str, Any]) -> None:
         self.logs: dict[str, Any] = configuration.get("logs", {})
         self.metrics: dict[str, Any] = configuration.get("metrics", {})
-        self.offsets: dict[str, int] = json.loads(read(STATE)) if os.path.exists(STATE) else {}
+        self.offsets: dict[str, int] = json.loads(read(STATE) or "{}") if os.path.exists(STATE) else {}
         self.instance: str = surroundings()["instance_id"]
         self.streams: set[tuple[str, str]] = set()
         self.group = ""
@@ -98,13 +99,15 @@ class Agent:
 
     def send_logs(self) -> None:
         """Send what is new; what cannot be sent stays, and the agent's own log says why."""
-        os.makedirs(os.path.dirname(STATE), exist_ok=True)
+        with contextlib.suppress(OSError):
+            os.makedirs(os.path.dirname(STATE), exist_ok=True)
         for file, group, stream in [*self._files(), *self._journals()]:
             try:
                 self._send(file, group, stream)
-            except (aws.CallError, OSError) as error:
+            except (aws.CallError, OSError, ValueError) as error:
                 self._note(f"{group} {stream}: {error}")
-        write(STATE, json.dumps(self.offsets))
+        with contextlib.suppress(OSError):  # the disk is full
+            write(STATE, json.dumps(self.offsets))
 
     def publish_metrics(self) -> None:
         """Publish each metric with its own dimensions and with those of each aggregation that has fewer."""
@@ -123,7 +126,7 @@ class Agent:
                     number += 1
                     form |= _datum(number, name, unit, value, dimensions)
             aws.call_query(aws.find_caller({"region": surroundings()["region"]}), *METRICS, "PutMetricData", form)
-        except (aws.CallError, OSError) as error:
+        except (aws.CallError, OSError, ValueError) as error:
             self._note(f"metrics: {error}")
 
     def _files(self) -> list[tuple[str, str, str]]:
@@ -226,7 +229,7 @@ class Agent:
         return measured
 
     def _note(self, text: str) -> None:
-        with open(LOG, "a") as log:
+        with contextlib.suppress(OSError), open(LOG, "a") as log:
             log.write(f"{time.strftime('%FT%TZ', time.gmtime())} E! {text}\n")
 
 

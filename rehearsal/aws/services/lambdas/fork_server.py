@@ -29,6 +29,7 @@ DESCRIPTORS = 4
 
 def preload(mounts: list[list[Any]], modules: list[str], services: list[str], waits: bool) -> None:
     """Import what every function imports, and let botocore read the models, which all functions then share."""
+    gc.disable()
     lay_out(mounts)
     importlib.invalidate_caches()
     for name in modules:
@@ -44,8 +45,8 @@ def preload(mounts: list[list[Any]], modules: list[str], services: list[str], wa
         for service in services:
             create: Any = boto3.client
             create(service, aws_access_key_id="none", aws_secret_access_key="none")
-    gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 def lay_out(mounts: list[list[Any]]) -> None:

@@ -25,10 +25,15 @@ MODULES: Final = (
     "aws_lambda_powertools.metrics",
     "aws_lambda_powertools.tracing",
     "aws_lambda_powertools.utilities.parser",
+    "aws_lambda_powertools.utilities.typing",
+    "asyncio",
     "psycopg2",
-    "pydantic",
+    "pydantic.dataclasses",
+    "pydantic.plugin._loader",
     "simplejson",
     "snapshot_restore_py",
+    "wrapt",
+    "yaml",
 )
 SERVICES: Final = (
     "acm",

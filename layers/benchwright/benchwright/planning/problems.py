@@ -16,7 +16,7 @@ from benchwright.rstudio_files import FILES
 # How much of an input a refusal repeats: characters of a value and of a path, and problems.
 LONGEST_SHOWN, LONGEST_PATH, MOST_PROBLEMS = 80, 120, 20
 SECRETS_OF_SIGN_IN = ("auth.client_secret", "auth.metadata", "auth.sssd_conf", "auth.scim_token")
-SECRET_FOLDERS = ("/auth/", "/license/", "/users/")  # in the names of the secrets that an input names
+SECRET_FOLDERS = ("/auth/", "/files/", "/license/", "/users/")  # in the names of the secrets that an input names
 ARN_OF_SECRET = r"arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:([A-Za-z0-9/_+=.@-]{1,407})"
 type Problem = tuple[str, Any, str, str]  # path, value, what is wrong, what to give
 

@@ -20,6 +20,7 @@ KEYS: dict[str, tuple[Any, str, str]] = {
     "auth.scim_token": (SCIM, "benchwright/auth/", "make a new one at the identity provider"),
     "auth.sssd_conf": (SSSD, "benchwright/auth/", "make a new password of its reader in the directory"),
     "license": ({}, f"benchwright/license/ {FILE}", "ask Posit for another one"),
+    "files.databricks.conf.secret": ({}, "benchwright/files/", "make a new secret where it comes from"),
     "users.jane.doe.password": ({}, "benchwright/users/", "choose another password"),
 }
 
@@ -28,8 +29,9 @@ def problems(path: str, text: str) -> list[str]:
     """What is wrong with an input that has this text at a key."""
     first, _, rest = path.partition(".")
     patch: Any = {first: text}
-    if first == "users":
-        patch = {first: {"jane.doe": {"password": text}}}
+    if first in ("users", "files"):
+        name, _, key = rest.rpartition(".")
+        patch = {first: {name: {key: text}}}
     elif rest:
         patch = {first: {rest: text}}
     with pytest.raises(InvalidInput) as caught:

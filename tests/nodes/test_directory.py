@@ -124,7 +124,10 @@ def test_the_method_comes_and_goes_also_for_people_of_the_same_name(cluster: Clu
         "inactive",
         "conf.d",
     ]
-    assert lines(node, "ls /efs/home/anna; ls /etc/pam.d/rstudio* /var/lib/sss/mc") == ["kept", "/var/lib/sss/mc:"]
+    assert lines(node, "ls /efs/home/anna; ls /etc/pam.d/rstudio* /var/lib/sss/mc; grep -c sss /etc/pam.d/rstudio") == [
+        *("kept", "/etc/pam.d/rstudio", "", "/var/lib/sss/mc:"),
+        "0",  # it is that of the package again
+    ]
     assert cluster.apply(node)["changed"] == []
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import functools
 import os
 import re
 import ssl
@@ -222,8 +223,13 @@ def _policy(names: list[str]) -> None:
         print(f"{name}:\n  Installed: {here}\n  Candidate: {candidates[-1]['Version'] if candidates else '(none)'}")
 
 
+@functools.cache
+def _trust() -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=os.environ.get("SSL_CERT_FILE") or "/etc/ssl/certs/ca-certificates.crt")
+
+
 def _fetch(url: str) -> bytes:
-    trust = ssl.create_default_context(cafile=os.environ.get("SSL_CERT_FILE") or "/etc/ssl/certs/ca-certificates.crt")
+    trust = _trust() if url.startswith("https:") else None
     try:
         with urllib.request.urlopen(url, timeout=SECONDS, context=trust) as response:
             content: bytes = response.read()

@@ -157,7 +157,7 @@ def test_what_gave_numbers_outlives_the_node_and_an_sssd_of_the_image_stays(
     replacement = cluster.add_node()
     refused = "would own those files: kim (uid 200001) and late (uid 200001). Give"
     assert refused in cluster.fail_to_apply(replacement)
-    lines(node, "mv /efs/home/kim /efs/home/late")
+    lines(node, "cd /efs/home; mv kim late; mkdir above below; chown 524288 above; chown 199999 below")
     cluster.apply(replacement)
     assert lines(replacement, "stat -c %a /etc/sssd; getent passwd joe | cut -d: -f6") == ["711", "/efs/home/joe"]
     cluster.publish(auth=JIT, sign_in=secret)

@@ -198,3 +198,8 @@ def test_one_that_faces_the_internet_takes_a_certificate_and_a_web_acl_of_ones_o
     assert balancer["Scheme"] == "internet-facing"
     assert waf.get_web_acl_for_resource(ResourceArn=balancer["LoadBalancerArn"])["WebACL"]["ARN"] == web_acl
     assert account.on_every_node("cd /efs/home/ann; ls kept") == {"kept\n"}
+    # Until the certificate of the new name is issued, that of before stays in use: no one loses the address.
+    renamed = {"hostname": f"other-{HOST}", "hosted_zone_id": None, "certificate_arn": None}
+    output = account.succeed(account.start("deploy", {"access": renamed})).output
+    assert checks_of(output).keys() >= CHECKS
+    assert [text for text in output["warnings"] if "and the one before stays in use. Create the record _" in text]

@@ -80,7 +80,7 @@ def of_cluster(cluster: str, hostname: str = "") -> list[Certificate]:
         for found in page["CertificateSummaryList"]
         if hostname in ("", found["DomainName"])
     ]
-    return [found for arn in arns if _is_ours(arn, cluster) and (found := describe(arn))]
+    return [found for arn in arns if is_requested(arn, cluster) and (found := describe(arn))]
 
 
 def request(cluster: str, hostname: str, failed: Iterable[str]) -> str:
@@ -117,7 +117,8 @@ def delete_unused(cluster: str) -> list[str]:
     return in_use
 
 
-def _is_ours(arn: str, cluster: str) -> bool:
+def is_requested(arn: str, cluster: str) -> bool:
+    """Return whether Benchwright requested a certificate for the cluster."""
     try:
         tags = client("acm").list_tags_for_certificate(CertificateArn=arn).get("Tags", [])
     except ClientError as error:

@@ -117,8 +117,9 @@ def access(
 ) -> Desired:
     """The stack of the address. Deletion protection comes second, as in `foundation`.
 
-    certificate_arn: of one that is issued, or empty. Raises StackRefused where the scheme of a load balancer would
-    change: CloudFormation would make another one first, and its target group can have only one.
+    certificate_arn: of one that is issued, or empty: then the one that is in use stays, or people would lose the
+    address until someone has created a record. Raises StackRefused where the scheme of a load balancer would change:
+    CloudFormation would make another one first, and its target group can have only one.
     """
     if (wanted := plan.wanted.access) is None:
         raise StackRefused("The plan of this execution has no access. Start a new execution with {}.")
@@ -137,7 +138,8 @@ def access(
             "Cluster": plan.cluster,
             "BucketName": settings.bucket_name,
             "Hostname": wanted.hostname,
-            "CertificateArn": certificate_arn,
+            "CertificateArn": certificate_arn
+            or (stack.parameters.get("CertificateArn", "") if stack and exists else ""),
             "HostedZoneId": wanted.hosted_zone_id or "",
             "Scheme": wanted.scheme,
             "AllowedCidrs": ",".join(wanted.allowed_cidrs),

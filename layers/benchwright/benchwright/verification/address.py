@@ -33,8 +33,8 @@ class Address:
     """An address as AWS describes it.
 
     load_balancer: its name in DNS; empty where there is none, and then nothing else is known. addresses: some of its
-    private ones. targets: by instance "healthy", or the state and the reason. issued: whether it has a certificate;
-    else record: what you must create. expires: of the certificate.
+    private ones. targets: by instance "healthy", or the state and the reason. issued: whether it has a certificate for
+    the host name. record: what you must create for one that is requested. expires: of the certificate in use.
     """
 
     hostname: str
@@ -67,13 +67,15 @@ def observe(plan: Plan) -> Address | None:
         return Address(access.hostname)
     arn = found.get("CertificateArn", "")
     certificate = certificates.describe(arn) if arn else None
+    issued = bool(arn) and (certificate is None or certificate.covers(access.hostname))
+    is_final = issued and (access.certificate_arn or certificates.is_requested(arn, plan.cluster))
     return Address(
         hostname=access.hostname,
         load_balancer=found["LoadBalancerName"],
         addresses=_private_addresses(found["LoadBalancerArn"]),
         targets=target_health(found["TargetGroupArn"]),
-        issued=bool(arn),
-        record=None if arn else _pending_record(plan.cluster, access),
+        issued=issued,
+        record=None if is_final else _pending_record(plan.cluster, access),
         expires=certificate.expires if certificate else None,
     )
 
@@ -115,6 +117,11 @@ def judge_address(
         Check(name="certificate", holds=(days or 0) > 0, found="unknown" if days is None else f"{days} days left"),
     ]
     warnings = []
+    if address.record:
+        warnings.append(
+            f"access: the certificate for {address.hostname} is not issued yet, and the one before stays in use. "
+            f"Create the record {address.record.name} CNAME {address.record.value}, and start a deployment with {{}}."
+        )
     if days is not None and days < FEW_DAYS:
         warnings.append(f"certificate: {days} days left. {REMEDIES['certificate']}")
     if any(each.path == "name" and not each.detail for each in answers):

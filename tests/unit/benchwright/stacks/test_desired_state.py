@@ -55,4 +55,7 @@ def test_a_load_balancer_is_protected_once_it_exists_and_lies_in_the_subnets_of_
     assert protection == ["false", "true"]
     assert [desired.parameters["SubnetIds"] for desired in (first, later)] == ["subnet-1,subnet-2", "subnet-3"]
     assert [desired.parameters["CertificateArn"] for desired in (first, later)] == ["", "arn:c"]
+    there = stack(Scheme="internal", CertificateArn="arn:before")
+    renamed = desired_state.access(settings, private, there, outputs, "", directory=directory)
+    assert renamed.parameters["CertificateArn"] == "arn:before"
     assert later.parameters["AllowedCidrs"] == "0.0.0.0/0"

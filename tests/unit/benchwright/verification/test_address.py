@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from benchwright.access.certificates import DnsRecord
+from benchwright.settings import settings
 from benchwright.verification import address
 from benchwright.verification.address import Address, Answer, judge_address, read_answers
 from benchwright.verification.checks import Verdict
@@ -183,6 +184,14 @@ def test_without_a_certificate_the_records_to_create_are_a_warning(record: DnsRe
     assert "wb.example.com CNAME internal-wb-1.eu-west-1.elb.amazonaws.com" in warning
 
 
+def test_a_certificate_that_stays_until_the_next_one_is_issued_is_a_warning() -> None:
+    """As where `certificate_arn` is taken back, and no hosted zone is given."""
+    verdict = judge_address(replace(WORKS, record=DnsRecord("_x.wb.", "_y.acm.")), ANSWERS, NODES, NOW)
+    assert all(check.holds for check in verdict.checks)
+    (warning,) = verdict.warnings
+    assert "the one before stays in use. Create the record _x.wb. CNAME _y.acm., and start" in warning
+
+
 def test_a_node_is_asked_only_where_there_is_something_to_answer() -> None:
     assert address.question(WORKS) == "wb.example.com 10.0.1.7 10.0.2.7"
     assert address.question(None) == ""
@@ -219,11 +228,31 @@ def test_an_address_is_observed_at_its_stack_its_targets_its_interfaces_and_its_
             "Certificate": {"DomainName": "wb.example.com", "Status": "ISSUED", "NotAfter": WORKS.expires}
         },
     }
+    aws.answers["ListTagsForCertificate"] = {
+        "Tags": [{"Key": key, "Value": value} for key, value in settings().tags("workbench").items()]
+    }
     seen = address.observe(a_plan({"access": {"hostname": "wb.example.com"}}))
     targets = {"i-1": "healthy", "i-2": "unhealthy (Target.Timeout)"}
     assert seen == replace(WORKS, addresses=["10.0.1.7", "10.0.2.7", "10.0.3.7"], targets=targets)
     (asked,) = aws.asked("DescribeNetworkInterfaces")
     assert asked["Filters"] == [{"Name": "description", "Values": ["ELB app/wb-Load-1/0a1b"]}]
+    # Of another certificate, the record for the requested one is looked for.
+    pending = {"CertificateArn": OUTPUTS["CertificateArn"][:-1] + "2", "DomainName": "new.example.com"}
+    record = {"Name": "_x.new.", "Value": "_y.acm."}
+    aws.answers["ListCertificates"] = {"CertificateSummaryList": [pending]}
+    options = [{"DomainName": "new.example.com", "ResourceRecord": {**record, "Type": "CNAME"}}]
+    aws.answers["DescribeCertificate"] = {
+        "Certificate": {
+            "DomainName": "wb.example.com",
+            "Status": "PENDING_VALIDATION",
+            "DomainValidationOptions": options,
+        }
+    }
+    seen = address.observe(a_plan({"access": {"hostname": "new.example.com"}}))
+    assert seen and (seen.issued, seen.record) == (False, DnsRecord("_x.new.", "_y.acm."))
+    aws.answers["ListTagsForCertificate"] = {"Tags": []}
+    other = address.observe(a_plan({"access": {"hostname": "wb.example.com"}}))
+    assert other and (other.issued, other.record) == (True, None)
 
 
 def test_a_cluster_without_access_has_no_address(aws: Conversation) -> None:

@@ -150,6 +150,21 @@ def test_no_action_stands_for_others_but_in_reading() -> None:
     ] == []
 
 
+def test_a_condition_on_all_values_does_not_hold_where_there_are_none() -> None:
+    """ForAllValues is true of a request without the key (IAM user guide, "Multivalued context keys")."""
+    by_all = [
+        (statement.sid, {key for name, keys in statement.condition.items() if "ForAllValues" in name for key in keys})
+        for statement in _every_statement()
+        if statement.effect == "Allow"
+    ]
+    given = {
+        statement.sid: {key for key, value in statement.condition.get("Null", {}).items() if value == "false"}
+        for statement in _every_statement()
+    }
+    assert [sid for sid, keys in by_all if keys and not keys & given[sid]] == []
+    assert [sid for sid, keys in by_all if keys] == ["ValidationRecords", "RecordsOfHostNames"]
+
+
 def test_a_role_is_passed_only_to_the_service_that_needs_it() -> None:
     passed = {
         statement.where: (render(list(statement.resources)), statement.condition)

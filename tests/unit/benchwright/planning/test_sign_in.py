@@ -365,6 +365,8 @@ def test_a_placeholder_of_a_guide_is_refused(whole: Any, key: str, placeholder: 
 def test_what_auth_does_not_write_may_stand_in_config() -> None:
     config = {"auth-timeout-minutes": "60", "auth-openid-aws-role-claim": "role", "auth-pam-sessions-close": "1"}
     assert wanted_of(merge_patch(OIDC, {"config": config})).config == config
+    sessions = {"auth-pam-sessions-enabled": "1", "auth-pam-sessions-profile": "su"}  # of passwords alone
+    assert wanted_of({"auth": {}, "config": sessions}).config == sessions
 
 
 def test_who_has_people_below_2000_on_an_image_lets_them_in() -> None:

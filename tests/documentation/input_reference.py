@@ -146,8 +146,8 @@ EFFECTS: Mapping[str, Effect] = {
     "auth.probe_account": Effect("in place", f"Verifications look up another account. {IN_PLACE}"),
     "users": Effect(
         "in place",
-        "Accounts are made or locked on every node (with provisioning or sssd: removed); the home of who is removed "
-        f"stays. {IN_PLACE}",
+        "Accounts are made or locked on every node (with an identity provider or sssd: removed); the home of who is "
+        f"removed stays. {IN_PLACE}",
     ),
     "users.NAME.uid": Effect(
         "never changes",

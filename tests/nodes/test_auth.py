@@ -12,7 +12,7 @@ from rehearsal.hosts.host import Host
 from rehearsal.hosts.identity_provider import CLIENT_SECRET, ISSUER
 from tests.nodes.cluster import Cluster, end_scripts_that_move_to, report
 
-ANN = Account(name="ann", uid=5001, gid=5001)
+ANN, BEN = (Account(name=name, uid=uid, gid=uid) for name, uid in (("ann", 5001), ("ben", 5002)))
 OIDC: dict[str, Any] = {
     "method": "oidc",
     "issuer": ISSUER,
@@ -37,7 +37,7 @@ def publish(cluster: Cluster, auth: Any, secret: str = CLIENT_SECRET) -> str:
     arns = [aws.secret("benchwright/auth/oidc", secret), aws.secret("benchwright/auth/scim", TOKEN)]
     token = (arns[1], "v1") if auth and auth.get("scim_token") else ("", "")
     secrets = SignIn(secret_arn=arns[0], secret_version="v1", token_arn=token[0], token_version=token[1])
-    return cluster.publish(accounts=[ANN], auth=auth, sign_in=secrets if auth else SignIn())
+    return cluster.publish(accounts=[ANN], locked=[BEN], auth=auth, sign_in=secrets if auth else SignIn())
 
 
 def said(node: Host, script: str) -> str:
@@ -60,9 +60,13 @@ def keys(node: Host) -> set[str]:
 
 
 def test_each_direction_leaves_what_its_method_needs_and_nothing_else(cluster: Cluster) -> None:
+    """Nor does who left have an account by which an identity provider could still let them in."""
     node = cluster.add_node()
+    cluster.publish(accounts=[ANN, BEN])
+    cluster.apply(node)
     publish(cluster, None)
     cluster.apply(node)
+    assert said(node, "id -u ben; getent shadow ben | cut -d: -f8") == "5002\n1\n"
     before = keys(node)
     assert there(node) == {}
     of_server = "600 rstudio-server:rstudio-server"
@@ -80,6 +84,7 @@ def test_each_direction_leaves_what_its_method_needs_and_nothing_else(cluster: C
         report = cluster.apply(node)
         assert report["restarted"] is True
         assert there(node) == files
+        assert said(node, "getent passwd ben || stat -c %u /efs/home/ben") == "5002\n"
         assert (keys(node) == before) is (auth is None)
         in_unit = f"WORKBENCH_USER_SERVICE_AUTH_TOKEN_PATH={TOKEN_FILE}\n" if auth is SCIM else ""
         assert said(node, TOKEN_OF_SERVER) == in_unit

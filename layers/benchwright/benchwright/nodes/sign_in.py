@@ -99,8 +99,7 @@ def values(plan: Plan) -> Mapping[str, str]:
 def opens_sessions(auth: Auth) -> bool:
     """Return whether Workbench opens sessions by PAM.
 
-    Where PAM takes no password, nothing else looks whether an account is expired, as that of a removed person is. The
-    profile also makes the home of whom no configuration names, when they first come.
+    The profile makes the home of whom no configuration names, when they first come, and refuses an expired account.
     """
     return auth.method != "pam"
 

@@ -382,14 +382,17 @@ def test_an_account_is_found_among_many(tmp_path: Path) -> None:
     [
         ("", "x=1", ["usermod --lock --expiredate 1 ann", "gpasswd --members  staff"]),
         ("svc-probe", "x=1", ["the directory answers", "userdel --force ann", "groupdel staff"]),
-        ("", "user-provisioning-enabled=1", ["the directory answers", "userdel --force ann", "groupdel staff"]),
+        *(
+            ("", f"{key}=1", ["the directory answers", "userdel --force ann", "groupdel staff"])
+            for key in ("user-provisioning-enabled", "auth-openid", "auth-saml")
+        ),
     ],
 )
-def test_who_left_is_locked_or_makes_room_for_a_namesake_of_the_directory(
+def test_who_left_is_locked_or_removed_where_others_let_people_in(
     node: Path, probe: str, key: str, changed: list[str]
 ) -> None:
-    """What is only locked or emptied would come before an account and a group of the directory or of Workbench. Nothing
-    is removed before the directory has answered.
+    """What is only locked or emptied would come before an account and a group of the directory or of Workbench, and an
+    identity provider asks for no password. Nothing is removed before the directory has answered.
     """
     files = {"locked": "ann 3001 3001\ngone 3009 3009\n", "emptied": "staff 50\ngone 51\n", "users": "", "groups": ""}
     for name, text in {**{f"bundle/{name}": text for name, text in files.items()}, "stage/conf": f"{key}\n"}.items():
@@ -399,7 +402,7 @@ def test_who_left_is_locked_or_makes_room_for_a_namesake_of_the_directory(
     (node / "state" / "users" / "ann").write_text("v1")
     around = "begin() { :; }; remove_subordinate_ids() { :; }; settled_users() { :; }; RSERVER_CONF=/conf\n"
     around += "\n".join(f'{name}() {{ echo "{name} $*" >>done; }}' for name in DOES)
-    names = ["makes_room", "provisions", "lock_account", "set_members", "remove_account", "remove_group", "make_room"]
+    names = ["makes_room", "lock_account", "set_members", "remove_account", "remove_group", "make_room"]
     names += ["ensure_users", "ensure_groups"]
     calls = f"PROBE_ACCOUNT='{probe}'; ensure_users; ensure_groups; makes_room && echo 'the directory answers' >>done"
     on_a_node("\n".join([around, *map(function, names), f"{calls} || true; make_room"]), node)

@@ -250,15 +250,16 @@ def test_a_run_that_ends_early_has_set_the_passwords_that_it_fetched(tmp_path: P
 
 # Everything that `apply` does after it holds the node is left out, but for the first step.
 HELD = """
-RUN=. STATE=state LOG=log work=./work.mine own_log=./work.mine/log changed=()
+RUN=. STATE=state LOG=log work=./work.mine own_log=./work.mine/log changed=() effects=' '
 begin() { :; }
+needs() { false; }
 note_logs() { :; }
 workbench_runs() { :; }
 applied_here() { :; }
 ensure_room() { find work.* -type f | sort >left; }
 for step in ensure_{clock,guard,credentials,mounts,directory,users,groups,name_service} fetch_bundle stage_files \\
-  check_{workbench_version,directory,configuration,provisioning} find_changes complete_launch make_room \\
-  remember_numbers; do eval "$step() { :; }"; done
+  check_{workbench_version,directory,configuration,session_configuration,identity_provider,provisioning} \\
+  find_{changes,effects} complete_launch make_room remember_numbers; do eval "$step() { :; }"; done
 configuration=c RSERVER_CONF=conf
 apply
 """

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rehearsal.application import Application
-from rehearsal.aws.services.schedules import Schedule, Schedules
+from rehearsal.aws.services.schedules import NoSuchScheduleError, Schedule, Schedules
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,11 @@ def in_order(wanted: argparse.Namespace, installed: Application, schedules: Sche
     """What to start one after another, and during one another; raises NoSuchScheduleError."""
 
     def by_schedules(when: str) -> list[Start]:
-        return [Start.of(schedules.named(order.name)) for order in wanted.schedule if order.when == when]
+        found = [schedules.named(order.name) for order in wanted.schedule if order.when == when]
+        for schedule in found:
+            if schedule.calls_a_function:
+                raise NoSuchScheduleError(f"The schedule {schedule.name} calls a function, and starts no execution.")
+        return [Start.of(schedule) for schedule in found]
 
     def deploy(content: Any) -> Start:
         return Start(installed.machine("deploy"), json.dumps(content))

@@ -17,6 +17,7 @@ from unittest import mock
 
 import psycopg2
 
+from benchwright.healing.probes import METRIC
 from rehearsal import application, launcher, run
 from rehearsal.application import Application
 from rehearsal.aws.clock import Clock
@@ -27,6 +28,7 @@ from rehearsal.hosts.standins.workbench.cluster import STALE_SECONDS
 from rehearsal.initial_account import InitialAccount
 from rehearsal.views.report import Execution
 from tests import waiting
+from tests.deployment.metrics import arrived, report_answers
 from tests.namespaces import visit_network_and_mounts
 
 CLUSTER: Final = "workbench"
@@ -85,6 +87,31 @@ class Account:
     def start_schedule(self, name: str) -> str:
         """Do what EventBridge Scheduler does when the time has come."""
         return Schedules(self.aws.client, self.application.name).named(name).start(self.aws.client)
+
+    def heal(self) -> Any:
+        """Call the function that heals nodes, and wait for its answer."""
+        (name,) = [physical for physical, logical in self.application.functions.items() if logical == "HealNodes"]
+        answer = self.aws.client("lambda").invoke(FunctionName=name, Payload=b"{}")
+        assert "FunctionError" not in answer, answer["Payload"].read()
+        return json.loads(answer["Payload"].read())
+
+    def let_nodes_report(self) -> None:
+        """Run the probe of each node, which no timer starts here; then let what it says have been so for a quarter of an
+        hour, and before that that Workbench answered.
+        """
+        probe = "systemctl start benchwright-probe.service && tail -n 1 /var/log/benchwright/workbench.log"
+        answers = {}
+        for name, node in self.nodes.items():
+            said = json.loads(node.host.run(probe, timeout=60).stdout)
+            assert said["instance"] == name
+            self.until(lambda said=said: arrived(self.aws, said), f"CloudWatch to have what {name} reports")
+            answers[name] = said[METRIC] == 1
+        report_answers(self.aws, self.application.name, answers, CLUSTER)
+
+    def published(self) -> list[str]:
+        """The subjects of all messages to the topic."""
+        lines = map(json.loads, self.aws.recorder.path.read_text().splitlines())
+        return [line["parameters"]["Subject"] for line in lines if line["operation"] == "Publish"]
 
     def end(self, execution: str) -> Execution:
         """Wait until an execution has ended."""

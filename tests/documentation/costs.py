@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import yaml
 
+from benchwright.healing.decision import BETWEEN
 from tests.documentation.pages import ROOT, table
 from tests.templates.templates import APPLICATION, FOUNDATION, NETWORK, NODES, resources
 
@@ -27,10 +28,12 @@ ALARM_METRIC_MONTH = 0.10
 CUSTOM_METRIC_MONTH = 0.30
 DASHBOARD_MONTH = 3.00
 PROBED = 2  # WorkbenchAnswers and ActiveSessions of the cluster; each node has the first for itself, too
+METRIC_READ = 0.01 / 1000  # of GetMetricData
 TRANSITION = 0.025 / 1000
 LAMBDA_GB_SECOND = 0.0000166667
 LAMBDA_REQUEST = 0.20 / 1_000_000
 
+HEALINGS = HOURS * 60 // BETWEEN
 BUILD_MINUTES = 22  # as long as the rehearsal lets a build take
 SECOND_PER_INVOCATION = 1  # more than `make bench` measures, cold starts included
 
@@ -100,6 +103,8 @@ def standing() -> list[Line]:
         _line(f"{measurements} metrics of each node and their group", (measurements, nodes + 1, CUSTOM_METRIC_MONTH)),
         _line(f"{nodes + PROBED} metrics of the probe", (nodes + PROBED, CUSTOM_METRIC_MONTH)),
         _line("2 dashboards, of the application and the cluster", (2, DASHBOARD_MONTH)),
+        _line("healing: a metric of each node is read every 5 minutes", (nodes, HEALINGS, METRIC_READ)),
+        _line("healing: its function, a second each time", (HEALINGS, 0.5, LAMBDA_GB_SECOND)),
     ]
 
 

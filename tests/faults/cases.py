@@ -16,7 +16,7 @@ from tests.faults.injection import (
     Place,
 )
 
-LATER: tuple[Deployment, ...] = ("change", "new address", "failing")
+LATER: tuple[Deployment, ...] = ("change", "new address", "failing", "healing")
 
 type Counts = Mapping[tuple[str, str], int]
 

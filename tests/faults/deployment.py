@@ -10,8 +10,9 @@ from typing import Any, Final
 
 from rehearsal.initial_account import ZONE_ID, ZONE_NAME
 from rehearsal.run import execution_of, live_history
-from tests.faults import world
+from tests.faults import healing, world
 from tests.faults.account import Account
+from tests.faults.ended import Ended
 from tests.faults.injection import Case, Deployment, Injection, OnEntering, Place, kill_in
 from tests.faults.world import World
 
@@ -25,6 +26,7 @@ BEFORE: Final[dict[Deployment, tuple[Any, ...]]] = {
     "change": ({}, {"r_versions": ["4.5.1"]}),
     "new address": ({},),
     "failing": (),
+    "healing": ({},),
 }
 """The inputs of the deployments that come before the one with the fault."""
 INPUT: Final[dict[Deployment, Any]] = {
@@ -32,6 +34,7 @@ INPUT: Final[dict[Deployment, Any]] = {
     "change": {"r_versions": ["4.4.3"], "database": {"max_capacity": 9}},
     "new address": {"access": {"hostname": f"workbench.{ZONE_NAME}", "hosted_zone_id": ZONE_ID}},
     "failing": {},
+    "healing": {},
 }
 FAILS: Final = Case("denied", Place("BuildImage", "imagebuilder:CreateImage"))
 """Why the deployment `failing` fails; another fault befalls it then."""
@@ -47,17 +50,6 @@ STOPPED: Final = ("aborted", "one of two")
 """The kinds in which an execution is stopped by hand."""
 LOCKED: Final = "Resolve plan"
 """The first state that needs the lock."""
-
-
-@dataclass(frozen=True)
-class Ended:
-    """How an execution ended."""
-
-    status: str
-    error: str = ""
-    cause: str = ""
-    put_off: bool = False
-    """Whether it says that something remains for the next deployment: an old image that could not be retired."""
 
 
 @dataclass
@@ -104,6 +96,8 @@ def run(account: Account, case: Case, clean: World | None) -> Outcome:
     else:
         outcome = _with_fault(account, case, injection)
     account.aws.clock.wait(SETTLING_SECONDS)
+    if case.place.deployment == "healing":
+        outcome.problems += healing.problems(account)
     outcome.world = world.look(account)
     outcome.problems += _problems(outcome)
     outcome.seconds = round(time.monotonic() - began, 2)
@@ -119,18 +113,22 @@ def _with_fault(account: Account, case: Case, injection: Injection) -> Outcome:
         hook = OnEntering(case.place.operation, lambda: _stop(account, started))
     if case.kind == "lock lost":
         hook = OnEntering(case.place.operation, lambda: _steal(account, injection))
+    perform = deploy
+    if case.place.deployment == "healing":
+        healing.let_one_be_silent(account)
+        perform = healing.heal
     injection.begin()
-    first = deploy(account, content, started)
+    first = perform(account, content, started)
     injection.end()
     outcome = Outcome(case, first, happened=hook.happened if hook else injection.happened or case.kind == "none")
-    outcome.counts, outcome.states = dict(injection.counts), _states(started[0])
+    outcome.counts, outcome.states = dict(injection.counts), _states(started[0]) if started else []
     outcome.before = world.glance(account)
     if injection.changes:
         outcome.problems.append(f"changed without the lock: {', '.join(injection.changes)}")
     if case.kind == "lock lost" and outcome.before.held != (THIEF,):
         outcome.problems.append(f"the lock was taken from who held it: {outcome.before.held}")
     if first.status != "SUCCEEDED" or first.put_off or case.kind == "lock lost":
-        outcome.second = deploy(account, content, started)
+        outcome.second = perform(account, content, started)
     return outcome
 
 

@@ -14,6 +14,7 @@ from typing import Final
 from tests.faults import deployment
 from tests.faults.account import Account
 from tests.faults.deployment import Outcome
+from tests.faults.ended import Ended
 from tests.faults.injection import Case, Deployment
 from tests.faults.world import World
 
@@ -87,7 +88,7 @@ class Running:
             outcome: Outcome = pickle.loads(bytes(self.received))
             return outcome
         code = os.waitstatus_to_exitcode(status)
-        ended = deployment.Ended("LOST", cause=f"the process of the case ended with {code}")
+        ended = Ended("LOST", cause=f"the process of the case ended with {code}")
         return Outcome(self.case, ended, problems=[ended.cause])
 
     def again(self, outcome: Outcome) -> Case | None:

@@ -26,10 +26,10 @@ type Kind = Literal[
     "none",
 ]
 
-type Deployment = Literal["first", "change", "new address", "failing"]
+type Deployment = Literal["first", "change", "new address", "failing", "healing"]
 """From nothing; of another configuration to a cluster that was changed before, so that an image is retired; of a
-cluster that gets an address; or from nothing with a call that is denied, so that it fails, explains itself and gives
-the lock back.
+cluster that gets an address; from nothing with a call that is denied, so that it fails, explains itself and gives
+the lock back; or no deployment, but the replacement of a node whose Workbench does not answer.
 """
 
 KINDS: Final[dict[Kind, str]] = {

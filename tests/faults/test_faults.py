@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from tests.faults.cases import all_cases, spread
-from tests.faults.deployment import Ended, Outcome
+from tests.faults.deployment import Outcome
+from tests.faults.ended import Ended
 from tests.faults.injection import KINDS, OF_FUNCTIONS, OF_NODES, Case, Deployment, Place
 
 ROOT = Path(__file__).parents[2]
@@ -39,6 +40,7 @@ def deployments(first: dict[tuple[str, str], int], change: dict[tuple[str, str],
         "change": clean("Done", change),
         "new address": clean("Deploy access", {**change, ("Build", "elbv2:DescribeTargetHealth"): 1}),
         "failing": clean("Explain", {}),
+        "healing": clean("Done", {}),
     }
 
 

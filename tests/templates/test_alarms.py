@@ -48,6 +48,7 @@ PUBLISHED: dict[tuple[str, str], list[dict[str, str]]] = {
     ("AWS/CertificateManager", "DaysToExpiry"): [{"CertificateArn": PARAMETERS["CertificateArn"]}],
     ("AWS/EFS", "PercentIOLimit"): [{"FileSystemId": "fs-0"}],
     **{("AWS/RDS", name): [DATABASE] for name in ("ACUUtilization", "FreeLocalStorage", "DatabaseConnections")},
+    ("AWS/Lambda", "Errors"): [{"FunctionName": "HealNodes"}],
     ("AWS/Scheduler", "TargetErrorCount"): [{"ScheduleGroup": "ScheduleGroup"}],
     **{
         ("AWS/States", f"Executions{end}"): [
@@ -62,6 +63,7 @@ PUBLISHED: dict[tuple[str, str], list[dict[str, str]]] = {
 GIB = 1 << 30
 CASES: dict[str, tuple[dict[str, float], dict[str, float]]] = {
     "ExecutionFailed": ({"ExecutionsFailed": 1}, {"ExecutionsFailed": 0}),
+    "HealFailed": ({"Errors": 1}, {"Errors": 0}),
     "ScheduleFailed": ({"TargetErrorCount": 1}, {"TargetErrorCount": 0}),
     "NodeWithoutWorkbench": ({"WorkbenchAnswers": 0}, {"WorkbenchAnswers": 1}),
     "NodeSilent": ({"GroupInServiceInstances": 1}, {"GroupInServiceInstances": 1, "mem_used_percent": 40}),

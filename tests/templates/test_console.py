@@ -136,6 +136,16 @@ def test_alarms_watch_what_they_say() -> None:
     } == {
         "ExecutionFailed": any_at_all
         | {"Metrics": [unsuccessful, *(counted(name, *counts) for name, counts in ended.items())]},
+        "HealFailed": any_at_all
+        | {
+            "Namespace": "AWS/Lambda",
+            "MetricName": "Errors",
+            "Dimensions": [{"Name": "FunctionName", "Value": {"Ref": "HealNodes"}}],
+            "Statistic": "Sum",
+            "Period": 300,
+            "EvaluationPeriods": 3,
+            "OKActions": [{"Ref": "Topic"}],
+        },
         "ScheduleFailed": any_at_all
         | {
             "Namespace": "AWS/Scheduler",

@@ -33,7 +33,7 @@ LONGEST: Final = {
     ("AWS::Serverless::StateMachine", "Name"): 80,
 }
 LONGEST_STACK_NAME: Final = 128
-SCHEDULES: Final = ("monthly-rebuild", "nightly-verify")  # names of events, which SAM makes schedules of
+SCHEDULES: Final = ("heal-nodes", "monthly-rebuild", "nightly-verify")  # names of events, which SAM makes schedules of
 LONGEST_SCHEDULE: Final = 64
 NOT_OF_THEM: Final = ("ServiceName", "MetricName")  # names of what others have made
 IDENTIFIER: Final = re.compile("[a-z][a-z0-9]*(-[a-z0-9]+)*")

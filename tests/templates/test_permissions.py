@@ -50,10 +50,12 @@ def test_no_role_has_a_policy_that_the_table_does_not_know() -> None:
         "ConfigureNodesRole": step,
         "VerifyClusterRole": step,
         "ExplainFailureRole": step,
+        "HealNodesRole": step,
         "DeployRole": machine,
         "VerifyRole": machine,
         "VerifyScheduleRole": [],
         "RebuildScheduleRole": [],
+        "HealScheduleRole": [],
         "CloudFormationRole": [
             "CloudFormationDatabasePolicy",
             "CloudFormationStoragePolicy",

@@ -110,6 +110,7 @@ def test_each_role_trusts_one_service() -> None:
         "ConfigureNodes",
         "VerifyCluster",
         "ExplainFailure",
+        "HealNodes",
     )
     assert trusted == {
         **{f"{name}Role": "lambda.amazonaws.com" for name in functions},
@@ -117,6 +118,7 @@ def test_each_role_trusts_one_service() -> None:
         "VerifyRole": "states.amazonaws.com",
         "VerifyScheduleRole": "scheduler.amazonaws.com",
         "RebuildScheduleRole": "scheduler.amazonaws.com",
+        "HealScheduleRole": "scheduler.amazonaws.com",
         "CloudFormationRole": "cloudformation.amazonaws.com",
         "BuildInstanceRole": "ec2.amazonaws.com",
         "NodeRole": "ec2.amazonaws.com",

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from benchwright.healing.decision import BETWEEN
 from benchwright.settings import Settings
 from rehearsal.aws.services.cloudformation.intrinsics import Scope
 from tests.templates.templates import (
@@ -274,6 +275,7 @@ def test_only_the_function_of_the_database_lives_in_the_network_and_carries_the_
         "ConfigureNodes": ["BenchwrightLayer", "InfraLayer"],
         "VerifyCluster": ["BenchwrightLayer"],
         "ExplainFailure": ["BenchwrightLayer"],
+        "HealNodes": ["BenchwrightLayer"],
     }
 
 
@@ -299,7 +301,21 @@ def test_each_schedule_starts_its_machine_with_its_input_at_its_hour() -> None:
         "FlexibleTimeWindow": {"Mode": "OFF"},
     }
     schedules = [item["Properties"] for item in resources(translated(), "AWS::Scheduler::Schedule").values()]
-    assert sorted(schedules, key=lambda item: item["Name"]["Fn::Sub"]) == [
+    heal, *others = sorted(schedules, key=lambda item: str(item["Name"]["Fn::Sub"]))
+    assert heal == {
+        "GroupName": {"Ref": "ScheduleGroup"},
+        "FlexibleTimeWindow": {"Mode": "OFF"},
+        "Name": {"Fn::Sub": "${AWS::StackName}-heal-nodes"},
+        "Description": "Replaces a node whose Workbench has not answered for 15 minutes.",
+        "State": {"Ref": "HealScheduleState"},
+        "ScheduleExpression": f"rate({BETWEEN} minutes)",
+        "Target": {
+            "Arn": {"Fn::GetAtt": ["HealNodes", "Arn"]},
+            "RoleArn": {"Fn::GetAtt": ["HealScheduleRole", "Arn"]},
+            "Input": "{}",
+        },
+    }
+    assert others == [
         common
         | {
             "Name": {"Fn::Sub": "${AWS::StackName}-monthly-rebuild"},
@@ -330,10 +346,8 @@ def test_each_schedule_starts_its_machine_with_its_input_at_its_hour() -> None:
         },
     ]
     parameters = APPLICATION["Parameters"]
-    assert (parameters["VerifyScheduleState"]["Default"], parameters["RebuildScheduleState"]["Default"]) == (
-        "ENABLED",
-        "DISABLED",
-    )
+    states = ("VerifyScheduleState", "RebuildScheduleState", "HealScheduleState")
+    assert [parameters[state]["Default"] for state in states] == ["ENABLED", "DISABLED", "ENABLED"]
 
 
 def test_the_topic_hears_of_executions_that_could_not_speak_for_themselves() -> None:

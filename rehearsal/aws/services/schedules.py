@@ -1,4 +1,5 @@
-"""Schedules: EventBridge Scheduler starts executions, each with the schedule's own input, under its own role.
+"""Schedules: EventBridge Scheduler starts executions or calls functions, each with the schedule's own input, under its
+own role.
 
 What a schedule starts is asked of the account, as deployed. Nothing here waits for the hour: a person orders the start.
 """
@@ -51,7 +52,9 @@ class Order(NamedTuple):
 
 @dataclass(frozen=True)
 class Schedule:
-    """A schedule as it stands in the account; `name` is without the application's."""
+    """A schedule as it stands in the account; `name` is without the application's, `machine` the ARN of its target: a
+    state machine, or a function.
+    """
 
     name: str
     machine: str
@@ -64,12 +67,22 @@ class Schedule:
         """Who starts its executions, as calls.jsonl and report.json name it."""
         return f"schedule {self.name}"
 
+    @property
+    def calls_a_function(self) -> bool:
+        return self.machine.split(":")[2] == "lambda"
+
     def start(self, client: Callable[..., Any]) -> str:
-        """Do once what EventBridge Scheduler does when the time has come; returns the execution's ARN.
+        """Do once what EventBridge Scheduler does when the time has come; returns the execution's ARN. A function is
+        called asynchronously, and there is none
+        (https://docs.aws.amazon.com/scheduler/latest/UserGuide/managing-targets-templated.html).
 
         `client` is that of LocalAws. A refusal is raised at once: Scheduler would try again for a day
         (https://docs.aws.amazon.com/scheduler/latest/APIReference/API_RetryPolicy.html), a person wants to know.
         """
+        if self.calls_a_function:
+            functions = client("lambda", self.role, self.caller, attempts=1)
+            functions.invoke(FunctionName=self.machine, InvocationType="Event", Payload=self.input)
+            return ""
         states = client("stepfunctions", self.role, self.caller, attempts=1)
         return str(states.start_execution(stateMachineArn=self.machine, input=self.input)["executionArn"])
 

@@ -341,6 +341,42 @@ def test_verification_removes_the_row_of_a_node_that_died(account: Account, retu
     assert account.deploy({}).status == "SUCCEEDED"  # which is free again
 
 
+def test_a_node_whose_workbench_was_killed_is_replaced_and_the_files_of_people_are_as_they_were(
+    account: Account, returned: Any
+) -> None:
+    files = "find /efs/home /efs/shared-storage -type f | sort | xargs sha256sum"
+    before, kept = serving(account), account.on_every_node(files)
+    account.let_nodes_report()
+    assert account.heal()["replaced"] == {}  # all answer
+    killed = min(before)
+    kill_workbench(account, killed)
+    account.let_nodes_report()
+    verification = account.start("verify", {})  # goes on looking for ten minutes
+    account.until(lambda: account.has_entered(verification, "Verify cluster"), "the verification to look at nodes")
+    hold_the_lock(account, verification)
+    assert account.heal()["replaced"] == {}
+    assert account.end(verification).status == "FAILED"  # and has given the lock back
+    account.start_schedule("heal-nodes")
+    account.until(lambda: killed not in states(account), "the node to leave the group")
+    account.until(lambda: len(serving(account)) == 2, "Auto Scaling to replace the node")
+    assert serving(account) & before == before - {killed}
+    assert account.published()[-1] == f"Benchwright: workbench: node {killed} is replaced"
+    account.succeed(account.start("verify", {}))
+    assert account.on_every_node(files) == kept
+    assert len(kept) == 1
+
+
+def test_where_no_node_answers_none_is_replaced_and_people_read_that(account: Account, returned: Any) -> None:
+    before = serving(account)
+    for instance in before:
+        kill_workbench(account, instance)
+    account.let_nodes_report()
+    assert account.heal()["replaced"] == {}
+    assert account.published()[-1] == "Benchwright: workbench: no node answers, and none is replaced"
+    assert account.deploy({}).status == "SUCCEEDED"
+    assert serving(account) == before
+
+
 def test_another_instance_type_replaces_the_nodes_while_others_serve(account: Account, returned: Any) -> None:
     before = set(account.nodes)
     with RowWatch(account) as watch:
@@ -439,6 +475,21 @@ def test_no_secret_that_people_brought_stands_where_a_stranger_could_read_it(acc
 def row_of(account: Account, address: str) -> str | None:
     """The status that the node table gives an address."""
     return next((row.status for row in account.rows() if row.ipv4 == address), None)
+
+
+def kill_workbench(account: Account, instance: str) -> None:
+    killing = "kill -9 $(systemctl show --property MainPID --value rstudio-server)"
+    done = account.nodes[instance].host.run(killing, timeout=60)
+    assert done.returncode == 0, done.stderr
+
+
+def hold_the_lock(account: Account, execution: str) -> None:
+    account.aws.client("dynamodb").update_item(
+        TableName=account.application.outputs["TableName"],
+        Key={"cluster": {"S": "workbench"}},
+        UpdateExpression="SET holder = :holder",
+        ExpressionAttributeValues={":holder": {"S": execution}},
+    )
 
 
 def serving(account: Account) -> set[str]:

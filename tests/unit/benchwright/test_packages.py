@@ -62,6 +62,7 @@ def test_every_function_has_its_package() -> None:
         "configure_nodes": "nodes",
         "verify_cluster": "verification",
         "explain_failure": "failure",
+        "heal_nodes": "healing",
     }
     assert set(own) == set(used)
     assert set(own.values()) == packages()

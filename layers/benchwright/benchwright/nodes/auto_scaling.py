@@ -15,23 +15,28 @@ REBALANCING, REFRESH = "AZRebalance", "InstanceRefresh"
 
 @dataclass(frozen=True)
 class Node:
-    """An instance of the group. `template_version` is the id and the version of its launch template: "lt-0a1b:3"."""
+    """An instance of the group. `template_version` is the id and the version of its launch template: "lt-0a1b:3".
+
+    healthy: whether Auto Scaling counts it as such; one that it does not is about to be replaced.
+    """
 
     instance: str
     state: str
     template_version: str
+    healthy: bool = True
 
 
 @dataclass(frozen=True)
 class Group:
-    """The Auto Scaling group of a cluster: its instances by id, which of its processes are suspended, and the ARNs of
-    the target groups with which it registers instances.
+    """The Auto Scaling group of a cluster: its instances by id, which of its processes are suspended, the ARNs of the
+    target groups with which it registers instances, and how many instances it should have.
     """
 
     name: str
     nodes: tuple[Node, ...] = ()
     suspended: frozenset[str] = frozenset()
     target_groups: tuple[str, ...] = ()
+    desired: int = 0
 
 
 def describe_group(name: str) -> Group:
@@ -42,7 +47,9 @@ def describe_group(name: str) -> Group:
     found = groups[0]
     nodes = sorted((_node(instance) for instance in found["Instances"]), key=lambda node: node.instance)
     suspended = frozenset(each["ProcessName"] for each in found.get("SuspendedProcesses", []))
-    return Group(name, tuple(nodes), suspended, tuple(found.get("TargetGroupARNs", [])))
+    return Group(
+        name, tuple(nodes), suspended, tuple(found.get("TargetGroupARNs", [])), found.get("DesiredCapacity", 0)
+    )
 
 
 def stop_rebalancing(group: Group) -> None:
@@ -78,4 +85,5 @@ def replacement_command(instance: str) -> str:
 def _node(instance: Mapping[str, Any]) -> Node:
     made_of = instance.get("LaunchTemplate", {})
     template = f"{made_of.get('LaunchTemplateId', '')}:{made_of.get('Version', '')}"
-    return Node(instance["InstanceId"], instance["LifecycleState"], template)
+    healthy = instance.get("HealthStatus", "Healthy") == "Healthy"
+    return Node(instance["InstanceId"], instance["LifecycleState"], template, healthy)

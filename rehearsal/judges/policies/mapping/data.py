@@ -119,6 +119,9 @@ def tags_of_log_group(call: Call) -> Iterator[Authorization]:
     yield call.ask_tagged(f"logs:{call.operation}", call["resourceArn"])
 
 
+without_resource("cloudwatch", "cloudwatch", "GetMetricData")
+
+
 @on("cloudwatch", "PutMetricAlarm")
 def alarm(call: Call) -> Iterator[Authorization]:
     arn = call.arn("cloudwatch", f"alarm:{call['AlarmName']}")

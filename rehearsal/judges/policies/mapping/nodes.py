@@ -188,8 +188,10 @@ def group_tags(call: Call) -> Iterator[Authorization]:
 
 @on("autoscaling", "SetInstanceHealth")
 def health(call: Call) -> Iterator[Authorization]:
-    name = call.known(call["InstanceId"])["tags"][GROUP_TAG]
-    yield call.ask("autoscaling:SetInstanceHealth", _group_arn(call, name))
+    """The group is the resource. Its tags are on its instances, all of them propagated."""
+    tags = call.tags(call["InstanceId"])
+    asked = call.ask("autoscaling:SetInstanceHealth", _group_arn(call, tags[GROUP_TAG]))
+    yield asked.on_tagged({key: value for key, value in tags.items() if not key.startswith("aws:")})
 
 
 def _group_arn(call: Call, name: str) -> str:

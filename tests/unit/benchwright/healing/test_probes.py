@@ -1,0 +1,61 @@
+"""What nodes reported, on moto's CloudWatch."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from benchwright.healing.probes import reported
+
+NOW = datetime.now(UTC).replace(second=30, microsecond=0)
+LAST = NOW.replace(second=30) - timedelta(minutes=2)  # the newest minute that counts
+
+
+@pytest.fixture
+def metrics(environment: None) -> Iterator[Any]:
+    with mock_aws():
+        yield boto3.client("cloudwatch")
+
+
+def put(metrics: Any, instance: str, minutes_before: int, value: float, **other: str) -> None:
+    named = {"service": "wb", "cluster": "blue", "instance": instance, **other}
+    datum = {
+        "MetricName": "WorkbenchAnswers",
+        "Dimensions": [{"Name": name, "Value": text} for name, text in named.items()],
+        "Timestamp": LAST - timedelta(minutes=minutes_before),
+        "Value": value,
+    }
+    metrics.put_metric_data(Namespace="Benchwright", MetricData=[datum])
+
+
+def test_each_minute_of_each_node_has_its_place(metrics: Any) -> None:
+    for before, value in ((0, 1.0), (1, 0.0), (3, 0.0)):
+        put(metrics, "i-a", before, value)
+    put(metrics, "i-b", 2, 1.0)
+    assert reported("blue", ["i-a", "i-b", "i-c"], 4, NOW) == {
+        "i-a": [0.0, None, 0.0, 1.0],
+        "i-b": [None, 1.0, None, None],
+        "i-c": [None] * 4,
+    }
+
+
+def test_what_is_older_or_newer_or_of_another_cluster_does_not_count(metrics: Any) -> None:
+    put(metrics, "i-a", 4, 1.0)
+    put(metrics, "i-a", -1, 1.0)
+    put(metrics, "i-a", 0, 1.0, cluster="green")
+    put(metrics, "i-a", 0, 1.0, service="other")
+    assert reported("blue", ["i-a"], 4, NOW) == {"i-a": [None] * 4}
+
+
+def test_without_nodes_no_one_is_asked() -> None:
+    assert reported("blue", [], 4, NOW) == {}
+
+
+def test_fifty_nodes_are_one_question_of_at_most_five_hundred_metrics(metrics: Any) -> None:
+    """docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_GetMetricData.html"""
+    nodes = [f"i-{number:02}" for number in range(50)]
+    put(metrics, nodes[-1], 0, 1.0)
+    assert reported("blue", nodes, 1, NOW)[nodes[-1]] == [1.0]

@@ -11,6 +11,7 @@ import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Self
 from unittest import mock
@@ -96,15 +97,15 @@ class Account:
         return json.loads(answer["Payload"].read())
 
     def let_nodes_report(self) -> None:
-        """Run the probe of each node, which no timer starts here; then let what it says have been so for a quarter of an
-        hour, and before that that Workbench answered.
+        """Run the probe of each node, which no timer starts here. Then let what it says have been so for a quarter of
+        an hour.
         """
         probe = "systemctl start benchwright-probe.service && tail -n 1 /var/log/benchwright/workbench.log"
         answers = {}
         for name, node in self.nodes.items():
             said = json.loads(node.host.run(probe, timeout=60).stdout)
             assert said["instance"] == name
-            self.until(lambda said=said: arrived(self.aws, said), f"CloudWatch to have what {name} reports")
+            self.until(partial(arrived, self.aws, said), f"CloudWatch to have what {name} reports")
             answers[name] = said[METRIC] == 1
         report_answers(self.aws, self.application.name, answers, CLUSTER)
 

@@ -18,7 +18,6 @@ from unittest import mock
 
 import psycopg2
 
-from benchwright.healing.probes import METRIC
 from rehearsal import application, launcher, run
 from rehearsal.application import Application
 from rehearsal.aws.clock import Clock
@@ -29,7 +28,7 @@ from rehearsal.hosts.standins.workbench.cluster import STALE_SECONDS
 from rehearsal.initial_account import InitialAccount
 from rehearsal.views.report import Execution
 from tests import waiting
-from tests.deployment.metrics import arrived, report_answers
+from tests.deployment.metrics import METRIC, arrived, report_answers
 from tests.namespaces import visit_network_and_mounts
 
 CLUSTER: Final = "workbench"

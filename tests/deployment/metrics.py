@@ -6,8 +6,8 @@ from typing import Any
 
 from moto.cloudwatch.models import cloudwatch_backends
 
-from benchwright.healing.decision import BETWEEN, SILENT
-from benchwright.healing.probes import METRIC, NAMESPACE
+NAMESPACE, METRIC, SILENT, BETWEEN = "Benchwright", "WorkbenchAnswers", 15, 5
+"""As in layers/benchwright/benchwright/healing, which a program of the tests does not import."""
 
 
 def arrived(aws: Any, said: Mapping[str, Any]) -> bool:

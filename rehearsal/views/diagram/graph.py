@@ -45,7 +45,7 @@ def outline(definition: Mapping[str, Any]) -> dict[str, Any]:
     """A definition without arguments, outputs and retries: as much as makes its picture."""
     states = {}
     for name, state in definition["States"].items():
-        kept = {key: state[key] for key in ("Type", "Comment", "Next", "Default", "End") if key in state}
+        kept = {key: state[key] for key in ("Type", "Comment", "Next", "Default") if key in state}
         for key, inner in (("Catch", ("Next",)), ("Choices", ("Condition", "Next"))):
             if key in state:
                 kept[key] = [{word: rule[word] for word in inner} for rule in state[key]]
@@ -65,9 +65,8 @@ def branches_of(state: Mapping[str, Any]) -> list[Any]:
 def scope(definition: Mapping[str, Any]) -> Scope:
     """The scope of a machine's definition, or of a branch: what has `StartAt` and `States`."""
     states: Mapping[str, Mapping[str, Any]] = definition["States"]
-    caught = {target for state in states.values() for target in _failures(state)}
-    behind = {name for target in caught for name in _reachable(states, target, without=set())}
-    failing = caught | {name for name in behind if not _may_succeed(states, name)}
+    caught = {target for state in states.values() for target in _failures(state) if not _may_succeed(states, target)}
+    failing = {name for target in caught for name in _reachable(states, target, without=set())}
     normal = _reachable(states, definition["StartAt"], without=failing)
     path = _part(states, definition["StartAt"], normal)
     entries = [name for name in states if name in caught]
@@ -97,9 +96,8 @@ def _failures(state: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _may_succeed(states: Mapping[str, Mapping[str, Any]], name: str) -> bool:
-    """Whether a state leads to an end that is no failure."""
-    ends = [states[each] for each in _reachable(states, name, without=set())]
-    return any(state["Type"] == "Succeed" or state.get("End") for state in ends)
+    """Whether a state leads to a success: a Catch that does is no failure."""
+    return any(states[each]["Type"] == "Succeed" for each in _reachable(states, name, without=set()))
 
 
 def _edges(name: str, state: Mapping[str, Any]) -> list[Edge]:

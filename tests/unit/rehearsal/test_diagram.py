@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 import pytest
 import yaml
 
-from rehearsal.views.diagram import outline, svg
+from rehearsal.views.diagram import branches_of, outline, svg
 from rehearsal.views.diagram.geometry import Node
 from rehearsal.views.diagram.graph import answers, scope
 from rehearsal.views.diagram.layout import layout
@@ -27,9 +27,7 @@ def definition(name: str) -> dict[str, Any]:
 
 def names(part: dict[str, Any]) -> list[str]:
     """Of all states, those of branches too."""
-    inner = (
-        name for state in part["States"].values() for branch in state.get("Branches", ()) for name in names(branch)
-    )
+    inner = (name for state in part["States"].values() for branch in branches_of(state) for name in names(branch))
     return [*part["States"], *inner]
 
 

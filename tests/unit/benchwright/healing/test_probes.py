@@ -8,7 +8,9 @@ import boto3
 import pytest
 from moto import mock_aws
 
+from benchwright.healing import decision, probes
 from benchwright.healing.probes import reported
+from tests.deployment import metrics as put_metrics
 
 NOW = datetime.now(UTC).replace(second=30, microsecond=0)
 LAST = NOW.replace(second=30) - timedelta(minutes=2)  # the newest minute that counts
@@ -59,3 +61,8 @@ def test_fifty_nodes_are_one_question_of_at_most_five_hundred_metrics(metrics: A
     nodes = [f"i-{number:02}" for number in range(50)]
     put(metrics, nodes[-1], 0, 1.0)
     assert reported("blue", nodes, 1, NOW)[nodes[-1]] == [1.0]
+
+
+def test_what_tests_of_deployments_put_is_what_is_read() -> None:
+    put = (put_metrics.NAMESPACE, put_metrics.METRIC, put_metrics.SILENT, put_metrics.BETWEEN)
+    assert put == (probes.NAMESPACE, probes.METRIC, decision.SILENT, decision.BETWEEN)

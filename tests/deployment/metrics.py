@@ -15,7 +15,7 @@ def arrived(aws: Any, said: Mapping[str, Any]) -> bool:
     moment, backend = said["_aws"]["Timestamp"] / 1000, cloudwatch_backends[aws.account][aws.region]
     return any(
         datum.name == METRIC
-        and datum.timestamp.timestamp() == moment
+        and datum.timestamp.replace(tzinfo=UTC).timestamp() == moment
         and said["instance"] in {each.value for each in datum.dimensions}
         for datum in backend.metric_data
     )

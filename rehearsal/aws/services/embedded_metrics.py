@@ -18,7 +18,8 @@ MOST_DIMENSIONS = 30
 def extract(backend: CloudWatchBackend, message: str) -> None:
     """Put what a log event says into the metrics of an account."""
     for namespace, datum in metrics_of(message):
-        backend.put_metric_data(namespace, [datum])
+        moment = datum["Timestamp"].replace(tzinfo=None)  # as moto keeps that of PutMetricData
+        backend.put_metric_data(namespace, [{**datum, "Timestamp": moment}])
 
 
 def metrics_of(message: str) -> Iterator[tuple[str, dict[str, Any]]]:

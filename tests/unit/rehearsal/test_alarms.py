@@ -5,10 +5,17 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from moto.cloudwatch.models import cloudwatch_backends
 
+from rehearsal.aws.local_aws import LocalAws
 from rehearsal.aws.services import alarms
+<<<<<<< HEAD
 from rehearsal.aws.services.alarms import Datum, Metric
 from rehearsal.aws.services.embedded_metrics import metrics_of
+=======
+from rehearsal.aws.services.alarms import Datum
+from rehearsal.aws.services.embedded_metrics import extract, metrics_of
+>>>>>>> 2cf735a (Read metrics of log events beside those that were put in the rehearsal)
 
 START = datetime(2026, 11, 29, 12, tzinfo=UTC)
 DIMENSIONS = [{"Name": "cluster", "Value": "one"}]
@@ -134,3 +141,20 @@ def test_a_log_event_that_is_not_as_specified_gives_none(change: dict[str, Any],
 @pytest.mark.parametrize("message", ["", "plain text", '{"_aws": ', '["_aws"]', '=== {"_aws": {}}'])
 def test_other_log_events_give_none(message: str) -> None:
     assert list(metrics_of(message)) == []
+
+
+def test_a_metric_of_a_log_event_is_read_beside_one_that_was_put(aws: LocalAws) -> None:
+    """Both are asked of one API, which compares their times."""
+    directive = {"Namespace": "Wb", "Dimensions": [["cluster"]], "Metrics": [{"Name": "Answers"}]}
+    at = int(START.timestamp() * 1000)
+    event = {"_aws": {"Timestamp": at, "CloudWatchMetrics": [directive]}, "cluster": "one", "Answers": 1}
+    extract(cloudwatch_backends[aws.account][aws.region], json.dumps(event))
+    watch = aws.client("cloudwatch")
+    later = {"MetricName": "Answers", "Dimensions": DIMENSIONS, "Timestamp": START + timedelta(minutes=1), "Value": 0}
+    watch.put_metric_data(Namespace="Wb", MetricData=[later])
+    metric = {"Namespace": "Wb", "MetricName": "Answers", "Dimensions": DIMENSIONS}
+    query = {"Id": "a", "MetricStat": {"Metric": metric, "Period": 60, "Stat": "Minimum"}}
+    (found,) = watch.get_metric_data(
+        MetricDataQueries=[query], StartTime=START, EndTime=START + timedelta(minutes=2), ScanBy="TimestampAscending"
+    )["MetricDataResults"]
+    assert (found["Timestamps"], found["Values"]) == ([START, START + timedelta(minutes=1)], [1.0, 0.0])

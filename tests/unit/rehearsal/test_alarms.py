@@ -9,13 +9,8 @@ from moto.cloudwatch.models import cloudwatch_backends
 
 from rehearsal.aws.local_aws import LocalAws
 from rehearsal.aws.services import alarms
-<<<<<<< HEAD
 from rehearsal.aws.services.alarms import Datum, Metric
-from rehearsal.aws.services.embedded_metrics import metrics_of
-=======
-from rehearsal.aws.services.alarms import Datum
 from rehearsal.aws.services.embedded_metrics import extract, metrics_of
->>>>>>> 2cf735a (Read metrics of log events beside those that were put in the rehearsal)
 
 START = datetime(2026, 11, 29, 12, tzinfo=UTC)
 DIMENSIONS = [{"Name": "cluster", "Value": "one"}]

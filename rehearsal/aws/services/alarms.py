@@ -9,7 +9,7 @@ import ast
 import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
 from moto.cloudwatch.models import cloudwatch_backends
@@ -75,7 +75,7 @@ def published(account: str, region: str) -> list[Datum]:
     return [
         Datum(Metric(each.namespace, each.name, frozenset((own.name, own.value) for own in each.dimensions)), at, value)
         for each in list(cloudwatch_backends[account][region].metric_data)
-        for at, value in [(each.timestamp, each.value)]
+        for at, value in [(each.timestamp.replace(tzinfo=UTC), each.value)]  # moto keeps UTC without saying so
     ]
 
 

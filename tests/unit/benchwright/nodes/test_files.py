@@ -81,7 +81,8 @@ def test_a_bundle_says_what_a_secret_is_and_what_each_change_needs() -> None:
     assert texts["secrets"] == "/etc/rstudio/databricks.conf arn:x v1\n"
     assert "0600 rstudio-server rstudio-server /etc/rstudio/databricks.conf\n" in texts["manifest"]
     assert (texts["files/etc/rstudio/databricks.conf"], texts["files/etc/rstudio/of-a-team"]) == ("", "x\n")
-    effects = dict(reversed(line.split()) for line in texts["effects"].splitlines())
+    lines = [line.split() for line in texts["effects"].splitlines()]
+    effects = {path: effect for effect, path in lines}
     assert effects.keys() == {f"/etc/rstudio/{name}" for name in FILES}
     assert (effects["/etc/rstudio/rsession.conf"], effects["/etc/rstudio/launcher.conf"]) == (
         "reload",

@@ -70,7 +70,7 @@ def test_the_order_of_an_input_is_not_part_of_a_configuration() -> None:
 
 
 def test_what_is_empty_is_as_the_image_has_it() -> None:
-    nothing = {"rsession.conf": {}, "repos.conf": {"keys": {}}, "jupyter.conf": {}, "profiles": {"sections": {}}}
+    nothing: Any = {"rsession.conf": {}, "repos.conf": {"keys": {}}, "jupyter.conf": {}, "profiles": {"sections": {}}}
     assert rendered(nothing) == rendered({})
 
 

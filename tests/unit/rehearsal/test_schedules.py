@@ -124,3 +124,44 @@ def test_executions_start_in_the_order_that_the_options_say(
     monkeypatch.chdir(tmp_path)
     Path("three").write_text("3")
     assert in_order(options(arguments), APPLICATION, schedules) == starts
+
+
+HEAL = Schedule(
+    "heal-nodes",
+    "arn:aws:lambda:us-east-1:123456789012:function:app-HealNodes-1",
+    "{}",
+    "arn:aws:iam::123456789012:role/app/heal",
+    enabled=True,
+)
+
+
+def test_a_schedule_of_a_function_calls_it_under_its_role_and_waits_for_no_answer() -> None:
+    asked: list[tuple[Any, ...]] = []
+
+    class Functions:
+        def invoke(self, **parameters: Any) -> dict[str, Any]:
+            asked.append(tuple(parameters.items()))
+            return {"StatusCode": 202}
+
+    def client(service: str, role: str, caller: str, *, attempts: int) -> Functions:
+        asked.append((service, role, caller, attempts))
+        return Functions()
+
+    assert HEAL.start(client) == ""
+    assert asked == [
+        ("lambda", HEAL.role, "schedule heal-nodes", 1),
+        (("FunctionName", HEAL.machine), ("InvocationType", "Event"), ("Payload", "{}")),
+    ]
+    assert not NIGHTLY.calls_a_function
+
+
+def test_a_schedule_that_starts_no_execution_is_not_ordered(aws: LocalAws) -> None:
+    aws.client("scheduler").create_schedule(
+        Name=f"app-{HEAL.name}",
+        ScheduleExpression="rate(5 minutes)",
+        FlexibleTimeWindow={"Mode": "OFF"},
+        Target={"Arn": HEAL.machine, "RoleArn": HEAL.role, "Input": HEAL.input},
+    )
+    wanted = options(["--schedule", "heal-nodes"])
+    with pytest.raises(NoSuchScheduleError, match="The schedule heal-nodes calls a function, and starts no execution"):
+        in_order(wanted, APPLICATION, Schedules(aws.client, "app"))

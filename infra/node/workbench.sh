@@ -93,7 +93,7 @@ check_configuration() {
   complaints=$(grep -vE '^\[PASS]|^Warning|^-- ' "$output" | tr -s '\n ' ' ' | cut -c 1-300)
   complaints=${complaints//"$work/stage"/}
   if ! grep -qiE 'unrecogni[sz]ed option|for option .* is invalid|error reading' <<<"$complaints"; then return; fi
-  fail "Workbench $WORKBENCH_VERSION refuses the configuration, so nothing was changed on this node: ${complaints% }. Correct config (or files, rserver.conf) in the input and deploy again."
+  fail "Workbench $WORKBENCH_VERSION refuses the configuration, so nothing was changed on this node: ${complaints% }. Correct config in the input and deploy again."
 }
 
 # No session starts with a key that it does not know, and the server does not look. So a session is asked, with the libraries of the newest R;

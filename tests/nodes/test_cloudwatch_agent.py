@@ -71,7 +71,9 @@ def test_a_node_publishes_each_minute_whether_workbench_answers(cluster: Cluster
     values = {(each["MetricName"], *(own["Value"] for own in each["Dimensions"])): each["Value"] for each in found}
     assert values == {each: 1 if each[0] == "WorkbenchAnswers" else 0 for each in expected}
     _run(node, "systemctl stop rstudio-server")
-    assert [datum["Value"] for _, datum in metrics_of(_probed(node))] == [0, 0]
+    line = _probed(node)
+    assert [datum["Value"] for _, datum in metrics_of(line)] == [0, 0]
+    assert json.loads(line)["reason"].startswith("curl: (7) ")
     assert _probed(node, "touch /run/benchwright/terminating") == ""
 
 

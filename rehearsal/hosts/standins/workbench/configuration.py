@@ -4,7 +4,7 @@ import os
 import re
 import stat
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -154,6 +154,7 @@ def read(*, options_checked: bool = True) -> Configuration:
     if options_checked:
         _check_values(RSERVER_CONF, server)
         refuse_unknown(RSERVER_CONF, _unknown(server))
+        check_others(Path(ETC))
     if all(server.get(key) == "1" for key in METHODS.values()):
         raise ConfigurationError(f"{'=1 and '.join(METHODS.values())}=1 exclude each other")
     warnings: list[str] = []
@@ -249,6 +250,31 @@ def refuse_unknown(path: Path, unknown: Collection[str]) -> None:
     """Raises ConfigurationError about the first of the options that a file has and no program knows."""
     if unknown:
         raise ConfigurationError(f"Error reading {path}: unrecognised option '{min(unknown)}'")
+
+
+def check_others(folder: Path) -> None:
+    """Refuse keys that are not published, also in files of which nothing says what the real server does with them.
+
+    Raises ConfigurationError.
+    """
+    from benchwright import rstudio_files
+
+    for name, file in rstudio_files.FILES.items():
+        path = folder / name
+        if file.keys is None or file.unknown is not rstudio_files.Unknown.UNKNOWN or not path.exists():
+            continue
+        is_record = file.format is rstudio_files.Format.RECORDS
+        refuse_unknown(path, rstudio_files.unknown_keys(file, _keys(path.read_text(), ":" if is_record else "=")))
+
+
+def _keys(text: str, sign: str) -> Iterator[tuple[str, str]]:
+    """Each key of a file with its section. A line that begins with a blank continues the one before it."""
+    section = ""
+    for line in text.splitlines():
+        if line.startswith("["):
+            section = line.strip()[1:-1]
+        elif line.strip() and not line.startswith((" ", "\t", "#", ";")):
+            yield section, line.partition(sign)[0].strip()
 
 
 def _check_values(path: Path, server: dict[str, str]) -> None:

@@ -14,6 +14,11 @@ from pathlib import Path
 from rehearsal.hosts import debian
 from rehearsal.hosts.base_image import launcher
 
+LIBRARIES = (
+    *("cairo2", "clang", "fontconfig1", "freetype", "fribidi", "gdal", "geos", "git2", "gl1-mesa", "glpk", "glu1-mesa"),
+    *("harfbuzz", "icu", "jpeg", "magick++", "mysqlclient", "node", "png", "pq", "proj", "sodium", "sqlite3", "ssh2-1"),
+    *("tiff", "udunits2"),
+)
 UBUNTU_PACKAGES = [
     "acl",
     "apt-transport-https",
@@ -41,7 +46,6 @@ UBUNTU_PACKAGES = [
     "iproute2",
     "jq",
     "less",
-    "libclang-dev",
     "libcurl4-openssl-dev",
     "libcurl4t64",
     "libpq5",
@@ -53,7 +57,6 @@ UBUNTU_PACKAGES = [
     "nfs-common",
     "openssl",
     "perl",
-    "pkg-config",
     "pkgconf",
     "procps",
     "psmisc",
@@ -67,11 +70,11 @@ UBUNTU_PACKAGES = [
     "unzip",
     "uuid-runtime",
     "wget",
-    "xz-utils",
     "zip",
-    "zlib1g-dev",
     "libxml2-dev",
-    "locales",
+    *("default-jdk", "gdal-bin", "gsfonts", "imagemagick", "tcl", "tk", "texlive-latex-base", "xz-utils"),
+    *(f"lib{name}-dev" for name in LIBRARIES),
+    *("tk-dev", "unixodbc-dev", "zlib1g-dev"),
 ]
 """Packages of the Ubuntu archive that bring nothing which a node of the rehearsal lacks, because its host has it."""
 
@@ -100,7 +103,7 @@ class Package:
 
     @property
     def filename(self) -> str:
-        return f"{self.name}_{self.version.replace('+', '%2b')}_amd64.deb"
+        return f"{self.name}_{self.version}_amd64.deb".replace("+", "%2b")
 
     def control(self) -> str:
         depends = f"Depends: {', '.join(self.depends)}\n" if self.depends else ""
@@ -157,6 +160,8 @@ def ubuntu_archive() -> list[Package]:
     return [
         *(Package(name, "1:24.04-0ubuntu1") for name in UBUNTU_PACKAGES),
         _chrony(),
+        Package("locales", "2.39-0ubuntu8.6", {f"usr/sbin/{name}": script(text) for name, text in LOCALES.items()}),
+        Package("pkg-config", "1.8.1-2build1", {"usr/bin/pkg-config": script(PKG_CONFIG)}),
         *_sssd(),
         Package("postgresql-client", "16+257build1.1", {}, ("postgresql-client-16",)),
         Package("postgresql-client-16", "16.10-0ubuntu0.24.04.1", {"usr/bin/psql": script(PSQL)}),
@@ -177,7 +182,7 @@ def workbench(version: str) -> Package:
             "usr/lib/rstudio-server/bin/rsession": script(RSESSION),
             "usr/lib/rstudio-server/bin/rsession-options": program("rsession"),
             "usr/lib/rstudio-server/bin/rstudio-launcher": program("rstudio_launcher"),
-            "usr/lib/rstudio-server/bin/quarto/bin/quarto": script('[ "$1" = --version ] && echo 1.8.25\n'),
+            "usr/lib/rstudio-server/bin/quarto/bin/quarto": script(QUARTO),
             "usr/sbin/rstudio-server": program("rstudio_server"),
             "usr/lib/systemd/system/rstudio-server.service": File(SERVER_UNIT),
             "usr/lib/systemd/system/rstudio-launcher.service": File(LAUNCHER_UNIT),
@@ -196,8 +201,10 @@ def workbench(version: str) -> Package:
 
 def r(version: str) -> Package:
     """R as Posit builds it."""
-    text = f'[ "$1" = --version ] && echo "R version {version} (rehearsal) -- \\"Stand-in\\""\nexit 0\n'
-    return Package(f"r-{version}", "1", {f"opt/R/{version}/bin/{name}": script(text) for name in ("R", "Rscript")})
+    programs = {"R": R.replace("@VERSION@", version), "Rscript": RSCRIPT}
+    return Package(
+        f"r-{version}", "1", {f"opt/R/{version}/bin/{name}": script(text) for name, text in programs.items()}
+    )
 
 
 def python(version: str) -> Package:
@@ -276,6 +283,40 @@ grep -qE '^passwd:.*\\bsss\\b' /etc/nsswitch.conf ||
 pam-auth-update --package
 for unit in /usr/lib/systemd/system/sssd*.socket; do systemctl enable "${unit##*/}"; done
 systemctl enable sssd
+"""
+# A copy of the locale that every machine has: glibc takes it for the one of its name.
+LOCALES = {
+    "locale-gen": 'cp -r /usr/lib/locale/C.utf8 "/usr/lib/locale/${1%.UTF-8}.utf8"\n',
+    "update-locale": "printf '%s\\n' \"$@\" >/etc/default/locale\n",
+}
+PKG_CONFIG = """declare -A packages=(
+  [libxml-2.0]=libxml2 [libcurl]=libcurl4-openssl [openssl]=libssl [cairo]=libcairo2 [fontconfig]=libfontconfig1
+  [freetype2]=libfreetype [fribidi]=libfribidi [harfbuzz]=libharfbuzz [icu-uc]=libicu [gdal]=libgdal [geos]=libgeos
+  [proj]=libproj [libpng]=libpng [libtiff-4]=libtiff
+)
+for module in $*; do
+  case $module in --libs) libs=1; continue ;; --*) continue ;; esac
+  package=${packages[$module]-}-dev
+  dpkg-query -W "$package" >/dev/null 2>&1 || { echo "Package '$module' not found" >&2; exit 1; }
+  [ -z "${libs-}" ] || echo "-l${module%-*}"
+done
+"""
+R = """case $* in
+  --version) echo 'R version @VERSION@ (rehearsal) -- "Stand-in"' ;;
+  "CMD SHLIB "*.c) echo "${PKG_LIBS:?undefined reference}" >"$(basename "$3" .c).so" ;;
+  *) echo "This stand-in of R does not know: $*" >&2; exit 2 ;;
+esac
+"""
+RSCRIPT = """[[ ${2-} =~ dyn.load\\(.(.*\\.so).\\) ]] ||
+  { echo "This stand-in of Rscript does not know: $*" >&2; exit 2; }
+[ -s "${BASH_REMATCH[1]}" ] || { echo "unable to load shared object '${BASH_REMATCH[1]}'" >&2; exit 1; }
+echo -n 1
+"""
+QUARTO = """case $* in
+  --version) echo 1.8.25 ;;
+  "check install") touch "$HOME/.cache" && echo '[>] Checking Quarto installation......OK' ;;
+  *) echo "ERROR: Unknown command \\"$1\\"." >&2; exit 2 ;;
+esac
 """
 PSQL = 'case "${1-}" in -V|--version) echo "psql (PostgreSQL) 16.10" ;; *) exit 2 ;; esac\n'
 RUSTUP = """set -euo pipefail

@@ -22,6 +22,7 @@ from benchwright.models import (
     Auth,
     Once,
     Plan,
+    Repos,
     Wanted,
     merge_patch,
 )
@@ -75,6 +76,7 @@ EFFECTS: Mapping[str, Effect] = {
         f"Nothing is built. {ONE_BY_ONE} The AMI must hold `workbench.version`; else the first node refuses it.",
     ),
     "image.jupyter": Effect("a new image, nodes replaced one at a time", NEW_IMAGE + ONE_BY_ONE),
+    "image.packages": Effect("a new image, nodes replaced one at a time", NEW_IMAGE + ONE_BY_ONE),
     "image.rebuild": Effect(
         "a new image, nodes replaced one at a time",
         f"The newest Ubuntu 24.04 becomes the parent. {NEW_IMAGE}{ONE_BY_ONE}",
@@ -179,6 +181,9 @@ EFFECTS: Mapping[str, Effect] = {
         "As for `users.NAME.groups`; a list is given as a whole. A user who was removed from `users` is in no group, "
         "and need not be removed here.",
     ),
+    **{
+        f"repos.{name}": Effect("in place", f"New sessions have the address. {IN_PLACE}") for name in Repos.model_fields
+    },
     "config": Effect("Workbench restarts, sessions go on", RESTART),
     "files": Effect(
         "as the file needs it",

@@ -29,8 +29,9 @@ ONLY_THE_MODELS_REFUSE = (
     r"(license|users\..+\.password|auth\.\S+|files\..+\.secret): .* is refused: the nodes may not read it\.",
     r"(license|users\..+\.password|auth\.\S+|files\..+\.secret): .* is refused: it is no name of a secret\.",
     r"image\.rebuild: true is refused: it is given together with image\.ami\.",
+    r"repos\.cran: .* is refused: files\.repos\.conf is given",
     r"python_versions: .* is refused: JupyterLab has kernels for Python 3\.9 and newer\.",
-    r"(r_versions|python_versions|image\.rebuild): .* is refused: the cluster uses the AMI ",
+    r"(r_versions|python_versions|image\.packages|image\.rebuild): .* is refused: the cluster uses the AMI ",
     r"tags: .* is refused: named twice: ",
     r"access\.hostname: .* is refused: it is missing",  # unless an earlier input gave it
     r"access\.allowed_cidrs: null is refused: people come from the internet",
@@ -246,6 +247,10 @@ STILL_REFUSED: list[Any] = [
     {"license": "elsewhere/file"},
     {"image": {**OWN["image"], "rebuild": True}},
     {"python_versions": ["3.13.9", "3.8.20"]},
+    {
+        "repos": {"cran": "https://cran.example.com"},
+        "files": {"repos.conf": {"keys": {"CRAN": "https://cran.example.com"}}},
+    },
     {**OWN, "r_versions": ["4.5.1"]},
     {"access": {"scheme": "internal"}},
     {"access": {"hostname": "wb.example.com", "scheme": "internet-facing"}},

@@ -30,6 +30,7 @@ VALUES = {
     "{r_versions}": R_VERSIONS,
     "{python_versions}": PYTHON_VERSIONS,
     "{jupyter_versions}": PYTHON_VERSIONS,
+    "{packages}": "default-jdk",
 }
 
 

@@ -150,3 +150,12 @@ def test_an_image_whose_jupyter_does_not_compute_for_people_is_refused(world: Wo
             assert said in failure.message
     finally:
         host.stop()
+
+
+def test_a_package_that_ubuntu_lacks_is_named_before_anything_is_installed(host: Host) -> None:
+    component = yaml.safe_load((IMAGE / "components/base.yaml").read_text())
+    failure = run_phase(host, component, "build", {"Packages": "default-jdk no-such-package"})
+    assert failure
+    assert failure.step == "FurtherPackagesExist"
+    assert "Ubuntu 24.04 has no package no-such-package. Correct image.packages." in failure.message
+    assert host.run("dpkg-query -W", timeout=60).stdout == ""

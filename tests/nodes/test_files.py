@@ -59,7 +59,8 @@ def test_what_needs_no_restart_ends_no_session_and_is_taken_back(cluster: Cluste
 
     assert apply(cluster, node, {}) == ([PROFILES, "logging.conf", "repos.conf", RSESSION], False)
     assert read(node, RSESSION) == of_image
-    assert node.run(f"ls /etc/rstudio | grep -cE '^({PROFILES}|repos.conf|logging.conf)$'", timeout=60).stdout == "0\n"
+    assert node.run(f"ls /etc/rstudio | grep -cE '^({PROFILES}|logging.conf)$'", timeout=60).stdout == "0\n"
+    assert read(node, "repos.conf") == f"0644 root:root\nCRAN={Repos().cran}\n"
     assert report(cluster.run(node, "report"))["differences"] == []
     assert services(node) == running
     assert node.run("rstudio-server active-sessions", timeout=60).stdout == f"{session}  anna  rsession\n"

@@ -19,7 +19,12 @@ RECIPE = yaml.load((IMAGE / "recipe.yaml").read_text(), yaml.CSafeLoader)
 COMPONENTS = {
     path.stem: yaml.load(path.read_text(), yaml.CSafeLoader) for path in sorted((IMAGE / "components").glob("*.yaml"))
 }
-VALUES = {"WorkbenchVersion": "2026.07.1+147.pro6", "RVersions": "4.4.3 4.5.2", "PythonVersions": "3.13.9"}
+VALUES = {
+    "WorkbenchVersion": "2026.07.1+147.pro6",
+    "RVersions": "4.4.3 4.5.2",
+    "PythonVersions": "3.13.9",
+    "Packages": "default-jdk",
+}
 
 # An image that is well, as the programs on it report; each is a line of sh.
 PROGRAMS = {
@@ -40,6 +45,12 @@ PROGRAMS = {
     ),
     "etc/amazon/efs/efs-utils.conf": "port_range_lower_bound = 20049\nport_range_upper_bound = 21049",
     "grep": 'case "$*" in *needrestart*) echo 3 ;; *) exec /usr/bin/grep "$@" ;; esac',
+    "dpkg-query": "echo installed",
+    "locale": "echo UTF-8",
+    "readlink": "echo /usr/lib/rstudio-server/bin/quarto/bin/quarto",
+    "quarto": "exit 0",
+    "pkg-config": "exit 0",
+    **{f"opt/R/{version}/bin/Rscript": "printf 1" for version in ("4.4.3", "4.5.2")},
     **dict.fromkeys(("aws", "rskey", "mount.efs", "psql", "chronyc"), "exit 0"),
 }
 
@@ -94,6 +105,7 @@ def test_every_check_is_there_and_ends_the_build_when_it_fails() -> None:
         ("rskey", "validate", "EncryptsAndDecrypts"): "Abort",
         ("sssd", "validate", "IsThereAndOff"): "Abort",
         ("validate", "validate", "Versions"): "Abort",
+        ("validate", "validate", "Libraries"): "Abort",
         ("validate", "validate", "Agent"): "Ignore",
         ("validate", "validate", "UsersAndFiles"): "Abort",
         ("validate", "validate", "Units"): "Abort",
@@ -114,7 +126,8 @@ def test_the_recipe_uses_every_component_once_and_checks_last() -> None:
         "RVersions": "{r_versions}",
         "PythonVersions": "{python_versions}",
     }
-    assert RECIPE["components"][0]["parameters"] == RECIPE["components"][-1]["parameters"] == parameters
+    assert RECIPE["components"][0]["parameters"] == parameters
+    assert RECIPE["components"][-1]["parameters"] == parameters | {"Packages": "{packages}"}
     assert RECIPE["block_devices"] == [
         {
             "deviceName": "/dev/sda1",
@@ -201,6 +214,17 @@ def asked(port: int, does: str) -> str:
             )
         ),
         ("UsersAndFiles", {"rskey": ""}, "rskey is not installed"),
+        ("Libraries", {"dpkg-query": "exit 1"}, "The package default-jdk is not installed"),
+        ("Libraries", {"locale": "echo ANSI_X3.4-1968"}, "The locale en_US.UTF-8 is missing"),
+        ("Libraries", {"readlink": "exit 1"}, "quarto is not in the PATH of people"),
+        ("Libraries", {"quarto": "exit 1"}, "quarto check fails"),
+        ("Libraries", {"pkg-config": "exit 1"}, "Libraries that packages of R need are missing"),
+        ("Libraries", {"opt/R/4.5.2/bin/R": "exit 1"}, "R 4.5.2 does not compile against libxml2"),
+        (
+            "Libraries",
+            {"opt/R/4.5.2/bin/Rscript": "echo cannot open shared object file; exit 1"},
+            "R 4.5.2 says 'cannot open shared object file' instead of 1 when it loads code that uses libxml2",
+        ),
         ("Units", {"systemctl": "echo enabled"}, "rstudio-server is enabled instead of disabled"),
         (
             "Units",

@@ -272,6 +272,10 @@ Id = Annotated[
     AfterValidator(_free_id),
     Field(json_schema_extra={"not": {"anyOf": [{"minimum": first, "maximum": last} for first, last, _ in OWNED_IDS]}}),
 ]
+# Debian policy manual, section 5.6.7.
+UbuntuPackage = Annotated[
+    str, _form(r"^[a-z0-9][a-z0-9.+-]{1,99}$", "the name of a package: 2 to 100 lower-case letters, digits and .+-")
+]
 ConfigKey = Annotated[
     str, _form(r"^[a-z0-9][a-z0-9-]{0,99}$", "at most 100 lower-case letters, digits and -, and no - first")
 ]
@@ -381,6 +385,15 @@ MetadataUrl = Annotated[
     StringConstraints(max_length=1000),
     BeforeValidator(_filled_in),
 ]
+# Of packages, as repos.conf and pip.conf take it. Who may read a file of a node could read a password in it.
+RepositoryUrl = Annotated[
+    str,
+    _form(
+        r"^https?://[A-Za-z0-9.-]{1,253}(:[1-9][0-9]{0,4})?(/[A-Za-z0-9._~+-]+)*/?$",
+        "an address such as https://packages.example.com/cran/latest, without a password",
+    ),
+    StringConstraints(max_length=500),
+]
 # The last word of each format of SAML 2.0 Core, section 8.3, in the spelling of Posit's guides ("emailaddress").
 NameIdFormat = Literal[
     "unspecified",
@@ -437,6 +450,12 @@ class Image(Part):
         description="false for an image without JupyterLab; otherwise it has JupyterLab and a kernel for each of "
         "`python_versions`, unless there is none",
         examples=[False],
+    )
+    packages: Annotated[list[UbuntuPackage], Field(max_length=100), AfterValidator(_unique)] = Field(
+        default=[],
+        description="up to 100 further packages of Ubuntu 24.04 by name",
+        examples=[["default-jdk", "texlive-latex-base"]],
+        json_schema_extra={"uniqueItems": True},
     )
 
 
@@ -553,6 +572,26 @@ def _kind_of_license(value: Any) -> str:
 AnyLicense = Annotated[
     Annotated[SecretName, Tag("name")] | Annotated[LicenseServer, Tag("server")], Discriminator(_kind_of_license)
 ]
+
+
+# Posit Public Package Manager: `latest` follows CRAN and PyPI, a date in its place stays. Packages of R come compiled
+# for Ubuntu 24.04.
+PUBLIC_PACKAGES = "https://packagemanager.posit.co"
+
+
+class Repos(Part):
+    """Where people's R and Python get packages from."""
+
+    cran: RepositoryUrl = Field(
+        default=f"{PUBLIC_PACKAGES}/cran/__linux__/noble/latest",
+        description="the repository of R packages",
+        examples=[f"{PUBLIC_PACKAGES}/cran/__linux__/noble/2026-11-02"],
+    )
+    pypi: RepositoryUrl = Field(
+        default=f"{PUBLIC_PACKAGES}/pypi/latest/simple",
+        description="the index of Python packages",
+        examples=["https://packages.example.com/pypi/simple"],
+    )
 
 
 class Access(Part):
@@ -773,7 +812,7 @@ class Wanted(Part):
         examples=[["3.13.9"]],
         json_schema_extra={"uniqueItems": True},
     )
-    image: Image = Field(default=Image(), description="the AMI of the nodes")
+    image: Image = Field(default=Image(), description="the AMI of the nodes", examples=[{"packages": ["default-jdk"]}])
     nodes: Nodes = Field(description="number and size of the nodes")
     database: Database = Field(description="capacity and version of the database")
     license: AnyLicense | None = Field(
@@ -821,6 +860,7 @@ class Wanted(Part):
         "rserver.conf",
         examples=[{"rsession.conf": {"keys": {"session-timeout-minutes": "60"}}}],
     )
+    repos: Repos = Field(default=Repos(), description="where people's R and Python get packages from")
     tags: Annotated[dict[TagKey, TagValue], Field(max_length=40), AfterValidator(_one_case)] = Field(
         default={},
         description="tags of all that is made but node disks; keys of letters, digits, spaces and _.:/=+@- without "

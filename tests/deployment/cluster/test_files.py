@@ -67,6 +67,8 @@ def test_every_file_arrives_on_every_node(account: Account, configured: Any) -> 
 
 @pytest.mark.usefixtures("configured")
 def test_what_is_taken_back_is_gone_and_restarts_nothing_that_it_need_not(account: Account) -> None:
-    assert account.deploy({"files": {"repos.conf": None, "rsession.conf": {"keys": {"session-timeout-minutes": None}}}})
+    assert account.deploy(
+        {"files": {"logging.conf": None, "rsession.conf": {"keys": {"session-timeout-minutes": None}}}}
+    )
     assert on_nodes(account, "rsession.conf") == {"0644 root\nsession-timeout-kill-hours=24\n"}
-    assert account.on_every_node("ls /etc/rstudio/repos.conf 2>&1 | grep -c 'No such'") == {"1\n"}
+    assert account.on_every_node("ls /etc/rstudio/logging.conf 2>&1 | grep -c 'No such'") == {"1\n"}

@@ -48,7 +48,9 @@ def test_every_form_is_reported_in_words() -> None:
     }
     files: dict[str, Any] = {".x": {}, "x": {"keys": {".x": "1"}, "sections": {"[": {}}, "text": "\0"}}
     files["y"] = {"secret": "benchwright/files/ "}
+    baked = {"image": {"packages": ["Java"]}, "repos": {"cran": "https://me:secret@cran.example.com"}}
     more = [*problems({"files": files}), *problems({"license": {"server": "here"}}), *problems({"auth": auth})]
+    more += problems(baked)
     reported = "\n".join([*problems(wrong), *more])
     assert set(FORMS) == patterns(Wanted.model_json_schema())
     assert [words for words in FORMS.values() if f" is refused: not {words}. Give " not in reported] == []

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from benchwright.errors import NodeConfigurationFailed
-from benchwright.models import DATABASE_NAME, DATABASE_USER, Plan
+from benchwright.models import DATABASE_NAME, DATABASE_USER, File, Plan
 from benchwright.nodes import files, sign_in
 from benchwright.nodes.archive import compressed, packed
 from benchwright.nodes.entries import Entry, ini, lines, rstudio
@@ -43,7 +43,7 @@ class Bundle:
 
 
 def render_files(plan: Plan, endpoint: Endpoint) -> list[Entry]:
-    """Render every file of /etc/rstudio that Benchwright owns.
+    """Render every file that Benchwright owns: those of /etc/rstudio, and pip's.
 
     Sources: Posit Workbench administration guide, load balancing, database configuration and job launcher; for the
     advisory lock type, Posit's page on EFS. The password of database.conf and the key are added on the node.
@@ -103,9 +103,18 @@ def render_files(plan: Plan, endpoint: Endpoint) -> list[Entry]:
         ),
         files.keys("file-locks", {"lock-type": "advisory"}, given),
         files.keys("jupyter.conf", _jupyter(plan), given),
+        *_repositories(plan, given),
         *sign_in.files(plan, HOME),
     ]
     return [*written, *files.others(given, {entry.path for entry in written})]
+
+
+def _repositories(plan: Plan, given: Mapping[str, File]) -> list[Entry]:
+    """Where R and pip get packages from; an input that gives repos.conf gives all of it."""
+    pip = Entry(files.PIP_CONF, "0644", "root", "root", "[global]\n" + ini({"index-url": plan.wanted.repos.pypi}))
+    if "repos.conf" in given and not given["repos.conf"].is_empty:
+        return [pip]
+    return [rstudio("repos.conf", ini({"CRAN": plan.wanted.repos.cran})), pip]
 
 
 def _jupyter(plan: Plan) -> dict[str, str]:

@@ -13,6 +13,9 @@ type Keys = Mapping[str, str]
 type Files = Mapping[str, File]
 
 
+PIP_CONF = "/etc/pip.conf"
+
+
 def path_of(name: str) -> str:
     return f"/etc/rstudio/{name}"
 
@@ -52,7 +55,8 @@ def others(files: Files, written: Collection[str]) -> Iterator[Entry]:
 
 def effects(version: str) -> str:
     """Return what a change of each file needs, a line each: the effect, and the path."""
-    return lines(f"{effect} {path_of(name)}" for name, effect in sorted(rstudio_files.effects(version).items()))
+    known = {path_of(name): effect for name, effect in sorted(rstudio_files.effects(version).items())}
+    return lines(f"{effect} {path}" for path, effect in {**known, PIP_CONF: rstudio_files.Effect.NONE}.items())
 
 
 def _content(name: str, file: File) -> str:

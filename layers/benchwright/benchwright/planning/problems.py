@@ -159,7 +159,7 @@ def _good_value(parts: list[str]) -> str:
             model = part_of(field_info.annotation)
             if model and not field_info.examples:
                 whole = {name: inner.examples[0] for name, inner in model.model_fields.items() if inner.examples}
-                good = f"an object such as {json.dumps(whole)}"
+                good = f"an object such as {json.dumps(field_info.examples[0] if field_info.examples else whole)}"
             else:
                 example = json.dumps(field_info.examples[0]) if field_info.examples else ""
                 good = f"{field_info.description}; for example {example}"

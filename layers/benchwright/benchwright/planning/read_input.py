@@ -277,6 +277,10 @@ def _contradictions(merged: Mapping[str, Any]) -> list[Problem]:
         for key in sorted(OWNED_KEYS & set(config))
     ]
     problems += _without_kernel(merged)
+    cran = object_in(merged, "repos").get("cran")
+    if cran and object_in(objects_in(merged, "files"), "repos.conf"):
+        instead = '"files": {"repos.conf": null}, or null here'
+        problems.append(("repos.cran", cran, "files.repos.conf is given, and holds all of that file", instead))
     access = object_in(merged, "access")
     if access and SECURE_COOKIES in config:
         wrong = "Benchwright writes this key itself for a cluster with an address"
@@ -313,6 +317,8 @@ def _without_effect(request: Request, merged: Mapping[str, Any]) -> list[Problem
     if not ami or request.once.only_if_deployed:
         return []
     asked = [(key, request.patch[key]) for key in ("r_versions", "python_versions") if request.patch.get(key)]
+    if packages := object_in(request.patch, "image").get("packages"):
+        asked.append(("image.packages", packages))
     if request.once.rebuild and not object_in(request.patch, "image").get("ami"):
         asked.append(("image.rebuild", True))
     remedy = 'it with "image": {"ami": null}, or leave it out'

@@ -58,6 +58,8 @@ def test_the_files() -> None:
             "0644",
             "labs-enabled=1\nnotebooks-enabled=0\njupyter-exe=/opt/python/jupyter/bin/jupyter\n",
         ),
+        "/etc/rstudio/repos.conf": ("0644", "CRAN=https://packagemanager.posit.co/cran/__linux__/noble/latest\n"),
+        "/etc/pip.conf": ("0644", "[global]\nindex-url=https://packagemanager.posit.co/pypi/latest/simple\n"),
     }
 
 

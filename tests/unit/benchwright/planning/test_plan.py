@@ -121,6 +121,7 @@ def test_each_value_has_a_source() -> None:
         "nodes.instance_type": "parameter",
         "python_versions": "parameter",
         "r_versions": "recorded",
+        "repos": "default",
         "tags": "default",
         "users": "default",
         "workbench.version": "parameter",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import configparser
 import json
 import random
 import re
@@ -123,6 +124,13 @@ def tags(plan: Plan) -> dict[str, str]:
     return dict(desired_state.foundation(settings, plan, None, directory=ROOT / "infra").tags)
 
 
+def as_pip_reads(text: str) -> str:
+    """What pip takes from its file (pip, configuration.py)."""
+    parser = configparser.RawConfigParser()
+    parser.read_string(text)
+    return parser["global"]["index-url"]
+
+
 def baked(plan: Plan, name: str) -> str:
     """A parameter of the components as the agent puts it into their scripts, in single quotes, and bash reads it."""
     uses = load_recipe("benchwright", plan, ROOT / "image").uses
@@ -167,6 +175,21 @@ PLACES = {
     ),
     "python_versions.0": Place(
         lambda text: {"python_versions": [text]}, ("3.13.9",), lambda plan: [baked(plan, "PythonVersions")]
+    ),
+    "image.packages.0": Place(
+        lambda text: {"image": {"packages": [text]}},
+        ("default-jdk", "libstdc++6"),
+        lambda plan: [baked(plan, "Packages")],
+    ),
+    "repos.cran": Place(
+        lambda text: {"repos": {"cran": text}},
+        ("http://cran.example.com", "https://packages.example.com:8443/cran/__linux__/noble/2026-11-02"),
+        lambda plan: [as_boost_reads(contents(plan)["files/etc/rstudio/repos.conf"])["CRAN"]],
+    ),
+    "repos.pypi": Place(
+        lambda text: {"repos": {"pypi": text}},
+        ("https://pypi.org/simple", "https://packages.example.com/pypi/simple/"),
+        lambda plan: [as_pip_reads(contents(plan)["files/etc/pip.conf"])],
     ),
     "image.ami": Place(
         lambda text: {"image": {"ami": text}}, ("ami-0123456789abcdef0",), lambda plan: [str(plan.image.ami)]

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from benchwright.models import FileSecret
+from benchwright.models import FileSecret, Repos
 from rehearsal.hosts.host import Host
 from tests.nodes.cluster import Cluster, report
 from tests.nodes.test_sessions import ANNA, main_process

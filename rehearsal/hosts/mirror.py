@@ -52,6 +52,7 @@ WORKBENCH_VERSIONS = [
     "2026.07.0+139.pro9",
     "2026.07.1+147.pro6",
 ]
+DRIVERS_VERSIONS = ["2026.03.0", "2026.07.0"]
 NEWEST_PATCH_OF_R = {"4.1": 3, "4.2": 3, "4.3": 3, "4.4": 3, "4.5": 3, "4.6": 1}
 NEWEST_PATCH_OF_PYTHON = {"3.9": 25, "3.10": 20, "3.11": 15, "3.12": 13, "3.13": 15, "3.14": 9}
 
@@ -178,7 +179,12 @@ def _ubuntu_package(name: str) -> bytes | None:
 
 
 def _workbench_index() -> bytes:
-    return package_index(*workbench_packages().values(), url="pool/noble/main/r/rs/rstudio-server")
+    drivers = package_index(*map(packages.drivers, DRIVERS_VERSIONS), url="pool/noble/main/r/rs/rstudio-drivers")
+    return drivers + b"\n" + package_index(*workbench_packages().values(), url="pool/noble/main/r/rs/rstudio-server")
+
+
+def _drivers_package(version: str) -> bytes | None:
+    return packages.drivers(version).archive() if version in DRIVERS_VERSIONS else None
 
 
 def _workbench_package(version: str) -> bytes | None:
@@ -255,6 +261,10 @@ ROUTES: list[tuple[str, Callable[..., bytes | None]]] = [
         _workbench_package,
     ),
     (r"pypi\.org/simple/", _python_packages),
+    (
+        r"dl\.posit\.co/public/pro/deb/ubuntu/pool/noble/main/r/rs/rstudio-drivers/rstudio-drivers_(.+)_amd64\.deb",
+        _drivers_package,
+    ),
     (r"download2\.rstudio\.org/server/(?:jammy|noble)/amd64/rstudio-workbench-(.+)-amd64\.deb", _workbench_file),
 ]
 

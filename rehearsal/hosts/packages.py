@@ -74,7 +74,7 @@ UBUNTU_PACKAGES = [
     "libxml2-dev",
     *("default-jdk", "gdal-bin", "gsfonts", "imagemagick", "tcl", "tk", "texlive-latex-base", "xz-utils"),
     *(f"lib{name}-dev" for name in LIBRARIES),
-    *("tk-dev", "unixodbc-dev", "zlib1g-dev"),
+    *("tk-dev", "unixodbc", "unixodbc-dev", "zlib1g-dev"),
 ]
 """Packages of the Ubuntu archive that bring nothing which a node of the rehearsal lacks, because its host has it."""
 
@@ -197,6 +197,14 @@ def workbench(version: str) -> Package:
         postinst=WORKBENCH_POSTINST.replace("@NAME_SERVICE@", NAME_SERVICE if version >= NAME_SERVICE_SINCE else ""),
         prerm="#!/bin/bash\nsystemctl stop rstudio-server rstudio-launcher || true\n",
     )
+
+
+def drivers(version: str) -> Package:
+    """Posit's professional drivers: their list, and a library of each."""
+    library = "opt/rstudio-drivers/postgresql/bin/lib/libpostgresqlodbc_sb64.so"
+    listed = f"[PostgreSQL]\nDriver = /{library}\n"
+    files = {"opt/rstudio-drivers/odbcinst.ini.sample": File(listed), library: File("A driver.\n")}
+    return Package("rstudio-drivers", version, files, ("unixodbc",))
 
 
 def r(version: str) -> Package:

@@ -75,8 +75,10 @@ EFFECTS: Mapping[str, Effect] = {
         "nodes replaced one at a time",
         f"Nothing is built. {ONE_BY_ONE} The AMI must hold `workbench.version`; else the first node refuses it.",
     ),
-    "image.jupyter": Effect("a new image, nodes replaced one at a time", NEW_IMAGE + ONE_BY_ONE),
-    "image.packages": Effect("a new image, nodes replaced one at a time", NEW_IMAGE + ONE_BY_ONE),
+    **{
+        f"image.{name}": Effect("a new image, nodes replaced one at a time", NEW_IMAGE + ONE_BY_ONE)
+        for name in ("jupyter", "packages", "pro_drivers")
+    },
     "image.rebuild": Effect(
         "a new image, nodes replaced one at a time",
         f"The newest Ubuntu 24.04 becomes the parent. {NEW_IMAGE}{ONE_BY_ONE}",

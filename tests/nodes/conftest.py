@@ -31,6 +31,7 @@ VALUES = {
     "{python_versions}": PYTHON_VERSIONS,
     "{jupyter_versions}": PYTHON_VERSIONS,
     "{packages}": "default-jdk",
+    "{pro_drivers}": "2026.07.0",
 }
 
 

@@ -57,7 +57,7 @@ def test_what_needs_no_restart_ends_no_session_and_is_taken_back(cluster: Cluste
     assert apply(cluster, node, given) == ([PROFILES, "repos.conf", RSESSION], False)
     assert report(cluster.run(node, "report"))["differences"] == []
 
-    assert apply(cluster, node, {}) == ([PROFILES, "logging.conf", "repos.conf", RSESSION], False)
+    assert apply(cluster, node, {}) == (["repos.conf", PROFILES, "logging.conf", RSESSION], False)
     assert read(node, RSESSION) == of_image
     assert node.run(f"ls /etc/rstudio | grep -cE '^({PROFILES}|logging.conf)$'", timeout=60).stdout == "0\n"
     assert read(node, "repos.conf") == f"0644 root:root\nCRAN={Repos().cran}\n"

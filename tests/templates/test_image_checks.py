@@ -24,6 +24,7 @@ VALUES = {
     "RVersions": "4.4.3 4.5.2",
     "PythonVersions": "3.13.9",
     "Packages": "default-jdk",
+    "ProDrivers": "2026.07.0",
 }
 
 # An image that is well, as the programs on it report; each is a line of sh.
@@ -100,6 +101,7 @@ def test_every_check_is_there_and_ends_the_build_when_it_fails() -> None:
         ("aws-cli", "validate", "Version"): "Abort",
         ("cloudwatch-agent", "validate", "Version"): "Abort",
         ("efs-utils", "validate", "Version"): "Abort",
+        ("drivers", "validate", "DriversLoad"): "Abort",
         ("jupyter", "validate", "ServesAndComputes"): "Abort",
         ("rds-ca", "validate", "HoldsCertificates"): "Abort",
         ("rskey", "validate", "EncryptsAndDecrypts"): "Abort",
@@ -126,7 +128,7 @@ def test_the_recipe_uses_every_component_once_and_checks_last() -> None:
         "RVersions": "{r_versions}",
         "PythonVersions": "{python_versions}",
     }
-    assert RECIPE["components"][0]["parameters"] == parameters
+    assert RECIPE["components"][0]["parameters"] == parameters | {"ProDrivers": "{pro_drivers}"}
     assert RECIPE["components"][-1]["parameters"] == parameters | {"Packages": "{packages}"}
     assert RECIPE["block_devices"] == [
         {
@@ -295,6 +297,7 @@ def test_an_image_that_is_not_well_is_refused_with_what_is_wrong(
 R_SOURCE = "https://cdn.posit.co/r/ubuntu-2404/pkgs/r-4.4.3_1_amd64.deb"
 PYTHON_SOURCE = "https://cdn.rstudio.com/python/ubuntu-2404/pkgs/python-3.13.9_1_amd64.deb"
 INDEX = "https://dl.posit.co/public/pro/deb/ubuntu/dists/noble/main/binary-amd64/Packages"
+DRIVERS = "The version of Posit's drivers 2026.07.0"
 WORKBENCH = "Workbench 2026.07.1+147.pro6"
 NOT = " is not published: "
 PACKAGES = "Package: other\\nVersion: 2026.07.1+147.pro6\\n\\nPackage: rstudio-server\\nVersion: 2026.07.0+139.pro9\\n"
@@ -329,13 +332,45 @@ def sources(
                 f"{WORKBENCH}{NOT}{INDEX} has no such rstudio-server. Set workbench.version to a published version.",
             ),
         ),
+        (
+            sources(published="Package: rstudio-drivers\\nVersion: 2026.03.0\\n"),
+            (
+                1,
+                f"{DRIVERS}{NOT}{INDEX} has no such rstudio-drivers. Set image.pro_drivers to a published version.",
+            ),
+        ),
         (sources("*python*) printf 000; exit 6 ;;"), (0, f"{PYTHON_SOURCE} answers 000; going on.")),
         (sources(published="<html>"), (0, "")),
         ({"curl": "exit 6"}, (0, f"{PYTHON_SOURCE} answers nothing; going on.")),
     ],
-    ids=["all", "R", "Python", "Workbench", "no answer", "no index", "no network"],
+    ids=["all", "R", "Python", "Workbench", "drivers", "no answer", "no index", "no network"],
 )
 def test_a_version_that_is_not_published_is_refused_before_anything_is_built(
     programs: dict[str, str], reported: tuple[int, str], tmp_path: Path
 ) -> None:
     assert run("build", "ArePublished", tmp_path, programs, "versions") == reported
+
+
+LISTED = "[PostgreSQL]\nDriver = /opt/driver.so"
+
+
+@pytest.mark.parametrize(
+    ("listed", "readable", "libraries", "reported"),
+    [
+        (LISTED, "exit 0", "echo libc.so.6", (0, "")),
+        ("[PostgreSQL]", "exit 0", "echo libc.so.6", (1, "/etc/odbcinst.ini names no driver")),
+        (LISTED, "exit 1", "echo libc.so.6", (1, "People cannot read the driver /opt/driver.so")),
+        (
+            LISTED,
+            "exit 0",
+            "echo libkrb5.so.3: not found",
+            (1, "The driver /opt/driver.so lacks a library: libkrb5.so.3: not found"),
+        ),
+    ],
+    ids=["well", "none", "unreadable", "library"],
+)
+def test_a_driver_that_people_cannot_load_is_refused(
+    listed: str, readable: str, libraries: str, reported: tuple[int, str], tmp_path: Path
+) -> None:
+    programs = {"etc/odbcinst.ini": listed, "setpriv": readable, "ldd": libraries}
+    assert run("validate", "DriversLoad", tmp_path, programs, "drivers") == reported

@@ -256,5 +256,5 @@ def test_the_recipe_uses_each_document_once_with_all_its_parameters() -> None:
         assert entry["name"] == document["name"]
         assert set(entry.get("parameters", {})) == set(component_document.parameters(document))
         for value in entry.get("parameters", {}).values():
-            assert value[1:-1] in ("workbench_version", "r_versions", "python_versions", "jupyter_versions", "packages")
+            assert re.fullmatch(r"\{(workbench_version|pro_drivers|packages|(r|python|jupyter)_versions)\}", value)
     assert all(device["ebs"]["encrypted"] for device in recipe["block_devices"])

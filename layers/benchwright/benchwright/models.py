@@ -451,6 +451,16 @@ class Image(Part):
         "`python_versions`, unless there is none",
         examples=[False],
     )
+    pro_drivers: (
+        Annotated[
+            str, _form(rf"^20[2-9][0-9]\.(0[1-9]|1[0-2])\.{NUMBER}$", "a version of Posit's drivers of three numbers")
+        ]
+        | None
+    ) = Field(
+        default=None,
+        description="a version of Posit's professional drivers for databases; null: the image has none",
+        examples=["2026.07.0"],
+    )
     packages: Annotated[list[UbuntuPackage], Field(max_length=100), AfterValidator(_unique)] = Field(
         default=[],
         description="up to 100 further packages of Ubuntu 24.04 by name",

@@ -48,7 +48,10 @@ def test_every_form_is_reported_in_words() -> None:
     }
     files: dict[str, Any] = {".x": {}, "x": {"keys": {".x": "1"}, "sections": {"[": {}}, "text": "\0"}}
     files["y"] = {"secret": "benchwright/files/ "}
-    baked = {"image": {"packages": ["Java"]}, "repos": {"cran": "https://me:secret@cran.example.com"}}
+    baked = {
+        "image": {"packages": ["Java"], "pro_drivers": "newest"},
+        "repos": {"cran": "https://me:secret@cran.example.com"},
+    }
     more = [*problems({"files": files}), *problems({"license": {"server": "here"}}), *problems({"auth": auth})]
     more += problems(baked)
     reported = "\n".join([*problems(wrong), *more])

@@ -80,6 +80,7 @@ def load_recipe(application: str, plan: Plan, directory: Path = IMAGE_DIRECTORY)
         "workbench_version": plan.wanted.workbench.version,
         "r_versions": " ".join(plan.wanted.r_versions),
         "python_versions": " ".join(plan.wanted.python_versions),
+        "pro_drivers": plan.wanted.image.pro_drivers or "",
         "packages": " ".join(plan.wanted.image.packages),
         "jupyter_versions": " ".join(plan.wanted.jupyter_versions),
     }

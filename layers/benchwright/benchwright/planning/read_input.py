@@ -317,8 +317,11 @@ def _without_effect(request: Request, merged: Mapping[str, Any]) -> list[Problem
     if not ami or request.once.only_if_deployed:
         return []
     asked = [(key, request.patch[key]) for key in ("r_versions", "python_versions") if request.patch.get(key)]
-    if packages := object_in(request.patch, "image").get("packages"):
-        asked.append(("image.packages", packages))
+    asked += [
+        (f"image.{key}", value)
+        for key in ("packages", "pro_drivers")
+        if (value := object_in(request.patch, "image").get(key))
+    ]
     if request.once.rebuild and not object_in(request.patch, "image").get("ami"):
         asked.append(("image.rebuild", True))
     remedy = 'it with "image": {"ami": null}, or leave it out'

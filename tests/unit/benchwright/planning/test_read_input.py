@@ -176,6 +176,9 @@ PLACES = {
     "python_versions.0": Place(
         lambda text: {"python_versions": [text]}, ("3.13.9",), lambda plan: [baked(plan, "PythonVersions")]
     ),
+    "image.pro_drivers": Place(
+        lambda text: {"image": {"pro_drivers": text}}, ("2026.07.0",), lambda plan: [baked(plan, "ProDrivers")]
+    ),
     "image.packages.0": Place(
         lambda text: {"image": {"packages": [text]}},
         ("default-jdk", "libstdc++6"),

@@ -38,6 +38,7 @@ EARLIER: Mapping[str, Any] = {
     "python_versions": {"python_versions": ["3.12.12"]},
     "image.ami": {"image": {"ami": "ami-0bbbbbbbbbbbbbbbb"}},
     "image.jupyter": {},
+    "image.pro_drivers": {"image": {"pro_drivers": "2026.03.0"}},
     "image.packages": {"image": {"packages": ["subversion"]}},
     "nodes.count": {"nodes": {"count": 4}},
     "nodes.instance_type": {"nodes": {"instance_type": "c7i.large"}},

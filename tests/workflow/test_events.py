@@ -31,8 +31,8 @@ DEFAULTS: dict[str, Any] = {
 }
 
 
-PRODUCTION = "production"
-"""An input of `deploy` for a cluster that people work on, in the hosted zone of the rehearsal."""
+PRODUCTION, ADMINISTRATOR = "production", "administrator"
+"""Inputs of `deploy`: a cluster that people work on, in the hosted zone of the rehearsal, and files of /etc/rstudio."""
 
 
 BY_SCHEDULE = "HealNodes"
@@ -69,7 +69,9 @@ def model_of(function: str) -> type[BaseModel]:
 
 
 def test_each_function_and_each_state_machine_has_its_event() -> None:
-    assert sorted(path.stem for path in EVENTS.glob("*.json")) == sorted([*FUNCTIONS, *STATE_MACHINES, PRODUCTION])
+    assert sorted(path.stem for path in EVENTS.glob("*.json")) == sorted(
+        [*FUNCTIONS, *STATE_MACHINES, PRODUCTION, ADMINISTRATOR]
+    )
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
@@ -105,6 +107,8 @@ def test_the_inputs_of_the_state_machines_are_accepted() -> None:
     _, wanted = read_input(event_of(PRODUCTION), {}, DEFAULTS, stack_name()).whole()
     assert wanted.access
     assert wanted.access.hosted_zone_id == ZONE_ID
+    _, wanted = read_input(event_of(ADMINISTRATOR), {}, DEFAULTS, stack_name()).whole()
+    assert wanted.files.keys() == event_of(ADMINISTRATOR)["files"].keys()
 
 
 def test_the_plan_of_the_events_is_a_change() -> None:

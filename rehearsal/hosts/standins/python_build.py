@@ -165,8 +165,9 @@ def _jupyter(environment: Environment, words: list[str]) -> int:
             return _run(environment, option.removeprefix("--kernel="))
         case ["labextension", "list"]:
             for folder in sorted(environment.prefix.glob("share/jupyter/labextensions/*")):
-                told = json.loads((folder / "package.json").read_text())
-                print(f"        {told['name']} v{told['version']} enabled OK (python, {told['name']})", file=sys.stderr)
+                extension = json.loads((folder / "package.json").read_text())
+                name, version = extension["name"], extension["version"]
+                print(f"        {name} v{version} enabled OK (python, {name})", file=sys.stderr)
             return 0
         case ["lab", "--version"] if version := environment.installed("jupyterlab"):
             print(version)

@@ -10,9 +10,8 @@ from hypothesis import given
 from benchwright.errors import InvalidInput
 from benchwright.models import Wanted
 from benchwright.planning import server_options
-from benchwright.planning.files import takes, warn
+from benchwright.planning.files import warn
 from benchwright.planning.read_input import read_input
-from benchwright.rstudio_files import FILES, REFUSED, Effect, effects
 from tests.documentation import input_reference
 from tests.unit.benchwright.hostile import SPECIMENS, examples, json_values, near
 
@@ -181,25 +180,3 @@ def test_nothing_is_accepted_that_could_leave_its_folder(name: Any, value: Any) 
         if not found:
             assert not set(str(name)) & set("/\0\n ")
             assert ".." not in str(name)
-
-
-def test_the_table_is_whole() -> None:
-    assert not FILES.keys() & REFUSED.keys()
-    for name, file in FILES.items():
-        assert takes(name)
-        for section, owned in file.owned.items():
-            assert file.keys is not None
-            assert owned.keys() <= file.keys[section], name
-
-
-@pytest.mark.parametrize(
-    ("version", "effect"),
-    [
-        (VERSION, Effect.RELOAD_LAUNCHER),
-        ("2026.06.0+242.pro13", Effect.RELOAD_LAUNCHER),
-        ("2026.05.1+225.pro10", Effect.RESTART_LAUNCHER),
-    ],
-)
-def test_an_older_launcher_restarts_for_its_profiles(version: str, effect: Effect) -> None:
-    assert effects(version)["launcher.local.profiles.conf"] is effect
-    assert effects(version)["rsession.conf"] is Effect.RELOAD

@@ -77,7 +77,8 @@ def test_a_deployment_that_begins_in_the_middle_of_a_verification_is_no_failure_
     assert ended.output["message"].startswith(
         f"deployment in progress: The cluster workbench is locked by the execution {deployment}, which still runs."
     )
-    assert [state.name for state in ended.states][-3:] == ["Take the lock", "Is the lock ours?", "Nothing to verify"]
+    names = [state.name for state in ended.states]
+    assert names[names.index("Take the lock") + 1 :][:2] == ["Is the lock ours?", "Nothing to verify"]
     assert_whole(account, account.succeed(deployment))
 
 

@@ -16,7 +16,7 @@ from benchwright.planning import server_options
 from benchwright.planning.read_input import read_input
 from rehearsal import launcher
 from rehearsal.initial_account import ZONE_ID, ZONE_NAME
-from tests.documentation.examples import examples
+from tests.documentation.examples import examples, is_of_verify
 from tests.documentation.input_reference import HOST, defaults
 from tests.faults import account, deployment
 
@@ -50,6 +50,8 @@ def merged() -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     for _, text in examples():
         example = json.loads(text)
+        if is_of_verify(example):
+            continue
         for place, group in enumerate(found):
             if _agree(group, example):
                 found[place] = _together(group, example)

@@ -143,7 +143,7 @@ unlock_account() {
 # Whether others than this node say who is who. An identity provider still lets in whom the configuration no longer has, and where no one
 # asks for a password, only an account that is not there is sure to be refused. Of two accounts with the same name, a node takes its own:
 # one that is only locked would keep someone of a directory or of Workbench out.
-makes_room() { [ -n "$PROBE_ACCOUNT" ] || grep -qxE '(auth-openid|auth-saml|user-provisioning-enabled)=1' "$work/stage$RSERVER_CONF"; }
+makes_room() { [ -n "$PROBE_ACCOUNT" ] || grep -qxE '(auth-openid|auth-saml|auth-proxy|user-provisioning-enabled)=1' "$work/stage$RSERVER_CONF"; }
 
 # Removes the accounts and groups that the configuration no longer has, before Workbench starts: its first visitor may have one of the names.
 # Where the configuration then fails, put_back brings them back.

@@ -384,7 +384,7 @@ def test_an_account_is_found_among_many(tmp_path: Path) -> None:
         ("svc-probe", "x=1", ["the directory answers", "userdel --force ann", "groupdel staff"]),
         *(
             ("", f"{key}=1", ["the directory answers", "userdel --force ann", "groupdel staff"])
-            for key in ("user-provisioning-enabled", "auth-openid", "auth-saml")
+            for key in ("user-provisioning-enabled", "auth-openid", "auth-saml", "auth-proxy")
         ),
     ],
 )

@@ -59,6 +59,9 @@ def handler(event: Event) -> Result:
     certificate, requested, written = next_step.certificate, event.requested, event.written
     match next_step.action:
         case "done" if certificate:
+            # ACM renews it only while the record exists; someone may have deleted it, or given another hosted zone.
+            if access.hosted_zone_id and certificate.record and written != certificate.record.name:
+                hosted_zones.write(access.hosted_zone_id, certificate.record)
             return Result(done=True, certificate_arn=certificate.arn)
         case "show record" if certificate and certificate.record:
             record = Record(name=certificate.record.name, value=certificate.record.value)

@@ -115,8 +115,8 @@ EFFECTS: Mapping[str, Effect] = {
     ),
     "access.hosted_zone_id": Effect(
         "in place",
-        f"The records of the host name are written into this hosted zone. {IN_PLACE} Records by which ACM validates a "
-        "certificate stay in the zone before.",
+        "The records of the host name, and the one by which ACM validates the certificate, are written into this "
+        f"hosted zone. {IN_PLACE} The record for ACM stays in the zone before, too.",
     ),
     "access.certificate_arn": Effect(
         "in place", f"The listener gets the certificate; connections that are open keep the one before. {IN_PLACE}"

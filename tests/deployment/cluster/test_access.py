@@ -64,6 +64,12 @@ def record_of_host(account: Account) -> list[str]:
     return [record["Type"] for record in records if record["Name"] == f"{HOST}."]
 
 
+def validation_records(account: Account) -> list[Any]:
+    """The records of the hosted zone by which ACM validates certificates."""
+    records = account.aws.client("route53").list_resource_record_sets(HostedZoneId=ZONE_ID)["ResourceRecordSets"]
+    return [record for record in records if record["Type"] == "CNAME" and record["Name"].startswith("_")]
+
+
 def test_without_a_hosted_zone_the_cluster_is_verified_and_the_records_to_create_are_shown(first: Any) -> None:
     assert first["connection"]["url"] == "http://localhost:8787"
     (warning,) = [warning for warning in first["warnings"] if warning.startswith("access: ")]
@@ -115,7 +121,14 @@ def test_a_verification_asks_for_the_address(account: Account, first: Any) -> No
 def test_a_replacement_of_nodes_waits_until_the_load_balancer_finds_each_new_node_healthy(
     account: Account, first: Any
 ) -> None:
-    """A closed security group keeps the load balancer from a new node, as from all others."""
+    """A closed security group keeps the load balancer from a new node, as from all others.
+
+    The same deployment writes a validation record that someone deleted again: ACM needs it to renew the certificate.
+    """
+    (validation,) = validation_records(account)
+    account.aws.client("route53").change_resource_record_sets(
+        HostedZoneId=ZONE_ID, ChangeBatch={"Changes": [{"Action": "DELETE", "ResourceRecordSet": validation}]}
+    )
     ec2, scaling = account.aws.client("ec2"), account.aws.client("autoscaling")
     (balancer,) = account.aws.client("elbv2").describe_load_balancers()["LoadBalancers"]
     of_balancer = [{"Name": "ip-permission.group-id", "Values": balancer["SecurityGroups"]}]
@@ -142,6 +155,7 @@ def test_a_replacement_of_nodes_waits_until_the_load_balancer_finds_each_new_nod
     ec2.authorize_security_group_ingress(**opening)
     output = account.succeed(execution).output
     assert checks_of(output)["targets"] == "2 healthy"
+    assert validation_records(account) == [validation]
     assert not old & account.nodes.keys()
     assert suspended() == {"AZRebalance"}
 

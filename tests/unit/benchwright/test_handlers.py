@@ -308,6 +308,13 @@ CASES = {
         ["ChangeResourceRecordSets"],
         WITH_ACCESS,
     ),
+    "the validation record of an issued certificate is written again, for its renewal": Case(
+        "request_certificate",
+        {"action": "request"},
+        lambda: certificates("ISSUED", DomainValidationOptions=[{"DomainName": "wb", **VALIDATION}]),
+        ["ChangeResourceRecordSets"],
+        WITH_ACCESS,
+    ),
     "a certificate that nothing uses is deleted": Case(
         "request_certificate", {"action": "retire"}, lambda: certificates("ISSUED"), ["DeleteCertificate"]
     ),
@@ -412,10 +419,23 @@ def test_a_node_is_reported_which_configuration_it_must_apply(aws: Conversation)
     ]
 
 
-def test_a_certificate_that_is_issued_or_ones_own_needs_nothing_more(aws: Conversation) -> None:
-    aws.answers = {**certificates("ISSUED"), "GetItem": record(**WITH_ACCESS)}
-    answer = handle("request_certificate", action="request", requested=CERTIFICATE)
+@pytest.mark.parametrize(
+    ("hosted_zone_id", "written"),
+    [("Z1", VALIDATION["ResourceRecord"]["Name"]), (None, "")],
+    ids=["written", "no zone"],
+)
+def test_the_record_of_an_issued_certificate_is_written_at_most_once(
+    aws: Conversation, hosted_zone_id: str | None, written: str
+) -> None:
+    access = {"hostname": "wb.example.com", "hosted_zone_id": hosted_zone_id}
+    issued = certificates("ISSUED", DomainValidationOptions=[{"DomainName": "wb", **VALIDATION}])
+    aws.answers = {**issued, "GetItem": record(access=access)}
+    answer = handle("request_certificate", action="request", requested=CERTIFICATE, written=written)
     assert (answer["done"], answer["certificate_arn"]) == (True, CERTIFICATE)
+    assert aws.writes == []
+
+
+def test_a_certificate_of_ones_own_needs_nothing_more(aws: Conversation) -> None:
     own = f"arn:aws:acm:{ACCOUNT}:certificate/own"
     aws.answers = {"GetItem": record(access={"hostname": "wb.example.com", "certificate_arn": own})}
     answer = handle("request_certificate", action="request")

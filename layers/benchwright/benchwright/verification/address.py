@@ -25,7 +25,9 @@ OPERATIONAL_PATHS = ("/load-balancer/status", "/health-check")
 # The same in spellings that a rule may miss: with 200, Workbench understood what the load balancer let through.
 DISGUISED_PATHS = ("//health-check", "/%68ealth-check", "/load-balancer%2fstatus")
 ANSWERS, SHOWN, REFUSED = (200, 302, 303), 200, 403
-FEW_DAYS = 30  # ACM renews a certificate 60 days before it expires (ACM user guide, "Managed certificate renewal")
+# ACM renews 60 days before the end (ACM user guide, "Renewal for domains validated by DNS"), or 45 days before the end
+# of a certificate that is valid for 198 days (nottinfra.co.uk/signals/aws-acm-certificate-validity-period-update).
+FEW_DAYS = 30
 
 
 @dataclass(frozen=True)

@@ -72,8 +72,9 @@ REMEDIES: Mapping[str, str] = {
     "the check targets.",
     "operational paths": "Start a deployment with {}: it restores the rule of the load balancer that refuses what "
     "Workbench shows without sign-in.",
-    "certificate": "Put another certificate into access.certificate_arn, or import the one that is there again. ACM "
-    "renews one that it issued as long as its validation record exists.",
+    "certificate": "Start a deployment with {}: it writes the validation record into the hosted zone, and ACM renews "
+    "the certificate that Benchwright requested. Without access.hosted_zone_id, create the record that ACM shows. "
+    "Renew a certificate of your own, or give another in access.certificate_arn.",
     "sign in": "Start a deployment with {}: it applies the recorded sign-in to every node.",
     "license": "Put a valid licence file into a secret below <application>/license/ and deploy with its name as "
     "`license`. More than two nodes need the tier Advanced.",

@@ -100,8 +100,22 @@ find_probe_account() {
   homes_of_others >"$work/homes"
   others=$(in_directory passwd homes | at_most_five)
   [ -z "$others" ] || fail "An account of the directory has the uid of the home of someone else, and would own those files: $others. Give the account in the directory another uidNumber, or the home and its owner's other files another owner (chown -R on a node, if the home is to be kept), and deploy again."
+  others=$(groups_of_system | at_most_five)
+  [ -z "$others" ] || fail "A group of the directory has the gid of a system group of this node, so that its members would have the permissions of that one: $others. Give the group in the directory another gidNumber, or leave it out by ldap_group_search_base in the sssd.conf of auth.sssd_conf, and deploy again."
   others=$(in_directory group users homes groups emptied | at_most_five)
   [ -z "$others" ] || fail "A group of the directory has the gid of another one, so that its members could read files of that one: $others. Give the group in the directory another gidNumber, or, if it is that of a home of someone who left, give the home another group (chown -R on a node), and deploy again."
+}
+
+# The groups of the directory that have the gid of a system group of this node, and members, who would have its permissions: disk is the raw
+# disk. Not of groups whose gids have people in many directories, and give nothing here: wheel of Red Hat is 10, staff of macOS 20.
+groups_of_system() {
+  local all='' gids
+  if grep -qsiE '^[[:space:]]*ignore_group_members[[:space:]]*=[[:space:]]*true' "$SSSD_CONF"; then all=1; fi
+  of_this_node group | awk -F : '$3 < 1000 && $1 !~ /^(users|staff|uucp|dialout)$/' >"$work/system"
+  mapfile -t gids < <(cut -d: -f3 "$work/system")
+  { getent -s sss group "${gids[@]}" || true; } | awk -F : -v all="$all" '
+    FILENAME != "-" { here[$3] = $1; next }
+    $3 in here && (all || $4 != "") { print here[$3] " (gid " $3 ") and " $1 " (gid " $3 ")" }' "$work/system" -
 }
 
 at_most_five() { sort -u | awk 'NR <= 5' | paste -sd, | sed 's/,/, /g'; }

@@ -17,6 +17,7 @@ service_state() { echo active; }
 grep() { [ "${*: -1}" = /etc/shells ] || command grep "$@"; }
 stat() { cat homes-on-efs; }
 find() { cat homes-found; }
+of_this_node() { cat "node.$1"; }
 getent() {
   local kind key
   if [ "$1" = -s ]; then shift 2; fi
@@ -24,18 +25,19 @@ getent() {
   for key in "${@:2}"; do command grep -E "^$key:|^[^:]*:[^:]*:$key:" "directory.$kind" || true; done
 }
 """
+SYSTEM = "root:x:0:\ndisk:x:6:\nuucp:x:10:\nstaff:x:50:\nusers:x:100:\nlxd:x:105:ubuntu\nubuntu:x:1000:\n"
 PROBE = "probe:*:70001:70000:p:/efs/home/probe:/bin/bash\n"
 MALLORY = "mallory:*:{}:70000:m:/efs/home/mallory:/bin/bash\n"
 
 
 def found(folder: Path, passwd: str = "", group: str = "", homes: str = "", numbers: str = "", **lists: str) -> str:
     """What a node says of this directory; nothing where all is well."""
-    texts = {"directory.passwd": PROBE + passwd, "directory.group": group, "homes-on-efs": homes}
+    texts = {"directory.passwd": PROBE + passwd, "directory.group": group, "homes-on-efs": homes, "node.group": SYSTEM}
     texts |= {f"bundle/{name}": lists.get(name, "") for name in ("users", "locked", "groups", "emptied")}
     for name, text in {**texts, "numbers-given": numbers}.items():
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text(text)
-    names = ("find_probe_account", "at_most_five", "homes_of_others", "in_directory", "numbers")
+    names = ("find_probe_account", "at_most_five", "homes_of_others", "groups_of_system", "in_directory", "numbers")
     return bash("\n".join([NODE, *map(function, names), "find_probe_account"]), folder=folder)
 
 
@@ -75,6 +77,25 @@ def test_no_group_of_the_directory_has_the_number_of_another(lists: dict[str, st
     named = found(tmp_path, group="domain users:*:20000:mallory\n", **lists)  # as Active Directory does
     assert ": x (gid 20000) and domain users (gid 20000). Give" in named
     assert found(tmp_path, group="x:*:20000:mallory\n", **lists) == ""
+
+
+@pytest.mark.parametrize(
+    ("group", "conf", "refused"),
+    [
+        ("raw:*:6:mallory\n", "", "disk (gid 6) and raw (gid 6)"),
+        ("disk:*:6:mallory\nlab one:*:105:kim\n", "", "disk (gid 6) and disk (gid 6), lxd (gid 105) and lab one (gid 105)"),
+        ("disk:*:6:\n", "", ""),
+        ("disk:*:6:\n", "[domain/x]\n ignore_group_members = True\n", "disk (gid 6) and disk (gid 6)"),
+        ("wheel:*:10:kim\nstaff:*:50:kim\nusers:*:100:kim\nkim:*:1000:kim\nlab:*:70000:kim\n", "", ""),
+    ],
+)
+def test_no_member_of_a_group_of_the_directory_has_the_permissions_of_a_system_group(
+    group: str, conf: str, refused: str, tmp_path: Path
+) -> None:
+    (tmp_path / "none").write_text(conf)
+    said = found(tmp_path, group=group)
+    assert (f"the permissions of that one: {refused}. Give the group" in said) is bool(refused)
+    assert bool(said) is bool(refused)
 
 
 def test_where_many_have_the_same_name_five_are_named(tmp_path: Path) -> None:

@@ -15,15 +15,6 @@ from benchwright.planning.problems import Problem, object_in, objects_in
 # (Posit Workbench administration guide, "Restricting access" and "Administrative dashboard").
 GROUP_KEYS = ("auth-required-user-group", "admin-group", "admin-superuser-group")
 GROUPS_OF_AUTH = ("required_group", "admin_group")  # keys of `auth` with one group each
-# Groups that every Ubuntu has (base-passwd, group.master), with no people in them.
-OF_UBUNTU = frozenset(
-    {
-        *("root", "daemon", "bin", "sys", "adm", "tty", "disk", "lp", "mail", "news", "uucp", "man", "proxy", "kmem"),
-        *("dialout", "fax", "voice", "cdrom", "floppy", "tape", "sudo", "audio", "dip", "www-data", "backup"),
-        *("operator", "list", "irc", "src", "shadow", "utmp", "video", "sasl", "plugdev", "staff", "games", "users"),
-        "nogroup",
-    }
-)
 MOST_SHOWN, LONGEST_NAME = 10, 80  # names in a text, and characters of each
 
 
@@ -115,10 +106,10 @@ def _without_people(
     problems: list[Problem] = []
     for path, value, names in _asked(config, auth):
         for name in names:
-            if others and not ami and name in OF_UBUNTU:
+            if others and not ami and name in RESERVED_NAMES:
                 wrong = (
-                    f"each node has a group {_quoted(name)} itself, with no people in it, and looks for no other of "
-                    "this name"
+                    f"a node may have a group {_quoted(name)} itself, with no people in it, and would look for no "
+                    "other of this name"
                 )
                 problems.append((path, value, wrong, f"a group of another name, of {others}"))
                 continue

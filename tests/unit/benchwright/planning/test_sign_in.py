@@ -59,20 +59,22 @@ def test_each_method_is_accepted(name: str) -> None:
             {"auth": {"probe_account": None}},
             "auth.probe_account: null is refused: the method sssd needs it. Give ",
         ),
-        (
-            SSSD,
-            {"auth": {"required_group": "staff"}},
-            'auth.required_group: "staff" is refused: each node has a group "staff" itself, with no people in it, and',
-        ),
-        (
-            JIT,
-            {"auth": {"admin_group": "operator"}},
-            'auth.admin_group: "operator" is refused: each node has a group "operator" itself, with no people in it, ',
+        *(
+            (
+                whole,
+                {"auth": {key: name}},
+                f'auth.{key}: "{name}" is refused: a node may have a group "{name}" itself, with no people in it, and ',
+            )
+            for whole, key, name in (
+                (SSSD, "required_group", "staff"),
+                (JIT, "admin_group", "operator"),
+                (JIT, "required_group", "lxd"),
+            )
         ),
         (
             SCIM,
             {"config": {"admin-superuser-group": "analysts,staff"}},
-            'config.admin-superuser-group: "analysts,staff" is refused: each node has a group "staff" itself, with no',
+            'config.admin-superuser-group: "analysts,staff" is refused: a node may have a group "staff" itself, with n',
         ),
         *(
             (

@@ -24,7 +24,7 @@ CAUSES: Mapping[str, str] = {
     r"curl: \((7|28|52|56)\)": "Nodes do not reach it. Let them out to port 443 of the identity provider: routes, NAT, "
     "firewalls, and the list of those whom the provider lets in.",
     r"curl: \((35|51|53|58|59|60|66|77|80|83|91)\)": "Nodes do not trust its certificate. Renew it where it has "
-    "expired or is for another name. Put the authority of a private one into the image "
+    "expired or is for another name. Put the CA of a private one into the image "
     "(/usr/local/share/ca-certificates, update-ca-certificates).",
     r"it answers 3\d\d": "Workbench may not follow a redirect. Put the address to which it leads into {key}.",
     r"it answers (401|403)": "The identity provider does not let nodes read it. Have it admit the addresses of the NAT "
@@ -32,7 +32,8 @@ CAUSES: Mapping[str, str] = {
     r"it answers 4\d\d": "Nothing is there. Compare {key} with what your identity provider shows; docs/sign-in.md "
     "has the form for each.",
     r"it answers 5\d\d": "The identity provider is out of order. Start again once it answers.",
-    r"no such file": "Start a deployment with {{}}: it puts the file back.",
+    r"no such file": "Start a deployment with {}: it puts the file back.",
+    r"it was valid until": f"Have the identity provider publish its metadata again; with auth.metadata, {NEW_METADATA}",
     r"": "Compare {key} with what your identity provider shows; docs/sign-in.md has the form for each.",
 }
 
@@ -55,7 +56,7 @@ def judge_sign_in(plan: Plan, answer: Answer | None, now: datetime) -> Verdict:
         return Verdict(checks=[Check(name=CHECK, holds=False, found="no node has asked the identity provider")])
     if answer.problem:
         remedy = next(text for pattern, text in CAUSES.items() if re.search(pattern, answer.problem))
-        return _wrong(f"{answer.place}: {answer.problem}", remedy.format(key=_key(auth)))
+        return _wrong(f"{answer.place}: {answer.problem}", remedy.replace("{key}", _key(auth)))
     if auth.method == "oidc" and answer.issuer != auth.issuer:
         return _wrong(*_other_issuer(answer, auth))
     ends = max((datetime.fromtimestamp(each, UTC) for each in answer.expires), default=None)

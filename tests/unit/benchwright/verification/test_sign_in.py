@@ -66,6 +66,10 @@ def test_where_no_identity_provider_signs_people_in_nothing_is_checked(plan: Any
         ("it answers 404", "Nothing is there. Compare {} with what your identity provider shows"),
         ("it answers 503", "The identity provider is out of order. Start again once it answers."),
         ("it is no JSON, so it is no discovery document", "Compare {} with what your identity provider shows"),
+        (
+            "it was valid until 2026-11-28T00:00:00Z",
+            "Have the identity provider publish its metadata again; with auth.metadata, put the new metadata into",
+        ),
         ("there is no such file", "Start a deployment with {{}}: it puts the file back."),
     ],
 )

@@ -83,7 +83,11 @@ def test_no_group_of_the_directory_has_the_number_of_another(lists: dict[str, st
     ("group", "conf", "refused"),
     [
         ("raw:*:6:mallory\n", "", "disk (gid 6) and raw (gid 6)"),
-        ("disk:*:6:mallory\nlab one:*:105:kim\n", "", "disk (gid 6) and disk (gid 6), lxd (gid 105) and lab one (gid 105)"),
+        (
+            "disk:*:6:mallory\nlab one:*:105:kim\n",
+            "",
+            "disk (gid 6) and disk (gid 6), lxd (gid 105) and lab one (gid 105)",
+        ),
         ("disk:*:6:\n", "", ""),
         ("disk:*:6:\n", "[domain/x]\n ignore_group_members = True\n", "disk (gid 6) and disk (gid 6)"),
         ("wheel:*:10:kim\nstaff:*:50:kim\nusers:*:100:kim\nkim:*:1000:kim\nlab:*:70000:kim\n", "", ""),

@@ -74,8 +74,25 @@ remember_numbers() {
   if [ -z "$PROBE_ACCOUNT" ] && [ -e "$STATE/left" ]; then forget_directory; fi
   rm -f "$STATE/left"
   { [ -n "$gives" ] && [ "$(numbers)" != "$gives" ]; } || return 0
-  { echo "$gives" >"$NUMBERS.$HOSTNAME" && mv -fT "$NUMBERS.$HOSTNAME" "$NUMBERS"; } ||
-    fail "$NUMBERS cannot be written: $(last_log_line). Give the node role elasticfilesystem:ClientRootAccess to the file system, and deploy again."
+  if [ "$gives" = directory ] && [ "$(numbers)" = workbench ]; then write_beside_homes "$NUMBERS.workbench" homes_of_workbench; fi
+  write_beside_homes "$NUMBERS" echo "$gives"
+}
+
+# FILE COMMAND...: writes what the command prints, whole or not at all.
+write_beside_homes() {
+  { "${@:2}" >"$1.$HOSTNAME" && mv -fT "$1.$HOSTNAME" "$1"; } ||
+    fail "$1 cannot be written: $(last_log_line). Give the node role elasticfilesystem:ClientRootAccess to the file system, and deploy again."
+}
+
+# UID NAME of each home that Workbench may have made, before the directory has anyone sign in: Workbench still knows them when it makes accounts
+# again. Not of one whose uid the directory has: someone may have given it to that account.
+homes_of_workbench() {
+  local uids
+  mapfile -t uids < <(cut -d' ' -f2 "$work/homes")
+  if [ "${#uids[@]}" -eq 0 ]; then return; fi
+  { getent -s sss passwd "${uids[@]}" || true; } | awk '
+    FILENAME == "-" { split($0, its, ":"); taken[its[3]]; next }
+    !($2 in taken) { print $2, $1 }' - "$work/homes"
 }
 
 # `directory` or `workbench`: which of them gave people of this cluster their numbers last, if one did.

@@ -148,11 +148,11 @@ def test_what_gave_numbers_outlives_the_node_and_an_sssd_of_the_image_stays(
         "/home/joe",
         *own.splitlines(),
     ]
-    # Someone whom Workbench made, with a number that the directory gives to another.
+    # Two whom Workbench made, one with a uid that the directory gives to another.
     secret = SignIn(secret_arn=cluster.world.aws.secret("benchwright/auth/oidc", "a secret"), secret_version="v1")
     cluster.publish(auth=JIT, sign_in=secret)
     cluster.apply(node)
-    lines(node, "mkdir /efs/home/kim && chown 200001:200001 /efs/home/kim")
+    lines(node, "cd /efs/home; mkdir kim amy; chown 200001:200001 kim; chown 200002:200002 amy")
     publish(cluster, sssd_conf())
     replacement = cluster.add_node()
     refused = "would own those files: kim (uid 200001) and late (uid 200001). Give"

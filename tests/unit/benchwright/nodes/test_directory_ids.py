@@ -109,24 +109,53 @@ def test_where_many_have_the_same_name_five_are_named(tmp_path: Path) -> None:
     assert said.count(" and person-") == 5
 
 
+RETURNS = "user-provisioning-enabled=1"
+JANE = "200001 jane\n"
+
+
 @pytest.mark.parametrize(
-    ("numbers", "key", "homes", "refused"),
+    ("numbers", "key", "homes", "remembered", "refused"),
     [
-        ("directory", "user-provisioning-enabled=1", "/efs/home/jane (uid 200001)\n", True),
-        ("directory", "user-provisioning-enabled=1", "", False),
-        ("directory", "x=1", "/efs/home/jane (uid 200001)\n", False),
-        ("workbench", "user-provisioning-enabled=1", "/efs/home/jane (uid 200001)\n", False),
+        ("directory", RETURNS, JANE, None, "jane (uid 200001)"),
+        ("directory", RETURNS, "", None, ""),
+        ("directory", "x=1", JANE, None, ""),
+        ("workbench", RETURNS, JANE, None, ""),
+        ("directory", RETURNS, JANE, "", "jane (uid 200001)"),
+        ("directory", RETURNS, JANE, JANE, ""),
+        ("directory", RETURNS, f"{JANE}200002 ben\n200003 a b\n", JANE, "a b (uid 200003), /efs/home/ben (uid 200002)"),
+        ("directory", RETURNS, "200011 jane\n200001 jane2\n", JANE, "jane (uid 200011), /efs/home/jane2 (uid 200001)"),
     ],
 )
-def test_workbench_gives_no_number_that_a_directory_gave(
-    numbers: str, key: str, homes: str, refused: bool, tmp_path: Path
+def test_workbench_gives_no_uid_that_a_directory_gave(
+    numbers: str, key: str, homes: str, remembered: str | None, *, refused: str, tmp_path: Path
 ) -> None:
-    for name, text in {"numbers-given": f"{numbers}\n", "stage/conf": f"{key}\n", "homes-found": homes}.items():
+    texts = {"numbers-given": f"{numbers}\n", "stage/conf": f"{key}\n", "homes-found": homes}
+    for name, text in {**texts, **({} if remembered is None else {"numbers-given.workbench": remembered})}.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
-    script = "\n".join(
-        [NODE, function("numbers"), function("provisions"), function("check_provisioning"), "check_provisioning"]
-    )
-    said = bash(script, folder=tmp_path)
-    assert ("others, who would own them: /efs/home/jane (uid 200001). Give each" in said) is refused
-    assert bool(said) is refused
+    names = ("numbers", "provisions", "at_most_five", "check_provisioning")
+    said = bash("\n".join([NODE, *map(function, names), "check_provisioning"]), folder=tmp_path)
+    assert (f"others, who would own them: /efs/home/{refused}. Give each" in said) is bool(refused)
+    assert bool(said) is bool(refused)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "homes", "remembered"),
+    [
+        ("workbench\n", "jane 200001 200001\nlate 200002 200002\n", "200001 jane\n"),  # late is in the directory
+        ("workbench\n", "", ""),
+        ("directory\n", "jane 200001 200001\n", None),
+        ("", "jane 20001 20001\n", None),
+    ],
+)
+def test_homes_that_workbench_made_are_remembered_when_a_directory_takes_over(
+    numbers: str, homes: str, remembered: str | None, tmp_path: Path
+) -> None:
+    late = MALLORY.replace("mallory", "late").format(200002)
+    for name, text in {"numbers-given": numbers, "homes": homes, "directory.passwd": PROBE + late}.items():
+        (tmp_path / name).write_text(text)
+    names = ("numbers", "write_beside_homes", "homes_of_workbench", "remember_numbers")
+    bash("\n".join([NODE, *map(function, names), "remember_numbers"]), folder=tmp_path)
+    written = tmp_path / "numbers-given.workbench"
+    assert (written.read_text() if written.exists() else None) == remembered
+    assert (tmp_path / "numbers-given").read_text() == "directory\n"

@@ -140,10 +140,10 @@ at_most_five() { sort -u | awk 'NR <= 5' | paste -sd, | sed 's/,/, /g'; }
 # NAME UID GID of each home whose account the configuration no longer has, and of each that Workbench may have made, where it made accounts
 # before: files keep the numbers. Who is the owner now, also of a home that someone has given to another.
 homes_of_others() {
-  { stat --format '%u %g %n' /efs/home/* || true; } | awk -v workbench="$(numbers)" '
+  { stat --format '%u %g %n' /efs/home/* || true; } | awk -v workbench="$(numbers)" -v first="$FIRST_PROVISIONED_ID" -v last="$LAST_PROVISIONED_ID" '
     FILENAME != "-" { left[$1] = $2; next }
     { name = substr($0, index($0, "/efs/home/") + 10) }
-    name in left && left[name] == $1 || workbench == "workbench" && $1 >= 200000 && $1 <= 524287 && name !~ / / { print name, $1, $2 }' "$work/bundle/locked" -
+    name in left && left[name] == $1 || workbench == "workbench" && $1 >= first && $1 <= last && name !~ / / { print name, $1, $2 }' "$work/bundle/locked" -
 }
 
 # passwd|group LIST...: what the directory has by the numbers in these lists, and is something else: NAME (uid UID) and OTHER (uid UID).

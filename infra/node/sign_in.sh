@@ -33,9 +33,10 @@ check_provisioning() {
   local homes
   { provisions "$work/stage$RSERVER_CONF" && [ "$(numbers)" = directory ]; } || return 0
   begin 'look for homes whose numbers Workbench may give to others'
-  homes=$(find /efs/home -mindepth 1 -maxdepth 1 -uid +199999 ! -uid +524287 -printf '%U %f\n' | { grep -vxF -f <(cat "$NUMBERS.workbench" 2>/dev/null) || true; } |
+  homes=$(find /efs/home -mindepth 1 -maxdepth 1 -uid "+$((FIRST_PROVISIONED_ID - 1))" ! -uid "+$LAST_PROVISIONED_ID" -printf '%U %f\n' |
+    { grep -vxF -f <(cat "$NUMBERS.workbench" 2>/dev/null) || true; } |
     sed -E 's|^([0-9]+) (.*)$|/efs/home/\2 (uid \1)|' | at_most_five)
-  [ -z "$homes" ] || fail "Homes of people of the directory have uids from 200000 to 524287, which Workbench gives to others, who would own them: $homes. Give each a uid outside of these (chown -R on a node) or move it away, and deploy again; or take auth.provisioning back in the input."
+  [ -z "$homes" ] || fail "Homes of people of the directory have uids from $FIRST_PROVISIONED_ID to $LAST_PROVISIONED_ID, which Workbench gives to others, who would own them: $homes. Give each a uid outside of these (chown -R on a node) or move it away, and deploy again; or take auth.provisioning back in the input."
 }
 
 # Programs find the accounts that Workbench makes by a module of the name service. Packages of newer releases set it up, those of older ones

@@ -16,6 +16,10 @@ is_free_id() {
     ($1 >= 524288 && $1 <= 1879048191) || ($1 >= 2147352576 && $1 <= 2147418111)))
 }
 
+# Workbench gives these ids to people and groups that it makes (models.py).
+readonly FIRST_PROVISIONED_ID='200000'
+readonly LAST_PROVISIONED_ID='524287'
+
 # NAME KIND ID: the remedy to give this id in the input, if the input accepts it. An id that a verified deployment used cannot change.
 or_by_input() { if is_free_id "${3:-0}"; then echo " Until a deployment with $1 is verified, the input can also give $1 $2 $3."; fi; }
 
@@ -93,7 +97,7 @@ change_account() {
 ensure_home() {
   local name=$1 uid=$2 gid=$3 home="/efs/home/$1" new owner other
   if [ ! -e "$home" ]; then
-    if ((uid >= 200000 && uid <= 524287)); then # Workbench may have given this number (models.py, FIRST_PROVISIONED_ID)
+    if ((uid >= FIRST_PROVISIONED_ID && uid <= LAST_PROVISIONED_ID)); then # Workbench may have given this uid
       other=$(find "/efs/home" -mindepth 1 -maxdepth 1 -uid "$uid" -print -quit)
       [ -z "$other" ] || fail "Uid $uid of user $name owns $other, so $name would own the files of someone whom Workbench made. Give $name another uid in the input."
     fi

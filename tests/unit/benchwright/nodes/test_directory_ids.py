@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.benchwright.node_script import bash, function
+from tests.unit.benchwright.node_script import bash, constant, function
 
-NODE = """
+NODE = f"{constant('FIRST_PROVISIONED_ID')}\n{constant('LAST_PROVISIONED_ID')}"
+NODE += """
 STATE=state NUMBERS=numbers-given work=. RSERVER_CONF=/conf PROBE_ACCOUNT=probe SSSD_CONF=none
 begin() { :; }
 fail() { printf '%s' "$1"; exit 0; }

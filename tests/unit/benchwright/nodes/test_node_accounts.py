@@ -9,7 +9,15 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from benchwright.models import HIGHEST_ID, LOWEST_ID, OWNED_IDS, AccountName, Id
+from benchwright.models import (
+    FIRST_PROVISIONED_ID,
+    HIGHEST_ID,
+    LAST_PROVISIONED_ID,
+    LOWEST_ID,
+    OWNED_IDS,
+    AccountName,
+    Id,
+)
 from benchwright.nodes.bundle import groups_digest
 from tests.unit.benchwright.node_script import bash, constant, function
 from tests.unit.benchwright.verification.test_checks import a_plan
@@ -125,6 +133,11 @@ def test_a_node_takes_the_names_that_the_input_takes(name: str, tmp_path: Path) 
     script = f"{constant('ACCOUNT_NAME')}\n{function('is_name')}\nis_name {quote(name)} && echo yes || true"
     said = bash(script, folder=tmp_path)
     assert (said == "yes\n") == is_valid(AccountName, name)
+
+
+def test_a_node_knows_the_ids_that_workbench_gives() -> None:
+    given = {"FIRST_PROVISIONED_ID": FIRST_PROVISIONED_ID, "LAST_PROVISIONED_ID": LAST_PROVISIONED_ID}
+    assert [constant(name) for name in given] == [f"readonly {name}='{number}'" for name, number in given.items()]
 
 
 @pytest.mark.parametrize("uid", IDS)
@@ -366,7 +379,8 @@ def test_a_number_that_workbench_gave_makes_no_one_else_the_owner_of_those_files
     """Whoever had it may sign in no more, and still has a home."""
     names = ("is_free_id", "or_by_input", "ensure_home")
     ensure = f"(uid={uid}; ensure_home new {uid} {uid}) || true"
-    said = on_a_node("\n".join([HOMES, *map(function, names), ensure]), tmp_path)
+    constants = map(constant, ("FIRST_PROVISIONED_ID", "LAST_PROVISIONED_ID"))
+    said = on_a_node("\n".join([HOMES, *constants, *map(function, names), ensure]), tmp_path)
     expected = "Uid 300000 of user new owns /efs/home/gone, so new would own the files of someone whom Workbench made. "
     assert said == (f"{expected}Give new another uid in the input." if refused else "")
 

@@ -66,7 +66,7 @@ ensure_directory() {
   printf '%s' "$PROBE_ACCOUNT" >"$STATE/probe"
 }
 
-# When Workbench runs with the configuration: what gives people their numbers, and no more of a directory than that. It lies beside the
+# When Workbench runs with the configuration: what gives people their uids, and no more of a directory than that. It lies beside the
 # homes, which outlive each node.
 remember_numbers() {
   local gives=''
@@ -95,7 +95,7 @@ homes_of_workbench() {
     !($2 in taken) { print $2, $1 }' - "$work/homes"
 }
 
-# `directory` or `workbench`: which of them gave people of this cluster their numbers last, if one did.
+# `directory` or `workbench`: which of them gave people of this cluster their uids last, if one did.
 numbers() { cat "$NUMBERS" 2>/dev/null || true; }
 
 forget_directory() { rm -rf "$SSSD_DATA"/db/* "$SSSD_DATA"/mc/*; }
@@ -138,7 +138,7 @@ groups_of_system() {
 at_most_five() { sort -u | awk 'NR <= 5' | paste -sd, | sed 's/,/, /g'; }
 
 # NAME UID GID of each home whose account the configuration no longer has, and of each that Workbench may have made, where it made accounts
-# before: files keep the numbers. Who is the owner now, also of a home that someone has given to another.
+# before: files keep the ids. Who is the owner now, also of a home that someone has given to another.
 homes_of_others() {
   { stat --format '%u %g %n' /efs/home/* || true; } | awk -v workbench="$(numbers)" -v first="$FIRST_PROVISIONED_ID" -v last="$LAST_PROVISIONED_ID" '
     FILENAME != "-" { left[$1] = $2; next }
@@ -146,7 +146,7 @@ homes_of_others() {
     name in left && left[name] == $1 || workbench == "workbench" && $1 >= first && $1 <= last && name !~ / / { print name, $1, $2 }' "$work/bundle/locked" -
 }
 
-# passwd|group LIST...: what the directory has by the numbers in these lists, and is something else: NAME (uid UID) and OTHER (uid UID).
+# passwd|group LIST...: what the directory has by the ids in these lists, and is something else: NAME (uid UID) and OTHER (uid UID).
 # Of `users` also what it has by the names.
 in_directory() {
   local kind=$1 list keys files=()

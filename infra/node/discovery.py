@@ -15,7 +15,7 @@ if not text.strip():
 try:
     document = json.loads(text)
 except ValueError:
-    sys.exit("it is no JSON, so it is no discovery document")
+    sys.exit("it is not JSON")
 if not isinstance(document, dict) or not isinstance(document.get("issuer"), str):
     sys.exit("it has no issuer, so it is no discovery document")
 missing = [name for name in ENDPOINTS if not str(document.get(name, "")).startswith("https://")]

@@ -18,10 +18,11 @@ provider_of() {
 
 # FILE: prints a line of JSON about the identity provider of an rserver.conf, if there is one: what it says of itself, or what is wrong.
 ask_identity_provider() {
-  local method place answer
+  local method place answer reader=read_discovery_document
   read -r method place < <(provider_of "$1") || return 0
+  [ "$method" = oidc ] || reader=read_saml_metadata
   begin 'ask the identity provider'
-  if answer=$("read_of_$method" "$place" 2>"$work/wrong"); then answer=${answer#'{'}; else answer="\"problem\":$(json "$(complaint "$work/wrong")")}"; fi
+  if answer=$("$reader" "$place" 2>"$work/wrong"); then answer=${answer#'{'}; else answer="\"problem\":$(json "$(complaint "$work/wrong")")}"; fi
   printf '\n=== sign-in ===\n{"method":"%s","place":%s,%s\n' "$method" "$(json "${place:0:300}")" "$answer"
 }
 
@@ -40,7 +41,7 @@ check_identity_provider() {
 }
 
 # PLACE: what the discovery document there says, whose keys can be read, too; or a line about what is wrong.
-read_of_oidc() {
+read_discovery_document() {
   local said keys
   fetch_of_provider "$1" "$work/discovery" 1000000 || return 1
   said=$(python3 "$FOLDER/discovery.py" discovery <"$work/discovery") || return 1
@@ -50,7 +51,7 @@ read_of_oidc() {
 }
 
 # PLACE: what the metadata there says, from an address or a file; or a line about what is wrong.
-read_of_saml() {
+read_saml_metadata() {
   if [[ $1 == https://* ]]; then
     fetch_of_provider "$1" "$work/metadata.xml" 2000000 || return 1
     python3 "$FOLDER/saml_metadata.py" <"$work/metadata.xml"

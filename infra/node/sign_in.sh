@@ -32,7 +32,7 @@ provisions() { grep -qsx 'user-provisioning-enabled=1' "$1"; }
 check_provisioning() {
   local homes
   { provisions "$work/stage$RSERVER_CONF" && [ "$(numbers)" = directory ]; } || return 0
-  begin 'look for homes whose numbers Workbench may give to others'
+  begin 'look for homes whose uids Workbench may give to others'
   homes=$(find /efs/home -mindepth 1 -maxdepth 1 -uid "+$((FIRST_PROVISIONED_ID - 1))" ! -uid "+$LAST_PROVISIONED_ID" -printf '%U %f\n' |
     { grep -vxF -f <(cat "$NUMBERS.workbench" 2>/dev/null) || true; } |
     sed -E 's|^([0-9]+) (.*)$|/efs/home/\2 (uid \1)|' | at_most_five)

@@ -93,8 +93,8 @@ NAMES = (
     "option",
     "provider_of",
     "ask_identity_provider",
-    "read_of_oidc",
-    "read_of_saml",
+    "read_discovery_document",
+    "read_saml_metadata",
     "fetch_of_provider",
 )
 FUNCTIONS = "".join(map(function, NAMES))
@@ -164,7 +164,7 @@ def test_a_node_reads_the_discovery_document_where_workbench_does(tmp_path: Path
     ("discovery", "problem"),
     [
         ("", "it is empty"),
-        ("<html>", "it is no JSON, so it is no discovery document"),
+        ("<html>", "it is not JSON"),
         ([1], "it has no issuer, so it is no discovery document"),
         ({"issuer": 1}, "it has no issuer, so it is no discovery document"),
         ({"issuer": ISSUER}, "it lacks an https address as authorization_endpoint, token_endpoint, jwks_uri"),

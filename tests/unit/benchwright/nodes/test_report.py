@@ -281,7 +281,9 @@ def test_no_node_and_no_answer_is_cut_off_by_the_sessions_of_others(sessions: in
     lines = "".join(f"   {number} – someone-{number} rsession\n" for number in range(sessions))
     (tmp_path / "page").write_text("\n".join(f"h:8787 – {address}  Load: 0, 0, 0\n{lines}" for address in addresses))
     (tmp_path / "rserver.conf").write_text("auth-saml=1\nauth-saml-metadata-path=/nowhere\n")
-    asking = "".join(map(function, ("option", "complaint", "provider_of", "ask_identity_provider", "read_of_saml")))
+    asking = "".join(
+        map(function, ("option", "complaint", "provider_of", "ask_identity_provider", "read_saml_metadata"))
+    )
     programs = "rstudio-server() { cat listing; }\ncurl() { cat page; }\n"
     script = f"{asking}{programs}SSM_StaleNodes= RSERVER_CONF=rserver.conf\ncluster"
     printed = run_on_a_node(script, tmp_path)

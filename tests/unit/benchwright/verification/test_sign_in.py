@@ -65,7 +65,7 @@ def test_where_no_identity_provider_signs_people_in_nothing_is_checked(plan: Any
         ("it answers 403", "The identity provider does not let nodes read it. Have it admit the addresses of the NAT"),
         ("it answers 404", "Nothing is there. Compare {} with what your identity provider shows"),
         ("it answers 503", "The identity provider is out of order. Start again once it answers."),
-        ("it is no JSON, so it is no discovery document", "Compare {} with what your identity provider shows"),
+        ("it is not JSON", "Compare {} with what your identity provider shows"),
         (
             "it was valid until 2026-11-28T00:00:00Z",
             "Have the identity provider publish its metadata again; with auth.metadata, put the new metadata into",

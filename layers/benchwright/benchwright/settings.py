@@ -62,6 +62,11 @@ class Settings(BaseModel):
         }
 
     @property
+    def account(self) -> str:
+        """The id of the AWS account."""
+        return self.cloudformation_role_arn.split(":")[4]
+
+    @property
     def session_document(self) -> str:
         """The Session document that leads to Workbench's port of a node, and to no other (template.yaml)."""
         return f"{self.application}-workbench"

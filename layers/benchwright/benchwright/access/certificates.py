@@ -48,7 +48,12 @@ class Certificate:
 
 
 def describe(arn: str) -> Certificate | None:
-    """Describe a certificate of this account; None where there is none, or it is of another region or account."""
+    """Describe a certificate of this account; None where there is none, or it is of another region or account.
+
+    Of such a one, ACM is not asked: it would answer AccessDenied, since the role has no permission there.
+    """
+    if arn.split(":")[3:5] != [settings().aws_region, settings().account]:
+        return None
     try:
         found = client("acm").describe_certificate(CertificateArn=arn)["Certificate"]
     except ClientError as error:

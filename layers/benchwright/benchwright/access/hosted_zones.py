@@ -28,11 +28,16 @@ class HostedZone:
 
 
 def describe(zone: str) -> HostedZone | None:
-    """Describe a hosted zone of this account; None where there is none."""
+    """Describe a hosted zone of this account; None where there is none.
+
+    To a zone of another account, Route 53 answers AccessDenied with "not authorized to access this resource"
+    (github.com/aws/copilot-cli/issues/5909); to a role without the permission, with "not authorized to perform".
+    """
     try:
         answer = client("route53").get_hosted_zone(Id=zone)
     except ClientError as error:
-        if error_code(error) in ("NoSuchHostedZone", "InvalidInput"):
+        is_of_another_account = error_code(error) == "AccessDenied" and "to access this resource" in str(error)
+        if is_of_another_account or error_code(error) in ("NoSuchHostedZone", "InvalidInput"):
             return None
         raise
     found = answer["HostedZone"]

@@ -434,7 +434,7 @@ def _is_shared(subnet: Mapping[str, Any]) -> bool:
 
     Source: https://docs.aws.amazon.com/vpc/latest/userguide/vpc-share-limitations.html
     """
-    account = settings().cloudformation_role_arn.split(":")[4]
+    account = settings().account
     return bool(subnet.get("OwnerId", account) != account)
 
 

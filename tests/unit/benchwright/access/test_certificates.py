@@ -79,6 +79,12 @@ def test_one_that_is_not_there_is_none(acm: Conversation, code: str) -> None:
     assert certificates.describe(OURS) is None
 
 
+@pytest.mark.parametrize("place", ["us-east-1:123456789012", "eu-west-1:210987654321"])
+def test_acm_is_not_asked_for_one_of_another_region_or_account(aws: Conversation, place: str) -> None:
+    assert certificates.describe(f"arn:aws:acm:{place}:certificate/1") is None
+    assert aws.calls == []
+
+
 @pytest.mark.parametrize(
     ("names", "covers"),
     [

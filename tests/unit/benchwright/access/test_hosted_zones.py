@@ -1,6 +1,9 @@
 """The hosted zone that holds a host name, and the record by which ACM validates it."""
 
+from typing import Any
+
 import pytest
+from botocore.exceptions import ClientError
 
 from benchwright.access import hosted_zones
 from benchwright.access.certificates import DnsRecord
@@ -24,10 +27,24 @@ def test_a_private_zone_has_no_name_servers(aws: Conversation) -> None:
     assert hosted_zones.describe("Z1") == HostedZone("Z1", "example.com", True)
 
 
-@pytest.mark.parametrize("code", ["NoSuchHostedZone", "InvalidInput"])
-def test_a_zone_that_is_not_there_is_none(aws: Conversation, code: str) -> None:
-    aws.answers["GetHostedZone"] = refusal(code)
+@pytest.mark.parametrize(
+    "answer",
+    [
+        refusal("NoSuchHostedZone"),
+        refusal("InvalidInput"),
+        refusal("AccessDenied", "User: arn:aws:sts::123456789012:wb is not authorized to access this resource"),
+    ],
+    ids=["no such zone", "no id", "of another account"],
+)
+def test_a_zone_that_is_not_there_is_none(aws: Conversation, answer: dict[str, Any]) -> None:
+    aws.answers["GetHostedZone"] = answer
     assert hosted_zones.describe("Z1") is None
+
+
+def test_a_missing_permission_is_not_a_missing_zone(aws: Conversation) -> None:
+    aws.answers["GetHostedZone"] = refusal("AccessDenied", "wb is not authorized to perform: route53:GetHostedZone")
+    with pytest.raises(ClientError, match="to perform: route53:GetHostedZone"):
+        hosted_zones.describe("Z1")
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ ask_address() {
   printf '\n=== address ===\n'
   printf '%s name 0 %s\n' "$host" "$({ getent ahostsv4 "$host" || true; } | cut -d' ' -f1 | sort -u | paste -sd,)"
   for address in "${words[@]:1}"; do
-    for path in / /auth-sign-in /load-balancer/status /health-check //health-check /%68ealth-check /load-balancer%2fstatus; do
+    for path in / /auth-sign-in /load-balancer/status /health-check /metrics //health-check /%68ealth-check /load-balancer%2fstatus; do
       code=0
       answer=$(curl -sS --max-time 5 -o /dev/null -w '%{http_code} %{redirect_url}' --resolve "$host:443:$address" "https://$host$path" 2>&1) || code=$?
       if [ "$code" = 0 ]; then

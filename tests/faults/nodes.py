@@ -53,6 +53,7 @@ def _pages(asked: str) -> str:
         "/auth-sign-in 200 ",
         "/load-balancer/status 403 ",
         "/health-check 403 ",
+        "/metrics 403 ",
         "//health-check 403 ",
         "/%68ealth-check 403 ",
         "/load-balancer%2fstatus 403 ",

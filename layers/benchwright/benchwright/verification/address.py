@@ -21,7 +21,7 @@ from benchwright.verification.list_nodes import ADDRESS_SEPARATOR, SIGN_IN_SEPAR
 
 MOST_ADDRESSES = 3  # of the load balancer's, that a node is asked about: it has one or more in each zone
 SIGN_IN_PAGES = ("/", "/auth-sign-in")
-OPERATIONAL_PATHS = ("/load-balancer/status", "/health-check")
+OPERATIONAL_PATHS = ("/load-balancer/status", "/health-check", "/metrics")
 # The same in spellings that a rule may miss: with 200, Workbench understood what the load balancer let through.
 DISGUISED_PATHS = ("//health-check", "/%68ealth-check", "/load-balancer%2fstatus")
 ANSWERS, SHOWN, REFUSED = (200, 302, 303), 200, 403
@@ -171,7 +171,7 @@ def _wrong_pages(address: Address, answers: Sequence[Answer]) -> list[str]:
 
 
 def _open_paths(answers: Sequence[Answer]) -> list[str]:
-    return _unanswered(answers, OPERATIONAL_PATHS) + [
+    return _unanswered(answers, (*OPERATIONAL_PATHS, *DISGUISED_PATHS)) + [
         f"{each.address} answers {each.code or each.detail} to {each.path}"
         for each in answers
         if (each.path in OPERATIONAL_PATHS and each.code != REFUSED)

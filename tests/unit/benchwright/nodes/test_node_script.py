@@ -45,6 +45,7 @@ def test_a_node_asks_for_each_page_at_each_address_of_the_load_balancer(tmp_path
         "{} /auth-sign-in 0 curl: (60) certificate has expired",
         "{} /load-balancer/status 403 ",
         "{} /health-check 403 ",
+        "{} /metrics 403 ",
         "{} //health-check 403 ",
         "{} /%68ealth-check 403 ",
         "{} /load-balancer%2fstatus 403 ",
@@ -56,13 +57,13 @@ def test_a_node_asks_for_each_page_at_each_address_of_the_load_balancer(tmp_path
         *(page.format(address) for address in ("10.0.1.7", "10.0.2.7") for page in pages),
     ]
     asked = (tmp_path / "asked").read_text().splitlines()
-    assert len(asked) == 14
+    assert len(asked) == 16
     assert asked[0].endswith("--resolve known.example.com:443:10.0.1.7 https://known.example.com/")
     assert read_answers(printed)[2] == Answer("10.0.1.7", "/auth-sign-in", 0, "curl: (60) certificate has expired")
 
 
 def test_an_address_that_does_not_answer_in_time_is_asked_once(tmp_path: Path) -> None:
-    """Three addresses that take 5 seconds for each of 7 pages would take the whole time of the document."""
+    """Three addresses that take 5 seconds for each of 8 pages would take the whole time of the document."""
     late = "curl: (28) Connection timed out after 5001 milliseconds"
     times_out = f"curl() {{ echo x >>asked; echo '{late}' >&2; return 28; }}\n"
     script = f"{PROGRAMS}{times_out}{ASK}SSM_LoadBalancer='known.example.com 10.0.1.7 10.0.2.7'\nask_address"

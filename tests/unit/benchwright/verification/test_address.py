@@ -31,6 +31,7 @@ wb.example.com name 0 10.0.1.7,10.0.2.7
 10.0.1.7 /auth-sign-in 200
 10.0.1.7 /load-balancer/status 403
 10.0.1.7 /health-check 403
+10.0.1.7 /metrics 403
 10.0.1.7 //health-check 403
 10.0.1.7 /%68ealth-check 302 https://wb.example.com/auth-sign-in?appUri=%2F
 10.0.1.7 /load-balancer%2fstatus 404
@@ -60,6 +61,7 @@ def test_what_a_node_printed_is_read_line_by_line() -> None:
         Answer("10.0.1.7", "/auth-sign-in", 200, ""),
         Answer("10.0.1.7", "/load-balancer/status", 403, ""),
         Answer("10.0.1.7", "/health-check", 403, ""),
+        Answer("10.0.1.7", "/metrics", 403, ""),
         Answer("10.0.1.7", "//health-check", 403, ""),
         Answer("10.0.1.7", "/%68ealth-check", 302, "https://wb.example.com/auth-sign-in?appUri=%2F"),
         Answer("10.0.1.7", "/load-balancer%2fstatus", 404, ""),
@@ -128,6 +130,7 @@ def test_a_node_that_leaves_may_be_draining() -> None:
             "operational paths",
             "10.0.1.7 answers 200 to /load-balancer/status",
         ),
+        (answered("/metrics", 404), "operational paths", "10.0.1.7 answers 404 to /metrics"),
         (answered("/%68ealth-check", 200), "operational paths", "10.0.1.7 answers 200 to /%68ealth-check"),
     ],
 )
@@ -138,8 +141,16 @@ def test_each_page_is_asked_for_through_the_load_balancer(answers: list[Answer],
 def test_what_no_node_was_asked_counts_as_wrong() -> None:
     assert judged(answers=[]) == {
         "address": "no node has asked for /, /auth-sign-in",
-        "operational paths": "no node has asked for /load-balancer/status, /health-check",
+        "operational paths": "no node has asked for /load-balancer/status, /health-check, /metrics, //health-check, "
+        "/%68ealth-check, /load-balancer%2fstatus",
     }
+
+
+@pytest.mark.parametrize("path", [*address.SIGN_IN_PAGES, *address.OPERATIONAL_PATHS, *address.DISGUISED_PATHS])
+def test_no_page_is_left_out(path: str) -> None:
+    check = "address" if path in address.SIGN_IN_PAGES else "operational paths"
+    found = judged(answers=[each for each in ANSWERS if each.path != path])
+    assert found == {check: f"no node has asked for {path}"}
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from benchwright.models import Plan
 from benchwright.nodes import auto_scaling, launches, replacement
-from benchwright.record import confirm_lock, plan_of, save_access_removed
+from benchwright.record import confirm_lock, plan_of
 from benchwright.settings import settings
 from benchwright.stacks import change_sets, desired_state, waiting
 from benchwright.step import StepEvent, step
@@ -95,7 +95,6 @@ def handler(event: Event) -> Result:
 def _remove_access(event: Event, plan: Plan, stack: change_sets.Stack | None) -> Result:
     """Take deletion protection from the load balancer, then delete the stack of the address."""
     if stack is None:
-        save_access_removed(event.cluster, event.execution)
         return Result(done=True)
     desired = desired_state.access_to_remove(settings(), plan, stack)
     change_set, name = change_sets.find_change_set(desired, stack, event.change_set)

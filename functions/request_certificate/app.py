@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from benchwright.access import certificates, hosted_zones
 from benchwright.access.validation import next_certificate_step, not_validated, raise_if_failed
 from benchwright.observability import logger
-from benchwright.record import confirm_lock, plan_of
+from benchwright.record import confirm_lock, plan_of, save_access_removed
 from benchwright.step import StepEvent, step
 
 
@@ -78,10 +78,14 @@ def handler(event: Event) -> Result:
 
 
 def _retire(event: Event) -> Result:
-    """Delete the certificates of an address that is gone; ACM knows some minutes later that nothing uses them."""
+    """Delete the certificates of an address that is gone; ACM knows some minutes later that nothing uses them.
+
+    The record has the address until then: an execution that ends before is continued by the next one.
+    """
     in_use = certificates.delete_unused(event.cluster)
     if in_use and not event.last:
         return Result(done=False, waiting_for=f"ACM: {', '.join(in_use)} to be no longer in use")
     if in_use:
         logger.warning("certificates not deleted", in_use=in_use)
+    save_access_removed(event.cluster, event.execution)
     return Result(done=True)

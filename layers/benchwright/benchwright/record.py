@@ -233,7 +233,7 @@ def save_image(cluster: str, execution: str, ami: str) -> None:
 
 
 def save_access_removed(cluster: str, execution: str) -> None:
-    """Record that the stack of the address is gone."""
+    """Record that the stack of the address is gone, and its certificate."""
     _save(cluster, execution, {"has_access": {"N": "0"}})
 
 

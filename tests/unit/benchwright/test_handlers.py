@@ -285,11 +285,11 @@ CASES = {
     "an address that is being created is removed": Case(
         "deploy_stack", {"stack": "access", "removes": True}, lambda: stack("REVIEW_IN_PROGRESS"), ["DeleteStack"]
     ),
-    "an address that is gone is recorded": Case(
+    "an address that is gone is recorded once its certificate is retired": Case(
         "deploy_stack",
         {"stack": "access", "removes": True},
         lambda: {"DescribeStacks": refusal("ValidationError", "Stack wb-blue-access does not exist")},
-        ["UpdateItem"],
+        [],
     ),
     "a certificate is requested": Case(
         "request_certificate",
@@ -316,7 +316,7 @@ CASES = {
         WITH_ACCESS,
     ),
     "a certificate that nothing uses is deleted": Case(
-        "request_certificate", {"action": "retire"}, lambda: certificates("ISSUED"), ["DeleteCertificate"]
+        "request_certificate", {"action": "retire"}, lambda: certificates("ISSUED"), ["DeleteCertificate", "UpdateItem"]
     ),
     "the database is made": Case(
         "create_database",
@@ -463,11 +463,12 @@ def test_the_last_look_names_the_record_that_acm_does_not_find(aws: Conversation
 
 
 def test_a_certificate_that_is_still_in_use_is_waited_for_and_then_left(aws: Conversation) -> None:
-    aws.answers = {**certificates("ISSUED", InUseBy=["arn:lb"]), "GetItem": record()}
+    aws.answers = {**certificates("ISSUED", InUseBy=["arn:lb"]), "GetItem": record(), "UpdateItem": {}}
     answer = handle("request_certificate", action="retire")
     assert (answer["done"], answer["waiting_for"]) == (False, f"ACM: {CERTIFICATE} to be no longer in use")
+    assert aws.writes == []  # the record has the address until then
     assert handle("request_certificate", action="retire", last=True)["done"]
-    assert aws.writes == []
+    assert [operation for operation, _ in aws.writes] == ["UpdateItem"]
 
 
 @pytest.mark.usefixtures("steps")

@@ -7,7 +7,7 @@
 ask_address() {
   local host address path answer code
   local -a words
-  begin 'ask for the address of the cluster'
+  begin 'ask for the address of the cluster' >&2 # what this prints is the listing of the cluster
   read -r -a words <<<"$SSM_LoadBalancer"
   host=${words[0]}
   printf '\n=== address ===\n'

@@ -21,7 +21,7 @@ ask_identity_provider() {
   local method place answer reader=read_discovery_document
   read -r method place < <(provider_of "$1") || return 0
   [ "$method" = oidc ] || reader=read_saml_metadata
-  begin 'ask the identity provider'
+  begin 'ask the identity provider' >&2
   if answer=$("$reader" "$place" 2>"$work/wrong"); then answer=${answer#'{'}; else answer="\"problem\":$(json "$(complaint "$work/wrong")")}"; fi
   printf '\n=== sign-in ===\n{"method":"%s","place":%s,%s\n' "$method" "$(json "${place:0:300}")" "$answer"
 }

@@ -84,7 +84,7 @@ def contradictions(merged: Mapping[str, Any]) -> list[Problem]:
     problems += [*_of_other_methods(auth, method), *_missing(auth, method)]
     if method in BY_PROVIDER and not object_in(merged, "access"):
         wrong = "the identity provider sends people back to an https address, and the cluster has none"
-        problems.append(("auth.method", method, wrong, "an address in `access`, too"))
+        problems.append(("auth.method", method, wrong, "an address in `access`, too, or null for `auth`"))
     if method in BY_PROVIDER:
         problems += _of_provisioning(merged, auth)
     problems += [*_of_directory(merged, auth), *_of_version(merged, auth)]

@@ -23,7 +23,7 @@ def test_a_change_of_any_file_gives_it_another_hash(tmp_path: Path) -> None:
 
 
 PROGRAMS = """
-begin() { :; }
+begin() { echo "--- $1"; }
 getent() { [ "$2" != known.example.com ] || printf '10.0.1.7 STREAM\\n10.0.1.7 DGRAM\\n10.0.2.7 STREAM\\n'; }
 curl() {
   printf '%s\\n' "$*" >>asked

@@ -296,7 +296,7 @@ def test_a_refused_address_is_shown_without_its_password(path: str, text: Any, s
             {"issuer": "https://idp.example.com"},
             (
                 'auth.method: "oidc" is refused: the identity provider sends people back to an https address, and the '
-                "cluster has none. Give an address in `access`, too."
+                "cluster has none. Give an address in `access`, too, or null for `auth`."
             ),
         ),
         (

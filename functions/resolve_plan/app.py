@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from benchwright import record
 from benchwright.errors import ClusterLocked, InvalidInput
 from benchwright.models import Plan
-from benchwright.planning import account_check, files, groups, service_roles, sign_in, unproven
+from benchwright.planning import account_check, address, files, groups, service_roles, sign_in, unproven
 from benchwright.planning.changes import changes
 from benchwright.planning.lookup import look_up
 from benchwright.planning.plan import make_plan, shown
@@ -96,8 +96,11 @@ def _validate(event: Event) -> Result:
     if reading.wanted:
         begun = known.verified or known.plan is not None
         account = account_check.check(reading.wanted, request.cluster, begun=begun, deployed=known.verified)
+    problems = list(account.problems)
+    if reading.named.access:
+        problems += address.problems_of_change(reading.named.access, known)
     # What only the whole input shows, too: ids that contradict each other, and the length.
-    wanted = _planned(event, known, reading, account.problems)[0].wanted
+    wanted = _planned(event, known, reading, problems)[0].wanted
     return Result(
         cluster=request.cluster,
         quiet=request.once.only_if_deployed,

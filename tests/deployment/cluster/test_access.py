@@ -163,7 +163,7 @@ def test_a_replacement_of_nodes_waits_until_the_load_balancer_finds_each_new_nod
 def test_the_scheme_of_a_load_balancer_does_not_change(account: Account, first: Any) -> None:
     public = {"scheme": "internet-facing", "allowed_cidrs": ["203.0.113.0/24"]}
     ended = account.end(account.start("deploy", {"access": public}))
-    assert (ended.status, ended.error) == ("FAILED", "StackRefused")
+    assert (ended.status, ended.error) == ("FAILED", "InvalidInput")
     assert '{"access": null}' in (ended.cause or "")
 
 

@@ -8,7 +8,8 @@ from benchwright.access import certificates, hosted_zones
 from benchwright.aws import client
 from benchwright.errors import error_code
 from benchwright.models import Access
-from benchwright.planning.problems import Problem
+from benchwright.planning.problems import Problem, object_in
+from benchwright.record import Record
 from benchwright.settings import settings
 
 
@@ -23,6 +24,23 @@ def problems(access: Access) -> list[Problem]:
         give = "internal, or deploy the application with the parameter PublicSubnetIds"
         found.append(("access.scheme", access.scheme, wrong, give))
     return found
+
+
+def problems_of_change(access: Access, found: Record) -> list[Problem]:
+    """List what cannot change on the recorded cluster: the scheme of a load balancer that is there.
+
+    That of the last verified execution, unless a later one has planned another: whether its load balancer is there only
+    the stack knows, which refuses the change, too (stacks/desired_state.py).
+    """
+    if not found.known.has_access or not (proven := object_in(found.known.proven, "access")):
+        return []
+    scheme = proven.get("scheme", Access.model_fields["scheme"].default)
+    planned = found.plan.wanted.access if found.plan else None
+    if access.scheme == scheme or (planned and planned.scheme != scheme):
+        return []
+    wrong = f"the load balancer is {scheme}, which cannot change in place"
+    give = f'{scheme}, or first take the address away with {{"access": null}}: nodes and data stay'
+    return [("access.scheme", access.scheme, wrong, give)]
 
 
 def _of_certificate(access: Access) -> list[Problem]:

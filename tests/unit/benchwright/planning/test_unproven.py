@@ -31,7 +31,7 @@ KEYS = input_reference.keys()
 RECORDED = [key for key in KEYS if key.path not in {"cluster", *input_reference.ACTS_ONCE}]
 
 # What the last verified execution used, in place of each key's example. A key that is missing here fails its test. The
-# ids of a user never change, so they can be wrong only for a user whom the input adds.
+# ids of a user and the scheme of a load balancer never change, so they can be wrong only where the input adds them.
 EARLIER: Mapping[str, Any] = {
     "workbench.version": {"workbench": {"version": "2026.07.0+139.pro9"}},
     "r_versions": {"r_versions": ["4.3.3"]},
@@ -50,7 +50,7 @@ EARLIER: Mapping[str, Any] = {
     "access.hostname": {"access": {"hostname": "earlier.example.com"}},
     "access.hosted_zone_id": {"access": {"hostname": input_reference.HOST, "hosted_zone_id": "ZEARLIER"}},
     "access.certificate_arn": {"access": {"hostname": input_reference.HOST}},
-    "access.scheme": {"access": {"hostname": input_reference.HOST, "allowed_cidrs": ["203.0.113.0/24"]}},
+    "access.scheme": {},
     "access.allowed_cidrs": {"access": {"hostname": input_reference.HOST, "allowed_cidrs": ["10.0.0.0/16"]}},
     "access.web_acl_arn": {"access": {"hostname": input_reference.HOST}},
     **{f"auth.{name}": input_reference.REACHED for name in Auth.model_fields},
@@ -86,8 +86,8 @@ EARLIER: Mapping[str, Any] = {
 def table(environment: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """The table of clusters, and an AWS that knows each secret and each AMI."""
 
-    def look_up(reading: Reading, _: Iterable[Problem]) -> LookupResult:
-        reading.whole()
+    def look_up(reading: Reading, problems: Iterable[Problem]) -> LookupResult:
+        reading.whole(list(problems))
         return LookupResult(
             {name: Secret(f"arn:{name}", "v1") for name in reading.named.secrets.values()}, "ami-parent"
         )
@@ -247,6 +247,29 @@ def test_a_record_that_cannot_be_read_hides_no_failure(table: Any) -> None:
     text = failure(DEFAULT_CLUSTER, LATER)
     assert text.splitlines()[:3] == ["StackFailed in step 'Deploy nodes'", "", "no"]
     assert "The record of the cluster could not be read, which may hold the value that is the cause: A newer" in text
+
+
+@pytest.mark.usefixtures("table")
+def test_the_scheme_of_a_load_balancer_that_is_there_does_not_change() -> None:
+    inside = {"access": {"hostname": "wb.example.com"}}
+    public = {"access": {"scheme": "internet-facing", "allowed_cidrs": ["203.0.113.0/24"]}}
+    deploy(inside, FIRST, verified=True)
+    with pytest.raises(InvalidInput) as caught:
+        deploy(public, WRONG)
+    assert str(caught.value) == (
+        "The input has 1 problem; nothing was changed.\n"
+        '- access.scheme: "internet-facing" is refused: the load balancer is internal, which cannot change in place. '
+        'Give internal, or first take the address away with {"access": null}: nodes and data stay.'
+    )
+    deploy({"access": {"allowed_cidrs": ["203.0.113.0/24"]}}, LATER, verified=True)
+    deploy({"access": None}, LATER)
+    with pytest.raises(InvalidInput, match="the load balancer is internal"):  # which may be there still
+        deploy(merge_patch(inside, public), LAST)
+    record.take_lock(DEFAULT_CLUSTER, LATER)
+    record.save_access_removed(DEFAULT_CLUSTER, LATER)
+    record.release_lock(DEFAULT_CLUSTER, LATER)
+    deploy(merge_patch(inside, public), LAST)  # fails halfway, and goes on with the same
+    deploy({}, LAST)
 
 
 @pytest.fixture

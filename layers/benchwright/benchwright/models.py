@@ -162,6 +162,11 @@ def _of_a_tenant(url: str) -> str:
             f"{name} is no id of a tenant; put in its place that of yours, in the Entra admin center under Overview: "
             "Tenant ID"
         )
+    if re.match(NO_ISSUER_OF_ENTRA, url):
+        raise ValueError(
+            "Entra ID signs tokens by its v2.0 endpoint as https://login.microsoftonline.com/TENANT/v2.0, with nothing "
+            "after v2.0, and a node compares every letter"
+        )
     return url
 
 
@@ -247,6 +252,10 @@ DIGITS = "^[0-9]+$"
 DISCOVERY = "/.well-known/openid-configuration"  # OpenID Connect Discovery 1.0, section 4
 ENTRA = r"^https://(login\.microsoftonline\.(com|us)|login\.partner\.microsoftonline\.cn|sts\.windows\.net)/"
 OF_NO_TENANT = f"{ENTRA}(?![0-9A-Fa-f]{{8}}(-[0-9A-Fa-f]{{4}}){{3}}-[0-9A-Fa-f]{{12}}(/|$))"
+# The v1.0 endpoint signs as sts.windows.net, which its own discovery document says, so no address without v2.0 fits.
+NO_ISSUER_OF_ENTRA = (
+    r"^https://login\.(microsoftonline\.(com|us)|partner\.microsoftonline\.cn)/[0-9A-Fa-f-]{36}(?!/v2\.0$)"
+)
 SPACES = frozenset(chr(code) for code in range(128, 0x3001) if unicodedata.category(chr(code)) == "Zs")
 FORMS: dict[str, str] = {}
 """What each pattern means in words: no one should have to read a regular expression in the cause of a failure."""
@@ -374,7 +383,7 @@ Issuer = Annotated[
     BeforeValidator(_filled_in),
     AfterValidator(_issuer),
     AfterValidator(_of_a_tenant),
-    _but(DISCOVERY.replace(".", r"\."), OF_NO_TENANT),
+    _but(DISCOVERY.replace(".", r"\."), OF_NO_TENANT, NO_ISSUER_OF_ENTRA),
 ]
 MetadataUrl = Annotated[
     str,

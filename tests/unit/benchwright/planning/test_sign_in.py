@@ -349,6 +349,12 @@ def test_an_issuer_of_entra_id_has_the_id_of_a_tenant(host: str, tenant: str) ->
     wanted_of(merge_patch(OIDC, {"auth": {"issuer": f"https://{host}/{TENANT}/v2.0"}}))
 
 
+@pytest.mark.parametrize("after", ["", "/", "/v2.0/", "/v1.0", "/V2.0", "/oauth2/v2.0"])
+def test_an_issuer_of_entra_id_is_that_of_its_endpoint_to_the_letter(after: str) -> None:
+    (found,) = problems(merge_patch(OIDC, {"auth": {"issuer": f"https://login.microsoftonline.com/{TENANT}{after}"}}))
+    assert " is refused: Entra ID signs tokens by its v2.0 endpoint as https://login.microsoftonline.com/" in found
+
+
 @pytest.mark.parametrize(
     ("whole", "key", "placeholder"),
     [

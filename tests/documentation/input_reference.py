@@ -116,7 +116,9 @@ EFFECTS: Mapping[str, Effect] = {
     "access.hosted_zone_id": Effect(
         "in place",
         "The records of the host name, and the one by which ACM validates the certificate, are written into this "
-        f"hosted zone. {IN_PLACE} The record for ACM stays in the zone before, too.",
+        f"hosted zone. {IN_PLACE} The record for ACM stays in the zone before, too. "
+        "If you created a CNAME record of the host name in it, delete that record first: Route 53 refuses an A record "
+        "beside it.",
     ),
     "access.certificate_arn": Effect(
         "in place", f"The listener gets the certificate; connections that are open keep the one before. {IN_PLACE}"

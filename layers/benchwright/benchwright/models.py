@@ -623,8 +623,8 @@ class Access(Part):
         Annotated[str, _form(r"^Z[A-Z0-9]{1,31}$", "Z and at most 31 capital letters and digits")] | None
     ) = Field(
         default=None,
-        description="the id of a public hosted zone in Route 53 that gets the records of the host name; null shows "
-        "them, for you to create",
+        description="the id of a hosted zone in Route 53 that gets the records of the host name: a public one, or with "
+        "`certificate_arn` also a private one; null shows the records, for you to create",
         examples=["Z0123456789ABCDEFGHIJ"],
     )
     certificate_arn: CertificateArn | None = Field(

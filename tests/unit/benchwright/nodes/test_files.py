@@ -9,6 +9,7 @@ import pytest
 
 from benchwright.models import FileSecret
 from benchwright.nodes.bundle import make_bundle, render_files
+from benchwright.nodes.files import PIP_CONF
 from benchwright.rstudio_files import FILES
 from tests.unit.benchwright.node_script import bash, function
 from tests.unit.benchwright.nodes.test_bundle import DATABASE, ENDPOINT, KEY, unpacked
@@ -83,7 +84,7 @@ def test_a_bundle_says_what_a_secret_is_and_what_each_change_needs() -> None:
     assert (texts["files/etc/rstudio/databricks.conf"], texts["files/etc/rstudio/of-a-team"]) == ("", "x\n")
     lines = [line.split() for line in texts["effects"].splitlines()]
     effects = {path: effect for effect, path in lines}
-    assert effects.keys() == {f"/etc/rstudio/{name}" for name in FILES}
+    assert effects.keys() == {PIP_CONF, *(f"/etc/rstudio/{name}" for name in FILES)}
     assert (effects["/etc/rstudio/rsession.conf"], effects["/etc/rstudio/launcher.conf"]) == (
         "reload",
         "restart-launcher",

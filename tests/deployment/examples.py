@@ -43,7 +43,8 @@ def main() -> int:
 
 
 def merged() -> list[dict[str, Any]]:
-    """The inputs to deploy: those that need an image that was built, or a cluster, come last.
+    """The inputs to deploy: those that need an image that was built, or a cluster, come last, and last of all an AMI of
+    one's own, with which nothing is built any more.
 
     Who has an id keeps it, so inputs that name people are of a cluster of their own.
     """
@@ -58,7 +59,9 @@ def merged() -> list[dict[str, Any]]:
                 break
         else:
             found.append(example)
-    groups = sorted(found, key=lambda content: any(key in content for key in ALONE))
+    groups = sorted(
+        found, key=lambda content: (any(key in content for key in ALONE), "ami" in content.get("image", {}))
+    )
     return [
         {"cluster": f"people-{n}", **content} if "users" in content else content for n, content in enumerate(groups)
     ]

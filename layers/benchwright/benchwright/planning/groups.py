@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
-from benchwright.models import MOST_GROUPS_OF_A_USER, RESERVED_NAMES, Wanted
+from benchwright.models import BY_PROVIDER, MOST_GROUPS_OF_A_USER, RESERVED_NAMES, Wanted
 from benchwright.planning import server_options
 from benchwright.planning.problems import Problem, object_in, objects_in
 
@@ -126,9 +126,12 @@ def _without_people(
             wrong = f"{_quoted(name)} has no member" if name in members else f"`groups` has no {_quoted(name)}"
             several = "names of `groups` with members, divided by commas; null takes a recorded one back"
             give = "the name of one of `groups` with members, or null" if path.startswith("auth.") else several
-            if auth.get("provisioning") == "jit" and name not in members:  # perhaps it is one of the provider
-                key = "groups_attribute" if auth.get("method") == "saml" else "groups_claim"
-                give += f"; or name in auth.{key} what holds a person's groups, if it is one of the identity provider"
+            if auth.get("method") in BY_PROVIDER and name not in members:  # perhaps it is one of the provider
+                key = "groups_attribute" if auth["method"] == "saml" else "groups_claim"
+                jit = "" if auth.get("provisioning") == "jit" else 'give auth.provisioning as "jit", and '
+                give += (
+                    f"; or {jit}name in auth.{key} what holds a person's groups, if it is one of the identity provider"
+                )
             problems.append((path, value, f"{wrong}, so the key would hold for no one", give))
     return problems
 

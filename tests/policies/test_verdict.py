@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from rehearsal.judges.policies.implied import NETWORK_INTERFACES, TRACES
+from rehearsal.judges.policies.authorization import Call
+from rehearsal.judges.policies.implied import NETWORK_INTERFACES, TRACES, assumption
 from rehearsal.judges.policies.simulator import NoSimulatorError
 from rehearsal.judges.policies.verdict import Verdict, complaints, judge, unknown_conditions
 from tests.policies.lines import ACCOUNT, REGION, ROLE, allow, line, role
@@ -68,6 +69,14 @@ def test_a_missing_statement_is_reported_with_caller_action_resource_and_why(
     (reported,) = judge([recorded(tmp_path / "one", policies, SENT)]).denied
     action, resource = named
     assert f"may not {action} on {resource}, and VerifyCluster called ssm:SendCommand: ImplicitlyDenied" in reported
+
+
+@pytest.mark.parametrize(
+    ("caller", "service"), [("app-verify", "states.amazonaws.com"), ("HealNodes", "lambda.amazonaws.com")]
+)
+def test_a_message_is_published_by_a_state_machine_or_by_a_function(caller: str, service: str) -> None:
+    sent = Call(line("sns", "Publish", {"TopicArn": "arn", "Message": "x"}, caller=caller), REGION)
+    assert assumption(sent).principal == service
 
 
 @pytest.mark.judge

@@ -55,14 +55,14 @@ def _of_function(call: Call) -> dict[str, str]:
 
 
 def _service(call: Call) -> str:
-    """Whose call it is, by how calls.jsonl names callers: only state machines invoke functions and publish."""
+    """Whose call it is, by how calls.jsonl names callers: functions by their logical ids, which have no hyphen."""
     if call.caller == "cloudformation":
         return "cloudformation.amazonaws.com"
     if call.caller.startswith("i-"):
         return "ec2.amazonaws.com"
     if call.caller.startswith("schedule "):
         return "scheduler.amazonaws.com"
-    return "states.amazonaws.com" if call.service in ("lambda", "sns") else "lambda.amazonaws.com"
+    return "states.amazonaws.com" if "-" in call.caller else "lambda.amazonaws.com"
 
 
 def _function(call: Call, function: Mapping[str, Any]) -> Iterator[Authorization]:

@@ -16,6 +16,7 @@ import signal
 import subprocess
 import tempfile
 import threading
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -193,11 +194,19 @@ class Host:
         shutil.rmtree(self._directory, ignore_errors=True)
 
     def fill_disk(self) -> None:
-        """Leave no room on the root volume: it becomes as small as what is on it."""
-        reported = os.statvfs(self._disk)
-        self._resize_disk(
-            max((reported.f_blocks - reported.f_bfree) * reported.f_frsize, reported.f_frsize)
-        )  # 0 would be no limit
+        """Leave no room on the root volume: it becomes as small as what is on it.
+
+        The kernel refuses less than that, and something may write between the question and the change.
+        """
+        end = time.monotonic() + 10
+        while True:
+            reported = os.statvfs(self._disk)
+            used = (reported.f_blocks - reported.f_bfree) * reported.f_frsize
+            try:
+                return self._resize_disk(max(used, reported.f_frsize))  # 0 would be no limit
+            except subprocess.CalledProcessError:
+                if time.monotonic() > end:
+                    raise
 
     def empty_disk(self) -> None:
         """Take `fill_disk` back."""

@@ -3,7 +3,7 @@
 import json
 import re
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -207,17 +207,21 @@ def test_a_server_that_is_killed_raises_its_alarm(account: Account, first: Any) 
 def _state(account: Account, alarm: dict[str, Any], lowest: int) -> str:
     """The state of an alarm, if what the nodes publish now is what they publish for as long as it looks.
 
-    lowest: of the answers, which must arrive.
+    lowest: of the answers that must arrive.
     """
-    before = len(_published(account))
     (answers,) = map(Metric.read, alarms.metrics_of(alarm))
+    began = datetime.now(UTC)
 
     def new() -> list[Datum]:
-        return [each for each in _published(account)[before:] if each.metric == answers]
+        """Not what an earlier probe found, which the agents may send only now."""
+        return [each for each in _published(account) if each.metric == answers and each.at > began]
 
-    account.on_every_node(PROBE)
-    account.until(lambda: len(new()) >= len(account.nodes), "an answer of each node")
-    assert min(each.value for each in new()) == lowest
+    def arrived() -> bool:
+        account.on_every_node(PROBE)  # again: the time of a probe is its second, which may have begun before
+        values = [each.value for each in new()]
+        return len(values) >= len(account.nodes) and min(values) == lowest
+
+    account.until(arrived, f"an answer of each node, of which the lowest is {lowest}")
     minutes = [timedelta(minutes=minute) for minute in range(alarm["EvaluationPeriods"])]
     lasting = [replace(each, at=each.at + minute) for each in new() for minute in minutes]
     return alarms.state(alarm, lasting, max(each.at for each in lasting) + timedelta(minutes=1))

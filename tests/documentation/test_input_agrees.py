@@ -57,14 +57,15 @@ ONLY_THE_MODELS_REFUSE = (
     r"files\..+: .* is refused: (Benchwright sets this key|it is given as|launcher.conf has the sections)",
     r"files\..+\.text: .* is refused: (it is no JSON|it is JSON, and no object|line \d)",
     r"files\.rserver\.conf\.keys\..+: .* is refused: nodes rely on Workbench's default",
+    r"(config|files\.rserver\.conf\.keys)\..+: .* is refused: it is a key of rsession\.conf",
     r"config\..+: .* is refused: files\.rserver\.conf\.keys has this key, too",
     r"config\..+: .* is refused: with `auth`, its place is ",
     r"auth\.scopes: .* is refused: openid is missing",
     # What a pattern that every engine reads cannot say: classes of Unicode, and halves of a character.
-    r".*: .* is refused: Input should be a valid string, unable to parse raw data as a unicode string",
+    r".*: .* is refused: it is no text: it has half of a character",
     r"tags\..*: .* is neither a letter nor a number nor a space",
     # JSON knows one kind of number, and 3.0 is an integer to a schema.
-    r"\S+: -?\d+\.0 is refused: Input should be a valid integer",
+    r"\S+: -?\d+\.0 is refused: it is no whole number",
     # A $ of Python, which checks the schema here, also stands before a line break at the end, that of ECMAScript not.
     r'\S*: ".*\\n" is refused: not ',
     r"\S*\\n.*: .* is refused: not ",
@@ -244,6 +245,7 @@ STILL_REFUSED: list[Any] = [
         }
     },
     {"files": {"rstudio-prefs.json": {"text": "{"}}},
+    {"config": {"session-timeout-minutes": "60"}},
     {"license": "elsewhere/file"},
     {"image": {**OWN["image"], "rebuild": True}},
     {"python_versions": ["3.13.9", "3.8.20"]},

@@ -10,7 +10,7 @@ from typing import Any
 from benchwright import rstudio_files
 from benchwright.models import RSERVER_CONF, File, Wanted
 from benchwright.planning import server_options
-from benchwright.planning.problems import Problem, object_in, objects_in
+from benchwright.planning.problems import Problem, meant, object_in, objects_in
 from benchwright.rstudio_files import FILES, REFUSED, WRITTEN, Format
 
 BACK = "null, which takes a recorded one back"
@@ -54,13 +54,15 @@ def warn(wanted: Wanted) -> list[str]:
             continue
         if known is None:
             texts.append(
-                f"files.{name}: not among the files of /etc/rstudio that Posit publishes, so it is written as it is, "
-                "and each change of it restarts the Workbench server. Compare the name with Posit's documentation."
+                f"files.{name}{meant(name, FILES)}: not among the files of /etc/rstudio that Posit publishes, so it is "
+                "written as it is, and each change of it restarts the Workbench server. Compare the name with "
+                "Posit's documentation."
             )
         elif name == RSERVER_CONF:
             texts += server_options.warn(file.keys, version, f"files.{name}.keys")
         elif unknown := rstudio_files.unknown_keys(known, _keys_of(known.format, file)):
-            shown, most = unknown[: server_options.MOST_SHOWN], server_options.MOST_SHOWN
+            most, published = server_options.MOST_SHOWN, {key for keys in (known.keys or {}).values() for key in keys}
+            shown = [f"{key}{meant(key.rpartition(' ')[2], published)}" for key in unknown[:most]]
             more = f" and {len(unknown) - most} more" if len(unknown) > most else ""
             texts.append(
                 f"files.{name}: {', '.join(shown)}{more}: not among the published keys. With a key that Workbench "

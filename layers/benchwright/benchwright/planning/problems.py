@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import re
 from collections.abc import Iterable, Mapping
@@ -19,6 +20,27 @@ SECRETS_OF_SIGN_IN = ("auth.client_secret", "auth.metadata", "auth.sssd_conf", "
 SECRET_FOLDERS = ("/auth/", "/files/", "/license/", "/users/")  # in the names of the secrets that an input names
 ARN_OF_SECRET = r"arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:([A-Za-z0-9/_+=.@-]{1,407})"
 type Problem = tuple[str, Any, str, str]  # path, value, what is wrong, what to give
+# By pydantic's type of an error, what is wrong in words that someone reads who does not know pydantic.
+IN_WORDS: Mapping[str, str] = {
+    "missing": "it is missing",
+    "dict_type": "it is no object",
+    "model_type": "it is no object",
+    "list_type": "it is no list",
+    "string_type": "it is no text",
+    "string_unicode": "it is no text: it has half of a character",
+    "bool_type": "it is neither true nor false",
+    "int_type": "it is no whole number",
+    "int_from_float": "it is no whole number",
+    "float_type": "it is no number",
+    "finite_number": "it is no finite number",
+    "literal_error": "it is none of {expected}",
+    "string_too_long": "it has more than {max_length:,} characters",
+    "string_too_short": "it has fewer than {min_length:,} characters",
+    "too_long": "it has more than {max_length:,} entries",
+    "too_short": "it has fewer than {min_length:,} entries",
+    "greater_than_equal": "it is below {ge}",
+    "less_than_equal": "it is above {le}",
+}
 
 
 def refusal(problems: Iterable[Problem]) -> InvalidInput:
@@ -127,6 +149,12 @@ def _cut(text: str, longest: int) -> str:
     return text if len(text) <= longest else f"{text[: longest - 3]}..."
 
 
+def meant(name: str, known: Iterable[str]) -> str:
+    """Ask whether a known name was meant that an unknown one resembles; empty where none does."""
+    found = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.75)
+    return f" (did you mean {found[0]}?)" if found else ""
+
+
 def part_of(annotation: Any) -> type[BaseModel] | None:
     """Return the model that an annotation holds, also within an optional, a union or a map."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
@@ -140,11 +168,10 @@ def explained(error: ValidationError) -> list[Problem]:
         parts = [str(part) for part in detail["loc"] if part != "[key]"]
         if parts[0] == "license":
             del parts[1:2]  # whether it was read as a name or as an object
-        message = detail["msg"].removeprefix("Value error, ")
+        context = detail.get("ctx", {})
+        message = IN_WORDS.get(detail["type"], "").format_map(context) or detail["msg"].removeprefix("Value error, ")
         if detail["type"] == "string_pattern_mismatch":
-            message = f"not {FORMS[detail['ctx']['pattern']]}"
-        elif detail["type"] == "missing":
-            message = "it is missing"
+            message = f"not {FORMS[context['pattern']]}"
         problems.append((".".join(parts), detail["input"], message, _good_value(parts)))
     return problems
 

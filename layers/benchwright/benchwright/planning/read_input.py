@@ -34,12 +34,14 @@ from benchwright.planning import files, groups, secret_names, server_options, si
 from benchwright.planning.problems import (
     Problem,
     explained,
+    meant,
     object_in,
     objects_in,
     part_of,
     refusal,
     without_texts,
 )
+from benchwright.rstudio_files import FILES
 
 # Levels of an input: users, a name, its keys, and room for what is wrong. Python's own readers end at about 1,000.
 DEEPEST = 8
@@ -276,6 +278,15 @@ def _contradictions(merged: Mapping[str, Any]) -> list[Problem]:
         )
         for key in sorted(OWNED_KEYS & set(config))
     ]
+    of_sessions = (FILES["rsession.conf"].keys or {})[""]
+    problems += [
+        (
+            *config[key],
+            "it is a key of rsession.conf, and not of rserver.conf",
+            'it in files["rsession.conf"].keys, and null here',
+        )
+        for key in sorted(config.keys() & (of_sessions - server_options.PUBLISHED))
+    ]
     problems += _without_kernel(merged)
     cran = object_in(merged, "repos").get("cran")
     if cran and object_in(objects_in(merged, "files"), "repos.conf"):
@@ -345,10 +356,9 @@ def _unknown_keys(patch: Mapping[str, Any], model: type[BaseModel], prefix: str)
     for key, value in patch.items():
         path = f"{prefix}{key}"
         if key not in model.model_fields:
-            known = ", ".join(
-                sorted({*model.model_fields, *({"cluster", "only_if_deployed"} if not prefix else set())})
-            )
-            problems.append((path, without_texts(value), "an unknown key", f"one of {known}"))
+            known = sorted({*model.model_fields, *({"cluster", "only_if_deployed"} if not prefix else set())})
+            wrong = f"an unknown key{meant(key, known)}"
+            problems.append((path, without_texts(value), wrong, f"one of {', '.join(known)}"))
         elif isinstance(value, dict) and (part := part_of(annotation := model.model_fields[key].annotation)):
             for name, item in value.items() if get_origin(annotation) is dict else [("", value)]:
                 if isinstance(item, dict):

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from benchwright.planning.problems import meant
+
 # By where it is published: the prefix of the names, then the rest of each name.
 _OPEN_SOURCE: Mapping[str, str] = {  # github.com/rstudio/rstudio, src/cpp/server/server-options.json
     "": "verify-installation secure-cookie-key-file session-use-file-storage rldpath-path database-config-file "
@@ -106,8 +108,9 @@ def warn(config: Iterable[str], version: str, path: str = "config") -> list[str]
     more = f" and {len(unknown) - MOST_SHOWN} more" if len(unknown) > MOST_SHOWN else ""
     hints = [f"{key} was removed in {REMOVED[key]}" for key in shown if key in REMOVED]
     hints += [f"{key} looks like a key of rsession.conf" for key in shown if key.startswith("session-")]
+    named = [f"{key}{meant(key, known(version))}" for key in shown]
     return [
-        f"{path}: {', '.join(shown)}{more}: not among the published keys of rserver.conf. "
+        f"{path}: {', '.join(named)}{more}: not among the published keys of rserver.conf. "
         + "".join(f"{hint}. " for hint in hints)
         + f"With a key that Workbench {version} does not know, the first node fails and the others are not touched. "
         "Compare with the output of `rserver --help` on a node; null takes a key back."

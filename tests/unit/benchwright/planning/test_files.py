@@ -89,15 +89,27 @@ def wanted(files: Any, **more: Any) -> Wanted:
         ({"rstudio-prefs.json": {"text": "[]"}}, "it is JSON, and no object. Give a JSON object as text."),
         ({"repos.conf": {"text": "CRAN=x\r\n"}}, r"it has a carriage return (\r); lines of a file end with \n alone"),
         ({"x": {"text": "a\0b"}}, "not lines of printable text"),
-        ({"x": {"text": "x" * 16_001}}, "String should have at most 16000 characters"),
-        ({f"x{number}": {"text": "x"} for number in range(51)}, "Dictionary should have at most 50 items"),
+        ({"x": {"text": "x" * 16_001}}, "it has more than 16,000 characters"),
+        ({f"x{number}": {"text": "x"} for number in range(51)}, "it has more than 50 entries"),
         ({"rsession.conf": {"keys": {"a\nb": "1"}}}, r"files.rsession.conf.keys.a\nb: "),
         ({"rsession.conf": {"keys": {"a": "1\nb=2"}}}, "not one line of at most 1,000 printable characters"),
         ({"rsession.conf": {"keys": {"a": "1 # b"}}}, "Workbench takes everything from a # on for a comment"),
         ({"profiles": {"sections": {"*]\n[root": {}}}}, "not 1 to 100 printable characters without #;=[]"),
         ({"profiles": {"sections": {" a": {}}}}, "it begins or ends with a space"),
         ({"x": {"lines": ["hush"]}}, 'files.x.lines: ["***"] is refused: an unknown key. Give one of keys, secret, '),
-        ({"x": "hush"}, 'files.x: "***" is refused: Input should be a valid dictionary'),
+        ({"x": {"txet": "hush"}}, 'files.x.txet: "***" is refused: an unknown key (did you mean text?). Give one of '),
+        ({"x": {"text": 7}}, "files.x.text: 7 is refused: it is no text. "),
+        ({"x": {"keys": ["hush"]}}, 'files.x.keys: ["***"] is refused: it is no object. '),
+        ({"rsession.conf": {"keys": {"allow-vcs": True}}}, "allow-vcs: true is refused: it is no text. "),
+        ({"profiles": {"sections": {"*": []}}}, "files.profiles.sections.*: [] is refused: it is no object. "),
+        (
+            {"rserver.conf": {"keys": {"session-timeout-minutes": "60"}}},
+            (
+                'files.rserver.conf.keys.session-timeout-minutes: "60" is refused: it is a key of rsession.conf, and '
+                'not of rserver.conf. Give it in files["rsession.conf"].keys, and null here.'
+            ),
+        ),
+        ({"x": "hush"}, 'files.x: "***" is refused: it is no object'),
     ],
 )
 def test_what_cannot_be_is_refused_with_its_reason(files: Any, refused: str) -> None:
@@ -147,17 +159,26 @@ def test_null_takes_back_what_an_earlier_release_accepted() -> None:
         (
             {"launcher.local.profiles.conf": {"text": "[*]\nmax-cpu=1\nmax-cpus = 2\n[ann]\nx=1"}},
             (
-                "files.launcher.local.profiles.conf: [*] max-cpu, [ann] x: not among the published keys. With a key "
-                f"that Workbench {VERSION} does not know, the job launcher keeps what it had, and does not start again "
-                "with it. Compare with Posit's documentation of launcher.local.profiles.conf; null takes a key back."
+                "files.launcher.local.profiles.conf: [*] max-cpu (did you mean max-cpus?), [ann] x: not among the "
+                f"published keys. With a key that Workbench {VERSION} does not know, the job launcher keeps what it "
+                "had, and does not start again with it. Compare with Posit's documentation of "
+                "launcher.local.profiles.conf; null takes a key back."
+            ),
+        ),
+        (
+            {"rsesion.conf": {"text": "x"}},
+            (
+                "files.rsesion.conf (did you mean rsession.conf?): not among the files of /etc/rstudio that Posit "
+                "publishes, so it is written as it is, and each change of it restarts the Workbench server. Compare "
+                "the name with Posit's documentation."
             ),
         ),
         (
             {"launcher-env": {"text": "JobType: any\nEnviron: A=b\n C=d\n"}},
             (
-                f"files.launcher-env: Environ: not among the published keys. With a key that Workbench {VERSION} does "
-                "not know, it is not published what Workbench does. Compare with Posit's documentation of "
-                "launcher-env; null takes a key back."
+                "files.launcher-env: Environ (did you mean Environment?): not among the published keys. With a "
+                f"key that Workbench {VERSION} does not know, it is not published what Workbench does. "
+                "Compare with Posit's documentation of launcher-env; null takes a key back."
             ),
         ),
         (

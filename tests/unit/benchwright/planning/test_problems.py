@@ -41,9 +41,24 @@ def test_an_input_that_is_no_object_is_refused(raw: Any) -> None:
             {"nodes": {"size": 2}},
             "- nodes.size: 2 is refused: an unknown key. Give one of count, instance_type, root_volume_size.",
         ),
-        ({"nodez": None}, "- nodez: null is refused: an unknown key. "),
-        ({"licence": "-----BEGIN"}, '- licence: "***" is refused: an unknown key. '),
-        ({"Users": {"a": {"password": "x y"}}}, '- Users: {"a": {"password": "***"}} is refused: an unknown key. '),
+        ({"nodez": None}, "- nodez: null is refused: an unknown key (did you mean nodes?). "),
+        ({"licence": "-----BEGIN"}, '- licence: "***" is refused: an unknown key (did you mean license?). '),
+        (
+            {"Users": {"a": {"password": "x y"}}},
+            '- Users: {"a": {"password": "***"}} is refused: an unknown key (did you mean users?). ',
+        ),
+        ({"clusters": "blue"}, '- clusters: "***" is refused: an unknown key (did you mean cluster?). '),
+        (
+            {"users": {"a": {"pasword": "x y"}}},
+            '- users.a.pasword: "***" is refused: an unknown key (did you mean password?). ',
+        ),
+        (
+            {"config": {"session-timeout-minutes": "60"}},
+            (
+                '- config.session-timeout-minutes: "60" is refused: it is a key of rsession.conf, and not of '
+                'rserver.conf. Give it in files["rsession.conf"].keys, and null here.'
+            ),
+        ),
         ({"nodes": {"passwords": ["x y"]}}, '- nodes.passwords: ["***"] is refused: an unknown key. '),
         ({"cluster": {"password": "x y"}}, '- cluster: {"password": "***"} is refused: '),
         ({"config": {"a": {"password": "x"}}}, '- config.a: {"password": "***"} is refused: '),
@@ -75,7 +90,7 @@ def test_an_input_that_is_no_object_is_refused(raw: Any) -> None:
         (
             {"access": {"hostname": "a.example.com", "scheme": "public"}},
             (
-                "- access.scheme: \"public\" is refused: Input should be 'internal' or 'internet-facing'. "
+                "- access.scheme: \"public\" is refused: it is none of 'internal' or 'internet-facing'. "
                 'Give "internal" for private addresses, which people reach by VPN or Direct Connect; "internet-facing" '
                 "for public ones, which needs public subnets and `allowed_cidrs`; "
             ),
@@ -95,7 +110,7 @@ def test_an_input_that_is_no_object_is_refused(raw: Any) -> None:
         ({"users": {"a": {"uid": 61184}}}, "- users.a.uid: 61184 is refused: systemd has it for dynamic users of serv"),
         ({"users": {"a": {"gid": 65534}}}, "- users.a.gid: 65534 is refused: it is that of 'nobody', the account of "),
         ({"users": {"a": {"uid": 524288}}}, "- users.a.uid: 524288 is refused: systemd-nspawn has it for containers, "),
-        ({"users": {"a": {"uid": 2147483647}}}, "- users.a.uid: 2147483647 is refused: Input should be less than or"),
+        ({"users": {"a": {"uid": 2147483647}}}, "- users.a.uid: 2147483647 is refused: it is above "),
         ({"users": {"ann": {"uid": 100}}}, "- users.ann.uid: 100 is refused: "),
         ({"users": {"ann": {"password": "secret"}}}, '- users.ann.password: "***" is refused: the nodes may not'),
         ({"users": {"a": {"uid": 5000}, "b": {"uid": 5000}}}, "- users.b.uid: 5000 is refused: users.a has it. "),
@@ -166,3 +181,30 @@ def test_all_problems_are_reported_at_once() -> None:
     raw = {"nodez": 1, "nodes": {"count": 0}, "users": {"root": {}}, "workbench": {"version": "x"}, "cluster": ""}
     paths = [problem.split(":")[0] for problem in problems(raw)]
     assert paths == ["- cluster", "- nodez", "- workbench.version", "- nodes.count", "- users.root"]
+
+
+@pytest.mark.parametrize("path", list(fields(Wanted)), ids=".".join)
+def test_what_a_value_must_be_is_said_in_plain_words(path: tuple[str, ...]) -> None:
+    """What pydantic says of itself begins with `Input should be`."""
+    for wrong in (
+        None,
+        True,
+        7,
+        -7,
+        7.5,
+        1e300,
+        float("inf"),
+        "",
+        "x" * 20_000,
+        "\ud800",
+        [],
+        [[]],
+        ["x"] * 99,
+        {"": []},
+    ):
+        try:
+            read_input(
+                reduce(lambda inner, key: {key: inner}, reversed(path), wrong), {}, DEFAULTS, "benchwright"
+            ).whole()
+        except InvalidInput as error:
+            assert " should " not in str(error)

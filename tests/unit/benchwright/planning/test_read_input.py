@@ -381,7 +381,7 @@ def test_as_many_users_and_groups_as_there_may_be_fit(table: Any) -> None:
     assert (found.plan, found.known.input, found.known.accounts) == (plan, known.input, known.accounts)
     assert (found.known.proven, found.known.origins) == (known.input, {})
     users["one-more"] = {}
-    with pytest.raises(InvalidInput, match=rf"- users: .* at most {MOST_USERS} items"):
+    with pytest.raises(InvalidInput, match=rf"- users: .* is refused: it has more than {MOST_USERS:,} entries"):
         planned({"users": users})
 
 
@@ -553,7 +553,7 @@ def test_a_key_that_workbench_may_not_know_is_warned_about_in_the_first_state(mo
     monkeypatch.setattr(resolve_plan, "look_up", lambda *_: LookupResult({}, "ami-p"))
     monkeypatch.setattr(account_check, "check", lambda *_, **__: account_check.Judgement())
     monkeypatch.setattr(resolve_plan, "settings", lambda: PARAMETERS)
-    config = {"auth-timeout-minutes": "9", "session-timeout-kill-hours": "24"}
+    config = {"auth-timeout-minutes": "9", "no-such": "24"}
     result = resolve_plan._validate(resolve_plan.Event(action="validate", execution="e", input={"config": config}))
     assert (result.proceed, result.warnings) == (True, server_options.warn(config, WORKBENCH))
     assert len(result.warnings) == 1

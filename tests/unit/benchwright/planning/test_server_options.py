@@ -20,14 +20,15 @@ TAIL = (
     [
         ([], ""),
         (["auth-saml", "auth-saml-sp-base-uri", "auth-openid-groups-claim", "auth-timeout-minutes"], ""),
+        (["www-frame-orgin"], f"www-frame-orgin (did you mean www-frame-origin?){UNKNOWN}"),
         (["no-such", "auth-none"], f"no-such{UNKNOWN}"),
         (
             [f"k{number}" for number in range(12)],
             f"k0, k1, k10, k11, k2, k3, k4, k5, k6, k7 and 2 more{UNKNOWN}",
         ),
         (
-            ["session-timeout-kill-hours"],
-            f"session-timeout-kill-hours{UNKNOWN}session-timeout-kill-hours looks like a key of rsession.conf. ",
+            ["session-zz"],
+            f"session-zz{UNKNOWN}session-zz looks like a key of rsession.conf. ",
         ),
         (
             ["auth-google-accounts", "zz"],

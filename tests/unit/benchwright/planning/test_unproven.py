@@ -233,7 +233,7 @@ def test_a_refused_value_that_an_earlier_execution_recorded_is_named_as_such() -
         deploy({"nodes": {"instance_type": "c7i.large"}}, LATER)
     assert str(caught.value) == (
         "The input has 1 problem; nothing was changed.\n"
-        "- nodes.count: 99 is refused: Input should be less than or equal to 50 (an earlier execution recorded it). "
+        "- nodes.count: 99 is refused: it is above 50 (an earlier execution recorded it). "
         "Give a number of nodes from 1 to 50; for example 3.\n"
         "Unproven values, which are recorded and which no verified execution has used yet:\n"
         f"- nodes.count: 99, from the input of an earlier execution, {WRONG}. To take it back: "

@@ -7,6 +7,7 @@ MAKEFLAGS += --no-builtin-rules
 
 PYTHON ?= python3.13
 ARGS ?=
+FILE ?= events/production.json
 
 # sam build looks for python3.13 in PATH: the virtualenv's comes first.
 export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/.tools/bin:$(PATH)
@@ -34,7 +35,7 @@ AT_ONCE := $(MAKE) --no-print-directory --jobs 2 --output-sync=target
 PIP_INSTALL := -m pip install --quiet --no-deps --no-compile --require-hashes --timeout 60 --retries 5
 NPM_CI := bin/npm ci --ignore-scripts --no-audit --no-fund --silent --fetch-timeout 60000 --fetch-retries 5
 
-.PHONY: help rehearse serve faults bench test test-quick lint lint-python lint-templates lint-security tests tests-quick prepare judges audit sbom tools build previous directory docs docs-recording format clean python machine
+.PHONY: help rehearse serve check-input faults bench test test-quick lint lint-python lint-templates lint-security tests tests-quick prepare judges audit sbom tools build previous directory docs docs-recording format clean python machine
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,6 +47,9 @@ rehearse: | $(CHECK) ## one deployment from nothing, offline, as root; options i
 
 serve: $(VENV) | $(CHECK) ## the same local AWS, kept up for the AWS CLI and psql of other terminals; options in ARGS="…", too
 	@exec python -m rehearsal.serve $(ARGS)
+
+check-input: $(VENV) | $(CHECK) ## an input in a file, checked offline as the first state does: FILE=events/production.json
+	@PYTHONPATH=layers/benchwright python -m tests.check_input $(FILE) $(ARGS)
 
 faults: $(VENV) | $(CHECK) ## every fault at every place of a deployment, as root; ARGS="--sample N" for some of them
 	@python -m tests.faults $(ARGS)

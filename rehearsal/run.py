@@ -168,12 +168,16 @@ class Rehearsal:
             self._report(aws, installed, each, execution)
 
     def _begin(self, aws: LocalAws, start: Start) -> str | None:
-        """The ARN of the execution; None where the schedule was refused, which does not hold then."""
+        """The ARN of the execution; None where a schedule calls a function, or was refused, which does not hold."""
         if start.schedule is None:
             states = aws.client("stepfunctions")
             return str(states.start_execution(stateMachineArn=start.machine, input=start.input)["executionArn"])
         try:
-            return start.schedule.start(aws.client)
+            if arn := start.schedule.start(aws.client):
+                return arn
+            aws.functions.wait()
+            self.progress.console.print(f"{start.by}: called its function; what it answers is in logs/ of the report")
+            return None
         except ClientError as error:
             self.report.checks.append(f"the schedule {start.schedule.name} could not start its execution: {error}")
             return None

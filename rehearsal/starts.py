@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from rehearsal.application import Application
-from rehearsal.aws.services.schedules import NoSuchScheduleError, Schedule, Schedules
+from rehearsal.aws.services.schedules import Schedule, Schedules
 
 
 @dataclass(frozen=True)
 class Start:
-    """One execution to start: its machine (an ARN), its input as text, and the schedule that starts it, if one does.
+    """One execution to start: its machine (an ARN), its input as text, and the schedule that starts it, if one does;
+    or the function that a schedule calls.
 
     `during` are started while it runs. Faults happen only in what a person `ordered`.
     """
@@ -40,11 +41,7 @@ def in_order(wanted: argparse.Namespace, installed: Application, schedules: Sche
     """What to start one after another, and during one another; raises NoSuchScheduleError."""
 
     def by_schedules(when: str) -> list[Start]:
-        found = [schedules.named(order.name) for order in wanted.schedule if order.when == when]
-        for schedule in found:
-            if schedule.calls_a_function:
-                raise NoSuchScheduleError(f"The schedule {schedule.name} calls a function, and starts no execution.")
-        return [Start.of(schedule) for schedule in found]
+        return [Start.of(schedules.named(order.name)) for order in wanted.schedule if order.when == when]
 
     def deploy(content: Any) -> Start:
         return Start(installed.machine("deploy"), json.dumps(content))

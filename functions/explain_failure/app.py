@@ -30,8 +30,9 @@ from benchwright.verification.verdicts import (
 
 class Event(BaseModel):
     """explain: what the state machine caught, and in which step, of a cluster that is empty where the failure is of no
-    one cluster; began: when the execution began. report: how the verification of each cluster ended; left_out: those
-    for which the execution had no room; changes: of a deployment, a line for each thing that it changed.
+    one cluster; began: when the execution began; warnings: those of the first state. report: how the verification of
+    each cluster ended; left_out: those for which the execution had no room; changes: of a deployment, a line for each
+    thing that it changed.
     """
 
     action: Literal["explain", "report"] = "explain"
@@ -41,6 +42,7 @@ class Event(BaseModel):
     error: str = ""
     cause: str = ""
     began: datetime | None = None
+    warnings: list[str] = []
     every_cluster: bool = False
     verdicts: list[ClusterVerdict] = []
     left_out: list[str] = []
@@ -71,16 +73,26 @@ def _explain(event: Event) -> Result:
     failure = Failure(where, error, message, event.execution, settings().application, event.cluster, began=event.began)
     is_of_cluster = event.cluster and error not in SAYS_NOTHING_OF_THE_CLUSTER
     values = _unproven(event.cluster, event.execution, message) if is_of_cluster else []
-    text = explain(event.step, error, event.cause, event.execution, evidence(failure), unproven=values)
+    text = explain(
+        *(event.step, error, event.cause, event.execution, evidence(failure)),
+        unproven=values,
+        warnings=event.warnings,
+    )
     if is_of_cluster:
         report_verdict(event.cluster, verified=False, step=where, error=error)
-    subject = f"Benchwright: {event.cluster or 'cluster'}: {error} in {where}"
+    subject = f"Benchwright: {event.cluster or _of_no_cluster(where, error)}: {error} in {where}"
     return Result(
         error=error,
         subject=re.sub(r"[^ -~]", "?", subject)[:LONGEST_SUBJECT],
         text=text,
         brief=reason(error, where, message),
     )
+
+
+def _of_no_cluster(where: str, error: str) -> str:
+    """Say what failed before a cluster was known: its input may not even name one."""
+    kind = "deployment" if where == "Validate input" else "verification"
+    return f"{kind} {'refused' if error == 'InvalidInput' else 'failed'}"
 
 
 def _unproven(cluster: str, execution: str, message: str) -> list[str]:

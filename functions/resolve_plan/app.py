@@ -10,12 +10,12 @@ from pydantic import BaseModel
 from benchwright import record
 from benchwright.errors import ClusterLocked, InvalidInput
 from benchwright.models import Plan
-from benchwright.planning import account_check, address, files, groups, service_roles, sign_in, unproven
+from benchwright.planning import account_check, address, service_roles, unproven
 from benchwright.planning.changes import changes
 from benchwright.planning.lookup import look_up
 from benchwright.planning.plan import make_plan, shown
 from benchwright.planning.problems import Problem
-from benchwright.planning.read_input import Reading, cluster_of, read_input, read_verify_input
+from benchwright.planning.read_input import Reading, cluster_of, read_input, read_verify_input, warn
 from benchwright.record import Known
 from benchwright.settings import settings
 from benchwright.step import step
@@ -104,12 +104,7 @@ def _validate(event: Event) -> Result:
     return Result(
         cluster=request.cluster,
         quiet=request.once.only_if_deployed,
-        warnings=[
-            *account.warnings,
-            *groups.warn(wanted),
-            *sign_in.warn(wanted),
-            *files.warn(wanted),
-        ],
+        warnings=[*account.warnings, *warn(wanted)],
     )
 
 

@@ -31,6 +31,7 @@ SUMMARY = {
     "nodes": [],
     "workbench": "2026.07",
     "image": "ami-1",
+    "connection": {"url": "https://wb.example.com", "port_forwarding": "aws ssm"},
     "verification": {"license": "missing", "warnings": ["license: missing"], "checks": []},
 }
 
@@ -287,6 +288,7 @@ def test_the_cause_of_a_failure_is_lines_for_people(workflow: Workflow) -> None:
     assert workflow.published[0]["Message"] == cause(report)
     (explained,) = [event for name, event in workflow.invocations if name == "ExplainFailure"]
     assert datetime.fromisoformat(explained["began"]).tzinfo is not None
+    assert explained["warnings"] == ["config: x"]
 
 
 def test_bad_input_fails_in_the_first_state_and_touches_no_lock(workflow: Workflow) -> None:
@@ -295,6 +297,7 @@ def test_bad_input_fails_in_the_first_state_and_touches_no_lock(workflow: Workfl
     assert (report.status, report.error) == ("FAILED", "InvalidInput")
     assert "nodes.count: 0 is refused" in cause(report)
     assert set(cluster.seen) == {"ResolvePlan validate", "ExplainFailure"}
+    assert [event["warnings"] for name, event in workflow.invocations if name == "ExplainFailure"] == [[]]
 
 
 def refusal(operation: str, code: str) -> ClientError:
@@ -332,10 +335,12 @@ def test_success_is_reported_where_the_stack_says_so(workflow: Workflow) -> None
     assert (report.status, report.output) == ("SUCCEEDED", silent.output)
     (message,) = workflow.published
     assert message["Subject"] == "Benchwright: the cluster workbench is deployed and verified"
-    assert message["Message"].splitlines()[2:7] == [
+    assert message["Message"].splitlines()[2:9] == [
         "0 nodes with Workbench 2026.07 of the image ami-1",
         "Warning: config: x",
         "Warning: license: missing",
+        "",
+        "Workbench: https://wb.example.com",
         "",
         "Changed since it was last verified:",
     ]

@@ -16,6 +16,7 @@ SUMMARY = {
     "nodes": [],
     "workbench": "2026.07",
     "image": "ami-1",
+    "connection": {"url": "https://wb.example.com", "port_forwarding": "aws ssm"},
     "verification": {"license": "Activated", "warnings": [], "checks": []},
 }
 REVISION = "the record as it was inspected"

@@ -14,10 +14,18 @@ WHENS: Final[dict[str, str]] = {
     "after": "when the first deployment has ended; the default",
 }
 
+NAMES: Final[dict[str, str]] = {
+    "nightly-verify": "verifies every recorded cluster",
+    "monthly-rebuild": "builds the image again, and replaces the nodes",
+    "heal-nodes": "calls a function, which has a node replaced whose Workbench has not answered for 15 minutes",
+}
+"""The schedules of template.yaml, without the name of the application."""
+
 GRAMMAR: Final = "\n".join(
     [
         "schedules: --schedule NAME[:WHEN] starts what a schedule of the application starts, as EventBridge Scheduler",
         "would: its own input, its own role; also one that is DISABLED",
+        *(f"  {name:<15} {meaning}" for name, meaning in NAMES.items()),
         *(f"  {when:<9} {meaning}" for when, meaning in WHENS.items()),
         "  e.g. --schedule nightly-verify:before --schedule monthly-rebuild",
         "  --state-machine verify without --input starts what its schedule starts, too.",
@@ -47,6 +55,8 @@ class Order(NamedTuple):
             raise ScheduleGrammarError(f"--schedule {spec!r} names no schedule, such as nightly-verify")
         if colon and when not in WHENS:
             raise ScheduleGrammarError(f"--schedule {spec!r}: {when!r} is none of {', '.join(WHENS)}")
+        if name not in NAMES:
+            raise ScheduleGrammarError(f"--schedule {spec!r}: {name!r} is none of {', '.join(NAMES)}")
         return cls(name, when or "after")
 
 

@@ -7,9 +7,17 @@ from typing import Any
 import pytest
 
 from rehearsal.__main__ import options
-from rehearsal.application import Application
+from rehearsal.application import ROOT, Application
 from rehearsal.aws.local_aws import LocalAws
-from rehearsal.aws.services.schedules import NoSuchScheduleError, Order, Schedule, ScheduleGrammarError, Schedules
+from rehearsal.aws.services.cloudformation.templates import load
+from rehearsal.aws.services.schedules import (
+    NAMES,
+    NoSuchScheduleError,
+    Order,
+    Schedule,
+    ScheduleGrammarError,
+    Schedules,
+)
 from rehearsal.starts import Start, in_order
 
 DEPLOY, VERIFY = (f"arn:aws:states:us-east-1:123456789012:stateMachine:app-{kind}" for kind in ("deploy", "verify"))
@@ -54,6 +62,7 @@ def test_a_spec_reads_as_its_order(spec: str, order: Order) -> None:
     [
         (":after", "--schedule ':after' names no schedule, such as nightly-verify"),
         ("x:", "--schedule 'x:': '' is none of before, during, after"),
+        ("weekly", "--schedule 'weekly': 'weekly' is none of nightly-verify, monthly-rebuild, heal-nodes"),
         ("x:soon", "--schedule 'x:soon': 'soon' is none of before, during, after"),
     ],
 )
@@ -155,13 +164,25 @@ def test_a_schedule_of_a_function_calls_it_under_its_role_and_waits_for_no_answe
     assert not NIGHTLY.calls_a_function
 
 
-def test_a_schedule_that_starts_no_execution_is_not_ordered(aws: LocalAws) -> None:
+def test_a_schedule_that_calls_a_function_is_ordered_like_another(aws: LocalAws) -> None:
     aws.client("scheduler").create_schedule(
         Name=f"app-{HEAL.name}",
         ScheduleExpression="rate(5 minutes)",
         FlexibleTimeWindow={"Mode": "OFF"},
         Target={"Arn": HEAL.machine, "RoleArn": HEAL.role, "Input": HEAL.input},
     )
-    wanted = options(["--schedule", "heal-nodes"])
-    with pytest.raises(NoSuchScheduleError, match="The schedule heal-nodes calls a function, and starts no execution"):
-        in_order(wanted, APPLICATION, Schedules(aws.client, "app"))
+    started = in_order(options(["--schedule", "heal-nodes"]), APPLICATION, Schedules(aws.client, "app"))
+    assert [start.by for start in started] == ["", "heal-nodes, by its schedule"]
+
+
+def test_the_schedules_that_can_be_ordered_are_those_of_the_template() -> None:
+    resources = load((ROOT / "template.yaml").read_text())["Resources"].values()
+    events = [event for each in resources for event in each.get("Properties", {}).get("Events", {}).values()]
+    names = [event["Properties"]["Name"]["Fn::Sub"] for event in events if event["Type"] == "ScheduleV2"]
+    assert sorted(names) == sorted(f"${{AWS::StackName}}-{name}" for name in NAMES)
+
+
+def test_an_unknown_schedule_is_refused_before_anything_is_built(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        options(["--schedule", "nightly"])
+    assert (ended.value.code, "'nightly' is none of nightly-verify" in capsys.readouterr().err) == (2, True)

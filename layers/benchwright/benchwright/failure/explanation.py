@@ -38,6 +38,7 @@ UNPROVEN = (
     "If one of the unproven values is the cause, start a deployment with the input that takes it back, or with a right "
     "value: the same input, or {}, would use it again. If none is: "
 )
+LONGEST_WARNINGS = 6_000  # characters of the warnings of the first state
 LONGEST = 30_000  # characters; Step Functions cuts the cause of an execution at 32,768
 SHORTENED = "\n… (shortened)"
 
@@ -90,16 +91,26 @@ def unwrap(step: str, cause: str) -> tuple[str, str]:
 
 
 def explain(
-    step: str, error: str, cause: str, execution: str, evidence: Sequence[str] = (), *, unproven: Sequence[str] = ()
+    step: str,
+    error: str,
+    cause: str,
+    execution: str,
+    evidence: Sequence[str] = (),
+    *,
+    unproven: Sequence[str] = (),
+    warnings: Sequence[str] = (),
 ) -> str:
     """Write the explanation; ends with the next action.
 
     evidence: a line for each place that says more. unproven: the lines of the recorded values that may be the cause.
+    warnings: those of the first state, which may have named the cause.
 
     A message that is too long is shortened: what to do next, and where to look, never is.
     """
     step, message = unwrap(step, cause)
+    warned = cut("\n".join(f"- {warning}" for warning in warnings), LONGEST_WARNINGS)
     after = [
+        *(["", "Warnings of the first state:", warned] if warnings else []),
         *(["", *unproven] if unproven else []),
         *(["", "Evidence:", *evidence] if evidence else []),
         "",

@@ -148,6 +148,11 @@ def read_input(
     return Reading(request, wanted, _named(merged, application), tuple(problems), known)
 
 
+def warn(wanted: Wanted) -> list[str]:
+    """Return what an input has that a node may refuse, or that keeps people out."""
+    return [*groups.warn(wanted), *sign_in.warn(wanted), *files.warn(wanted)]
+
+
 def cluster_of(raw: Any) -> str:
     """Return the name of the cluster that an input is about, as far as it can be read; the default one otherwise."""
     return _split_input(raw)[0].cluster

@@ -6,7 +6,7 @@ REMEDIES is data: one entry per check that can fail. A test holds both sides tog
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pydantic import BaseModel
@@ -19,6 +19,7 @@ from benchwright.verification.list_nodes import BalancedNode, ListedNode
 
 CLOCK_TOLERANCE = 1.0  # seconds by which a node's clock may be off
 LICENSE_WARNING_DAYS = 30
+MOST_NAMED = 20  # accounts or groups in a report
 
 REMEDIES: Mapping[str, str] = {
     "instances": "Start a deployment with {}: it brings the Auto Scaling group to the planned number and image.",
@@ -223,8 +224,16 @@ def verify(
         by_node("configuration", of_each(lambda report: report.configuration), configuration),
         each("files and accounts", unless(_unchanged, _changes), "as configured"),
         _same("service user", of_each(lambda report: report.rstudio_server)),
-        by_node("users", of_each(lambda report: report.users.digest if report.users else None), digest),
-        by_node("groups", of_each(lambda report: report.groups), groups_digest(plan)),
+        each(
+            "users",
+            unless(lambda report: report.users is not None and report.users.digest == digest, _accounts),
+            _named(account.name for account in plan.accounts),
+        ),
+        each(
+            "groups",
+            unless(lambda report: report.groups == groups_digest(plan), _groups),
+            _named(group.name for group in plan.groups),
+        ),
         *([_same("directory account", of_each(lambda report: report.probe))] if wanted.auth.by_directory else []),
         each("clocks", unless(_in_time, _offset), "within 1 s"),
         each("services", unless(_served, _states), "active"),
@@ -329,6 +338,21 @@ def _unchanged(report: NodeReport) -> bool:
 
 def _changes(report: NodeReport) -> str:
     return "not compared" if report.differences is None else ", ".join(report.differences)
+
+
+def _accounts(report: NodeReport) -> str:
+    return f"{report.users.count} accounts, not all as planned" if report.users else "unknown"
+
+
+def _groups(report: NodeReport) -> str:
+    return "not all as planned" if report.groups else "unknown"
+
+
+def _named(names: Iterable[str]) -> str:
+    """Name accounts or groups, as many as a person reads."""
+    ordered = sorted(names)
+    more = f" and {len(ordered) - MOST_NAMED} more" if len(ordered) > MOST_NAMED else ""
+    return f"{', '.join(ordered[:MOST_NAMED]) or 'none'}{more}"
 
 
 def _in_time(report: NodeReport) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel
@@ -151,6 +151,7 @@ def report_one(verdict: ClusterVerdict, execution: str, changes: Sequence[str] |
     title = f"the cluster {verdict.cluster} {ended}"
     middle = [
         _described(len(found["nodes"]), found["workbench"], found["image"], found["warnings"]),
+        *_way_in(found["connection"]),
         *([] if changes is None else ["", *_changed(changes)]),
         "",
         "Checks:",
@@ -158,6 +159,12 @@ def report_one(verdict: ClusterVerdict, execution: str, changes: Sequence[str] |
     ]
     text = between([_sentence(title), ""], "\n".join(middle), after)
     return Report(subject=_subject(title), text=text, output=found)
+
+
+def _way_in(connection: Mapping[str, str]) -> list[str]:
+    """Say where people find Workbench: at its address, or through a tunnel."""
+    tunnel = [] if connection["url"].startswith("https:") else ["After this command:", connection["port_forwarding"]]
+    return ["", f"Workbench: {connection['url']}", *tunnel]
 
 
 def _changed(changes: Sequence[str]) -> list[str]:

@@ -29,6 +29,7 @@ class Functions:
     _servers: dict[Path | None, ForkServer] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _starting: threading.Lock = field(default_factory=threading.Lock)
+    _events: list[threading.Thread] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._background = ThreadPoolExecutor(1, "functions")
@@ -51,7 +52,9 @@ class Functions:
         pool = self._pool(function)
         execution = call.identity.execution or _execution_in(payload)
         if kind == "Event":
-            threading.Thread(target=pool.invoke, args=(payload, execution), daemon=True).start()
+            call_of_event = threading.Thread(target=pool.invoke, args=(payload, execution), daemon=True)
+            call_of_event.start()
+            self._events.append(call_of_event)
             return {"StatusCode": 202}
         outcome = pool.invoke(payload, execution)
         answer = {"StatusCode": 200, "ExecutedVersion": str(function.version), "Payload": outcome.payload}
@@ -71,6 +74,11 @@ class Functions:
                 "subnets.",
             )
         return PROCEED
+
+    def wait(self) -> None:
+        """Wait until no function runs any more that was called asynchronously."""
+        while self._events:
+            self._events.pop().join()
 
     def prepare(self, function: Any) -> None:
         """Unpacks a function that was deployed and starts its first environment, in the background."""

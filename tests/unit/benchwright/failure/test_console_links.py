@@ -226,6 +226,28 @@ def test_a_subject_is_what_sns_takes() -> None:
     assert len(answer["subject"]) == 99
 
 
+@pytest.mark.parametrize(
+    ("step", "error", "subject"),
+    [
+        ("Validate input", "InvalidInput", "deployment refused: InvalidInput in Validate input"),
+        ("Validate input", "AwsCallFailed", "deployment failed: AwsCallFailed in Validate input"),
+        ("Find clusters", "InvalidInput", "verification refused: InvalidInput in Find clusters"),
+    ],
+)
+@pytest.mark.usefixtures("empty_record")
+def test_a_failure_before_the_cluster_is_known_names_what_failed(step: str, error: str, subject: str) -> None:
+    answer = handle("explain_failure", **{**event_of(error, Case(step, "why", ())), "cluster": ""})
+    assert answer["subject"] == f"Benchwright: {subject}"
+
+
+@pytest.mark.usefixtures("empty_record")
+def test_warnings_of_the_first_state_are_in_the_text_of_a_later_failure() -> None:
+    event = event_of("NodeConfigurationFailed", Case("Configure nodes", "why", ()))
+    answer = handle("explain_failure", **event, warnings=["config: a: unknown", "license: missing"])
+    lines = ["", "why", "", "Warnings of the first state:", "- config: a: unknown", "- license: missing", ""]
+    assert answer["text"].splitlines()[1:8] == lines
+
+
 def failure(message: str = "", execution: str = EXECUTION, error: str = "StackFailed") -> Failure:
     return Failure("Deploy foundation", error, message, execution, "wb", "blue")
 

@@ -70,3 +70,9 @@ def test_what_lambda_says_of_a_call_has_one_of_our_names(machine: str) -> None:
     assert [named(name) for name in ("StackFailed", "States.Timeout", "Runtime.ExitError")] == [
         *("StackFailed", "States.Timeout", "Runtime.ExitError")
     ]
+
+
+def test_long_warnings_leave_room_for_the_cause() -> None:
+    text = explain("s", "StackFailed", "x" * 20_000, "arn", warnings=["y" * 50_000])
+    assert len(text) <= LONGEST
+    assert text.count("x" * 20_000) == 1

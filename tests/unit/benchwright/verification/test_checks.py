@@ -108,6 +108,21 @@ def test_the_groups_of_a_node_are_those_of_the_plan() -> None:
     assert failed(groups_digest(emptied)) == failed(groups_digest(PLAN)) == ["groups"]
 
 
+def test_people_and_groups_are_reported_by_their_names() -> None:
+    def found(raw: Any) -> dict[str, str]:
+        plan = a_plan(raw)
+        people = {"count": len(plan.accounts), "digest": accounts_digest(plan)}
+        reports = {name: report(name, users=people, groups=groups_digest(plan)) for name in ("i-1", "i-2")}
+        checks = verify(plan, "ami-1", "hash", observed(reports=reports)).checks
+        return {check.name: check.found for check in checks if check.name in ("users", "groups") and check.holds}
+
+    assert found({}) == {"users": "none", "groups": "none"}
+    users = {"users": {"ben": {}, "ann": {}}, "groups": {"analysts": {"members": ["ann"]}}}
+    assert found(users) == {"users": "ann, ben", "groups": "analysts"}
+    many = found({"users": {f"u{number}": {} for number in range(30)}})
+    assert many["users"].endswith(" and 10 more")
+
+
 @pytest.mark.parametrize(
     ("probes", "found"),
     [
@@ -191,6 +206,10 @@ def test_each_wrong_thing_fails_its_check_with_a_remedy(name: str, changed: dict
             "rstudio-server inactive, rstudio-launcher active",
         ),
         ("services", {"services": {}}, "unknown"),
+        ("users", {"users": {"count": 1, "digest": "x"}}, "1 accounts, not all as planned"),
+        ("users", {"users": None}, "unknown"),
+        ("groups", {"groups": "x"}, "not all as planned"),
+        ("groups", {"groups": None}, "unknown"),
         ("health", {"health": None}, "unknown"),
         ("mounts", {"mounts": ["/efs/home"]}, "/efs/home"),
         ("mounts", {"mounts": []}, "none"),

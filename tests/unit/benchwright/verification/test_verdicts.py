@@ -26,6 +26,7 @@ SUMMARY: dict[str, Any] = {
     "workbench": "2026.07",
     "image": "ami-1",
     "warnings": ["The licence ends."],
+    "connection": {"url": "https://wb.example.com", "port_forwarding": "aws ssm start-session"},
     "verification": {"checks": [{"name": "online", "holds": True, "found": "2 nodes", "remedy": ""}]},
 }
 VERIFIED = ClusterVerdict(cluster="blue", status="verified", message="2 nodes\nWarning: the licence ends")
@@ -139,6 +140,8 @@ def test_one_cluster_alone_is_reported_whole() -> None:
                 "2 nodes with Workbench 2026.07 of the image ami-1",
                 "Warning: The licence ends.",
                 "",
+                "Workbench: https://wb.example.com",
+                "",
                 "Checks:",
                 "- online: 2 nodes",
                 "",
@@ -185,6 +188,8 @@ def test_a_deployment_is_reported_with_what_it_changed(changes: list[str], lines
                 "2 nodes with Workbench 2026.07 of the image ami-1",
                 "Warning: The licence ends.",
                 "",
+                "Workbench: https://wb.example.com",
+                "",
                 *lines,
                 "",
                 "Checks:",
@@ -197,3 +202,10 @@ def test_a_deployment_is_reported_with_what_it_changed(changes: list[str], lines
             ]
         ),
     )
+
+
+def test_without_an_address_the_way_in_is_a_command() -> None:
+    connection = {"url": "http://localhost:8787", "port_forwarding": "aws ssm start-session --target i-1"}
+    deployed = ClusterVerdict(cluster="blue", status="verified", summary=SUMMARY | {"connection": connection})
+    way_in = ["Workbench: http://localhost:8787", "After this command:", "aws ssm start-session --target i-1"]
+    assert report_one(deployed, EXECUTION).text.splitlines()[5:8] == way_in

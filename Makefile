@@ -8,6 +8,8 @@ MAKEFLAGS += --no-builtin-rules
 PYTHON ?= python3.13
 ARGS ?=
 FILE ?= events/production.json
+EXECUTION ?=
+APPLICATION ?= benchwright
 
 # sam build looks for python3.13 in PATH: the virtualenv's comes first.
 export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/.tools/bin:$(PATH)
@@ -22,6 +24,7 @@ VENV := .venv/.installed
 SIMULATOR := .tools/.simulator
 CHECKOV := .venv-checkov/.installed
 AUDIT := .venv-audit/.installed
+WATCH := .venv-watch/.installed
 TOOLS := .tools/.installed
 # What needs namespaces tries them before anything is installed.
 CHECK := $(if $(filter rehearse serve faults test tests docs-recording,$(MAKECMDGOALS)),machine,python)
@@ -35,7 +38,7 @@ AT_ONCE := $(MAKE) --no-print-directory --jobs 2 --output-sync=target
 PIP_INSTALL := -m pip install --quiet --no-deps --no-compile --require-hashes --timeout 60 --retries 5
 NPM_CI := bin/npm ci --ignore-scripts --no-audit --no-fund --silent --fetch-timeout 60000 --fetch-retries 5
 
-.PHONY: help rehearse serve check-input faults bench test test-quick lint lint-python lint-templates lint-security tests tests-quick prepare judges audit sbom tools build previous directory docs docs-recording format clean python machine
+.PHONY: help rehearse serve watch check-input faults bench test test-quick lint lint-python lint-templates lint-security tests tests-quick prepare judges audit sbom tools build previous directory docs docs-recording format clean python machine
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,6 +53,9 @@ serve: $(VENV) | $(CHECK) ## the same local AWS, kept up for the AWS CLI and psq
 
 check-input: $(VENV) | $(CHECK) ## an input in a file, checked offline as the first state does: FILE=events/production.json
 	@PYTHONPATH=layers/benchwright python -m tests.check_input $(FILE) $(ARGS)
+
+watch: $(WATCH) ## an execution of your account in this terminal: EXECUTION=arn, or the newest one of APPLICATION
+	@.venv-watch/bin/python -m watch --application '$(APPLICATION)' $(if $(EXECUTION),'$(EXECUTION)')
 
 faults: $(VENV) | $(CHECK) ## every fault at every place of a deployment, as root; ARGS="--sample N" for some of them
 	@python -m tests.faults $(ARGS)
@@ -69,7 +75,7 @@ lint: $(VENV) $(CHECKOV) ## ruff, mypy, yamllint, cfn-lint and checkov
 lint-python: $(VENV)
 	ruff check
 	ruff format --check
-	mypy layers/benchwright/benchwright functions rehearsal tests
+	mypy layers/benchwright/benchwright functions rehearsal tests watch
 
 lint-templates: $(VENV)
 	yamllint --strict .
@@ -122,7 +128,7 @@ format: $(VENV) ## let ruff put the Python in order
 	ruff format
 
 clean: ## remove what was built, and the virtualenvs
-	rm -rf .aws-sam build .mypy_cache .pytest_cache .ruff_cache .hypothesis .venv .venv-audit .venv-checkov .tools
+	rm -rf .aws-sam build .mypy_cache .pytest_cache .ruff_cache .hypothesis .venv .venv-audit .venv-checkov .venv-watch .tools
 
 python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 13))' 2>/dev/null || { \
@@ -155,6 +161,12 @@ $(AUDIT): tests/requirements-audit.txt | $(CHECK)
 	@echo "Installing pip-audit into .venv-audit: once, some seconds, 50 MB"
 	@$(PYTHON) -m venv .venv-audit
 	@timeout 1200 .venv-audit/bin/python $(PIP_INSTALL) --requirement $<
+	@touch $@
+
+$(WATCH): watch/requirements.txt | $(CHECK)
+	@echo "Installing boto3 and rich into .venv-watch: once, some seconds, 60 MB"
+	@$(PYTHON) -m venv .venv-watch
+	@timeout 1200 .venv-watch/bin/python $(PIP_INSTALL) --requirement $<
 	@touch $@
 
 $(SIMULATOR): tests/requirements-tools.txt tests/package.json tests/package-lock.json | $(CHECK)

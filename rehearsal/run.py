@@ -37,8 +37,8 @@ from rehearsal.starts import Start, in_order
 from rehearsal.views import summary
 from rehearsal.views.diagram import outline
 from rehearsal.views.history import Event
-from rehearsal.views.progress import Progress
 from rehearsal.views.report import Execution, Report
+from watch.progress import Progress
 
 UNFINISHED: Final = ".unfinished"
 """The folder in that of the report which holds the new one until it is complete."""
@@ -186,7 +186,9 @@ class Rehearsal:
         """Show an execution until it ends; returns those that its `during` began as soon as it waited."""
         begun: list[tuple[Start, str]] = []
         to_come = list(start.during)
-        with self.progress.execution(f"{installed.kind(start.machine)} {start.input}", start.by) as watched:
+        with self.progress.execution(
+            f"{installed.kind(start.machine)} {start.input}", start.by, unit="of AWS time"
+        ) as watched:
             described, history = execution_of(arn), live_history(arn)
             while True:
                 ended = described.status != "RUNNING"

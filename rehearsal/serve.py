@@ -38,7 +38,7 @@ from rehearsal.forwarder import Forwarder
 from rehearsal.hosts import identity_provider
 from rehearsal.views import invitation
 from rehearsal.views.executions import Executions
-from rehearsal.views.progress import Progress
+from watch.progress import Progress
 
 BUILD: Final = application.ROOT / "build"
 ENVIRONMENT: Final = BUILD / "serve.env"

@@ -8,7 +8,7 @@ from rich.text import Text
 
 from rehearsal.aws.local_aws import LocalAws
 from rehearsal.aws.services.step_functions.executions import backend
-from rehearsal.views.progress import clock_face
+from watch.progress import clock_face
 
 
 class Executions:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rehearsal.views.progress import waiting_for
+from watch.progress import waiting_for
 
 Event = Mapping[str, Any]
 

@@ -63,11 +63,11 @@ class Served:
         """A file that a killed predecessor has left is cleared away before the lock names its successor."""
         return LOCK.exists() and LOCK.read_text() == str(self.process.pid) and ENVIRONMENT.exists()
 
-    def type(self, command: str) -> subprocess.CompletedProcess[str]:
+    def type(self, command: str, seconds: float = PATIENCE) -> subprocess.CompletedProcess[str]:
         """Type a line into a fresh shell of another folder, which knows neither sam nor aws."""
         line = f"source {shlex.quote(str(ENVIRONMENT))}; {command}"
         return subprocess.run(
-            ["bash", "-c", line], cwd="/", env=SHELL, capture_output=True, text=True, timeout=PATIENCE, check=False
+            ["bash", "-c", line], cwd="/", env=SHELL, capture_output=True, text=True, timeout=seconds, check=False
         )
 
     def aws(self, command: str) -> Any:
@@ -196,11 +196,12 @@ def docker() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def deployed(served: Served) -> dict[str, Any]:
-    """A deployment that the AWS CLI started, without an input."""
+    """A deployment that the AWS CLI started, without an input, and that was watched from another shell."""
     refused = served.type(f'{sys.executable} -c "{CONNECT}"')
     assert "FATAL:  no cluster has a database yet: start an execution" in refused.stderr
     execution = served.aws(f"stepfunctions start-execution {MACHINE}")["executionArn"]
-    return served.end(execution)
+    watched = served.type(f"cd {shlex.quote(str(ROOT))}; {sys.executable} -m watch", DEPLOY_SECONDS)
+    return {**served.end(execution), "watched": watched}
 
 
 def test_after_a_kill_nothing_is_left_and_the_next_start_works(
@@ -226,6 +227,29 @@ def test_a_deployment_started_by_the_cli_succeeds(served: Served, deployed: dict
         f"stepfunctions get-execution-history --reverse-order --max-items 1 --execution-arn {deployed['executionArn']}"
     )
     assert [event["type"] for event in history["events"]] == ["ExecutionSucceeded"]
+
+
+def test_who_watches_it_sees_each_step_and_how_to_connect(deployed: dict[str, Any]) -> None:
+    watched = deployed["watched"]
+    first, *lines = watched.stdout.splitlines()
+    assert (watched.returncode, watched.stderr, first) == (0, "", "benchwright-deploy {}")
+    steps = [line.split("  ")[-1] for line in lines if re.fullmatch(r" +\d+:\d\d(:\d\d)?  [^:]*", line)]
+    assert steps[0] == "Validate input"
+    assert {"Build image", "Deploy foundation", "Create database", "Deploy nodes", "Configure nodes"} <= set(steps)
+    assert any("Build image: waits for " in line for line in lines)
+    assert any(re.fullmatch(r"  SUCCEEDED after \d+:\d\d", line) for line in lines)
+    assert json.loads(deployed["output"])["connection"]["port_forwarding"] in watched.stdout
+
+
+def test_of_another_execution_it_shows_the_failure_and_how_long_the_last_ones_took(
+    served: Served, deployed: dict[str, Any]
+) -> None:
+    refused = served.aws(f'stepfunctions start-execution {MACHINE} --input \'{{"nodes": {{"count": 0}}}}\'')
+    watched = served.type(f"make --silent -C {shlex.quote(str(ROOT))} watch EXECUTION={refused['executionArn']}")
+    assert watched.returncode != 0
+    assert 'benchwright-deploy {"nodes": {"count": 0}}  the last one of this cluster took ' in watched.stdout
+    assert "  FAILED InvalidInput after 0:" in watched.stdout
+    assert "nodes.count: 0 is refused" in watched.stdout
 
 
 def test_stacks_events_images_and_secrets_are_listed(served: Served, deployed: dict[str, Any]) -> None:

@@ -12,7 +12,7 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
 FILES = sorted(ROOT.glob("layers/*/requirements.txt")) + sorted(
-    [*ROOT.glob("rehearsal/requirements.txt"), *ROOT.glob("tests/requirements*.txt")]
+    [ROOT / "rehearsal/requirements.txt", ROOT / "watch/requirements.txt", *ROOT.glob("tests/requirements*.txt")]
 )
 
 PIN = re.compile(

@@ -19,6 +19,7 @@ OUTSIDE = {
     ".venv",
     ".venv-audit",
     ".venv-checkov",
+    ".venv-watch",
     ".tools",
     ".aws-sam",
     "build",
@@ -82,7 +83,7 @@ def test_each_line_of_requirements_is_an_exact_version_with_hashes(path: Path) -
     assert len(found) == len(set(found))
 
 
-@pytest.mark.parametrize("name", ["rehearsal/requirements.txt", "tests/requirements.txt"])
+@pytest.mark.parametrize("name", ["rehearsal/requirements.txt", "tests/requirements.txt", "watch/requirements.txt"])
 def test_nothing_is_missing_where_pip_installs_without_looking_for_dependencies(name: str) -> None:
     """The Makefile installs with --no-deps: a package that another needs must stand in the same file."""
     pinned = {pin.name for pin in pins(ROOT / name) if pin.applies}
@@ -165,7 +166,7 @@ def test_the_makefile_installs_only_what_is_pinned() -> None:
     assert re.search(r"^NPM_CI := bin/npm ci .*--ignore-scripts ", text, re.MULTILINE)
     recipes = text.replace("$(PIP_INSTALL)", "pip install").replace("$(NPM_CI)", "npm ci")
     installs = re.findall(r"^\t(?!@echo).*\b(?:pip|npm|uv|pipx)\b.*$", recipes, re.MULTILINE)
-    assert len(installs) == 7
+    assert len(installs) == 8
     assert [
         line for line in installs if not re.search(r"pip install --requirement \$<$|npm ci( --omit dev)?$", line)
     ] == []

@@ -16,7 +16,7 @@ from markupsafe import Markup
 from rehearsal.aws.services.step_functions.quotas import HISTORY_EVENTS, PAYLOAD_BYTES
 from rehearsal.views.diagram import Visit, branches_of, svg
 from rehearsal.views.page.timeline import timeline
-from rehearsal.views.progress import clock_face
+from watch.progress import clock_face
 
 TEMPLATES: Final = jinja2.Environment(
     loader=jinja2.FileSystemLoader(Path(__file__).parent),

@@ -26,8 +26,8 @@ from rehearsal.hosts.standins import crashes
 from rehearsal.initial_account import InitialAccount
 from rehearsal.launcher import listening
 from rehearsal.own_failures import EXIT_OWN_FAILURE, Failures
-from rehearsal.views.progress import Progress
 from tests.waiting import until
+from watch.progress import Progress
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ from rich.console import Console
 from rehearsal import __main__, machine, run
 from rehearsal.judges.policies.verdict import Verdict
 from rehearsal.judges.secrets import Findings
-from rehearsal.views.progress import Progress
 from rehearsal.views.report import Execution, Report
+from watch.progress import Progress
 
 MACHINES = {"deploy": {"StartAt": "End", "States": {"End": {"Type": "Succeed"}}}}
 

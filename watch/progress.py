@@ -1,19 +1,22 @@
-"""What a person watches: the steps of an execution, the AWS time that passed, and what each step waits for."""
+"""What a person watches: the steps of an execution, the time that passed, and what each step waits for."""
 
 import contextlib
 import datetime
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from rich.console import Console, Group
 from rich.live import Live
+from rich.progress_bar import ProgressBar
 from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
 Event = Mapping[str, Any]
+BAR: Final = 20
+"""Columns of the bar of a step."""
 
 
 @dataclass
@@ -23,6 +26,7 @@ class Step:
     name: str
     began: float
     waiting_for: str = ""
+    waited: bool = False
     calls: int = 1
 
 
@@ -36,6 +40,8 @@ class Steps:
 
     start: float = 0.0
     under_way: dict[str, Step] = field(default_factory=dict)
+    waited: dict[str, float] = field(default_factory=dict)
+    """Seconds that each step took which has ended and had to wait: one that had nothing to do takes none."""
     _step_of: dict[int, str] = field(default_factory=dict)
 
     def read(self, events: Iterable[Event]) -> Iterator[tuple[float, str]]:
@@ -53,8 +59,8 @@ class Steps:
         if kind == "TaskStateEntered":
             name = event["stateEnteredEventDetails"]["name"]
             self._step_of[event["id"]] = name
-            if before != name and before in self.under_way:
-                del self.under_way[before]
+            if before != name:
+                self._end(before, second)
             if name in self.under_way:
                 self.under_way[name].calls += 1
             else:
@@ -66,6 +72,7 @@ class Steps:
             if sentence and sentence != step.waiting_for:
                 yield second, f"{before}: waits for {sentence}"
             step.waiting_for = sentence
+            step.waited |= bool(sentence)
         elif kind == "TaskFailed" and before in self.under_way:
             yield second, f"{before}: {event['taskFailedEventDetails'].get('error', 'failed')}"
         elif kind in (
@@ -75,7 +82,13 @@ class Steps:
             "ExecutionFailed",
             "ExecutionAborted",
         ):
-            self.under_way.clear()
+            for name in list(self.under_way):
+                self._end(name, second)
+
+    def _end(self, name: str, second: float) -> None:
+        step = self.under_way.pop(name, None)
+        if step and step.waited:
+            self.waited[name] = second - step.began
 
 
 def waiting_for(output: str | None) -> str:
@@ -113,10 +126,15 @@ class Progress:
             yield
 
     @contextlib.contextmanager
-    def execution(self, title: str, by: str = "") -> Iterator["Watched"]:
-        """The display of one execution, and who started it: give its events to what this yields."""
+    def execution(
+        self, title: str, by: str = "", *, unit: str = "", expected: Mapping[str, float] | None = None
+    ) -> Iterator["Watched"]:
+        """The display of one execution, and who started it: give its events to what this yields.
+
+        unit: what the elapsed time is of. expected: seconds that a step takes which has to wait, by its name.
+        """
         self.console.print(Text.assemble((title, "bold"), f"  {by}" if by else ""), soft_wrap=True)
-        watched = Watched(self.console)
+        watched = Watched(self.console, unit, expected or {})
         if not self.console.is_terminal:
             yield watched
             return
@@ -127,14 +145,18 @@ class Progress:
 class Watched:
     """An execution on display."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, unit: str = "", expected: Mapping[str, float] | None = None) -> None:
         self.console = console
         self.steps = Steps()
         self.now = 0.0
+        self.notice = ""
+        """A sentence above the steps, such as that the connection is lost."""
+        self._unit = f" {unit}" if unit else ""
+        self._expected = expected or {}
         self._spinner = Spinner("dots")
 
     def read(self, events: Iterable[Event], now: float) -> None:
-        """Take in new events; `now` is the AWS time in seconds since the epoch."""
+        """Take in new events; `now` is the time of AWS in seconds since the epoch."""
         for second, sentence in self.steps.read(events):
             step, colon, rest = sentence.partition(": ")
             if self.console.is_terminal and rest.startswith("waits for"):
@@ -151,14 +173,18 @@ class Watched:
         elapsed = max(0.0, self.now - self.steps.start) if self.steps.start else 0.0
         table = Table.grid(padding=(0, 1))
         for step in list(self.steps.under_way.values()):
-            waiting = f"waits for {step.waiting_for}" if step.waiting_for else ""
-            table.add_row(
-                self._spinner,
-                Text(step.name, style="cyan"),
-                Text(clock_face(elapsed - step.began), style="dim"),
-                waiting,
-            )
-        return Group(Text(f"  {clock_face(elapsed)} of AWS time", style="bold"), table)
+            table.add_row(self._spinner, Text(step.name, style="cyan"), *self._progress(step, elapsed - step.began))
+        head = Text.assemble((f"  {clock_face(elapsed)}{self._unit}", "bold"), (f"  {self.notice}", "yellow"))
+        return Group(head, table)
+
+    def _progress(self, step: Step, seconds: float) -> tuple[Text, ProgressBar | str, str]:
+        """Of one step: its time, how far that is if it is known how long it takes, and what it waits for."""
+        time, usual = clock_face(seconds), self._expected.get(step.name) if step.waited else None
+        sentence = f"waits for {step.waiting_for}" if step.waiting_for else ""
+        if not usual:
+            return Text(time, style="dim"), "", sentence
+        bar = ProgressBar(total=usual, completed=min(seconds, usual), width=BAR)
+        return Text(f"{time} of about {clock_face(usual).strip()}", style="dim"), bar, sentence
 
 
 def _seconds(event: Event) -> float:

@@ -8,20 +8,28 @@ from typing import Any
 import pyte
 from rich.console import Console
 
-from rehearsal.views.progress import Progress, Steps, clock_face
+from watch.progress import Progress, Steps, clock_face
+
+
+def succeeded(payload: Any) -> dict[str, str]:
+    return {"resourceType": "lambda", "resource": "invoke", "output": json.dumps({"Payload": payload})}
+
 
 EVENTS: list[dict[str, Any]] = [
     {"type": "ExecutionStarted"},
     {"type": "TaskStateEntered", "stateEnteredEventDetails": {"name": "Build image"}},
     {
         "type": "TaskSucceeded",
-        "taskSucceededEventDetails": {"output": json.dumps({"Payload": {"waiting_for": "the build"}})},
+        "taskSucceededEventDetails": succeeded({"waiting_for": "the build"}),
     },
     {"type": "TaskStateExited", "stateExitedEventDetails": {"name": "Build image"}},
     {"type": "WaitStateEntered", "stateEnteredEventDetails": {"name": "Wait for image"}},
     {"type": "WaitStateExited", "stateExitedEventDetails": {"name": "Wait for image"}},
     {"type": "TaskStateEntered", "stateEnteredEventDetails": {"name": "Build image"}},
-    {"type": "TaskSucceeded", "taskSucceededEventDetails": {"output": json.dumps({"Payload": {"done": True}})}},
+    {
+        "type": "TaskSucceeded",
+        "taskSucceededEventDetails": succeeded({"done": True}),
+    },
     {"type": "TaskStateExited", "stateExitedEventDetails": {"name": "Build image"}},
     {"type": "TaskStateEntered", "stateEnteredEventDetails": {"name": "Verify cluster"}},
 ]
@@ -69,7 +77,7 @@ def test_on_a_terminal_a_long_wait_leaves_no_traces_of_the_living_lines() -> Non
     """A narrow terminal, emulated: what is left are the steps, each once."""
     text = io.StringIO()
     waits = [dict(event) for event in EVENTS[:3]]
-    waits[2] |= {"taskSucceededEventDetails": {"output": json.dumps({"Payload": {"waiting_for": "a stack " * 12}})}}
+    waits[2] |= {"taskSucceededEventDetails": succeeded({"waiting_for": "a stack " * 12})}
     with Progress(Console(file=text, width=40, force_terminal=True)).execution("deploy {}") as watched:
         watched.read(waits, 0)
         for _ in range(3):

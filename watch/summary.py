@@ -1,0 +1,108 @@
+"""What a person reads at the end of an execution: the cluster and how to connect, or what failed and why."""
+
+import textwrap
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from rich.console import Console
+from rich.text import Text
+
+INDENT: Final = "    "
+
+
+def show_end(
+    console: Console, status: str, error: str | None, duration: str, by: str = "", *, output: Any, cause: str | None
+) -> None:
+    """How an execution ended, and what it says: its output if it SUCCEEDED, else the cause.
+
+    output: parsed. duration, by: what follows the status in its line.
+    """
+    good = status == "SUCCEEDED"
+    show(
+        console,
+        Text.assemble(
+            (f"  {status}", "bold green" if good else "bold red"),
+            (f" {error}" if error else "", "bold red"),
+            duration,
+            (by, "dim"),
+        ),
+    )
+    lines = (Text(line) for line in (cause or "No cause was given.").splitlines())
+    for line in cluster(output, console.width if console.is_terminal else None) if good else lines:
+        show(console, Text.assemble(INDENT if line else "", line))
+    show(console, Text())
+    if good:
+        for reported in connection(output):
+            show(console, Text(reported))
+
+
+def cluster(output: Any, width: int | None = None) -> Iterator[Text]:
+    """The output of a successful execution as lines: the cluster's facts, and its nodes as Workbench lists them.
+
+    width: columns at which a sentence is folded, none where there is no terminal.
+    """
+    if not isinstance(output, Mapping) or "nodes" not in output:
+        message = output.get("message") if isinstance(output, Mapping) else None
+        yield Text(str(message or output))
+        return
+    facts = [
+        ("cluster", output.get("cluster")),
+        ("workbench", output.get("workbench")),
+        ("image", output.get("image")),
+        ("configuration", str(output.get("configuration", ""))[:12]),
+        ("licence", output.get("license")),
+        ("users", ", ".join(f"{name} ({user['uid']})" for name, user in _users(output.get("plan") or {}).items())),
+        ("checks", _checks(output.get("verification") or {})),
+        *(output.get("endpoints") or {}).items(),
+        *(("warning", warning) for warning in output.get("warnings") or ()),
+    ]
+    column = max(len(name) for name, value in facts if value) + 2
+    for name, value in facts:
+        if value:
+            reported = _folded(str(value), width and width - column - len(INDENT))
+            for number, line in enumerate(reported):
+                style = "yellow" if name == "warning" else ""
+                yield Text.assemble((f"{'' if number else name:<{column}}", "dim"), (line, style))
+    yield Text()
+    for listed in str(output.get("list_nodes", "")).strip("\n").splitlines():
+        yield Text(listed)
+
+
+def _folded(text: str, width: int | None) -> list[str]:
+    """Lines of a text, folded between words alone: names, addresses and commands stay whole."""
+    if width is None:
+        return [text]
+    return textwrap.wrap(text, max(width, 1), break_long_words=False, break_on_hyphens=False)
+
+
+def show(console: Console, line: Text) -> None:
+    """A line that is neither folded nor filled with blanks: it may be pasted, or searched in a file."""
+    line.rstrip()
+    console.print(line, soft_wrap=True)
+
+
+def connection(output: Any) -> list[str]:
+    """How to connect, as lines."""
+    reported = output.get("connection") if isinstance(output, Mapping) else None
+    if not reported:
+        return []
+    tunnel = "http://localhost:8787"
+    return [
+        *([] if reported["url"] == tunnel else [f"    People connect to {reported['url']}"]),
+        f"    To connect through a tunnel: {tunnel} after",
+        f"      {reported['port_forwarding']}",
+        "    or, with this in ~/.ssh/config, `ssh INSTANCE`:",
+        *(f"      {line}" for line in reported["ssh_config"].splitlines()),
+        "",
+    ]
+
+
+def _users(plan: Mapping[str, Any]) -> Mapping[str, Any]:
+    users: Mapping[str, Any] = (plan.get("wanted") or {}).get("users") or {}
+    return users
+
+
+def _checks(verification: Mapping[str, Any]) -> str:
+    checks = verification.get("checks") or []
+    held = sum(bool(check.get("holds")) for check in checks)
+    return f"{held} of {len(checks)} hold" if checks else ""

@@ -92,7 +92,7 @@ tests: prepare ## every test, without the linters
 	pytest $(SHARED) 4
 	python -m rehearsal.judges.policies build/deployments
 
-prepare: $(VENV) $(AUDIT) $(TOOLS) build previous directory ## all that pytest needs before it is started by hand
+prepare: $(VENV) $(AUDIT) $(TOOLS) $(WATCH) build previous directory ## all that pytest needs before it is started by hand
 
 judges: lint-templates lint-security $(TOOLS) ## only what others judge: their tools, their models, recordings of real clusters
 	pytest -m judge --ignore tests/deployment

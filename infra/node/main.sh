@@ -89,6 +89,7 @@ apply() {
     make_room
     workbench_runs || start_workbench
   fi
+  ensure_agent
   remember_numbers
   applied_here >"$work/applied"
   cp "$work/applied" "$STATE/applied"

@@ -53,6 +53,7 @@ print_report() {
     printf ',"groups":%s' "$(json "$(digest "$(groups_here)")")"
     printf ',"clock_offset":%s' "$(clock_offset)"
     printf ',"services":{"rstudio-server":%s,"rstudio-launcher":%s}' "$(json "$(service_state rstudio-server)")" "$(json "$(service_state rstudio-launcher)")"
+    printf ',"agent":%s' "$(json "$(service_state "$AGENT")")"
     printf ',"health":%s' "$(json "$(health)")"
     printf ',"license":%s' "$(json "$license")"
     printf ',"license_terms":%s' "$(if [ -n "$error" ] || [ "$license" = missing ]; then echo null; else license_terms; fi)"

@@ -18,6 +18,12 @@ check_workbench_version() {
   [ "$installed" = "$WORKBENCH_VERSION" ] || fail "This node has Workbench $installed, but the cluster is to run $WORKBENCH_VERSION. If someone installed it here, replace the node. If it came with an image of yours, set workbench.version to $installed or use an image with $WORKBENCH_VERSION."
 }
 
+readonly AGENT=amazon-cloudwatch-agent
+# It sends logs and metrics. A node works without it, so it fails no configuration: the report says so, and a verification.
+ensure_agent() {
+  [ "$(service_state "$AGENT")" = active ] || systemctl start --no-block "$AGENT.service" || echo 'The CloudWatch agent does not start.'
+}
+
 service_state() { systemctl is-active "$1" 2>/dev/null || true; }
 
 health() {

@@ -8,7 +8,7 @@ from jsonschema import Draft4Validator
 
 from rehearsal.aws.services.embedded_metrics import metrics_of
 from rehearsal.hosts.host import Host
-from tests.nodes.cluster import Cluster
+from tests.nodes.cluster import Cluster, report
 from tests.nodes.conftest import World
 from tests.templates.test_alarms import NODE_METRICS
 from tests.waiting import until
@@ -39,6 +39,15 @@ def test_what_a_node_logs_arrives_and_outlives_it(cluster: Cluster) -> None:
     assert configured.endswith("done\nthe last line")
     assert _run(node, "cat /var/log/rstudio/rstudio-server/rserver.log").strip().startswith(served[:40])
     assert "Started rstudio-server.service." in journal
+
+
+def test_an_agent_that_has_ended_is_reported_and_the_next_configuration_starts_it(cluster: Cluster) -> None:
+    cluster.publish()
+    node = cluster.add_node()
+    assert cluster.apply(node)["agent"] == "active"
+    _run(node, "systemctl stop amazon-cloudwatch-agent")
+    assert report(cluster.run(node, "report"))["agent"] == "inactive"
+    assert cluster.apply(node)["agent"] == "active"
 
 
 def test_how_full_a_node_is_arrives_by_node_and_for_the_group(cluster: Cluster) -> None:

@@ -46,7 +46,10 @@ PUBLISHED: dict[tuple[str, str], list[dict[str, str]]] = {
     ("AWS/ApplicationELB", "UnHealthyHostCount"): [{"TargetGroup": "targetgroup/wb/1", "LoadBalancer": "app/wb/2"}],
     ("AWS/AutoScaling", "GroupInServiceInstances"): [GROUP],
     ("AWS/CertificateManager", "DaysToExpiry"): [{"CertificateArn": PARAMETERS["CertificateArn"]}],
-    ("AWS/EFS", "PercentIOLimit"): [{"FileSystemId": "fs-0"}],
+    **{
+        ("AWS/EFS", name): [{"FileSystemId": "fs-0"}]
+        for name in ("PercentIOLimit", "MeteredIOBytes", "PermittedThroughput")
+    },
     **{("AWS/RDS", name): [DATABASE] for name in ("ACUUtilization", "FreeLocalStorage", "DatabaseConnections")},
     ("AWS/Lambda", "Errors"): [{"FunctionName": "HealNodes"}],
     ("AWS/Scheduler", "TargetErrorCount"): [{"ScheduleGroup": "ScheduleGroup"}],
@@ -73,6 +76,10 @@ CASES: dict[str, tuple[dict[str, float], dict[str, float]]] = {
     "UnhealthyTargets": ({"UnHealthyHostCount": 1}, {"UnHealthyHostCount": 0}),
     "CertificateExpires": ({"DaysToExpiry": 20}, {"DaysToExpiry": 21}),
     "FilesAtTheirLimit": ({"PercentIOLimit": 95}, {"PercentIOLimit": 90}),
+    "FilesThroughput": (
+        {"MeteredIOBytes": 300 * 81, "PermittedThroughput": 100},
+        {"MeteredIOBytes": 300 * 80, "PermittedThroughput": 100},
+    ),
     "DatabaseAtItsLimit": ({"ACUUtilization": 100}, {"ACUUtilization": 99}),
     "DatabaseLocalStorage": ({"FreeLocalStorage": 2 * GIB - 1}, {"FreeLocalStorage": 2 * GIB}),
     "DatabaseConnections": ({"DatabaseConnections": 1281}, {"DatabaseConnections": 1280}),

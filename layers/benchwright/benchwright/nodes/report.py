@@ -52,6 +52,9 @@ class NodeReport(BaseModel):
     probe: str | None = Field(default=None, description="uid:gid of the probe account as the directory has it")
     clock_offset: float | None = Field(default=None, description="seconds; None where chrony does not report it")
     services: dict[str, str] = {}
+    agent: str | None = Field(
+        default=None, description="state of the CloudWatch agent; None where an earlier release configured the node"
+    )
     health: str | None = None
     license: str | None = None
     license_terms: LicenseTerms | None = Field(default=None, description="None where there is no licence")

@@ -58,6 +58,9 @@ REMEDIES: Mapping[str, str] = {
     "open the ports 8787 and 5559 between the nodes: they do not reach it.",
     "ides": 'Start a deployment with {"image": {"rebuild": true}}: it builds the image again, and names what keeps '
     'JupyterLab or a kernel from working. Start one with {"image": {"jupyter": false}} for nodes without JupyterLab.',
+    "agent": "Start a deployment with {}: it starts the CloudWatch agent. Where that ends again, look at "
+    "`systemctl status amazon-cloudwatch-agent` and /opt/aws/amazon-cloudwatch-agent/logs on the node, and terminate "
+    "it if nothing helps: without the agent its logs end with it, and no alarm sees it.",
     "mounts": "Look at `findmnt /efs/home /efs/shared-storage` and at /var/log/amazon/efs/mount.log on the node, and "
     "fix what they name, or terminate the node.",
     "instance metadata": "Start a deployment with {}: it sets the guard of each node again. Where the image is older "
@@ -200,6 +203,9 @@ def verify(
         for instance, report in reports.items()
         if report.ides and (absent := _lacking(wanted, report.ides))
     }
+    without_agent = {
+        instance: report.agent for instance, report in reports.items() if report.agent not in (None, "active")
+    }
     checks = [
         Check(
             name="instances",
@@ -245,7 +251,7 @@ def verify(
             + "".join(f"; not {names[address]}" for address in sorted(addresses - balanced))
             + (f"; unreadable: {' | '.join(observed.strange[:3])}" if observed.strange else ""),
         ),
-        *([] if wanted.image.ami else [each("ides", lacking, _ides(wanted))]),
+        *([] if wanted.image.ami else [each("ides", lacking, _ides(wanted)), each("agent", without_agent, "active")]),
         each("mounts", unless(_mounted, lambda report: ", ".join(report.mounts) or "none"), "mounted"),
         by_node("instance metadata", of_each(lambda report: report.metadata), "refused"),
         by_node("mount helper", of_each(lambda report: report.helper), "refused"),
@@ -277,6 +283,12 @@ def verify(
         warnings.append(
             f"ides: {found}. Workbench offers JupyterLab, and its sessions fail. Build the AMI of `image.ami` again "
             'from the components of this release, or deploy with {"image": {"jupyter": false}}.'
+        )
+    if wanted.image.ami and without_agent:
+        found = "; ".join(f"{instance}: {state}" for instance, state in sorted(without_agent.items()))
+        warnings.append(
+            f"agent: {found}. It is the CloudWatch agent: without it, logs of these nodes end with them, and alarms do "
+            "not see them. Build the AMI of `image.ami` again from the components of this release."
         )
     if wanted.auth.method == "pam":
         warnings += _without_passwords(wanted)

@@ -37,6 +37,7 @@ def report(instance: str, **changed: Any) -> NodeReport:
         "groups": groups_digest(PLAN),
         "clock_offset": 0.001,
         "services": {"rstudio-server": "active", "rstudio-launcher": "active"},
+        "agent": "active",
         "health": "ok",
         "license": "Activated",
         "metadata": "refused",
@@ -106,6 +107,25 @@ def test_the_groups_of_a_node_are_those_of_the_plan() -> None:
 
     assert failed(groups_digest(plan)) == []
     assert failed(groups_digest(emptied)) == failed(groups_digest(PLAN)) == ["groups"]
+
+
+@pytest.mark.parametrize(
+    ("given", "agent", "holds", "warned"),
+    [
+        ({}, None, True, False),
+        ({"image": {"ami": "ami-0123456789abcdef0"}}, "inactive", None, True),
+        ({"image": {"ami": "ami-0123456789abcdef0"}}, "active", None, False),
+    ],
+    ids=["an earlier release", "an AMI of their own without it", "one with it"],
+)
+def test_where_the_agent_cannot_run_it_fails_no_verification(
+    given: dict[str, Any], agent: str | None, holds: bool | None, warned: bool
+) -> None:
+    reports = {"i-1": report("i-1", agent=agent), "i-2": report("i-2", agent=agent)}
+    found = verify(a_plan(given), "ami-1", "hash", observed(reports=reports))
+    checks = [check.holds for check in found.checks if check.name == "agent"]
+    assert checks == ([] if holds is None else [holds])
+    assert any(warning.startswith("agent: i-1: inactive") for warning in found.warnings) is warned
 
 
 def test_people_and_groups_are_reported_by_their_names() -> None:
@@ -179,6 +199,7 @@ WRONG: dict[str, list[dict[str, Any]]] = {
     "health": [two(health="HTTP 500"), two(health=None)],
     "load balancer": [{"balanced": []}],
     "ides": [two(ides={"jupyterlab": None, "kernels": ["3.13.1"]}), two(ides={"jupyterlab": "4.6.6", "kernels": []})],
+    "agent": [two(agent="failed"), two(agent="")],
     "mounts": [two(mounts=["/efs/home"])],
     "instance metadata": [two(metadata="reachable"), two(metadata=None)],
     "mount helper": [two(helper="reachable"), two(helper=None)],

@@ -74,6 +74,7 @@ stage_files() {
       "$SSSD_CONF") stage_secret "$AUTH_SECRET_ARN" "$AUTH_SECRET_VERSION" "$path" ;;
       "$SCIM_TOKEN_FILE") stage_secret "$SCIM_SECRET_ARN" "$SCIM_SECRET_VERSION" "$path" line ;;
       "$LOAD_BALANCER_CONF") sed "s/@PRIVATE_ADDRESS@/$address/g" "$source" >"$work/stage$path" ;;
+      "$RSERVER_CONF") sed "s|^\(audit-data-path=$AUDIT/\)@PRIVATE_ADDRESS@\$|\1$address|" "$source" >"$work/stage$path" ;;
       *) stage_other "$source" "$path" ;;
     esac
     staged "$mode" "$owner" "$group" "$path"

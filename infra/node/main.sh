@@ -29,6 +29,7 @@ readonly FOLDER
 . "$FOLDER/files.sh"
 . "$FOLDER/users.sh"
 . "$FOLDER/workbench.sh"
+. "$FOLDER/administration.sh"
 . "$FOLDER/ides.sh"
 . "$FOLDER/address.sh"
 . "$FOLDER/identity_provider.sh"
@@ -62,6 +63,7 @@ apply() {
   check_identity_provider
   check_directory
   check_provisioning
+  ensure_audit_folder
   ensure_users
   ensure_groups
   ensure_name_service

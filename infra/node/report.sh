@@ -30,7 +30,7 @@ shortened() {
 
 # ERROR: the whole report, one line. When it fails, the end of this run's log fills what room there is.
 print_report() {
-  local error=$1 users_list license mounted=() path facts log='' report edited=() checked=false room probe
+  local error=$1 users_list license mounted=() path facts log='' report edited=() checked=false room probe administration
   room=$((MAXIMUM_REPORT - $(stat -c %s "$work/steps" 2>/dev/null || echo 0)))
   users_list=$(users_here)
   license=$(license_status)
@@ -65,6 +65,8 @@ print_report() {
     printf ',"changed":%s' "$(json_list "${changed[@]:0:10}")"
     printf ',"restarted":%s' "$restarted"
     if [ -n "$provider_answer" ]; then printf ',"sign_in":%s' "$provider_answer"; fi
+    if [ -z "$error" ] && administration=$(audit_status) && [ -n "$administration" ]; then printf ',"audit":%s' "$(json "$administration")"; fi
+    if [ -z "$error" ] && administration=$(metrics_status) && [ -n "$administration" ]; then printf ',"metrics":%s' "$(json "$administration")"; fi
     if [ -z "$error" ] && probe=$(probe_account) && [ -n "$probe" ]; then printf ',"probe":%s' "$(json "$probe")"; fi
   )
   [ -z "$error" ] || log=$(tail -c "+$((log_start + 1))" "$own_log" | tail -n 40 | tail -c 1500)

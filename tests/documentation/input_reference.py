@@ -188,6 +188,18 @@ EFFECTS: Mapping[str, Effect] = {
     **{
         f"repos.{name}": Effect("in place", f"New sessions have the address. {IN_PLACE}") for name in Repos.model_fields
     },
+    "audit.r_console": Effect(
+        "Workbench restarts, sessions go on",
+        f"{RESTART} Records are in the shared storage, in a folder of each node that only Workbench and root can read, "
+        "and stay when a node goes. [Where they are](operations.md#audit-logs). It needs a licence of the tier "
+        "Enhanced or Advanced.",
+    ),
+    "audit.months": Effect("Workbench restarts, sessions go on", RESTART),
+    "metrics.allowed_cidr": Effect(
+        "in place",
+        f"The security group of the nodes changes. {IN_PLACE} The first time, {RESTART[0].lower()}{RESTART[1:]} It "
+        "needs a licence of the tier Enhanced or Advanced. [How Prometheus reads them](operations.md#metrics).",
+    ),
     "config": Effect("Workbench restarts, sessions go on", RESTART),
     "files": Effect(
         "as the file needs it",
@@ -243,7 +255,7 @@ BESIDE: Mapping[str, Any] = {
     "groups": {"users": {"ann": {}}},
     "groups.NAME.members": {"users": {"ann": {}}},
 }
-NEVER_NULL = ("cluster", "access.hostname", "only_if_deployed", "image.rebuild")
+NEVER_NULL = ("cluster", "access.hostname", "metrics.allowed_cidr", "only_if_deployed", "image.rebuild")
 # Keys without which their method, or provisioning, is refused: null can only take them back together with it.
 NEEDED_BY: Mapping[str, str] = {
     **{f"auth.{key}": f"`method` is `{method}`" for method, keys in NEEDED.items() for key in keys},
@@ -261,6 +273,7 @@ def schema() -> Schema:
     # A licence is exchanged as a whole.
     parts = {name: part if name == "LicenseServer" else _patched(part) for name, part in recorded["$defs"].items()}
     parts["Access"]["properties"]["hostname"]["type"] = "string"  # an address without a name is none
+    parts["Metrics"]["properties"]["allowed_cidr"]["type"] = "string"
     once = Once.model_json_schema()["properties"]
     parts["Image"]["properties"]["rebuild"] = once["rebuild"] | {"examples": [True]}
     properties: Schema = {

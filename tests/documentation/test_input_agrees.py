@@ -33,9 +33,9 @@ ONLY_THE_MODELS_REFUSE = (
     r"python_versions: .* is refused: JupyterLab has kernels for Python 3\.9 and newer\.",
     r"(r_versions|python_versions|image\.(packages|pro_drivers|rebuild)): .* is refused: the cluster uses the AMI ",
     r"tags: .* is refused: named twice: ",
-    r"access\.hostname: .* is refused: it is missing",  # unless an earlier input gave it
+    r"(access\.hostname|metrics\.allowed_cidr): .* is refused: it is missing",  # unless an earlier input gave it
     r"access\.allowed_cidrs: null is refused: people come from the internet",
-    r"access\.allowed_cidrs\.\d+: .* is refused: it is no range of IPv4 addresses",
+    r"(access\.allowed_cidrs\.\d+|metrics\.allowed_cidr): .* is refused: it is no range of IPv4 addresses",
     r"config\.auth-cookies-force-secure: .* is refused: Benchwright writes this key itself",
     # What a method of sign-in needs, and what belongs to another one.
     r"auth\.\S+: .* is refused: it belongs to the method ",

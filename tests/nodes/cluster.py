@@ -88,6 +88,7 @@ class Cluster:
                     "files": wanted.get("files", {}),
                     "access": {"hostname": "workbench.example.com"} if "auth" in wanted else None,
                     "auth": wanted.get("auth") or {},
+                    **{name: wanted[name] for name in ("audit", "metrics") if name in wanted},
                 }
             ),
             image=ImagePlan(ami=None, parent_image="ami-0123456789abcdef0", generation=1),

@@ -176,7 +176,7 @@ def test_no_access_point_gives_its_files_to_one_owner() -> None:
 
 def test_no_port_is_open_to_addresses_but_those_of_the_load_balancer() -> None:
     """Whoever comes in is a security group: nodes among themselves, nodes and one function to the database. To the load
-    balancer come the ranges of an input.
+    balancer come the ranges of an input, to the metrics one.
     """
     rules = [
         (name, rule.get("FromPort"), rule.get("ToPort"), _names(rule))
@@ -204,6 +204,7 @@ def test_no_port_is_open_to_addresses_but_those_of_the_load_balancer() -> None:
         ("NodeSecurityGroup", 8787, 8787, "NodeSecurityGroup"),
         ("NodeSecurityGroup", 32768, 60999, "NodeSecurityGroup"),
         ("NodeSecurityGroupId", 8787, 8787, "LoadBalancerSecurityGroup"),
+        ("NodeSecurityGroupId", 8989, 8989, "MetricsCidr"),
     ]
 
 

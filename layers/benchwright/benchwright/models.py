@@ -26,6 +26,7 @@ from pydantic import (
 
 DEFAULT_CLUSTER = "workbench"
 SMALLEST_VOLUME = 100  # GiB: of the root volume of an image that is built here (image/recipe.yaml)
+METRICS_PORT = 8989  # of each node; infra/nodes.yaml opens it, and infra/node/administration.sh asks it
 DATABASE_NAME = DATABASE_USER = "rstudio"  # of Workbench's database, and of the role that owns it
 # Names of what AWS makes for a cluster begin with both: RDS takes no double hyphen and none at the end, Systems Manager
 # keeps the three prefixes for itself, and EventBridge Scheduler has a group `default`. CloudFormation cuts generated
@@ -229,6 +230,12 @@ def _network(text: str) -> str:
     except ValueError:
         raise ValueError("it is no range of IPv4 addresses, or does not begin at its first one") from None
     return text
+
+
+def _not_everyone(cidr: str) -> str:
+    if cidr.endswith("/0"):
+        raise ValueError("it is every address, and the metrics ask for no password")
+    return cidr
 
 
 def _trimmed(text: str) -> str:
@@ -653,6 +660,31 @@ class Access(Part):
     )
 
 
+class Audit(Part):
+    """What Workbench keeps of people's sign-ins, sessions and work; without it, nothing."""
+
+    r_console: Literal["input", "all"] | None = Field(
+        default=None,
+        description='"input" to record what people type into the R console, "all" to record what it prints, too; null '
+        "records sign-ins and sessions of R alone",
+        examples=["input"],
+    )
+    months: Annotated[int, Field(ge=1, le=120)] | None = Field(
+        default=None,
+        description="after how many months Workbench deletes records, from 1 to 120; null: as Workbench itself does",
+        examples=[13],
+    )
+
+
+class Metrics(Part):
+    """Workbench's metrics for Prometheus, on port 8989 of each node."""
+
+    allowed_cidr: Annotated[Cidr, AfterValidator(_not_everyone), _but("/0$")] = Field(
+        description="the IPv4 range from which Prometheus reads the metrics; they ask for no password",
+        examples=["10.0.1.0/24"],
+    )
+
+
 BY_PROVIDER = ("oidc", "saml")  # methods: an identity provider signs people in, and sends them back to an address
 
 
@@ -880,6 +912,16 @@ class Wanted(Part):
         examples=[{"rsession.conf": {"keys": {"session-timeout-minutes": "60"}}}],
     )
     repos: Repos = Field(default=Repos(), description="where people's R and Python get packages from")
+    audit: Audit | None = Field(
+        default=None,
+        description="what Workbench records of people's sign-ins and sessions of R, on the shared storage",
+        examples=[{"r_console": "input"}],
+    )
+    metrics: Metrics | None = Field(
+        default=None,
+        description="metrics of Workbench for Prometheus, on port 8989 of each node",
+        examples=[{"allowed_cidr": "10.0.1.0/24"}],
+    )
     tags: Annotated[dict[TagKey, TagValue], Field(max_length=40), AfterValidator(_one_case)] = Field(
         default={},
         description="tags of all that is made but node disks; keys of letters, digits, spaces and _.:/=+@- without "

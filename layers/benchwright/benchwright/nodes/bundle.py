@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 from benchwright.errors import NodeConfigurationFailed
 from benchwright.models import DATABASE_NAME, DATABASE_USER, File, Plan
-from benchwright.nodes import files, sign_in
+from benchwright.nodes import administration, files, sign_in
 from benchwright.nodes.archive import compressed, packed
 from benchwright.nodes.entries import Entry, ini, lines, rstudio
 from benchwright.secrets import Secret
@@ -66,7 +66,7 @@ def render_files(plan: Plan, endpoint: Endpoint) -> list[Entry]:
         # TLS ends at the load balancer, whose headers Host and X-Forwarded-Proto say to Workbench what its address is.
         # Source: rstudio/rstudio, src/cpp/server/server-options.json; src/cpp/core/http/Request.cpp, proxiedUri.
         server["auth-cookies-force-secure"] = "1"
-    server |= sign_in.options(plan, HOME)
+    server |= sign_in.options(plan, HOME) | administration.options(plan.wanted, SHARED_STORAGE)
     given = plan.wanted.files
     # Without the password: a URI's password is not percent-decoded and must stay out of it.
     uri = (
@@ -78,7 +78,7 @@ def render_files(plan: Plan, endpoint: Endpoint) -> list[Entry]:
         rstudio("database.conf", ini({"provider": "postgresql", "connection-uri": uri}), mode="0600"),
         files.keys(
             "load-balancer",
-            {"www-host-name": "@PRIVATE_ADDRESS@", "delete-node-on-exit": "1", "balancer": "sessions"},
+            {"www-host-name": administration.PRIVATE_ADDRESS, "delete-node-on-exit": "1", "balancer": "sessions"},
             given,
         ),
         files.sections(

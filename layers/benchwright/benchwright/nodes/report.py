@@ -63,6 +63,8 @@ class NodeReport(BaseModel):
         default=None, description="refused or reachable, as an ordinary user finds the ports of EFS's mount helper"
     )
     ides: Ides | None = Field(default=None, description="None where an earlier release configured the node")
+    audit: str | None = Field(default=None, description="owner and mode of the folder of the audit logs")
+    metrics: str | None = Field(default=None, description="ok, or why Workbench shows no metrics")
     mounts: list[str] = []
     differences: list[str] | None = Field(
         default=None,

@@ -30,7 +30,7 @@ from benchwright.models import (
     Wanted,
     merge_patch,
 )
-from benchwright.planning import files, groups, secret_names, server_options, sign_in
+from benchwright.planning import administration, files, groups, secret_names, server_options, sign_in
 from benchwright.planning.problems import (
     Problem,
     explained,
@@ -144,6 +144,7 @@ def read_input(
     problems += groups.contradictions(merged, earlier_users, earlier_groups)
     problems += sign_in.contradictions(merged)
     problems += files.contradictions(merged)
+    problems += administration.contradictions(merged)
     problems += _without_effect(request, merged)
     return Reading(request, wanted, _named(merged, application), tuple(problems), known)
 

@@ -84,6 +84,7 @@ def nodes(
             "SharedStorageAccessPointId": foundation_outputs["SharedStorageAccessPointId"],
             "NodeScript": node_script,
             "TargetGroupArn": access_outputs.get("TargetGroupArn", ""),
+            "MetricsCidr": plan.wanted.metrics.allowed_cidr if plan.wanted.metrics else "",
             "NodeLogGroup": settings.node_log_group,
             "TopicArn": settings.topic_arn,
             "VerifiedNightly": settings.verify_schedule_state,

@@ -20,6 +20,7 @@ from benchwright.verification.list_nodes import BalancedNode, ListedNode
 CLOCK_TOLERANCE = 1.0  # seconds by which a node's clock may be off
 LICENSE_WARNING_DAYS = 30
 MOST_NAMED = 20  # accounts or groups in a report
+AUDIT_FOLDER = "rstudio-server 700"  # owner and mode: what people type is in it
 
 REMEDIES: Mapping[str, str] = {
     "instances": "Start a deployment with {}: it brings the Auto Scaling group to the planned number and image.",
@@ -61,6 +62,10 @@ REMEDIES: Mapping[str, str] = {
     "agent": "Start a deployment with {}: it starts the CloudWatch agent. Where that ends again, look at "
     "`systemctl status amazon-cloudwatch-agent` and /opt/aws/amazon-cloudwatch-agent/logs on the node, and terminate "
     "it if nothing helps: without the agent its logs end with it, and no alarm sees it.",
+    "audit logs": "Start a deployment with {}: it makes the folder, and gives it to Workbench alone. Where another one "
+    "owns it, move it away on a node first.",
+    "metrics": "Look at `curl http://localhost:8989/metrics` and at rserver.log on the node. Workbench shows metrics "
+    'with a licence of the tier Enhanced or Advanced; with another one, deploy with {"metrics": null}.',
     "mounts": "Look at `findmnt /efs/home /efs/shared-storage` and at /var/log/amazon/efs/mount.log on the node, and "
     "fix what they name, or terminate the node.",
     "instance metadata": "Start a deployment with {}: it sets the guard of each node again. Where the image is older "
@@ -197,6 +202,8 @@ def verify(
         }
         return each(name, wrong, str(expected))
 
+    # Without a licence Workbench lets no one in, and has nothing to measure.
+    shows_metrics = wanted.metrics and licences != ["missing"]
     # A node that an earlier release configured reports none; the next deployment configures it again.
     lacking = {
         instance: ", ".join(f"{each} is missing" for each in absent)
@@ -252,6 +259,8 @@ def verify(
             + (f"; unreadable: {' | '.join(observed.strange[:3])}" if observed.strange else ""),
         ),
         *([] if wanted.image.ami else [each("ides", lacking, _ides(wanted)), each("agent", without_agent, "active")]),
+        *([by_node("audit logs", of_each(lambda report: report.audit), AUDIT_FOLDER)] if wanted.audit else []),
+        *([by_node("metrics", of_each(lambda report: report.metrics), "ok")] if shows_metrics else []),
         each("mounts", unless(_mounted, lambda report: ", ".join(report.mounts) or "none"), "mounted"),
         by_node("instance metadata", of_each(lambda report: report.metadata), "refused"),
         by_node("mount helper", of_each(lambda report: report.helper), "refused"),

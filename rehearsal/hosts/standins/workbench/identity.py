@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import psycopg2
 
-from . import accounts, log, name_service
+from . import accounts, administration, log, name_service
 from .configuration import Configuration
 from .state import ConfigurationError, Refused
 
@@ -55,6 +55,7 @@ def admit(server: "Server", person: Person) -> str:
             "Take a claim without one, or switch user provisioning on, which takes what stands before the @.",
         )
     refuse(name, configuration)
+    administration.record(configuration, name, "auth_login")
     return name
 
 

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from http.cookies import SimpleCookie
 from typing import TYPE_CHECKING, NamedTuple
 
-from . import identity, log, openid, pam, state
+from . import administration, identity, log, openid, pam, state
 from .identity import FailedError
 from .sign_in import CSRF_COOKIE, DO_SIGN_IN, SIGN_IN, SIGN_OUT, Headers, attributes, cookie_of, outside
 from .sign_in import user_of as signed_in
@@ -95,8 +95,10 @@ def _post_own(server: "Server", path: str, form: Mapping[str, str], headers: Hea
         name, password = form.get("username", ""), form.get("password", "")
         if not pam.authenticates(name, password):
             log.write("WARNING", f"Failed sign in attempt for {name!r}")
+            administration.record(server.files, name, "auth_login_failed")
             return _lead(headers, f"{SIGN_IN}?error=2")
         identity.refuse(name, server.files)
+        administration.record(server.files, name, "auth_login")
         return _lead(headers, _own_path(form.get("appUri", "")), ("Set-Cookie", cookie_of(name, headers, server.files)))
     if path == SIGN_OUT:
         return _lead(headers, SIGN_IN, ("Set-Cookie", cookie_of("", headers, server.files)))
@@ -263,6 +265,7 @@ def _start(server: "Server", user: str) -> int:
         stderr=subprocess.DEVNULL,
     )
     log.write("INFO", f"Session {started.pid} of {user} has started")
+    administration.record(server.files, user, "session_start", started.pid)
     return started.pid
 
 

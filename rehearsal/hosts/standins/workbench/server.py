@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import psycopg2
 
-from . import accounts, cluster, configuration, licensing, log, state
+from . import accounts, administration, cluster, configuration, licensing, log, state
 from .cluster import Node, Place
 from .configuration import Configuration
 from .name_service import NameService
@@ -109,6 +109,7 @@ class Server:
         Path(state.PID_FILE).write_text(str(os.getpid()))
         assert self._http
         threading.Thread(target=self._http.serve_forever, daemon=True).start()
+        administration.serve(self.files, self.version)
         while not self._leaving.wait(HEARTBEAT_SECONDS):
             self._beat()
         if self.number:

@@ -109,6 +109,7 @@ def test_each_value_has_a_source() -> None:
     sources = sources_of({"nodes": {"count": 3}}, {"r_versions": ["4.4.0"]}, DEFAULTS)
     assert sources == {
         "access": "default",
+        "audit": "default",
         "auth": "default",
         "config": "default",
         "files": "default",
@@ -117,6 +118,7 @@ def test_each_value_has_a_source() -> None:
         "groups": "default",
         "image.ami": "default",
         "license": "default",
+        "metrics": "default",
         "nodes.count": "input",
         "nodes.instance_type": "parameter",
         "python_versions": "parameter",

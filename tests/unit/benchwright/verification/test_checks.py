@@ -23,7 +23,13 @@ def a_plan(raw: Any) -> Plan:
     return make_plan(request, wanted, Known(), LookupResult(secrets, "ami-p"), defaults=DEFAULTS, execution="e")[0]
 
 
-PLAN = a_plan({"users": {"ann": {"password": "benchwright/users/ann"}}})
+PLAN = a_plan(
+    {
+        "users": {"ann": {"password": "benchwright/users/ann"}},
+        "audit": {"r_console": "input"},
+        "metrics": {"allowed_cidr": "10.0.1.0/24"},
+    }
+)
 
 
 def report(instance: str, **changed: Any) -> NodeReport:
@@ -43,6 +49,8 @@ def report(instance: str, **changed: Any) -> NodeReport:
         "metadata": "refused",
         "helper": "refused",
         "ides": {"jupyterlab": "4.6.6", "kernels": PLAN.wanted.python_versions},
+        "audit": "rstudio-server 700",
+        "metrics": "ok",
         "mounts": ["/efs/home", "/efs/shared-storage"],
         "differences": [],
     }
@@ -168,6 +176,13 @@ def test_an_account_of_the_directory_has_the_same_ids_on_every_node(
     )
 
 
+def test_without_a_licence_there_is_nothing_to_measure() -> None:
+    unlicensed = {instance: report(instance, license="missing", metrics=None) for instance in ("i-1", "i-2")}
+    found = verify(PLAN, "ami-1", "hash", observed(reports=unlicensed))
+    assert found.verified
+    assert "metrics" not in {check.name for check in found.checks}
+
+
 def two(**changed: Any) -> dict[str, Any]:
     return {"reports": {"i-1": report("i-1"), "i-2": report("i-2", **changed)}}
 
@@ -200,6 +215,8 @@ WRONG: dict[str, list[dict[str, Any]]] = {
     "load balancer": [{"balanced": []}],
     "ides": [two(ides={"jupyterlab": None, "kernels": ["3.13.1"]}), two(ides={"jupyterlab": "4.6.6", "kernels": []})],
     "agent": [two(agent="failed"), two(agent="")],
+    "audit logs": [two(audit="ann 700"), two(audit="rstudio-server 755"), two(audit=None)],
+    "metrics": [two(metrics="curl: (7) Failed to connect"), two(metrics=None)],
     "mounts": [two(mounts=["/efs/home"])],
     "instance metadata": [two(metadata="reachable"), two(metadata=None)],
     "mount helper": [two(helper="reachable"), two(helper=None)],

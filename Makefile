@@ -25,6 +25,7 @@ SIMULATOR := .tools/.simulator
 CHECKOV := .venv-checkov/.installed
 AUDIT := .venv-audit/.installed
 WATCH := .venv-watch/.installed
+VIP := .venv-vip/.installed
 TOOLS := .tools/.installed
 # What needs namespaces tries them before anything is installed.
 CHECK := $(if $(filter rehearse serve faults test tests docs-recording,$(MAKECMDGOALS)),machine,python)
@@ -62,7 +63,7 @@ faults: $(VENV) | $(CHECK) ## every fault at every place of a deployment, as roo
 
 test: lint tests | $(CHECK) ## linters, types and every test
 
-test-quick: $(VENV) $(CHECKOV) $(AUDIT) $(TOOLS) ## linters, types and every test without root, rehearsals and PostgreSQL
+test-quick: $(VENV) $(CHECKOV) $(AUDIT) $(VIP) $(TOOLS) ## linters, types and every test without root, rehearsals and PostgreSQL
 	@$(AT_ONCE) tests-quick lint-python lint-templates lint-security
 
 # Tests that run make are not to take part in the jobs of this one.
@@ -92,9 +93,9 @@ tests: prepare ## every test, without the linters
 	pytest $(SHARED) 4
 	python -m rehearsal.judges.policies build/deployments
 
-prepare: $(VENV) $(AUDIT) $(TOOLS) $(WATCH) build previous directory ## all that pytest needs before it is started by hand
+prepare: $(VENV) $(AUDIT) $(VIP) $(TOOLS) $(WATCH) build previous directory ## all that pytest needs before it is started by hand
 
-judges: lint-templates lint-security $(TOOLS) ## only what others judge: their tools, their models, recordings of real clusters
+judges: lint-templates lint-security $(TOOLS) $(VIP) ## only what others judge: their tools, their models, recordings of real clusters
 	pytest -m judge --ignore tests/deployment
 
 audit: $(VENV) $(AUDIT) $(TOOLS) ## known vulnerabilities of all that is pinned, from public databases (needs the internet)
@@ -128,7 +129,7 @@ format: $(VENV) ## let ruff put the Python in order
 	ruff format
 
 clean: ## remove what was built, and the virtualenvs
-	rm -rf .aws-sam build .mypy_cache .pytest_cache .ruff_cache .hypothesis .venv .venv-audit .venv-checkov .venv-watch .tools
+	rm -rf .aws-sam build .mypy_cache .pytest_cache .ruff_cache .hypothesis .venv .venv-audit .venv-checkov .venv-vip .venv-watch .tools
 
 python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 13))' 2>/dev/null || { \
@@ -167,6 +168,12 @@ $(WATCH): watch/requirements.txt | $(CHECK)
 	@echo "Installing boto3 and rich into .venv-watch: once, some seconds, 60 MB"
 	@$(PYTHON) -m venv .venv-watch
 	@timeout 1200 .venv-watch/bin/python $(PIP_INSTALL) --requirement $<
+	@touch $@
+
+$(VIP): tests/requirements-vip.txt | $(CHECK)
+	@echo "Installing what reads the configuration of posit-vip into .venv-vip: once, some seconds, 20 MB"
+	@$(PYTHON) -m venv .venv-vip
+	@timeout 1200 .venv-vip/bin/python $(PIP_INSTALL) --requirement $<
 	@touch $@
 
 $(SIMULATOR): tests/requirements-tools.txt tests/package.json tests/package-lock.json | $(CHECK)

@@ -51,6 +51,13 @@ def configured(account: Account) -> Any:
     return account.deploy(ADMINISTRATOR | own).output
 
 
+@pytest.mark.usefixtures("configured")
+def test_one_range_reaches_the_metrics(account: Account) -> None:
+    rules = account.aws.client("ec2").describe_security_group_rules()["SecurityGroupRules"]
+    open_to = [rule.get("CidrIpv4") for rule in rules if not rule["IsEgress"] and rule["FromPort"] == 8989]
+    assert open_to == [ADMINISTRATOR["metrics"]["allowed_cidr"]]
+
+
 def on_nodes(account: Account, name: str) -> set[str]:
     return account.on_every_node(f"cd /etc/rstudio && stat -c '%04a %U' {name} && cat {name}")
 

@@ -16,6 +16,7 @@ from benchwright.nodes.run_command import Command, Invocation
 from benchwright.record import Record
 from benchwright.settings import settings
 from benchwright.stacks.change_sets import outputs
+from benchwright.verification.acceptance import Acceptance, acceptance
 from benchwright.verification.address import Address, judge_address, read_answers
 from benchwright.verification.checks import Observed, Verification, verify
 from benchwright.verification.connection import Connection, connect
@@ -63,6 +64,7 @@ class Cluster(BaseModel):
     endpoints: dict[str, str]
     list_nodes: str
     connection: Connection
+    acceptance: Acceptance
     verification: Verification
 
 
@@ -160,6 +162,12 @@ def judge(
     rows = {node.ipv4: node for node in listed}
     sessions = {node.ipv4: node.sessions for node in balanced}
     found = outputs(settings().stack_name(plan.cluster, "foundation"))
+    connection = connect(
+        settings().aws_region,
+        settings().session_document,
+        sorted(addresses),
+        address.hostname if address and address.issued else "",
+    )
     return Cluster(
         cluster=plan.cluster,
         nodes=[
@@ -177,12 +185,8 @@ def judge(
         configuration=record.configuration,
         endpoints={"database": found.get("DatabaseEndpoint", ""), "file_system": found.get("FileSystemId", "")},
         list_nodes=table(listed),
-        connection=connect(
-            settings().aws_region,
-            settings().session_document,
-            sorted(addresses),
-            address.hostname if address and address.issued else "",
-        ),
+        connection=connection,
+        acceptance=acceptance(plan, settings().application, connection.url),
         verification=verify(
             *(plan, record.ami, record.configuration, observed),
             of_address=of_address,

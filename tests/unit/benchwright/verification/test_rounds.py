@@ -11,6 +11,7 @@ from benchwright.models import Plan
 from benchwright.nodes.run_command import Command
 from benchwright.record import Record
 from benchwright.verification import rounds
+from benchwright.verification.acceptance import acceptance
 from benchwright.verification.connection import connect
 from benchwright.verification.list_nodes import SIGN_IN_SEPARATOR, STATUS_SEPARATOR, read_list_nodes, table
 from benchwright.verification.rounds import Cluster, Node, Questions
@@ -85,6 +86,7 @@ def test_the_recorded_cluster_is_reported_with_the_sessions_of_each_node(cluster
         endpoints={"database": "db", "file_system": "fs-1"},
         list_nodes=table(read_list_nodes(RECORDED_2024)),
         connection=connect("eu-west-1", "wb-workbench", [FIRST, SECOND]),
+        acceptance=acceptance(PLAN, "benchwright", "http://localhost:8787"),
         verification=found.verification,
     )
     assert (found.verification.verified, found.verification.stale) == (True, [])

@@ -86,7 +86,7 @@ def test_the_recorded_cluster_is_reported_with_the_sessions_of_each_node(cluster
         endpoints={"database": "db", "file_system": "fs-1"},
         list_nodes=table(read_list_nodes(RECORDED_2024)),
         connection=connect("eu-west-1", "wb-workbench", [FIRST, SECOND]),
-        acceptance=acceptance(PLAN, "benchwright", "http://localhost:8787"),
+        acceptance=acceptance(PLAN, "wb", "http://localhost:8787"),
         verification=found.verification,
     )
     assert (found.verification.verified, found.verification.stale) == (True, [])

@@ -65,17 +65,17 @@ def content_version(*content: object) -> str:
 def component_data(directory: Path, file: str) -> str:
     """Return a component document. A file that it creates without content gets that of the same path in image/files."""
     text = (directory / "components" / file).read_text()
-    document = yaml.safe_load(text)
+    document = yaml.load(text, yaml.CSafeLoader)
     steps = [step for phase in document["phases"] for step in phase["steps"] if step["action"] == "CreateFile"]
     missing = [created for step in steps for created in step["inputs"] if "content" not in created]
     for created in missing:
         created["content"] = (directory / "files" / created["path"].lstrip("/")).read_text()
-    return yaml.safe_dump(document, sort_keys=False) if missing else text
+    return yaml.dump(document, Dumper=yaml.CSafeDumper, sort_keys=False) if missing else text
 
 
 def load_recipe(application: str, plan: Plan, directory: Path = IMAGE_DIRECTORY) -> Recipe:
     """Read recipe.yaml and the component documents, and fill in what the plan wants."""
-    described = yaml.safe_load((directory / "recipe.yaml").read_text())
+    described = yaml.load((directory / "recipe.yaml").read_text(), yaml.CSafeLoader)
     values = {
         "workbench_version": plan.wanted.workbench.version,
         "r_versions": " ".join(plan.wanted.r_versions),

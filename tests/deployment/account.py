@@ -4,6 +4,7 @@ The parts are those of `python -m rehearsal`, in this process instead of namespa
 """
 
 import contextlib
+import dataclasses
 import json
 import os
 import shutil
@@ -11,6 +12,7 @@ import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, Self
@@ -22,7 +24,10 @@ from rehearsal import application, launcher, run
 from rehearsal.application import Application
 from rehearsal.aws.clock import Clock
 from rehearsal.aws.local_aws import LocalAws
+from rehearsal.aws.services import alarms
+from rehearsal.aws.services.alarms import Metric
 from rehearsal.aws.services.schedules import Schedules
+from rehearsal.aws.services.service_metrics import ServiceMetrics
 from rehearsal.faults import Faults
 from rehearsal.hosts.standins.workbench.cluster import STALE_SECONDS
 from rehearsal.initial_account import InitialAccount
@@ -60,6 +65,7 @@ class Account:
     def __init__(self, aws: LocalAws, installed: Application) -> None:
         self.aws = aws
         self.application = installed
+        self.service_metrics = ServiceMetrics(aws)
 
     @property
     def nodes(self) -> dict[str, Any]:
@@ -94,6 +100,31 @@ class Account:
         answer = self.aws.client("lambda").invoke(FunctionName=name, Payload=b"{}")
         assert "FunctionError" not in answer, answer["Payload"].read()
         return json.loads(answer["Payload"].read())
+
+    def state_of(self, alarm: str, **changed: Any) -> str:
+        """The state of an alarm, if the newest that was published of each of its metrics is what is published for as
+        long as it looks; what AWS's services publish is asked of them first.
+
+        changed: of what DescribeAlarms says of it.
+        """
+        self.service_metrics.publish()
+        (described,) = self.aws.client("cloudwatch").describe_alarms(AlarmNames=[alarm])["MetricAlarms"]
+        now, found = datetime.now(UTC), alarms.published(self.aws.account, self.aws.region)
+        lasting = []
+        for asked in alarms.metrics_of(described):
+            of_metric = [each for each in found if each.metric == Metric.read(asked)]
+            newest = max(of_metric, key=lambda each: each.at, default=None)
+            periods = range(described["EvaluationPeriods"] + alarms.EXTRA_PERIODS + 1)
+            ages = [timedelta(seconds=asked["Period"] * number) for number in periods]
+            lasting += [dataclasses.replace(newest, at=now - age) for age in ages if newest]
+        return alarms.state({**described, **changed}, lasting, now)
+
+    def secret_of_database(self) -> str:
+        """The password of Workbench's role in the database."""
+        secret = self.aws.client("secretsmanager").get_secret_value(
+            SecretId=f"{self.application.name}/{CLUSTER}/database"
+        )
+        return str(json.loads(secret["SecretString"])["password"])
 
     def let_nodes_report(self) -> None:
         """Run the probe of each node, which no timer starts here. Then let what it says have been so for a quarter of

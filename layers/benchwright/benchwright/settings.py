@@ -83,6 +83,10 @@ class Settings(BaseModel):
         """Return the name of a cluster's Auto Scaling group, which infra/nodes.yaml gives it."""
         return f"{self.stack_name(cluster, 'nodes')}-group"
 
+    def log_group_of_nodes(self, cluster: str) -> str:
+        """Return the name of the log group to which the nodes of a cluster send their logs (infra/foundation.yaml)."""
+        return f"/{self.application}/{cluster}/nodes"
+
 
 def _listed(text: str) -> list[str]:
     return [item.strip() for item in text.split(",") if item.strip()]

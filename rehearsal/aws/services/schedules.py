@@ -8,6 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
+from botocore.exceptions import ClientError
+
+from rehearsal.aws.services import service_metrics
+
 WHENS: Final[dict[str, str]] = {
     "before": "before the first deployment",
     "during": "while the first deployment runs, as soon as that waits for something",
@@ -71,6 +75,7 @@ class Schedule:
     input: str
     role: str
     enabled: bool
+    group: str = "default"
 
     @property
     def caller(self) -> str:
@@ -87,8 +92,17 @@ class Schedule:
         (https://docs.aws.amazon.com/scheduler/latest/UserGuide/managing-targets-templated.html).
 
         `client` is that of LocalAws. A refusal is raised at once: Scheduler would try again for a day
-        (https://docs.aws.amazon.com/scheduler/latest/APIReference/API_RetryPolicy.html), a person wants to know.
+        (https://docs.aws.amazon.com/scheduler/latest/APIReference/API_RetryPolicy.html), a person wants to know. It
+        counts, as each of Scheduler's tries does.
         """
+        try:
+            return self._start(client)
+        except ClientError:
+            refused = [("TargetErrorCount", {"ScheduleGroup": self.group}, 1.0)]
+            service_metrics.put(client("cloudwatch"), "AWS/Scheduler", refused)
+            raise
+
+    def _start(self, client: Callable[..., Any]) -> str:
         if self.calls_a_function:
             functions = client("lambda", self.role, self.caller, attempts=1)
             functions.invoke(FunctionName=self.machine, InvocationType="Event", Payload=self.input)
@@ -115,6 +129,7 @@ class Schedules:
                 input=schedule["Target"]["Input"],
                 role=schedule["Target"]["RoleArn"],
                 enabled=schedule["State"] == "ENABLED",
+                group=schedule["GroupName"],
             )
             for schedule in described
         ]

@@ -113,6 +113,24 @@ def test_the_address_works_once_the_zone_is_delegated_to(account: Account, first
     assert account.on_every_node("grep cookies /etc/rstudio/rserver.conf") == {"auth-cookies-force-secure=1\n"}
 
 
+def test_a_node_that_the_load_balancer_finds_unhealthy_raises_an_alarm(account: Account, first: Any) -> None:
+    """By the health checks that its proxy really makes."""
+    name = "benchwright-workbench-unhealthy-targets"
+    assert account.state_of(name) == "OK"
+    node, *_ = account.nodes.values()
+    node.host.run("systemctl stop rstudio-server", timeout=60)
+    account.until(lambda: account.state_of(name) == "ALARM", "the load balancer to find the node unhealthy")
+    node.host.run("systemctl start rstudio-server", timeout=60)
+    account.until(lambda: account.state_of(name) == "OK", "the load balancer to find the node healthy")
+
+
+def test_the_days_of_the_certificate_are_what_its_alarm_counts(account: Account, first: Any) -> None:
+    """A certificate that ACM issues is new: here its days are compared with more than it has."""
+    name = "benchwright-workbench-certificate-expires"
+    assert account.state_of(name) == "OK"
+    assert account.state_of(name, Threshold=1000) == "ALARM"
+
+
 def test_a_verification_asks_for_the_address(account: Account, first: Any) -> None:
     output = account.succeed(account.start("verify", {})).output
     assert checks_of(output).keys() >= CHECKS

@@ -1,5 +1,6 @@
 """How a cluster behaves over its life, from before there is one: each test goes on where the one before it ended."""
 
+import contextlib
 import json
 import re
 from dataclasses import replace
@@ -7,9 +8,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
+from moto.cloudwatch.models import cloudwatch_backends
 
 from rehearsal.aws.services import alarms
 from rehearsal.aws.services.alarms import Datum, Metric
+from rehearsal.aws.services.schedules import Schedules
 from rehearsal.judges import secrets
 from tests.deployment.account import Account, Row, RowWatch
 
@@ -18,6 +22,12 @@ TEAM = "Research _.:/=+@- 9 Größe 東京"
 """A tag with every sign that is taken, and letters of other scripts."""
 ANN = "with 'quotes' $HOME & spaces"
 PROBE = "systemctl start benchwright-probe"
+NO_FACTS = {"PercentIOLimit", "MeteredIOBytes", "PermittedThroughput", "ACUUtilization", "FreeLocalStorage"}
+"""Of these a rehearsal has none: its file systems have no limits, and its database has no capacity. Numbers of
+tests/templates/test_alarms.py drive their alarms.
+"""
+WHEN_IT_HAPPENS = {"ExecutionsFailed", "ExecutionsTimedOut", "ExecutionsAborted", "TargetErrorCount"}
+"""Nothing is published until one happens."""
 LICENCE = "-- a licence file --\nLicensee: Rehearsal\n"
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(900)]
@@ -178,17 +188,83 @@ def test_the_dashboards_show_what_is_there_and_the_verdicts(account: Account, fi
 
 
 def test_every_alarm_watches_metrics_that_are_there(account: Account, first: Any) -> None:
-    """Those of nodes come with the role of nodes, through the logs and metrics that their agents send."""
+    """Those of nodes come with the role of nodes, through the logs and metrics that their agents send; those of AWS
+    from what the local AWS has.
+    """
     watch = account.aws.client("cloudwatch")
     watched = {
         Metric.read(metric) for alarm in watch.describe_alarms()["MetricAlarms"] for metric in alarms.metrics_of(alarm)
     }
-    own = {each for each in watched if each.namespace in ("Benchwright", "CWAgent") and each.name != "LicenseDaysLeft"}
-    assert {each.name for each in own} == {
+    there = {each for each in watched if each.name not in {*NO_FACTS, *WHEN_IT_HAPPENS, "LicenseDaysLeft"}}
+    assert {each.name for each in there} == {
         *("ClusterVerified", "WorkbenchAnswers", "mem_used_percent", "disk_used_percent", "disk_inodes_free"),
+        *("GroupInServiceInstances", "DatabaseConnections", "Errors"),
     }
     account.on_every_node(PROBE)
-    account.until(lambda: own <= {each.metric for each in _published(account)}, "the metrics of nodes")
+    account.heal()
+    account.service_metrics.publish()
+    account.until(lambda: there <= {each.metric for each in _published(account)}, "the metrics of nodes and of AWS")
+
+
+def test_an_execution_that_fails_raises_its_alarm(account: Account, first: Any) -> None:
+    account.service_metrics.publish()  # what failed before
+    _forget(account, "AWS/States")
+    account.succeed(account.start("verify", {}))
+    assert account.state_of("benchwright-execution-failed") == "OK"
+    assert account.end(account.start("verify", {"nodes": 3})).status == "FAILED"
+    assert account.state_of("benchwright-execution-failed") == "ALARM"
+    _forget(account, "AWS/States")  # in the next five minutes none fails
+    assert account.state_of("benchwright-execution-failed") == "OK"
+
+
+def test_a_schedule_whose_target_refuses_it_raises_its_alarm(account: Account, first: Any) -> None:
+    assert account.state_of("benchwright-schedule-failed") == "OK"
+    nightly = Schedules(account.aws.client, account.application.name).named("nightly-verify")
+    with pytest.raises(ClientError, match="StateMachineDoesNotExist"):
+        replace(nightly, machine=f"{nightly.machine}-gone").start(account.aws.client)
+    assert account.state_of("benchwright-schedule-failed") == "ALARM"
+
+
+def test_healing_that_ends_with_an_error_raises_its_alarm(account: Account, first: Any) -> None:
+    _forget(account, "AWS/Lambda")
+    account.heal()
+    assert account.state_of("benchwright-heal-failed") == "OK"
+    (name,) = [physical for physical, logical in account.application.functions.items() if logical == "HealNodes"]
+    answer = account.aws.client("lambda").invoke(FunctionName=name, Payload=b"[]")
+    assert answer["FunctionError"] == "Unhandled"
+    assert account.state_of("benchwright-heal-failed") == "ALARM"
+
+
+def test_connections_to_the_database_are_what_its_alarm_counts(account: Account, first: Any) -> None:
+    """So many as raise it are too many for this machine: here their number is compared with one that is reached."""
+    (server,) = account.aws.postgres.values()
+    name = "benchwright-workbench-database-connections"
+    assert account.state_of(name) == "OK"
+    password = account.secret_of_database()
+    with contextlib.ExitStack() as opened:
+        for _ in range(5):
+            opened.enter_context(contextlib.closing(server.connect("rstudio", password, "rstudio")))
+        assert account.state_of(name, Threshold=4) == "ALARM"
+    account.until(lambda: account.state_of(name, Threshold=4) == "OK", "the connections to end")
+
+
+def test_a_cluster_that_no_one_verifies_raises_its_alarm(account: Account, first: Any) -> None:
+    """By the nodes in service, and the verdicts that the function of the verification logs."""
+    name = "benchwright-workbench-verification-missing"
+    account.succeed(account.start("verify", {}))
+    assert account.state_of(name) == "OK"
+    _forget(account, "Benchwright", "ClusterVerified")
+    assert account.state_of(name) == "ALARM"
+    account.succeed(account.start("verify", {}))
+    assert account.state_of(name) == "OK"
+
+
+def _forget(account: Account, namespace: str, name: str = "") -> None:
+    """Take away what was published of a namespace, or of one metric of it: it is over."""
+    backend = cloudwatch_backends[account.aws.account][account.aws.region]
+    backend.metric_data = [
+        each for each in backend.metric_data if each.namespace != namespace or name not in ("", each.name)
+    ]
 
 
 def test_a_server_that_is_killed_raises_its_alarm(account: Account, first: Any) -> None:

@@ -8,20 +8,22 @@ from benchwright import bucket
 from benchwright.nodes.bundle import Bundle
 from benchwright.nodes.node_script import NodeScript
 
-IMAGE = "image"  # in the metadata of `current`: the AMI of the nodes for which it was written
+# In the metadata of `current`: the AMI of the nodes for which it was written, and whether no node has applied it yet.
+IMAGE, UNPROVEN = "image", "unproven"
 
 
 def publish(cluster: str, bundle: Bundle, script: NodeScript, image: str) -> None:
     """Store bundle and script; point `current` at the bundle unless nodes of this image have one that is known to work.
 
-    Nodes of a new image are about to be launched and need the bundle at once. Otherwise `current` changes when a node
-    has applied the new bundle (point_at).
+    Nodes of a new image are about to be launched and need the bundle at once, and where none of them could apply the
+    one before, they need this one. Otherwise `current` changes when a node has applied the new bundle (point_at).
     """
     bucket.ensure(f"{_folder(cluster)}/node-{script.sha256}.tar.gz", script.archive)
     bucket.ensure(f"{_folder(cluster)}/{bundle.configuration}.tar.gz", bundle.archive)
+    wanted = bundle.configuration.encode(), {IMAGE: image, UNPROVEN: "true"}
     found = bucket.read(_current(cluster))
-    if found is None or found[1].get(IMAGE) != image:
-        bucket.write(_current(cluster), bundle.configuration.encode(), {IMAGE: image})
+    if found is None or found[1].get(IMAGE) != image or (UNPROVEN in found[1] and found != wanted):
+        bucket.write(_current(cluster), *wanted)
 
 
 def point_at(cluster: str, configuration: str, image: str) -> None:

@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 
 from benchwright.aws import client
 from benchwright.errors import NodesNotReady, error_code
-from benchwright.nodes import launches
+from benchwright.nodes import launches, refusals
 from benchwright.nodes.auto_scaling import (
     LIVING,
     REFRESH,
@@ -104,12 +104,19 @@ def next_replacement_step(
 
 
 def replace_outdated(
-    group: Group | None, stack: Mapping[str, str], wanted: int, started: str, since: datetime | None
+    group: Group | None,
+    stack: Mapping[str, str],
+    wanted: int,
+    started: str,
+    since: datetime | None,
+    *,
+    log_group: str,
 ) -> Progress:
     """Look at the nodes and do the next thing, until `wanted` of them run the newest version of the launch template.
 
     group: None where it was not described yet. stack: the outputs of the stack of the nodes. started: as in
-    next_replacement_step. since: failed launches before it do not count. Raises NodesNotReady where waiting is no use.
+    next_replacement_step. since: failed launches before it do not count. log_group: of the nodes. Raises NodesNotReady
+    where waiting is no use.
     """
     group = group or describe_group(stack["AutoScalingGroupName"])
     stop_rebalancing(group)
@@ -121,6 +128,7 @@ def replace_outdated(
     paused = REFRESH in group.suspended
     step = next_replacement_step(group.nodes, refresh, wanted, template_version, started, health=health, paused=paused)
     failed: Sequence[launches.Activity] = ()
+    waiting_for = step.waiting_for
     match step.action:
         case "fail":
             raise replacement_failure(group.name, step.waiting_for)
@@ -132,8 +140,13 @@ def replace_outdated(
             resume_refresh(group.name)
         case "wait":
             failed = launches.failed_launches(group.name, since)
-            launches.raise_if_lasting(group.name, failed)
-    return Progress(step.action == "done", launches.with_newest(failed, step.waiting_for), started)
+            new = group.nodes if refresh and refresh.status in RUNNING_REFRESH else ()
+            if found := refusals.refusal(log_group, new):
+                waiting_for = refusals.another_try(group.name, found, since, failed)
+            else:
+                launches.raise_if_lasting(group.name, failed)
+                waiting_for = launches.with_newest(failed, waiting_for)
+    return Progress(step.action == "done", waiting_for, started)
 
 
 def _unready(nodes: Sequence[Node], template_version: str, health: Mapping[str, str] | None) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 import json
 import threading
+from collections import deque
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -25,6 +26,8 @@ class Functions:
 
     aws: Any
     directory: Path
+    invocations: deque[tuple[str, bool]] = field(default_factory=deque)
+    """Of each call that ended: the function, and whether it failed; service_metrics.py takes them away."""
     _pools: dict[str, "Pool"] = field(default_factory=dict)
     _servers: dict[Path | None, ForkServer] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -52,13 +55,18 @@ class Functions:
         pool = self._pool(function)
         execution = call.identity.execution or _execution_in(payload)
         if kind == "Event":
-            call_of_event = threading.Thread(target=pool.invoke, args=(payload, execution), daemon=True)
+            call_of_event = threading.Thread(target=self._invoke, args=(pool, payload, execution), daemon=True)
             call_of_event.start()
             self._events.append(call_of_event)
             return {"StatusCode": 202}
-        outcome = pool.invoke(payload, execution)
+        outcome = self._invoke(pool, payload, execution)
         answer = {"StatusCode": 200, "ExecutedVersion": str(function.version), "Payload": outcome.payload}
         return {**answer, "FunctionError": outcome.error} if outcome.error else answer
+
+    def _invoke(self, pool: "Pool", payload: bytes, execution: str | None) -> Outcome:
+        outcome = pool.invoke(payload, execution)
+        self.invocations.append((pool.settings.name, bool(outcome.error)))
+        return outcome
 
     def check_subnets(self, call: Call) -> Proceed:
         """Refuse subnets in zones without Lambda, as https://github.com/keboola/developer-portal/issues/81 quotes it.

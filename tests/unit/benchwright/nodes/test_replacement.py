@@ -151,7 +151,7 @@ def test_auto_scaling_is_asked_to_pause_and_to_go_on(
     }
     suspended = frozenset({"AZRebalance", *(["InstanceRefresh"] if paused else [])})
     group = Group(GROUP, (Node("i-1", "InService", "lt-1:2"), Node("i-2", "InService", "lt-1:1")), suspended, ("tg",))
-    progress = replacement.replace_outdated(group, STACK, 2, "r", None)
+    progress = replacement.replace_outdated(group, STACK, 2, "r", None, log_group="")
     assert (progress.done, progress.refresh) == (False, "r")
     changed = [call for call in aws.calls if not call[0].startswith("Describe")]
     wanted = {"AutoScalingGroupName": GROUP, "ScalingProcesses": ["InstanceRefresh"]}

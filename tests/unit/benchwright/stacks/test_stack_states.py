@@ -203,7 +203,7 @@ def world(environment: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         monkeypatch.setattr(app, "confirm_lock", lambda *_: None)
         plan = SimpleNamespace(cluster="blue", wanted=SimpleNamespace(nodes=SimpleNamespace(count=2)))
         monkeypatch.setattr(app, "plan_of", lambda *_: plan)
-        monkeypatch.setattr(replacement, "replace_outdated", lambda *_: Progress(True, "", ""))
+        monkeypatch.setattr(replacement, "replace_outdated", lambda *_, **__: Progress(True, "", ""))
         settings.cache_clear()
         try:
             yield made

@@ -1,0 +1,78 @@
+"""What a new node says that cannot apply its configuration.
+
+It waits in the launching hook of its group, which ends it 45 minutes later, and AWS knows no reason. Its CloudWatch
+agent has sent its log meanwhile, whose last lines are the reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from benchwright.aws import client
+from benchwright.errors import NodesNotReady
+from benchwright.nodes.auto_scaling import Node
+
+STREAM = "__var_log_benchwright_configure.log"  # the agent's name for the file, after the id of the instance
+BEGAN, FAILED = "=== ", "FAILED: "  # infra/node/main.sh
+LINES = 100
+HOOK = "configured"  # infra/nodes.yaml
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why a node cannot apply its configuration, in its words.
+
+    at: when CloudWatch received them; the clock of the node may be off.
+    """
+
+    instance: str
+    sentence: str
+    at: datetime
+
+
+def refusal(log_group: str, nodes: Sequence[Node]) -> Refusal | None:
+    """Return what the first of the nodes says that wait in the launching hook and have failed; None where none has."""
+    waiting = (node.instance for node in nodes if node.state == "Pending:Wait")
+    return next((found for instance in waiting if (found := _last_words(log_group, instance))), None)
+
+
+def another_try(group: str, found: Refusal, since: datetime | None, failed: Sequence[object]) -> str:
+    """Have another node launched in the place of one that has failed, and say so; raises NodesNotReady where that one
+    was another try already.
+
+    since: what a node said before applies to an earlier configuration. failed: the launches that have failed since.
+    """
+    if failed and since and found.at >= since:
+        raise NodesNotReady(
+            f"New nodes of {group} cannot apply the configuration; the nodes before them still serve. {found.instance} "
+            f"says: {found.sentence}\nCorrect what it names, or take the value back, then start the execution again: "
+            "another node is launched with what is configured then."
+        )
+    client("autoscaling").complete_lifecycle_action(
+        AutoScalingGroupName=group,
+        InstanceId=found.instance,
+        LifecycleHookName=HOOK,
+        LifecycleActionResult="ABANDON",
+    )
+    return f"Auto Scaling: another node in the place of {found.instance}, which says: {found.sentence}"
+
+
+def _last_words(log_group: str, instance: str) -> Refusal | None:
+    try:
+        events = client("logs").get_log_events(
+            logGroupName=log_group, logStreamName=f"{instance}{STREAM}", limit=LINES, startFromHead=False
+        )["events"]
+    except ClientError:  # it has sent nothing yet, or its log may not be read: then it is waited for
+        return None
+    last: Mapping[str, Any] = next(
+        (event for event in reversed(events) if event["message"].startswith((BEGAN, FAILED))), {"message": ""}
+    )
+    if not last["message"].startswith(FAILED):
+        return None
+    at = datetime.fromtimestamp(last["ingestionTime"] / 1000, UTC)
+    return Refusal(instance, last["message"].removeprefix(FAILED).strip(), at)

@@ -103,7 +103,7 @@ class Account:
 
     def state_of(self, alarm: str, **changed: Any) -> str:
         """The state of an alarm, if the newest that was published of each of its metrics is what is published for as
-        long as it looks; what AWS's services publish is asked of them first.
+        long as it looks; of a metric whose data are counted, all of them. What AWS's services publish is asked first.
 
         changed: of what DescribeAlarms says of it.
         """
@@ -113,10 +113,11 @@ class Account:
         lasting = []
         for asked in alarms.metrics_of(described):
             of_metric = [each for each in found if each.metric == Metric.read(asked)]
-            newest = max(of_metric, key=lambda each: each.at, default=None)
+            if asked["Stat"] != "SampleCount":
+                of_metric = sorted(of_metric, key=lambda each: each.at)[-1:]
             periods = range(described["EvaluationPeriods"] + alarms.EXTRA_PERIODS + 1)
             ages = [timedelta(seconds=asked["Period"] * number) for number in periods]
-            lasting += [dataclasses.replace(newest, at=now - age) for age in ages if newest]
+            lasting += [dataclasses.replace(each, at=now - age) for age in ages for each in of_metric]
         return alarms.state({**described, **changed}, lasting, now)
 
     def secret_of_database(self) -> str:

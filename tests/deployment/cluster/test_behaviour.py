@@ -195,9 +195,16 @@ def test_every_alarm_watches_metrics_that_are_there(account: Account, first: Any
     watched = {
         Metric.read(metric) for alarm in watch.describe_alarms()["MetricAlarms"] for metric in alarms.metrics_of(alarm)
     }
-    there = {each for each in watched if each.name not in {*NO_FACTS, *WHEN_IT_HAPPENS, "LicenseDaysLeft"}}
+    there = {each for each in watched if each.name not in {*NO_FACTS, *WHEN_IT_HAPPENS}}
     assert {each.name for each in there} == {
-        *("ClusterVerified", "WorkbenchAnswers", "mem_used_percent", "disk_used_percent", "disk_inodes_free"),
+        *(
+            "ClusterVerified",
+            "LicenseDaysLeft",
+            "WorkbenchAnswers",
+            "mem_used_percent",
+            "disk_used_percent",
+            "disk_inodes_free",
+        ),
         *("GroupInServiceInstances", "DatabaseConnections", "Errors"),
     }
     account.on_every_node(PROBE)
@@ -256,6 +263,54 @@ def test_a_cluster_that_no_one_verifies_raises_its_alarm(account: Account, first
     _forget(account, "Benchwright", "ClusterVerified")
     assert account.state_of(name) == "ALARM"
     account.succeed(account.start("verify", {}))
+    assert account.state_of(name) == "OK"
+
+
+def test_how_full_nodes_are_is_what_their_alarms_compare(account: Account, first: Any) -> None:
+    """Nodes have the memory and the disk of this machine, which no test fills: the limits are moved instead."""
+    for name, limit in {"memory": 0, "disk": 0, "inodes": 1e15}.items():
+        alarm = f"benchwright-workbench-node-{name}"
+        assert (account.state_of(alarm), account.state_of(alarm, Threshold=limit)) == ("OK", "ALARM")
+
+
+def test_an_agent_that_has_ended_is_found_by_an_alarm_and_by_a_verification(account: Account, first: Any) -> None:
+    silent, verdict = (f"benchwright-workbench-{name}" for name in ("node-silent", "not-verified"))
+    one, *others = account.nodes.values()
+    assert _with_agents(account, one, *others) == "OK"
+    assert _with_agents(account, *others) == "ALARM"
+    ended = account.end(account.start("verify", {}))
+    assert (ended.status, ended.error) == ("FAILED", "VerificationFailed")
+    assert f"- agent: {one.id}: inactive. Start a deployment with {{}}" in (ended.cause or "")
+    assert account.state_of(verdict) == "ALARM"
+    account.deploy({})
+    account.until(lambda: account.state_of(silent) == "OK", "the agent that the deployment started")
+    assert account.state_of(verdict) == "OK"
+
+
+def _with_agents(account: Account, *nodes: Any) -> str:
+    """The state of the alarm of silent nodes, when the agents of these alone run and have sent once."""
+    for node in account.nodes.values():
+        node.host.run("systemctl stop amazon-cloudwatch-agent", timeout=60)
+    _forget(account, "CWAgent")
+    for node in nodes:
+        node.host.run("systemctl start amazon-cloudwatch-agent", timeout=60)
+
+    def sent() -> int:
+        own = [each for each in _published(account) if each.metric.name == "mem_used_percent"]
+        return sum(len(each.metric.dimensions) == 1 for each in own)
+
+    account.until(lambda: sent() == len(nodes), "what the agents send first")
+    return account.state_of("benchwright-workbench-node-silent")
+
+
+def test_a_licence_that_expires_soon_raises_its_alarm(account: Account, first: Any) -> None:
+    name, soon = "benchwright-workbench-license-expires", datetime.now(UTC) + timedelta(days=4)
+    assert account.state_of(name) == "OK"
+    account.put_secret("benchwright/license/workbench", f"{LICENCE}Expiration: {soon:%Y-%m-%d}\n")
+    account.deploy({})
+    assert account.state_of(name) == "ALARM"
+    account.put_secret("benchwright/license/workbench", LICENCE)
+    account.deploy({})
     assert account.state_of(name) == "OK"
 
 
@@ -544,6 +599,22 @@ def test_an_image_of_one_s_own_is_used_as_it_is(account: Account, upgraded: Any,
     assert {node.image_id for node in account.nodes.values()} == {own}
     assert account.images() == {own, rebuilt[0]["image"]}  # of what was built, the one before is kept
     assert (ended.output["license"], len(ended.output["warnings"])) == ("missing", 1)
+
+
+def test_new_nodes_that_cannot_apply_their_configuration_say_why_and_the_next_ones_get_what_is_corrected(
+    account: Account, first: Any
+) -> None:
+    """Of a new image, whose nodes are the first to have the wrong value. The group would wait 45 minutes for each."""
+    before, began = serving(account), account.aws.clock.now()
+    wrong = {"image": {"ami": None, "rebuild": True}, "config": {"no-such-option": "1"}}
+    ended = account.end(account.start("deploy", wrong))
+    assert (ended.status, ended.error) == ("FAILED", "NodesNotReady")
+    assert "unrecognized option(s): - no-such-option" in (ended.cause or "").partition("Unproven values")[0]
+    assert account.aws.clock.now() - began < 45 * 60  # with the image
+    assert serving(account) == before
+    output = account.deploy({"config": {"no-such-option": None}}).output
+    assert output["verification"]["verified"]
+    assert not serving(account) & before
 
 
 def test_no_secret_that_people_brought_stands_where_a_stranger_could_read_it(account: Account, changed: Any) -> None:

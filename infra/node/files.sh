@@ -34,10 +34,10 @@ stage_database_conf() {
   local password encrypted current='' key="$work/stage$KEY_FILE"
   password=$(read_secret "$DATABASE_SECRET_ARN" "$DATABASE_SECRET_VERSION" line password)
   encrypted=$(sed -n 's/^password=//p' "$DATABASE_CONF" 2>/dev/null | tail -n 1) || true
-  [ -z "$encrypted" ] || current=$(printf '%s\n' "$encrypted" | rskey decrypt --mode=workbench -f "$key" 2>/dev/null) || true
+  [ -z "$encrypted" ] || current=$(printf '%s\n' "$encrypted" | python3 "$FOLDER/workbench_secret.py" decrypt "$key" 2>/dev/null) || true
   if [ "$current" != "$password" ]; then
-    encrypted=$(printf '%s\n' "$password" | rskey encrypt --mode=workbench -f "$key") ||
-      fail "rskey cannot encrypt the database password: $(last_log_line). The secret $SECURE_COOKIE_KEY_SECRET_ARN must hold a key of at least 32 characters."
+    encrypted=$(printf '%s\n' "$password" | python3 "$FOLDER/workbench_secret.py" encrypt "$key") ||
+      fail "The database password cannot be encrypted: $(last_log_line). The secret $SECURE_COOKIE_KEY_SECRET_ARN must hold a key of at least 32 characters."
   fi
   printf '%s\npassword=%s\n' "$(cat "$1")" "$encrypted" >"$work/stage$DATABASE_CONF"
 }

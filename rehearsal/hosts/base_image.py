@@ -45,6 +45,11 @@ HIDDEN_COMMANDS = [
     "amazon-efs-mount-watchdog",
     "stunnel",
     "go",
+    "nvidia-smi",
+    "pdflatex",
+    "xelatex",
+    "lualatex",
+    "tlmgr",
     "cargo",
     "rustc",
     "rustup",
@@ -80,6 +85,7 @@ EMPTIED_DIRECTORIES = {
     "usr/local/sbin": 0o755,
     "etc/systemd/system": 0o755,
     "usr/lib/systemd/system": 0o755,
+    "usr/lib/modules": 0o755,
     "etc/apt": 0o755,
     "etc/sudoers.d": 0o750,
     "var/lib/dpkg": 0o755,
@@ -138,8 +144,9 @@ STANDIN_COMMANDS = {  # path in the node -> module below `standins`
     "usr/bin/snap": "snap",
     "usr/bin/git": "git",
     "usr/bin/gpg": "gpg",
+    "usr/sbin/modinfo": "modinfo",
 }
-STANDINS_IF_ABSENT = {"usr/bin/curl": "curl", "usr/sbin/ip": "ip", "usr/bin/unzip": "unzip"}
+STANDINS_IF_ABSENT = {"usr/bin/curl": "curl", "usr/sbin/ip": "ip", "usr/bin/unzip": "unzip", "usr/bin/xz": "xz"}
 
 LAUNCHER = """#!{python} -IS
 import gc

@@ -24,6 +24,7 @@ from rehearsal.hosts import packages
 from rehearsal.hosts.packages import File, Package, program, script, tarball
 
 HOSTS = [
+    "amazon-efs-utils.aws.com",
     "amazoncloudwatch-agent.s3.amazonaws.com",
     "archive.ubuntu.com",
     "awscli.amazonaws.com",
@@ -53,6 +54,7 @@ WORKBENCH_VERSIONS = [
     "2026.07.1+147.pro6",
 ]
 DRIVERS_VERSIONS = ["2026.03.0", "2026.07.0"]
+TINYTEX_VERSIONS = ["2026.04", "2026.08", "2026.10"]
 NEWEST_PATCH_OF_R = {"4.1": 3, "4.2": 3, "4.3": 3, "4.4": 3, "4.5": 3, "4.6": 1}
 NEWEST_PATCH_OF_PYTHON = {"3.9": 25, "3.10": 20, "3.11": 15, "3.12": 13, "3.13": 15, "3.14": 9}
 
@@ -63,12 +65,14 @@ REAL_CHECKSUMS = {
         "a904e314340ad4c4b62beb50e9259d4becb2acf3dffc86c96c553c834d7fdf7a",
     ),
 }
+EFS_UTILS_VERSIONS = ("3.2.0", "3.3.0")
 EFS_UTILS_COMMITS = {"def6e74fbbe891d07212b5bcd82109d5e5b59be7": "3.2.0"}
 RSKEY_VERSIONS = ("v0.6.1",)
 CLOUDWATCH_AGENT_VERSIONS = ("1.300072.0b1766",)
 PYTHON_PACKAGES = Path(__file__).parents[2] / "image/files/etc/benchwright/jupyter.txt"
 SIGNING_KEY = "8B65E5A107BBEFE3BA99C59751C0B5BB19F92D60"
 CLOUDWATCH_AGENT_KEY = "937616F3450B7D806CBD9725D58167303B789C72"
+EFS_UTILS_KEY = hashlib.sha256(b"made up: Amazon publishes no fingerprint").hexdigest()[:40].upper()
 
 
 class Mirror:
@@ -146,6 +150,19 @@ def efs_utils_sources(commit: str) -> bytes | None:
     return tarball({"build-deb.sh": script(build), **control, **files}, folder=f"efs-utils-{commit}")
 
 
+def _efs_utils_index() -> bytes:
+    """The repository of aws/efs-utils for Ubuntu 24.04 (aws/efs-utils#373 has its addresses and versions)."""
+    return package_index(*map(packages.efs_utils, EFS_UTILS_VERSIONS), url="pool/main/a/amazon-efs-utils")
+
+
+def _efs_utils_package(version: str) -> bytes | None:
+    return packages.efs_utils(version).archive() if version in EFS_UTILS_VERSIONS else None
+
+
+def _efs_utils_key() -> bytes:
+    return _armored("PUBLIC KEY BLOCK", EFS_UTILS_KEY)
+
+
 def rskey_module(version: str) -> bytes | None:
     """The Go module of rskey."""
     return launcher_of_rskey() if version in RSKEY_VERSIONS else None
@@ -185,6 +202,10 @@ def _workbench_index() -> bytes:
 
 def _drivers_package(version: str) -> bytes | None:
     return packages.drivers(version).archive() if version in DRIVERS_VERSIONS else None
+
+
+def _tinytex(release: str, version: str) -> bytes | None:
+    return packages.tinytex(version) if release == version and version in TINYTEX_VERSIONS else None
 
 
 def _workbench_package(version: str) -> bytes | None:
@@ -235,6 +256,15 @@ def _armored(kind: str, comment: str) -> bytes:
 
 
 ROUTES: list[tuple[str, Callable[..., bytes | None]]] = [
+    (r"amazon-efs-utils\.aws\.com/efs-utils\.gpg", _efs_utils_key),
+    (
+        r"amazon-efs-utils\.aws\.com/repo/deb/ubuntu/24\.04/dists/24\.04/main/binary-amd64/Packages",
+        _efs_utils_index,
+    ),
+    (
+        r"amazon-efs-utils\.aws\.com/repo/deb/ubuntu/24\.04/pool/main/a/amazon-efs-utils/amazon-efs-utils_(.+)-1_amd64\.deb",
+        _efs_utils_package,
+    ),
     (r"amazoncloudwatch-agent\.s3\.amazonaws\.com/assets/amazon-cloudwatch-agent\.gpg", _cloudwatch_agent_key),
     (
         r"amazoncloudwatch-agent\.s3\.amazonaws\.com/ubuntu/amd64/([0-9a-z.]+)/amazon-cloudwatch-agent\.deb",
@@ -246,6 +276,10 @@ ROUTES: list[tuple[str, Callable[..., bytes | None]]] = [
     ),
     (r"awscli\.amazonaws\.com/awscli-exe-linux-x86_64-([0-9.]+)\.zip", aws_cli),
     (r"github\.com/aws/efs-utils/archive/([0-9a-f]{40})\.tar\.gz", efs_utils_sources),
+    (
+        r"github\.com/rstudio/tinytex-releases/releases/download/v([0-9.]+)/TinyTeX-linux-x86_64-v([0-9.]+)\.tar\.xz",
+        _tinytex,
+    ),
     (r"proxy\.golang\.org/github\.com/rstudio/rskey/@v/(v[0-9.]+)\.zip", rskey_module),
     (r"cdn\.posit\.co/r/ubuntu-2404/pkgs/r-(\d+\.\d+)\.(\d+)_1_amd64\.deb", _r_package),
     (

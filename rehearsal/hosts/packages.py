@@ -5,6 +5,7 @@ real .deb archives whose programs are stand-ins of the version asked for.
 
 import gzip
 import io
+import lzma
 import shutil
 import tarfile
 from collections.abc import Mapping
@@ -163,6 +164,7 @@ def ubuntu_archive() -> list[Package]:
         Package("locales", "2.39-0ubuntu8.6", {f"usr/sbin/{name}": script(text) for name, text in LOCALES.items()}),
         Package("pkg-config", "1.8.1-2build1", {"usr/bin/pkg-config": script(PKG_CONFIG)}),
         *_sssd(),
+        *_nvidia(),
         Package("postgresql-client", "16+257build1.1", {}, ("postgresql-client-16",)),
         Package("postgresql-client-16", "16.10-0ubuntu0.24.04.1", {"usr/bin/psql": script(PSQL)}),
         Package("golang-go", "2:1.22~2build1", {"usr/bin/go": program("go")}),
@@ -183,6 +185,8 @@ def workbench(version: str) -> Package:
             "usr/lib/rstudio-server/bin/rsession-options": program("rsession"),
             "usr/lib/rstudio-server/bin/rstudio-launcher": program("rstudio_launcher"),
             "usr/lib/rstudio-server/bin/quarto/bin/quarto": script(QUARTO),
+            "usr/lib/rstudio-server/bin/quarto/share/version": File(f"{QUARTO_VERSION}\n"),
+            **_ides(version),
             "usr/sbin/rstudio-server": program("rstudio_server"),
             "usr/lib/systemd/system/rstudio-server.service": File(SERVER_UNIT),
             "usr/lib/systemd/system/rstudio-launcher.service": File(LAUNCHER_UNIT),
@@ -197,6 +201,46 @@ def workbench(version: str) -> Package:
         postinst=WORKBENCH_POSTINST.replace("@NAME_SERVICE@", NAME_SERVICE if version >= NAME_SERVICE_SINCE else ""),
         prerm="#!/bin/bash\nsystemctl stop rstudio-server rstudio-launcher || true\n",
     )
+
+
+def _ides(version: str) -> dict[str, File]:
+    """VS Code and Positron, each since the release that brings it so (release notes of 2024.09 and 2025.09); Positron
+    lies where posit-dev/images-workbench has it.
+    """
+    folder = "usr/lib/rstudio-server/bin"
+    found = {}
+    if version >= "2024.09":
+        found[f"{folder}/pwb-code-server/bin/code-server"] = script(IDE.replace("@VERSION@", VSCODE_VERSION))
+        found[f"{folder}/pwb-code-server/product.json"] = File(f'{{\n\t"version": "{VSCODE_VERSION}"\n}}\n')
+    if version >= "2025.09":
+        place = f"{folder}/positron-server/bundled"
+        found[f"{place}/bin/positron-server"] = script(IDE.replace("@VERSION@", POSITRON_VERSION))
+        found[f"{place}/product.json"] = File(
+            f'{{\n\t"version": "{VSCODE_VERSION}",\n\t"positronVersion": "{POSITRON_VERSION}"\n}}\n'
+        )
+    return found
+
+
+def tinytex(version: str) -> bytes:
+    """The bundle of a release of TinyTeX: a folder, whose programs make a PDF of what is written in TeX."""
+    programs = {name: script(TEX) for name in ("pdflatex", "xelatex", "lualatex")} | {"tlmgr": script(TLMGR)}
+    files = {f"bin/x86_64-linux/{name}": file for name, file in programs.items()}
+    return lzma.compress(gzip.decompress(tarball({**files, "LICENSE": File(f"{version}\n")}, ".TinyTeX")), preset=0)
+
+
+def _nvidia() -> list[Package]:
+    """Two branches of NVIDIA's driver, the newest kernel of Ubuntu on AWS, and its modules."""
+    kernel, found = "6.14.0-1018-aws", [Package("linux-aws", "6.14.0-1018.18")]
+    for branch, version in NVIDIA_VERSIONS.items():
+        module = File(f"version={version}\n")
+        modules = {f"usr/lib/modules/{kernel}/kernel/nvidia-{branch}srv-open/nvidia.ko": module}
+        library = {f"usr/lib/x86_64-linux-gnu/libcuda.so.{version}": File("What it does needs a GPU.\n")}
+        found += [
+            Package(f"linux-modules-nvidia-{branch}-server-open-aws", "6.14.0-1018.18", modules),
+            Package(f"nvidia-headless-no-dkms-{branch}-server-open", f"{version}-0ubuntu0.24.04.1", library),
+            Package(f"nvidia-utils-{branch}-server", version, {"usr/bin/nvidia-smi": script(NVIDIA_SMI)}),
+        ]
+    return found
 
 
 def drivers(version: str) -> Package:
@@ -320,8 +364,32 @@ RSCRIPT = """[[ ${2-} =~ dyn.load\\(.(.*\\.so).\\) ]] ||
 [ -s "${BASH_REMATCH[1]}" ] || { echo "unable to load shared object '${BASH_REMATCH[1]}'" >&2; exit 1; }
 echo -n 1
 """
+QUARTO_VERSION, VSCODE_VERSION, POSITRON_VERSION = "1.8.25", "1.106.2", "2026.07.1"
+NVIDIA_VERSIONS = {"570": "570.195.03", "580": "580.105.08"}
+# Posit's builds of VS Code's server print their version, and are asked for nothing else here.
+IDE = """case $* in
+  --version) echo @VERSION@ ;;
+  *) echo "This stand-in of an IDE does not know: $*" >&2; exit 2 ;;
+esac
+"""
+TEX = """file=${!#}
+grep -q '\\\\end{document}' "$file" || { echo "! LaTeX Error: $file has no end." >&2; exit 1; }
+echo "%PDF-1.7 of $file" >"${file%.tex}.pdf"
+"""
+TLMGR = """case $* in
+  "postaction install script xetex") ;;
+  "path add") ln -sf /opt/TinyTeX/bin/x86_64-linux/* /usr/local/bin/ ;;
+  *) echo "tlmgr: unknown action: $*" >&2; exit 1 ;;
+esac
+"""
+# No host of the rehearsal has a GPU.
+NVIDIA_SMI = """echo "NVIDIA-SMI has failed because it couldn't communicate with the NVIDIA driver."
+exit 9
+"""
 QUARTO = """case $* in
   --version) echo 1.8.25 ;;
+  "render "*.qmd) command -v lualatex >/dev/null || { echo 'No TeX installation was detected.' >&2; exit 1; }
+    echo '\\\\end{document}' >"${2%.qmd}.tex" && lualatex "${2%.qmd}.tex" ;;
   "check install") touch "$HOME/.cache" && echo '[>] Checking Quarto installation......OK' ;;
   *) echo "ERROR: Unknown command \\"$1\\"." >&2; exit 2 ;;
 esac

@@ -3,6 +3,7 @@
 import base64
 import contextlib
 import hashlib
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -11,6 +12,7 @@ import psycopg2
 from rehearsal import launcher
 from rehearsal.hosts import host
 from rehearsal.hosts.network import GATEWAY
+from rehearsal.hosts.standins.rskey import Key, KeyFileError
 from rehearsal.hosts.standins.workbench.cluster import STALE_SECONDS
 from rehearsal.judges import secrets
 from tests.faults.made_up import MADE_UP
@@ -24,16 +26,14 @@ FILES = """#!/bin/bash
   find /etc /var/lib/rstudio-server /efs/home -name '.benchwright.*'
 } | while read -r path; do
   printf '%s ' "$(stat -c '%a %U:%G' "$path")" "$path"
-  {
-    sed '/^password=/d' "$path"
-    sed -n 's/^password=//p' "$path" | rskey decrypt --mode=workbench -f /etc/rstudio/secure-cookie-key
-  } 2>/dev/null | base64 -w 0
+  base64 -w 0 "$path" 2>/dev/null
   echo
 done
 """
-"""Mode, owner, path and content of every file of the configuration, the password as it is before it is encrypted; and
-of what a script may have left.
-"""
+"""Mode, owner, path and content of every file of the configuration, and of what a script may have left."""
+KEY_FILE = "/etc/rstudio/secure-cookie-key"
+PASSWORD = re.compile(r"^password=(.*)$", re.MULTILINE)
+"""Encrypted with another initialisation vector each time."""
 NODE_TABLE = """
     select case when last_seen < now() - %s * interval '1 second' then 'Offline' else status end from node
 """
@@ -68,9 +68,12 @@ def _files(cluster: str, node: host.Host, known: Iterable[secrets.Secret]) -> It
     """Each file with a digest of its content. Secrets are listed by their names; what AWS makes up, and the name of
     the cluster, do not count.
     """
-    for line in node.run(FILES, timeout=PATIENCE).stdout.splitlines():
-        mode, owner, path, encoded = line.split(" ", 3)
-        text = base64.b64decode(encoded).decode().replace(node.address, "its address")
+    lines = [line.split(" ", 3) for line in node.run(FILES, timeout=PATIENCE).stdout.splitlines()]
+    contents = {path: base64.b64decode(encoded) for _, _, path, encoded in lines}
+    for mode, owner, path, _ in lines:
+        text = contents[path].decode().replace(node.address, "its address")
+        with contextlib.suppress(KeyError, KeyFileError):
+            text = PASSWORD.sub(lambda found: Key(contents[KEY_FILE]).decrypt(found[1]), text)
         text = text.replace(f"-{cluster}-", "-its cluster-")
         for secret in known:
             text = text.replace(secret.value, f"<{secret.name.replace(f'/{cluster}/', '/its cluster/')}>")

@@ -38,14 +38,14 @@ PLACE = re.compile(
     r"|registry\s*=\s*[\"']?https?:|(?i:pip|uv|npm_config)_(INDEX_URL|DEFAULT_INDEX|registry)\s*[=:]\s*[\"']?https?:"
 )
 ADDRESS = re.compile(r"https?://(?:\{\{ \w+ \}\}|[^\s\"'])+")
-MODULE = re.compile(r"go install (\S+)@")
 
 AGENT = "https://amazoncloudwatch-agent.s3.amazonaws.com/ubuntu/amd64/{{ Version }}/amazon-cloudwatch-agent"
-# How what the image is made of is known to be what was meant. For three of them TLS alone: SECURITY.md names them.
+TINYTEX = "https://github.com/rstudio/tinytex-releases/releases/download"
+# How what the image is made of is known to be what was meant. For five of them TLS alone: SECURITY.md names them.
 VERIFIED = {
     "https://awscli.amazonaws.com/awscli-exe-linux-x86_64-{{ Version }}.zip": "checksum",
-    "https://github.com/aws/efs-utils.git": "commit",
-    "github.com/rstudio/rskey": "checksum database of Go",
+    "https://amazon-efs-utils.aws.com/efs-utils.gpg": "TLS",
+    "https://amazon-efs-utils.aws.com/repo/deb/ubuntu/24.04": "signature",
     "https://dl.posit.co/public/pro/gpg.51C0B5BB19F92D60.key": "fingerprint",
     "https://dl.posit.co/public/pro/deb/ubuntu": "signature",
     "https://dl.posit.co/public/pro/deb/ubuntu/dists/noble/main/binary-amd64/Packages": "read for versions only",
@@ -54,12 +54,11 @@ VERIFIED = {
     f"{AGENT}.deb": "signed file",
     "https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem": "TLS",
     "https://cdn.posit.co/r/ubuntu-2404/pkgs/r-${version}_1_amd64.deb": "TLS",
+    f"{TINYTEX}/v${{version}}/TinyTeX-linux-x86_64-v${{version}}.tar.xz": "TLS",
     "https://cdn.rstudio.com/python/ubuntu-2404/pkgs/python-${version}_1_amd64.deb": "TLS",
 }
 MARKS = {
     "checksum": r"source: {address}\n\s+destination: \S+\n\s+checksum: [0-9a-f]{{64}}\n\s+algorithm: SHA256\n",
-    "commit": r"fetch -q --depth 1 {address} {{{{ Commit }}}}\n(.*\n)*.*rev-parse HEAD\)\" = '{{{{ Commit }}}}'",
-    "checksum database of Go": r"go install {address}@{{{{ Version }}}}\n",
     "fingerprint": r"source: {address}\n(.*\n)*.*'\^fpr:+{{{{ KeyFingerprint }}}}:'",
     "signature": r"signed-by=\S+\] {address} ",
     "signed file": r"source: {address}\n(.*\n)*.*gpg --batch --verify amazon-\S+\.deb\.sig amazon-\S+\.deb\n",
@@ -179,7 +178,7 @@ def test_whatever_the_image_is_made_of_is_verified_or_named_in_security_md() -> 
     found: dict[str, Path] = {}
     for path, text in components.items():
         shell = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#"))
-        found |= dict.fromkeys((*ADDRESS.findall(shell), *MODULE.findall(shell)), path)
+        found |= dict.fromkeys(ADDRESS.findall(shell), path)
     found = {
         address: path
         for address, path in found.items()

@@ -477,6 +477,26 @@ class Image(Part):
         description="a version of Posit's professional drivers for databases; null: the image has none",
         examples=["2026.07.0"],
     )
+    tinytex: (
+        Annotated[
+            str,
+            _form(
+                r"^20(26\.(0[4-9]|1[0-2])|(2[7-9]|[3-9][0-9])\.(0[1-9]|1[0-2]))(\.[0-9]{2})?$",
+                "a release of TinyTeX from 2026.04 on, as a year and a month",
+            ),
+        ]
+        | None
+    ) = Field(
+        default=None,
+        description="a release of TinyTeX, with which Quarto and R Markdown make PDF; null: the image has none",
+        examples=["2026.10"],
+    )
+    nvidia: Annotated[str, _form(r"^[1-9][0-9]{2}$", "a branch of NVIDIA's driver of three digits")] | None = Field(
+        default=None,
+        description="a branch of NVIDIA's driver as Ubuntu signs it, for an instance type with GPUs; null: the image "
+        "has none",
+        examples=["580"],
+    )
     packages: Annotated[list[UbuntuPackage], Field(max_length=100), AfterValidator(_unique)] = Field(
         default=[],
         description="up to 100 further packages of Ubuntu 24.04 by name",
@@ -933,6 +953,16 @@ class Wanted(Part):
     def jupyter_versions(self) -> list[str]:
         """The versions of Python that JupyterLab has a kernel for; the first runs JupyterLab itself."""
         return self.python_versions if self.image.jupyter else []
+
+    @property
+    def has_vscode(self) -> bool:
+        """Whether the package of Workbench brings VS Code (release notes of 2024.09.0)."""
+        return self.workbench.version >= "2024.09"
+
+    @property
+    def has_positron(self) -> bool:
+        """Whether the package of Workbench brings Positron for everyone (release notes of 2025.09.0)."""
+        return self.workbench.version >= "2025.09"
 
     @property
     def server_config(self) -> dict[str, str]:

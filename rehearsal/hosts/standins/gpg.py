@@ -1,4 +1,5 @@
-"""`gpg`, as far as a build uses it: `--show-keys --with-colons KEY`, `--import KEY` and `--verify SIGNATURE FILE`.
+"""`gpg`, as far as a build uses it: `--show-keys --with-colons KEY`, `--import KEY`, `--export` and `--verify SIGNATURE
+FILE`.
 
 A key of the mirror carries its fingerprint in its comment, a signature the fingerprint of its key and the SHA-256 of
 what it signs.
@@ -22,9 +23,11 @@ def main(arguments: list[str]) -> int:
             return _show(key)
         case [key] if "--import" in options:
             return _import(key)
+        case [] if "--export" in options:
+            return _export()
         case [signature, file] if "--verify" in options:
             return _verify(signature, file)
-    return complain(f"gpg: this stand-in shows and imports a key and verifies a signature, not: {arguments[1:]}", 2)
+    return complain(f"gpg: this stand-in shows keys and takes them, and verifies a signature, not: {arguments[1:]}", 2)
 
 
 def _read(name: str) -> tuple[str, str] | None:
@@ -48,6 +51,13 @@ def _import(name: str) -> int:
     return 0
 
 
+def _export() -> int:
+    """The keys that were imported."""
+    for key in sorted(_known("").parent.iterdir()):
+        print(f"Comment: rehearsal {key.name}")
+    return 0
+
+
 def _verify(signature: str, file: str) -> int:
     if not (made := _read(signature)):
         return complain("gpg: no valid OpenPGP data found.", 2)
@@ -59,4 +69,4 @@ def _verify(signature: str, file: str) -> int:
 
 
 def _known(fingerprint: str) -> Path:
-    return Path(os.environ.get("GNUPGHOME") or Path.home() / ".gnupg", fingerprint)
+    return Path(os.environ.get("GNUPGHOME") or Path.home() / ".gnupg") / "keys" / fingerprint

@@ -81,6 +81,8 @@ def load_recipe(application: str, plan: Plan, directory: Path = IMAGE_DIRECTORY)
         "r_versions": " ".join(plan.wanted.r_versions),
         "python_versions": " ".join(plan.wanted.python_versions),
         "pro_drivers": plan.wanted.image.pro_drivers or "",
+        "tinytex": plan.wanted.image.tinytex or "",
+        "nvidia": plan.wanted.image.nvidia or "",
         "packages": " ".join(plan.wanted.image.packages),
         "jupyter_versions": " ".join(plan.wanted.jupyter_versions),
     }

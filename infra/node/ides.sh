@@ -1,7 +1,9 @@
 # shellcheck shell=bash
-# The IDEs of the image that Workbench does not bring (image/components/jupyter.yaml).
+# The IDEs of the image: those that Workbench brings, and those that it does not (image/components/jupyter.yaml), and TinyTeX.
 
-readonly PYTHONS=/opt/python
+readonly BROUGHT=/usr/lib/rstudio-server/bin PYTHONS=/opt/python
+readonly VSCODE=$BROUGHT/pwb-code-server VSCODE_CONF=/etc/rstudio/vscode.conf
+readonly PCI_DEVICES=/sys/bus/pci/devices
 readonly JUPYTER=$PYTHONS/jupyter JUPYTER_CONF=/etc/rstudio/jupyter.conf
 
 # The version of JupyterLab, by the metadata of its package: to start it takes a second.
@@ -23,8 +25,37 @@ kernels() {
   done | sort -V
 }
 
+# FOLDER PROGRAM KEY: the version of a server of VS Code's kind, by the file in which its builds have it. A program that does not say its
+# version is there all the same.
+server_version() {
+  [ -x "$1/bin/$2" ] || return 0
+  sed -n "s/^.*\"$3\": *\"\([^\"]*\)\".*/\1/p" "$1/product.json" 2>/dev/null | grep . || echo unknown
+}
+
+# Workbench takes the newest below its folder; the package brings one, and older packages have it right there.
+positron() {
+  local program
+  program=$(find "$BROUGHT/positron-server" -path '*/bin/positron-server' -type f 2>/dev/null | sort -V | tail -n 1) || true
+  [ -z "$program" ] || server_version "${program%/bin/positron-server}" positron-server positronVersion
+}
+
+quarto_version() { if [ -x /usr/local/bin/quarto ]; then cat "$BROUGHT/quarto/share/version" 2>/dev/null || echo unknown; fi; }
+
+# What the build wrote, where people have the program that makes PDF.
+tinytex() { if [ -x /usr/local/bin/pdflatex ]; then cat /etc/benchwright/tinytex 2>/dev/null || true; fi; }
+
 ides() {
   local found=()
   mapfile -t found < <(kernels)
-  printf '{"jupyterlab":%s,"kernels":%s}' "$(json_or_null "$(jupyterlab | sed -n 1p)")" "$(json_list "${found[@]:0:8}")"
+  printf '{"jupyterlab":%s,"kernels":%s' "$(json_or_null "$(jupyterlab | sed -n 1p)")" "$(json_list "${found[@]:0:8}")"
+  printf ',"vscode":%s,"positron":%s' "$(json_or_null "$(server_version "$VSCODE" code-server version | sed -n 1p | cut -c 1-20)")" "$(json_or_null "$(positron | sed -n 1p | cut -c 1-20)")"
+  printf ',"quarto":%s,"tinytex":%s}' "$(json_or_null "$(quarto_version | sed -n 1p | cut -c 1-20)")" "$(json_or_null "$(tinytex | cut -c 1-20)")"
+}
+
+# The GPUs of NVIDIA that this instance has, and the version of the driver that reaches them.
+gpus() {
+  local driver
+  driver=$(nvidia-smi --query-gpu=driver_version --format=csv,noheader 2>/dev/null | sed -n 1p | cut -c 1-20) || true
+  [[ $driver =~ ^[0-9.]+$ ]] || driver=''
+  printf '{"count":%d,"driver":%s}' "$(cat "$PCI_DEVICES"/*/class 2>/dev/null | paste -d' ' - <(cat "$PCI_DEVICES"/*/vendor 2>/dev/null) | grep -c '^0x03.* 0x10de$')" "$(json_or_null "$driver")"
 }

@@ -211,7 +211,7 @@ wait_for_launcher() {
 }
 
 # Runs with the launcher up and the server down, as the command requires. It starts a job only when it gets an account, which needs a
-# licence: a session of R, and one of JupyterLab where image and configuration have it.
+# licence: a session of R, and one of JupyterLab and of VS Code each where image and configuration have it.
 verify_installation() {
   local user
   begin 'verify the installation'
@@ -221,6 +221,7 @@ verify_installation() {
   if [ -z "$user" ] || [ "$(license_status)" != Activated ]; then verify_with; return; fi
   verify_with --verify-user="$user" --verify-test=r-sessions
   if [ -x "$JUPYTER/bin/jupyter" ] && grep -qx 'labs-enabled=1' "$JUPYTER_CONF"; then verify_with --verify-user="$user" --verify-test=jupyter-sessions; fi
+  if [ -x "$VSCODE/bin/code-server" ] && grep -qx 'enabled=1' "$VSCODE_CONF"; then verify_with --verify-user="$user" --verify-test=vscode-sessions; fi
 }
 
 verify_with() {

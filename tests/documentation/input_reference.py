@@ -77,7 +77,7 @@ EFFECTS: Mapping[str, Effect] = {
     ),
     **{
         f"image.{name}": Effect("a new image, nodes replaced one at a time", NEW_IMAGE + ONE_BY_ONE)
-        for name in ("jupyter", "packages", "pro_drivers")
+        for name in ("jupyter", "packages", "pro_drivers", "tinytex", "nvidia")
     },
     "image.rebuild": Effect(
         "a new image, nodes replaced one at a time",

@@ -32,6 +32,8 @@ VALUES = {
     "{jupyter_versions}": PYTHON_VERSIONS,
     "{packages}": "default-jdk",
     "{pro_drivers}": "2026.07.0",
+    "{tinytex}": "2026.10",
+    "{nvidia}": "580",
 }
 
 

@@ -152,6 +152,44 @@ def test_an_image_whose_jupyter_does_not_compute_for_people_is_refused(world: Wo
         host.stop()
 
 
+SHELL = "setpriv --reuid=65534 --regid=65534 --clear-groups env -i HOME=/tmp bash -lc 'echo ${PIP_CACHE_DIR-none}'"
+
+
+def test_a_person_s_cache_is_in_no_folder_of_someone_else(world: World, image: Path) -> None:
+    host = world.boot(207, image=image)
+    try:
+        assert host.run(f"{SHELL}; {SHELL}", timeout=60).stdout == "/var/cache/people/nobody/pip\n" * 2
+        assert host.run(f"chown 4711 /var/cache/people/nobody; {SHELL}", timeout=60).stdout == "none\n"
+        link = "cd /var/cache/people && rm -r nobody && ln -s /tmp nobody && chown -h 65534 nobody"
+        assert host.run(f"{link}; {SHELL}", timeout=60).stdout == "none\n"
+        assert host.run("env -i HOME=/root bash -lc 'echo ${PIP_CACHE_DIR-none}'", timeout=60).stdout == "none\n"
+    finally:
+        host.stop()
+
+
+@pytest.mark.parametrize(
+    ("component", "given", "message"),
+    [
+        (
+            "nvidia",
+            {"Branch": "999"},
+            "Ubuntu 24.04 has no package linux-modules-nvidia-999-server-open-aws nvidia-headless",
+        ),
+        ("efs-utils", {"Version": "9.9.9"}, "E: Version '9.9.9-1' for 'amazon-efs-utils' was not found"),
+    ],
+)
+def test_a_version_that_its_source_lacks_is_named(
+    host: Host, component: str, given: dict[str, str], message: str
+) -> None:
+    document = yaml.safe_load((IMAGE / f"components/{component}.yaml").read_text())
+    document["constants"] = [{name: {"type": "string", "value": value}} for name, value in given.items()]
+    document.pop("parameters", None)
+    failure = run_phase(host, document, "build", {})
+    assert failure
+    assert failure.step == "Install"
+    assert message in failure.message
+
+
 def test_a_package_that_ubuntu_lacks_is_named_before_anything_is_installed(host: Host) -> None:
     component = yaml.safe_load((IMAGE / "components/base.yaml").read_text())
     failure = run_phase(host, component, "build", {"Packages": "default-jdk no-such-package"})

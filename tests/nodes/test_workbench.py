@@ -6,6 +6,7 @@ import pytest
 
 from benchwright.models import Account, License
 from rehearsal.hosts.mirror import PYTHON_PACKAGES
+from rehearsal.hosts.packages import POSITRON_VERSION, QUARTO_VERSION, VSCODE_VERSION
 from tests.nodes.cluster import Cluster, lift_fault, order_fault, report
 from tests.nodes.conftest import PYTHON_VERSIONS
 from tests.waiting import until
@@ -148,8 +149,17 @@ def test_an_installation_is_verified_by_a_session_of_someone_where_there_is_a_li
     cluster.apply(node)
     assert node.run(launched, timeout=60).stdout == ""  # which no licence allows
     cluster.publish(accounts=anna, license=cluster.license("a licence"))
-    assert cluster.apply(node)["ides"] == {"jupyterlab": JUPYTERLAB, "kernels": PYTHON_VERSIONS.split()}
-    sessions = ["R session", "JupyterLab session"]
+    reported = cluster.apply(node)
+    assert reported["ides"] == {
+        "jupyterlab": JUPYTERLAB,
+        "kernels": PYTHON_VERSIONS.split(),
+        "vscode": VSCODE_VERSION,
+        "positron": POSITRON_VERSION,
+        "quarto": QUARTO_VERSION,
+        "tinytex": "2026.10",
+    }
+    assert reported["gpus"] == {"count": 0, "driver": None}
+    sessions = ["R session", "JupyterLab session", "VS Code session"]
     assert node.run(launched, timeout=60).stdout == "".join(
         f"Launched {each} job for cluster Local\n" for each in sessions
     )

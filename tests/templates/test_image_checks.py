@@ -25,6 +25,8 @@ VALUES = {
     "PythonVersions": "3.13.9",
     "Packages": "default-jdk",
     "ProDrivers": "2026.07.0",
+    "TinyTeX": "2026.10",
+    "Branch": "580",
 }
 
 # An image that is well, as the programs on it report; each is a line of sh.
@@ -42,7 +44,8 @@ PROGRAMS = {
     ),
     "curl": "exit 0",
     "setpriv": (  # what curl ends with, and bash says, when the guard refuses a connection
-        'case "$*" in *curl*) exit 7 ;; *) echo "bash: connect: Network is unreachable" >&2; exit 1 ;; esac'
+        'case "$*" in *curl*) exit 7 ;; *--version) echo 1.106.2 ;;'
+        ' *) echo "bash: connect: Network is unreachable" >&2; exit 1 ;; esac'
     ),
     "etc/amazon/efs/efs-utils.conf": "port_range_lower_bound = 20049\nport_range_upper_bound = 21049",
     "grep": 'case "$*" in *needrestart*) echo 3 ;; *) exec /usr/bin/grep "$@" ;; esac',
@@ -50,9 +53,10 @@ PROGRAMS = {
     "locale": "echo UTF-8",
     "readlink": "echo /usr/lib/rstudio-server/bin/quarto/bin/quarto",
     "quarto": "exit 0",
+    "find": "echo /opt/ide/bin/server",
     "pkg-config": "exit 0",
     **{f"opt/R/{version}/bin/Rscript": "printf 1" for version in ("4.4.3", "4.5.2")},
-    **dict.fromkeys(("aws", "rskey", "mount.efs", "psql", "chronyc"), "exit 0"),
+    **dict.fromkeys(("aws", "mount.efs", "psql", "chronyc"), "exit 0"),
 }
 
 
@@ -75,7 +79,7 @@ def run(
         if item["name"] == step
     ]
     script = re.sub(r"\{\{ (\w+) }}", lambda match: VALUES[match[1]], "\n".join(commands))
-    script = re.sub(r"(?<=[\s\"])/(opt|usr/local|etc|var)/", rf"{folder}/\1/", script)
+    script = re.sub(r"(?<=[\s\"])/(opt|usr/local|usr/lib/x86_64-linux-gnu|etc|var)/", rf"{folder}/\1/", script)
     done = subprocess.run(
         ["/bin/bash", "-c", script],
         env={"PATH": f"{folder / 'bin'}:/usr/bin:/bin"},
@@ -104,10 +108,14 @@ def test_every_check_is_there_and_ends_the_build_when_it_fails() -> None:
         ("drivers", "validate", "DriversLoad"): "Abort",
         ("jupyter", "validate", "ServesAndComputes"): "Abort",
         ("rds-ca", "validate", "HoldsCertificates"): "Abort",
-        ("rskey", "validate", "EncryptsAndDecrypts"): "Abort",
         ("sssd", "validate", "IsThereAndOff"): "Abort",
+        ("caches", "validate", "AreOnTheDisk"): "Abort",
+        ("nvidia", "validate", "ModuleAndLibraryAgree"): "Abort",
+        ("nvidia", "test", "KernelHasTheModule"): "Abort",
+        ("tinytex", "validate", "MakesPdf"): "Abort",
         ("validate", "validate", "Versions"): "Abort",
         ("validate", "validate", "Libraries"): "Abort",
+        ("validate", "validate", "Ides"): "Abort",
         ("validate", "validate", "Agent"): "Ignore",
         ("validate", "validate", "UsersAndFiles"): "Abort",
         ("validate", "validate", "Units"): "Abort",
@@ -128,7 +136,10 @@ def test_the_recipe_uses_every_component_once_and_checks_last() -> None:
         "RVersions": "{r_versions}",
         "PythonVersions": "{python_versions}",
     }
-    assert RECIPE["components"][0]["parameters"] == parameters | {"ProDrivers": "{pro_drivers}"}
+    assert RECIPE["components"][0]["parameters"] == parameters | {
+        "ProDrivers": "{pro_drivers}",
+        "TinyTeX": "{tinytex}",
+    }
     assert RECIPE["components"][-1]["parameters"] == parameters | {"Packages": "{packages}"}
     assert RECIPE["block_devices"] == [
         {
@@ -215,7 +226,7 @@ def asked(port: int, does: str) -> str:
                 "etc/rstudio/secure-cookie-key",
             )
         ),
-        ("UsersAndFiles", {"rskey": ""}, "rskey is not installed"),
+        ("UsersAndFiles", {"mount.efs": ""}, "mount.efs is not installed"),
         ("Libraries", {"dpkg-query": "exit 1"}, "The package default-jdk is not installed"),
         ("Libraries", {"locale": "echo ANSI_X3.4-1968"}, "The locale en_US.UTF-8 is missing"),
         ("Libraries", {"readlink": "exit 1"}, "quarto is not in the PATH of people"),
@@ -226,6 +237,19 @@ def asked(port: int, does: str) -> str:
             "Libraries",
             {"opt/R/4.5.2/bin/Rscript": "echo cannot open shared object file; exit 1"},
             "R 4.5.2 says 'cannot open shared object file' instead of 1 when it loads code that uses libxml2",
+        ),
+        ("Ides", {"find": "exit 0"}, "Workbench 2026.07.1+147.pro6 brings no VS Code"),
+        (
+            "Ides",
+            {"find": 'case "$*" in *positron*) ;; *) echo /opt/ide ;; esac'},
+            "Workbench 2026.07.1+147.pro6 brings no Positron",
+        ),
+        ("Ides", {"setpriv": "echo Segmentation fault; exit 139"}, "VS Code does not start for people"),
+        ("Ides", {"setpriv": "echo what"}, "VS Code does not start for people"),
+        (
+            "Ides",
+            {"find": "echo $1", "setpriv": 'case "$*" in *positron*) exit 1 ;; *) echo 1.106.2 ;; esac'},
+            "Positron does not start for people",
         ),
         ("Units", {"systemctl": "echo enabled"}, "rstudio-server is enabled instead of disabled"),
         (
@@ -296,6 +320,9 @@ def test_an_image_that_is_not_well_is_refused_with_what_is_wrong(
 
 R_SOURCE = "https://cdn.posit.co/r/ubuntu-2404/pkgs/r-4.4.3_1_amd64.deb"
 PYTHON_SOURCE = "https://cdn.rstudio.com/python/ubuntu-2404/pkgs/python-3.13.9_1_amd64.deb"
+TINYTEX_SOURCE = (
+    "https://github.com/rstudio/tinytex-releases/releases/download/v2026.10/TinyTeX-linux-x86_64-v2026.10.tar.xz"
+)
 INDEX = "https://dl.posit.co/public/pro/deb/ubuntu/dists/noble/main/binary-amd64/Packages"
 DRIVERS = "The version of Posit's drivers 2026.07.0"
 WORKBENCH = "Workbench 2026.07.1+147.pro6"
@@ -316,14 +343,18 @@ def sources(
         (sources(), (0, "")),
         (
             sources("*r-4.4.3*) printf 404 ;;"),
-            (1, f"R 4.4.3{NOT}{R_SOURCE} answers 404. Set r_versions to published versions."),
+            (1, f"R 4.4.3{NOT}{R_SOURCE} answers 404. Set r_versions to what is published."),
         ),
         (
             sources("*python*) printf 403 ;;"),
             (
                 1,
-                f"Python 3.13.9{NOT}{PYTHON_SOURCE} answers 403. Set python_versions to published versions.",
+                f"Python 3.13.9{NOT}{PYTHON_SOURCE} answers 403. Set python_versions to what is published.",
             ),
+        ),
+        (
+            sources("*TinyTeX*) printf 404 ;;"),
+            (1, f"TinyTeX 2026.10{NOT}{TINYTEX_SOURCE} answers 404. Set image.tinytex to what is published."),
         ),
         (
             sources(published=PACKAGES),
@@ -341,9 +372,9 @@ def sources(
         ),
         (sources("*python*) printf 000; exit 6 ;;"), (0, f"{PYTHON_SOURCE} answers 000; going on.")),
         (sources(published="<html>"), (0, "")),
-        ({"curl": "exit 6"}, (0, f"{PYTHON_SOURCE} answers nothing; going on.")),
+        ({"curl": "exit 6"}, (0, f"{TINYTEX_SOURCE} answers nothing; going on.")),
     ],
-    ids=["all", "R", "Python", "Workbench", "drivers", "no answer", "no index", "no network"],
+    ids=["all", "R", "Python", "TinyTeX", "Workbench", "drivers", "no answer", "no index", "no network"],
 )
 def test_a_version_that_is_not_published_is_refused_before_anything_is_built(
     programs: dict[str, str], reported: tuple[int, str], tmp_path: Path
@@ -374,3 +405,76 @@ def test_a_driver_that_people_cannot_load_is_refused(
 ) -> None:
     programs = {"etc/odbcinst.ini": listed, "setpriv": readable, "ldd": libraries}
     assert run("validate", "DriversLoad", tmp_path, programs, "drivers") == reported
+
+
+@pytest.mark.parametrize(
+    ("as_person", "reported"),
+    [
+        ("echo %PDF-1.7 >paper.pdf", (0, "")),
+        ("echo '! Undefined control sequence.'; exit 1", (1, "People get no PDF from pdflatex")),
+        ("echo nothing is written", (1, "People get no PDF from pdflatex")),
+        ("echo '<html>' >paper.pdf", (1, "People get no PDF from pdflatex")),
+        ('case "$*" in *quarto*) exit 1 ;; *) echo %PDF >a.pdf ;; esac', (1, "People get no PDF from quarto")),
+    ],
+    ids=["well", "fails", "nothing", "no PDF", "Quarto"],
+)
+def test_a_tex_with_which_people_get_no_pdf_is_refused(
+    as_person: str, reported: tuple[int, str], tmp_path: Path
+) -> None:
+    assert run("validate", "MakesPdf", tmp_path, {"setpriv": as_person}, "tinytex") == reported
+
+
+DRIVER = {
+    "find": "echo 6.8.0-1024-aws; echo 6.14.0-1018-aws",
+    "modinfo": "echo 580.105.08",
+    "nvidia-smi": "exit 9",
+    "usr/lib/x86_64-linux-gnu/libcuda.so.580.105.08": "a library",
+}
+
+
+@pytest.mark.parametrize(
+    ("broken", "reported"),
+    [
+        ({}, (0, "")),
+        ({"modinfo": "exit 1"}, (1, "The kernel 6.14.0-1018-aws has no module of NVIDIA's driver")),
+        (
+            {"modinfo": "echo 5800.1"},
+            (1, "The module of NVIDIA's driver is 5800.1 instead of branch 580"),
+        ),
+        ({"modinfo": "echo 580.95.05"}, (1, "The library of NVIDIA's driver is not 580.95.05, as its module is")),
+        ({"nvidia-smi": ""}, (1, "nvidia-smi is not installed")),
+    ],
+    ids=["well", "no module", "branch", "library", "command"],
+)
+def test_a_driver_whose_parts_do_not_agree_is_refused(
+    broken: dict[str, str], reported: tuple[int, str], tmp_path: Path
+) -> None:
+    assert run("validate", "ModuleAndLibraryAgree", tmp_path, DRIVER | broken, "nvidia") == reported
+
+
+def test_a_kernel_that_runs_without_its_module_is_refused(tmp_path: Path) -> None:
+    assert run("test", "KernelHasTheModule", tmp_path, {"modinfo": ":", "uname": "echo 6.8"}, "nvidia") == (0, "")
+    found = run("test", "KernelHasTheModule", tmp_path, {"modinfo": "exit 1", "uname": "echo 6.8"}, "nvidia")
+    assert found == (1, "The kernel 6.8, which runs, has no module of NVIDIA's driver")
+
+
+# What a person's shell prints, who has the home of the check.
+SHELL = """for word; do case $word in HOME=*) home=${word#HOME=} ;; esac; done
+f=/var/cache/people/nobody; printf '%s\\n' $f/pip $f/uv $f/R $f/npm "$home/.cache/R/renv/cache"
+"""
+
+
+@pytest.mark.parametrize(
+    ("as_person", "mode", "reported"),
+    [
+        (SHELL, "700 nobody", (0, "")),
+        ("echo $HOME", "700 nobody", (1, "A person's caches are ''")),
+        (SHELL, "755 nobody", (1, "Others may read /var/cache/people/nobody")),
+    ],
+    ids=["well", "elsewhere", "readable"],
+)
+def test_caches_that_are_not_on_the_disk_are_refused(
+    as_person: str, mode: str, reported: tuple[int, str], tmp_path: Path
+) -> None:
+    programs = {"setpriv": as_person, "stat": f"echo {mode}", "id": "echo nobody"}
+    assert run("validate", "AreOnTheDisk", tmp_path, programs, "caches") == reported

@@ -256,5 +256,7 @@ def test_the_recipe_uses_each_document_once_with_all_its_parameters() -> None:
         assert entry["name"] == document["name"]
         assert set(entry.get("parameters", {})) == set(component_document.parameters(document))
         for value in entry.get("parameters", {}).values():
-            assert re.fullmatch(r"\{(workbench_version|pro_drivers|packages|(r|python|jupyter)_versions)\}", value)
+            assert re.fullmatch(
+                r"\{(workbench_version|pro_drivers|tinytex|nvidia|packages|(r|python|jupyter)_versions)\}", value
+            )
     assert all(device["ebs"]["encrypted"] for device in recipe["block_devices"])

@@ -239,7 +239,15 @@ FILES: Mapping[str, File] = {
 }
 
 # Files that Benchwright writes on every node, with defaults that an input may change by keys alone.
-WRITTEN = frozenset({"rserver.conf", "jupyter.conf", *(name for name, file in FILES.items() if file.owned)})
+WRITTEN = frozenset(
+    {
+        "rserver.conf",
+        "jupyter.conf",
+        "vscode.conf",
+        "positron.conf",
+        *(name for name, file in FILES.items() if file.owned),
+    }
+)
 # Files that an input may not have: why, and what to give in their place.
 REFUSED: Mapping[str, tuple[str, str]] = {
     "database.conf": ("Benchwright writes it with the password of the cluster's database", "`database`"),

@@ -177,13 +177,37 @@ def _verify_launcher(user: str, test: str) -> int:
         print("Job has finished running\nJob exited successfully")
     if test in {"", "jupyter-sessions"}:
         return _verify_jupyter(user, clusters[0], asked=bool(test))
+    if test == "vscode-sessions":
+        return _verify_vscode(user, clusters[0])
     return 0 if test == "r-sessions" else complain(f"ERROR Unknown test '{test}'")
+
+
+def _verify_vscode(user: str, name: str) -> int:
+    """Have VS Code's server start as a user."""
+    from .workbench import configuration
+
+    settings = configuration.vscode()
+    if settings["enabled"] != "1":
+        return complain("ERROR VS Code sessions are not enabled")
+    print(f"Launched VS Code session job for cluster {name}\nWaiting for job to run...")
+    if problem := _run_as(user, settings["exe"], "--version"):
+        return complain(f"ERROR Could not launch VS Code session: {problem}")
+    print("Job transitioned to status Pending\nJob is running\nFetching job output...")
+    print("VS Code session is running successfully")
+    return 0
+
+
+def _run_as(user: str, *command: str) -> str:
+    """What a command complains of that a user cannot run."""
+    import subprocess
+
+    job = ["setpriv", f"--reuid={user}", f"--regid={user}", "--init-groups", *command]
+    said = subprocess.run(job, capture_output=True, text=True, timeout=LAUNCHER_SECONDS, check=False)
+    return said.stderr.strip() or f"exit code {said.returncode}" if said.returncode else ""
 
 
 def _verify_jupyter(user: str, name: str, *, asked: bool) -> int:
     """Have JupyterLab start as a user; it is on where no file says otherwise."""
-    import subprocess
-
     from .workbench import configuration
 
     settings = configuration.jupyter()
@@ -192,18 +216,8 @@ def _verify_jupyter(user: str, name: str, *, asked: bool) -> int:
     print(f"Launched JupyterLab session job for cluster {name}\nWaiting for job to run...")
     if not settings["jupyter-exe"]:
         return complain("ERROR Could not launch JupyterLab session: jupyter-exe is not set")
-    job = [
-        "setpriv",
-        f"--reuid={user}",
-        f"--regid={user}",
-        "--init-groups",
-        settings["jupyter-exe"],
-        "lab",
-        "--version",
-    ]
-    said = subprocess.run(job, capture_output=True, text=True, timeout=LAUNCHER_SECONDS, check=False)
-    if said.returncode:
-        return complain(f"ERROR Could not launch JupyterLab session: {said.stderr.strip()}")
+    if problem := _run_as(user, settings["jupyter-exe"], "lab", "--version"):
+        return complain(f"ERROR Could not launch JupyterLab session: {problem}")
     print("Job transitioned to status Pending\nJob is running\nFetching job output...")
     print("Jupyter session is running successfully")
     return 0

@@ -34,6 +34,11 @@ FILES = {
     "env-vars": "0644 root\nNO_PROXY=localhost,127.0.0.1\n",
     "repos.conf": "0644 root\nCRAN=https://packagemanager.posit.co/cran/__linux__/noble/latest\n",
     "jupyter.conf": "0644 root\n...session-cull-minutes=240\n",
+    "vscode.conf": (
+        "0644 root\nenabled=1\nexe=/usr/lib/rstudio-server/bin/pwb-code-server/bin/code-server\nargs=--host=0.0.0.0\n"
+        "session-timeout-kill-hours=24\n"
+    ),
+    "positron.conf": "0644 root\nenabled=1\nsession-timeout-kill-hours=24\n",
     "vscode-user-settings.json": '0644 root\n{"extensions.autoUpdate": false}\n',
     "profiles": "0644 root\n[*]\nsession-limit=5\n",
     "databricks.conf": f"0600 rstudio-server\n{DATABRICKS}",
@@ -72,6 +77,12 @@ def test_every_file_arrives_on_every_node(account: Account, configured: Any) -> 
             assert [text for text in found if not (text.startswith(beginning) and text.endswith(end))] == []
         else:
             assert found == {expected}, name
+
+
+def test_every_node_has_the_ides_and_what_they_use(configured: Any) -> None:
+    """As each node reports them; the stand-ins of Workbench and TinyTeX answered for it while the image was built."""
+    ides = {check["name"]: check["found"] for check in configured["verification"]["checks"]}["ides"]
+    assert ides == "JupyterLab with Python 3.13.9, VS Code, Positron, Quarto, TinyTeX 2026.10"
 
 
 @pytest.mark.usefixtures("configured")

@@ -49,7 +49,7 @@ def test_every_form_is_reported_in_words() -> None:
     files: dict[str, Any] = {".x": {}, "x": {"keys": {".x": "1"}, "sections": {"[": {}}, "text": "\0"}}
     files["y"] = {"secret": "benchwright/files/ "}
     baked = {
-        "image": {"packages": ["Java"], "pro_drivers": "newest"},
+        "image": {"packages": ["Java"], "pro_drivers": "newest", "tinytex": "2026.03", "nvidia": "v580"},
         "repos": {"cran": "https://me:secret@cran.example.com"},
     }
     more = [*problems({"files": files}), *problems({"license": {"server": "here"}}), *problems({"auth": auth})]

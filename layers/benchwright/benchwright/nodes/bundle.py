@@ -24,6 +24,7 @@ from benchwright.secrets import Secret
 HOME, SHARED_STORAGE = "/efs/home", "/efs/shared-storage"
 DATABASE_CA = "/etc/benchwright/rds-ca.pem"
 JUPYTER = "/opt/python/jupyter"  # image/components/jupyter.yaml
+CODE_SERVER = "/usr/lib/rstudio-server/bin/pwb-code-server/bin/code-server"  # of the package of Workbench
 
 
 @dataclass(frozen=True)
@@ -103,6 +104,7 @@ def render_files(plan: Plan, endpoint: Endpoint) -> list[Entry]:
         ),
         files.keys("file-locks", {"lock-type": "advisory"}, given),
         files.keys("jupyter.conf", _jupyter(plan), given),
+        *_of_vscode_kind(plan, given),
         *_repositories(plan, given),
         *sign_in.files(plan, HOME),
     ]
@@ -124,6 +126,17 @@ def _jupyter(plan: Plan) -> dict[str, str]:
     if not plan.wanted.jupyter_versions:
         return {"labs-enabled": "0", "notebooks-enabled": "0"}
     return {"labs-enabled": "1", "notebooks-enabled": "0", "jupyter-exe": f"{JUPYTER}/bin/jupyter"}
+
+
+def _of_vscode_kind(plan: Plan, given: Mapping[str, File]) -> list[Entry]:
+    """VS Code and Positron, on as in a new installation, where the package brings them. Workbench finds the newest
+    Positron of a node by itself (Posit Workbench administration guide, "VS Code sessions", "Positron Pro sessions").
+    """
+    vscode = {"enabled": "1", "exe": CODE_SERVER, "args": "--host=0.0.0.0"}
+    return [
+        *([files.keys("vscode.conf", vscode, given)] if plan.wanted.has_vscode else []),
+        *([files.keys("positron.conf", {"enabled": "1"}, given)] if plan.wanted.has_positron else []),
+    ]
 
 
 def make_bundle(plan: Plan, endpoint: Endpoint, database: Secret, secure_cookie_key: Secret) -> Bundle:

@@ -26,13 +26,24 @@ class LicenseTerms(BaseModel):
 
 
 class Ides(BaseModel):
-    """The IDEs of the image beside those that Workbench brings.
+    """The IDEs of the image, and what they use: the version of each, None where there is none.
 
-    jupyterlab: its version, None where there is none. kernels: the versions of Python that it computes with.
+    kernels: the versions of Python that JupyterLab computes with.
     """
 
     jupyterlab: str | None = None
     kernels: list[str] = []
+    vscode: str | None = None
+    positron: str | None = None
+    quarto: str | None = None
+    tinytex: str | None = None
+
+
+class Gpus(BaseModel):
+    """The GPUs of NVIDIA that the node has, and the version of the driver that reaches them, None if none does."""
+
+    count: int
+    driver: str | None = None
 
 
 class NodeReport(BaseModel):
@@ -65,6 +76,7 @@ class NodeReport(BaseModel):
     ides: Ides | None = Field(default=None, description="None where an earlier release configured the node")
     audit: str | None = Field(default=None, description="owner and mode of the folder of the audit logs")
     metrics: str | None = Field(default=None, description="ok, or why Workbench shows no metrics")
+    gpus: Gpus | None = Field(default=None, description="None where an earlier release configured the node")
     mounts: list[str] = []
     differences: list[str] | None = Field(
         default=None,

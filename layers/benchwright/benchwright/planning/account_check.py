@@ -40,6 +40,9 @@ QUOTAS: Mapping[str, str] = dict.fromkeys(("a", "c", "d", "h", "i", "im", "is", 
     "trn": "L-2C3B7624",
     "x": "L-7295265B",
 }
+# GPUs that NVIDIA's open kernel modules do not know (NVIDIA, "Linux open GPU kernel modules", compatible GPUs), of the
+# instance types p2, g3 and p3, as EC2 names them.
+BEFORE_TURING = frozenset({"K80", "M60", "V100"})
 BUILD_VCPUS = 2  # of m7i.large and m6i.large, the InstanceTypes of BuildInfrastructure in template.yaml
 # Addresses that a cluster takes at most in one subnet beside those of its nodes: a mount target, two database
 # instances, the function that talks to PostgreSQL, an image build. docs/deploying.md has the number, too.
@@ -154,6 +157,7 @@ def judge(wanted: Wanted, cluster: str, observed: Observed, *, begun: bool, depl
         *doubts,
         *crowded,
         *_judge_key(observed),
+        *_judge_driver(wanted, observed),
         *_judge_downloads(wanted, observed),
     ]
     too_many, tight = _judge_quota(wanted, cluster, observed)
@@ -172,6 +176,26 @@ def _judge_type(wanted: Wanted, observed: Observed) -> Iterable[Problem]:
     if "x86_64" not in architectures:
         wrong = f"it is of {' and '.join(architectures)}; the image of Benchwright is x86_64"
         yield path, name, wrong, "an x86_64 instance type"
+    if wanted.image.nvidia and (old := [gpu for gpu in _gpus(observed) if gpu in BEFORE_TURING]):
+        wrong = f"its GPU {old[0]} is older than Turing, and image.nvidia brings NVIDIA's open modules, which need that"
+        yield path, name, wrong, "a type with newer GPUs, or image.ami with a driver of your own"
+
+
+def _judge_driver(wanted: Wanted, observed: Observed) -> Iterable[str]:
+    """Whether the driver of the image and the GPUs of the instance type go together."""
+    if not observed.type or wanted.image.ami:
+        return
+    name, gpus = wanted.nodes.instance_type, _gpus(observed)
+    if gpus and not wanted.image.nvidia:
+        yield f"image.nvidia: {name} has GPUs ({', '.join(gpus)}), and nothing can use them without a driver. Give one."
+    if wanted.image.nvidia and not gpus:
+        yield f"image.nvidia {wanted.image.nvidia}: {name} has no GPU of NVIDIA, so the driver has nothing to do."
+
+
+def _gpus(observed: Observed) -> list[str]:
+    """Return the names of NVIDIA's GPUs of the instance type."""
+    found = (observed.type or {}).get("GpuInfo", {}).get("Gpus", [])
+    return [gpu["Name"] for gpu in found if gpu.get("Manufacturer") == "NVIDIA"]
 
 
 def _judge_zones(wanted: Wanted, observed: Observed) -> Iterable[Problem]:

@@ -336,7 +336,7 @@ def _without_effect(request: Request, merged: Mapping[str, Any]) -> list[Problem
     asked = [(key, request.patch[key]) for key in ("r_versions", "python_versions") if request.patch.get(key)]
     asked += [
         (f"image.{key}", value)
-        for key in ("packages", "pro_drivers")
+        for key in ("packages", "pro_drivers", "tinytex", "nvidia")
         if (value := object_in(request.patch, "image").get(key))
     ]
     if request.once.rebuild and not object_in(request.patch, "image").get("ami"):

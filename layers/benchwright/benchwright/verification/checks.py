@@ -57,8 +57,8 @@ REMEDIES: Mapping[str, str] = {
     "deployment with {}.",
     "load balancer": "Look at www-host-name in /etc/rstudio/load-balancer on a node that the others do not name, and "
     "open the ports 8787 and 5559 between the nodes: they do not reach it.",
-    "ides": 'Start a deployment with {"image": {"rebuild": true}}: it builds the image again, and names what keeps '
-    'JupyterLab or a kernel from working. Start one with {"image": {"jupyter": false}} for nodes without JupyterLab.',
+    "ides": 'Start a deployment with {"image": {"rebuild": true}}: it builds the image again, and names what keeps an '
+    'IDE or a kernel from working. Start one with {"image": {"jupyter": false}} for nodes without JupyterLab.',
     "agent": "Start a deployment with {}: it starts the CloudWatch agent. Where that ends again, look at "
     "`systemctl status amazon-cloudwatch-agent` and /opt/aws/amazon-cloudwatch-agent/logs on the node, and terminate "
     "it if nothing helps: without the agent its logs end with it, and no alarm sees it.",
@@ -66,6 +66,8 @@ REMEDIES: Mapping[str, str] = {
     "owns it, move it away on a node first.",
     "metrics": "Look at `curl http://localhost:8989/metrics` and at rserver.log on the node. Workbench shows metrics "
     'with a licence of the tier Enhanced or Advanced; with another one, deploy with {"metrics": null}.',
+    "gpus": "Look at `nvidia-smi` and `journalctl -k` on the node. Where the driver does not know the GPU, set another "
+    'branch in image.nvidia; where an image was changed, start a deployment with {"image": {"rebuild": true}}.',
     "mounts": "Look at `findmnt /efs/home /efs/shared-storage` and at /var/log/amazon/efs/mount.log on the node, and "
     "fix what they name, or terminate the node.",
     "instance metadata": "Start a deployment with {}: it sets the guard of each node again. Where the image is older "
@@ -258,7 +260,15 @@ def verify(
             + "".join(f"; not {names[address]}" for address in sorted(addresses - balanced))
             + (f"; unreadable: {' | '.join(observed.strange[:3])}" if observed.strange else ""),
         ),
-        *([] if wanted.image.ami else [each("ides", lacking, _ides(wanted)), each("agent", without_agent, "active")]),
+        *(
+            []
+            if wanted.image.ami
+            else [
+                each("ides", lacking, _ides(wanted)),
+                each("gpus", _without_driver(wanted, reports), wanted.image.nvidia or "no driver"),
+                each("agent", without_agent, "active"),
+            ]
+        ),
         *([by_node("audit logs", of_each(lambda report: report.audit), AUDIT_FOLDER)] if wanted.audit else []),
         *([by_node("metrics", of_each(lambda report: report.metrics), "ok")] if shows_metrics else []),
         each("mounts", unless(_mounted, lambda report: ", ".join(report.mounts) or "none"), "mounted"),
@@ -290,8 +300,8 @@ def verify(
     if wanted.image.ami and lacking:
         found = "; ".join(f"{instance}: {absent}" for instance, absent in sorted(lacking.items()))
         warnings.append(
-            f"ides: {found}. Workbench offers JupyterLab, and its sessions fail. Build the AMI of `image.ami` again "
-            'from the components of this release, or deploy with {"image": {"jupyter": false}}.'
+            f"ides: {found}. Workbench offers it, and its sessions fail. Build the AMI of `image.ami` again from the "
+            'components of this release, or deploy with {"image": {"jupyter": false}} where JupyterLab is meant.'
         )
     if wanted.image.ami and without_agent:
         found = "; ".join(f"{instance}: {state}" for instance, state in sorted(without_agent.items()))
@@ -394,13 +404,34 @@ def _states(report: NodeReport) -> str:
 
 def _lacking(wanted: Wanted, ides: Ides) -> list[str]:
     """Return what the plan wants of a node and the node does not have."""
-    lab = ["JupyterLab"] if wanted.jupyter_versions and ides.jupyterlab is None else []
-    return lab + [f"the kernel of Python {each}" for each in wanted.jupyter_versions if each not in ides.kernels]
+    there = {"JupyterLab": ides.jupyterlab, "VS Code": ides.vscode, "Positron": ides.positron, "Quarto": ides.quarto}
+    absent = [name for name in _servers(wanted) if there[name] is None]
+    if wanted.image.tinytex and ides.tinytex != wanted.image.tinytex and not wanted.image.ami:
+        absent.append(f"TinyTeX {wanted.image.tinytex}")
+    return absent + [f"the kernel of Python {each}" for each in wanted.jupyter_versions if each not in ides.kernels]
+
+
+def _servers(wanted: Wanted) -> list[str]:
+    """Return the IDEs that the plan wants beside RStudio, and Quarto."""
+    brought = {"VS Code": wanted.has_vscode, "Positron": wanted.has_positron, "Quarto": True}
+    return [*(["JupyterLab"] if wanted.jupyter_versions else []), *(name for name, has in brought.items() if has)]
 
 
 def _ides(wanted: Wanted) -> str:
     versions = ", ".join(wanted.jupyter_versions)
-    return f"JupyterLab with Python {versions}" if versions else "none but those of Workbench"
+    tinytex = [f"TinyTeX {wanted.image.tinytex}"] if wanted.image.tinytex else []
+    with_kernels = {"JupyterLab": f"JupyterLab with Python {versions}"}
+    return ", ".join([*(with_kernels.get(name, name) for name in _servers(wanted)), *tinytex])
+
+
+def _without_driver(wanted: Wanted, reports: Mapping[str, NodeReport]) -> dict[str, str]:
+    """Find nodes with a GPU that the driver of the plan does not reach; an instance type without one needs none."""
+    branch = wanted.image.nvidia
+    return {
+        instance: f"{report.gpus.count} GPUs with {report.gpus.driver or 'no driver'}, not one of branch {branch}"
+        for instance, report in reports.items()
+        if branch and report.gpus and report.gpus.count and not (report.gpus.driver or "").startswith(f"{branch}.")
+    }
 
 
 def _mounted(report: NodeReport) -> bool:

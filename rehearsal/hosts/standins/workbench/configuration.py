@@ -206,6 +206,12 @@ def jupyter() -> dict[str, str]:
     return {"labs-enabled": "1", "jupyter-exe": "", **values}
 
 
+def vscode() -> dict[str, str]:
+    """What vscode.conf says; VS Code is on where no file says otherwise. Its keys were checked with those of others."""
+    exe = "/usr/lib/rstudio-server/bin/pwb-code-server/bin/code-server"
+    return {"enabled": "1", "exe": exe, **settings(Path(ETC, "vscode.conf"))}
+
+
 def checks_all() -> bool:
     """Whether this version has `--check-config`, which names every unknown option; before, only the first was named."""
     year, month, *_ = state.version().split(".")

@@ -58,6 +58,11 @@ def test_the_files() -> None:
             "0644",
             "labs-enabled=1\nnotebooks-enabled=0\njupyter-exe=/opt/python/jupyter/bin/jupyter\n",
         ),
+        "/etc/rstudio/vscode.conf": (
+            "0644",
+            "enabled=1\nexe=/usr/lib/rstudio-server/bin/pwb-code-server/bin/code-server\nargs=--host=0.0.0.0\n",
+        ),
+        "/etc/rstudio/positron.conf": ("0644", "enabled=1\n"),
         "/etc/rstudio/repos.conf": ("0644", "CRAN=https://packagemanager.posit.co/cran/__linux__/noble/latest\n"),
         "/etc/pip.conf": ("0644", "[global]\nindex-url=https://packagemanager.posit.co/pypi/latest/simple\n"),
     }
@@ -67,6 +72,29 @@ def test_the_files() -> None:
 def test_workbench_offers_no_jupyterlab_that_the_image_lacks(given: dict[str, Any]) -> None:
     (conf,) = [each for each in render_files(a_plan(given), ENDPOINT) if each.path == "/etc/rstudio/jupyter.conf"]
     assert conf.content == "labs-enabled=0\nnotebooks-enabled=0\n"
+
+
+@pytest.mark.parametrize(
+    ("version", "written"),
+    [
+        ("2024.04.2+764.pro1", set()),
+        ("2024.12.0+467.pro1", {"vscode.conf"}),
+        ("2025.05.1+513.pro3", {"vscode.conf"}),
+        ("2025.09.2+418.pro4", {"vscode.conf", "positron.conf"}),
+    ],
+)
+def test_an_older_workbench_gets_no_file_of_an_ide_that_it_does_not_bring(version: str, written: set[str]) -> None:
+    names = {
+        each.path.rpartition("/")[2] for each in render_files(a_plan({"workbench": {"version": version}}), ENDPOINT)
+    }
+    assert names & {"vscode.conf", "positron.conf"} == written
+
+
+def test_a_key_of_vscode_conf_is_added_to_what_benchwright_writes() -> None:
+    given = {"files": {"vscode.conf": {"keys": {"enabled": "0", "session-timeout-kill-hours": "12"}}}}
+    (conf,) = [each for each in render_files(a_plan(given), ENDPOINT) if each.path == "/etc/rstudio/vscode.conf"]
+    assert conf.content.startswith("enabled=0\nexe=/usr/lib/rstudio-server/bin/pwb-code-server/bin/code-server\n")
+    assert conf.content.endswith("session-timeout-kill-hours=12\n")
 
 
 def test_the_bundle_holds_everything_a_node_needs() -> None:

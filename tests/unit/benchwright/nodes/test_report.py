@@ -183,6 +183,7 @@ def test_any_answer_of_the_clock_is_a_number_or_null(tmp_path: Path) -> None:
 # What the script's functions ask of the node that they run on.
 STAND_INS = """
 SSM_Mode=report SSM_LoadBalancer='' MAXIMUM_REPORT=2400 MAXIMUM_CLUSTER_OUTPUT=23900 STATE=. work=. restarted=false
+VSCODE=.
 provider_answer=''
 LOG=./log own_log=./log log_start=0
 MOUNTS=(/efs/home /efs/shared-storage) changed=(var/lib/rstudio-server/benchwright.lic)
@@ -202,6 +203,11 @@ helper_for_users() { echo refused; }
 clock_offset() { echo 0.001; }
 kernels() { printf '%s\n' 3.{9..16}.25; }
 jupyterlab() { echo 4.6.10; }
+server_version() { echo 1.106.2; }
+positron() { echo 2026.07.1-1234567890; }
+quarto_version() { echo 1.8.25; }
+tinytex() { echo 2026.10.01; }
+gpus() { printf %s '{"count":8,"driver":"580.105.08"}'; }
 probe_account() { echo 2147483646:2147483646; }
 differences() { cat differences; }
 """
@@ -295,3 +301,69 @@ def test_no_node_and_no_answer_is_cut_off_by_the_sessions_of_others(sessions: in
     balanced, _ = read_load_balancer_status(page)
     assert [node.ipv4 for node in read_list_nodes(listing)] == [node.ipv4 for node in balanced] == addresses
     assert {len(node.sessions) for node in balanced} == {sessions if sessions < 100 else 0}
+
+
+SMI = "NVIDIA-SMI has failed because it couldn't communicate with the NVIDIA driver."
+
+
+@pytest.mark.parametrize(
+    ("devices", "said", "reported"),
+    [
+        ([("0x030000", "0x1d0f")], "exit 127", {"count": 0, "driver": None}),
+        ([("0x030200", "0x10de")], "echo 580.105.08", {"count": 1, "driver": "580.105.08"}),
+        (
+            [("0x030200", "0x10de"), ("0x068000", "0x10de"), ("0x030200", "0x10de")],
+            "exit 9",
+            {"count": 2, "driver": None},
+        ),
+        ([("0x030200", "0x10de")], f'echo "{SMI}"; exit 9', {"count": 1, "driver": None}),
+        ([], "echo 580.105.08; echo 580.105.08", {"count": 0, "driver": "580.105.08"}),
+    ],
+    ids=["none", "one", "two beside a bridge", "no driver", "no device"],
+)
+def test_gpus_are_what_pci_and_the_driver_say(
+    devices: list[tuple[str, str]], said: str, reported: Any, tmp_path: Path
+) -> None:
+    for number, (kind, vendor) in enumerate(devices):
+        folder = tmp_path / "pci" / f"0000:00:{number:02}.0"
+        folder.mkdir(parents=True)
+        (folder / "class").write_text(f"{kind}\n")
+        (folder / "vendor").write_text(f"{vendor}\n")
+    script = [
+        *map(function, ("json", "json_or_null", "gpus")),
+        f"PCI_DEVICES=pci; nvidia-smi() {{ ({said}); }}",
+        "gpus",
+    ]
+    assert json.loads(bash("\n".join(script), folder=tmp_path)) == reported
+
+
+BUNDLED = {
+    "bin/positron-server": "",
+    "product.json": '{\n\t"version": "1.106.2",\n\t"positronVersion": "2026.07.1"\n}\n',
+}
+NEW = {"bin/positron-server": "", "product.json": '{"version":"1.107.0","positronVersion":"2026.09.0"}'}
+
+
+@pytest.mark.parametrize(
+    ("found", "reported"),
+    [
+        ({}, ""),
+        ({"bundled": BUNDLED}, "2026.07.1\n"),
+        ({"bundled": BUNDLED, "new": NEW}, "2026.09.0\n"),
+        ({".": BUNDLED}, "2026.07.1\n"),
+        ({"bundled": {"bin/positron-server": ""}}, "unknown\n"),
+        ({"bundled": {"product.json": BUNDLED["product.json"]}}, ""),
+    ],
+    ids=["none", "brought", "newer", "older package", "without a version", "without a program"],
+)
+def test_the_version_of_positron_is_that_of_the_newest_there(
+    found: dict[str, dict[str, str]], reported: str, tmp_path: Path
+) -> None:
+    for place, files in found.items():
+        for name, text in files.items():
+            path = tmp_path / "positron-server" / place / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+            path.chmod(0o755)
+    script = [*map(function, ("server_version", "positron")), "BROUGHT=.; positron"]
+    assert bash("\n".join(script), folder=tmp_path) == reported

@@ -244,7 +244,7 @@ def test_nodes_that_run_already_are_counted_once(account: Account) -> None:
 
 
 def test_an_instance_type_without_a_known_quota_is_not_counted(account: Account) -> None:
-    (warning,) = account.check(**nodes(2, "g4dn.xlarge")).warnings
+    (warning,) = account.check(**nodes(2, "g4dn.xlarge"), image={"nvidia": "580"}).warnings
     assert warning == (
         "the vCPU quota L-DB2E81BA could not be checked: An error occurred (NoSuchResourceException) when calling the "
         "GetServiceQuota operation: The request failed because the specified quota does not exist."
@@ -524,3 +524,46 @@ def test_what_aws_does_not_say_is_a_warning(aws: Conversation) -> None:
         "the instances that run",
         "the account's default EBS key",
     ]
+
+
+@pytest.mark.parametrize(
+    ("instance_type", "nvidia", "warned"),
+    [
+        ("m7i.xlarge", None, ""),
+        ("g4dn.xlarge", "580", ""),
+        ("g4dn.xlarge", None, "image.nvidia: g4dn.xlarge has GPUs (T4), and nothing can use them without a driver."),
+        ("m7i.xlarge", "580", "image.nvidia 580: m7i.xlarge has no GPU of NVIDIA, so the driver has nothing to do."),
+    ],
+)
+def test_a_driver_goes_with_the_gpus_of_the_instance_type(
+    account: Account, instance_type: str, nvidia: str | None, warned: str
+) -> None:
+    found = account.check(nodes={"count": 1, "instance_type": instance_type}, image={"nvidia": nvidia})
+    warnings = [warning for warning in found.warnings if "image.nvidia" in warning]
+    assert [problem for problem in found.problems if "GPU" in problem[2]] == []
+    assert [warning[: len(warned)] for warning in warnings] == ([warned] if warned else [])
+    own = account.check(nodes={"count": 1, "instance_type": instance_type}, image={"ami": "ami-0123456789abcdef0"})
+    assert [warning for warning in own.warnings if "image.nvidia" in warning] == []
+
+
+@pytest.mark.usefixtures("aws")
+@pytest.mark.parametrize(
+    ("maker", "gpu", "problem", "warned"),
+    [
+        (
+            "NVIDIA",
+            "V100",
+            "its GPU V100 is older than Turing, and image.nvidia brings NVIDIA's open modules, which",
+            "",
+        ),
+        ("NVIDIA", "T4", "", ""),
+        ("AMD", "Radeon Pro V520", "", "image.nvidia 580: z99.xlarge has no GPU of NVIDIA, so the driver has nothing"),
+    ],
+)
+def test_a_gpu_that_the_open_modules_do_not_know_is_refused(maker: str, gpu: str, problem: str, warned: str) -> None:
+    described = {"ProcessorInfo": {"SupportedArchitectures": ["x86_64"]}, "VCpuInfo": {"DefaultVCpus": 4}}
+    observed = account_check.Observed(type=described | {"GpuInfo": {"Gpus": [{"Name": gpu, "Manufacturer": maker}]}})
+    wanted = Wanted.model_validate(DEFAULTS | nodes(1, "z99.xlarge") | {"image": {"nvidia": "580"}})
+    judged = account_check.judge(wanted, "blue", observed, begun=False, deployed=False)
+    assert [found[2].startswith(problem) for found in judged.problems] == ([True] if problem else [])
+    assert [warning.startswith(warned) for warning in judged.warnings] == ([True] if warned else [])

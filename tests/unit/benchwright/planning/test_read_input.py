@@ -179,6 +179,14 @@ PLACES = {
     "image.pro_drivers": Place(
         lambda text: {"image": {"pro_drivers": text}}, ("2026.07.0",), lambda plan: [baked(plan, "ProDrivers")]
     ),
+    "image.tinytex": Place(
+        lambda text: {"image": {"tinytex": text}},
+        ("2026.04", "2026.10.01", "2031.01"),
+        lambda plan: [baked(plan, "TinyTeX")],
+    ),
+    "image.nvidia": Place(
+        lambda text: {"image": {"nvidia": text}}, ("580", "570"), lambda plan: [baked(plan, "Branch")]
+    ),
     "image.packages.0": Place(
         lambda text: {"image": {"packages": [text]}},
         ("default-jdk", "libstdc++6"),

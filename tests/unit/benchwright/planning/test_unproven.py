@@ -39,6 +39,8 @@ EARLIER: Mapping[str, Any] = {
     "image.ami": {"image": {"ami": "ami-0bbbbbbbbbbbbbbbb"}},
     "image.jupyter": {},
     "image.pro_drivers": {"image": {"pro_drivers": "2026.03.0"}},
+    "image.tinytex": {"image": {"tinytex": "2026.08"}},
+    "image.nvidia": {"image": {"nvidia": "570"}},
     "image.packages": {"image": {"packages": ["subversion"]}},
     "nodes.count": {"nodes": {"count": 4}},
     "nodes.instance_type": {"nodes": {"instance_type": "c7i.large"}},

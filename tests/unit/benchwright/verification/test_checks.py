@@ -32,6 +32,16 @@ PLAN = a_plan(
 )
 
 
+IDES: dict[str, Any] = {
+    "jupyterlab": "4.6.6",
+    "kernels": PLAN.wanted.python_versions,
+    "vscode": "1.106.2",
+    "positron": "2026.07.1",
+    "quarto": "1.8.25",
+    "tinytex": None,
+}
+
+
 def report(instance: str, **changed: Any) -> NodeReport:
     values: dict[str, Any] = {
         "instance": instance,
@@ -48,9 +58,10 @@ def report(instance: str, **changed: Any) -> NodeReport:
         "license": "Activated",
         "metadata": "refused",
         "helper": "refused",
-        "ides": {"jupyterlab": "4.6.6", "kernels": PLAN.wanted.python_versions},
         "audit": "rstudio-server 700",
         "metrics": "ok",
+        "ides": IDES,
+        "gpus": {"count": 0, "driver": None},
         "mounts": ["/efs/home", "/efs/shared-storage"],
         "differences": [],
     }
@@ -213,7 +224,8 @@ WRONG: dict[str, list[dict[str, Any]]] = {
     "services": [two(services={"rstudio-server": "active", "rstudio-launcher": "failed"}), two(services={})],
     "health": [two(health="HTTP 500"), two(health=None)],
     "load balancer": [{"balanced": []}],
-    "ides": [two(ides={"jupyterlab": None, "kernels": ["3.13.1"]}), two(ides={"jupyterlab": "4.6.6", "kernels": []})],
+    "ides": [two(ides=IDES | {name: None}) for name in ("jupyterlab", "vscode", "positron", "quarto")]
+    + [two(ides=IDES | {"kernels": []})],
     "agent": [two(agent="failed"), two(agent="")],
     "audit logs": [two(audit="ann 700"), two(audit="rstudio-server 755"), two(audit=None)],
     "metrics": [two(metrics="curl: (7) Failed to connect"), two(metrics=None)],
@@ -251,7 +263,14 @@ def test_each_wrong_thing_fails_its_check_with_a_remedy(name: str, changed: dict
         ("health", {"health": None}, "unknown"),
         ("mounts", {"mounts": ["/efs/home"]}, "/efs/home"),
         ("mounts", {"mounts": []}, "none"),
-        ("ides", {"ides": {}}, "JupyterLab is missing, the kernel of Python 3.13.1 is missing"),
+        (
+            "ides",
+            {"ides": {}},
+            ", ".join(
+                f"{each} is missing"
+                for each in ("JupyterLab", "VS Code", "Positron", "Quarto", "the kernel of Python 3.13.1")
+            ),
+        ),
         ("files and accounts", {"differences": None}, "not compared"),
         (
             "files and accounts",
@@ -265,16 +284,35 @@ def test_what_a_node_reports_is_reported_in_words(name: str, changed: dict[str, 
     assert [check.found for check in checks if check.name == name] == [f"i-2: {found}"]
 
 
+OLD = {"workbench": {"version": "2024.04.2+764.pro1"}}
+AMI = "ami-0123456789abcdef0"
+WITHOUT_JUPYTER = IDES | {"jupyterlab": None, "kernels": []}
+
+
 @pytest.mark.parametrize(
     ("given", "ides", "holds", "warned"),
     [
         ({}, None, True, False),
-        ({"image": {"jupyter": False}}, {}, True, False),
-        ({"python_versions": []}, {}, True, False),
-        ({"image": {"ami": "ami-0123456789abcdef0"}}, {}, None, True),
-        ({"image": {"ami": "ami-0123456789abcdef0", "jupyter": False}}, {}, None, False),
+        ({"image": {"jupyter": False}}, WITHOUT_JUPYTER, True, False),
+        ({"python_versions": []}, WITHOUT_JUPYTER, True, False),
+        (OLD, IDES | {"vscode": None, "positron": None}, True, False),
+        ({"image": {"tinytex": "2026.10"}}, IDES | {"tinytex": "2026.10"}, True, False),
+        ({"image": {"tinytex": "2026.10"}}, IDES | {"tinytex": "2026.08"}, False, False),
+        ({"image": {"tinytex": "2026.10"}}, IDES, False, False),
+        ({"image": {"ami": AMI}}, WITHOUT_JUPYTER, None, True),
+        ({"image": {"ami": AMI, "jupyter": False}}, WITHOUT_JUPYTER, None, False),
     ],
-    ids=["an earlier release", "without JupyterLab", "no Python", "an AMI of their own", "one without JupyterLab"],
+    ids=[
+        "an earlier release",
+        "without JupyterLab",
+        "no Python",
+        "an older Workbench",
+        "TinyTeX",
+        "another TinyTeX",
+        "no TinyTeX",
+        "an AMI of their own",
+        "one without JupyterLab",
+    ],
 )
 def test_an_image_has_the_ides_that_it_was_built_with(
     given: dict[str, Any], ides: dict[str, Any] | None, holds: bool | None, warned: bool
@@ -283,6 +321,29 @@ def test_an_image_has_the_ides_that_it_was_built_with(
     found = verify(a_plan(given), "ami-1", "hash", observed(reports=reports))
     assert [check.holds for check in found.checks if check.name == "ides"] == ([] if holds is None else [holds])
     assert any(warning.startswith("ides: i-1: JupyterLab is missing") for warning in found.warnings) is warned
+
+
+@pytest.mark.parametrize(
+    ("given", "gpus", "wrong"),
+    [
+        ({}, {"count": 1, "driver": None}, None),
+        ({"nvidia": "580"}, {"count": 4, "driver": "580.105.08"}, None),
+        ({"nvidia": "580"}, {"count": 0, "driver": None}, None),
+        ({"nvidia": "580"}, None, None),
+        ({"nvidia": "580"}, {"count": 1, "driver": None}, "1 GPUs with no driver, not one of branch 580"),
+        ({"nvidia": "580"}, {"count": 8, "driver": "570.195.03"}, "8 GPUs with 570.195.03, not one of branch 580"),
+    ],
+    ids=["not wanted", "as planned", "no GPU", "an earlier release", "no driver", "another branch"],
+)
+def test_the_gpus_of_a_node_have_the_driver_of_the_plan(given: dict[str, str], gpus: Any, wrong: str | None) -> None:
+    reports = {"i-1": report("i-1", gpus=gpus), "i-2": report("i-2")}
+    (check,) = [
+        each
+        for each in verify(a_plan({"image": given}), "ami-1", "hash", observed(reports=reports)).checks
+        if each.name == "gpus"
+    ]
+    right = given.get("nvidia", "no driver")
+    assert (check.holds, check.found) == ((True, right) if wrong is None else (False, f"i-1: {wrong}"))
 
 
 def test_nodes_are_not_blamed_for_a_table_that_no_one_could_read() -> None:
@@ -295,8 +356,8 @@ def test_nodes_are_not_blamed_for_a_table_that_no_one_could_read() -> None:
 
 def test_every_check_has_a_remedy_and_can_fail() -> None:
     names = [check.name for check in verify(PLAN, "ami-1", "hash", observed()).checks]
-    assert set(names) == set(WRONG)
-    assert set(REMEDIES) == set(WRONG) | OF_ADDRESS | {"sign in", "directory account"}
+    assert set(names) == set(WRONG) | {"gpus"}
+    assert set(REMEDIES) == set(WRONG) | OF_ADDRESS | {"sign in", "directory account", "gpus"}
 
 
 def test_nothing_observed_is_not_verified() -> None:

@@ -14,7 +14,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from benchwright.aws import client
-from benchwright.errors import NodesNotReady
+from benchwright.errors import NodesNotReady, error_code
 from benchwright.nodes.auto_scaling import Node
 
 STREAM = "__var_log_benchwright_configure.log"  # the agent's name for the file, after the id of the instance
@@ -53,12 +53,18 @@ def another_try(group: str, found: Refusal, since: datetime | None, failed: Sequ
             f"says: {found.sentence}\nCorrect what it names, or take the value back, then start the execution again: "
             "another node is launched with what is configured then."
         )
-    client("autoscaling").complete_lifecycle_action(
-        AutoScalingGroupName=group,
-        InstanceId=found.instance,
-        LifecycleHookName=HOOK,
-        LifecycleActionResult="ABANDON",
-    )
+    try:
+        client("autoscaling").complete_lifecycle_action(
+            AutoScalingGroupName=group,
+            InstanceId=found.instance,
+            LifecycleHookName=HOOK,
+            LifecycleActionResult="ABANDON",
+        )
+    except ClientError as error:
+        if (
+            error_code(error) != "ValidationError"
+        ):  # it does not wait any more: an answer of before was lost, or it left
+            raise
     return f"Auto Scaling: another node in the place of {found.instance}, which says: {found.sentence}"
 
 

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from benchwright.errors import NodesNotReady
 from benchwright.nodes import replacement
@@ -55,13 +56,15 @@ def test_only_nodes_that_wait_for_their_configuration_are_asked(aws: Conversatio
     assert aws.calls == []
 
 
-def look(aws: Conversation, said_at: datetime, *activities: dict[str, Any], runs: bool = True) -> replacement.Progress:
+def look(
+    aws: Conversation, said_at: datetime, *activities: dict[str, Any], runs: bool = True, answer: Any = None
+) -> replacement.Progress:
     refreshes = [{"InstanceRefreshId": "r", "Status": "InProgress" if runs else "Successful"}]
     aws.answers = {
         "DescribeInstanceRefreshes": {"InstanceRefreshes": refreshes},
         "DescribeScalingActivities": {"Activities": list(activities)},
         "GetLogEvents": log("=== x apply", f"FAILED: {WHY}", at=said_at),
-        "CompleteLifecycleAction": {},
+        "CompleteLifecycleAction": answer or {},
     }
     group = Group(GROUP, (Node("i-1", "InService", "lt-1:1"), NEW), frozenset({"AZRebalance"}))
     return replacement.replace_outdated(group, STACK, 1, "r", BEGAN, log_group=LOGS)
@@ -75,6 +78,14 @@ def test_another_node_is_tried_and_what_the_first_one_said_is_what_is_waited_for
     progress = look(aws, BEGAN + timedelta(minutes=3))
     assert (progress.done, abandoned(aws)) == (False, ["i-2"])
     assert progress.waiting_for == f"Auto Scaling: another node in the place of i-2, which says: {WHY}"
+
+
+def test_a_node_that_does_not_wait_any_more_is_another_one_s_work(aws: Conversation) -> None:
+    """As after a first answer of Auto Scaling that was lost."""
+    progress = look(aws, BEGAN + timedelta(minutes=3), answer=refused("ValidationError"))
+    assert progress.waiting_for.startswith("Auto Scaling: another node in the place of i-2")
+    with pytest.raises(ClientError, match="AccessDenied"):
+        look(aws, BEGAN + timedelta(minutes=3), answer=refused("AccessDenied"))
 
 
 def test_where_the_second_one_says_so_too_the_execution_ends_with_its_sentence(aws: Conversation) -> None:

@@ -26,6 +26,7 @@ settings.load_profile("tests")
 PREPARED: Final = {
     "tests/database": (".tools/node_modules/postgresql-14",),
     "tests/deployment": (".aws-sam/build/template.yaml", ".tools/node_modules/@cloud-copilot/iam-simulate"),
+    "tests/deployment/test_serve.py": (".venv-watch/bin/python",),
     "tests/faults": (".aws-sam/build/template.yaml",),
     "tests/judges": (".tools/node_modules/asl-validator",),
     "tests/judges/test_security_rules.py": (".tools/node_modules/cdk-nag",),

@@ -160,8 +160,8 @@ def fresh(tmp_path: Path) -> Path:
     for name in ("Makefile", "rehearsal/machine.py", "rehearsal/launcher.py"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(ROOT / name, tmp_path / name)
-    (tmp_path / "tests").mkdir()
     for source in [*ROOT.glob("*/requirements*.txt"), *ROOT.glob("tests/package*.json")]:
+        (tmp_path / source.relative_to(ROOT)).parent.mkdir(exist_ok=True)
         (tmp_path / source.relative_to(ROOT)).touch()
     return tmp_path
 

@@ -27,8 +27,8 @@ def test_each_place_is_one_of_tests_and_is_named_as_make_makes_it() -> None:
     assert [place for place in PREPARED if not (ROOT / place).exists()] == []
     made = {needed.partition("/")[0] for all_needed in PREPARED.values() for needed in all_needed}
     text = (ROOT / "Makefile").read_text()
-    assert made == {".tools", ".venv-audit", ".aws-sam"}
-    assert "prepare: $(VENV) $(AUDIT) $(TOOLS) build" in text
+    assert made == {".tools", ".venv-audit", ".venv-watch", ".aws-sam"}
+    assert "prepare: $(VENV) $(AUDIT) $(TOOLS) $(WATCH) build" in text
 
 
 @pytest.mark.parametrize(

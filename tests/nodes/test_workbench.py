@@ -150,7 +150,7 @@ def test_an_installation_is_verified_by_a_session_of_someone_where_there_is_a_li
     assert node.run(launched, timeout=60).stdout == ""  # which no licence allows
     cluster.publish(accounts=anna, license=cluster.license("a licence"))
     reported = cluster.apply(node)
-    assert reported["ides"] == {
+    ides = {
         "jupyterlab": JUPYTERLAB,
         "kernels": PYTHON_VERSIONS.split(),
         "vscode": VSCODE_VERSION,
@@ -158,7 +158,7 @@ def test_an_installation_is_verified_by_a_session_of_someone_where_there_is_a_li
         "quarto": QUARTO_VERSION,
         "tinytex": "2026.10",
     }
-    assert reported["gpus"] == {"count": 0, "driver": None}
+    assert (reported["ides"], reported["gpus"]) == (ides, {"count": 0, "driver": None})
     sessions = ["R session", "JupyterLab session", "VS Code session"]
     assert node.run(launched, timeout=60).stdout == "".join(
         f"Launched {each} job for cluster Local\n" for each in sessions
@@ -166,7 +166,9 @@ def test_an_installation_is_verified_by_a_session_of_someone_where_there_is_a_li
     node.run("rm -r /opt/python/jupyter/lib/python*/site-packages/jupyterlab-*", timeout=60)
     cluster.publish(accounts=anna, license=cluster.license("a licence"), config={"admin-enabled": "1"})
     assert "JupyterLab does not start on this node" in cluster.fail_to_apply(node)
-    assert report(cluster.run(node, "report"))["ides"] == {"jupyterlab": None, "kernels": PYTHON_VERSIONS.split()}
+    node.run("rm -r /usr/lib/rstudio-server/bin/positron-server /usr/local/bin/pdflatex", timeout=60)
+    lacking = {"jupyterlab": None, "positron": None, "tinytex": None}
+    assert report(cluster.run(node, "report"))["ides"] == ides | lacking
 
 
 def test_no_session_ends_and_no_service_stops_because_a_library_changes(cluster: Cluster) -> None:

@@ -31,8 +31,7 @@ ONLY_THE_MODELS_REFUSE = (
     r"image\.rebuild: true is refused: it is given together with image\.ami\.",
     r"repos\.cran: .* is refused: files\.repos\.conf is given",
     r"python_versions: .* is refused: JupyterLab has kernels for Python 3\.9 and newer\.",
-    r"(r_versions|python_versions): .* is refused: the cluster uses the AMI ",
-    r"image\.(packages|pro_drivers|tinytex|nvidia|rebuild): .* is refused: the cluster uses the AMI ",
+    r"(r_versions|python_versions|image\.\w+): .* is refused: the cluster uses the AMI ",
     r"tags: .* is refused: named twice: ",
     r"(access\.hostname|metrics\.allowed_cidr): .* is refused: it is missing",  # unless an earlier input gave it
     r"access\.allowed_cidrs: null is refused: people come from the internet",

@@ -23,6 +23,7 @@ from benchwright.models import (
     Once,
     Plan,
     Repos,
+    SessionLimits,
     Wanted,
     merge_patch,
 )
@@ -55,6 +56,11 @@ RESTART = (
     "reconnect after some seconds. No node is replaced."
 )
 
+OF_LIMITS = (
+    "The first limit, and the last one that is taken away, switch control groups: the job launcher of every node "
+    "restarts, which suspends RStudio sessions and ends others. Every other change is read while Workbench runs, and "
+    "holds for sessions that start from then on. [What limits are](files.md#limit-what-a-session-takes)."
+)
 OF_FILE = "As for `files`. A file is given in one of these forms; null for the one before, if it had another."
 
 # A test: every key of the input has an entry.
@@ -186,6 +192,19 @@ EFFECTS: Mapping[str, Effect] = {
         "and need not be removed here.",
     ),
     **{
+        f"limits.{path}": Effect("in place, but for the first limit", OF_LIMITS)
+        for path in (*(f"default.{name}" for name in SessionLimits.model_fields), "groups", "users")
+    },
+    **{
+        f"limits.{kind}.NAME.{name}": Effect(
+            "in place, but for the first limit",
+            f"As for `limits.{kind}`. What is left out is that of `limits.default`.",
+        )
+        for kind in ("groups", "users")
+        for name in SessionLimits.model_fields
+    },
+    "limits.reserved_memory_mb": Effect("in place", f"Each node changes the share while it runs. {IN_PLACE}"),
+    **{
         f"repos.{name}": Effect("in place", f"New sessions have the address. {IN_PLACE}") for name in Repos.model_fields
     },
     "audit.r_console": Effect(
@@ -254,6 +273,15 @@ BESIDE: Mapping[str, Any] = {
     "users.NAME.groups": {"groups": {"analysts": {}}},
     "groups": {"users": {"ann": {}}},
     "groups.NAME.members": {"users": {"ann": {}}},
+    "files.NAME.sections": {"groups": {"analysts": {}}},
+    **{
+        path: {"groups": {"analysts": {}}}
+        for path in ("limits.groups", *(f"limits.groups.NAME.{name}" for name in SessionLimits.model_fields))
+    },
+    **{
+        path: {"users": {"ann": {}}}
+        for path in ("limits.users", *(f"limits.users.NAME.{name}" for name in SessionLimits.model_fields))
+    },
 }
 NEVER_NULL = ("cluster", "access.hostname", "metrics.allowed_cidr", "only_if_deployed", "image.rebuild")
 # Keys without which their method, or provisioning, is refused: null can only take them back together with it.
@@ -364,8 +392,9 @@ class Key(NamedTuple):
     @property
     def names(self) -> list[str]:
         """The path in the example."""
-        entry = {"users": "ann", "groups": "analysts", "files": FILE_OF.get(self.path, "")}.get(self.path.split(".")[0])
-        return [entry if entry and name == "NAME" else name for name in self.path.split(".")]
+        entries = {"users": "ann", "groups": "analysts", "files": FILE_OF.get(self.path, "")}
+        names = self.path.split(".")
+        return [entries[names[n - 1]] if name == "NAME" else name for n, name in enumerate(names)]
 
 
 def keys() -> list[Key]:

@@ -51,6 +51,10 @@ ONLY_THE_MODELS_REFUSE = (
     r"(auth|config)\.\S+: .* is refused: people have the groups of the identity provider, ",
     r"auth\.method: null is refused: the method is missing, ",
     r"(users|groups)\..+: .* is refused: Workbench gives the ids from 200000 to 524287 ",
+    # Of limits: who they are for, what a session gets, and what a file gives, too.
+    r"(limits|files)\..+: .* is refused: `(users|groups)` has no .+, so this would hold for no one",
+    r"limits\..+: .* is refused: a session would get ",
+    r"files\..+: .* is refused: `limits` (gives|switches) ",
     # What the table of files says, and what is written in the format of a file.
     r"files\..+: .* is refused: (its format is not known|the file (is (lines|sections|records|a JSON|text)|holds a))",
     r"files\..+: .* is refused: Benchwright writes keys of this file",
@@ -70,7 +74,7 @@ ONLY_THE_MODELS_REFUSE = (
     r'\S*: ".*\\n" is refused: not ',
     r"\S*\\n.*: .* is refused: not ",
 )
-MAPS = ("users", "groups", "config", "files", "tags")
+MAPS = ("users", "groups", "config", "files", "tags")  # users and groups also within `limits`
 """The one reason of the other direction: null takes back any name in these, since an earlier release may have accepted
 it. An editor marks it.
 """
@@ -161,6 +165,8 @@ def agree(content: Any) -> bool:
     elif not found:
         assert isinstance(content, dict)
         kept = {name: without_nulls(value) if name in MAPS else value for name, value in content.items()}
+        if isinstance(limits := kept.get("limits"), dict):
+            kept["limits"] = {key: without_nulls(part) if key in MAPS else part for key, part in limits.items()}
         assert VALIDATOR.is_valid(kept), f"only the schema refuses {content!r}"
     return accepted
 
@@ -230,6 +236,10 @@ def test_each_reason_is_still_one(pattern: str) -> None:
 FILE_KEYS = {"auth-timeout-minutes": "5", "www-port": "80"}
 OWN = {"image": {"ami": "ami-0123456789abcdef0"}}
 STILL_REFUSED: list[Any] = [
+    {
+        "limits": {"default": {"cpus": 2, "max_cpus": 1}, "users": {"ann": {}}},
+        "files": {"launcher.local.profiles.conf": {"sections": {"*": {"max-cpus": "1"}}}},
+    },
     {"database": {"min_capacity": 8, "max_capacity": 4}},
     {"users": {"ann": {"uid": 3001}, "ben": {"uid": 3001}}},
     {"users": {"ann": {"groups": ["analysts"]}}},

@@ -321,6 +321,20 @@ SectionName = Annotated[
     AfterValidator(_trimmed),
     _but("^ ", " $"),
 ]
+# Of a group or a user in a profile: also as a directory or an identity provider names them. [*] is everyone's, and @
+# marks a group.
+ProfileName = Annotated[
+    str,
+    _form(
+        r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029#;=\[\]*@][^\x00-\x1f\x7f-\x9f\u2028\u2029#;=\[\]]{0,99}$",
+        "1 to 100 printable characters without #;=[], the first not * or @",
+    ),
+    AfterValidator(_trimmed),
+    _but("^ ", " $"),
+]
+# As much as EC2's largest instances have: u7inh-32tb.480xlarge.
+Cpus = Annotated[float, Field(ge=0.5, le=1920)]
+Megabytes = Annotated[int, Field(ge=100, le=33_554_432)]
 FileText = Annotated[
     str,
     StringConstraints(max_length=LONGEST_FILE),
@@ -867,6 +881,69 @@ class File(Part):
 
 RSERVER_CONF = "rserver.conf"
 MOST_FILES = 50
+RESERVED_PERCENT = 10  # of a node's memory, where no input says how much
+MOST_LIMITS = 200  # of groups, and of users: more would be another configuration of the launcher, in `files`
+
+
+class SessionLimits(Part):
+    """What a session gets, and the most that its user can ask for."""
+
+    cpus: Cpus | None = Field(
+        default=None, description="the CPUs of a session whose user asks for nothing else, from 0.5", examples=[1]
+    )
+    memory_mb: Megabytes | None = Field(
+        default=None, description="the memory of such a session in MiB, from 100", examples=[2048]
+    )
+    max_cpus: Cpus | None = Field(
+        default=None, description="the most CPUs that a user can ask for in one session", examples=[4]
+    )
+    max_memory_mb: Megabytes | None = Field(
+        default=None, description="the most memory that a user can ask for in one session, in MiB", examples=[8192]
+    )
+
+    @property
+    def keys(self) -> dict[str, str]:
+        """The same as keys of the launcher's profiles (Posit Workbench administration guide, "Local plugin")."""
+        values = {
+            "default-cpus": self.cpus,
+            "default-mem-mb": self.memory_mb,
+            "max-cpus": self.max_cpus,
+            "max-mem-mb": self.max_memory_mb,
+        }
+        return {key: f"{value:g}" if isinstance(value, float) else str(value) for key, value in values.items() if value}
+
+
+class Limits(Part):
+    """CPU and memory of sessions, and the share of a node that is no session's."""
+
+    default: SessionLimits = Field(default=SessionLimits(), description="the limits of everyone's sessions")
+    groups: Annotated[dict[ProfileName, SessionLimits], Field(max_length=MOST_LIMITS)] = Field(
+        default={},
+        description=f"limits by the names of up to {MOST_LIMITS} groups, in place of those of `default`; of someone in "
+        "two of them, those of the last by name",
+        examples=[{"analysts": {"max_cpus": 8}}],
+    )
+    users: Annotated[dict[ProfileName, SessionLimits], Field(max_length=MOST_LIMITS)] = Field(
+        default={},
+        description=f"limits by the names of up to {MOST_LIMITS} users, in place of all others",
+        examples=[{"ann": {"max_memory_mb": 12288}}],
+    )
+    reserved_memory_mb: Megabytes | None = Field(
+        default=None,
+        description="the memory of a node in MiB that sessions cannot take from Workbench and the system; null: "
+        f"{RESERVED_PERCENT} percent",
+        examples=[2048],
+    )
+
+    @property
+    def of_sessions(self) -> dict[str, SessionLimits]:
+        """The limits by the section of a profile that holds them: of everyone (*), of groups (@), of users."""
+        named = {
+            "*": self.default,
+            **{f"@{name}": limits for name, limits in self.groups.items()},
+            **self.users,
+        }
+        return {section: limits for section, limits in named.items() if limits.keys}
 
 
 class Wanted(Part):
@@ -930,6 +1007,11 @@ class Wanted(Part):
         description=f"up to {MOST_FILES} files of /etc/rstudio by name; `config` is a short form of the keys of "
         "rserver.conf",
         examples=[{"rsession.conf": {"keys": {"session-timeout-minutes": "60"}}}],
+    )
+    limits: Limits = Field(
+        default=Limits(),
+        description="CPU and memory of sessions: by default, by group and by user",
+        examples=[{"default": {"cpus": 1, "memory_mb": 2048, "max_cpus": 4, "max_memory_mb": 8192}}],
     )
     repos: Repos = Field(default=Repos(), description="where people's R and Python get packages from")
     audit: Audit | None = Field(

@@ -123,6 +123,8 @@ _IDE = """
     allow-file-downloads allow-file-uploads default-session-cluster default-session-container-image
 """
 
+PROFILES = "launcher.local.profiles.conf"
+
 FILES: Mapping[str, File] = {
     # Its keys: planning/server_options.py. Those that an input may not give: models.py, OWNED_KEYS.
     "rserver.conf": File(Format.KEYS, Effect.RESTART, "A O", unknown=Unknown.NO_START),
@@ -156,7 +158,7 @@ FILES: Mapping[str, File] = {
             | _owned(OF_PEERS, "server-user unprivileged encryption-key")
         },
     ),
-    "launcher.local.profiles.conf": File(
+    PROFILES: File(
         Format.SECTIONS,
         Effect.RELOAD_LAUNCHER,
         "A O L E",

@@ -24,8 +24,8 @@ FILES = {
         "job-expiry-hours=12\n"
     ),
     "launcher.local.profiles.conf": (
-        "0644 root\n[*]\ndefault-cpus=1\ndefault-mem-mb=2048\nmax-cpus=4\nmax-mem-mb=8192\n\n"
-        "[@analysts]\nmax-cpus=8\nmax-mem-mb=16384\n\n[jane.doe]\nmax-cpus=12\n"
+        "0644 root\n[*]\nallow-custom-resources=1\ndefault-cpus=1\ndefault-mem-mb=2048\nmax-cpus=2\nmax-mem-mb=4096\n"
+        "resource-profiles=small\n\n[@analysts]\nmax-cpus=4\nmax-mem-mb=8192\n\n[jane.doe]\nmax-mem-mb=12288\n"
     ),
     "launcher.local.resources.conf": '0644 root\n[small]\ncpus=1\nmem-mb=2048\nname="Small (1 CPU, 2 GB)"\n',
     "launcher-env": "0644 root\nJobType: any\nEnvironment: LANG=en_US.UTF-8\n LC_ALL=en_US.UTF-8\n",

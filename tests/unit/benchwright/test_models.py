@@ -53,7 +53,7 @@ def test_every_form_is_reported_in_words() -> None:
         "repos": {"cran": "https://me:secret@cran.example.com"},
     }
     more = [*problems({"files": files}), *problems({"license": {"server": "here"}}), *problems({"auth": auth})]
-    more += problems(baked)
+    more += [*problems(baked), *problems({"limits": {"users": {"@ann": {}}}})]
     reported = "\n".join([*problems(wrong), *more])
     assert set(FORMS) == patterns(Wanted.model_json_schema())
     assert [words for words in FORMS.values() if f" is refused: not {words}. Give " not in reported] == []

@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 from benchwright.errors import NodeConfigurationFailed
 from benchwright.models import DATABASE_NAME, DATABASE_USER, File, Plan
-from benchwright.nodes import administration, files, sign_in
+from benchwright.nodes import administration, files, limits, sign_in
 from benchwright.nodes.archive import compressed, packed
 from benchwright.nodes.entries import Entry, ini, lines, rstudio
 from benchwright.secrets import Secret
@@ -44,7 +44,7 @@ class Bundle:
 
 
 def render_files(plan: Plan, endpoint: Endpoint) -> list[Entry]:
-    """Render every file that Benchwright owns: those of /etc/rstudio, and pip's.
+    """Render every file that Benchwright owns: those of /etc/rstudio, pip's, and what systemd keeps for Workbench.
 
     Sources: Posit Workbench administration guide, load balancing, database configuration and job launcher; for the
     advisory lock type, Posit's page on EFS. The password of database.conf and the key are added on the node.
@@ -68,7 +68,7 @@ def render_files(plan: Plan, endpoint: Endpoint) -> list[Entry]:
         # Source: rstudio/rstudio, src/cpp/server/server-options.json; src/cpp/core/http/Request.cpp, proxiedUri.
         server["auth-cookies-force-secure"] = "1"
     server |= sign_in.options(plan, HOME) | administration.options(plan.wanted, SHARED_STORAGE)
-    given = plan.wanted.files
+    given = limits.profiles(plan.wanted.limits, plan.wanted.files)
     # Without the password: a URI's password is not percent-decoded and must stay out of it.
     uri = (
         f"postgresql://{DATABASE_USER}@{_word(endpoint.host)}:{endpoint.port}/{DATABASE_NAME}"
@@ -92,6 +92,7 @@ def render_files(plan: Plan, endpoint: Endpoint) -> list[Entry]:
                     "admin-group": "rstudio-server",
                     "authorization-enabled": "1",
                     "thread-pool-size": "4",
+                    **limits.server(plan.wanted.limits),
                 },
                 "cluster": {"name": "Local", "type": "Local"},
             },
@@ -107,6 +108,7 @@ def render_files(plan: Plan, endpoint: Endpoint) -> list[Entry]:
         *_of_vscode_kind(plan, given),
         *_repositories(plan, given),
         *sign_in.files(plan, HOME),
+        *limits.shares(plan.wanted.limits),
     ]
     return [*written, *files.others(given, {entry.path for entry in written})]
 

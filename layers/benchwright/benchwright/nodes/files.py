@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Mapping
 
 from benchwright import rstudio_files
 from benchwright.models import File
+from benchwright.nodes import limits
 from benchwright.nodes.entries import Entry, ini, lines, rstudio
 from benchwright.rstudio_files import FILES, SERVICE_USER, Format
 
@@ -56,7 +57,8 @@ def others(files: Files, written: Collection[str]) -> Iterator[Entry]:
 def effects(version: str) -> str:
     """Return what a change of each file needs, a line each: the effect, and the path."""
     known = {path_of(name): effect for name, effect in sorted(rstudio_files.effects(version).items())}
-    return lines(f"{effect} {path}" for path, effect in {**known, PIP_CONF: rstudio_files.Effect.NONE}.items())
+    others = dict.fromkeys((PIP_CONF, *limits.SHARES), rstudio_files.Effect.NONE)
+    return lines(f"{effect} {path}" for path, effect in {**known, **others}.items())
 
 
 def _content(name: str, file: File) -> str:

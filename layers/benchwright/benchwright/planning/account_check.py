@@ -20,7 +20,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from benchwright.aws import client
 from benchwright.errors import error_code
 from benchwright.models import ENGINE_VERSION, Wanted
-from benchwright.planning import engine
+from benchwright.planning import engine, limits
 from benchwright.planning.problems import Problem
 from benchwright.settings import settings
 
@@ -179,6 +179,8 @@ def _judge_type(wanted: Wanted, observed: Observed) -> Iterable[Problem]:
     if wanted.image.nvidia and (old := [gpu for gpu in _gpus(observed) if gpu in BEFORE_TURING]):
         wrong = f"its GPU {old[0]} is older than Turing, and image.nvidia brings NVIDIA's open modules, which need that"
         yield path, name, wrong, "a type with newer GPUs, or image.ami with a driver of your own"
+    cpus, memory = observed.type["VCpuInfo"]["DefaultVCpus"], observed.type["MemoryInfo"]["SizeInMiB"]
+    yield from limits.beyond_a_node(wanted.limits, cpus, memory)
 
 
 def _judge_driver(wanted: Wanted, observed: Observed) -> Iterable[str]:

@@ -24,14 +24,18 @@ def members_of(wanted: Wanted) -> dict[str, list[str]]:
     return _members({name: user.groups for name, user in wanted.users.items()}, groups)
 
 
+def members_in(merged: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Return the same of an input that may be wrong."""
+    return _members(*_as_given(merged))
+
+
 def contradictions(merged: Mapping[str, Any], users: Collection[str], groups: Collection[str]) -> list[Problem]:
     """Find what no single field shows, in an input that may be wrong in other ways too.
 
     users, groups: the names of earlier inputs. One that was removed since may still be named: it counts for nothing, so
     that a person is removed by one key.
     """
-    by_user = {name: _names(user, "groups") for name, user in objects_in(merged, "users").items()}
-    by_group = {name: _names(group, "members") for name, group in objects_in(merged, "groups").items()}
+    by_user, by_group = _as_given(merged)
     problems: list[Problem] = [
         (f"groups.{name}", name, "it is a group of the system, or an account of it", "another name")
         for name in sorted(RESERVED_NAMES & set(by_group))
@@ -70,23 +74,23 @@ def warn(wanted: Wanted) -> list[str]:
     removed = sorted({name for group in wanted.groups.values() for name in group.members} - people)
     if removed:
         texts.append(
-            f"groups: {_shown(removed)} in `members` were removed from `users`, and are in no group. Back in `users`, "
+            f"groups: {shown(removed)} in `members` were removed from `users`, and are in no group. Back in `users`, "
             "they are members again."
         )
     removed = sorted({name for user in wanted.users.values() for name in user.groups} - groups)
     if removed:
         texts.append(
-            f"users: {_shown(removed)} in `groups` of users were removed from `groups`, and have no members. Back in "
+            f"users: {shown(removed)} in `groups` of users were removed from `groups`, and have no members. Back in "
             "`groups`, they have these."
         )
     auth = wanted.auth.model_dump()
     config = server_options.given(wanted.model_dump(include={"config", "files"}))
-    others = _groups_of_others(wanted.image.ami, config, auth)
-    if others and not _of_provider(auth):
+    others = groups_of_others(wanted.image.ami, config, auth)
+    if others and not of_provider(auth):
         for path, _, names in _asked(config, auth):
             if unknown := sorted(set(names) - groups - people):
                 texts.append(
-                    f"{_named_first(path)} names {_shown([_quoted(name) for name in unknown])}, which `groups` "
+                    f"{_named_first(path)} names {shown([quoted(name) for name in unknown])}, which `groups` "
                     f"lacks. No one has looked whether {others} has it, and members in it."
                 )
     return texts
@@ -101,14 +105,14 @@ def _without_people(
     """
     config, auth = server_options.given(merged), object_in(merged, "auth")
     ami = object_in(merged, "image").get("ami")
-    others = _groups_of_others(ami, config, auth)
+    others = groups_of_others(ami, config, auth)
     by_provider = _takes_groups(auth)
     problems: list[Problem] = []
     for path, value, names in _asked(config, auth):
         for name in names:
             if others and not ami and name in RESERVED_NAMES:
                 wrong = (
-                    f"a node may have a group {_quoted(name)} itself, with no people in it, and would look for no "
+                    f"a node may have a group {quoted(name)} itself, with no people in it, and would look for no "
                     "other of this name"
                 )
                 problems.append((path, value, wrong, f"a group of another name, of {others}"))
@@ -118,12 +122,12 @@ def _without_people(
                     "people have the groups of the identity provider, and a node with a group of this name does not "
                     "look there, so it would keep them out"
                 )
-                give = f"a group of the identity provider that `groups` lacks, or take {_quoted(name)} out of `groups`"
+                give = f"a group of the identity provider that `groups` lacks, or take {quoted(name)} out of `groups`"
                 problems.append((path, value, wrong, give))
                 continue
             if name in people or members.get(name) or (others and name not in members):
                 continue
-            wrong = f"{_quoted(name)} has no member" if name in members else f"`groups` has no {_quoted(name)}"
+            wrong = f"{quoted(name)} has no member" if name in members else f"`groups` has no {quoted(name)}"
             several = "names of `groups` with members, divided by commas; null takes a recorded one back"
             give = "the name of one of `groups` with members, or null" if path.startswith("auth.") else several
             if auth.get("method") in BY_PROVIDER and name not in members:  # perhaps it is one of the provider
@@ -147,19 +151,19 @@ def _asked(config: Mapping[str, tuple[str, Any]], auth: Mapping[str, Any]) -> It
             yield f"auth.{key}", name, [name]
 
 
-def _groups_of_others(ami: Any, config: Mapping[str, tuple[str, Any]], auth: Mapping[str, Any]) -> str:
+def groups_of_others(ami: Any, config: Mapping[str, tuple[str, Any]], auth: Mapping[str, Any]) -> str:
     """Say who else may have made a group: the image, an identity provider (user provisioning of Workbench) or a
     directory.
     """
     makers = {
         f"the AMI {ami}": ami,
-        "the identity provider": _of_provider(auth) or config.get("user-provisioning-enabled", ("", None))[1] == "1",
+        "the identity provider": of_provider(auth) or config.get("user-provisioning-enabled", ("", None))[1] == "1",
         "the directory": auth.get("method") == "sssd",
     }
     return " or ".join(maker for maker, made in makers.items() if made)
 
 
-def _of_provider(auth: Mapping[str, Any]) -> bool:
+def of_provider(auth: Mapping[str, Any]) -> bool:
     """Return whether groups come from the identity provider: at each sign-in, or pushed by it."""
     return _takes_groups(auth) or auth.get("provisioning") == "scim"
 
@@ -187,16 +191,24 @@ def _members(by_user: Mapping[str, Iterable[str]], by_group: Mapping[str, Iterab
     return {name: sorted(members) for name, members in found.items()}
 
 
+def _as_given(merged: Mapping[str, Any]) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
+    """Return the groups of each user, and the members of each group, as they are written."""
+    return (
+        {name: _names(user, "groups") for name, user in objects_in(merged, "users").items()},
+        {name: _names(group, "members") for name, group in objects_in(merged, "groups").items()},
+    )
+
+
 def _names(part: Mapping[str, Any], key: str) -> list[str]:
     names = part.get(key)
     return [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
 
 
-def _quoted(name: str) -> str:
+def quoted(name: str) -> str:
     """Return a name, which may be any text, as it may stand in a sentence."""
     return json.dumps(name[:LONGEST_NAME])
 
 
-def _shown(names: list[str]) -> str:
+def shown(names: list[str]) -> str:
     more = f" and {len(names) - MOST_SHOWN} more" if len(names) > MOST_SHOWN else ""
     return f"{', '.join(names[:MOST_SHOWN])}{more}"

@@ -30,7 +30,7 @@ from benchwright.models import (
     Wanted,
     merge_patch,
 )
-from benchwright.planning import administration, files, groups, secret_names, server_options, sign_in
+from benchwright.planning import administration, files, groups, limits, secret_names, server_options, sign_in
 from benchwright.planning.problems import (
     Problem,
     explained,
@@ -145,13 +145,14 @@ def read_input(
     problems += sign_in.contradictions(merged)
     problems += files.contradictions(merged)
     problems += administration.contradictions(merged)
+    problems += limits.contradictions(merged, earlier_users, earlier_groups)
     problems += _without_effect(request, merged)
     return Reading(request, wanted, _named(merged, application), tuple(problems), known)
 
 
 def warn(wanted: Wanted) -> list[str]:
     """Return what an input has that a node may refuse, or that keeps people out."""
-    return [*groups.warn(wanted), *sign_in.warn(wanted), *files.warn(wanted)]
+    return [*groups.warn(wanted), *sign_in.warn(wanted), *files.warn(wanted), *limits.warn(wanted)]
 
 
 def cluster_of(raw: Any) -> str:

@@ -65,6 +65,8 @@ def test_the_files() -> None:
         "/etc/rstudio/positron.conf": ("0644", "enabled=1\n"),
         "/etc/rstudio/repos.conf": ("0644", "CRAN=https://packagemanager.posit.co/cran/__linux__/noble/latest\n"),
         "/etc/pip.conf": ("0644", "[global]\nindex-url=https://packagemanager.posit.co/pypi/latest/simple\n"),
+        "/etc/systemd/system/system.slice.d/benchwright-memory.conf": ("0644", "[Slice]\nMemoryMin=10%\n"),
+        "/etc/systemd/system/rstudio-server.service.d/benchwright-memory.conf": ("0644", "[Service]\nMemoryMin=10%\n"),
     }
 
 

@@ -10,6 +10,7 @@ import pytest
 from benchwright.models import FileSecret
 from benchwright.nodes.bundle import make_bundle, render_files
 from benchwright.nodes.files import PIP_CONF
+from benchwright.nodes.limits import SHARES
 from benchwright.rstudio_files import FILES
 from tests.unit.benchwright.node_script import bash, function
 from tests.unit.benchwright.nodes.test_bundle import DATABASE, ENDPOINT, KEY, unpacked
@@ -48,7 +49,8 @@ def test_keys_of_an_input_win_over_defaults_and_come_after_them_in_the_order_of_
 
 def test_sections_hold_for_everyone_then_groups_then_users() -> None:
     sections = {"ann": {"b": "1", "a": "2"}, "@writers": {"c": "3"}, "@analysts": {}, "*": {"d": "4"}}
-    assert rendered({"profiles": {"sections": sections}})["profiles"] == (
+    people: Any = {"users": {"ann": {}}, "groups": {"analysts": {}, "writers": {}}}
+    assert rendered({"profiles": {"sections": sections}}, **people)["profiles"] == (
         "[*]\nd=4\n\n[@analysts]\n\n[@writers]\nc=3\n\n[ann]\na=2\nb=1\n"
     )
 
@@ -64,7 +66,7 @@ def test_the_order_of_an_input_is_not_part_of_a_configuration() -> None:
         "profiles": {"sections": {"ann": {"nice": "2"}, "*": {"nice": "1"}}},
     }
     bundles = [
-        make_bundle(a_plan({"files": files, "config": config}), ENDPOINT, DATABASE, KEY)
+        make_bundle(a_plan({"files": files, "config": config, "users": {"ann": {}}}), ENDPOINT, DATABASE, KEY)
         for files, config in ((one, {"x": "1", "y": "2"}), (other, {"y": "2", "x": "1"}))
     ]
     assert bundles[0] == bundles[1]
@@ -84,7 +86,8 @@ def test_a_bundle_says_what_a_secret_is_and_what_each_change_needs() -> None:
     assert (texts["files/etc/rstudio/databricks.conf"], texts["files/etc/rstudio/of-a-team"]) == ("", "x\n")
     lines = [line.split() for line in texts["effects"].splitlines()]
     effects = {path: effect for effect, path in lines}
-    assert effects.keys() == {PIP_CONF, *(f"/etc/rstudio/{name}" for name in FILES)}
+    assert effects.keys() == {PIP_CONF, *SHARES, *(f"/etc/rstudio/{name}" for name in FILES)}
+    assert {effects[path] for path in SHARES} == {"none"}
     assert (effects["/etc/rstudio/rsession.conf"], effects["/etc/rstudio/launcher.conf"]) == (
         "reload",
         "restart-launcher",

@@ -224,7 +224,11 @@ def test_instances_of_dedicated_hosts_and_spot_instances_have_quotas_of_their_ow
     """moto knows no tenancy of an instance."""
     other = {"InstanceType": "m5.large", "CpuOptions": {"CoreCount": 1, "ThreadsPerCore": 2}}
     of_a_host, dedicated = ({**other, "Placement": {"Tenancy": tenancy}} for tenancy in ("host", "dedicated"))
-    type_of_nodes = {"ProcessorInfo": {"SupportedArchitectures": ["x86_64"]}, "VCpuInfo": {"DefaultVCpus": 4}}
+    type_of_nodes = {
+        "ProcessorInfo": {"SupportedArchitectures": ["x86_64"]},
+        "VCpuInfo": {"DefaultVCpus": 4},
+        "MemoryInfo": {"SizeInMiB": 16384},
+    }
     wanted = Wanted.model_validate(DEFAULTS | nodes(3))
 
     def judged(*others: Mapping[str, Any]) -> Judgement:
@@ -233,6 +237,36 @@ def test_instances_of_dedicated_hosts_and_spot_instances_have_quotas_of_their_ow
 
     assert judged(of_a_host, {**other, "InstanceLifecycle": "spot"}) == Judgement()
     assert [text for text in judged(dedicated).warnings if "of which others use 2." in text]
+
+
+def test_a_session_cannot_have_more_than_a_node_has_beside_its_share(account: Account) -> None:
+    """m7i.xlarge has 4 CPUs and 16 GiB, of which a tenth is the node's own where no input says more."""
+    most = {"default": {"cpus": 4, "max_cpus": 4, "max_memory_mb": 14746}}
+    assert account.check(limits=most).problems == ()
+    assert account.check(limits=most, nodes={"count": 2, "instance_type": "m7i.large"}).problems != ()
+    beyond = {
+        "default": {"cpus": 4.5, "memory_mb": 14747},
+        "groups": {"analysts": {"max_cpus": 8}},
+        "users": {"ann": {"max_memory_mb": 20000}},
+    }
+    larger = "or larger nodes (nodes.instance_type)"
+    has = "an instance of the type of the nodes has"
+    assert account.check(limits=beyond).problems == (
+        ("limits.default.cpus", 4.5, f"{has} 4 CPUs", f"at most 4, {larger}"),
+        ("limits.default.memory_mb", 14747, f"{has} 14746 MiB for sessions", f"at most 14746, {larger}"),
+        ("limits.groups.analysts.max_cpus", 8, f"{has} 4 CPUs", f"at most 4, {larger}"),
+        ("limits.users.ann.max_memory_mb", 20000, f"{has} 14746 MiB for sessions", f"at most 14746, {larger}"),
+    )
+    reserved = {"reserved_memory_mb": 4096, "default": {"memory_mb": 12289}}
+    assert [value for _, value, *_ in account.check(limits=reserved).problems] == [12289]
+    assert account.check(limits={"reserved_memory_mb": 8193}).problems == (
+        (
+            "limits.reserved_memory_mb",
+            8193,
+            "an instance has 16384 MiB, and sessions would have less than half of them",
+            "at most 8192, or larger nodes",
+        ),
+    )
 
 
 @pytest.mark.parametrize("account", [InitialAccount(vcpus=16)], indirect=True)

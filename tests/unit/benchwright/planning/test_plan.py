@@ -116,6 +116,7 @@ def test_each_value_has_a_source() -> None:
         "database.max_capacity": "parameter",
         "database.min_capacity": "parameter",
         "groups": "default",
+        "limits": "default",
         "image.ami": "default",
         "license": "default",
         "metrics": "default",

@@ -11,7 +11,7 @@ from moto import mock_aws
 
 from benchwright import record
 from benchwright.errors import InvalidInput
-from benchwright.models import DEFAULT_CLUSTER, Auth, merge_patch
+from benchwright.models import DEFAULT_CLUSTER, Auth, SessionLimits, merge_patch
 from benchwright.planning import account_check, service_roles, unproven
 from benchwright.planning.engine import Engines
 from benchwright.planning.plan import LookupResult
@@ -72,6 +72,17 @@ EARLIER: Mapping[str, Any] = {
     "groups": {"groups": {"writers": {}}},
     "groups.NAME.gid": {},
     "groups.NAME.members": {"users": {"ben": {}}, "groups": {"analysts": {"members": ["ben"]}}},
+    **{f"limits.default.{name}": {} for name in SessionLimits.model_fields},
+    "limits.default.max_memory_mb": {"limits": {"default": {"max_memory_mb": 4096}}},
+    **{
+        f"limits.groups{path}": {"groups": {"analysts": {}}}
+        for path in ("", *(f".NAME.{name}" for name in SessionLimits.model_fields))
+    },
+    **{
+        f"limits.users{path}": {"users": {"ann": {}}, "limits": {"users": {"ann": {"cpus": 2}}}}
+        for path in ("", *(f".NAME.{name}" for name in SessionLimits.model_fields))
+    },
+    "limits.reserved_memory_mb": {"limits": {"reserved_memory_mb": 1024}},
     "repos.cran": {"repos": {"cran": "https://earlier.example.com"}},
     "repos.pypi": {},
     "audit.r_console": {"audit": {"months": 3}},

@@ -1,0 +1,176 @@
+"""Limits of sessions: what an input says of them, and of profiles by name, that cannot be, or would hold for no one.
+
+Source: Posit Workbench administration guide, "Local plugin" (profiles of users and groups), and "User and group
+profiles" (the file `profiles`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from benchwright.models import RESERVED_PERCENT, Limits, ProfileName, Wanted
+from benchwright.planning import groups, server_options
+from benchwright.planning.problems import Problem, object_in, objects_in
+from benchwright.rstudio_files import PROFILES
+
+BACK = "null, which takes a recorded one back"
+AT_MOST = {"cpus": "max_cpus", "memory_mb": "max_memory_mb"}
+# Until then a session that PAM had opened was not in the launcher's control group (release notes, rstudio-pro#8120).
+HOLD_SINCE = "2025.09"
+LEAST_SHARE = 2  # a node keeps one part of so many for sessions
+NAME: TypeAdapter[str] = TypeAdapter(ProfileName)
+SECTION = re.compile(r"^\s*\[([^\[\]]+)\]\s*$", re.MULTILINE)  # of a file as text
+
+
+def contradictions(merged: Mapping[str, Any], users: Collection[str], people: Collection[str]) -> list[Problem]:
+    """Find what no single field shows, in an input that may be wrong in other ways too.
+
+    users, people: the names of users and groups of earlier inputs. One that was removed since may still be named.
+    """
+    limits = object_in(merged, "limits")
+    return [
+        *_of_no_one(merged, limits, {*users, *objects_in(merged, "users")}, {*people, *objects_in(merged, "groups")}),
+        *_below(merged, limits),
+        *_given_twice(merged, limits),
+    ]
+
+
+def warn(wanted: Wanted) -> list[str]:
+    """Return a warning about limits that may hold for no one."""
+    texts, whole = [], wanted.model_dump(include={"config", "files", "auth", "image", "limits"})
+    others, version = _others(whole), wanted.workbench.version
+    known = {"users": {*wanted.users}, "groups": {*wanted.groups, *wanted.users}}
+    for path, _, kind, name in _named(whole, whole["limits"]):
+        if name in known[kind]:
+            continue
+        if not others:
+            texts.append(f"{path}: {groups.quoted(name)} was removed from `{kind}`, so this holds for no one.")
+        elif kind == "groups" and not groups.of_provider(whole["auth"]):
+            texts.append(
+                f"{path}: `groups` lacks {groups.quoted(name)}. No one has looked whether {others} has it, and members "
+                "in it."
+            )
+    if wanted.limits.of_sessions and version < HOLD_SINCE:
+        texts.append(
+            f"limits: Workbench {version} starts sessions by PAM outside of the control groups of its launcher, so "
+            f"limits may not hold. Workbench {HOLD_SINCE} and newer put them back."
+        )
+    return texts
+
+
+def beyond_a_node(limits: Limits, cpus: int, memory_mb: int) -> Iterator[Problem]:
+    """Find what no node can give: `cpus` and `memory_mb` are all that one has."""
+    reserved = limits.reserved_memory_mb or memory_mb * RESERVED_PERCENT // 100
+    if reserved * LEAST_SHARE > memory_mb:
+        wrong = f"an instance has {memory_mb} MiB, and sessions would have less than half of them"
+        yield "limits.reserved_memory_mb", reserved, wrong, f"at most {memory_mb // LEAST_SHARE}, or larger nodes"
+        return
+    room = memory_mb - reserved
+    parts = {"default": limits.default}
+    parts |= {f"groups.{name}": part for name, part in limits.groups.items()}
+    parts |= {f"users.{name}": part for name, part in limits.users.items()}
+    for path, part in parts.items():
+        for key, value in part:
+            most, has = (cpus, f"{cpus} CPUs") if key.endswith("cpus") else (room, f"{room} MiB for sessions")
+            if value is not None and value > most:
+                wrong = f"an instance of the type of the nodes has {has}"
+                yield f"limits.{path}.{key}", value, wrong, f"at most {most}, or larger nodes (nodes.instance_type)"
+
+
+def _named(merged: Mapping[str, Any], limits: Mapping[str, Any]) -> Iterator[tuple[str, Any, str, str]]:
+    """Find what names a user or a group: path, value, `users` or `groups`, and the name."""
+    for kind in ("groups", "users"):
+        for name, part in sorted(objects_in(limits, kind).items()):
+            yield f"limits.{kind}.{name}", part, kind, name
+    for file in (PROFILES, "profiles"):
+        given = object_in(object_in(merged, "files"), file)
+        text = given.get("text")
+        sections = {name: f"files.{file}.sections.{name}" for name in sorted(object_in(given, "sections"))}
+        sections |= dict.fromkeys(SECTION.findall(text if isinstance(text, str) else ""), f"files.{file}.text")
+        for section, path in sections.items():
+            if section != "*":
+                name = section.removeprefix("@")
+                yield path, section, "groups" if name != section else "users", name
+
+
+def _of_no_one(
+    merged: Mapping[str, Any], limits: Mapping[str, Any], users: Collection[str], people: Collection[str]
+) -> Iterator[Problem]:
+    """Find names that no node will know: a profile that fits no one is none. A user has a group of the same name."""
+    if _others(merged):
+        return
+    known = {"users": users, "groups": {*people, *users}}
+    for path, value, kind, name in _named(merged, limits):
+        if name not in known[kind] and _is_valid(name):
+            wrong = f"`{kind}` has no {groups.quoted(name)}, so this would hold for no one"
+            yield path, value, wrong, f"the name of one of `{kind}`; {BACK}"
+
+
+def _others(merged: Mapping[str, Any]) -> str:
+    """Say who else may have made an account or a group."""
+    auth = object_in(merged, "auth")
+    others = groups.groups_of_others(object_in(merged, "image").get("ami"), server_options.given(merged), auth)
+    return others or ("the identity provider" if auth.get("provisioning") == "jit" else "")
+
+
+def _below(merged: Mapping[str, Any], limits: Mapping[str, Any]) -> Iterator[Problem]:
+    """Find a maximum below what a session gets without asking."""
+    everyone, of_users = object_in(limits, "default"), objects_in(limits, "users")
+    of_groups = dict(sorted(objects_in(limits, "groups").items()))
+    members = groups.members_in(merged)
+    chains = {"default": [everyone]}
+    chains |= {f"groups.{name}": [everyone, part] for name, part in of_groups.items()}
+    chains |= {
+        f"users.{name}": [
+            everyone,
+            *(each for group, each in of_groups.items() if name in members.get(group, ())),
+            part,
+        ]
+        for name, part in sorted(of_users.items())
+    }
+    for path, chain in chains.items():
+        whole = {key: value for part in chain for key, value in part.items() if value is not None}
+        for key, most in AT_MOST.items():
+            given = [each for each in (most, key) if chain[-1].get(each) is not None]
+            if given and _is_number(whole.get(key)) and _is_number(whole.get(most)) and whole[most] < whole[key]:
+                wrong = f"a session would get {key} {whole[key]:g} by default, above {most} {whole[most]:g}"
+                yield f"limits.{path}.{given[0]}", whole[given[0]], wrong, f"{most} that is at least {key}"
+
+
+def _given_twice(merged: Mapping[str, Any], limits: Mapping[str, Any]) -> Iterator[Problem]:
+    """Find keys of files that `limits` gives, too."""
+    try:
+        whole = Limits.model_validate(limits).of_sessions
+    except ValidationError:  # its own problems are reported
+        return
+    files = object_in(merged, "files")
+    own = {section: part.keys for section, part in whole.items()}
+    given = object_in(files, PROFILES)
+    if own and given.get("text"):
+        path = f"files.{PROFILES}.text"
+        yield path, given["text"], "`limits` gives keys of this file, too", "the file as sections, and null for this"
+    for section, keys in objects_in(given, "sections").items():
+        for key in sorted(keys.keys() & own.get(section, {}).keys()):
+            path = f"files.{PROFILES}.sections.{section}.{key}"
+            yield path, keys[key], "`limits` gives this key", f"it there alone; {BACK}"
+    server = object_in(object_in(object_in(files, "launcher.conf"), "sections"), "server")
+    if own and "enable-cgroups" in server:
+        path = "files.launcher.conf.sections.server.enable-cgroups"
+        yield path, server["enable-cgroups"], "`limits` switches control groups on", BACK
+
+
+def _is_valid(name: str) -> bool:
+    """Return whether a name may be one at all, or has its own problem."""
+    try:
+        NAME.validate_python(name)
+    except ValidationError:
+        return False
+    return True
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -1,0 +1,171 @@
+"""Limits of sessions in an input: what is refused, each with its reason, and what is warned about."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from benchwright.errors import InvalidInput
+from benchwright.models import merge_patch
+from benchwright.planning.limits import warn
+from benchwright.planning.read_input import Reading, read_input
+from tests.documentation import input_reference
+from tests.unit.benchwright.hostile import SPECIMENS
+
+PROFILES, PEOPLE = "launcher.local.profiles.conf", {"users": {"ann": {}}, "groups": {"analysts": {"members": ["ann"]}}}
+NO_ONE = "so this would hold for no one. Give the name of one of"
+BACK = "null, which takes a recorded one back"
+DIRECTORY = {"auth": {"method": "sssd", "sssd_conf": "benchwright/auth/sssd", "probe_account": "probe"}}
+
+AMI = "ami-0123456789abcdef0"
+LACKS = 'limits.groups.Data Analysts: `groups` lacks "Data Analysts". No one has looked whether'
+
+
+def read(raw: Any, **earlier: Any) -> Reading:
+    return read_input(raw, {}, input_reference.defaults(), "benchwright", **earlier)
+
+
+def problems(limits: Any, **more: Any) -> list[str]:
+    try:
+        read({**PEOPLE, "limits": limits, **more}).whole()
+    except InvalidInput as error:
+        return [line.removeprefix("- ") for line in str(error).splitlines()[1:]]
+    return []
+
+
+def warnings(raw: Any, **earlier: Any) -> list[str]:
+    return warn(read(raw, **earlier).whole()[1])
+
+
+@pytest.mark.parametrize(
+    ("limits", "refused"),
+    [
+        ({"default": {"cpus": 0}}, "limits.default.cpus: 0 is refused: it is below 0.5. Give the CPUs of a session"),
+        ({"default": {"cpus": "1"}}, 'limits.default.cpus: "1" is refused: it is no number'),
+        ({"default": {"memory_mb": 99}}, "it is below 100"),
+        ({"default": {"max_memory_mb": 2048.5}}, "limits.default.max_memory_mb: 2048.5 is refused"),
+        ({"default": {"cpu": 1}}, "limits.default.cpu: 1 is refused: an unknown key (did you mean cpus?)"),
+        ({"groups": {"@analysts": {"cpus": 1}}}, "the first not * or @"),
+        ({"users": {"*": {"cpus": 1}}}, "the first not * or @"),
+        ({"users": {"a]\n[root": {"cpus": 1}}}, "not 1 to 100 printable characters without #;=[]"),
+        ({"users": {" ann": {"cpus": 1}}}, "it begins or ends with a space"),
+        ({"groups": {"writers": {"cpus": 1}}}, f'`groups` has no "writers", {NO_ONE} `groups`; {BACK}.'),
+        ({"users": {"ben": {"cpus": 1}}}, f'`users` has no "ben", {NO_ONE} `users`; {BACK}.'),
+        (
+            {"default": {"cpus": 2, "max_cpus": 1}},
+            (
+                "limits.default.max_cpus: 1 is refused: a session would get cpus 2 by default, above max_cpus 1. Give "
+                "max_cpus that is at least cpus."
+            ),
+        ),
+        (
+            {"default": {"memory_mb": 4096}, "groups": {"analysts": {"max_memory_mb": 2048}}},
+            (
+                "limits.groups.analysts.max_memory_mb: 2048 is refused: a session would get memory_mb 4096 by default, "
+                "above max_memory_mb 2048."
+            ),
+        ),
+        (
+            {"groups": {"analysts": {"max_cpus": 1.5}}, "users": {"ann": {"cpus": 2}}},
+            "limits.users.ann.cpus: 2 is refused: a session would get cpus 2 by default, above max_cpus 1.5.",
+        ),
+        ({"reserved_memory_mb": 0}, "limits.reserved_memory_mb: 0 is refused"),
+    ],
+)
+def test_what_cannot_be_is_refused_with_its_reason(limits: Any, refused: str) -> None:
+    (found,) = problems(limits)
+    assert refused in found
+
+
+def test_what_a_user_inherits_is_compared_too_and_named_once() -> None:
+    """Ann is an analyst: her own maximum is at least what she gets, and that of others is not hers."""
+    limits = {
+        "default": {"cpus": 1, "max_cpus": 4},
+        "groups": {"analysts": {"cpus": 4}, "writers": {"max_cpus": 1}},
+        "users": {"ann": {"max_cpus": 8}},
+    }
+    groups = {"analysts": {"members": ["ann"]}, "writers": {}}
+    assert problems(limits, groups=groups) == []
+    assert problems(limits | {"users": {"ann": {"max_cpus": 2}}}, groups=groups) == [
+        (
+            "limits.users.ann.max_cpus: 2 is refused: a session would get cpus 4 by default, above max_cpus 2. Give "
+            "max_cpus that is at least cpus."
+        )
+    ]
+
+
+@pytest.mark.parametrize("file", [PROFILES, "profiles"])
+@pytest.mark.parametrize("way", ["sections", "text"])
+def test_profiles_that_are_written_by_hand_name_people_of_the_input(file: str, way: str) -> None:
+    sections = {"*": {"a": "1"}, "@analysts": {"a": "1"}, "@ann": {}, "ann": {}, "@writers": {"a": "1"}, "ben": {}}
+    given = {"sections": sections, "text": "\n".join(f"[{name}]\na=1" for name in sections)}[way]
+    found = problems({}, files={file: {way: given}})
+    paths = {"sections": ("sections.@writers", "sections.ben"), "text": ("text", "text")}[way]
+    assert [(text.partition(": ")[0], text.partition("refused: ")[2]) for text in found] == [
+        (f"files.{file}.{paths[0]}", f'`groups` has no "writers", {NO_ONE} `groups`; {BACK}.'),
+        (f"files.{file}.{paths[1]}", f'`users` has no "ben", {NO_ONE} `users`; {BACK}.'),
+    ]
+
+
+def test_a_key_has_one_owner() -> None:
+    limits = {"default": {"cpus": 1, "max_cpus": 4}, "users": {"ann": {"max_cpus": 4}}}
+    sections: Any = {"*": {"max-cpus": "2", "resource-profiles": "small"}, "ann": {"max-mem-mb": "1"}, "@analysts": {}}
+    cgroups = {"sections": {"server": {"enable-cgroups": "0"}}}
+    assert problems(limits, files={PROFILES: {"sections": sections}, "launcher.conf": cgroups}) == [
+        f'files.{PROFILES}.sections.*.max-cpus: "2" is refused: `limits` gives this key. Give it there alone; {BACK}.',
+        (
+            'files.launcher.conf.sections.server.enable-cgroups: "0" is refused: `limits` switches control groups on. '
+            f"Give {BACK}."
+        ),
+    ]
+    assert problems({"reserved_memory_mb": 100}, files={"launcher.conf": cgroups}) == []
+    assert problems(limits, files={PROFILES: {"text": "[*]\nresource-profiles=small\n"}}) == [
+        (
+            f'files.{PROFILES}.text: "***" is refused: `limits` gives keys of this file, too. Give the file as '
+            "sections, and null for this."
+        )
+    ]
+
+
+def test_who_was_removed_may_still_be_named_and_is_warned_about() -> None:
+    raw = {"limits": {"users": {"ann": {"cpus": 1}}, "groups": {"analysts": {"cpus": 1}}}}
+    assert warnings(raw, earlier_users={"ann": (1, 1)}, earlier_groups={"analysts": 1}) == [
+        'limits.groups.analysts: "analysts" was removed from `groups`, so this holds for no one.',
+        'limits.users.ann: "ann" was removed from `users`, so this holds for no one.',
+    ]
+
+
+@pytest.mark.parametrize(
+    ("more", "warned"),
+    [
+        (DIRECTORY, [f"{LACKS} the directory has it, and members in it."]),
+        ({"image": {"ami": AMI}}, [f"{LACKS} the AMI {AMI} has it, and members in it."]),
+        (merge_patch(input_reference.BESIDE["auth.groups_claim"], {"auth": {"groups_claim": "groups"}}), []),
+        (merge_patch(input_reference.BESIDE["auth.scim_token"], {"auth": {"scim_token": "benchwright/auth/scim"}}), []),
+    ],
+)
+def test_people_of_others_cannot_be_known(more: Any, warned: list[str]) -> None:
+    limits = {"users": {"Jane.Doe": {"cpus": 1}}, "groups": {"Data Analysts": {"cpus": 1}}}
+    assert warnings({**more, "limits": limits}) == warned
+
+
+def test_an_old_workbench_may_not_hold_limits() -> None:
+    def said(version: str, **limits: Any) -> list[str]:
+        return warnings({"workbench": {"version": version}, "limits": limits})
+
+    old = "2025.05.1+513.pro3"
+    assert said(old, default={"cpus": 1}) == [
+        (
+            f"limits: Workbench {old} starts sessions by PAM outside of the control groups of its launcher, so "
+            "limits may not hold. Workbench 2025.09 and newer put them back."
+        )
+    ]
+    assert said(old, reserved_memory_mb=100) == said("2025.09.0+387.pro3", default={"cpus": 1}) == []
+
+
+@pytest.mark.parametrize("text", [text for texts in SPECIMENS.values() for text in texts])
+def test_nothing_but_an_input_is_refused(text: str) -> None:
+    for raw in ({text: {"cpus": 1}}, text, [text], {"ann": text}, {"ann": {"cpus": text}}):
+        for key in ("users", "groups", "default"):
+            problems({key: raw}, files={PROFILES: {"text": text}})

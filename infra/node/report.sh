@@ -59,7 +59,7 @@ print_report() {
     printf ',"license_terms":%s' "$(if [ -n "$error" ] || [ "$license" = missing ]; then echo null; else license_terms; fi)"
     printf ',"metadata":%s' "$(json "$(metadata_for_users)")"
     printf ',"helper":%s' "$(json "$(helper_for_users)")"
-    if [ -z "$error" ]; then printf ',"ides":%s,"gpus":%s' "$(ides)" "$(gpus)"; fi
+    if [ -z "$error" ]; then printf ',"ides":%s,"gpus":%s,"limits":%s' "$(ides)" "$(gpus)" "$(limits)"; fi
     printf ',"mounts":%s' "$(json_list "${mounted[@]}")"
     printf ',"differences":%s' "$(if $checked; then json_list "${edited[@]}"; else echo null; fi)"
     printf ',"changed":%s' "$(json_list "${changed[@]:0:10}")"

@@ -2,7 +2,7 @@
 # Workbench: its version, health and licence; how it is checked, stopped, verified and started.
 
 readonly RSERVER=/usr/lib/rstudio-server/bin/rserver RSESSION=/usr/lib/rstudio-server/bin/rsession
-readonly RSESSION_CONF=/etc/rstudio/rsession.conf LAUNCHER_LOGS=/var/log/rstudio/launcher
+readonly RSESSION_CONF=/etc/rstudio/rsession.conf LAUNCHER_CONF=/etc/rstudio/launcher.conf LAUNCHER_LOGS=/var/log/rstudio/launcher
 readonly HEALTH=http://localhost:8787/health-check LAUNCHER=http://localhost:5559/status
 
 installed_workbench() {
@@ -142,17 +142,45 @@ launcher_takes_hangup() {
   [ -n "$caught" ] && (((16#$caught & 1) == 1))
 }
 
+declare -A launcher_log_ends
+
+mark_launcher_logs() {
+  local file
+  launcher_log_ends=()
+  for file in "$LAUNCHER_LOGS"/*.log; do [ ! -e "$file" ] || launcher_log_ends[$file]=$(stat -c %s "$file"); done
+}
+
+new_launcher_log() {
+  local file
+  for file in "$LAUNCHER_LOGS"/*.log; do [ ! -e "$file" ] || tail -c "+$((${launcher_log_ends[$file]:-0} + 1))" "$file"; done
+}
+
+start_launcher() {
+  if [ "$(service_state rstudio-launcher)" = active ]; then return; fi
+  mark_launcher_logs
+  systemctl start rstudio-launcher || fail "The job launcher does not start: $(last_log_line). Read the journal of rstudio-launcher on the node."
+  wait_for_launcher
+  new_launcher_log | grep -ioE '(warn|error).*cgroup.*' | tail -n 1 | cut -c 1-80 >"$STATE/limits" || true
+}
+
+# Whether limits of sessions hold: a launcher that cannot make control groups says so in its log when it starts, and goes on without.
+limits() {
+  local complaint
+  if ! grep -qsx 'enable-cgroups=1' "$LAUNCHER_CONF"; then echo null; return; fi
+  complaint=$(cat "$STATE/limits" 2>/dev/null) || true
+  json "${complaint:-on}"
+}
+
 # Where a profile is wrong, the launcher keeps those that it had, and says so in its log alone.
 reload_launcher() {
-  local file complaint
-  local -A starts
+  local complaint
   if ! needs reload-launcher || needs restart-launcher; then return; fi
   begin 'let the launcher read its profiles again'
-  for file in "$LAUNCHER_LOGS"/*.log; do [ ! -e "$file" ] || starts[$file]=$(stat -c %s "$file"); done
+  mark_launcher_logs
   kill -HUP "$(launcher_process)" || fail "The job launcher does not take a signal: $(last_log_line)."
   for _ in $(seq 5); do
     sleep 1
-    complaint=$(for file in "$LAUNCHER_LOGS"/*.log; do [ ! -e "$file" ] || tail -c "+$((${starts[$file]:-0} + 1))" "$file"; done |
+    complaint=$(new_launcher_log |
       grep -iE 'unknown param|invalid config section|could not parse config|param .* is not valid' | tail -n 1 | cut -c 1-300) || continue
     fail "The job launcher of Workbench $WORKBENCH_VERSION refuses its profiles: $complaint. Correct files (launcher.local.profiles.conf, launcher.local.resources.conf) in the input and deploy again."
   done
@@ -215,8 +243,7 @@ wait_for_launcher() {
 verify_installation() {
   local user
   begin 'verify the installation'
-  systemctl start rstudio-launcher || fail "The job launcher does not start: $(last_log_line). Read the journal of rstudio-launcher on the node."
-  wait_for_launcher
+  start_launcher
   read -r user _ <"$work/bundle/users" || true
   if [ -z "$user" ] || [ "$(license_status)" != Activated ]; then verify_with; return; fi
   verify_with --verify-user="$user" --verify-test=r-sessions
@@ -241,7 +268,7 @@ start_workbench() {
   begin 'start Workbench'
   restarted=true
   systemctl enable "${SERVICES[@]}"
-  systemctl start rstudio-launcher || fail "The job launcher does not start: $(last_log_line). Read the journal of rstudio-launcher on the node."
+  start_launcher
   systemctl start rstudio-server >"$output" 2>&1 || { cat "$output"; new_server_log; fail "$(explain 'The Workbench server does not start' "$output")"; }
   wait_for_server
 }

@@ -86,6 +86,7 @@ class Cluster:
                     "database": {"min_capacity": 0.5, "max_capacity": 4},
                     "config": wanted.get("config", {}),
                     "files": wanted.get("files", {}),
+                    "limits": wanted.get("limits", {}),
                     "access": {"hostname": "workbench.example.com"} if "auth" in wanted else None,
                     "auth": wanted.get("auth") or {},
                     **{name: wanted[name] for name in ("audit", "metrics") if name in wanted},

@@ -4,7 +4,7 @@ from typing import Any
 
 from benchwright.models import FileSecret, Repos
 from rehearsal.hosts.host import Host
-from tests.nodes.cluster import Cluster, report
+from tests.nodes.cluster import Cluster, lift_fault, order_fault, report
 from tests.nodes.test_sessions import ANNA, main_process
 
 RSESSION, PROFILES = "rsession.conf", "launcher.local.profiles.conf"
@@ -107,6 +107,48 @@ def test_a_file_that_needs_a_restart_spares_sessions_and_one_of_the_launcher_sus
     assert services(node)[1] != launcher
     assert node.run("rstudio-server active-sessions | wc -l", timeout=60).stdout == "0\n"
     assert "thread-pool-size=8\nenable-debug-logging=1\n\n[cluster]\nname=Local\n" in read(node, "launcher.conf")
+
+
+def test_the_first_limit_restarts_the_launcher_and_a_change_of_one_ends_no_session(cluster: Cluster) -> None:
+    cluster.publish(accounts=[ANNA])
+    node = cluster.add_node()
+    assert cluster.apply(node)["limits"] is None
+    cluster.start_session(node, "anna")
+    order_fault(node, "cgroups")
+    limits: Any = {"default": {"cpus": 1, "max_cpus": 2}, "users": {"anna": {"max_memory_mb": 4096}}}
+    assert apply(cluster, node, {}, limits=limits) == (["launcher.conf", PROFILES], True)
+    assert node.run("rstudio-server active-sessions | wc -l", timeout=60).stdout == "0\n"
+    assert "enable-cgroups=1\n" in read(node, "launcher.conf")
+    said = "WARNING Could not create cgroup /sys/fs/cgroup/launcher: Read-only file system"
+    assert report(cluster.run(node, "report"))["limits"] == said
+    lift_fault(node, "cgroups")
+    assert apply(cluster, node, {}) == (["launcher.conf", PROFILES], True)
+    apply(cluster, node, {}, limits=limits)
+    assert report(cluster.run(node, "report"))["limits"] == "on"
+
+    session, running = cluster.start_session(node, "anna"), services(node)
+    limits["users"]["anna"]["max_cpus"] = 4
+    assert apply(cluster, node, {}, limits=limits) == ([PROFILES], False)
+    assert read(node, PROFILES) == (
+        "0644 root:root\n[*]\ndefault-cpus=1\nmax-cpus=2\n\n[anna]\nmax-cpus=4\nmax-mem-mb=4096\n"
+    )
+    shares = [
+        f"/etc/systemd/system/{unit}.d/benchwright-memory.conf" for unit in ("system.slice", "rstudio-server.service")
+    ]
+    assert apply(cluster, node, {}, limits=limits | {"reserved_memory_mb": 2048}) == (
+        [path[1:] for path in shares],
+        False,
+    )
+    assert node.run(f"cat {' '.join(shares)}", timeout=60).stdout == (
+        "[Slice]\nMemoryMin=2048M\n[Service]\nMemoryMin=2048M\n"
+    )
+    node.run(f"sed -i s/2048/1/ {shares[1]}; echo max-cpus=400 >>/etc/rstudio/{PROFILES}", timeout=60)
+    assert report(cluster.run(node, "report"))["differences"] == [
+        f"/etc/rstudio/{PROFILES}: content",
+        f"{shares[1]}: content",
+    ]
+    assert services(node) == running
+    assert node.run("rstudio-server active-sessions", timeout=60).stdout == f"{session}  anna  rsession\n"
 
 
 def test_a_secret_becomes_a_file_of_its_own_and_is_nowhere_else(cluster: Cluster) -> None:

@@ -2,6 +2,8 @@
 
 At SIGHUP it reads its profiles again, and keeps those that it had where they are wrong (src/cpp/core/ConfigProfile.cpp
 of rstudio/rstudio; launcher-go-sdk, docs/GUIDE.md). Older releases end at the signal, with their sessions.
+A launcher that cannot make control groups warns in its log, and goes on without limits (seen with Workbench 2026.07 in
+a container; the words of the line are not published).
 """
 
 import http.server
@@ -17,6 +19,7 @@ from pathlib import Path
 
 from benchwright import rstudio_files
 
+from .surroundings import fault
 from .workbench import state
 from .workbench.configuration import refuse_unknown
 from .workbench.state import ETC, ConfigurationError
@@ -38,6 +41,8 @@ def main(_: list[str]) -> int:
     if os.fork():
         return 0
     os.setsid()
+    if _sections(CONF).get("server", {}).get("enable-cgroups") == "1" and fault("cgroups"):
+        _log("WARNING Could not create cgroup /sys/fs/cgroup/launcher: Read-only file system")
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     if state.version() >= rstudio_files.LAUNCHER_RELOADS_SINCE:
         signal.signal(signal.SIGHUP, lambda *_: _reload())

@@ -77,6 +77,10 @@ class NodeReport(BaseModel):
     audit: str | None = Field(default=None, description="owner and mode of the folder of the audit logs")
     metrics: str | None = Field(default=None, description="ok, or why Workbench shows no metrics")
     gpus: Gpus | None = Field(default=None, description="None where an earlier release configured the node")
+    limits: str | None = Field(
+        default=None,
+        description="on, or what the job launcher says of control groups; None where there are no limits of sessions",
+    )
     mounts: list[str] = []
     differences: list[str] | None = Field(
         default=None,

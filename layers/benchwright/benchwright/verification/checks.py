@@ -309,6 +309,12 @@ def verify(
             f"agent: {found}. It is the CloudWatch agent: without it, logs of these nodes end with them, and alarms do "
             "not see them. Build the AMI of `image.ami` again from the components of this release."
         )
+    if without := {name: report.limits for name, report in reports.items() if report.limits not in (None, "on")}:
+        said = "; ".join(f"{instance}: {line}" for instance, line in sorted(without.items()))
+        warnings.append(
+            f"limits: the job launcher may enforce none ({said}). Look at /var/log/rstudio/launcher on the node: the "
+            "launcher needs control groups v2, which Ubuntu 24.04 has, and writes below /sys/fs/cgroup."
+        )
     if wanted.auth.method == "pam":
         warnings += _without_passwords(wanted)
     return Verification(

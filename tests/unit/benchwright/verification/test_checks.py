@@ -284,6 +284,17 @@ def test_what_a_node_reports_is_reported_in_words(name: str, changed: dict[str, 
     assert [check.found for check in checks if check.name == name] == [f"i-2: {found}"]
 
 
+def test_a_launcher_that_makes_no_control_groups_is_a_warning() -> None:
+    said = "WARNING Could not create cgroup"
+    reports = {"i-1": report("i-1", limits="on"), "i-2": report("i-2", limits=said)}
+    found = verify(PLAN, "ami-1", "hash", observed(reports=reports))
+    assert found.verified
+    (warning,) = [text for text in found.warnings if text.startswith("limits: ")]
+    assert f"may enforce none (i-2: {said}). Look at /var/log/rstudio/launcher" in warning
+    reports["i-2"] = report("i-2")
+    assert not [text for text in verify(PLAN, "ami-1", "hash", observed(reports=reports)).warnings if "limits" in text]
+
+
 OLD = {"workbench": {"version": "2024.04.2+764.pro1"}}
 AMI = "ami-0123456789abcdef0"
 WITHOUT_JUPYTER = IDES | {"jupyterlab": None, "kernels": []}

@@ -145,6 +145,8 @@ STANDIN_COMMANDS = {  # path in the node -> module below `standins`
     "usr/bin/git": "git",
     "usr/bin/gpg": "gpg",
     "usr/sbin/modinfo": "modinfo",
+    "usr/sbin/sysctl": "sysctl",
+    "usr/sbin/swapon": "swapon",
 }
 STANDINS_IF_ABSENT = {"usr/bin/curl": "curl", "usr/sbin/ip": "ip", "usr/bin/unzip": "unzip", "usr/bin/xz": "xz"}
 
@@ -227,6 +229,7 @@ def make_base_image(layer: Path, authority: bytes) -> None:
     if Path("/var/cache/debconf").is_dir():
         shutil.copytree("/var/cache/debconf", layer / "var/cache/debconf")
     _write_accounts(layer)
+    _write(layer, "usr/lib/systemd/system/system.slice", "[Unit]\nDescription=System Slice\n")
     for unit in UNITS_OF_UBUNTU:
         _write(layer, f"usr/lib/systemd/system/{unit}", _unit_that_does_nothing(unit))
     for unit, lock in LOCKING_UNITS.items():

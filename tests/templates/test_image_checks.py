@@ -40,8 +40,13 @@ PROGRAMS = {
     "stat": 'case "$3" in *.pem) echo 644 root:root ;; *) echo 755 root:root ;; esac',
     "systemctl": (
         'case "$1 $2" in start*) ;; is-enabled*rstudio*) echo disabled; exit 1 ;; is-enabled*) echo enabled ;;'
-        " is-active*guard) echo active ;; *) echo inactive; exit 3 ;; esac"
+        " is-active*guard) echo active ;; show*) case $3 in LimitNOFILESoft) echo 65536 ;; LimitNOFILE) echo 524288 ;;"
+        " OOMPolicy) echo continue ;; CPUWeight) echo 1000 ;; esac ;; *) echo inactive; exit 3 ;; esac"
     ),
+    "swapon": "echo /swapfile",
+    "sysctl": "case $2 in *watches) echo 524288 ;; *instances) echo 1024 ;; *) echo 10 ;; esac",
+    "etc/security/limits.d/60-benchwright.conf": "* soft nofile 65536\n* hard nofile 524288",
+    "etc/pam.d/su": "session required pam_limits.so",
     "curl": "exit 0",
     "setpriv": (  # what curl ends with, and bash says, when the guard refuses a connection
         'case "$*" in *curl*) exit 7 ;; *--version) echo 1.106.2 ;;'
@@ -121,6 +126,7 @@ def test_every_check_is_there_and_ends_the_build_when_it_fails() -> None:
         ("validate", "validate", "Units"): "Abort",
         ("validate", "validate", "GuardWorks"): "Abort",
         ("validate", "test", "GuardIsUp"): "Abort",
+        ("validate", "test", "LimitsHold"): "Abort",
     }
 
 
@@ -165,6 +171,33 @@ REFUSED = "bash: connect: Network is unreachable"
 def asked(port: int, does: str) -> str:
     """A `setpriv` whose user does what the guard should refuse, at one port alone."""
     return f'case "$*" in *curl*) exit 7 ;; *{port}*) {does} ;; *) echo {REFUSED} >&2; exit 1 ;; esac'
+
+
+SYSCTL = "case $2 in *watches) echo 524288 ;; *instances) echo 1024 ;; *) echo 60 ;; esac"
+SOME = "case $3 in *Soft) echo 65536 ;; Limit*) echo 524288 ;; OOMPolicy) echo continue ;; *) case $5 in"
+LIMITS = [
+    ("swapon", "exit 0", "the swap space is '' instead of '/swapfile'"),
+    ("sysctl", "echo 128", "fs.inotify.max_user_watches is '128' instead of '524288'"),
+    ("sysctl", "echo 524288", "fs.inotify.max_user_instances is '524288' instead of '1024'"),
+    ("sysctl", SYSCTL, "vm.swappiness is '60' instead of '10'"),
+    ("systemctl", "echo 9", "the limit of open files of rstudio-server is '9-9' instead of '65536-524288'"),
+    (
+        "etc/security/limits.d/60-benchwright.conf",
+        "* soft nofile 9",
+        "the limit of open files of a person is '9' instead of '65536-524288'",
+    ),
+    (
+        "systemctl",
+        "case $3 in *Soft) echo 65536 ;; Limit*) echo 524288 ;; *) echo stop ;; esac",
+        "what ends with a process that the kernel ends is 'stop' instead of 'continue'",
+    ),
+    ("systemctl", f"{SOME} *) echo 100 ;; esac ;; esac", "the weight of the system is '100' instead of '1000'"),
+    (
+        "systemctl",
+        f"{SOME} *slice) echo 1000 ;; *) echo 100 ;; esac ;; esac",
+        "the weight of the server is '100' instead of '1000'",
+    ),
+]
 
 
 @pytest.mark.parametrize(
@@ -295,6 +328,8 @@ def asked(port: int, does: str) -> str:
             {"bash": f"echo {REFUSED} >&2; exit 1"},
             f"root cannot reach the mount helper's port: {REFUSED}",
         ),
+        ("LimitsHold", {"etc/pam.d/su": "# none"}, "PAM sets no limits of sessions (pam_limits.so in /etc/pam.d/su)"),
+        *(("LimitsHold", {program: does}, f"After the boot {said}") for program, does, said in LIMITS),
         (
             "GuardIsUp",
             {"systemctl": "echo inactive; exit 3"},

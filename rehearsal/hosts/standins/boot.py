@@ -1,8 +1,10 @@
-"""What a machine does at boot after the kernel: mounts what fstab says, and starts the enabled units in their order."""
+"""What a machine does at boot after the kernel: sets what sysctl.d says, makes its swap space, mounts what fstab says,
+and starts the enabled units in their order.
+"""
 
 import sys
 
-from . import systemd
+from . import swapon, sysctl, systemd
 from .systemd import UnitError
 
 
@@ -14,6 +16,8 @@ def main(arguments: list[str]) -> int:
     if "--again" in arguments:
         for name in reversed(systemd.in_order(systemd.recorded())):
             systemd.stop(name)
+    sysctl.apply()
+    swapon.make()
     for _source, point, _kind, options, *_rest in systemd.fstab():
         if "noauto" in options.split(","):
             continue

@@ -192,6 +192,9 @@ def _show(options: list[str], words: list[str]) -> int:
         "UnitFileState": _enablement(name),
         "MainPID": str(min(processes, default=0)),
     }
+    for directive in [name for name in unit.settings if name.startswith("Limit")]:
+        soft, _, hard = unit.one(directive).partition(":")
+        known |= {f"{directive}Soft": soft, directive: hard or soft}
     for key in wanted or list(known):
         value = known.get(key, " ".join(unit.settings.get(key, [])))
         print(value if "--value" in options else f"{key}={value}")

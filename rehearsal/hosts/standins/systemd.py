@@ -27,6 +27,7 @@ RECORD = ".state"
 """The end of the name of a unit's record in STATE: its state and its invocation, a line each."""
 JOURNAL = "/var/log/journal"
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+KINDS = (".service", ".timer", ".socket", ".target", ".mount", ".path", ".slice")
 SPANS = {"min": 60.0, "ms": 0.001, "s": 1.0, "": 1.0, "h": 3600.0}
 
 # Runs a service in the foreground and again when it failed and must be restarted: WORD SECONDS COMMAND...
@@ -180,7 +181,7 @@ def mounts() -> dict[str, str]:
 def full_name(name: str) -> str:
     if name.startswith("/"):  # as systemd-escape --path --suffix=mount
         return f"{name.strip('/').replace('-', r'\x2d').replace('/', '-')}.mount"
-    return name if name.endswith((".service", ".timer", ".socket", ".target", ".mount", ".path")) else f"{name}.service"
+    return name if name.endswith(KINDS) else f"{name}.service"
 
 
 def load(name: str) -> Unit:
@@ -293,9 +294,9 @@ def mount_for(unit: Unit, path: str) -> None:
 
 
 def fstab() -> list[list[str]]:
-    """The fields of each line of /etc/fstab, in order."""
-    lines = read("/etc/fstab").splitlines()
-    return [line.split() for line in lines if line.strip() and not line.startswith("#") and len(line.split()) >= 4]
+    """The fields of each line of /etc/fstab that mounts something, in order."""
+    lines = [line.split() for line in read("/etc/fstab").splitlines() if line.strip() and not line.startswith("#")]
+    return [fields for fields in lines if len(fields) >= 4 and fields[2] != "swap"]
 
 
 def in_order(names: Iterable[str]) -> list[str]:

@@ -11,12 +11,16 @@ import os
 
 from .surroundings import complain, names_in, read
 
+TYPE_CHECKING = False  # typing's own would import typing
+if TYPE_CHECKING:
+    from typing import Any
+
 CLOUD, FSTAB = "/etc/cloud/cloud.cfg.d", "/etc/fstab"
 
 
 def make() -> None:
     """Make the swap space that a file of cloud-init asks for, once."""
-    wanted = {}
+    wanted: dict[str, Any] = {}
     for name in names_in(CLOUD, ".cfg"):
         import yaml
 

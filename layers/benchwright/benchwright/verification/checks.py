@@ -289,7 +289,7 @@ def verify(
         check if check.holds or check.remedy else check.model_copy(update={"remedy": REMEDIES[check.name]})
         for check in checks
     ]
-    warnings = [*of_address.warnings, *of_sign_in.warnings]
+    warnings = [*of_address.warnings, *of_sign_in.warnings, *_without_limits(reports)]
     if licences == ["missing"] and not wanted.license:
         warnings.append(f"license: missing. Workbench runs unlicensed. {REMEDIES['license']}")
     if terms.days_left is not None and terms.days_left < license_warning_days:
@@ -308,12 +308,6 @@ def verify(
         warnings.append(
             f"agent: {found}. It is the CloudWatch agent: without it, logs of these nodes end with them, and alarms do "
             "not see them. Build the AMI of `image.ami` again from the components of this release."
-        )
-    if without := {name: report.limits for name, report in reports.items() if report.limits not in (None, "on")}:
-        said = "; ".join(f"{instance}: {line}" for instance, line in sorted(without.items()))
-        warnings.append(
-            f"limits: the job launcher may enforce none ({said}). Look at /var/log/rstudio/launcher on the node: the "
-            "launcher needs control groups v2, which Ubuntu 24.04 has, and writes below /sys/fs/cgroup."
         )
     if wanted.auth.method == "pam":
         warnings += _without_passwords(wanted)
@@ -344,6 +338,17 @@ def failing(verification: Verification) -> str:
 def unmet(verification: Verification) -> str:
     """Say in one line what does not hold yet."""
     return "; ".join(f"{check.name}: {check.found}" for check in verification.checks if not check.holds)
+
+
+def _without_limits(reports: Mapping[str, NodeReport]) -> list[str]:
+    """Warn of job launchers that say of control groups what they cannot do."""
+    without = {name: report.limits for name, report in reports.items() if report.limits not in (None, "on")}
+    said = "; ".join(f"{instance}: {line}" for instance, line in sorted(without.items()))
+    warning = (
+        f"limits: the job launcher may enforce none ({said}). Look at /var/log/rstudio/launcher on the node: the "
+        "launcher needs control groups v2, which Ubuntu 24.04 has, and writes below /sys/fs/cgroup."
+    )
+    return [warning] if without else []
 
 
 def _without_passwords(wanted: Wanted) -> list[str]:

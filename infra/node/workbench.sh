@@ -160,15 +160,13 @@ start_launcher() {
   mark_launcher_logs
   systemctl start rstudio-launcher || fail "The job launcher does not start: $(last_log_line). Read the journal of rstudio-launcher on the node."
   wait_for_launcher
-  new_launcher_log | grep -ioE '(warn|error).*cgroup.*' | tail -n 1 | cut -c 1-80 >"$STATE/limits" || true
+  new_launcher_log | grep -iE '(warn|error).*cgroup' | tail -n 1 | cut -c 1-300 >"$STATE/limits" || true
+  cat "$STATE/limits"
 }
 
 # Whether limits of sessions hold: a launcher that cannot make control groups says so in its log when it starts, and goes on without.
 limits() {
-  local complaint
-  if ! grep -qsx 'enable-cgroups=1' "$LAUNCHER_CONF"; then echo null; return; fi
-  complaint=$(cat "$STATE/limits" 2>/dev/null) || true
-  json "${complaint:-on}"
+  if ! grep -qsx 'enable-cgroups=1' "$LAUNCHER_CONF"; then echo null; elif [ -s "$STATE/limits" ]; then echo '"off"'; else echo '"on"'; fi
 }
 
 # Where a profile is wrong, the launcher keeps those that it had, and says so in its log alone.

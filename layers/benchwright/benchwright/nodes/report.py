@@ -79,7 +79,7 @@ class NodeReport(BaseModel):
     gpus: Gpus | None = Field(default=None, description="None where an earlier release configured the node")
     limits: str | None = Field(
         default=None,
-        description="on, or what the job launcher says of control groups; None where there are no limits of sessions",
+        description="on, or off where the job launcher makes no control groups; None without limits of sessions",
     )
     mounts: list[str] = []
     differences: list[str] | None = Field(

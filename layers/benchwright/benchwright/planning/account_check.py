@@ -150,7 +150,12 @@ def judge(wanted: Wanted, cluster: str, observed: Observed, *, begun: bool, depl
     short, crowded = _judge_addresses(wanted, cluster, observed, begun)
     network = [*_judge_network(observed), *_judge_aurora(observed), *short, *lacking]
     tolerated = [*(zones if runs else []), *(network if deployed else [])]
-    problems = [*_judge_type(wanted, observed), *([] if runs else zones), *([] if deployed else network)]
+    problems = [
+        *_judge_type(wanted, observed),
+        *_judge_limits(wanted, observed),
+        *([] if runs else zones),
+        *([] if deployed else network),
+    ]
     warnings = [
         *observed.unknown,
         *(f"{path} {value}: {wrong}. Give {give}." for path, value, wrong, give in tolerated),
@@ -179,8 +184,12 @@ def _judge_type(wanted: Wanted, observed: Observed) -> Iterable[Problem]:
     if wanted.image.nvidia and (old := [gpu for gpu in _gpus(observed) if gpu in BEFORE_TURING]):
         wrong = f"its GPU {old[0]} is older than Turing, and image.nvidia brings NVIDIA's open modules, which need that"
         yield path, name, wrong, "a type with newer GPUs, or image.ami with a driver of your own"
-    cpus, memory = observed.type["VCpuInfo"]["DefaultVCpus"], observed.type["MemoryInfo"]["SizeInMiB"]
-    yield from limits.beyond_a_node(wanted.limits, cpus, memory)
+
+
+def _judge_limits(wanted: Wanted, observed: Observed) -> Iterable[Problem]:
+    if observed.type and "MemoryInfo" in observed.type:
+        cpus, memory = observed.type["VCpuInfo"]["DefaultVCpus"], observed.type["MemoryInfo"]["SizeInMiB"]
+        yield from limits.beyond_a_node(wanted.limits, cpus, memory)
 
 
 def _judge_driver(wanted: Wanted, observed: Observed) -> Iterable[str]:

@@ -341,12 +341,12 @@ def unmet(verification: Verification) -> str:
 
 
 def _without_limits(reports: Mapping[str, NodeReport]) -> list[str]:
-    """Warn of job launchers that say of control groups what they cannot do."""
-    without = {name: report.limits for name, report in reports.items() if report.limits not in (None, "on")}
-    said = "; ".join(f"{instance}: {line}" for instance, line in sorted(without.items()))
+    """Warn of nodes whose job launcher says that it makes no control groups."""
+    without = sorted(instance for instance, report in reports.items() if report.limits == "off")
     warning = (
-        f"limits: the job launcher may enforce none ({said}). Look at /var/log/rstudio/launcher on the node: the "
-        "launcher needs control groups v2, which Ubuntu 24.04 has, and writes below /sys/fs/cgroup."
+        f"limits: the job launcher of {', '.join(without)} says that it makes no control groups, so it enforces none. "
+        "Look for cgroup in /var/log/rstudio/launcher there: it needs version 2 of them, as Ubuntu 24.04 has, and "
+        "writes below /sys/fs/cgroup."
     )
     return [warning] if without else []
 

@@ -208,7 +208,7 @@ positron() { echo 2026.07.1-1234567890; }
 quarto_version() { echo 1.8.25; }
 tinytex() { echo 2026.10.01; }
 gpus() { printf %s '{"count":8,"driver":"580.105.08"}'; }
-limits() { json "$(printf '"%.0s' {1..80})"; }
+limits() { echo '"off"'; }
 probe_account() { echo 2147483646:2147483646; }
 differences() { cat differences; }
 """

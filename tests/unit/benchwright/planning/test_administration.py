@@ -41,8 +41,8 @@ OLDER = {"workbench": {"version": "2023.12.1+402.pro1"}}
         ({"metrics": {"allowed_cidr": "0.0.0.0/0"}}, "it is every address, and the metrics ask for no password"),
         (PARTS | OLDER, "Workbench has them since 2024.04, and workbench.version is 2023.12.1+402.pro1"),
         ({"metrics": {}}, "it is missing"),
-        ({"audit": {"months": 0}}, "Input should be greater than or equal to 1"),
-        ({"audit": {"r_console": "output"}}, "Input should be 'input' or 'all'"),
+        ({"audit": {"months": 0}}, "it is below 1"),
+        ({"audit": {"r_console": "output"}}, "it is none of 'input' or 'all'"),
     ],
 )
 def test_what_cannot_be_is_refused(raw: Any, wrong: str) -> None:

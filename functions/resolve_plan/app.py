@@ -14,7 +14,7 @@ from benchwright.planning import account_check, address, service_roles, unproven
 from benchwright.planning.changes import changes
 from benchwright.planning.lookup import look_up
 from benchwright.planning.plan import make_plan, shown
-from benchwright.planning.problems import Problem
+from benchwright.planning.problems import Problem, refusal
 from benchwright.planning.read_input import Reading, cluster_of, read_input, read_verify_input, warn
 from benchwright.record import Known
 from benchwright.settings import settings
@@ -49,11 +49,14 @@ class Result(BaseModel):
 
 
 class Found(BaseModel):
-    """What a verification is about. left_out: clusters for which the history of one execution has no room."""
+    """What a verification is about. left_out: clusters for which the history of one execution has no room. sessions:
+    how many it opens.
+    """
 
     done: bool = True
     clusters: list[str]
     every_cluster: bool
+    sessions: int
     left_out: list[str]
 
 
@@ -123,8 +126,17 @@ def _read(event: Event, found: record.Record) -> Reading:
 def _find(event: Event) -> Found:
     request = read_verify_input(event.input)
     clusters = record.names() if request.every_cluster else [request.cluster]
+    if request.sessions and (known := record.read(request.cluster)).verified:
+        plan = record.plan_of(known, request.cluster)
+        if not plan.wanted.acceptance:
+            wrong = f"{request.cluster} has no account for which they could be opened"
+            give = 'it after a deployment with {"acceptance": {"account": "NAME"}}'
+            raise refusal([("sessions", request.sessions, wrong, give)])
     return Found(
-        clusters=clusters[:MOST_CLUSTERS], every_cluster=request.every_cluster, left_out=clusters[MOST_CLUSTERS:]
+        clusters=clusters[:MOST_CLUSTERS],
+        every_cluster=request.every_cluster,
+        left_out=clusters[MOST_CLUSTERS:],
+        sessions=request.sessions,
     )
 
 

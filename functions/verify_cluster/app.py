@@ -7,14 +7,17 @@ from pydantic import BaseModel
 from benchwright.errors import VerificationFailed, printable, shorten
 from benchwright.image.retirement import remember
 from benchwright.nodes import auto_scaling
+from benchwright.nodes.run_command import Command
 from benchwright.observability import logger, report_days_of_license, report_verdict
 from benchwright.record import confirm_lock, plan_of, read, revision, save_verified
 from benchwright.step import StepEvent, step
-from benchwright.verification import rounds
+from benchwright.verification import rounds, sessions
 from benchwright.verification.address import observe, question
 from benchwright.verification.checks import failing, unmet
 from benchwright.verification.rounds import Cluster, Questions
 from benchwright.verification.verdicts import brief
+
+OPENING = "Run Command: sessions to be opened, and ended"
 
 
 class Event(StepEvent):
@@ -22,7 +25,8 @@ class Event(StepEvent):
 
     round: how many times the nodes were asked. locked: whether this execution holds the cluster, so may apply remedies;
     else revision: of the record that was inspected. problems: what was wrong when the nodes were judged last. last:
-    whether this is the last look.
+    whether this is the last look. sessions: how many to open once the cluster is verified; then summary is the cluster,
+    and opening the command that opens them.
     """
 
     round: int = 0
@@ -32,6 +36,9 @@ class Event(StepEvent):
     locked: bool = True
     revision: str = ""
     last: bool = False
+    sessions: int = 0
+    opening: Command | None = None
+    summary: Cluster | None = None
 
 
 class Result(BaseModel):
@@ -47,6 +54,7 @@ class Result(BaseModel):
     stale: list[int] = []
     questions: Questions | None = None
     problems: str = ""
+    opening: Command | None = None
     summary: Cluster | None = None
     brief: str = ""
 
@@ -59,6 +67,8 @@ def handler(event: Event) -> Result:
         waiting_for = "the lock, since a deployment has begun meanwhile"
         return Result(done=False, needs_lock=True, waiting_for=waiting_for, round=event.round)
     plan = plan_of(record, event.cluster)
+    if event.opening and event.summary and plan.wanted.acceptance:
+        return _spread(event, event.opening, event.summary, plan.wanted.acceptance.account)
     nodes = rounds.node_outputs(plan)
     group = auto_scaling.describe_group(nodes["AutoScalingGroupName"])
     instances = [node.instance for node in group.nodes if node.state == "InService"]
@@ -84,6 +94,10 @@ def handler(event: Event) -> Result:
         if event.locked:
             save_verified(event.cluster, event.execution, record, remember(record.ami, record.verified_images))
         report_verdict(event.cluster, verified=True)
+        if event.sessions and plan.wanted.acceptance:
+            account, token = plan.wanted.acceptance.account, (event.execution, "verify")
+            command = sessions.open_sessions(nodes["DocumentName"], instances, account, event.sessions, token)
+            return Result(done=False, waiting_for=OPENING, round=event.round, opening=command, summary=cluster)
         return Result(done=True, round=event.round, summary=cluster, brief=brief(cluster))
     if cluster.verification.stale and not event.locked:
         return Result(done=False, needs_lock=True, waiting_for="the lock, to delete stale rows", round=event.round + 1)
@@ -118,6 +132,21 @@ def _ask(event: Event, document: str, instances: list[str], load_balancer: str) 
         )
     waiting_for = "Systems Manager: a node to come online"
     return Result(done=False, waiting_for=waiting_for, round=event.round + 1, stale=event.stale, problems=silence)
+
+
+def _spread(event: Event, opening: Command, cluster: Cluster, account: str) -> Result:
+    """End with how the sessions were spread, or wait for it."""
+    found = sessions.spread(opening, account, {node.instance: node.ipv4 for node in cluster.nodes})
+    if found is None and event.last:
+        raise VerificationFailed(
+            f"The cluster {event.cluster} is what its plan says, and sessions were not opened in time. They end by "
+            "themselves. Start the verification again."
+        )
+    if found is None:
+        return Result(done=False, waiting_for=OPENING, round=event.round, opening=opening, summary=cluster)
+    verification = sessions.with_warning(cluster.verification, found)
+    cluster = cluster.model_copy(update={"sessions": found, "verification": verification})
+    return Result(done=True, round=event.round, summary=cluster, brief=brief(cluster))
 
 
 def _failed(event: Event, problems: str, before: str = "") -> VerificationFailed:

@@ -1,6 +1,6 @@
 #!/bin/bash
 # shellcheck source-path=SCRIPTDIR
-# Makes this instance a node of the cluster (apply), or describes it (report, cluster). Safe to run at any time, any number of times.
+# Makes this instance a node of the cluster (apply), describes it (report, cluster), or opens sessions and ends them (sessions). Safe to run at any time, any number of times.
 # The SSM document of the cluster fetches this folder from the bucket, and runs this file.
 # stdout carries the answer, and after that of a failed run the end of its log; stderr has the name of each step as it begins.
 # Everything else goes to the log. No secret is ever an argument, a line of the log or part of the answer.
@@ -11,7 +11,7 @@ set +x
 umask 077
 
 # The document in infra/nodes.yaml sets these, the locale, and how often the AWS CLI tries.
-: "${CLUSTER:?}" "${BUCKET:?}" "${GROUP:?}" "${LOG_GROUP:?}" "${SSM_Mode:?}" "${SSM_Configuration?}" "${SSM_StaleNodes?}" "${SSM_LoadBalancer?}"
+: "${CLUSTER:?}" "${BUCKET:?}" "${GROUP:?}" "${LOG_GROUP:?}" "${SSM_Mode:?}" "${SSM_Configuration?}" "${SSM_StaleNodes?}" "${SSM_LoadBalancer?}" "${SSM_Sessions?}"
 
 readonly STATE=/var/lib/benchwright RUN=/run/benchwright LOG_ON_DISK=/var/log/benchwright/configure.log
 readonly RSERVER_CONF=/etc/rstudio/rserver.conf LICENSE_FOLDER=/var/lib/rstudio-server SERVER_LOG=/var/log/rstudio/rstudio-server/rserver.log
@@ -30,6 +30,7 @@ readonly FOLDER
 . "$FOLDER/users.sh"
 . "$FOLDER/workbench.sh"
 . "$FOLDER/administration.sh"
+. "$FOLDER/sessions.sh"
 . "$FOLDER/ides.sh"
 . "$FOLDER/address.sh"
 . "$FOLDER/identity_provider.sh"
@@ -124,6 +125,7 @@ finish() {
   local status=$? problem=''
   trap - EXIT
   set +e
+  forget_token
   if [ "$status" -ne 0 ]; then
     problem=$(cat "$work/problem" 2>/dev/null)
     [ -n "$problem" ] || problem="The step '$step' ended with exit code $status; read $LOG on the node or the log group $LOG_GROUP."
@@ -134,7 +136,7 @@ finish() {
     echo "FAILED: $problem"
     print_report "$(shortened "$problem" 700)" >&3
     tail -c "+$((log_start + 1))" "$own_log" | tail -c 7000 >&3
-  elif [ "$SSM_Mode" != cluster ]; then
+  elif [ "$SSM_Mode" = apply ] || [ "$SSM_Mode" = report ]; then
     print_report '' >&3
   fi
   [ "$own_log" = "$LOG" ] || cat "$own_log" >>"$LOG"
@@ -159,12 +161,13 @@ step='start' restored='' changed=() account_files=() effects=' ' restarted=false
 WORKBENCH_VERSION='' DATABASE_SECRET_ARN='' DATABASE_SECRET_VERSION='' SECURE_COOKIE_KEY_SECRET_ARN='' SECURE_COOKIE_KEY_SECRET_VERSION=''
 LICENSE_SECRET_ARN='' LICENSE_SECRET_VERSION='' LICENSE_SERVER='' CONFIGURATION=''
 AUTH_SECRET_ARN='' AUTH_SECRET_VERSION='' SCIM_SECRET_ARN='' SCIM_SECRET_VERSION=''
-PROBE_ACCOUNT='' provider_answer=''
+PROBE_ACCOUNT='' provider_answer='' has_token=false
 trap finish EXIT
 
 case $SSM_Mode in
   apply) apply ;;
   report) ensure_room ;; # finish prints the report
   cluster) cluster ;;
-  *) fail "Mode is '$SSM_Mode'; it must be apply, report or cluster." ;;
+  sessions) open_sessions ;;
+  *) fail "Mode is '$SSM_Mode'; it must be apply, report, cluster or sessions." ;;
 esac

@@ -21,4 +21,4 @@ def examples() -> list[tuple[str, str]]:
 
 def is_of_verify(example: dict[str, Any]) -> bool:
     """Whether an input is one of `verify` alone, which `deploy` refuses."""
-    return "every_cluster" in example
+    return bool({"every_cluster", "sessions"} & example.keys())

@@ -219,6 +219,12 @@ EFFECTS: Mapping[str, Effect] = {
         f"The security group of the nodes changes. {IN_PLACE} The first time, {RESTART[0].lower()}{RESTART[1:]} It "
         "needs a licence of the tier Enhanced or Advanced. [How Prometheus reads them](operations.md#metrics).",
     ),
+    "acceptance.account": Effect(
+        "Workbench restarts, sessions go on",
+        f"Workbench's API is switched on for tokens of accounts. The first time, {RESTART[0].lower()}{RESTART[1:]} "
+        "Another account changes no file. It needs a licence of the tier Enhanced or Advanced. "
+        "[What a verification does with it](operations.md#see-how-sessions-spread).",
+    ),
     "config": Effect("Workbench restarts, sessions go on", RESTART),
     "files": Effect(
         "as the file needs it",
@@ -272,6 +278,7 @@ BESIDE: Mapping[str, Any] = {
     "auth.admin_group": {"groups": {"workbench-admins": {"members": ["ann"]}}, "users": {"ann": {}}},
     "users.NAME.groups": {"groups": {"analysts": {}}},
     "groups": {"users": {"ann": {}}},
+    "acceptance.account": {"users": {"probe": {}}},
     "groups.NAME.members": {"users": {"ann": {}}},
     "files.NAME.sections": {"groups": {"analysts": {}}},
     **{
@@ -283,7 +290,14 @@ BESIDE: Mapping[str, Any] = {
         for path in ("limits.users", *(f"limits.users.NAME.{name}" for name in SessionLimits.model_fields))
     },
 }
-NEVER_NULL = ("cluster", "access.hostname", "metrics.allowed_cidr", "only_if_deployed", "image.rebuild")
+NEVER_NULL = (
+    "cluster",
+    "acceptance.account",
+    "access.hostname",
+    "metrics.allowed_cidr",
+    "only_if_deployed",
+    "image.rebuild",
+)
 # Keys without which their method, or provisioning, is refused: null can only take them back together with it.
 NEEDED_BY: Mapping[str, str] = {
     **{f"auth.{key}": f"`method` is `{method}`" for method, keys in NEEDED.items() for key in keys},
@@ -302,6 +316,7 @@ def schema() -> Schema:
     parts = {name: part if name == "LicenseServer" else _patched(part) for name, part in recorded["$defs"].items()}
     parts["Access"]["properties"]["hostname"]["type"] = "string"  # an address without a name is none
     parts["Metrics"]["properties"]["allowed_cidr"]["type"] = "string"
+    parts["Acceptance"]["properties"]["account"]["type"] = "string"
     once = Once.model_json_schema()["properties"]
     parts["Image"]["properties"]["rebuild"] = once["rebuild"] | {"examples": [True]}
     properties: Schema = {

@@ -29,11 +29,12 @@ ONLY_THE_MODELS_REFUSE = (
     r"(license|users\..+\.password|auth\.\S+|files\..+\.secret): .* is refused: the nodes may not read it\.",
     r"(license|users\..+\.password|auth\.\S+|files\..+\.secret): .* is refused: it is no name of a secret\.",
     r"image\.rebuild: true is refused: it is given together with image\.ami\.",
+    r"acceptance\.account: .* is refused: no such user is in the input",
     r"repos\.cran: .* is refused: files\.repos\.conf is given",
     r"python_versions: .* is refused: JupyterLab has kernels for Python 3\.9 and newer\.",
     r"(r_versions|python_versions|image\.\w+): .* is refused: the cluster uses the AMI ",
     r"tags: .* is refused: named twice: ",
-    r"(access\.hostname|metrics\.allowed_cidr): .* is refused: it is missing",  # unless an earlier input gave it
+    r"(acceptance\.account|access\.hostname|metrics\.allowed_cidr): .* is refused: it is missing",  # unless recorded
     r"access\.allowed_cidrs: null is refused: people come from the internet",
     r"(access\.allowed_cidrs\.\d+|metrics\.allowed_cidr): .* is refused: it is no range of IPv4 addresses",
     r"config\.auth-cookies-force-secure: .* is refused: Benchwright writes this key itself",
@@ -265,6 +266,7 @@ STILL_REFUSED: list[Any] = [
     },
     {**OWN, "r_versions": ["4.5.1"]},
     {"access": {"scheme": "internal"}},
+    {"acceptance": {"account": "probe"}},
     {"access": {"hostname": "wb.example.com", "scheme": "internet-facing"}},
     {"access": {"hostname": "wb.example.com", "allowed_cidrs": ["10.0.0.1/8"]}},
     {"access": {"hostname": "wb.example.com"}, "config": {"auth-cookies-force-secure": "0"}},

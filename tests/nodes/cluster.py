@@ -89,7 +89,7 @@ class Cluster:
                     "limits": wanted.get("limits", {}),
                     "access": {"hostname": "workbench.example.com"} if "auth" in wanted else None,
                     "auth": wanted.get("auth") or {},
-                    **{name: wanted[name] for name in ("audit", "metrics") if name in wanted},
+                    **{name: wanted[name] for name in ("acceptance", "audit", "metrics") if name in wanted},
                 }
             ),
             image=ImagePlan(ami=None, parent_image="ami-0123456789abcdef0", generation=1),
@@ -128,9 +128,10 @@ class Cluster:
         node.run(UNTIL_MOUNTED, timeout=60)
         return node
 
-    def run(self, node: Host, mode: str, stale_nodes: str = "", configuration: str = "") -> Completed:
+    def run(self, node: Host, mode: str, stale_nodes: str = "", configuration: str = "", **asked: str) -> Completed:
         """Run the document of the cluster as Run Command does."""
         environment = {"SSM_Mode": mode, "SSM_StaleNodes": stale_nodes, "SSM_Configuration": configuration}
+        environment["SSM_Sessions"] = asked.get("sessions", "")
         return node.run(templates.document_script(NAMES), environment=environment, timeout=90)
 
     def apply(self, node: Host) -> dict[str, Any]:

@@ -145,6 +145,7 @@ class Verified:
             return {
                 "clusters": ["workbench", "blue"] if every else ["workbench"],
                 "every_cluster": every,
+                "sessions": 0,
                 "left_out": [],
             }
         return {"cluster": "workbench", "proceed": True, "message": "", "revision": "r", "quiet": True}

@@ -41,6 +41,7 @@ def answer(
             return {
                 "clusters": list(clusters) if every else ["workbench"],
                 "every_cluster": every,
+                "sessions": event["input"].get("sessions", 0),
                 "left_out": [f"late-{number}" for number in range(left_out)],
             }
         proceeds = lock if event["action"] == "lock" else proceed
@@ -77,12 +78,29 @@ def test_a_cluster_as_recorded_is_verified_without_the_lock(workflow: Workflow) 
     assert (report.status, report.output) == ("SUCCEEDED", {**SUMMARY, "license": "Activated", "warnings": []})
     assert actions == ["find", "inspect"]
     caller = {"cluster": "workbench", "execution": report.arn, "revision": REVISION, "locked": False, "last": False}
+    caller["sessions"] = 0
     assert workflow.invocations[:-1] == [
         ("ResolvePlan", {"action": "find", "execution": report.arn, "input": {"cluster": "workbench"}}),
         ("ResolvePlan", {"action": "inspect", "execution": report.arn, "cluster": "workbench"}),
         ("VerifyCluster", {**caller, "attempt": 0}),
         ("VerifyCluster", {**caller, **waits, "done": False, "questions": {"q": 1}, "round": 0, "attempt": 1}),
     ]
+
+
+def test_sessions_are_asked_for_at_each_look_until_they_have_ended(workflow: Workflow) -> None:
+    """The summary and the command of one look are given to the next."""
+    answer(workflow)
+    opening = {"id": "c", "instances": ["i-1"]}
+
+    def verify(event: dict[str, Any]) -> Any:
+        ended = event.get("opening") == opening
+        summary = SUMMARY | ({"sessions": {"opened": event["sessions"]}} if ended else {})
+        waits = {"waiting_for": "sessions", "needs_lock": False, "opening": opening}
+        return {**waits, "done": ended, "round": 0, "summary": summary, "brief": ""}
+
+    workflow.functions["VerifyCluster"] = verify
+    report = workflow.run("verify", {"sessions": 6})
+    assert (report.status, report.output["sessions"]) == ("SUCCEEDED", {"opened": 6})
 
 
 @pytest.mark.parametrize("looks", [1, 28])
@@ -100,11 +118,12 @@ def test_a_remedy_is_applied_under_the_lock_which_is_given_back(workflow: Workfl
     report = workflow.run("verify", {})
     assert (report.status, actions) == ("SUCCEEDED", ["find", "inspect", "lock", "release"])
     caller = {"cluster": "workbench", "execution": report.arn}
+    later = {"revision": REVISION, "locked": True, "last": False, "sessions": 0}
     assert workflow.invocations[looks + 2 : -1] == [
         ("ResolvePlan", {**caller, "action": "lock", "quiet": True}),
         (
             "VerifyCluster",
-            {**caller, "revision": REVISION, "attempt": 0, "round": looks, "locked": True, "last": False},
+            {**caller, **later, "attempt": 0, "round": looks},
         ),
         ("ResolvePlan", {**caller, "action": "release"}),
     ]

@@ -719,6 +719,16 @@ class Metrics(Part):
     )
 
 
+class Acceptance(Part):
+    """What a cluster needs for tests of it as a whole."""
+
+    account: AccountName = Field(
+        description="an account for tests alone, for which `verify` with `sessions` opens sessions; it takes a seat of "
+        "the licence",
+        examples=["probe"],
+    )
+
+
 BY_PROVIDER = ("oidc", "saml")  # methods: an identity provider signs people in, and sends them back to an address
 
 
@@ -1023,6 +1033,11 @@ class Wanted(Part):
         default=None,
         description="metrics of Workbench for Prometheus, on port 8989 of each node",
         examples=[{"allowed_cidr": "10.0.1.0/24"}],
+    )
+    acceptance: Acceptance | None = Field(
+        default=None,
+        description="an account for tests of the cluster, and Workbench's API, by which they open sessions for it",
+        examples=[{"account": "probe"}],
     )
     tags: Annotated[dict[TagKey, TagValue], Field(max_length=40), AfterValidator(_one_case)] = Field(
         default={},

@@ -279,6 +279,45 @@ def _signal_sessions(name: str) -> int:
     return 0
 
 
+def generate_api_token(words: list[str]) -> int:
+    """With --token-env the token is that of an environment variable, and is not printed (a use of it that its author
+    published: REALWB-029 of the project Hedron; Posit's administration guide, "Workbench API", has the kinds).
+    """
+    import hashlib
+    import pwd
+    import secrets
+
+    from .workbench import administration, cluster
+
+    if len(words) not in {3, 5} or words[0] not in administration.API_KEYS or words[3:4] not in ([], ["--token-env"]):
+        return complain(
+            "Usage: rstudio-server generate-api-token {user|admin|super-admin} NAME USER [--token-env NAME]"
+        )
+    if not administration.is_allowed():
+        return complain("ERROR The license does not include the Workbench API")
+    kind, name, user = words[:3]
+    try:
+        pwd.getpwnam(user)
+    except KeyError:
+        return complain(f"ERROR User {user} does not exist")
+    token = os.environ.get(words[4], "") if words[3:] else secrets.token_hex(16)
+    if not token:
+        return complain(f"ERROR The environment variable {words[4]} is empty")
+    cluster.add_token(_connected(), name, kind, user, hashlib.sha256(token.encode()).hexdigest())
+    if not words[3:]:
+        print(f"| {token} |")
+    return 0
+
+
+def revoke_api_token(words: list[str]) -> int:
+    from .workbench import cluster
+
+    if len(words) != 1:
+        return complain("Usage: rstudio-server revoke-api-token NAME")
+    cluster.delete_token(_connected(), words[0])
+    return 0
+
+
 def active_sessions(_: list[str]) -> int:
     for process, user, name in state.sessions():
         print(f"{process}  {user}  {name}")
@@ -357,6 +396,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "delete-node": delete_node,
     "encrypt-password": encrypt_password,
     "force-suspend-all": force_suspend_all,
+    "generate-api-token": generate_api_token,
     "license-manager": license_manager,
     "list-nodes": list_nodes,
     "node-status": node_status,
@@ -365,6 +405,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "reload": reload,
     "reset-cluster": reset_cluster,
     "restart": restart,
+    "revoke-api-token": revoke_api_token,
     "start": start,
     "status": status,
     "stop": stop,

@@ -63,6 +63,16 @@ def test_one_range_reaches_the_metrics(account: Account) -> None:
     assert open_to == [ADMINISTRATOR["metrics"]["allowed_cidr"]]
 
 
+@pytest.mark.usefixtures("configured")
+def test_a_verification_opens_sessions_and_says_where_they_ran(account: Account) -> None:
+    """By the load of the nodes, as the event has it: all nodes of a rehearsal have that of one machine."""
+    output = account.succeed(account.start("verify", {"sessions": 6})).output
+    found = output["sessions"]
+    assert (found["account"], found["opened"], sum(found["sessions"].values())) == ("probe", 6, 6)
+    assert found["sessions"].keys() == {node["instance"] for node in output["nodes"]}
+    assert account.on_every_node("rstudio-server active-sessions | grep -c probe || true") == {"0\n"}
+
+
 def on_nodes(account: Account, name: str) -> set[str]:
     return account.on_every_node(f"cd /etc/rstudio && stat -c '%04a %U' {name} && cat {name}")
 

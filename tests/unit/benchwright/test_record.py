@@ -323,6 +323,7 @@ def test_a_verification_of_every_cluster_has_room_for_so_many(table: Any, count:
         "done": True,
         "clusters": names[:MOST_CLUSTERS],
         "every_cluster": True,
+        "sessions": 0,
         "left_out": names[MOST_CLUSTERS:],
     }
     one = handle("resolve_plan", action="find", input={"cluster": "blue"})

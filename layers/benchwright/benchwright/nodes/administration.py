@@ -1,6 +1,6 @@
-"""Audit logs and metrics: keys of rserver.conf.
+"""Audit logs, metrics and Workbench's API: keys of rserver.conf.
 
-Sources: Posit Workbench administration guide, "Auditing configuration" and "Prometheus metrics".
+Sources: Posit Workbench administration guide, "Auditing configuration", "Prometheus metrics" and "Workbench API".
 """
 
 from __future__ import annotations
@@ -28,4 +28,6 @@ def options(wanted: Wanted, shared_storage: str) -> dict[str, str]:
         }
     if wanted.metrics:
         keys |= {"metrics-enabled": "1", "metrics-port": str(METRICS_PORT)}
+    if wanted.acceptance:
+        keys["workbench-api-enabled"] = "1"  # for tokens of an account, which can do no more than the account
     return {key: value for key, value in keys.items() if value is not None}

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from benchwright.planning import server_options
-from benchwright.planning.problems import Problem, object_in
+from benchwright.planning.problems import Problem, object_in, objects_in
 
 # Keys of rserver.conf that Benchwright writes for a part of the input, and only with it.
 KEYS: Mapping[str, str] = {
@@ -18,6 +18,7 @@ KEYS: Mapping[str, str] = {
         "audit",
     ),
     **dict.fromkeys(("metrics-enabled", "metrics-port", "metrics-address"), "metrics"),
+    "workbench-api-enabled": "acceptance",
 }
 METRICS_SINCE = "2024.04"  # release notes of 2024.04.0: a preview; since 2025.09.0 generally available
 
@@ -33,3 +34,7 @@ def contradictions(merged: Mapping[str, Any]) -> Iterator[Problem]:
     if merged.get("metrics") is not None and isinstance(version, str) and version[:7] < METRICS_SINCE:
         wrong = f"Workbench has them since {METRICS_SINCE}, and workbench.version is {version}"
         yield "metrics", merged["metrics"], wrong, "null, or a newer version"
+    account, auth = object_in(merged, "acceptance").get("account"), object_in(merged, "auth")
+    makes_accounts = auth.get("method") == "sssd" or auth.get("provisioning", "none") != "none"
+    if isinstance(account, str) and not makes_accounts and account not in objects_in(merged, "users"):
+        yield "acceptance.account", account, "no such user is in the input", "an account of `users`"

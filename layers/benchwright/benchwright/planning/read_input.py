@@ -45,6 +45,7 @@ from benchwright.rstudio_files import FILES
 
 # Levels of an input: users, a name, its keys, and room for what is wrong. Python's own readers end at about 1,000.
 DEEPEST = 8
+MOST_SESSIONS = 50  # of a verification
 SECURE_COOKIES = "auth-cookies-force-secure"  # of rserver.conf; nodes/bundle.py writes it
 KINDS = {str: "a text", list: "a list", bool: "true or false", int: "a number", float: "a number", type(None): "null"}
 
@@ -60,10 +61,11 @@ class Request:
 
 @dataclass(frozen=True)
 class VerifyRequest:
-    """What a verification is about: one cluster, or every one that is recorded."""
+    """What a verification is about: one cluster, or every one that is recorded. sessions: how many it opens."""
 
     cluster: str
     every_cluster: bool = False
+    sessions: int = 0
 
 
 @dataclass(frozen=True)
@@ -164,18 +166,23 @@ def read_verify_input(raw: Any) -> VerifyRequest:
     """Return what a verification is about; raises InvalidInput for anything else in its input."""
     keys = dict(raw) if isinstance(raw, dict) else raw
     every_cluster = keys.pop("every_cluster", False) if isinstance(keys, dict) else False
+    sessions = keys.pop("sessions", 0) if isinstance(keys, dict) else 0
     request, problems = _split_input(keys)
     problems += [
-        (key, value, "a verification changes nothing", "cluster or every_cluster alone")
+        (key, value, "a verification changes nothing", "cluster, every_cluster or sessions alone")
         for key, value in request.patch.items()
     ]
     if not isinstance(every_cluster, bool):
         problems.append(("every_cluster", every_cluster, "it is neither true nor false", "true or false"))
     elif every_cluster and "cluster" in keys:
         problems.append(("every_cluster", True, "it is given together with cluster", "one of the two"))
+    if type(sessions) is not int or not 0 <= sessions <= MOST_SESSIONS:
+        problems.append(("sessions", sessions, "it is no number of sessions", f"a number from 0 to {MOST_SESSIONS}"))
+    elif sessions and every_cluster is True:
+        problems.append(("sessions", sessions, "it is given together with every_cluster", "one of the two"))
     if problems:
         raise refusal(problems)
-    return VerifyRequest(request.cluster, every_cluster)
+    return VerifyRequest(request.cluster, every_cluster, sessions)
 
 
 def _split_input(raw: Any) -> tuple[Request, list[Problem]]:

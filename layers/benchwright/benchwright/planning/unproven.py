@@ -18,7 +18,7 @@ from benchwright.record import Known, Record
 
 type Path = tuple[str, ...]
 
-WHOLE = ("access", "metrics")  # each has a key without which it is none
+WHOLE = ("access", "acceptance", "metrics")  # each has a key without which it is none
 TOGETHER = ("auth",)  # keys of one method are refused with those of another, so they are taken back together
 REBUILD: Path = ("image", "rebuild")
 # Characters: of a value, and of all lines. An execution's cause has 32,768, which the error's own message shares.

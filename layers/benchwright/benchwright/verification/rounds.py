@@ -29,6 +29,7 @@ from benchwright.verification.list_nodes import (
     split_output,
     table,
 )
+from benchwright.verification.sessions import Spread
 from benchwright.verification.sign_in import judge_sign_in, read_answer
 
 # Of a question that a node answers; one that hangs must not use up the looks that a verification has.
@@ -66,6 +67,7 @@ class Cluster(BaseModel):
     connection: Connection
     acceptance: Acceptance
     verification: Verification
+    sessions: Spread | None = None
 
 
 def node_outputs(plan: Plan) -> dict[str, str]:

@@ -18,6 +18,12 @@ from .configuration import Configuration
 METRICS_PORT = 8989
 AUDIT_FOLDER = f"{state.STATE}/audit"
 TIERS = ("enhanced", "advanced")
+API_KEYS = {
+    "user": "workbench-api-enabled",
+    "admin": "workbench-api-admin-enabled",
+    "super-admin": "workbench-api-super-admin-enabled",
+}
+"""The option that each kind of token needs."""
 AUDIT_SECONDS = 5
 APPEND = """umask 077; mkdir -p "$0" && cd "$0" || exit
 [ -e r-sessions.csv ] || echo pid,username,timestamp,type,data >r-sessions.csv

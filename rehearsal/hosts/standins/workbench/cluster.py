@@ -37,6 +37,9 @@ create table if not exists licensed_group_members (
 );
 create table if not exists revoked_cookie (expiration timestamptz not null, cookie_data text primary key);
 create table if not exists active_session_metadata (session_id text primary key, metadata text not null);
+create table if not exists api_token (
+  name text primary key, kind text not null, user_name text not null, hash text not null
+);
 """
 
 
@@ -181,3 +184,28 @@ def _nodes(cursor: Any) -> list[Node]:
 
 def _parts(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in version.partition("+")[0].split("."))
+
+
+def add_token(link: Connection, name: str, kind: str, user: str, digest: str) -> None:
+    """Raises Refused for a name that is taken."""
+    with transaction(link) as cursor:
+        cursor.execute(
+            "insert into api_token values (%s, %s, %s, %s) on conflict do nothing", (name, kind, user, digest)
+        )
+        if not cursor.rowcount:
+            raise Refused(f"A token with the name {name} already exists")
+
+
+def delete_token(link: Connection, name: str) -> None:
+    with transaction(link) as cursor:
+        cursor.execute("delete from api_token where name = %s", (name,))
+        if not cursor.rowcount:
+            raise Refused(f"No token with the name {name} exists")
+
+
+def user_of_token(link: Connection, digest: str) -> tuple[str, str] | None:
+    """Kind and user of a token."""
+    with transaction(link) as cursor:
+        cursor.execute("select kind, user_name from api_token where hash = %s", (digest,))
+        row = cursor.fetchone()
+    return (str(row[0]), str(row[1])) if row else None

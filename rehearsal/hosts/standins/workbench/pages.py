@@ -103,7 +103,7 @@ def _post_own(server: "Server", path: str, form: Mapping[str, str], headers: Hea
     if path == SIGN_OUT:
         return _lead(headers, SIGN_IN, ("Set-Cookie", cookie_of("", headers, server.files)))
     if path == START and user is not None:
-        return _lead(headers, f"{SESSION}{server.number}-{_start(server, user)}/")
+        return _lead(headers, f"{SESSION}{server.number}-{start(server, user)}/")
     return Answer(404, "Not Found\n")
 
 
@@ -235,7 +235,7 @@ def _of_another(server: "Server", node: str, path: str, headers: Headers) -> Ans
         return Answer(503, "The node of this session does not answer.\n")
 
 
-def _start(server: "Server", user: str) -> int:
+def start(server: "Server", user: str) -> int:
     """Start a session as its user, as a job of the launcher; returns its process id. Raises FailedError."""
     _open_pam_session(server, user)
     account = pwd.getpwnam(user)

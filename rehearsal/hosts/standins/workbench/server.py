@@ -178,7 +178,7 @@ class Server:
 
         others = [node for node in self.nodes() if node.status == cluster.ONLINE and node.id != self.number]
         with ThreadPoolExecutor(max_workers=16) as pool:
-            blocks = [self.own_status(), *pool.map(_status_of, others)]
+            blocks = [self.own_status(), *pool.map(status_of, others)]
         return "\n".join(block for block in blocks if block)
 
     def _beat(self) -> None:
@@ -210,7 +210,7 @@ class Server:
         self._link = None
 
 
-def _status_of(node: Node) -> str:
+def status_of(node: Node) -> str:
     import urllib.request
 
     try:
@@ -265,7 +265,13 @@ def _handler_of(server: Server) -> type[http.server.BaseHTTPRequestHandler]:
             if length > LONGEST_FORM:
                 self._answer(413, "Payload Too Large\n")
                 return
-            form = dict(urllib.parse.parse_qsl(self.rfile.read(length).decode(errors="replace")))
+            body, path = self.rfile.read(length), self.path.partition("?")[0]
+            if path.startswith(("/api/", "/load-balancer/api/")):
+                from . import api
+
+                self._answer(*api.post(server, path, body, self.headers, str(self.client_address[0])))
+                return
+            form = dict(urllib.parse.parse_qsl(body.decode(errors="replace")))
             self._answer(*pages.post(server, self.path.partition("?")[0], form, self.headers))
 
         def _answer(self, status: int, text: str, headers: Iterable[tuple[str, str]] = ()) -> None:

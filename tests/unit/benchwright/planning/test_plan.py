@@ -108,6 +108,7 @@ def test_the_licence_is_planned_in_its_current_version() -> None:
 def test_each_value_has_a_source() -> None:
     sources = sources_of({"nodes": {"count": 3}}, {"r_versions": ["4.4.0"]}, DEFAULTS)
     assert sources == {
+        "acceptance": "default",
         "access": "default",
         "audit": "default",
         "auth": "default",
@@ -148,11 +149,18 @@ def test_a_map_has_the_sources_of_what_is_in_it() -> None:
 def test_a_verification_takes_a_cluster_and_nothing_else() -> None:
     assert read_verify_input({"cluster": "big", "Comment": "x"}) == VerifyRequest("big")
     assert read_verify_input({}) == read_verify_input({"every_cluster": False}) == VerifyRequest("workbench")
+    assert read_verify_input({"sessions": 50, "cluster": "big"}) == VerifyRequest("big", sessions=50)
     assert read_verify_input({"every_cluster": True, "Comment": "x"}) == VerifyRequest("workbench", every_cluster=True)
     with pytest.raises(InvalidInput, match=r"- nodes: \{\"count\": 3\} is refused: a verification changes nothing"):
         read_verify_input({"nodes": {"count": 3}})
     for given, wrong in (
         ({"every_cluster": "yes"}, 'every_cluster: "yes" is refused: it is neither true nor false. Give true or false'),
+        ({"sessions": 51}, "sessions: 51 is refused: it is no number of sessions. Give a number from 0 to 50"),
+        ({"sessions": True}, "sessions: true is refused: it is no number of sessions. Give a number from 0 to 50"),
+        (
+            {"every_cluster": True, "sessions": 2},
+            "sessions: 2 is refused: it is given together with every_cluster. Give one of the two",
+        ),
         (
             {"every_cluster": True, "cluster": "big"},
             "every_cluster: true is refused: it is given together with cluster. Give one of the two",

@@ -85,6 +85,7 @@ EARLIER: Mapping[str, Any] = {
     "limits.reserved_memory_mb": {"limits": {"reserved_memory_mb": 1024}},
     "repos.cran": {"repos": {"cran": "https://earlier.example.com"}},
     "repos.pypi": {},
+    "acceptance.account": {"users": {"ann": {}}, "acceptance": {"account": "ann"}},
     "audit.r_console": {"audit": {"months": 3}},
     "audit.months": {"audit": {"months": 3}},
     "metrics.allowed_cidr": {"metrics": {"allowed_cidr": "10.0.2.0/24"}},

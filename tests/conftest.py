@@ -30,6 +30,7 @@ PREPARED: Final = {
     "tests/faults": (".aws-sam/build/template.yaml",),
     "tests/judges": (".tools/node_modules/asl-validator",),
     "tests/judges/test_security_rules.py": (".tools/node_modules/cdk-nag",),
+    "tests/judges/test_vip.py": (".venv-vip/bin/python",),
     "tests/policies": (".tools/node_modules/@cloud-copilot/iam-simulate",),
     "tests/workflow/test_expressions.py": (".tools/node_modules/jsonata",),
     "tests/supply_chain/test_audit.py": (".venv-audit/bin/pip-audit", ".tools/bin/npm"),

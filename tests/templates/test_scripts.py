@@ -198,7 +198,7 @@ def test_the_nodes_template_and_its_document_are_small_enough() -> None:
 def test_the_document_says_which_parameters_it_takes_and_the_script_reads_them_all() -> None:
     document = load(NODES.read_text())["Resources"]["ConfigurationDocument"]["Properties"]["Content"]
     script = "\n".join(substituted(part) for part in document["mainSteps"][0]["inputs"]["runCommand"])
-    assert document["parameters"]["Mode"]["allowedValues"] == ["apply", "report", "cluster"]
+    assert document["parameters"]["Mode"]["allowedValues"] == ["apply", "report", "cluster", "sessions"]
     of_the_agent = {"ExecutionTimeout"}
     assert document["mainSteps"][0]["inputs"]["timeoutSeconds"] == "{{ ExecutionTimeout }}"
     parameters = {name: value for name, value in document["parameters"].items() if name not in of_the_agent}

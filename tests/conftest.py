@@ -33,6 +33,7 @@ PREPARED: Final = {
     "tests/judges/test_vip.py": (".venv-vip/bin/python",),
     "tests/policies": (".tools/node_modules/@cloud-copilot/iam-simulate",),
     "tests/workflow/test_expressions.py": (".tools/node_modules/jsonata",),
+    "tests/templates/test_layers.py": (".aws-sam/build/template.yaml",),
     "tests/supply_chain/test_audit.py": (".venv-audit/bin/pip-audit", ".tools/bin/npm"),
 }
 """What tests need beside `.venv`, by folder or file: what `make prepare` makes."""

@@ -87,7 +87,8 @@ def document(layer: Path) -> str:
         raise NotPinnedError(f"{layer.name} holds what its requirements do not pin: {', '.join(unknown)}")
     components = {_name(each): _component(each, folder, pinned[_name(each), each.version]) for each in found}
     owned = {path for each in found for path in _files(each, folder)}
-    others = sorted(path for path in folder.rglob("*") if path.is_file() and path not in owned)
+    sources = (path for path in folder.rglob("*") if path.is_file() and path.suffix != ".pyc")
+    others = sorted(path for path in sources if path not in owned)
     root = Component(name=layer.name, type=ComponentType.APPLICATION, bom_ref=layer.name)
     bom = Bom(components=[*components.values(), *(_file(path, folder) for path in others)])
     bom.metadata.component = root

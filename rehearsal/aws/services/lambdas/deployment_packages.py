@@ -1,13 +1,13 @@
 """Code of functions, layers and the runtime client, in directories that an execution environment mounts."""
 
+import compileall
 import contextlib
 import hashlib
 import importlib
 import io
 import os
+import py_compile
 import shutil
-import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -20,7 +20,7 @@ from pathlib import Path
 RUNTIME_CLIENT = ("awslambdaric", "simplejson", "snapshot_restore_py.py", "runtime_client")
 
 UNPACKED = Path(__file__).parents[4] / "build" / "functions"
-"""Code by its content, as Lambda keeps it: unpacked and compiled once for all rehearsals."""
+"""Code by its content, as Lambda keeps it: unpacked once for all rehearsals. What brings no bytecode has none."""
 
 KEPT_SECONDS = 7 * 24 * 3600
 
@@ -33,7 +33,7 @@ class DeploymentPackages:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def unpacked(self, kind: str, archives: list[bytes]) -> Path:
-        """The archives, one over the other, in a directory named by their content: unpacked and compiled once."""
+        """The archives, one over the other, in a directory named by their content: unpacked once."""
         with self._lock:
             parts = [self._once(kind, archive, _unpack) for archive in archives]
             if len(parts) == 1:
@@ -72,7 +72,6 @@ def _unpack(archive: bytes, target: Path) -> None:
             mode = member.external_attr >> 16 & 0o777
             if mode and not member.is_dir():
                 (target / member.filename).chmod(mode)
-    _compile(target)
 
 
 def _merge(parts: list[Path], target: Path) -> None:
@@ -84,14 +83,6 @@ def _merge(parts: list[Path], target: Path) -> None:
             for name in names:
                 (there / name).unlink(missing_ok=True)
                 (there / name).hardlink_to(directory / name)
-
-
-def _compile(directory: Path) -> None:
-    """Precompiled code imports in less than half the time; in a process of its own, since it is seconds of work."""
-    command = [sys.executable, "-m", "compileall", "-qq", "-j", "2", "--invalidation-mode", "unchecked-hash"]
-    subprocess.run(
-        [*command, str(directory)], check=False, timeout=120
-    )  # a file that does not compile fails when it is imported
 
 
 def copy_runtime_client(target: Path) -> None:
@@ -106,4 +97,4 @@ def copy_runtime_client(target: Path) -> None:
                 shutil.copytree(source, target / source.name, ignore=shutil.ignore_patterns("__pycache__"))
             else:
                 shutil.copy(source, target)
-    _compile(target)
+    compileall.compile_dir(target, quiet=2, invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)

@@ -1,0 +1,47 @@
+"""What `sam build` puts into the layers of Python: bytecode that is used as it is, and the services that are called."""
+
+import ast
+import importlib.util
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from rehearsal.application import BUILT, ROOT
+
+UNCHECKED: Final = (1).to_bytes(4, "little")
+"""Flags of a file that is used without a look at its source: https://peps.python.org/pep-0552/."""
+CLIENTS: Final = "import sys, boto3; [boto3.client(name, region_name='us-east-1') for name in sys.argv[1:]]"
+
+
+@pytest.mark.parametrize("layer", ["BenchwrightLayer", "Psycopg2Layer"])
+def test_all_code_of_a_layer_has_bytecode_that_is_used_as_it_is(layer: str) -> None:
+    sources = list((BUILT / layer).rglob("*.py"))
+    compiled = [Path(importlib.util.cache_from_source(str(path))).read_bytes()[:8] for path in sources]
+    assert sources
+    assert compiled == [importlib.util.MAGIC_NUMBER + UNCHECKED] * len(sources)
+
+
+def test_there_is_a_model_of_each_service_for_which_a_client_is_made_and_no_other() -> None:
+    code = BUILT / "BenchwrightLayer/python"
+    there = {path.name for path in (code / "botocore/data").iterdir() if path.is_dir()}
+    used = {name for folder in ("layers", "functions") for name in _clients(ROOT / folder)}
+    assert there == used | {"xray"}  # aws_xray_sdk makes one when it is imported
+    environment = {"PYTHONPATH": str(code), "PATH": os.environ["PATH"]}
+    subprocess.run([sys.executable, "-S", "-c", CLIENTS, *there], env=environment, check=True, timeout=60)
+
+
+def _clients(folder: Path) -> Iterator[str]:
+    """The services in `client("…")`, wherever it stands but in the function of that name."""
+    for path in set(folder.rglob("*.py")) - {ROOT / "layers/benchwright/benchwright/aws.py"}:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", getattr(node.func, "attr", "")) == "client":
+                (service, *_) = node.args
+                assert isinstance(service, ast.Constant), (
+                    f"{path}:{node.lineno} makes a client of a service by a variable"
+                )
+                yield str(service.value)

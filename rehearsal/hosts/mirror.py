@@ -66,6 +66,7 @@ REAL_CHECKSUMS = {
     ),
 }
 EFS_UTILS_VERSIONS = ("3.2.0", "3.3.0")
+# Only the image of the previous release compiles these two (tests/deployment/previous.py).
 EFS_UTILS_COMMITS = {"def6e74fbbe891d07212b5bcd82109d5e5b59be7": "3.2.0"}
 RSKEY_VERSIONS = ("v0.6.1",)
 CLOUDWATCH_AGENT_VERSIONS = ("1.300072.0b1766",)
@@ -165,11 +166,7 @@ def _efs_utils_key() -> bytes:
 
 def rskey_module(version: str) -> bytes | None:
     """The Go module of rskey."""
-    return launcher_of_rskey() if version in RSKEY_VERSIONS else None
-
-
-def launcher_of_rskey() -> bytes:
-    return program("rskey").text.encode()
+    return program("rskey").text.encode() if version in RSKEY_VERSIONS else None
 
 
 def package_index(*archive: Package, url: str) -> bytes:

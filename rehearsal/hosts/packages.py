@@ -167,6 +167,7 @@ def ubuntu_archive() -> list[Package]:
         *_nvidia(),
         Package("postgresql-client", "16+257build1.1", {}, ("postgresql-client-16",)),
         Package("postgresql-client-16", "16.10-0ubuntu0.24.04.1", {"usr/bin/psql": script(PSQL)}),
+        # Only the image of the previous release has these two (tests/deployment/previous.py).
         Package("golang-go", "2:1.22~2build1", {"usr/bin/go": program("go")}),
         Package("rustup", "1.26.0-5", {"usr/bin/rustup": script(RUSTUP), "usr/bin/cargo": script(CARGO)}),
     ]

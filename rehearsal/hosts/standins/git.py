@@ -1,6 +1,7 @@
-"""`git init`, `fetch --depth 1 URL COMMIT`, `checkout FETCH_HEAD` and `rev-parse HEAD`:
+"""`git init`, `fetch --depth 1 URL COMMIT`, `checkout FETCH_HEAD` and `rev-parse HEAD`: they take one commit from the
+mirror.
 
-enough to take one commit from the mirror.
+Only the image of the previous release calls it (tests/deployment/previous.py).
 """
 
 import io

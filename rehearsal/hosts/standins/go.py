@@ -1,4 +1,7 @@
-"""`go install MODULE@VERSION`: takes a module from the mirror and leaves its program in GOBIN."""
+"""`go install MODULE@VERSION`: takes a module from the mirror and leaves its program in GOBIN.
+
+Only the image of the previous release calls it (tests/deployment/previous.py).
+"""
 
 import os
 import re

@@ -3,6 +3,9 @@
 A payload is CRC32(key file) in hex, then base64 without padding of a 32-byte field whose first 16 bytes are the
 initialisation vector and of AES-128-CBC with PKCS#7, then the CRC32 again. The AES key is the first 16 bytes of the key
 file, XORed with a fixed sequence (github.com/rstudio/rskey, workbench/workbench.go).
+
+The stand-in of Workbench and the tests use `Key`; the command is only called by nodes of the previous release
+(tests/deployment/previous.py).
 """
 
 import base64

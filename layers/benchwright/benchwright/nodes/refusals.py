@@ -1,7 +1,7 @@
-"""What a new node says that cannot apply its configuration.
+"""Why a new node cannot apply its configuration.
 
-It waits in the launching hook of its group, which ends it 45 minutes later, and AWS knows no reason. Its CloudWatch
-agent has sent its log meanwhile, whose last lines are the reason.
+Such a node waits in the launching hook of its group, which terminates it after 45 minutes without a reason. Its
+CloudWatch agent has sent its log by then, and the end of the log has the reason.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ HOOK = "configured"  # infra/nodes.yaml
 
 @dataclass(frozen=True)
 class Refusal:
-    """Why a node cannot apply its configuration, in its words.
+    """Why a node cannot apply its configuration: the sentence in its log.
 
     at: when CloudWatch received them; the clock of the node may be off.
     """
@@ -36,16 +36,16 @@ class Refusal:
 
 
 def refusal(log_group: str, nodes: Sequence[Node]) -> Refusal | None:
-    """Return what the first of the nodes says that wait in the launching hook and have failed; None where none has."""
+    """Return the refusal of the first node that waits in the launching hook and has failed; None where none has."""
     waiting = (node.instance for node in nodes if node.state == "Pending:Wait")
     return next((found for instance in waiting if (found := _last_words(log_group, instance))), None)
 
 
 def another_try(group: str, found: Refusal, since: datetime | None, failed: Sequence[object]) -> str:
-    """Have another node launched in the place of one that has failed, and say so; raises NodesNotReady where that one
-    was another try already.
+    """Abandon the launch of a node that has failed, so that the group launches another one; return what is waited for.
 
-    since: what a node said before applies to an earlier configuration. failed: the launches that have failed since.
+    since: when this execution began; what a node said before is about an earlier configuration. failed: the launches
+    that have failed since. Raises NodesNotReady where the node was itself the second try.
     """
     if failed and since and found.at >= since:
         raise NodesNotReady(
@@ -61,9 +61,8 @@ def another_try(group: str, found: Refusal, since: datetime | None, failed: Sequ
             LifecycleActionResult="ABANDON",
         )
     except ClientError as error:
-        if (
-            error_code(error) != "ValidationError"
-        ):  # it does not wait any more: an answer of before was lost, or it left
+        # ValidationError: it no longer waits, since an earlier answer was lost, or it has left.
+        if error_code(error) != "ValidationError":
             raise
     return f"Auto Scaling: another node in the place of {found.instance}, which says: {found.sentence}"
 

@@ -931,7 +931,7 @@ class Limits(Part):
         default={},
         description=f"limits by the names of up to {MOST_LIMITS} groups, in place of those of `default`; of someone in "
         "two of them, those of the last by name",
-        examples=[{"analysts": {"max_cpus": 8}}],
+        examples=[{"analysts": {"max_cpus": 4}}],
     )
     users: Annotated[dict[ProfileName, SessionLimits], Field(max_length=MOST_LIMITS)] = Field(
         default={},

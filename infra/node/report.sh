@@ -30,14 +30,14 @@ shortened() {
 
 # ERROR: the whole report, one line. When it fails, the end of this run's log fills what room there is.
 print_report() {
-  local error=$1 users_list license mounted=() path facts log='' report edited=() checked=false room probe administration
+  local error=$1 users_list license mounted=() path facts log='' report edited=() count=0 listed=() checked=false room probe administration
   room=$((MAXIMUM_REPORT - $(stat -c %s "$work/steps" 2>/dev/null || echo 0)))
   users_list=$(users_here)
   license=$(license_status)
   if [ -z "$error" ] && [ "$SSM_Mode" = report ]; then
     checked=true
     mapfile -t edited < <(differences | cut -c 1-100)
-    [ "${#edited[@]}" -le 8 ] || edited=("${edited[@]:0:8}" "and $((${#edited[@]} - 8)) more")
+    count=${#edited[@]} edited=("${edited[@]:0:8}")
   fi
   for path in "${MOUNTS[@]}"; do if mountpoint -q "$path"; then mounted+=("$path"); fi; done
   facts=$(
@@ -61,7 +61,6 @@ print_report() {
     printf ',"helper":%s' "$(json "$(helper_for_users)")"
     if [ -z "$error" ]; then printf ',"ides":%s,"gpus":%s,"limits":%s' "$(ides)" "$(gpus)" "$(limits)"; fi
     printf ',"mounts":%s' "$(json_list "${mounted[@]}")"
-    printf ',"differences":%s' "$(if $checked; then json_list "${edited[@]}"; else echo null; fi)"
     printf ',"changed":%s' "$(json_list "${changed[@]:0:10}")"
     printf ',"restarted":%s' "$restarted"
     if [ -n "$provider_answer" ]; then printf ',"sign_in":%s' "$provider_answer"; fi
@@ -71,9 +70,12 @@ print_report() {
   )
   [ -z "$error" ] || log=$(tail -c "+$((log_start + 1))" "$own_log" | tail -n 40 | tail -c 1500)
   while :; do
-    report="{$facts,\"error\":$(json_or_null "$error"),\"log\":$(json_or_null "$log")}"
-    ((${#report} >= room && ${#log} + ${#error} > 100)) || break
-    if [ -n "$log" ]; then log=${log:100}; else error=$(shortened "$error" $((${#error} - 50))); fi
+    listed=("${edited[@]}")
+    ((count <= ${#edited[@]})) || listed+=("and $((count - ${#edited[@]})) more")
+    report="{$facts,\"differences\":$(if $checked; then json_list "${listed[@]}"; else echo null; fi)"
+    report+=",\"error\":$(json_or_null "$error"),\"log\":$(json_or_null "$log")}"
+    ((${#report} >= room && ${#log} + ${#error} + 100 * ${#edited[@]} > 100)) || break
+    if [ -n "$log" ]; then log=${log:100}; elif [ -n "$error" ]; then error=$(shortened "$error" $((${#error} - 50))); else unset 'edited[-1]'; fi
   done
   printf '%s\n' "$report"
 }

@@ -209,6 +209,8 @@ quarto_version() { echo 1.8.25; }
 tinytex() { echo 2026.10.01; }
 gpus() { printf %s '{"count":8,"driver":"580.105.08"}'; }
 limits() { echo '"off"'; }
+audit_status() { echo rstudio-server 700; }
+metrics_status() { head -c 150 health; }
 probe_account() { echo 2147483646:2147483646; }
 differences() { cat differences; }
 """
@@ -256,14 +258,16 @@ def test_a_report_with_what_an_identity_provider_says_fits(said: Any, tmp_path: 
     [
         ([], []),
         (["/etc/rstudio/rserver.conf: content", 'user:ann: shell=/bin/"\\, not shell=/bin/bash'], None),
-        ([f"user:{n:0500}: missing" for n in range(500)], [*["user:" + "0" * 95] * 8, "and 492 more"]),
+        ([f"user:{n:0500}: missing" for n in range(500)], [*["user:" + "0" * 95] * 4, "and 496 more"]),
+        (['"' * 500] * 9, [*['"' * 100] * 2, "and 7 more"]),
     ],
 )
 def test_a_report_names_what_differs_and_fits(changed: list[str], reported: list[str] | None, tmp_path: Path) -> None:
     (tmp_path / "differences").write_text("".join(f"{line}\n" for line in changed))
     (tmp_path / "health").write_text('"' * 150)
-    printed = run_on_a_node("print_report ''", tmp_path)
-    assert len(printed) <= 2_400 - len("--- look for room on the disk\n")
+    step = "--- look for room on the disk"
+    printed = run_on_a_node(f"echo '{step}' >steps; print_report ''", tmp_path)
+    assert len(printed) <= 2_400 - len(f"{step}\n")
     found = read_report(printed)
     assert found
     assert found.differences == (changed if reported is None else reported)

@@ -97,6 +97,20 @@ def wait(account: str, sessions: int, seconds: float, *, at_least: bool) -> dict
         time.sleep(1)
 
 
+def end(opened: list[str], account: str) -> None:
+    """End the sessions. Of one whose answer was lost the id is not known, so what is still there is counted, too."""
+    said = ""
+    if opened:
+        try:
+            call("stop_session", {"session_ids": ",".join(opened), "force_quit": True})
+        except FailedError as error:
+            said = f": {error}"
+    if left := sum(wait(account, 0, SECONDS_TO_END, at_least=False).values()):
+        raise FailedError(
+            f"{left} sessions of {account} did not end{said}. Sign in as {account}, and quit those named {NAME}"
+        )
+
+
 def main(count: int, account: str) -> None:
     before = running(account)
     if there := sum(before.values()):
@@ -115,13 +129,7 @@ def main(count: int, account: str) -> None:
                 f"{SECONDS_TO_START} seconds. Look at /var/log/rstudio/launcher and at the limits of the account"
             )
     finally:
-        if opened:
-            call("stop_session", {"session_ids": ",".join(opened), "force_quit": True})
-            left = sum(wait(account, 0, SECONDS_TO_END, at_least=False).values())
-            if left:
-                raise FailedError(
-                    f"{left} sessions of {account} did not end. Sign in as {account}, and quit those named {NAME}"
-                )
+        end(opened, account)
     print(json.dumps({"opened": count, "sessions": found}))
 
 

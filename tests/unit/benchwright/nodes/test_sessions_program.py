@@ -16,24 +16,32 @@ SPEC.loader.exec_module(program)
 
 
 class Workbench:
-    """Two nodes. refuses: the session that Workbench does not open; starts: how many of the others begin to run."""
+    """Two nodes. refuses: the session that Workbench does not open; loses: the one of which no answer comes; starts:
+    how many of the others begin to run; stops: whether it accepts that they are to end, and ends: whether they do.
+    """
 
-    def __init__(self, refuses: int = 0, starts: int = 99, *, ends: bool = True) -> None:
-        self.refuses, self.starts, self.ends = refuses, starts, ends
+    def __init__(
+        self, refuses: int = 0, starts: int = 99, loses: int = 0, *, stops: bool = True, ends: bool = True
+    ) -> None:
+        self.refuses, self.starts, self.loses, self.stops, self.ends = refuses, starts, loses, stops, ends
         self.sessions: dict[str, str] = {}
         self.stopped: list[str] = []
 
     def call(self, method: str, parameters: dict[str, Any]) -> Any:
         if method == "stop_session":
             assert parameters["force_quit"] is True
+            if not self.stops:
+                raise program.FailedError("Workbench answers stop_session with HTTP 401")
             self.stopped = parameters["session_ids"].split(",")
             if self.ends:
-                self.sessions = {}
+                self.sessions = {each: node for each, node in self.sessions.items() if each not in self.stopped}
             return True
         number = len(self.sessions) + 1
         if number == self.refuses:
             raise program.FailedError("Workbench refuses launch_session: no seat")
         self.sessions[f"s-{number}"] = f"10.0.0.{number % 2 + 1}"
+        if number == self.loses:
+            raise program.FailedError("Workbench does not answer launch_session: timed out")
         return {"id": f"s-{number}", "url": "/s/", "project_id": ""}
 
     def running(self, account: str) -> dict[str, int]:
@@ -71,8 +79,18 @@ def test_sessions_are_counted_by_node_and_ended(
         (Workbench(refuses=4), "Workbench refuses launch_session: no seat", 3),
         (Workbench(starts=4), "of 5 sessions that Workbench opened for probe, 4 run after 0 seconds. Look at", 5),
         (Workbench(ends=False), "5 sessions of probe did not end. Sign in as probe, and quit those named", 5),
+        (Workbench(loses=1), "1 sessions of probe did not end. Sign in as probe, and quit those named", 0),
+        (Workbench(loses=3), "1 sessions of probe did not end. Sign in as probe, and quit those named", 2),
+        (
+            Workbench(stops=False),
+            "5 sessions of probe did not end: Workbench answers stop_session with HTTP 401. Sign",
+            0,
+        ),
     ],
-    ids=["none opens", "one does not open", "one does not start", "they do not end"],
+    ids=[
+        *("none opens", "one does not open", "one does not start", "they do not end"),
+        *("no answer of the first", "no answer of another", "they may not be ended"),
+    ],
 )
 def test_what_was_opened_is_ended_when_it_fails(
     run: Callable[[Workbench], None], workbench: Workbench, wrong: str, stopped: int

@@ -6,8 +6,8 @@ readonly AUDIT=/efs/shared-storage/audit METRICS=http://localhost:8989/metrics
 # KEY FILE: the value of a key of rserver.conf.
 server_option() { sed -n "s/^$1=//p" "$2" 2>/dev/null | tail -n 1; }
 
-# FILE: the folder of this node's audit logs, where an rserver.conf has audit logs in the cluster's own folder.
-audit_folder() { server_option audit-data-path "$1" | grep "^$AUDIT/" || true; }
+# FILE: the folder of this node's audit logs, where an rserver.conf has those of `audit`. Any other path is the administrator's own.
+audit_folder() { server_option audit-data-path "$1" | grep -xE "$AUDIT/[0-9]+(\.[0-9]+){3}" || true; }
 
 # What people type is in these files. Everyone may write to the shared storage, so who made a folder of this name earlier than the first node
 # could read them.

@@ -172,6 +172,7 @@ put_back() {
     if [ ! -e "$work/before/$path" ]; then rm -f "/$path"; continue; fi
     place_copy "$work/before/$path" "/$path"
   done
+  systemctl daemon-reload
   if ! needs restart; then
     cp -a "$work/before.state/." "$STATE"
     if (reload_workbench); then
@@ -182,7 +183,6 @@ put_back() {
     fi
     return
   fi
-  systemctl daemon-reload
   PROBE_ACCOUNT=$(cat "$work/before.state/probe" 2>/dev/null) || true
   # sssd that has run with other files starts again with the previous ones.
   if [ -e "$STATE/directory" ] && ! cmp -s "$STATE/directory" "$work/before.state/directory"; then rm -f "$work/before.state/directory"; fi

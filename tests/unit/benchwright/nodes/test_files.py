@@ -125,3 +125,37 @@ def test_a_bundle_of_an_earlier_release_restarts_and_what_a_killed_run_left_is_d
     assert bash(script, folder=tmp_path).split() == ["restart"]
     (tmp_path / "effects").write_text("reload\n")
     assert bash(script.replace("etc/rstudio/rsession.conf", ""), folder=tmp_path).split() == ["reload"]
+
+
+def test_systemd_reads_again_what_comes_back_though_nothing_restarts(tmp_path: Path) -> None:
+    """A share of memory needs no restart, and a profile beside it may be refused."""
+    unit = tmp_path / "unit.conf"
+    for path, text in {
+        unit: "new",
+        tmp_path / "before" / str(unit)[1:]: "old",
+        tmp_path / "before.state/files": "",
+    }.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    script = (
+        f"work=. STATE=. SERVER_LOG=log changed=({str(unit)[1:]}) account_files=()\n"
+        'begin() { :; }\nneeds() { false; }\nreload_workbench() { :; }\nsystemctl() { echo "$1: $(<unit.conf)"; }\n'
+        f"{function('place_copy')}\n{function('put_back')}\nput_back"
+    )
+    assert bash(script, folder=tmp_path) == "daemon-reload: old\n"
+
+
+@pytest.mark.parametrize(
+    ("path", "prepared"),
+    [
+        ("/efs/shared-storage/audit/10.0.1.7", "/efs/shared-storage/audit/10.0.1.7\n"),
+        ("/efs/shared-storage/audit/..", ""),
+        ("/efs/shared-storage/audit/10.0.1.7/../../..", ""),
+        ("/efs/shared-storage/audit/", ""),
+        ("/var/lib/rstudio-server/audit", ""),
+    ],
+)
+def test_a_node_prepares_no_folder_but_its_own_for_audit_logs(path: str, prepared: str, tmp_path: Path) -> None:
+    (tmp_path / "rserver.conf").write_text(f"audit-data-path={path}\n")
+    script = f"AUDIT={SHARED}/audit\n{function('server_option')}\n{function('audit_folder')}\naudit_folder rserver.conf"
+    assert bash(script, folder=tmp_path) == prepared

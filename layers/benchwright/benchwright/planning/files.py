@@ -54,9 +54,9 @@ def warn(wanted: Wanted) -> list[str]:
             continue
         if known is None:
             texts.append(
-                f"files.{name}{meant(name, FILES)}: not among the files of /etc/rstudio that Posit publishes, so it is "
-                "written as it is, and each change of it restarts the Workbench server. Compare the name with "
-                "Posit's documentation."
+                f"files.{name}{meant(name, {*FILES, *REFUSED})}: not among the files of /etc/rstudio that Posit "
+                "publishes, so it is written as it is, and each change of it restarts the Workbench server. Compare "
+                "the name with Posit's documentation."
             )
         elif name == RSERVER_CONF:
             texts += server_options.warn(file.keys, version, f"files.{name}.keys")

@@ -21,6 +21,7 @@ BACK = "null, which takes a recorded one back"
 AT_MOST = {"cpus": "max_cpus", "memory_mb": "max_memory_mb"}
 # Until then a session that PAM had opened was not in the launcher's control group (release notes, rstudio-pro#8120).
 HOLD_SINCE = "2025.09"
+LONGEST_NUMBER = 10**15
 LEAST_SHARE = 2  # a node keeps one part of so many for sessions
 NAME: TypeAdapter[str] = TypeAdapter(ProfileName)
 SECTION = re.compile(r"^\s*\[([^\[\]]+)\]\s*$", re.MULTILINE)  # of a file as text
@@ -173,4 +174,5 @@ def _is_valid(name: str) -> bool:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    """Return whether a value may be compared and shown, or has its own problem: a float holds no longer int."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= LONGEST_NUMBER

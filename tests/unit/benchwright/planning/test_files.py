@@ -174,6 +174,14 @@ def test_null_takes_back_what_an_earlier_release_accepted() -> None:
             ),
         ),
         (
+            {"database.con": {"text": "x"}},  # a name that an input may not have is still the one that was meant
+            (
+                "files.database.con (did you mean database.conf?): not among the files of /etc/rstudio that Posit "
+                "publishes, so it is written as it is, and each change of it restarts the Workbench server. Compare "
+                "the name with Posit's documentation."
+            ),
+        ),
+        (
             {"launcher-env": {"text": "JobType: any\nEnviron: A=b\n C=d\n"}},
             (
                 "files.launcher-env: Environ (did you mean Environment?): not among the published keys. With a "

@@ -71,6 +71,7 @@ def warnings(raw: Any, **earlier: Any) -> list[str]:
             "limits.users.ann.cpus: 2 is refused: a session would get cpus 2 by default, above max_cpus 1.5.",
         ),
         ({"reserved_memory_mb": 0}, "limits.reserved_memory_mb: 0 is refused"),
+        ({"default": {"cpus": 10**400, "max_cpus": 1}}, "it is no number. Give the CPUs"),  # no float holds it
     ],
 )
 def test_what_cannot_be_is_refused_with_its_reason(limits: Any, refused: str) -> None:

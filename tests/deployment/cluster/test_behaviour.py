@@ -227,8 +227,8 @@ def test_an_execution_that_fails_raises_its_alarm(account: Account, first: Any) 
 def test_a_schedule_whose_target_refuses_it_raises_its_alarm(account: Account, first: Any) -> None:
     assert account.state_of("benchwright-schedule-failed") == "OK"
     nightly = Schedules(account.aws.client, account.application.name).named("nightly-verify")
-    with pytest.raises(ClientError, match="StateMachineDoesNotExist"):
-        replace(nightly, machine=f"{nightly.machine}-gone").start(account.aws.client)
+    with pytest.raises(ClientError, match="InvalidExecutionInput"):
+        replace(nightly, input="{").start(account.aws.client)
     assert account.state_of("benchwright-schedule-failed") == "ALARM"
 
 

@@ -124,7 +124,7 @@ def secret(text: str) -> tuple[str, str]:
     if not (name and equals and file):
         raise argparse.ArgumentTypeError(f"{text} is not NAME=FILE, such as benchwright/users/ann=password.txt")
     if not re.fullmatch(r"[A-Za-z0-9/_+.@-]{1,512}", name):
-        raise argparse.ArgumentTypeError(f"{name} is no name of a secret: up to 512 of A-Z a-z 0-9 / _ + . @ -")
+        raise argparse.ArgumentTypeError(f"{name} is not the name of a secret: up to 512 of A-Z a-z 0-9 / _ + . @ -")
     try:
         value = Path(file).read_text(encoding="utf-8").removesuffix("\n")
     except (OSError, UnicodeDecodeError) as error:

@@ -36,7 +36,7 @@ def main(arguments: list[str]) -> int:
     except (OSError, UnicodeDecodeError) as error:
         parser.error(f"{wanted.file} cannot be read: {error}")
     except (ValueError, RecursionError) as error:
-        parser.error(f"{wanted.file} is no JSON: {error}")
+        parser.error(f"{wanted.file} is not JSON: {error}")
     except InvalidInput as error:
         print(error)
         return 1

@@ -17,7 +17,7 @@ from benchwright.verification.checks import failing, unmet
 from benchwright.verification.rounds import Cluster, Questions
 from benchwright.verification.verdicts import brief
 
-OPENING = "Run Command: sessions to be opened, and ended"
+OPENING = "Run Command: sessions to open and end"
 
 
 class Event(StepEvent):
@@ -135,12 +135,12 @@ def _ask(event: Event, document: str, instances: list[str], load_balancer: str) 
 
 
 def _spread(event: Event, opening: Command, cluster: Cluster, account: str) -> Result:
-    """End with how the sessions were spread, or wait for it."""
+    """Finish with how the sessions were spread, or wait until that is known."""
     found = sessions.spread(opening, account, {node.instance: node.ipv4 for node in cluster.nodes})
     if found is None and event.last:
         raise VerificationFailed(
-            f"The cluster {event.cluster} is what its plan says, and sessions were not opened in time. They end by "
-            "themselves. Start the verification again."
+            f"The cluster {event.cluster} is what its plan says, but sessions were not opened in time. Those that "
+            "were opened are ended. Start the verification again."
         )
     if found is None:
         return Result(done=False, waiting_for=OPENING, round=event.round, opening=opening, summary=cluster)

@@ -9,8 +9,8 @@ server_option() { sed -n "s/^$1=//p" "$2" 2>/dev/null | tail -n 1; }
 # FILE: the folder of this node's audit logs, where an rserver.conf has those of `audit`. Any other path is the administrator's own.
 audit_folder() { server_option audit-data-path "$1" | grep -xE "$AUDIT/[0-9]+(\.[0-9]+){3}" || true; }
 
-# What people type is in these files. Everyone may write to the shared storage, so who made a folder of this name earlier than the first node
-# could read them.
+# The files hold what people type. Everyone may write to the shared storage, so someone who made a folder of this name before the first node
+# did could read them.
 ensure_audit_folder() {
   local folder own
   own=$(audit_folder "$work/stage$RSERVER_CONF")
@@ -19,7 +19,7 @@ ensure_audit_folder() {
   for folder in "$AUDIT" "$own"; do
     mkdir -m 0700 "$folder" 2>/dev/null || true
     if [ -L "$folder" ] || [ ! -d "$folder" ] || ! grep -qxE 'root|rstudio-server' <<<"$(stat -c %U "$folder")"; then
-      fail "$folder cannot be the folder of the audit logs: it is a $(stat -c '%F of %U' "$folder" 2>/dev/null || echo 'missing folder'). Someone made it; move it away on a node, and deploy again."
+      fail "$folder cannot hold the audit logs: it is a $(stat -c '%F of %U' "$folder" 2>/dev/null || echo 'missing folder'). Move it away on a node, and deploy again."
     fi
     chown rstudio-server:rstudio-server "$folder"
     chmod 0700 "$folder"

@@ -17,7 +17,7 @@ try:
 except ValueError:
     sys.exit("it is not JSON")
 if not isinstance(document, dict) or not isinstance(document.get("issuer"), str):
-    sys.exit("it has no issuer, so it is no discovery document")
+    sys.exit("it has no issuer, so it is not a discovery document")
 missing = [name for name in ENDPOINTS if not str(document.get(name, "")).startswith("https://")]
 if missing:
     sys.exit(f"it lacks an https address as {', '.join(missing)}")

@@ -13,10 +13,10 @@ answer = sys.stdin.read()
 if not answer:
     sys.exit(1)  # the CLI has said why
 of_one_line, keys = len(sys.argv) > 1, sys.argv[2:]
-why = "its value is no text"
+why = "its value is not text"
 try:
     text = json.loads(answer).removeprefix("\ufeff")
-    why = f"it is no JSON with {' '.join(keys)}"
+    why = f"it is not JSON with {' '.join(keys)}"
     for key in keys:
         text = json.loads(text)[key]
     if not of_one_line:

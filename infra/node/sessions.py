@@ -1,10 +1,10 @@
-"""Opens sessions of Workbench for an account, says on which nodes they ran, and ends them, whatever happens.
+"""Opens sessions of Workbench for an account, reports on which nodes they ran, and ends them, also when it fails.
 
 Usage: sessions.py COUNT ACCOUNT, with a token of that account in WORKBENCH_API_TOKEN. It prints one line of JSON:
 {"opened": 6, "sessions": {"10.0.0.1": 3, "10.0.0.2": 3}}, by the address of each node. When it fails it says why on
 standard error, in a sentence.
 
-The token is of the account alone, so that no session of anyone else can be ended by it. Sources: Posit Workbench
+The token belongs to the account alone, so it cannot end a session of anyone else. Sources: Posit Workbench
 administration guide, "Workbench API"; the client of Posit's own tests (github.com/posit-dev/vip,
 src/vip/clients/workbench.py) for paths, parameters and answers.
 """
@@ -50,7 +50,7 @@ def call(method: str, parameters: dict[str, object]) -> object:
     try:
         found = json.loads(text)
     except ValueError as error:
-        raise FailedError(f"Workbench answers {method} with no JSON: {text[:200].strip()!r}. {OF_API}") from error
+        raise FailedError(f"Workbench answers {method} without JSON: {text[:200].strip()!r}. {OF_API}") from error
     if not isinstance(found, dict) or "result" not in found:
         raise FailedError(f"Workbench refuses {method}: {text[:200].strip()}")
     return found["result"]
@@ -87,7 +87,7 @@ def running(account: str) -> dict[str, int]:
 
 
 def wait(account: str, sessions: int, seconds: float, *, at_least: bool) -> dict[str, int]:
-    """Wait until there are so many sessions, or no more; returns what there is at the end."""
+    """Wait until the account has at least, or at most, so many sessions; returns what it has at the end, by node."""
     end = time.monotonic() + seconds
     while True:
         found = running(account)
@@ -115,8 +115,8 @@ def main(count: int, account: str) -> None:
     before = running(account)
     if there := sum(before.values()):
         raise FailedError(
-            f"{account} has {there} sessions already, and they would be taken for new ones. End them in Workbench, and "
-            "let no one work with this account"
+            f"{account} already has sessions ({there}), which would be counted as new ones. End them in Workbench, and "
+            "use this account for nothing else"
         )
     opened: list[str] = []
     try:

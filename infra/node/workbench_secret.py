@@ -1,10 +1,10 @@
 """Encrypts a line as Workbench does, or decrypts it: `encrypt` or `decrypt`, and the file of the secure-cookie-key.
 
 The format is that of Posit's tool for it (github.com/rstudio/rskey, workbench/workbench.go): the CRC-32 of the key
-file, before and after base64 of 16 bytes of initialisation vector, 16 of nothing and AES-128-CBC, whose key is the
-first 16 bytes of the file, mixed with a fixed sequence. Exits with a sentence about what is wrong.
+file, before and after base64 of 16 bytes of initialisation vector, 16 zero bytes and the text in AES-128-CBC, whose key
+is the first 16 bytes of the file, XORed with a fixed sequence. Exits with a sentence about what is wrong.
 
-AES is OpenSSL's, which takes a key as an argument of a function: its command takes one as an argument of a process.
+It calls OpenSSL's library, since the command `openssl` takes the key as an argument, which other processes can read.
 """
 
 import base64

@@ -53,7 +53,9 @@ def test_the_name_of_the_application_decides_about_secrets(tmp_path: Path, capsy
     assert said(content, tmp_path, capsys, "--name", "wb")[0] == 0
 
 
-@pytest.mark.parametrize(("content", "why"), [("{", "is no JSON"), ("[" * 100_000, "is no JSON"), (None, "cannot be")])
+@pytest.mark.parametrize(
+    ("content", "why"), [("{", "is not JSON"), ("[" * 100_000, "is not JSON"), (None, "cannot be")]
+)
 def test_a_file_that_cannot_be_read_is_named(
     content: str | None, why: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

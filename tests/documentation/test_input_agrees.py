@@ -27,7 +27,7 @@ ONLY_THE_MODELS_REFUSE = (
     r"groups\..+: .* is refused: the user of this name has a group of this name\.",
     r"config\..+: .* is refused: .+ so the key would hold for no one\.",
     r"(license|users\..+\.password|auth\.\S+|files\..+\.secret): .* is refused: the nodes may not read it\.",
-    r"(license|users\..+\.password|auth\.\S+|files\..+\.secret): .* is refused: it is no name of a secret\.",
+    r"(license|users\..+\.password|auth\.\S+|files\..+\.secret): .* is refused: it is not the name of a secret\.",
     r"image\.rebuild: true is refused: it is given together with image\.ami\.",
     r"acceptance\.account: .* is refused: no such user is in the input",
     r"repos\.cran: .* is refused: files\.repos\.conf is given",
@@ -36,7 +36,7 @@ ONLY_THE_MODELS_REFUSE = (
     r"tags: .* is refused: named twice: ",
     r"(acceptance\.account|access\.hostname|metrics\.allowed_cidr): .* is refused: it is missing",  # unless recorded
     r"access\.allowed_cidrs: null is refused: people come from the internet",
-    r"(access\.allowed_cidrs\.\d+|metrics\.allowed_cidr): .* is refused: it is no range of IPv4 addresses",
+    r"(access\.allowed_cidrs\.\d+|metrics\.allowed_cidr): .* is refused: it is not a range of IPv4 addresses",
     r"config\.auth-cookies-force-secure: .* is refused: Benchwright writes this key itself",
     # What a method of sign-in needs, and what belongs to another one.
     r"auth\.\S+: .* is refused: it belongs to the method ",
@@ -60,17 +60,17 @@ ONLY_THE_MODELS_REFUSE = (
     r"files\..+: .* is refused: (its format is not known|the file (is (lines|sections|records|a JSON|text)|holds a))",
     r"files\..+: .* is refused: Benchwright writes keys of this file",
     r"files\..+: .* is refused: (Benchwright sets this key|it is given as|launcher.conf has the sections)",
-    r"files\..+\.text: .* is refused: (it is no JSON|it is JSON, and no object|line \d)",
+    r"files\..+\.text: .* is refused: (it is not JSON|it is JSON, but not an object|line \d)",
     r"files\.rserver\.conf\.keys\..+: .* is refused: nodes rely on Workbench's default",
     r"(config|files\.rserver\.conf\.keys)\..+: .* is refused: it is a key of rsession\.conf",
     r"config\..+: .* is refused: files\.rserver\.conf\.keys has this key, too",
     r"config\..+: .* is refused: with `auth`, its place is ",
     r"auth\.scopes: .* is refused: openid is missing",
     # What a pattern that every engine reads cannot say: classes of Unicode, and halves of a character.
-    r".*: .* is refused: it is no text: it has half of a character",
+    r".*: .* is refused: it is not text: it has half of a character",
     r"tags\..*: .* is neither a letter nor a number nor a space",
     # JSON knows one kind of number, and 3.0 is an integer to a schema.
-    r"\S+: -?\d+\.0 is refused: it is no whole number",
+    r"\S+: -?\d+\.0 is refused: it is not a whole number",
     # A $ of Python, which checks the schema here, also stands before a line break at the end, that of ECMAScript not.
     r'\S*: ".*\\n" is refused: not ',
     r"\S*\\n.*: .* is refused: not ",

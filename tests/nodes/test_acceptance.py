@@ -61,7 +61,7 @@ def test_what_cannot_work_is_one_sentence_and_leaves_no_session(cluster: Cluster
 
     assert failed("1 nobody.here").startswith("This node has no account nobody.here. Start a deployment with {}")
     kept = cluster.start_session(nodes[1], "probe")
-    assert failed().startswith("probe has 1 sessions already, and they would be taken for new ones. End them")
+    assert failed().startswith("probe already has sessions (1), which would be counted as new ones. End them")
     assert running(*nodes) == ["", "probe"]
     nodes[1].run(f"kill -9 {kept}", timeout=60)
     nodes[0].run("mv /efs/home/probe /efs/home/away", timeout=60)

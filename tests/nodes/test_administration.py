@@ -73,7 +73,7 @@ def test_no_one_else_can_have_made_the_folder_of_the_records(cluster: Cluster) -
     output(node, "setpriv --reuid=5002 --regid=5002 --clear-groups mkdir /efs/shared-storage/audit")
     publish(cluster, audit={})
     assert cluster.fail_to_apply(node).startswith(
-        "/efs/shared-storage/audit cannot be the folder of the audit logs: it is a directory of ben. Someone made it;"
+        "/efs/shared-storage/audit cannot hold the audit logs: it is a directory of ben. Move it away on a node, and"
     )
     output(node, "rmdir /efs/shared-storage/audit")
     output(node, "setpriv --reuid=5002 --regid=5002 --clear-groups ln -s /tmp /efs/shared-storage/audit")

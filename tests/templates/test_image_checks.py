@@ -189,13 +189,13 @@ LIMITS = [
     (
         "systemctl",
         "case $3 in *Soft) echo 65536 ;; Limit*) echo 524288 ;; *) echo stop ;; esac",
-        "what ends with a process that the kernel ends is 'stop' instead of 'continue'",
+        "OOMPolicy of rstudio-launcher is 'stop' instead of 'continue'",
     ),
-    ("systemctl", f"{SOME} *) echo 100 ;; esac ;; esac", "the weight of the system is '100' instead of '1000'"),
+    ("systemctl", f"{SOME} *) echo 100 ;; esac ;; esac", "CPUWeight of system.slice is '100' instead of '1000'"),
     (
         "systemctl",
         f"{SOME} *slice) echo 1000 ;; *) echo 100 ;; esac ;; esac",
-        "the weight of the server is '100' instead of '1000'",
+        "CPUWeight of rstudio-server is '100' instead of '1000'",
     ),
 ]
 

@@ -228,7 +228,7 @@ def _network(text: str) -> str:
     try:
         ipaddress.IPv4Network(text)
     except ValueError:
-        raise ValueError("it is no range of IPv4 addresses, or does not begin at its first one") from None
+        raise ValueError("it is not a range of IPv4 addresses, or does not begin at its first one") from None
     return text
 
 
@@ -705,7 +705,7 @@ class Audit(Part):
     )
     months: Annotated[int, Field(ge=1, le=120)] | None = Field(
         default=None,
-        description="after how many months Workbench deletes records, from 1 to 120; null: as Workbench itself does",
+        description="after how many months Workbench deletes records, from 1 to 120; null: Workbench's default",
         examples=[13],
     )
 
@@ -929,13 +929,13 @@ class Limits(Part):
     default: SessionLimits = Field(default=SessionLimits(), description="the limits of everyone's sessions")
     groups: Annotated[dict[ProfileName, SessionLimits], Field(max_length=MOST_LIMITS)] = Field(
         default={},
-        description=f"limits by the names of up to {MOST_LIMITS} groups, in place of those of `default`; of someone in "
-        "two of them, those of the last by name",
+        description=f"limits of up to {MOST_LIMITS} groups by name, in place of those of `default`; who is in two of "
+        "them has those of the last by name",
         examples=[{"analysts": {"max_cpus": 4}}],
     )
     users: Annotated[dict[ProfileName, SessionLimits], Field(max_length=MOST_LIMITS)] = Field(
         default={},
-        description=f"limits by the names of up to {MOST_LIMITS} users, in place of all others",
+        description=f"limits of up to {MOST_LIMITS} users by name, in place of all others",
         examples=[{"ann": {"max_memory_mb": 12288}}],
     )
     reserved_memory_mb: Megabytes | None = Field(

@@ -90,7 +90,7 @@ def body_problems(body: str) -> Iterator[str]:
     try:
         dashboard = json.loads(body)
     except ValueError as error:
-        yield f"it is no JSON: {error}"
+        yield f"it is not JSON: {error}"
         return
     yield from _unknown("", set(dashboard) - BODY)
     for index, widget in enumerate(dashboard.get("widgets", [])):

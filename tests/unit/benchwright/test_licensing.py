@@ -138,7 +138,7 @@ def test_a_floating_licence_reaches_the_nodes_by_the_name_of_its_server() -> Non
         ({"server": "l:0"}, 'license.server: "l:0" is refused: not the host and the port of a licence server'),
         ({}, "license.server: {} is refused: it is missing"),
         ({"key": "x"}, 'license.key: "***" is refused: an unknown key'),
-        (7, "license: 7 is refused: it is no text"),
+        (7, "license: 7 is refused: it is not text"),
         ("ABCD-EF01-2345-6789-ABCD-EF01-2345", 'license: "***" is refused: it is a licence key, which each machine'),
     ],
 )

@@ -49,7 +49,7 @@ def test_the_body_of_a_dashboard_is_read(body: dict[str, Any], problems: list[st
 
 def test_a_body_that_is_no_json_is_refused() -> None:
     (problem,) = body_problems('{"widgets": [}')
-    assert problem.startswith("it is no JSON: ")
+    assert problem.startswith("it is not JSON: ")
 
 
 def test_metrics_repeat_what_the_row_before_says() -> None:

@@ -19,7 +19,7 @@ def test_a_secret_is_a_name_and_what_a_file_holds(tmp_path: Path) -> None:
         ("benchwright/users/ann", "benchwright/users/ann is not NAME=FILE"),
         ("=file", "=file is not NAME=FILE"),
         ("name=/no/such/file", "/no/such/file cannot be read"),
-        ("a name=/no/such/file", "a name is no name of a secret: up to 512 of A-Z a-z 0-9 / _ + . @ -"),
+        ("a name=/no/such/file", "a name is not the name of a secret: up to 512 of A-Z a-z 0-9 / _ + . @ -"),
         ("name=/dev/null", "/dev/null holds no secret: it has 1 to 65536 bytes"),
     ],
 )

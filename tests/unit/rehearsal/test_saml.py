@@ -184,7 +184,7 @@ def test_an_answer_that_is_no_response_is_refused(
     ("metadata", "keys", "why"),
     [
         ("<html/>", {}, "it has no EntityDescriptor with an IDPSSODescriptor and a certificate"),
-        ("not here", {}, "it is no XML: "),
+        ("not here", {}, "it is not XML: "),
         (None, {"metadata_path": "/nowhere/metadata.xml"}, "No such file or directory"),
         (None, {"metadata_url": "https://127.0.0.1:9/metadata"}, "Connection refused"),
         (None, {"idp_post_binding": "1"}, f"it has no SingleSignOnService of {BINDING_HTTP_POST}: set auth-saml-"),

@@ -10,10 +10,9 @@ from typing import Any
 from benchwright import rstudio_files
 from benchwright.models import RSERVER_CONF, File, Wanted
 from benchwright.planning import server_options
-from benchwright.planning.problems import Problem, meant, object_in, objects_in
+from benchwright.planning.problems import BACK, Problem, meant, object_in, objects_in
 from benchwright.rstudio_files import FILES, REFUSED, WRITTEN, Format
 
-BACK = "null, which takes a recorded one back"
 WAYS = {"keys": dict, "sections": dict, "text": str, "secret": str}
 TAKES: Mapping[Format, tuple[str, ...]] = {
     Format.KEYS: ("keys", "text"),
@@ -130,10 +129,10 @@ def _of_text(name: str, file: Mapping[str, Any]) -> Iterator[Problem]:
         try:
             whole = json.loads(text)
         except (ValueError, RecursionError) as error:
-            yield path, text, f"it is no JSON ({str(error)[:100]})", "a JSON object as text"
+            yield path, text, f"it is not JSON ({str(error)[:100]})", "a JSON object as text"
         else:
             if not isinstance(whole, dict):
-                yield path, text, "it is JSON, and no object", "a JSON object as text"
+                yield path, text, "it is JSON, but not an object", "a JSON object as text"
         return
     is_line = {Format.KEYS: _is_key, Format.SECTIONS: _is_key_or_section, Format.RECORDS: _is_field}.get(known.format)
     wrong = [number for number, line in lines if is_line and line.strip() and not is_line(line)]

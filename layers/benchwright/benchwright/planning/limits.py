@@ -14,10 +14,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from benchwright.models import RESERVED_PERCENT, Limits, ProfileName, Wanted
 from benchwright.planning import groups, server_options
-from benchwright.planning.problems import Problem, object_in, objects_in
+from benchwright.planning.problems import BACK, Problem, object_in, objects_in
 from benchwright.rstudio_files import PROFILES
 
-BACK = "null, which takes a recorded one back"
 AT_MOST = {"cpus": "max_cpus", "memory_mb": "max_memory_mb"}
 # Until then a session that PAM had opened was not in the launcher's control group (release notes, rstudio-pro#8120).
 HOLD_SINCE = "2025.09"
@@ -57,8 +56,8 @@ def warn(wanted: Wanted) -> list[str]:
             )
     if wanted.limits.of_sessions and version < HOLD_SINCE:
         texts.append(
-            f"limits: Workbench {version} starts sessions by PAM outside of the control groups of its launcher, so "
-            f"limits may not hold. Workbench {HOLD_SINCE} and newer put them back."
+            f"limits: Workbench {version} starts sessions through PAM, outside the control groups of its "
+            f"launcher, so limits may not apply. Workbench {HOLD_SINCE} and newer move them back."
         )
     return texts
 
@@ -67,7 +66,7 @@ def beyond_a_node(limits: Limits, cpus: int, memory_mb: int) -> Iterator[Problem
     """Find what no node can give: `cpus` and `memory_mb` are all that one has."""
     reserved = limits.reserved_memory_mb or memory_mb * RESERVED_PERCENT // 100
     if reserved * LEAST_SHARE > memory_mb:
-        wrong = f"an instance has {memory_mb} MiB, and sessions would have less than half of them"
+        wrong = f"an instance has {memory_mb} MiB, and sessions would have less than half of it"
         yield "limits.reserved_memory_mb", reserved, wrong, f"at most {memory_mb // LEAST_SHARE}, or larger nodes"
         return
     room = memory_mb - reserved

@@ -19,20 +19,21 @@ LONGEST_SHOWN, LONGEST_PATH, MOST_PROBLEMS = 80, 120, 20
 SECRETS_OF_SIGN_IN = ("auth.client_secret", "auth.metadata", "auth.sssd_conf", "auth.scim_token")
 SECRET_FOLDERS = ("/auth/", "/files/", "/license/", "/users/")  # in the names of the secrets that an input names
 ARN_OF_SECRET = r"arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:([A-Za-z0-9/_+=.@-]{1,407})"
+BACK = "null, which takes a recorded one back"  # what to give in place of a value that should not be there
 type Problem = tuple[str, Any, str, str]  # path, value, what is wrong, what to give
 # By pydantic's type of an error, what is wrong in words that someone reads who does not know pydantic.
 IN_WORDS: Mapping[str, str] = {
     "missing": "it is missing",
-    "dict_type": "it is no object",
-    "model_type": "it is no object",
-    "list_type": "it is no list",
-    "string_type": "it is no text",
-    "string_unicode": "it is no text: it has half of a character",
+    "dict_type": "it is not an object",
+    "model_type": "it is not an object",
+    "list_type": "it is not a list",
+    "string_type": "it is not text",
+    "string_unicode": "it is not text: it has half of a character",
     "bool_type": "it is neither true nor false",
-    "int_type": "it is no whole number",
-    "int_from_float": "it is no whole number",
-    "float_type": "it is no number",
-    "finite_number": "it is no finite number",
+    "int_type": "it is not a whole number",
+    "int_from_float": "it is not a whole number",
+    "float_type": "it is not a number",
+    "finite_number": "it is not a finite number",
     "literal_error": "it is none of {expected}",
     "string_too_long": "it has more than {max_length:,} characters",
     "string_too_short": "it has fewer than {min_length:,} characters",

@@ -32,6 +32,7 @@ from benchwright.models import (
 )
 from benchwright.planning import administration, files, groups, limits, secret_names, server_options, sign_in
 from benchwright.planning.problems import (
+    BACK,
     Problem,
     explained,
     meant,
@@ -177,7 +178,7 @@ def read_verify_input(raw: Any) -> VerifyRequest:
     elif every_cluster and "cluster" in keys:
         problems.append(("every_cluster", True, "it is given together with cluster", "one of the two"))
     if type(sessions) is not int or not 0 <= sessions <= MOST_SESSIONS:
-        problems.append(("sessions", sessions, "it is no number of sessions", f"a number from 0 to {MOST_SESSIONS}"))
+        problems.append(("sessions", sessions, "it is not a number of sessions", f"a number from 0 to {MOST_SESSIONS}"))
     elif sessions and every_cluster is True:
         problems.append(("sessions", sessions, "it is given together with every_cluster", "one of the two"))
     if problems:
@@ -296,7 +297,7 @@ def _contradictions(merged: Mapping[str, Any]) -> list[Problem]:
     problems += [
         (
             *config[key],
-            "it is a key of rsession.conf, and not of rserver.conf",
+            "it is a key of rsession.conf, not of rserver.conf",
             'it in files["rsession.conf"].keys, and null here',
         )
         for key in sorted(config.keys() & (of_sessions - server_options.PUBLISHED))
@@ -309,7 +310,7 @@ def _contradictions(merged: Mapping[str, Any]) -> list[Problem]:
     access = object_in(merged, "access")
     if access and SECURE_COOKIES in config:
         wrong = "Benchwright writes this key itself for a cluster with an address"
-        problems.append((*config[SECURE_COOKIES], wrong, "null, which takes a recorded one back"))
+        problems.append((*config[SECURE_COOKIES], wrong, BACK))
     if access.get("scheme") == "internet-facing" and "allowed_cidrs" not in access:
         wrong = f"people come from the internet, and only {', '.join(PRIVATE_RANGES)} are let in"
         problems.append(("access.allowed_cidrs", None, wrong, "the public ranges that people come from, or 0.0.0.0/0"))

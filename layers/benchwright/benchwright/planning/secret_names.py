@@ -59,7 +59,7 @@ def contradictions(merged: Mapping[str, Any], application: str) -> Iterator[Prob
         if not isinstance(text, str) or text.startswith(prefix):
             continue
         is_key = path == "license" and re.fullmatch(LICENSE_KEY, text)
-        wrong = "the nodes may not read it" if re.fullmatch(SECRET_NAME, text) else "it is no name of a secret"
+        wrong = "the nodes may not read it" if re.fullmatch(SECRET_NAME, text) else "it is not the name of a secret"
         give = f"the name of a secret that begins with {prefix}"
         if path == "license":
             give = f'{give} and holds a licence file, or {{"server": "host:port"}}'

@@ -1,4 +1,4 @@
-"""Acceptance by a tool of Posit's own: what `vip verify` of posit-vip needs to test a cluster as its users meet it.
+"""Acceptance tests by Posit: what `vip verify` of posit-vip needs to test a cluster as its users see it.
 
 Source: github.com/posit-dev/vip, src/vip/config.py (the keys, and that VIP_TEST_USERNAME and VIP_TEST_PASSWORD hold the
 credentials), and `vip verify --help` of posit-vip 2026.10.3.
@@ -38,7 +38,7 @@ def acceptance(plan: Plan, application: str, url: str) -> Acceptance:
         "package_manager": {"enabled": False},
         "workbench": {"url": url, "version": wanted.workbench.version.partition("+")[0]},
         "auth": {"provider": provider},
-        # Of an AMI of your own no one knows them here.
+        # Which versions an AMI of your own has is not known here.
         "runtimes": {}
         if wanted.image.ami
         else {"r_versions": wanted.r_versions, "python_versions": wanted.python_versions},

@@ -59,15 +59,15 @@ REMEDIES: Mapping[str, str] = {
     "open the ports 8787 and 5559 between the nodes: they do not reach it.",
     "ides": 'Start a deployment with {"image": {"rebuild": true}}: it builds the image again, and names what keeps an '
     'IDE or a kernel from working. Start one with {"image": {"jupyter": false}} for nodes without JupyterLab.',
-    "agent": "Start a deployment with {}: it starts the CloudWatch agent. Where that ends again, look at "
+    "agent": "Start a deployment with {}: it starts the CloudWatch agent. If it stops again, look at "
     "`systemctl status amazon-cloudwatch-agent` and /opt/aws/amazon-cloudwatch-agent/logs on the node, and terminate "
-    "it if nothing helps: without the agent its logs end with it, and no alarm sees it.",
-    "audit logs": "Start a deployment with {}: it makes the folder, and gives it to Workbench alone. Where another one "
-    "owns it, move it away on a node first.",
+    "the node if nothing helps: without the agent its logs are lost with it, and no alarm sees it.",
+    "audit logs": "Start a deployment with {}: it creates the folder, which only root and Workbench can read. If "
+    "someone else owns the folder, move it away on a node first.",
     "metrics": "Look at `curl http://localhost:8989/metrics` and at rserver.log on the node. Workbench shows metrics "
     'with a licence of the tier Enhanced or Advanced; with another one, deploy with {"metrics": null}.',
-    "gpus": "Look at `nvidia-smi` and `journalctl -k` on the node. Where the driver does not know the GPU, set another "
-    'branch in image.nvidia; where an image was changed, start a deployment with {"image": {"rebuild": true}}.',
+    "gpus": "Look at `nvidia-smi` and `journalctl -k` on the node. If the driver does not know the GPU, set another "
+    'branch in image.nvidia; if someone changed the driver, start a deployment with {"image": {"rebuild": true}}.',
     "mounts": "Look at `findmnt /efs/home /efs/shared-storage` and at /var/log/amazon/efs/mount.log on the node, and "
     "fix what they name, or terminate the node.",
     "instance metadata": "Start a deployment with {}: it sets the guard of each node again. Where the image is older "
@@ -300,13 +300,13 @@ def verify(
     if wanted.image.ami and lacking:
         found = "; ".join(f"{instance}: {absent}" for instance, absent in sorted(lacking.items()))
         warnings.append(
-            f"ides: {found}. Workbench offers it, and its sessions fail. Build the AMI of `image.ami` again from the "
-            'components of this release, or deploy with {"image": {"jupyter": false}} where JupyterLab is meant.'
+            f"ides: {found}. Workbench offers what is missing, and its sessions fail. Build the AMI of `image.ami` "
+            'again from the components of this release; without JupyterLab, deploy with {"image": {"jupyter": false}}.'
         )
     if wanted.image.ami and without_agent:
         found = "; ".join(f"{instance}: {state}" for instance, state in sorted(without_agent.items()))
         warnings.append(
-            f"agent: {found}. It is the CloudWatch agent: without it, logs of these nodes end with them, and alarms do "
+            f"agent: {found}. Without the CloudWatch agent, the logs of these nodes are lost with them, and alarms do "
             "not see them. Build the AMI of `image.ami` again from the components of this release."
         )
     if wanted.auth.method == "pam":
@@ -344,8 +344,8 @@ def _without_limits(reports: Mapping[str, NodeReport]) -> list[str]:
     """Warn of nodes whose job launcher says that it makes no control groups."""
     without = sorted(instance for instance, report in reports.items() if report.limits == "off")
     warning = (
-        f"limits: the job launcher of {', '.join(without)} says that it makes no control groups, so it enforces none. "
-        "Look for cgroup in /var/log/rstudio/launcher there: it needs version 2 of them, as Ubuntu 24.04 has, and "
+        f"limits: the job launcher of {', '.join(without)} logs that it cannot make control groups, so it enforces no "
+        "limits. Look for cgroup in /var/log/rstudio/launcher there: it needs cgroup v2, as Ubuntu 24.04 has, and "
         "writes below /sys/fs/cgroup."
     )
     return [warning] if without else []

@@ -56,7 +56,8 @@ def spread(command: Command, account: str, addresses: Mapping[str, str]) -> Spre
     if found is None:
         said = report.error if report and report.error else f"Run Command says {invocation.detail}"
         raise VerificationFailed(
-            f"The cluster is what its plan says, and sessions did not work. {invocation.instance}: {said}"
+            f"The cluster is what its plan says, but sessions could not be opened and ended. "
+            f"{invocation.instance}: {said}"
         )
     instances = {address: instance for instance, address in addresses.items()}
     counts = dict.fromkeys(sorted(addresses), 0)

@@ -46,7 +46,7 @@ def post(server: "Server", path: str, body: bytes, headers: Headers, caller: str
         if asked["method"] != method:
             raise ValueError("method")
     except (ValueError, KeyError, TypeError):
-        return _wrong("The request is no JSON with method and kwparams")
+        return _wrong("The request is not JSON with method and kwparams")
     if kind != "user":
         return _wrong("This stand-in knows tokens of users only")
     match method:

@@ -96,7 +96,7 @@ def read_provider(server: Mapping[str, str]) -> Provider:
     except (OSError, ValueError) as error:  # lxml's XMLSyntaxError is a SyntaxError
         return _unknown(place, str(error))
     except SyntaxError as error:
-        return _unknown(place, f"it is no XML: {error}")
+        return _unknown(place, f"it is not XML: {error}")
     if "entityId" not in found or not found.keys() & {"x509cert", "x509certMulti"}:
         return _unknown(place, "it has no EntityDescriptor with an IDPSSODescriptor and a certificate")
     if "singleSignOnService" not in found:

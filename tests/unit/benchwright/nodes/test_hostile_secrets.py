@@ -98,9 +98,9 @@ def test_a_file_arrives_with_every_line_as_linux_ends_it(collected: list[str], t
         ('"one\\ntwo"', ("line",), "it has more than one line"),
         ('"one\\ttwo"', ("line",), "it has a character that cannot be printed"),
         ('"\\r\\n"', ("line",), "it is empty"),
-        ("null", ("line",), "its value is no text"),
-        ('"password"', ("line", "password"), "it is no JSON with password"),
-        ('"{}"', ("line", "password"), "it is no JSON with password"),
+        ("null", ("line",), "its value is not text"),
+        ('"password"', ("line", "password"), "it is not JSON with password"),
+        ('"{}"', ("line", "password"), "it is not JSON with password"),
     ],
 )
 def test_what_is_refused_is_named_in_one_sentence(answer: str, kind: tuple[str, ...], why: str, tmp_path: Path) -> None:

@@ -165,8 +165,8 @@ def test_a_node_reads_the_discovery_document_where_workbench_does(tmp_path: Path
     [
         ("", "it is empty"),
         ("<html>", "it is not JSON"),
-        ([1], "it has no issuer, so it is no discovery document"),
-        ({"issuer": 1}, "it has no issuer, so it is no discovery document"),
+        ([1], "it has no issuer, so it is not a discovery document"),
+        ({"issuer": 1}, "it has no issuer, so it is not a discovery document"),
         ({"issuer": ISSUER}, "it lacks an https address as authorization_endpoint, token_endpoint, jwks_uri"),
         ({**DISCOVERY, "token_endpoint": "http://idp"}, "it lacks an https address as token_endpoint"),
         (

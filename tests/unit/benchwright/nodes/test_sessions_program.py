@@ -104,6 +104,6 @@ def test_what_was_opened_is_ended_when_it_fails(
 def test_sessions_that_the_account_has_are_left_alone(run: Callable[[Workbench], None]) -> None:
     workbench = Workbench()
     workbench.sessions = {"own": "10.0.0.1"}
-    with pytest.raises(program.FailedError, match="probe has 1 sessions already"):
+    with pytest.raises(program.FailedError, match=r"probe already has sessions \(1\)"):
         run(workbench)
     assert (workbench.sessions, workbench.stopped) == ({"own": "10.0.0.1"}, [])

@@ -263,7 +263,7 @@ def test_a_session_cannot_have_more_than_a_node_has_beside_its_share(account: Ac
         (
             "limits.reserved_memory_mb",
             8193,
-            "an instance has 16384 MiB, and sessions would have less than half of them",
+            "an instance has 16384 MiB, and sessions would have less than half of it",
             "at most 8192, or larger nodes",
         ),
     )

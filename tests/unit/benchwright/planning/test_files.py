@@ -84,9 +84,9 @@ def wanted(files: Any, **more: Any) -> Wanted:
             {"launcher-env": {"text": "JobType: any\n more\nnone\n"}},
             "line 3: the file is records of lines of Field: value",
         ),
-        ({"rstudio-prefs.json": {"text": "{'a': 1}"}}, "it is no JSON (Expecting property name"),
-        ({"rstudio-prefs.json": {"text": "[" * 10_000}}, "it is no JSON"),
-        ({"rstudio-prefs.json": {"text": "[]"}}, "it is JSON, and no object. Give a JSON object as text."),
+        ({"rstudio-prefs.json": {"text": "{'a': 1}"}}, "it is not JSON (Expecting property name"),
+        ({"rstudio-prefs.json": {"text": "[" * 10_000}}, "it is not JSON"),
+        ({"rstudio-prefs.json": {"text": "[]"}}, "it is JSON, but not an object. Give a JSON object as text."),
         ({"repos.conf": {"text": "CRAN=x\r\n"}}, r"it has a carriage return (\r); lines of a file end with \n alone"),
         ({"x": {"text": "a\0b"}}, "not lines of printable text"),
         ({"x": {"text": "x" * 16_001}}, "it has more than 16,000 characters"),
@@ -98,18 +98,18 @@ def wanted(files: Any, **more: Any) -> Wanted:
         ({"profiles": {"sections": {" a": {}}}}, "it begins or ends with a space"),
         ({"x": {"lines": ["hush"]}}, 'files.x.lines: ["***"] is refused: an unknown key. Give one of keys, secret, '),
         ({"x": {"txet": "hush"}}, 'files.x.txet: "***" is refused: an unknown key (did you mean text?). Give one of '),
-        ({"x": {"text": 7}}, "files.x.text: 7 is refused: it is no text. "),
-        ({"x": {"keys": ["hush"]}}, 'files.x.keys: ["***"] is refused: it is no object. '),
-        ({"rsession.conf": {"keys": {"allow-vcs": True}}}, "allow-vcs: true is refused: it is no text. "),
-        ({"profiles": {"sections": {"*": []}}}, "files.profiles.sections.*: [] is refused: it is no object. "),
+        ({"x": {"text": 7}}, "files.x.text: 7 is refused: it is not text. "),
+        ({"x": {"keys": ["hush"]}}, 'files.x.keys: ["***"] is refused: it is not an object. '),
+        ({"rsession.conf": {"keys": {"allow-vcs": True}}}, "allow-vcs: true is refused: it is not text. "),
+        ({"profiles": {"sections": {"*": []}}}, "files.profiles.sections.*: [] is refused: it is not an object. "),
         (
             {"rserver.conf": {"keys": {"session-timeout-minutes": "60"}}},
             (
-                'files.rserver.conf.keys.session-timeout-minutes: "60" is refused: it is a key of rsession.conf, and '
+                'files.rserver.conf.keys.session-timeout-minutes: "60" is refused: it is a key of rsession.conf, '
                 'not of rserver.conf. Give it in files["rsession.conf"].keys, and null here.'
             ),
         ),
-        ({"x": "hush"}, 'files.x: "***" is refused: it is no object'),
+        ({"x": "hush"}, 'files.x: "***" is refused: it is not an object'),
     ],
 )
 def test_what_cannot_be_is_refused_with_its_reason(files: Any, refused: str) -> None:

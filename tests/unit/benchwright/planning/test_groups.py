@@ -44,7 +44,7 @@ def test_a_group_has_those_whom_it_names_and_those_who_name_it() -> None:
         ({"groups": {"g": {"members": ["Ann"]}}}, 'groups.g.members.0: "Ann" is refused: adduser of Ubuntu refuses u'),
         ({"users": {"cid": {"groups": ["a b"]}}}, 'users.cid.groups.0: "a b" is refused: not 1 to 32 lower-case let'),
         ({"users": {"cid": {"groups": ["sudo"]}}}, 'users.cid.groups: ["sudo"] is refused: no such group is in the'),
-        ({"users": {"cid": {"groups": "hunter2"}}}, 'users.cid.groups: "***" is refused: it is no list'),
+        ({"users": {"cid": {"groups": "hunter2"}}}, 'users.cid.groups: "***" is refused: it is not a list'),
         ({"groups": {"g": {"members": ["ann"], "password": "x y"}}}, 'groups.g.password: "***" is refused: an unknown'),
     ],
 )

@@ -42,7 +42,7 @@ def warnings(raw: Any, **earlier: Any) -> list[str]:
     ("limits", "refused"),
     [
         ({"default": {"cpus": 0}}, "limits.default.cpus: 0 is refused: it is below 0.5. Give the CPUs of a session"),
-        ({"default": {"cpus": "1"}}, 'limits.default.cpus: "1" is refused: it is no number'),
+        ({"default": {"cpus": "1"}}, 'limits.default.cpus: "1" is refused: it is not a number'),
         ({"default": {"memory_mb": 99}}, "it is below 100"),
         ({"default": {"max_memory_mb": 2048.5}}, "limits.default.max_memory_mb: 2048.5 is refused"),
         ({"default": {"cpu": 1}}, "limits.default.cpu: 1 is refused: an unknown key (did you mean cpus?)"),
@@ -71,7 +71,7 @@ def warnings(raw: Any, **earlier: Any) -> list[str]:
             "limits.users.ann.cpus: 2 is refused: a session would get cpus 2 by default, above max_cpus 1.5.",
         ),
         ({"reserved_memory_mb": 0}, "limits.reserved_memory_mb: 0 is refused"),
-        ({"default": {"cpus": 10**400, "max_cpus": 1}}, "it is no number. Give the CPUs"),  # no float holds it
+        ({"default": {"cpus": 10**400, "max_cpus": 1}}, "it is not a number. Give the CPUs"),  # no float holds it
     ],
 )
 def test_what_cannot_be_is_refused_with_its_reason(limits: Any, refused: str) -> None:
@@ -158,8 +158,8 @@ def test_an_old_workbench_may_not_hold_limits() -> None:
     old = "2025.05.1+513.pro3"
     assert said(old, default={"cpus": 1}) == [
         (
-            f"limits: Workbench {old} starts sessions by PAM outside of the control groups of its launcher, so "
-            "limits may not hold. Workbench 2025.09 and newer put them back."
+            f"limits: Workbench {old} starts sessions through PAM, outside the control groups of its launcher, so "
+            "limits may not apply. Workbench 2025.09 and newer move them back."
         )
     ]
     assert said(old, reserved_memory_mb=100) == said("2025.09.0+387.pro3", default={"cpus": 1}) == []

@@ -155,8 +155,14 @@ def test_a_verification_takes_a_cluster_and_nothing_else() -> None:
         read_verify_input({"nodes": {"count": 3}})
     for given, wrong in (
         ({"every_cluster": "yes"}, 'every_cluster: "yes" is refused: it is neither true nor false. Give true or false'),
-        ({"sessions": 51}, "sessions: 51 is refused: it is no number of sessions. Give a number from 0 to 50"),
-        ({"sessions": True}, "sessions: true is refused: it is no number of sessions. Give a number from 0 to 50"),
+        (
+            {"sessions": 51},
+            "sessions: 51 is refused: it is not a number of sessions. Give a number from 0 to 50",
+        ),
+        (
+            {"sessions": True},
+            "sessions: true is refused: it is not a number of sessions. Give a number from 0 to 50",
+        ),
         (
             {"every_cluster": True, "sessions": 2},
             "sessions: 2 is refused: it is given together with every_cluster. Give one of the two",

@@ -55,7 +55,7 @@ def test_an_input_that_is_no_object_is_refused(raw: Any) -> None:
         (
             {"config": {"session-timeout-minutes": "60"}},
             (
-                '- config.session-timeout-minutes: "60" is refused: it is a key of rsession.conf, and not of '
+                '- config.session-timeout-minutes: "60" is refused: it is a key of rsession.conf, not of '
                 'rserver.conf. Give it in files["rsession.conf"].keys, and null here.'
             ),
         ),
@@ -152,7 +152,7 @@ def test_the_remedy_of_each_key_holds_an_example_that_is_accepted(path: tuple[st
     def given(value: Any) -> Any:
         return reduce(lambda inner, key: {key: inner}, reversed(path), value)
 
-    known: dict[str, Any] = {"users": {"ann": {}}, "groups": {"analysts": {}}}
+    known: dict[str, Any] = {"users": {"ann": {}, "probe": {}}, "groups": {"analysts": {}}}
     if path != ("access",):  # what the other keys of an address need
         known["access"] = {"hostname": "wb.example.com", "allowed_cidrs": ["203.0.113.0/24"]}
     if path[0] == "auth":  # what this key needs

@@ -43,9 +43,9 @@ def problems(path: str, text: str) -> list[str]:
 @pytest.mark.parametrize(
     ("text", "wrong"),
     [
-        ("Xy8Q~abc.DEF-ghi jklMNO", "it is no name of a secret"),
-        ("[sssd]\ndomains = example.com\n", "it is no name of a secret"),
-        ("x" * 401, "it is no name of a secret"),
+        ("Xy8Q~abc.DEF-ghi jklMNO", "it is not the name of a secret"),
+        ("[sssd]\ndomains = example.com\n", "it is not the name of a secret"),
+        ("x" * 401, "it is not the name of a secret"),
         ("hunter2", "the nodes may not read it"),
         ("aGVsbG8/d29ybGQ=", "the nodes may not read it"),
     ],
@@ -68,7 +68,7 @@ def test_a_licence_key_is_certainly_exposed() -> None:
 def test_metadata_is_no_secret() -> None:
     (found,) = [line for line in problems("auth.metadata", "<EntityDescriptor>") if "metadata:" in line]
     assert found == (
-        '- auth.metadata: "***" is refused: it is no name of a secret. '
+        '- auth.metadata: "***" is refused: it is not the name of a secret. '
         "Give the name of a secret that begins with benchwright/auth/."
     )
 

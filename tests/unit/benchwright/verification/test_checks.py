@@ -289,7 +289,9 @@ def test_a_launcher_that_makes_no_control_groups_is_a_warning() -> None:
     found = verify(PLAN, "ami-1", "hash", observed(reports=reports))
     assert found.verified
     (warning,) = [text for text in found.warnings if text.startswith("limits: ")]
-    assert warning.startswith("limits: the job launcher of i-2 says that it makes no control groups, so it enforces ")
+    assert warning.startswith(
+        "limits: the job launcher of i-2 logs that it cannot make control groups, so it enforces "
+    )
     reports["i-2"] = report("i-2")
     assert not [text for text in verify(PLAN, "ami-1", "hash", observed(reports=reports)).warnings if "limits" in text]
 

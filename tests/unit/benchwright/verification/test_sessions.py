@@ -79,7 +79,7 @@ def opening(cluster: Conversation) -> dict[str, Any]:
 def test_sessions_are_opened_on_one_node_once_the_cluster_is_verified(
     cluster: Conversation, opening: dict[str, Any]
 ) -> None:
-    assert (opening["done"], opening["waiting_for"]) == (False, "Run Command: sessions to be opened, and ended")
+    assert (opening["done"], opening["waiting_for"]) == (False, "Run Command: sessions to open and end")
     sent = [parameters for name, parameters in cluster.calls if name == "SendCommand"][-1]
     assert sent["InstanceIds"] == [HERE]
     assert sent["Parameters"] == {"Mode": ["sessions"], "Sessions": ["6 probe"], "ExecutionTimeout": ["480"]}
@@ -109,7 +109,7 @@ def test_what_keeps_sessions_from_being_opened_ends_the_execution(
     cluster.answers["ListCommandInvocations"] = {"CommandInvocations": [invocation(status, output)]}
     with pytest.raises(VerificationFailed) as caught:
         look(**opening, sessions=6, last=True)
-    assert "is what its plan says, and sessions" in str(caught.value) and cause in str(caught.value)
+    assert "is what its plan says, but sessions" in str(caught.value) and cause in str(caught.value)
 
 
 def test_without_a_number_none_is_opened(cluster: Conversation) -> None:

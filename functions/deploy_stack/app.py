@@ -83,7 +83,11 @@ def handler(event: Event) -> Result:
     if event.stack != "nodes":
         return Result(done=True, outputs=dict(stack.outputs))
     progress = replacement.replace_outdated(
-        *(group, stack.outputs, plan.wanted.nodes.count, event.refresh, since),
+        group,
+        stack.outputs,
+        plan.wanted.nodes.count,
+        event.refresh,
+        since,
         log_group=settings().log_group_of_nodes(event.cluster),
     )
     return Result(

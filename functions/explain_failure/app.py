@@ -74,7 +74,11 @@ def _explain(event: Event) -> Result:
     is_of_cluster = event.cluster and error not in SAYS_NOTHING_OF_THE_CLUSTER
     values = _unproven(event.cluster, event.execution, message) if is_of_cluster else []
     text = explain(
-        *(event.step, error, event.cause, event.execution, evidence(failure)),
+        event.step,
+        error,
+        event.cause,
+        event.execution,
+        evidence(failure),
         unproven=values,
         warnings=event.warnings,
     )

@@ -25,14 +25,13 @@ kernels() {
   done | sort -V
 }
 
-# FOLDER PROGRAM KEY: the version of a server of VS Code's kind, by the file in which its builds have it. A program that does not say its
-# version is there all the same.
+# FOLDER PROGRAM KEY: the version of a VS Code or Positron server, from its product.json; unknown if only the program is there.
 server_version() {
   [ -x "$1/bin/$2" ] || return 0
   sed -n "s/^.*\"$3\": *\"\([^\"]*\)\".*/\1/p" "$1/product.json" 2>/dev/null | grep . || echo unknown
 }
 
-# Workbench takes the newest below its folder; the package brings one, and older packages have it right there.
+# Workbench uses the newest one below its folder. Older packages have it at the top of that folder.
 positron() {
   local program
   program=$(find "$BROUGHT/positron-server" -path '*/bin/positron-server' -type f 2>/dev/null | sort -V | tail -n 1) || true
@@ -41,7 +40,7 @@ positron() {
 
 quarto_version() { if [ -x /usr/local/bin/quarto ]; then cat "$BROUGHT/quarto/share/version" 2>/dev/null || echo unknown; fi; }
 
-# What the build wrote, where people have the program that makes PDF.
+# The release that the build wrote down, if users have the program that makes PDF.
 tinytex() { if [ -x /usr/local/bin/pdflatex ]; then cat /etc/benchwright/tinytex 2>/dev/null || true; fi; }
 
 ides() {
@@ -54,8 +53,12 @@ ides() {
 
 # The GPUs of NVIDIA that this instance has, and the version of the driver that reaches them.
 gpus() {
-  local driver
+  local driver device class vendor count=0
+  for device in "$PCI_DEVICES"/*; do
+    { read -r class <"$device/class" && read -r vendor <"$device/vendor"; } 2>/dev/null || continue
+    if [[ $class == 0x03* && $vendor == 0x10de ]]; then count=$((count + 1)); fi # a display controller of NVIDIA
+  done
   driver=$(nvidia-smi --query-gpu=driver_version --format=csv,noheader 2>/dev/null | sed -n 1p | cut -c 1-20) || true
   [[ $driver =~ ^[0-9.]+$ ]] || driver=''
-  printf '{"count":%d,"driver":%s}' "$(cat "$PCI_DEVICES"/*/class 2>/dev/null | paste -d' ' - <(cat "$PCI_DEVICES"/*/vendor 2>/dev/null) | grep -c '^0x03.* 0x10de$')" "$(json_or_null "$driver")"
+  printf '{"count":%d,"driver":%s}' "$count" "$(json_or_null "$driver")"
 }

@@ -3,8 +3,8 @@
 
 readonly TOKEN_NAME=benchwright-verification
 
-# Opens as many sessions as $SSM_Sessions says for the account that it names, prints where they ran, and ends them. The token is in the
-# environment of two programs, never an argument, and is taken back whatever happens.
+# Opens sessions for an account ($SSM_Sessions has the number and the account), prints on which nodes they ran, and ends them. The token is
+# in the environment of two programs, never an argument, and is always revoked.
 open_sessions() {
   local count account output="$work/sessions" said="$work/sessions.said" problem
   read -r count account <<<"$SSM_Sessions"

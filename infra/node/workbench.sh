@@ -19,7 +19,7 @@ check_workbench_version() {
 }
 
 readonly AGENT=amazon-cloudwatch-agent
-# It sends logs and metrics. A node works without it, so it fails no configuration: the report says so, and a verification.
+# Workbench works without the agent, so this never fails a configuration; the report of the node and each verification name its state.
 ensure_agent() {
   [ "$(service_state "$AGENT")" = active ] || systemctl start --no-block "$AGENT.service" || echo 'The CloudWatch agent does not start.'
 }
@@ -164,7 +164,7 @@ start_launcher() {
   cat "$STATE/limits"
 }
 
-# Whether limits of sessions hold: a launcher that cannot make control groups says so in its log when it starts, and goes on without.
+# Whether the launcher enforces limits: one that cannot make control groups logs a warning when it starts, and goes on without limits.
 limits() {
   if ! grep -qsx 'enable-cgroups=1' "$LAUNCHER_CONF"; then echo null; elif [ -s "$STATE/limits" ]; then echo '"off"'; else echo '"on"'; fi
 }

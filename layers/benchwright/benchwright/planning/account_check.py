@@ -40,8 +40,8 @@ QUOTAS: Mapping[str, str] = dict.fromkeys(("a", "c", "d", "h", "i", "im", "is", 
     "trn": "L-2C3B7624",
     "x": "L-7295265B",
 }
-# GPUs that NVIDIA's open kernel modules do not know (NVIDIA, "Linux open GPU kernel modules", compatible GPUs), of the
-# instance types p2, g3 and p3, as EC2 names them.
+# GPUs of the instance types p2, g3 and p3, by EC2's names: NVIDIA's open kernel modules do not support them (NVIDIA,
+# "Linux open GPU kernel modules", compatible GPUs).
 BEFORE_TURING = frozenset({"K80", "M60", "V100"})
 BUILD_VCPUS = 2  # of m7i.large and m6i.large, the InstanceTypes of BuildInfrastructure in template.yaml
 # Addresses that a cluster takes at most in one subnet beside those of its nodes: a mount target, two database

@@ -21,7 +21,7 @@ SECRET_FOLDERS = ("/auth/", "/files/", "/license/", "/users/")  # in the names o
 ARN_OF_SECRET = r"arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:([A-Za-z0-9/_+=.@-]{1,407})"
 BACK = "null, which takes a recorded one back"  # what to give in place of a value that should not be there
 type Problem = tuple[str, Any, str, str]  # path, value, what is wrong, what to give
-# By pydantic's type of an error, what is wrong in words that someone reads who does not know pydantic.
+# What is wrong, by pydantic's type of an error, in words for people who do not know pydantic.
 IN_WORDS: Mapping[str, str] = {
     "missing": "it is missing",
     "dict_type": "it is not an object",

@@ -47,6 +47,40 @@ def test_an_accepted_input_is_said_to_be_with_its_warnings(tmp_path: Path, capsy
     assert text.endswith(f"The first state would accept FILE. {NOT_CHECKED}\n")
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [{"users": {"root": {}}}, {"nodes": {"count": "three"}}, {"users": {"Ann": {}}}, {"tags": {"aws:x": "1"}, "a": 1}],
+)
+def test_warnings_are_printed_beside_problems(wrong: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    status, text = said(json.dumps({"config": {"no-such": "1"}, **wrong}), tmp_path, capsys)
+    assert (status, text.startswith("The input has "), text.count("Warning: ")) == (1, True, 1)
+    assert "\nWarning: config: no-such: not among the published keys" in text
+
+
+def test_a_key_that_is_given_twice_is_refused_by_its_path(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    content = '{"nodes": {"count": 2}, "nodes": {"count": 3, "count": 4}, "r_versions": [{"x": 1, "x": 2}]}'
+    status, text = said(content, tmp_path, capsys)
+    why = "is refused: the file gives this key more than once in one object. Give it once."
+    shown = [line for line in text.splitlines() if why in line]
+    assert (status, shown) == (
+        1,
+        [f'- nodes: {{"count": 4}} {why}', f"- nodes.count: 4 {why}", f"- r_versions.x: 2 {why}"],
+    )
+
+
+def test_a_secret_that_is_given_twice_is_not_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    content = '{"users": {"ann": {"password": "hush", "password": "hush"}}, "license": "hush", "license": "hush"}'
+    status, text = said(content, tmp_path, capsys)
+    assert (status, "hush" in text, text.count("more than once")) == (1, False, 2)
+
+
+def test_what_only_an_account_shows_is_said_to_be_unchecked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """How large an instance type is, AWS alone knows (planning/account_check.py)."""
+    for limits in ({"default": {"cpus": 8, "memory_mb": 32768}}, {"reserved_memory_mb": 20000}):
+        status, text = said(json.dumps({"limits": limits}), tmp_path, capsys)
+        assert (status, "that the instance type exists and is as large as `limits` need it" in text) == (0, True)
+
+
 def test_the_name_of_the_application_decides_about_secrets(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     content = '{"license": "wb/license/workbench"}'
     assert said(content, tmp_path, capsys)[0] == 1
@@ -54,7 +88,13 @@ def test_the_name_of_the_application_decides_about_secrets(tmp_path: Path, capsy
 
 
 @pytest.mark.parametrize(
-    ("content", "why"), [("{", "is not JSON"), ("[" * 100_000, "is not JSON"), (None, "cannot be")]
+    ("content", "why"),
+    [
+        ("{", "is not JSON"),
+        ("[" * 100_000, "is not JSON"),
+        ('{"nodes": {"count": NaN}}', "is not JSON: it has NaN"),
+        (None, "cannot be"),
+    ],
 )
 def test_a_file_that_cannot_be_read_is_named(
     content: str | None, why: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -69,7 +109,7 @@ def test_a_file_that_cannot_be_read_is_named(
 
 @pytest.mark.parametrize("name", ["administrator", "production"])
 def test_the_examples_are_accepted(name: str) -> None:
-    check(json.loads((ROOT / "events" / f"{name}.json").read_text()))
+    assert check(json.loads((ROOT / "events" / f"{name}.json").read_text()))[0] is None
 
 
 def test_make_has_the_command() -> None:

@@ -95,6 +95,11 @@ def handler(event: Event) -> Result:
             save_verified(event.cluster, event.execution, record, remember(record.ami, record.verified_images))
         report_verdict(event.cluster, verified=True)
         if event.sessions and plan.wanted.acceptance:
+            if event.last:
+                raise VerificationFailed(
+                    f"The cluster {event.cluster} is what its plan says since the last look alone, so that no time was "
+                    "left to open sessions. Start the verification again."
+                )
             account, token = plan.wanted.acceptance.account, (event.execution, "verify")
             command = sessions.open_sessions(nodes["DocumentName"], instances, account, event.sessions, token)
             return Result(done=False, waiting_for=OPENING, round=event.round, opening=command, summary=cluster)

@@ -112,6 +112,20 @@ def test_what_keeps_sessions_from_being_opened_ends_the_execution(
     assert "is what its plan says, but sessions" in str(caught.value) and cause in str(caught.value)
 
 
+def test_at_the_last_look_none_is_opened(cluster: Conversation) -> None:
+    """No one would count them."""
+    cluster.answers |= {
+        "GetItem": item(**ACCEPTANCE),
+        "GetCommandInvocation": {"StandardOutputContent": printed("Online", "Online")},
+        "ListCommandInvocations": reports(),
+    }
+    asked = look(sessions=6)
+    before = len(cluster.calls)
+    with pytest.raises(VerificationFailed, match="no time was left to open sessions"):
+        look(**asked, sessions=6, last=True)
+    assert "SendCommand" not in [name for name, _ in cluster.calls[before:]]
+
+
 def test_without_a_number_none_is_opened(cluster: Conversation) -> None:
     cluster.answers |= {
         "GetItem": item(**ACCEPTANCE),

@@ -100,7 +100,7 @@ def handler(event: Event) -> Result:
                     f"The cluster {event.cluster} is what its plan says since the last look alone, so that no time was "
                     "left to open sessions. Start the verification again."
                 )
-            account, token = plan.wanted.acceptance.account, (event.execution, "verify")
+            account, token = plan.wanted.acceptance.account, (event.execution, "verify", str(event.round))
             command = sessions.open_sessions(nodes["DocumentName"], instances, account, event.sessions, token)
             return Result(done=False, waiting_for=OPENING, round=event.round, opening=command, summary=cluster)
         return Result(done=True, round=event.round, summary=cluster, brief=brief(cluster))

@@ -112,6 +112,15 @@ def test_what_keeps_sessions_from_being_opened_ends_the_execution(
     assert "is what its plan says, but sessions" in str(caught.value) and cause in str(caught.value)
 
 
+def test_under_the_lock_they_are_opened_again(cluster: Conversation, opening: dict[str, Any]) -> None:
+    """A deployment has begun since, and perhaps ended with other nodes: what was opened before says nothing of them."""
+    again = look(**look(sessions=6, round=7), sessions=6)
+    assert again["opening"]
+    sent = [parameters for name, parameters in cluster.calls if name == "SendCommand"]
+    comments = [each["Comment"] for each in sent if each["Parameters"]["Mode"] == ["sessions"]]
+    assert len(set(comments)) == 2
+
+
 def test_at_the_last_look_none_is_opened(cluster: Conversation) -> None:
     """No one would count them."""
     cluster.answers |= {

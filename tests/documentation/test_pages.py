@@ -83,7 +83,7 @@ def test_what_a_network_needs_is_what_the_first_state_looks_for() -> None:
 
 def test_each_decision_that_is_cited_is_recorded_and_listed() -> None:
     """Code and comments cite a decision by its number alone, as `docs/decisions/0009`."""
-    folders = ("functions", "image", "infra", "layers/benchwright", "statemachine", "rehearsal", "tests")
+    folders = ("functions", "image", "infra", "layers/benchwright", "statemachine", "rehearsal", "tests", "watch")
     files = [path for folder in folders for path in (ROOT / folder).rglob("*") if path.suffix in {".py", ".yaml"}]
     texts = [path.read_text(encoding="utf-8") for path in (*files, *PAGES, ROOT / "template.yaml")]
     cited = {number for text in texts for number in re.findall(r"decisions/(\d{4})", text)}

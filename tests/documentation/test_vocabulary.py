@@ -16,6 +16,7 @@ FOLDERS = (
     "layers/benchwright/benchwright",
     "rehearsal",
     "statemachine",
+    "watch",
 )
 FILES = sorted(
     path
@@ -38,6 +39,7 @@ INSTEAD = {
     r"\bbad hour\b": "degraded",
     r"\bkeeps? (it|them) true\b": "verifies it",
     r"\bwill do, too\b": "also works",
+    r"\bit is no (object(?! at all)|list|text|number|whole number|JSON|XML|name|range)\b": "it is not",
 }
 
 

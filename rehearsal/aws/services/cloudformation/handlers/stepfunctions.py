@@ -59,5 +59,5 @@ def definition(context: Context, properties: Properties) -> str:
         written = written.replace("${" + name + "}", text(value))
     document = yaml.load(written, yaml.CSafeLoader)
     if not isinstance(document, dict):
-        raise ResourceFailed("Invalid State Machine Definition: it is no object")
+        raise ResourceFailed("Invalid State Machine Definition: it is not an object")
     return json.dumps(document)

@@ -21,7 +21,7 @@ from benchwright.aws import client
 from benchwright.errors import error_code
 from benchwright.models import ENGINE_VERSION, Wanted
 from benchwright.planning import engine, limits
-from benchwright.planning.problems import Problem
+from benchwright.planning.problems import Problem, remedy
 from benchwright.settings import settings
 
 if TYPE_CHECKING:
@@ -158,7 +158,7 @@ def judge(wanted: Wanted, cluster: str, observed: Observed, *, begun: bool, depl
     ]
     warnings = [
         *observed.unknown,
-        *(f"{path} {value}: {wrong}. Give {give}." for path, value, wrong, give in tolerated),
+        *(f"{path} {value}: {wrong}. {remedy(give)}." for path, value, wrong, give in tolerated),
         *doubts,
         *crowded,
         *_judge_key(observed),

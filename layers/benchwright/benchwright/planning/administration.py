@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from benchwright.planning import server_options
-from benchwright.planning.problems import Problem, object_in, objects_in
+from benchwright.planning.problems import BACK, Problem, object_in, objects_in
 
 # Keys of rserver.conf that Benchwright writes for a part of the input, and only with it.
 KEYS: Mapping[str, str] = {
@@ -29,7 +29,7 @@ def contradictions(merged: Mapping[str, Any]) -> Iterator[Problem]:
     for key, part in KEYS.items():
         if key in config and merged.get(part) is not None:
             wrong = f"with `{part}`, Benchwright writes this key itself"
-            yield *config[key], wrong, f"null, which takes it back, or null for `{part}`"
+            yield *config[key], wrong, f"{BACK}. Or give null for `{part}`"
     version = object_in(merged, "workbench").get("version")
     if merged.get("metrics") is not None and isinstance(version, str) and version[:7] < METRICS_SINCE:
         wrong = f"Workbench has them since {METRICS_SINCE}, and workbench.version is {version}"

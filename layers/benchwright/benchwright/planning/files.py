@@ -10,7 +10,7 @@ from typing import Any
 from benchwright import rstudio_files
 from benchwright.models import RSERVER_CONF, File, Wanted
 from benchwright.planning import server_options
-from benchwright.planning.problems import BACK, Problem, meant, object_in, objects_in
+from benchwright.planning.problems import BACK, OR_BACK, Problem, meant, object_in, objects_in
 from benchwright.rstudio_files import FILES, REFUSED, WRITTEN, Format
 
 WAYS = {"keys": dict, "sections": dict, "text": str, "secret": str}
@@ -37,7 +37,7 @@ def contradictions(merged: Mapping[str, Any]) -> list[Problem]:
         problems += [*_of_form(name, file), *_of_owner(name, file), *_of_text(name, file)]
     config, keys = object_in(merged, "config"), object_in(objects_in(merged, "files").get(RSERVER_CONF, {}), "keys")
     problems += [
-        (f"config.{key}", config[key], f"files.{RSERVER_CONF}.keys has this key, too", f"it once; {BACK}")
+        (f"config.{key}", config[key], f"files.{RSERVER_CONF}.keys has this key, too", BACK)
         for key in sorted(config.keys() & keys.keys())
     ]
     return problems
@@ -110,13 +110,13 @@ def _of_owner(name: str, file: Mapping[str, Any]) -> Iterator[Problem]:
                 f"{path}.{key}",
                 given[key],
                 f"Benchwright sets this key: {owned[key]}",
-                f"other keys of {name}; {BACK}",
+                BACK,
             )
     sections = object_in(file, "sections")
     if known and known.keys is not None and "" not in known.keys:
         for section in sorted(sections.keys() - known.keys.keys()):
             wrong = f"{name} has the sections {' and '.join(known.keys)}"
-            yield f"files.{name}.sections.{section}", sections[section], wrong, f"one of these; {BACK}"
+            yield f"files.{name}.sections.{section}", sections[section], wrong, f"one of these, {OR_BACK}"
 
 
 def _of_text(name: str, file: Mapping[str, Any]) -> Iterator[Problem]:

@@ -14,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from benchwright.models import RESERVED_PERCENT, Limits, ProfileName, Wanted
 from benchwright.planning import groups, server_options
-from benchwright.planning.problems import BACK, Problem, object_in, objects_in
+from benchwright.planning.problems import BACK, OR_BACK, Problem, object_in, objects_in
 from benchwright.rstudio_files import PROFILES
 
 AT_MOST = {"cpus": "max_cpus", "memory_mb": "max_memory_mb"}
@@ -107,7 +107,7 @@ def _of_no_one(
     for path, value, kind, name in _named(merged, limits):
         if name not in known[kind] and _is_valid(name):
             wrong = f"`{kind}` has no {groups.quoted(name)}, so this would hold for no one"
-            yield path, value, wrong, f"the name of one of `{kind}`; {BACK}"
+            yield path, value, wrong, f"the name of one of `{kind}`, {OR_BACK}"
 
 
 def _others(merged: Mapping[str, Any]) -> str:
@@ -156,7 +156,7 @@ def _given_twice(merged: Mapping[str, Any], limits: Mapping[str, Any]) -> Iterat
     for section, keys in objects_in(given, "sections").items():
         for key in sorted(keys.keys() & own.get(section, {}).keys()):
             path = f"files.{PROFILES}.sections.{section}.{key}"
-            yield path, keys[key], "`limits` gives this key", f"it there alone; {BACK}"
+            yield path, keys[key], "`limits` gives this key", BACK
     server = object_in(object_in(object_in(files, "launcher.conf"), "sections"), "server")
     if own and "enable-cgroups" in server:
         path = "files.launcher.conf.sections.server.enable-cgroups"

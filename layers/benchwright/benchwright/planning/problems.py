@@ -19,7 +19,8 @@ LONGEST_SHOWN, LONGEST_PATH, MOST_PROBLEMS = 80, 120, 20
 SECRETS_OF_SIGN_IN = ("auth.client_secret", "auth.metadata", "auth.sssd_conf", "auth.scim_token")
 SECRET_FOLDERS = ("/auth/", "/files/", "/license/", "/users/")  # in the names of the secrets that an input names
 ARN_OF_SECRET = r"arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:([A-Za-z0-9/_+=.@-]{1,407})"
-BACK = "null, which takes a recorded one back"  # what to give in place of a value that should not be there
+# What to do about a value that should not be there, and where another one may be given as well.
+BACK, OR_BACK = "Remove it; if it is recorded, give null", "or remove it; if it is recorded, give null"
 type Problem = tuple[str, Any, str, str]  # path, value, what is wrong, what to give
 # What is wrong, by pydantic's type of an error, in words for people who do not know pydantic.
 IN_WORDS: Mapping[str, str] = {
@@ -56,7 +57,17 @@ def refusal(problems: Iterable[Problem]) -> InvalidInput:
 def _line(path: str, value: Any, wrong: str, give: str) -> str:
     name = _cut(json.dumps(path)[1:-1], LONGEST_PATH)  # a key may hold anything, also line breaks
     shown = _cut(json.dumps(_without_password(_hidden(path, value)), default=str), LONGEST_SHOWN)
-    return f"{name}: {shown} is refused: {wrong}. Give {give}."
+    return f"{name}: {shown} is refused: {wrong}. {remedy(give)}."
+
+
+def remedy(give: str) -> str:
+    """Return a problem's last part as a sentence without its full stop."""
+    return give if give.startswith(BACK) else f"Give {give}"
+
+
+def of_recorded(give: str) -> str:
+    """Return what to do where an earlier execution recorded the value: this input has nothing to remove."""
+    return give.replace(OR_BACK, "or null, which takes it back").replace(BACK, "null, which takes it back")
 
 
 def _hidden(path: str, value: Any) -> Any:

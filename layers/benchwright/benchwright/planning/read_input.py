@@ -38,6 +38,7 @@ from benchwright.planning.problems import (
     meant,
     object_in,
     objects_in,
+    of_recorded,
     part_of,
     refusal,
     without_texts,
@@ -107,7 +108,7 @@ class Reading:
         path, value, wrong, give = problem
         if _mentions(self.request.patch, path) or not _mentions(self.recorded, path):
             return problem
-        return path, value, f"{wrong} (an earlier execution recorded it)", give
+        return path, value, f"{wrong} (an earlier execution recorded it)", of_recorded(give)
 
 
 def read_input(
@@ -289,7 +290,7 @@ def _contradictions(merged: Mapping[str, Any]) -> list[Problem]:
             "Benchwright writes this key itself"
             if key in WRITTEN_KEYS
             else "nodes rely on Workbench's default for this key",
-            "other keys of rserver.conf; null takes a recorded one back",
+            BACK,
         )
         for key in sorted(OWNED_KEYS & set(config))
     ]

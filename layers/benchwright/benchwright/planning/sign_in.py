@@ -21,9 +21,8 @@ from benchwright.models import (
     Wanted,
 )
 from benchwright.planning import server_options
-from benchwright.planning.problems import Problem, object_in, objects_in
+from benchwright.planning.problems import BACK, OR_BACK, Problem, object_in, objects_in
 
-BACK = "null, which takes it back"
 # The methods that each key of `auth` belongs to. A key that is not here belongs to all of them.
 METHODS: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(("issuer", "client_id", "client_secret", "username_claim", "scopes", "groups_claim"), ("oidc",)),
@@ -146,7 +145,7 @@ def _of_provisioning(merged: Mapping[str, Any], auth: Mapping[str, Any]) -> Iter
         wrong = "Workbench takes groups from it with provisioning jit alone"
         for key in GROUPS_OF_PROVIDER:
             if auth.get(key) is not None and auth.get("method") in METHODS[key]:
-                yield f"auth.{key}", auth[key], wrong, f'{BACK}, or "provisioning": "jit"'
+                yield f"auth.{key}", auth[key], wrong, f'"provisioning": "jit", {OR_BACK}'
     if provisioning == "scim" and auth.get("scim_token") is None:
         wrong = "the identity provider needs a token for SCIM"
         yield "auth.scim_token", None, wrong, Auth.model_fields["scim_token"].description or ""

@@ -31,8 +31,8 @@ def test_a_key_that_belongs_to_a_part_is_refused_with_it_alone(key: str, part: s
     assert problems(given) == []
     (problem,) = problems(given | {"users": {"ann": {}}, part: PARTS[part]})
     assert problem == (
-        f'- {path}.{key}: "x" is refused: with `{part}`, Benchwright writes this key itself. Give null, which takes it '
-        f"back, or null for `{part}`."
+        f'- {path}.{key}: "x" is refused: with `{part}`, Benchwright writes this key itself. Remove it; if it is '
+        f"recorded, give null. Or give null for `{part}`."
     )
 
 

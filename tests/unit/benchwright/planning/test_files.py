@@ -132,8 +132,8 @@ def test_a_key_of_rserver_conf_is_given_once() -> None:
     }
     (problem,) = problems(files, config={"auth-timeout-minutes": "5"})
     assert problem == (
-        'config.auth-timeout-minutes: "5" is refused: files.rserver.conf.keys has this key, too. Give it once; null, '
-        "which takes a recorded one back."
+        'config.auth-timeout-minutes: "5" is refused: files.rserver.conf.keys has this key, too. Remove it; if it is '
+        "recorded, give null."
     )
 
 

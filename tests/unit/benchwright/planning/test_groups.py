@@ -115,7 +115,7 @@ def test_a_key_that_would_hold_for_no_one_is_refused(key: str, value: str, wrong
         wanted_of({"config": {key: value}}, known, users=["dan"])
     assert str(caught.value).splitlines()[1] == (
         f"- config.{key}: {json.dumps(value)} is refused: {wrong}, so the key would hold for no one. Give names of "
-        "`groups` with members, divided by commas; null takes a recorded one back."
+        "`groups` with members, divided by commas, or remove it; if it is recorded, give null."
     )
 
 

@@ -15,7 +15,8 @@ from tests.unit.benchwright.hostile import SPECIMENS
 
 PROFILES, PEOPLE = "launcher.local.profiles.conf", {"users": {"ann": {}}, "groups": {"analysts": {"members": ["ann"]}}}
 NO_ONE = "so this would hold for no one. Give the name of one of"
-BACK = "null, which takes a recorded one back"
+BACK = "Remove it; if it is recorded, give null"
+OR_BACK = "or remove it; if it is recorded, give null"
 DIRECTORY = {"auth": {"method": "sssd", "sssd_conf": "benchwright/auth/sssd", "probe_account": "probe"}}
 
 AMI = "ami-0123456789abcdef0"
@@ -50,8 +51,8 @@ def warnings(raw: Any, **earlier: Any) -> list[str]:
         ({"users": {"*": {"cpus": 1}}}, "the first not * or @"),
         ({"users": {"a]\n[root": {"cpus": 1}}}, "not 1 to 100 printable characters without #;=[]"),
         ({"users": {" ann": {"cpus": 1}}}, "it begins or ends with a space"),
-        ({"groups": {"writers": {"cpus": 1}}}, f'`groups` has no "writers", {NO_ONE} `groups`; {BACK}.'),
-        ({"users": {"ben": {"cpus": 1}}}, f'`users` has no "ben", {NO_ONE} `users`; {BACK}.'),
+        ({"groups": {"writers": {"cpus": 1}}}, f'`groups` has no "writers", {NO_ONE} `groups`, {OR_BACK}.'),
+        ({"users": {"ben": {"cpus": 1}}}, f'`users` has no "ben", {NO_ONE} `users`, {OR_BACK}.'),
         (
             {"default": {"cpus": 2, "max_cpus": 1}},
             (
@@ -104,8 +105,8 @@ def test_profiles_that_are_written_by_hand_name_people_of_the_input(file: str, w
     found = problems({}, files={file: {way: given}})
     paths = {"sections": ("sections.@writers", "sections.ben"), "text": ("text", "text")}[way]
     assert [(text.partition(": ")[0], text.partition("refused: ")[2]) for text in found] == [
-        (f"files.{file}.{paths[0]}", f'`groups` has no "writers", {NO_ONE} `groups`; {BACK}.'),
-        (f"files.{file}.{paths[1]}", f'`users` has no "ben", {NO_ONE} `users`; {BACK}.'),
+        (f"files.{file}.{paths[0]}", f'`groups` has no "writers", {NO_ONE} `groups`, {OR_BACK}.'),
+        (f"files.{file}.{paths[1]}", f'`users` has no "ben", {NO_ONE} `users`, {OR_BACK}.'),
     ]
 
 
@@ -114,10 +115,10 @@ def test_a_key_has_one_owner() -> None:
     sections: Any = {"*": {"max-cpus": "2", "resource-profiles": "small"}, "ann": {"max-mem-mb": "1"}, "@analysts": {}}
     cgroups = {"sections": {"server": {"enable-cgroups": "0"}}}
     assert problems(limits, files={PROFILES: {"sections": sections}, "launcher.conf": cgroups}) == [
-        f'files.{PROFILES}.sections.*.max-cpus: "2" is refused: `limits` gives this key. Give it there alone; {BACK}.',
+        f'files.{PROFILES}.sections.*.max-cpus: "2" is refused: `limits` gives this key. {BACK}.',
         (
             'files.launcher.conf.sections.server.enable-cgroups: "0" is refused: `limits` switches control groups on. '
-            f"Give {BACK}."
+            f"{BACK}."
         ),
     ]
     assert problems({"reserved_memory_mb": 100}, files={"launcher.conf": cgroups}) == []

@@ -230,10 +230,12 @@ class Rehearsal:
 SECRETS: Final = {
     "benchwright/auth/oidc": identity_provider.CLIENT_SECRET,
     "benchwright/files/databricks": "[main]\nname = main\nclient-secret = of a rehearsal\n",
+    "benchwright/users/jane.doe": "of a rehearsal, jane.doe's password",
+    "benchwright/users/probe": "of a rehearsal, the password of probe",
     "benchwright/license/workbench": "-- a licence file --\nLicensee: Rehearsal\nTier: Advanced\n",
 }
 """What a company has put into Secrets Manager before it deploys events/production.json or administrator.json: what its
-identity provider, Databricks and Posit have given it.
+identity provider, Databricks and Posit have given it, and passwords of two accounts.
 """
 
 

@@ -1,13 +1,14 @@
 """What a person reads at the end of an execution: the cluster and how to connect, or what failed and why."""
 
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from rich.console import Console
 from rich.text import Text
 
 INDENT: Final = "    "
+MOST_ADDRESSES: Final = 3
 
 
 def show_end(
@@ -53,7 +54,9 @@ def cluster(output: Any, width: int | None = None) -> Iterator[Text]:
         ("licence", output.get("license")),
         ("users", ", ".join(f"{name} ({user['uid']})" for name, user in _users(output.get("plan") or {}).items())),
         ("checks", _checks(output.get("verification") or {})),
+        ("sessions", _spread(output.get("sessions") or {})),
         *(output.get("endpoints") or {}).items(),
+        ("metrics", _first(output.get("metrics") or [])),
         *(("warning", warning) for warning in output.get("warnings") or ()),
     ]
     column = max(len(name) for name, value in facts if value) + 2
@@ -93,13 +96,36 @@ def connection(output: Any) -> list[str]:
         f"      {reported['port_forwarding']}",
         "    or, with this in ~/.ssh/config, `ssh INSTANCE`:",
         *(f"      {line}" for line in reported["ssh_config"].splitlines()),
+        *_acceptance(output.get("acceptance") or {}),
         "",
     ]
+
+
+def _acceptance(reported: Mapping[str, Any]) -> list[str]:
+    return (
+        [
+            "    To test it with posit-vip, with `acceptance.vip_toml` of the output in the file vip.toml:",
+            f"      {reported['command']}",
+        ]
+        if reported
+        else []
+    )
 
 
 def _users(plan: Mapping[str, Any]) -> Mapping[str, Any]:
     users: Mapping[str, Any] = (plan.get("wanted") or {}).get("users") or {}
     return users
+
+
+def _spread(opened: Mapping[str, Any]) -> str:
+    """How many of the sessions that a verification opened ran on each instance."""
+    return ", ".join(f"{count} on {instance}" for instance, count in (opened.get("sessions") or {}).items())
+
+
+def _first(addresses: Sequence[str]) -> str:
+    """The address of each node, or of the first of many."""
+    more = [f"and {len(addresses) - MOST_ADDRESSES} more"] if len(addresses) > MOST_ADDRESSES else []
+    return ", ".join([*addresses[:MOST_ADDRESSES], *more])
 
 
 def _checks(verification: Mapping[str, Any]) -> str:

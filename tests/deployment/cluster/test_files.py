@@ -50,14 +50,19 @@ pytestmark = [pytest.mark.root, pytest.mark.timeout(900)]
 @pytest.fixture(scope="module")
 def configured(account: Account) -> Any:
     """The output of the deployment of events/administrator.json."""
-    for name in ("benchwright/files/databricks", "benchwright/license/workbench"):
-        account.put_secret(name, SECRETS[name])
+    for name, value in SECRETS.items():
+        account.put_secret(name, value)
     own = {"config": {"auth-timeout-minutes": None}}  # an earlier test recorded it, and the event has it, too
     return account.deploy(ADMINISTRATOR | own).output
 
 
-@pytest.mark.usefixtures("configured")
-def test_one_range_reaches_the_metrics(account: Account) -> None:
+def test_who_is_named_can_sign_in(account: Account, configured: Any) -> None:
+    assert [text for text in configured["warnings"] if "sign in" in text] == []
+    assert account.on_every_node("getent shadow jane.doe probe | cut -d: -f2 | cut -c1") == {"$\n$\n"}
+
+
+def test_one_range_reaches_the_metrics(account: Account, configured: Any) -> None:
+    assert configured["metrics"] == [f"http://{node['ipv4']}:8989/metrics" for node in configured["nodes"]]
     rules = account.aws.client("ec2").describe_security_group_rules()["SecurityGroupRules"]
     open_to = [rule.get("CidrIpv4") for rule in rules if not rule["IsEgress"] and rule["FromPort"] == 8989]
     assert open_to == [ADMINISTRATOR["metrics"]["allowed_cidr"]]

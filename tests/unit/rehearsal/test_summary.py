@@ -20,6 +20,9 @@ OUTPUT = {
     "license": "missing",
     "plan": {"wanted": {"users": {"ann": {"uid": 20000}, "ben": {"uid": 3001}}}},
     "warnings": ["No licence."],
+    "sessions": None,
+    "metrics": [],
+    "acceptance": {"vip_toml": "[general]\n", "command": "vip verify --config vip.toml"},
     "endpoints": {"database": "workbench.cluster.example"},
     "list_nodes": (
         "Nodes\n-----\n"
@@ -77,8 +80,28 @@ def test_a_success_shows_the_cluster_its_nodes_and_how_to_connect() -> None:
         "    or, with this in ~/.ssh/config, `ssh INSTANCE`:",
         "      Host i-*",
         "        User ubuntu",
+        "    To test it with posit-vip, with `acceptance.vip_toml` of the output in the file vip.toml:",
+        "      vip verify --config vip.toml",
         "",
     ]
+
+
+def test_sessions_that_were_opened_and_the_addresses_of_metrics_are_shown() -> None:
+    spread = {"account": "probe", "opened": 6, "sessions": {"i-1": 4, "i-2": 2}}
+    addresses = [f"http://10.0.1.{number}:8989/metrics" for number in range(5)]
+    lines = shown("SUCCEEDED", OUTPUT | {"sessions": spread, "metrics": addresses})
+    assert lines[8:11] == [
+        "    sessions       4 on i-1, 2 on i-2",
+        "    database       workbench.cluster.example",
+        f"    metrics        {', '.join(addresses[:3])}, and 2 more",
+    ]
+    lines = shown("SUCCEEDED", OUTPUT | {"metrics": addresses[:2]})
+    assert f"    metrics        {', '.join(addresses[:2])}" in lines
+
+
+def test_the_output_of_an_earlier_release_is_shown() -> None:
+    earlier = {key: value for key, value in OUTPUT.items() if key not in ("sessions", "metrics", "acceptance")}
+    assert [line for line in shown("SUCCEEDED", earlier) if "vip" in line or "metrics" in line] == []
 
 
 def test_a_failure_shows_the_error_and_its_cause_with_its_line_breaks() -> None:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pydantic import BaseModel
 
 from benchwright.errors import VerificationFailed
-from benchwright.models import Plan
+from benchwright.models import METRICS_PORT, Plan
 from benchwright.nodes import run_command
 from benchwright.nodes.instances import addresses_and_images
 from benchwright.nodes.report import read_report
@@ -55,7 +55,7 @@ class Node(BaseModel):
 
 
 class Cluster(BaseModel):
-    """The cluster as verified: what an execution answers."""
+    """The cluster as verified: what an execution answers. metrics: where each node shows them, if the input says so."""
 
     cluster: str
     nodes: list[Node]
@@ -64,6 +64,7 @@ class Cluster(BaseModel):
     configuration: str
     endpoints: dict[str, str]
     list_nodes: str
+    metrics: list[str]
     connection: Connection
     acceptance: Acceptance
     verification: Verification
@@ -187,6 +188,11 @@ def judge(
         configuration=record.configuration,
         endpoints={"database": found.get("DatabaseEndpoint", ""), "file_system": found.get("FileSystemId", "")},
         list_nodes=table(listed),
+        metrics=[
+            f"http://{address}:{METRICS_PORT}/metrics"
+            for _, address in sorted(addresses.items())
+            if plan.wanted.metrics
+        ],
         connection=connection,
         acceptance=acceptance(plan, settings().application, connection.url),
         verification=verify(

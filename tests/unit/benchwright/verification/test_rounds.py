@@ -85,6 +85,7 @@ def test_the_recorded_cluster_is_reported_with_the_sessions_of_each_node(cluster
         configuration="hash",
         endpoints={"database": "db", "file_system": "fs-1"},
         list_nodes=table(read_list_nodes(RECORDED_2024)),
+        metrics=["http://10.2.2.105:8989/metrics", "http://10.2.1.113:8989/metrics"],
         connection=connect("eu-west-1", "wb-workbench", [FIRST, SECOND]),
         acceptance=acceptance(PLAN, "wb", "http://localhost:8787"),
         verification=found.verification,
@@ -92,6 +93,11 @@ def test_the_recorded_cluster_is_reported_with_the_sessions_of_each_node(cluster
     assert (found.verification.verified, found.verification.stale) == (True, [])
     assert cluster.asked("GetCommandInvocation") == [{"CommandId": LISTING, "InstanceId": SECOND}]
     assert cluster.asked("DescribeStacks") == [{"StackName": "wb-workbench-foundation"}]
+
+
+@pytest.mark.usefixtures("cluster")
+def test_a_cluster_without_metrics_has_no_addresses_of_them() -> None:
+    assert judge(a_plan({"metrics": None})).metrics == []
 
 
 def test_a_node_that_workbench_does_not_name_is_reported_so(cluster: Conversation) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import yaml
 
 from rehearsal.views import diagram
-from tests.documentation import costs, files_reference, input_reference, permissions, runbooks
+from tests.documentation import alarms, costs, files_reference, input_reference, permissions, runbooks
 from tests.documentation.pages import ROOT, with_regions
 from tests.documentation.recording import FAILURE
 
@@ -25,7 +25,7 @@ REGIONS: Mapping[Path, Mapping[str, Callable[[], str]]] = {
     DOCS / "input.md": {"refusal": input_reference.refusal, "keys": input_reference.reference},
     DOCS / "files.md": {"refused": files_reference.refused, "files": files_reference.files},
     DOCS / "deploying.md": {"parameters": input_reference.parameter_table},
-    DOCS / "operations.md": {"checks": runbooks.checks, "loops": runbooks.loops},
+    DOCS / "operations.md": {"checks": runbooks.checks, "loops": runbooks.loops, "alarms": alarms.alarm_table},
     DOCS / "security.md": {"roles": permissions.roles, "resources": permissions.resource_policies},
     DOCS / "costs.md": {"standing": costs.standing_table, "runs": costs.runs_table},
 }

@@ -61,12 +61,16 @@ def anchors(text: str) -> set[str]:
     found: dict[str, int] = {}
     made = set()
     for heading in headings(text):
-        visible = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading)
-        slug = re.sub(r"[^\w\- ]", "", visible.lower()).replace(" ", "-")
-        count = found.get(slug, 0)
-        found[slug] = count + 1
-        made.add(f"{slug}-{count}" if count else slug)
+        name = slug(heading)
+        count = found.get(name, 0)
+        found[name] = count + 1
+        made.add(f"{name}-{count}" if count else name)
     return made
+
+
+def slug(heading: str) -> str:
+    visible = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading)
+    return re.sub(r"[^\w\- ]", "", visible.lower()).replace(" ", "-")
 
 
 def table(columns: list[str], rows: list[list[str]]) -> str:

@@ -52,7 +52,7 @@ rehearse: | $(CHECK) ## one deployment from nothing, offline, as root; options i
 serve: $(VENV) | $(CHECK) ## the same local AWS, kept up for the AWS CLI and psql of other terminals; options in ARGS="…", too
 	@exec python -m rehearsal.serve $(ARGS)
 
-check-input: $(VENV) | $(CHECK) ## an input in a file, checked offline as the first state does: FILE=events/production.json
+check-input: $(REHEARSAL) | $(CHECK) ## an input in a file, checked offline as the first state does: FILE=events/production.json
 	@PYTHONPATH=layers/benchwright python -m tests.check_input $(FILE) $(ARGS)
 
 watch: $(WATCH) ## an execution of your account in this terminal: EXECUTION=arn, or the newest one of APPLICATION

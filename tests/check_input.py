@@ -22,6 +22,7 @@ from benchwright.record import Known
 from benchwright.secrets import Secret
 from tests.documentation.input_reference import defaults
 
+EXIT_MISUSE = 2
 NOT_CHECKED = (
     "Only an execution can check what needs the account: that the secrets, the AMI, the hosted zone and the "
     "certificate that the input names exist, that the instance type exists and is as large as `limits` need it, the "
@@ -39,7 +40,9 @@ class JsonObject(dict[str, Any]):
 
 
 def main(arguments: list[str]) -> int:
-    """Print what is wrong with the input of a file; 0 where nothing is, 1 where the state would refuse it."""
+    """Print what is wrong with the input of a file; 0 where nothing is, 1 where the state would refuse it, 2 where it
+    cannot be read.
+    """
     parser = argparse.ArgumentParser(prog="make check-input FILE=events/production.json", description=__doc__)
     parser.add_argument("file", type=Path, help="an input of `deploy`, as JSON")
     parser.add_argument("--name", default="benchwright", help="name of the stack of the application (benchwright)")
@@ -48,16 +51,21 @@ def main(arguments: list[str]) -> int:
         raw = parsed(wanted.file.read_text(encoding="utf-8"))
         refused, warnings = check(raw, wanted.name, given_twice(raw))
     except (OSError, UnicodeDecodeError) as error:
-        parser.error(f"{wanted.file} cannot be read: {error}")
+        return _unreadable(f"{wanted.file} cannot be read: {getattr(error, 'strerror', error)}.")
     except (ValueError, RecursionError) as error:
-        parser.error(f"{wanted.file} is not JSON: {error}")
+        return _unreadable(f"{wanted.file} is not JSON: {error}.")
     if refused:
-        print(refused)
+        print(str(refused).replace("; nothing was changed.", ":", 1))  # what an execution says of itself
     for warning in warnings:
         print(f"Warning: {warning}")
     if not refused:
         print(f"The first state would accept {wanted.file}. {NOT_CHECKED}")
     return 1 if refused else 0
+
+
+def _unreadable(sentence: str) -> int:
+    print(sentence, file=sys.stderr)
+    return EXIT_MISUSE
 
 
 def check(

@@ -30,6 +30,7 @@ from benchwright.models import (
 from benchwright.planning.problems import SECRETS_OF_SIGN_IN
 from benchwright.planning.read_input import read_input
 from benchwright.planning.sign_in import METHODS, NEEDED
+from benchwright.planning.unproven import WHOLE
 from benchwright.rstudio_files import REFUSED
 from benchwright.settings import Settings
 from tests.documentation.pages import code, table
@@ -210,18 +211,21 @@ EFFECTS: Mapping[str, Effect] = {
     "audit.r_console": Effect(
         "Workbench restarts, sessions go on",
         f"{RESTART} Records are in the shared storage, in a folder of each node that only Workbench and root can read, "
-        "and stay when a node goes. [Where they are](operations.md#audit-logs). It needs a licence of the tier "
+        'and stay when a node goes. [Where they are](operations.md#audit-logs). `{"audit": {}}` records sign-ins and '
+        'sessions of R alone, `{"audit": null}` nothing. It needs a licence of the tier '
         "Enhanced or Advanced.",
     ),
     "audit.months": Effect("Workbench restarts, sessions go on", RESTART),
     "metrics.allowed_cidr": Effect(
-        "in place",
-        f"The security group of the nodes changes. {IN_PLACE} The first time, {RESTART[0].lower()}{RESTART[1:]} It "
-        "needs a licence of the tier Enhanced or Advanced. [How Prometheus reads them](operations.md#metrics).",
+        "in place, but for the first range",
+        "Another range changes the security group of the nodes, and restarts nothing. To begin with metrics, and to "
+        f"end them, {RESTART[0].lower()}{RESTART[1:]} It needs a licence of the tier Enhanced or Advanced. [How "
+        "Prometheus reads them](operations.md#metrics).",
     ),
     "acceptance.account": Effect(
         "Workbench restarts, sessions go on",
-        f"Workbench's API is switched on for tokens of accounts. The first time, {RESTART[0].lower()}{RESTART[1:]} "
+        f"Workbench's API is switched on for tokens of accounts. The first time, and when it is taken away, "
+        f"{RESTART[0].lower()}{RESTART[1:]} "
         "Another account changes no file. It needs a licence of the tier Enhanced or Advanced. "
         "[What a verification does with it](operations.md#see-how-sessions-spread).",
     ),
@@ -447,6 +451,9 @@ def reference() -> str:
 
 def null_of(path: str) -> str:
     """What null does to a key."""
+    whole = path.partition(".")[0]
+    if path in NEVER_NULL and whole in WHOLE:
+        return f'refused; `{{"{whole}": null}}` takes it away'
     if path in NEVER_NULL:
         return "refused"
     return f"refused while {NEEDED_BY[path]}" if path in NEEDED_BY else "back to the default"

@@ -26,7 +26,8 @@ class Step:
     name: str
     began: float
     waiting_for: str = ""
-    waited: bool = False
+    said: set[str] = field(default_factory=set)
+    """What it has waited for so far: a step that tries again comes back to the same sentences."""
     calls: int = 1
 
 
@@ -69,10 +70,10 @@ class Steps:
         elif kind == "TaskSucceeded" and before in self.under_way:
             sentence = waiting_for(event["taskSucceededEventDetails"].get("output"))
             step = self.under_way[before]
-            if sentence and sentence != step.waiting_for:
+            if sentence and sentence not in step.said:
+                step.said.add(sentence)
                 yield second, f"{before}: waits for {sentence}"
             step.waiting_for = sentence
-            step.waited |= bool(sentence)
         elif kind == "TaskFailed" and before in self.under_way:
             yield second, f"{before}: {event['taskFailedEventDetails'].get('error', 'failed')}"
         elif kind in (
@@ -87,7 +88,7 @@ class Steps:
 
     def _end(self, name: str, second: float) -> None:
         step = self.under_way.pop(name, None)
-        if step and step.waited:
+        if step and step.said:
             self.waited[name] = second - step.began
 
 
@@ -179,8 +180,9 @@ class Watched:
 
     def _progress(self, step: Step, seconds: float) -> tuple[Text, ProgressBar | str, str]:
         """Of one step: its time, how far that is if it is known how long it takes, and what it waits for."""
-        time, usual = clock_face(seconds), self._expected.get(step.name) if step.waited else None
-        sentence = f"waits for {step.waiting_for}" if step.waiting_for else ""
+        time, usual = clock_face(seconds), self._expected.get(step.name) if step.said else None
+        look = f" (look {step.calls})" if step.calls > 1 else ""
+        sentence = f"waits for {step.waiting_for}{look}" if step.waiting_for else ""
         if not usual:
             return Text(time, style="dim"), "", sentence
         bar = ProgressBar(total=usual, completed=min(seconds, usual), width=BAR)

@@ -45,6 +45,29 @@ def test_a_loop_is_one_step_that_waits_and_ends_when_another_begins() -> None:
     assert list(steps.under_way) == ["Verify cluster"]
 
 
+def look(number: int, sentence: str) -> list[dict[str, Any]]:
+    """A visit of a step that waits, after others."""
+    events: list[dict[str, Any]] = [
+        {"type": "TaskStateEntered", "stateEnteredEventDetails": {"name": "Verify cluster"}},
+        {"type": "TaskSucceeded", "taskSucceededEventDetails": succeeded({"waiting_for": sentence})},
+    ]
+    first = 2 * number + len(EVENTS)
+    for position, event in enumerate(events, first):
+        event |= {"id": position + 1, "previousEventId": position, "timestamp": f"2026-01-01T01:00:{position}+00:00"}
+    return events
+
+
+def test_a_step_that_tries_again_says_once_what_it_waits_for() -> None:
+    sentences = [*["the nodes report", "agent: i-1 stopped"] * 5, "the nodes report", "agent: i-2 stopped"]
+    steps = Steps()
+    said = list(steps.read([*EVENTS, *(event for each in enumerate(sentences) for event in look(*each))]))
+    assert [sentence for _, sentence in said[3:]] == [
+        f"Verify cluster: waits for {sentence}" for sentence in (*sentences[:2], sentences[-1])
+    ]
+    (step,) = steps.under_way.values()
+    assert (step.waiting_for, step.calls) == ("agent: i-2 stopped", 13)
+
+
 def test_without_a_terminal_each_change_is_a_plain_line() -> None:
     text = io.StringIO()
     with Progress(Console(file=text, width=100)).execution("deploy {}", "monthly, by its schedule") as watched:

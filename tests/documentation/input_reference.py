@@ -17,6 +17,7 @@ from benchwright.models import (
     DIGITS,
     OWNED_KEYS,
     RESERVED_NAMES,
+    RESERVED_PERCENT,
     TAKEN_TAG,
     Access,
     Auth,
@@ -199,9 +200,12 @@ EFFECTS: Mapping[str, Effect] = {
     **{
         f"limits.{kind}.NAME.{name}": Effect(
             "in place, but for the first limit",
-            f"As for `limits.{kind}`. What is left out is that of `limits.default`.",
+            f"As for `limits.{kind}`. What is left out is that of {others}.",
         )
-        for kind in ("groups", "users")
+        for kind, others in (
+            ("groups", "`limits.default`"),
+            ("users", "the user's groups in `limits.groups`, then of `limits.default`, each key by itself"),
+        )
         for name in SessionLimits.model_fields
     },
     "limits.reserved_memory_mb": Effect("in place", f"Each node changes the share while it runs. {IN_PLACE}"),
@@ -472,6 +476,7 @@ def default_of(key: Key) -> str:
             "groups.NAME.gid": "allocated from 20000",
             "image.ami": "an image is built",
             "access.certificate_arn": "a certificate is requested",
+            "limits.reserved_memory_mb": f"{RESERVED_PERCENT} percent of a node's memory",
         }.get(key.path, "none")
     return f"`{json.dumps(default).strip('"')}`"
 

@@ -54,7 +54,9 @@ ONLY_THE_MODELS_REFUSE = (
     r"(users|groups)\..+: .* is refused: Workbench gives the ids from 200000 to 524287 ",
     # Of limits: who they are for, what a session gets, and what a file gives, too.
     r"(limits|files)\..+: .* is refused: `(users|groups)` has no .+, so this would hold for no one",
-    r"limits\..+: .* is refused: a session would get ",
+    r"metrics: .* is refused: Workbench has them since ",
+    r"(limits|files)\..+: .* is refused: .+ is (above|below) (limits|files|\[)",
+    r"files\.launcher\.local\.profiles\.conf\..+: .* is refused: .+ is not a number",
     r"files\..+: .* is refused: `limits` (gives|switches) ",
     # What the table of files says, and what is written in the format of a file.
     r"files\..+: .* is refused: (its format is not known|the file (is (lines|sections|records|a JSON|text)|holds a))",
@@ -241,6 +243,8 @@ STILL_REFUSED: list[Any] = [
         "limits": {"default": {"cpus": 2, "max_cpus": 1}, "users": {"ann": {}}},
         "files": {"launcher.local.profiles.conf": {"sections": {"*": {"max-cpus": "1"}}}},
     },
+    {"files": {"launcher.local.profiles.conf": {"sections": {"*": {"max-cpus": "many"}}}}},
+    {"workbench": {"version": "2023.12.0+0.pro0"}, "metrics": {"allowed_cidr": "10.0.0.0/8"}},
     {"database": {"min_capacity": 8, "max_capacity": 4}},
     {"users": {"ann": {"uid": 3001}, "ben": {"uid": 3001}}},
     {"users": {"ann": {"groups": ["analysts"]}}},

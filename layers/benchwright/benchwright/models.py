@@ -10,6 +10,7 @@ from __future__ import annotations
 import ipaddress
 import re
 import unicodedata
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -552,8 +553,8 @@ class Database(Part):
 
     engine_version: EngineVersion | None = Field(
         default=None,
-        description="version of Aurora PostgreSQL 17; null takes the newest once, and later keeps it. Aurora upgrades "
-        "minor versions by itself, and is never taken back",
+        description="a version of Aurora PostgreSQL 17; null takes the newest once, and later keeps it. Aurora "
+        "upgrades minor versions by itself, and is never taken back",
         examples=["17.7"],
     )
 
@@ -620,7 +621,7 @@ class LicenseServer(Part):
     server: Annotated[
         str, _form(r"^[A-Za-z0-9][A-Za-z0-9.-]{0,252}:[1-9][0-9]{0,4}$", "the host and the port of a licence server")
     ] = Field(
-        description="host and port of your Posit licence server, which the nodes must reach",
+        description="the host and port of your Posit licence server, which the nodes must reach",
         examples=["10.0.0.20:8989"],
     )
 
@@ -644,12 +645,12 @@ class Repos(Part):
 
     cran: RepositoryUrl = Field(
         default=f"{PUBLIC_PACKAGES}/cran/__linux__/noble/latest",
-        description="the repository of R packages",
+        description="the address of the repository of R packages",
         examples=[f"{PUBLIC_PACKAGES}/cran/__linux__/noble/2026-11-02"],
     )
     pypi: RepositoryUrl = Field(
         default=f"{PUBLIC_PACKAGES}/pypi/latest/simple",
-        description="the index of Python packages",
+        description="the address of the index of Python packages",
         examples=["https://packages.example.com/pypi/simple"],
     )
 
@@ -705,7 +706,7 @@ class Audit(Part):
     )
     months: Annotated[int, Field(ge=1, le=120)] | None = Field(
         default=None,
-        description="after how many months Workbench deletes records, from 1 to 120; null: Workbench's default",
+        description="a number of months from 1 to 120, after which Workbench deletes records; null: that of Workbench",
         examples=[13],
     )
 
@@ -807,8 +808,8 @@ class Auth(Part):
     )
     provisioning: Literal["none", "jit", "scim"] = Field(
         default="none",
-        description='who makes the accounts. "none": `users` has them all; "jit": Workbench, at the first sign-in; '
-        '"scim": the identity provider, beforehand (oidc, saml)',
+        description='"none" if `users` has all accounts, "jit" if Workbench makes them at the first sign-in, "scim" if '
+        "the identity provider makes them beforehand (oidc, saml)",
         examples=["jit"],
     )
     groups_claim: Word | None = Field(
@@ -895,31 +896,43 @@ RESERVED_PERCENT = 10  # of a node's memory, where no input says how much
 MOST_LIMITS = 200  # of groups, and of users: more would be another configuration of the launcher, in `files`
 
 
+# Of a session: by the key of the input, that of the launcher's profiles.
+PROFILE_KEYS: Mapping[str, str] = {
+    "cpus": "default-cpus",
+    "memory_mb": "default-mem-mb",
+    "max_cpus": "max-cpus",
+    "max_memory_mb": "max-mem-mb",
+}
+
+
 class SessionLimits(Part):
     """What a session gets, and the most that its user can ask for."""
 
     cpus: Cpus | None = Field(
-        default=None, description="the CPUs of a session whose user asks for nothing else, from 0.5", examples=[1]
+        default=None,
+        description="a number of CPUs from 0.5, which a session gets whose user asks for no other",
+        examples=[1],
     )
     memory_mb: Megabytes | None = Field(
-        default=None, description="the memory of such a session in MiB, from 100", examples=[2048]
+        default=None,
+        description="a number of MiB of memory from 100, which a session gets whose user asks for no other",
+        examples=[2048],
     )
     max_cpus: Cpus | None = Field(
-        default=None, description="the most CPUs that a user can ask for in one session", examples=[4]
+        default=None,
+        description="a number of CPUs from 0.5, the most that a user can ask for in one session",
+        examples=[4],
     )
     max_memory_mb: Megabytes | None = Field(
-        default=None, description="the most memory that a user can ask for in one session, in MiB", examples=[8192]
+        default=None,
+        description="a number of MiB of memory from 100, the most that a user can ask for in one session",
+        examples=[8192],
     )
 
     @property
     def keys(self) -> dict[str, str]:
         """The same as keys of the launcher's profiles (Posit Workbench administration guide, "Local plugin")."""
-        values = {
-            "default-cpus": self.cpus,
-            "default-mem-mb": self.memory_mb,
-            "max-cpus": self.max_cpus,
-            "max-mem-mb": self.max_memory_mb,
-        }
+        values = {key: getattr(self, name) for name, key in PROFILE_KEYS.items()}
         return {key: f"{value:g}" if isinstance(value, float) else str(value) for key, value in values.items() if value}
 
 
@@ -929,19 +942,20 @@ class Limits(Part):
     default: SessionLimits = Field(default=SessionLimits(), description="the limits of everyone's sessions")
     groups: Annotated[dict[ProfileName, SessionLimits], Field(max_length=MOST_LIMITS)] = Field(
         default={},
-        description=f"limits of up to {MOST_LIMITS} groups by name, in place of those of `default`; who is in two of "
-        "them has those of the last by name",
+        description=f"limits of up to {MOST_LIMITS} groups by name; what one leaves out is that of `default`, "
+        "and who is in two of them has each key from the last by name that gives it",
         examples=[{"analysts": {"max_cpus": 4}}],
     )
     users: Annotated[dict[ProfileName, SessionLimits], Field(max_length=MOST_LIMITS)] = Field(
         default={},
-        description=f"limits of up to {MOST_LIMITS} users by name, in place of all others",
+        description=f"limits of up to {MOST_LIMITS} users by name; what one leaves out is that of the user's "
+        "groups, then of `default`",
         examples=[{"ann": {"max_memory_mb": 12288}}],
     )
     reserved_memory_mb: Megabytes | None = Field(
         default=None,
-        description="the memory of a node in MiB that sessions cannot take from Workbench and the system; null: "
-        f"{RESERVED_PERCENT} percent",
+        description="a number of MiB of a node's memory, at most half of it, that sessions cannot take from Workbench "
+        f"and the system; null: {RESERVED_PERCENT} percent",
         examples=[2048],
     )
 

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import TypeAdapter, ValidationError
 
-from benchwright.models import RESERVED_PERCENT, Limits, ProfileName, Wanted
+from benchwright.models import PROFILE_KEYS, RESERVED_PERCENT, Limits, ProfileName, Wanted
 from benchwright.planning import groups, server_options
-from benchwright.planning.problems import BACK, OR_BACK, Problem, object_in, objects_in
+from benchwright.planning.problems import BACK, OR_BACK, Problem, meant, object_in, objects_in
 from benchwright.rstudio_files import PROFILES
 
-AT_MOST = {"cpus": "max_cpus", "memory_mb": "max_memory_mb"}
+AT_MOST = {"default-cpus": "max-cpus", "default-mem-mb": "max-mem-mb"}
 # Until then a session that PAM had opened was not in the launcher's control group (release notes, rstudio-pro#8120).
 HOLD_SINCE = "2025.09"
 LONGEST_NUMBER = 10**15
@@ -44,8 +44,11 @@ def warn(wanted: Wanted) -> list[str]:
     texts, whole = [], wanted.model_dump(include={"config", "files", "auth", "image", "limits"})
     others, version = _others(whole), wanted.workbench.version
     known = {"users": {*wanted.users}, "groups": {*wanted.groups, *wanted.users}}
+    without_members = {name for name, members in groups.members_of(wanted).items() if not members}
     for path, _, kind, name in _named(whole, whole["limits"]):
         if name in known[kind]:
+            if kind == "groups" and name in without_members and not others:
+                texts.append(f"{path}: the group {groups.quoted(name)} has no members, so this holds for no one.")
             continue
         if not others:
             texts.append(f"{path}: {groups.quoted(name)} was removed from `{kind}`, so this holds for no one.")
@@ -78,7 +81,12 @@ def beyond_a_node(limits: Limits, cpus: int, memory_mb: int) -> Iterator[Problem
             most, has = (cpus, f"{cpus} CPUs") if key.endswith("cpus") else (room, f"{room} MiB for sessions")
             if value is not None and value > most:
                 wrong = f"an instance of the type of the nodes has {has}"
-                yield f"limits.{path}.{key}", value, wrong, f"at most {most}, or larger nodes (nodes.instance_type)"
+                yield (
+                    f"limits.{path}.{key}",
+                    _shown(value),
+                    wrong,
+                    f"at most {most}, or larger nodes (nodes.instance_type)",
+                )
 
 
 def _named(merged: Mapping[str, Any], limits: Mapping[str, Any]) -> Iterator[tuple[str, Any, str, str]]:
@@ -106,7 +114,7 @@ def _of_no_one(
     known = {"users": users, "groups": {*people, *users}}
     for path, value, kind, name in _named(merged, limits):
         if name not in known[kind] and _is_valid(name):
-            wrong = f"`{kind}` has no {groups.quoted(name)}, so this would hold for no one"
+            wrong = f"`{kind}` has no {groups.quoted(name)}{meant(name, known[kind])}, so this would hold for no one"
             yield path, value, wrong, f"the name of one of `{kind}`, {OR_BACK}"
 
 
@@ -118,27 +126,80 @@ def _others(merged: Mapping[str, Any]) -> str:
 
 
 def _below(merged: Mapping[str, Any], limits: Mapping[str, Any]) -> Iterator[Problem]:
-    """Find a maximum below what a session gets without asking."""
-    everyone, of_users = object_in(limits, "default"), objects_in(limits, "users")
-    of_groups = dict(sorted(objects_in(limits, "groups").items()))
+    """Find a maximum below what a session gets without asking, in the profiles that `limits` and `files` make together.
+
+    A key of a later section is in place of that of an earlier one: everyone, groups by name, the user. Each is named
+    where the later of the two is given. 0 is no limit.
+    """
+    given: dict[str, dict[str, _Value]] = {}
+    for value in _values(merged, limits):
+        if value.number is None:
+            yield value.path, value.given, f"{value.subject} is not a number", "a number; 0 is no limit"
+        else:
+            given.setdefault(value.section, {})[value.key] = value
     members = groups.members_in(merged)
-    chains = {"default": [everyone]}
-    chains |= {f"groups.{name}": [everyone, part] for name, part in of_groups.items()}
-    chains |= {
-        f"users.{name}": [
-            everyone,
-            *(each for group, each in of_groups.items() if name in members.get(group, ())),
-            part,
-        ]
-        for name, part in sorted(of_users.items())
-    }
-    for path, chain in chains.items():
-        whole = {key: value for part in chain for key, value in part.items() if value is not None}
-        for key, most in AT_MOST.items():
-            given = [each for each in (most, key) if chain[-1].get(each) is not None]
-            if given and _is_number(whole.get(key)) and _is_number(whole.get(most)) and whole[most] < whole[key]:
-                wrong = f"a session would get {key} {whole[key]:g} by default, above {most} {whole[most]:g}"
-                yield f"limits.{path}.{given[0]}", whole[given[0]], wrong, f"{most} that is at least {key}"
+    of_groups = sorted(section for section in given if section.startswith("@"))
+    people = {section for section in given if section != "*" and section not in of_groups}
+    people |= {name for section in of_groups for name in members.get(section[1:], ())}
+    chains = [["*"], *(["*", section] for section in of_groups)]
+    chains += [
+        ["*", *(each for each in of_groups if name in (each[1:], *members.get(each[1:], ()))), name]
+        for name in sorted(people)
+    ]
+    for chain in chains:
+        whole = {key: value for section in chain for key, value in given.get(section, {}).items()}
+        for key, most_key in AT_MOST.items():
+            default, most = whole.get(key), whole.get(most_key)
+            if not (default and most and default.number and most.number and most.number < default.number):
+                continue
+            if chain.index(default.section) > chain.index(most.section):
+                wrong = f"{default.subject} is above {most.name}, {_shown(most.number)}"
+                yield default.path, default.given, wrong, f"at most {_shown(most.number)}"
+            else:
+                wrong = (
+                    f"{most.subject} is below {default.name}, {_shown(default.number)}, which a session gets by default"
+                )
+                yield most.path, most.given, wrong, f"at least {_shown(default.number)}"
+
+
+class _Value(NamedTuple):
+    """A key of a profile as an input gives it; number: None where it is none. name: in a sentence."""
+
+    section: str
+    key: str
+    path: str
+    given: Any
+    number: float | None
+    name: str
+
+    @property
+    def subject(self) -> str:
+        return "it" if self.name == self.path else self.name
+
+
+def _values(merged: Mapping[str, Any], limits: Mapping[str, Any]) -> Iterator[_Value]:
+    """Find the numbers of the launcher's profiles, from `files` and then from `limits`, which has a key of both."""
+    file, keys = object_in(object_in(merged, "files"), PROFILES), set(PROFILE_KEYS.values())
+    for section, lines in objects_in(file, "sections").items():
+        for key in sorted(lines.keys() & keys):
+            if isinstance(text := lines[key], str):
+                path = f"files.{PROFILES}.sections.{section}.{key}"
+                yield _Value(section, key, path, text, _number(text), path)
+    section, path, text = "", f"files.{PROFILES}.text", file.get("text")
+    for line in text.split("\n") if isinstance(text, str) else ():
+        key, _, value = (part.strip() for part in line.partition("="))
+        if found := SECTION.match(line):
+            section = found[1]
+        elif section and key in keys:
+            yield _Value(section, key, path, text, _number(value), f"[{section}] {key} of {path}")
+    parts = {"*": ("default", object_in(limits, "default"))}
+    parts |= {f"@{name}": (f"groups.{name}", part) for name, part in objects_in(limits, "groups").items()}
+    parts |= {name: (f"users.{name}", part) for name, part in objects_in(limits, "users").items()}
+    for section, (place, part) in parts.items():
+        for name, value in part.items():
+            if name in PROFILE_KEYS and _is_number(value):
+                path = f"limits.{place}.{name}"
+                yield _Value(section, PROFILE_KEYS[name], path, value, value, path)
 
 
 def _given_twice(merged: Mapping[str, Any], limits: Mapping[str, Any]) -> Iterator[Problem]:
@@ -170,6 +231,15 @@ def _is_valid(name: str) -> bool:
     except ValidationError:
         return False
     return True
+
+
+def _number(text: str) -> float | None:
+    return float(text) if re.fullmatch(r"[0-9]{1,15}(\.[0-9]{1,15})?", text) else None
+
+
+def _shown(number: float) -> float:
+    """Return a number as people write it: pydantic makes a float of each."""
+    return int(number) if number == int(number) else number
 
 
 def _is_number(value: Any) -> bool:

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from benchwright.errors import InvalidInput
-from benchwright.models import merge_patch
-from benchwright.planning.limits import warn
+from benchwright.models import Limits, merge_patch
+from benchwright.planning.limits import beyond_a_node, warn
 from benchwright.planning.read_input import Reading, read_input
 from tests.documentation import input_reference
 from tests.unit.benchwright.hostile import SPECIMENS
@@ -42,7 +42,10 @@ def warnings(raw: Any, **earlier: Any) -> list[str]:
 @pytest.mark.parametrize(
     ("limits", "refused"),
     [
-        ({"default": {"cpus": 0}}, "limits.default.cpus: 0 is refused: it is below 0.5. Give the CPUs of a session"),
+        (
+            {"default": {"cpus": 0}},
+            "limits.default.cpus: 0 is refused: it is below 0.5. Give a number of CPUs from 0.5, which",
+        ),
         ({"default": {"cpus": "1"}}, 'limits.default.cpus: "1" is refused: it is not a number'),
         ({"default": {"memory_mb": 99}}, "it is below 100"),
         ({"default": {"max_memory_mb": 2048.5}}, "limits.default.max_memory_mb: 2048.5 is refused"),
@@ -56,23 +59,26 @@ def warnings(raw: Any, **earlier: Any) -> list[str]:
         (
             {"default": {"cpus": 2, "max_cpus": 1}},
             (
-                "limits.default.max_cpus: 1 is refused: a session would get cpus 2 by default, above max_cpus 1. Give "
-                "max_cpus that is at least cpus."
+                "limits.default.max_cpus: 1 is refused: it is below limits.default.cpus, 2, which a session gets by "
+                "default. Give at least 2."
             ),
         ),
         (
             {"default": {"memory_mb": 4096}, "groups": {"analysts": {"max_memory_mb": 2048}}},
             (
-                "limits.groups.analysts.max_memory_mb: 2048 is refused: a session would get memory_mb 4096 by default, "
-                "above max_memory_mb 2048."
+                "limits.groups.analysts.max_memory_mb: 2048 is refused: it is below limits.default.memory_mb, 4096, "
+                "which a session gets by default. Give at least 4096."
             ),
         ),
         (
             {"groups": {"analysts": {"max_cpus": 1.5}}, "users": {"ann": {"cpus": 2}}},
-            "limits.users.ann.cpus: 2 is refused: a session would get cpus 2 by default, above max_cpus 1.5.",
+            "limits.users.ann.cpus: 2 is refused: it is above limits.groups.analysts.max_cpus, 1.5. Give at most 1.5.",
         ),
         ({"reserved_memory_mb": 0}, "limits.reserved_memory_mb: 0 is refused"),
-        ({"default": {"cpus": 10**400, "max_cpus": 1}}, "it is not a number. Give the CPUs"),  # no float holds it
+        (
+            {"default": {"cpus": 10**400, "max_cpus": 1}},
+            "it is not a number. Give a number of CPUs",
+        ),  # no float holds it
     ],
 )
 def test_what_cannot_be_is_refused_with_its_reason(limits: Any, refused: str) -> None:
@@ -91,10 +97,99 @@ def test_what_a_user_inherits_is_compared_too_and_named_once() -> None:
     assert problems(limits, groups=groups) == []
     assert problems(limits | {"users": {"ann": {"max_cpus": 2}}}, groups=groups) == [
         (
-            "limits.users.ann.max_cpus: 2 is refused: a session would get cpus 4 by default, above max_cpus 2. Give "
-            "max_cpus that is at least cpus."
+            "limits.users.ann.max_cpus: 2 is refused: it is below limits.groups.analysts.cpus, 4, which a session gets "
+            "by default. Give at least 4."
         )
     ]
+
+
+SECTION = f"files.{PROFILES}.sections"
+
+
+@pytest.mark.parametrize(
+    ("limits", "profiles", "refused"),
+    [
+        (
+            {"default": {"max_cpus": 2}},
+            {"sections": {"*": {"default-cpus": "6"}}},
+            (
+                f"limits.default.max_cpus: 2 is refused: it is below {SECTION}.*.default-cpus, 6, which a session gets "
+                "by default. Give at least 6."
+            ),
+        ),
+        (
+            {"default": {"max_memory_mb": 2_097_152}},
+            {"sections": {"@analysts": {"default-mem-mb": "2097153"}}},
+            (
+                f'{SECTION}.@analysts.default-mem-mb: "2097153" is refused: it is above limits.default.max_memory_mb, '
+                "2097152. Give at most 2097152."
+            ),
+        ),
+        (
+            {},
+            {"sections": {"*": {"default-cpus": "6", "max-cpus": "0.5"}}},
+            (
+                f'{SECTION}.*.max-cpus: "0.5" is refused: it is below {SECTION}.*.default-cpus, 6, which a session '
+                "gets by default. Give at least 6."
+            ),
+        ),
+        (
+            {},
+            {"text": "[*]\nmax-cpus = 2\n[ann]\n# its own\ndefault-cpus=6\n"},
+            (
+                f'files.{PROFILES}.text: "***" is refused: [ann] default-cpus of files.{PROFILES}.text is above [*] '
+                f"max-cpus of files.{PROFILES}.text, 2. Give at most 2."
+            ),
+        ),
+        (
+            {},
+            {"sections": {"*": {"max-cpus": "many"}}},
+            f'{SECTION}.*.max-cpus: "many" is refused: it is not a number. Give a number; 0 is no limit.',
+        ),
+    ],
+)
+def test_the_profiles_are_judged_as_the_launcher_gets_them(limits: Any, profiles: Any, refused: str) -> None:
+    assert problems(limits, files={PROFILES: profiles}) == [refused]
+
+
+def test_who_is_in_two_groups_has_the_keys_of_both() -> None:
+    limits = {"groups": {"analysts": {"cpus": 4}, "writers": {"max_cpus": 2}}}
+    found = problems(limits, groups={"analysts": {"members": ["ann"]}, "writers": {"members": ["ann"]}})
+    assert found == [
+        (
+            "limits.groups.writers.max_cpus: 2 is refused: it is below limits.groups.analysts.cpus, 4, which a session "
+            "gets by default. Give at least 4."
+        )
+    ]
+    assert problems(limits, groups={"analysts": {"members": ["ann"]}, "writers": {}}) == []
+
+
+def test_no_limit_is_below_none() -> None:
+    """0 is no limit (Posit Workbench administration guide, "Local plugin")."""
+    files = {PROFILES: {"sections": {"*": {"default-cpus": "2", "max-cpus": "0"}, "ann": {"max-mem-mb": "0"}}}}
+    assert problems({"default": {"memory_mb": 4096}}, files=files) == []
+
+
+def test_a_name_that_was_meant_is_offered() -> None:
+    (found,) = problems({"groups": {"analyst": {"cpus": 1}}})
+    assert '`groups` has no "analyst" (did you mean analysts?), so this would' in found
+
+
+def test_a_limit_beyond_a_node_is_shown_as_it_was_given() -> None:
+    limits = Limits.model_validate({"default": {"cpus": 8, "max_cpus": 8.5}})
+    assert [(value, give) for _, value, _, give in beyond_a_node(limits, 4, 16384)] == [
+        (8, "at most 4, or larger nodes (nodes.instance_type)"),
+        (8.5, "at most 4, or larger nodes (nodes.instance_type)"),
+    ]
+    assert {type(value) for _, value, *_ in beyond_a_node(limits, 4, 16384)} == {int, float}
+
+
+def test_a_group_without_members_is_warned_about() -> None:
+    raw = {**PEOPLE, "groups": {"analysts": {}}, "limits": {"groups": {"analysts": {"cpus": 1}}}}
+    empty = 'limits.groups.analysts: the group "analysts" has no members, so this holds for no one.'
+    assert warnings(raw) == [empty]
+    assert warnings({**raw, "image": {"ami": AMI}}) == []
+    assert warnings({**raw, "users": {"ann": {"groups": ["analysts"]}}}) == []
 
 
 @pytest.mark.parametrize("file", [PROFILES, "profiles"])

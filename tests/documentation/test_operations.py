@@ -10,6 +10,8 @@ import pytest
 from botocore import xform_name
 
 from benchwright.verification.checks import REMEDIES
+from benchwright.verification.connection import connect
+from benchwright.verification.verdicts import ClusterVerdict, report_one
 from tests.documentation.pages import PAGES, ROOT, blocks, inline_code
 from tests.documentation.runbooks import checks, loops, named_errors
 from tests.templates.templates import APPLICATION, resources
@@ -65,6 +67,31 @@ def test_each_check_has_a_remedy() -> None:
     rows = checks().splitlines()[2:]
     assert len(rows) == len(REMEDIES)
     assert all(re.fullmatch(r"\| [a-z ]+ \| .+\. \|", row) for row in rows), rows
+
+
+def test_the_message_of_a_success_is_shown_as_it_is_sent() -> None:
+    (shown,) = (block for block in blocks(TEXT, "text") if block.startswith("The cluster workbench is deployed"))
+    (target,) = re.findall(r"--target (\S+)", shown)
+    summary = {
+        "nodes": [{}] * 3,
+        "workbench": "2026.07.1+147.pro6",
+        "image": re.findall(r"ami-\w+", shown)[0],
+        "warnings": [],
+        "connection": connect("us-east-1", "benchwright-workbench", [target]).model_dump(),
+        "verification": {
+            "checks": [
+                {"name": "instances", "found": "3 in service, 3 planned"},
+                {"name": "online", "found": "3 nodes Online"},
+                {"name": "files and accounts", "found": "as configured"},
+                {"name": "users", "found": "jane.doe, probe"},
+                {"name": "load balancer", "found": "names 10.0.48.7, 10.0.48.8, 10.0.64.5"},
+                {"name": "license", "found": "Activated"},
+            ]
+        },
+    }
+    verdict = ClusterVerdict(cluster="workbench", status="verified", summary=summary)
+    changes = ["limits.default.max_cpus: 3.0 (was 2.0)", "nodes.count: 3 (was 2)"]
+    assert report_one(verdict, shown.split()[-1], changes).text.splitlines() == shown.splitlines()
 
 
 def commands() -> list[list[str]]:

@@ -239,6 +239,14 @@ def _not_everyone(cidr: str) -> str:
     return cidr
 
 
+def _without_blanks_around(text: Any) -> Any:
+    """Refuse what is easily copied with a name, and is not seen where the name is not shown."""
+    if isinstance(text, str) and text != text.strip():
+        where = "ends" if text == text.lstrip() else "begins"
+        raise ValueError(f"it {where} with a space or a line break")
+    return text
+
+
 def _trimmed(text: str) -> str:
     if text != text.strip(" "):
         raise ValueError("it begins or ends with a space, which some services take away")
@@ -366,7 +374,9 @@ AccountName = Annotated[
     _but(DIGITS),
 ]
 SECRET_NAME = r"^[A-Za-z0-9/_+=.@-]{1,400}$"
-SecretName = Annotated[str, _form(SECRET_NAME, "1 to 400 letters, digits and /_+=.@-")]
+SecretName = Annotated[
+    str, _form(SECRET_NAME, "1 to 400 letters, digits and /_+=.@-"), BeforeValidator(_without_blanks_around)
+]
 # At most 64 characters: the common name of a certificate (RFC 5280, ub-common-name), which ACM makes of it.
 Hostname = Annotated[
     str,

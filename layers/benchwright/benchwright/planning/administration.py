@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from benchwright.planning import server_options
-from benchwright.planning.problems import BACK, Problem, object_in, objects_in
+from benchwright.planning.problems import BACK, Problem, meant, object_in, objects_in
 
 # Keys of rserver.conf that Benchwright writes for a part of the input, and only with it.
 KEYS: Mapping[str, str] = {
@@ -36,5 +36,11 @@ def contradictions(merged: Mapping[str, Any]) -> Iterator[Problem]:
         yield "metrics", merged["metrics"], wrong, "null, or a newer version"
     account, auth = object_in(merged, "acceptance").get("account"), object_in(merged, "auth")
     makes_accounts = auth.get("method") == "sssd" or auth.get("provisioning", "none") != "none"
-    if isinstance(account, str) and not makes_accounts and account not in objects_in(merged, "users"):
-        yield "acceptance.account", account, "no such user is in the input", "an account of `users`"
+    users = objects_in(merged, "users")
+    if isinstance(account, str) and not makes_accounts and account not in users:
+        yield (
+            "acceptance.account",
+            account,
+            f"no such user is in the input{meant(account, users)}",
+            "an account of `users`",
+        )

@@ -85,7 +85,9 @@ def _of_form(name: str, file: Mapping[str, Any]) -> Iterator[Problem]:
     """Find a file in a form that it does not have, or in two."""
     given = [way for way, kind in WAYS.items() if file.get(way) and isinstance(file[way], kind)]
     path, known, forms = f"files.{name}", FILES.get(name), takes(name)
-    why = f"the file is {known.format}" if known else "its format is not known"
+    why = f"its format is not known{meant(name, {*FILES, *REFUSED})}"
+    if known:
+        why = f"the file is {known.format}"
     if known and known.secret:
         why = "the file holds a secret, which an input must not"
     elif name in WRITTEN:

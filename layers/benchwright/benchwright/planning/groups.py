@@ -9,7 +9,7 @@ from typing import Any
 
 from benchwright.models import BY_PROVIDER, MOST_GROUPS_OF_A_USER, RESERVED_NAMES, Wanted
 from benchwright.planning import server_options
-from benchwright.planning.problems import OR_BACK, Problem, object_in, objects_in
+from benchwright.planning.problems import OR_BACK, Problem, meant, object_in, objects_in
 
 # Keys of rserver.conf that name groups, divided by commas: who may sign in, and who may do what an administrator may
 # (Posit Workbench administration guide, "Restricting access" and "Administrative dashboard").
@@ -49,7 +49,12 @@ def contradictions(merged: Mapping[str, Any], users: Collection[str], groups: Co
         ("users", "groups", by_user, "group", {*by_group, *groups}),
     ):
         problems += [
-            (f"{kind}.{name}.{key}", unknown, f"no such {what} is in the input", f"names of `{what}s`")
+            (
+                f"{kind}.{name}.{key}",
+                unknown,
+                f"no such {what} is in the input{meant(unknown[0], known) if len(unknown) == 1 else ''}",
+                f"names of `{what}s`",
+            )
             for name, listed in sorted(named.items())
             if (unknown := sorted(set(listed) - known))
         ]
@@ -127,7 +132,11 @@ def _without_people(
                 continue
             if name in people or members.get(name) or (others and name not in members):
                 continue
-            wrong = f"{quoted(name)} has no member" if name in members else f"`groups` has no {quoted(name)}"
+            wrong = (
+                f"{quoted(name)} has no member"
+                if name in members
+                else f"`groups` has no {quoted(name)}{meant(name, members)}"
+            )
             several = f"names of `groups` with members, divided by commas, {OR_BACK}"
             give = "the name of one of `groups` with members, or null" if path.startswith("auth.") else several
             if auth.get("method") in BY_PROVIDER and name not in members:  # perhaps it is one of the provider

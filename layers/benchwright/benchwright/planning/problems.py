@@ -182,6 +182,8 @@ def explained(error: ValidationError) -> list[Problem]:
             del parts[1:2]  # whether it was read as a name or as an object
         context = detail.get("ctx", {})
         message = IN_WORDS.get(detail["type"], "").format_map(context) or detail["msg"].removeprefix("Value error, ")
+        if detail["type"] == "literal_error" and "," not in context["expected"]:
+            message = f"it is neither {context['expected'].replace(' or ', ' nor ')}"
         if detail["type"] == "string_pattern_mismatch":
             message = f"not {FORMS[context['pattern']]}"
         problems.append((".".join(parts), detail["input"], message, _good_value(parts)))

@@ -47,6 +47,7 @@ from benchwright.rstudio_files import FILES
 
 # Levels of an input: users, a name, its keys, and room for what is wrong. Python's own readers end at about 1,000.
 DEEPEST = 8
+OF_VERIFY = ("every_cluster", "sessions")  # keys of a verification alone
 MOST_SESSIONS = 50  # of a verification
 SECURE_COOKIES = "auth-cookies-force-secure"  # of rserver.conf; nodes/bundle.py writes it
 KINDS = {str: "a text", list: "a list", bool: "true or false", int: "a number", float: "a number", type(None): "null"}
@@ -145,8 +146,10 @@ def read_input(
         seen = {path for path, *_ in (*problems, *of_secrets)}
         problems += [problem for problem in explained(error) if problem[0] not in seen]
     problems += [*_contradictions(merged), *of_secrets]
-    problems += groups.contradictions(merged, earlier_users, earlier_groups)
-    problems += sign_in.contradictions(merged)
+    of_sign_in = sign_in.contradictions(merged)
+    misplaced = {path for path, *_ in of_sign_in}  # where a key must not be, it does not matter whom it names
+    of_groups = groups.contradictions(merged, earlier_users, earlier_groups)
+    problems += [*(problem for problem in of_groups if problem[0] not in misplaced), *of_sign_in]
     problems += files.contradictions(merged)
     problems += administration.contradictions(merged)
     problems += limits.contradictions(merged, earlier_users, earlier_groups)
@@ -167,13 +170,15 @@ def cluster_of(raw: Any) -> str:
 def read_verify_input(raw: Any) -> VerifyRequest:
     """Return what a verification is about; raises InvalidInput for anything else in its input."""
     keys = dict(raw) if isinstance(raw, dict) else raw
-    every_cluster = keys.pop("every_cluster", False) if isinstance(keys, dict) else False
-    sessions = keys.pop("sessions", 0) if isinstance(keys, dict) else 0
+    others = [key for key in keys if key not in ("cluster", "Comment", *OF_VERIFY)] if isinstance(keys, dict) else []
+    values = {key: keys.pop(key) for key in (*others, *OF_VERIFY) if isinstance(keys, dict) and key in keys}
+    every_cluster, sessions = values.get("every_cluster", False), values.get("sessions", 0)
     request, problems = _split_input(keys)
-    problems += [
-        (key, value, "a verification changes nothing", "cluster, every_cluster or sessions alone")
-        for key, value in request.patch.items()
-    ]
+    for key in others:
+        is_known = key in Wanted.model_fields or key == "only_if_deployed"
+        wrong = "a verification changes nothing" if is_known else f"an unknown key{meant(key, ('cluster', *OF_VERIFY))}"
+        shown = "..." if _is_deeper(values[key], DEEPEST) else without_texts(values[key])
+        problems.append((key, shown, wrong, "cluster, every_cluster or sessions alone"))
     if not isinstance(every_cluster, bool):
         problems.append(("every_cluster", every_cluster, "it is neither true nor false", "true or false"))
     elif every_cluster and "cluster" in keys:
@@ -373,8 +378,10 @@ def _unknown_keys(patch: Mapping[str, Any], model: type[BaseModel], prefix: str)
         path = f"{prefix}{key}"
         if key not in model.model_fields:
             known = sorted({*model.model_fields, *({"cluster", "only_if_deployed"} if not prefix else set())})
-            wrong = f"an unknown key{meant(key, known)}"
-            problems.append((path, without_texts(value), wrong, f"one of {', '.join(known)}"))
+            wrong, give = f"an unknown key{meant(key, known)}", f"one of {', '.join(known)}"
+            if not prefix and key in OF_VERIFY:
+                wrong, give = "it is a key of the input of `verify`, not of `deploy`", "it to `verify`"
+            problems.append((path, without_texts(value), wrong, give))
         elif isinstance(value, dict) and (part := part_of(annotation := model.model_fields[key].annotation)):
             for name, item in value.items() if get_origin(annotation) is dict else [("", value)]:
                 if isinstance(item, dict):

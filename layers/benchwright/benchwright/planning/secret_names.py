@@ -56,8 +56,8 @@ def contradictions(merged: Mapping[str, Any], application: str) -> Iterator[Prob
     """
     for path, text in keys(merged).items():
         prefix = prefix_of(path, application)
-        if not isinstance(text, str) or text.startswith(prefix):
-            continue
+        if not isinstance(text, str) or text.strip().startswith(prefix):
+            continue  # blanks around it are refused by the model
         is_key = path == "license" and re.fullmatch(LICENSE_KEY, text)
         wrong = "the nodes may not read it" if re.fullmatch(SECRET_NAME, text) else "it is not the name of a secret"
         give = f"the name of a secret that begins with {prefix}"

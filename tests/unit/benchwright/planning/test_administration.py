@@ -49,8 +49,12 @@ OLDER = {"workbench": {"version": "2023.12.1+402.pro1"}}
         ),
         ({"metrics": {}}, "it is missing"),
         ({"acceptance": {"account": "ben"}, "users": {"ann": {}}}, "no such user is in the input"),
+        (
+            {"acceptance": {"account": "prob"}, "users": {"probe": {}}},
+            "no such user is in the input (did you mean probe?)",
+        ),
         ({"audit": {"months": 0}}, "it is below 1"),
-        ({"audit": {"r_console": "output"}}, "it is none of 'input' or 'all'"),
+        ({"audit": {"r_console": "output"}}, "it is neither 'input' nor 'all'"),
     ],
 )
 def test_what_cannot_be_is_refused(raw: Any, wrong: str) -> None:

@@ -52,6 +52,10 @@ def wanted(files: Any, **more: Any) -> Wanted:
             'files.of-a-team.keys: {"a": "***"} is refused: its format is not known.',
         ),
         (
+            {"rsesion.conf": {"keys": {"session-timeout-minutes": "60"}}},
+            "its format is not known (did you mean rsession.conf?). Give the file as text or secret",
+        ),
+        (
             {"launcher.conf": {"text": "[server]"}},
             "Benchwright writes keys of this file, too. Give the file as sections,",
         ),

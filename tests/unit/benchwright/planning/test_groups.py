@@ -119,6 +119,15 @@ def test_a_key_that_would_hold_for_no_one_is_refused(key: str, value: str, wrong
     )
 
 
+def test_a_name_that_was_meant_is_offered() -> None:
+    raw: Any = {"users": {"ann": {"groups": ["analyst"]}}, "groups": {"analysts": {"members": ["anm"]}}}
+    with pytest.raises(InvalidInput) as caught:
+        wanted_of({**raw, "config": {"admin-group": "analyst"}})
+    found = str(caught.value)
+    assert 'users.ann.groups: ["analyst"] is refused: no such group is in the input (did you mean analysts?)' in found
+    assert '`groups` has no "analyst" (did you mean analysts?), so the key would hold for no one' in found
+
+
 @pytest.mark.parametrize("key", KEYS)
 @pytest.mark.parametrize("value", ["analysts", " analysts ", "ann", "", "analysts,ann"])
 def test_a_key_that_names_groups_with_members_is_accepted(key: str, value: str) -> None:

@@ -1,5 +1,6 @@
 """From an input to a plan: what is refused, what is merged, what is remembered."""
 
+import json
 from typing import Any
 
 import pytest
@@ -174,6 +175,39 @@ def test_a_verification_takes_a_cluster_and_nothing_else() -> None:
     ):
         with pytest.raises(InvalidInput, match=wrong):
             read_verify_input(given)
+
+
+VERIFY_ALONE = "Give cluster, every_cluster or sessions alone."
+
+
+@pytest.mark.parametrize(
+    ("given", "line"),
+    [
+        ({"session": 6}, f"- session: 6 is refused: an unknown key (did you mean sessions?). {VERIFY_ALONE}"),
+        ({"clusters": "x"}, f'- clusters: "***" is refused: an unknown key (did you mean cluster?). {VERIFY_ALONE}'),
+        (
+            {"only_if_deployed": True},
+            f"- only_if_deployed: true is refused: a verification changes nothing. {VERIFY_ALONE}",
+        ),
+        (
+            {"image": {"rebuild": True}},
+            f'- image: {{"rebuild": true}} is refused: a verification changes nothing. {VERIFY_ALONE}',
+        ),
+        ({"nodes": {"x": 1}}, f'- nodes: {{"x": 1}} is refused: a verification changes nothing. {VERIFY_ALONE}'),
+    ],
+)
+def test_each_mistake_in_the_input_of_a_verification_is_one_line(given: Any, line: str) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        read_verify_input(given)
+    assert str(refused.value).splitlines()[1:] == [line]
+
+
+@pytest.mark.parametrize(("key", "value"), [("sessions", 6), ("every_cluster", True)])
+def test_a_key_of_a_verification_is_named_as_such_in_a_deployment(key: str, value: Any) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        read_input({key: value}, {}, DEFAULTS, "benchwright").whole()
+    wrong = f"- {key}: {json.dumps(value)} is refused: it is a key of the input of `verify`, not of `deploy`. "
+    assert str(refused.value).splitlines()[1:] == [f"{wrong}Give it to `verify`."]
 
 
 def test_the_plan_has_the_versions_of_the_secrets_of_sign_in() -> None:

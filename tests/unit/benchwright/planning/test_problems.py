@@ -90,7 +90,7 @@ def test_an_input_that_is_no_object_is_refused(raw: Any) -> None:
         (
             {"access": {"hostname": "a.example.com", "scheme": "public"}},
             (
-                "- access.scheme: \"public\" is refused: it is none of 'internal' or 'internet-facing'. "
+                "- access.scheme: \"public\" is refused: it is neither 'internal' nor 'internet-facing'. "
                 'Give "internal" for private addresses, which people reach by VPN or Direct Connect; "internet-facing" '
                 "for public ones, which needs public subnets and `allowed_cidrs`; "
             ),

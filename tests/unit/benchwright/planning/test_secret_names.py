@@ -89,3 +89,13 @@ def test_an_arn_is_answered_with_the_name_to_use(path: str) -> None:
     assert found.startswith(f'- {path}: "{ARN}') and found.endswith(f" is refused: {wrong}. Give {name}.")
     (found,) = problems(path, f"{ARN}other/it-AbC9eF")
     assert found.endswith(f" is refused: {wrong}. Give the name of a secret that begins with {KEYS[path][1]}.")
+
+
+@pytest.mark.parametrize("path", [*KEYS, "auth.metadata"])
+@pytest.mark.parametrize(("around", "where"), [("{} ", "ends"), (" {}", "begins"), ("{}\n", "ends")])
+def test_a_space_around_a_name_is_said_though_the_name_is_not_shown(path: str, around: str, where: str) -> None:
+    text = around.format(f"benchwright/{path.split('.', maxsplit=1)[0]}/x")
+    (found,) = [line for line in problems(path, text) if line.startswith(f"- {path}: ")]
+    assert found.startswith(
+        f'- {path}: "***" is refused: it {where} with a space or a line break. Give the name of a secret '
+    )

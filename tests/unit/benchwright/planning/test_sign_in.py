@@ -252,6 +252,18 @@ def test_a_key_of_rserver_conf_that_has_its_place_in_auth_is_refused(whole: Any,
     assert f"{wrong}Remove it; if it is recorded, give null." in problems(raw)
 
 
+def test_a_key_that_has_its_place_in_auth_is_named_once() -> None:
+    """Whom it names does not matter: elsewhere it would name someone else."""
+    raw = merge_patch(OIDC, {"auth": {"admin_group": "admins"}, "groups": {"admins": {"members": ["ann"]}}})
+    found = problems(merge_patch(raw, {"config": {"admin-group": "no-one"}}))
+    assert [line for line in found if line.startswith("- config.")] == [
+        (
+            '- config.admin-group: "no-one" is refused: with `auth`, its place is auth.admin_group, and Benchwright '
+            "writes it. Remove it; if it is recorded, give null."
+        )
+    ]
+
+
 def test_an_auth_without_keys_is_that_of_passwords() -> None:
     raw: Any = {"auth": {}, "config": {"auth-none": "1"}}
     assert problems(raw) == problems(merge_patch(raw, {"auth": {"method": "pam"}}))

@@ -72,12 +72,16 @@ def test_what_workbench_does_not_know_is_refused_before_anything_changes_or_put_
     node = cluster.add_node()
     cluster.apply(node)
     session, running, before = cluster.start_session(node, "anna"), services(node), read(node, PROFILES)
-    cluster.publish(accounts=[ANNA], files={RSESSION: {"keys": {"session-no-such": "1"}}})
-    assert cluster.fail_to_apply(node) == (
-        "Sessions of Workbench 2026.07.1+147.pro6 refuse the configuration, so nothing was changed on this node: Error "
-        "reading /etc/rstudio/rsession.conf: unrecognised option 'session-no-such'. Correct files (rsession.conf) in "
-        "the input and deploy again."
-    )
+    for key, value, wrong in (
+        ("session-no-such", "1", "unrecognised option 'session-no-such'"),
+        ("session-timeout-minutes", "1 h", "the argument ('1 h') for option 'session-timeout-minutes' is invalid"),
+    ):
+        cluster.publish(accounts=[ANNA], files={RSESSION: {"keys": {key: value}}})
+        assert cluster.fail_to_apply(node) == (
+            "Sessions of Workbench 2026.07.1+147.pro6 refuse the configuration, so nothing was changed on this node: "
+            f"Error reading /etc/rstudio/rsession.conf: {wrong}. Correct files (rsession.conf) in the input and deploy "
+            "again."
+        )
     cluster.publish(accounts=[ANNA], files={PROFILES: {"sections": {"*": {"max-cpu": "1"}}}})
     assert cluster.fail_to_apply(node) == (
         "The job launcher of Workbench 2026.07.1+147.pro6 refuses its profiles: ERROR Unknown param max-cpu specified "

@@ -16,8 +16,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from benchwright.models import OWNED_KEYS, Account, ConfigValue
 from benchwright.planning.server_options import PUBLISHED
+from benchwright.rstudio_files import VALUES
 from rehearsal.hosts.host import Host
-from rehearsal.hosts.standins.workbench.configuration import INTEGERS, SWITCHES
 from tests.nodes.cluster import Cluster
 from tests.unit.benchwright.hostile import PRINTABLE, SPECIMENS, as_boost_reads
 
@@ -59,7 +59,7 @@ def allowed_config() -> dict[str, str]:
             allowed.append(TypeAdapter(ConfigValue).validate_python(value))
         except ValidationError:
             continue
-    keys = sorted(PUBLISHED - OWNED_KEYS - INTEGERS - SWITCHES)[: len(allowed)]
+    keys = sorted(PUBLISHED - OWNED_KEYS - VALUES["rserver.conf"].keys())[: len(allowed)]
     assert len(keys) == len(allowed) > 60
     return dict(zip(keys, allowed, strict=True))
 

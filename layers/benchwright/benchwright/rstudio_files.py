@@ -16,6 +16,7 @@ E: github.com/samcofer/rstudio-configuration, with the page of the guide that ea
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from typing import NamedTuple
@@ -125,6 +126,82 @@ _IDE = """
 
 PROFILES = "launcher.local.profiles.conf"
 
+
+class Values(NamedTuple):
+    """What a key takes: in words, and as a regular expression, whatever the case of the value."""
+
+    words: str
+    pattern: str
+
+
+INTEGER = Values("a whole number", "[+-]?[0-9]{1,9}")
+SWITCH = Values("1 or 0", "|on|off|yes|no|1|0|true|false")  # what Boost.Program_options takes for a bool
+
+
+def _one_of(text: str) -> Values:
+    return Values(f"one of {text}", text.replace(", ", "|"))
+
+
+def _each(text: str, values: Values) -> dict[str, Values]:
+    return dict.fromkeys(text.split(), values)
+
+
+# The keys of which it is published what they take; of all others any text is taken. Sources: the options files of
+# github.com/rstudio/rstudio (src/cpp/server/server-options.json and O), and of logging.conf its
+# src/cpp/core/LogOptions.cpp, by which a program takes its default in place of another word.
+VALUES: Mapping[str, Mapping[str, Values]] = {
+    "rserver.conf": {
+        **_each(
+            """
+            auth-sign-in-throttle-seconds auth-stay-signed-in-days auth-timeout-minutes monitor-interval-seconds
+            rsession-memory-limit-mb rsession-process-limit rsession-proxy-max-wait-secs rsession-stack-limit-mb
+            www-thread-pool-size
+            """,
+            INTEGER,
+        ),
+        **_each(
+            """
+            auth-cookies-force-secure auth-encrypt-password auth-none auth-validate-users server-daemonize
+            server-set-umask session-use-file-storage www-enable-origin-check www-proxy-localhost
+            www-use-emulated-stack www-verify-user-agent
+            """,
+            SWITCH,
+        ),
+    },
+    "rsession.conf": {
+        **_each(
+            """
+            session-timeout-minutes session-disconnected-timeout-minutes websocket-ping-seconds
+            websocket-connect-timeout websocket-log-level websocket-handshake-timeout session-async-rpc-timeout-ms
+            session-handle-offline-timeout-ms abort-free-mem-percent r-compatible-graphics-engine-version
+            r-restore-workspace r-run-rprofile limit-file-upload-size-mb limit-cpu-time-minutes
+            git-commit-large-file-size
+            """,
+            INTEGER,
+        ),
+        **_each(
+            """
+            session-connections-block-suspend session-external-pointers-block-suspend session-timeout-suspend
+            session-create-public-folder session-create-profile session-rprofile-on-resume-default show-help-home
+            session-default-clicolor-force session-quit-child-processes-on-exit package-output-to-package-folder
+            restrict-directory-view session-suspend-on-incomplete-statement session-async-rpc-enabled
+            session-handle-offline-enabled session-allow-project-user-data-dir-override allow-vcs-executable-edit
+            allow-r-cran-repos-edit allow-vcs allow-package-installation allow-shell allow-terminal-websockets
+            allow-file-downloads allow-file-uploads allow-remove-public-folder allow-rpubs-publish
+            allow-external-publish allow-publish allow-presentation-commands allow-full-ui allow-launcher-jobs
+            allow-over-limit-sessions allow-pai r-auto-reload-source limit-xfs-disk-quota show-user-identity
+            copilot-enabled copilot-proxy-strict-ssl
+            """,
+            SWITCH,
+        ),
+    },
+    "logging.conf": {
+        "log-level": _one_of("trace, debug, info, warn, error"),
+        "logger-type": _one_of("file, stderr, syslog"),
+        "log-message-format": _one_of("pretty, json"),
+    },
+}
+
 FILES: Mapping[str, File] = {
     # Its keys: planning/server_options.py. Those that an input may not give: models.py, OWNED_KEYS.
     "rserver.conf": File(Format.KEYS, Effect.RESTART, "A O", unknown=Unknown.NO_START),
@@ -193,7 +270,7 @@ FILES: Mapping[str, File] = {
         "A O",
         _words(
             "log-level logger-type log-message-format log-dir log-file-mode log-file-include-pid rotate rotate-days "
-            "max-size-mb delete-days warn-syslog"
+            "max-size-mb delete-days warn-syslog max-rotations trace-db-enabled log-code-locations"
         ),
     ),
     "env-vars": File(Format.KEYS, Effect.RELOAD, "A"),
@@ -291,6 +368,12 @@ def unknown_keys(file: File, given: Iterator[tuple[str, str]]) -> list[str]:
             if key not in file.keys.get(section, of_all)
         }
     )
+
+
+def wrong_value(name: str, key: str, value: str) -> Values | None:
+    """Return what a key of a file takes, if a value is nothing of it."""
+    takes = VALUES.get(name, {}).get(key)
+    return takes if takes and not re.fullmatch(takes.pattern, value, re.IGNORECASE) else None
 
 
 def order(section: str) -> tuple[int, str]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchwright import rstudio_files
 
-from .workbench.configuration import refuse_unknown, settings
+from .workbench.configuration import check_values, refuse_unknown, settings
 from .workbench.state import ETC, ConfigurationError
 
 NAME = "rsession.conf"
@@ -21,7 +21,8 @@ def main(arguments: list[str]) -> int:
     given = dict(getopt.getopt(arguments[1:], "", ["test-config", "config-file="])[0])
     path = Path(given.get("--config-file", Path(os.environ.get("RSTUDIO_CONFIG_DIR", ETC), NAME)))
     try:
-        refuse_unknown(path, settings(path).keys() - (rstudio_files.FILES[NAME].keys or {})[""])
+        refuse_unknown(path, (given := settings(path)).keys() - (rstudio_files.FILES[NAME].keys or {})[""])
+        check_values(NAME, path, given)
     except ConfigurationError as error:
         print(error, file=sys.stderr)
         return 1

@@ -2,8 +2,9 @@
 
 import pytest
 
+from benchwright.planning import server_options
 from benchwright.planning.files import takes
-from benchwright.rstudio_files import FILES, REFUSED, Effect, effects, order, unknown_keys
+from benchwright.rstudio_files import FILES, REFUSED, VALUES, Effect, effects, order, unknown_keys
 
 
 def test_the_table_is_whole() -> None:
@@ -13,6 +14,11 @@ def test_the_table_is_whole() -> None:
         for section, owned in file.owned.items():
             assert file.keys is not None
             assert owned.keys() <= file.keys[section], name
+
+
+def test_what_keys_take_is_said_of_published_keys() -> None:
+    for name, values in VALUES.items():
+        assert values.keys() <= (server_options.PUBLISHED if name == "rserver.conf" else (FILES[name].keys or {})[""])
 
 
 @pytest.mark.parametrize(

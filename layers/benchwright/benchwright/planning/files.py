@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from benchwright import rstudio_files
 from benchwright.models import RSERVER_CONF, File, Wanted
 from benchwright.planning import server_options
 from benchwright.planning.problems import BACK, OR_BACK, Problem, meant, object_in, objects_in
-from benchwright.rstudio_files import FILES, REFUSED, WRITTEN, Format
+from benchwright.rstudio_files import FILES, REFUSED, WRITTEN, Format, Unknown
 
 WAYS = {"keys": dict, "sections": dict, "text": str, "secret": str}
 TAKES: Mapping[Format, tuple[str, ...]] = {
@@ -47,8 +47,10 @@ def warn(wanted: Wanted) -> list[str]:
     """Return a warning about each file or key that is not published."""
     version, texts = wanted.workbench.version, []
     texts += server_options.warn(wanted.config, version)
+    texts += _of_values(RSERVER_CONF, [("", key, value) for key, value in wanted.config.items()], "config")
     for name, file in sorted(wanted.files.items()):
         known = FILES.get(name)
+        texts += _of_values(name, _keys_of(known.format, file) if known else (), f"files.{name}")
         if file.is_empty or (known and known.keys is None and name != RSERVER_CONF):
             continue
         if known is None:
@@ -59,7 +61,7 @@ def warn(wanted: Wanted) -> list[str]:
             )
         elif name == RSERVER_CONF:
             texts += server_options.warn(file.keys, version, f"files.{name}.keys")
-        elif unknown := rstudio_files.unknown_keys(known, _keys_of(known.format, file)):
+        elif unknown := rstudio_files.unknown_keys(known, (each[:2] for each in _keys_of(known.format, file))):
             most, published = server_options.MOST_SHOWN, {key for keys in (known.keys or {}).values() for key in keys}
             shown = [f"{key}{meant(key.rpartition(' ')[2], published)}" for key in unknown[:most]]
             more = f" and {len(unknown) - most} more" if len(unknown) > most else ""
@@ -155,15 +157,27 @@ def _is_field(line: str) -> bool:
     return line.startswith((" ", "\t", "#")) or FIELD.match(line) is not None
 
 
-def _keys_of(form: Format, file: File) -> Iterator[tuple[str, str]]:
-    """Return each key of a file with its section, also where it is given as text."""
-    yield from (("", key) for key in file.keys)
-    yield from ((section, key) for section, keys in file.sections.items() for key in keys)
+def _of_values(name: str, given: Iterable[tuple[str, str, str]], path: str) -> Iterator[str]:
+    """Warn about each value that is nothing of what its key is published to take."""
+    effect = FILES[name].unknown if name in FILES else Unknown.UNKNOWN
+    then = "Workbench takes its default in its place" if effect is Unknown.UNKNOWN else f"with it, {effect}"
+    for section, key, value in given:
+        if takes := rstudio_files.wrong_value(name, key, value):
+            where = f"[{section}] {key}" if section else key
+            shown = json.dumps(value[: server_options.LONGEST_SHOWN])
+            yield f"{path}: {where} is {shown}, and takes {takes.words}: {then}."
+
+
+def _keys_of(form: Format, file: File) -> Iterator[tuple[str, str, str]]:
+    """Return each key of a file with its section and value, also where it is given as text."""
+    yield from (("", key, value) for key, value in file.keys.items())
+    yield from ((section, key, value) for section, keys in file.sections.items() for key, value in keys.items())
     section = ""
     for line in (file.text or "").split("\n"):
         if form is Format.RECORDS and (field := FIELD.match(line)):
-            yield "", field[0][:-1]
+            yield "", field[0][:-1], line[field.end() :].strip()
         elif form is Format.SECTIONS and line.strip().startswith("["):
             section = line.strip()[1:-1]
         elif form in (Format.KEYS, Format.SECTIONS) and LINE.fullmatch(line.strip()):
-            yield section, line.partition("=")[0].strip()
+            key, _, value = line.partition("=")
+            yield section, key.strip(), value.strip()

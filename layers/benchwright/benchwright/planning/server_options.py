@@ -74,7 +74,7 @@ PUBLISHED = frozenset(
     for rest in rests.split(" ")
 )
 
-MOST_SHOWN = 10  # keys in a warning
+MOST_SHOWN, LONGEST_SHOWN = 10, 80  # keys in a warning, and characters of a value
 
 
 def known(version: str) -> frozenset[str]:

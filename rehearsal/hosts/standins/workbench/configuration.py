@@ -55,32 +55,6 @@ JUPYTER_KEYS = {
     "session-cull-minutes",
     "session-shutdown-minutes",
 }
-# Types other than text in rserver.conf (github.com/rstudio/rstudio, src/cpp/server/server-options.json).
-INTEGERS = {
-    "auth-sign-in-throttle-seconds",
-    "auth-stay-signed-in-days",
-    "auth-timeout-minutes",
-    "monitor-interval-seconds",
-    "rsession-memory-limit-mb",
-    "rsession-process-limit",
-    "rsession-proxy-max-wait-secs",
-    "rsession-stack-limit-mb",
-    "www-thread-pool-size",
-}
-SWITCHES = {
-    "auth-cookies-force-secure",
-    "auth-encrypt-password",
-    "auth-none",
-    "auth-validate-users",
-    "server-daemonize",
-    "server-set-umask",
-    "session-use-file-storage",
-    "www-enable-origin-check",
-    "www-proxy-localhost",
-    "www-use-emulated-stack",
-    "www-verify-user-agent",
-}
-CHOICES = {"", "on", "off", "yes", "no", "1", "0", "true", "false"}
 METHODS = {"openid": "auth-openid", "saml": "auth-saml"}
 """Of single sign-on; each excludes the other one, and passwords ("OpenID Connect authentication")."""
 SINCE = {"auth-openid-groups-claim": (2025, 9), "auth-saml-sp-attribute-groups": (2025, 9)}
@@ -152,7 +126,7 @@ def read(*, options_checked: bool = True) -> Configuration:
     """
     server = settings(RSERVER_CONF)
     if options_checked:
-        _check_values(RSERVER_CONF, server)
+        check_values(RSERVER_CONF.name, RSERVER_CONF, server)
         refuse_unknown(RSERVER_CONF, _unknown(server))
         check_others(Path(ETC))
     if all(server.get(key) == "1" for key in METHODS.values()):
@@ -222,7 +196,7 @@ def check(path: Path, *, deprecated: bool = False) -> int:
     """The answer of `rserver --check-config` about a file (core/ProgramOptions.cpp). The exit code is the contract."""
     server = settings(path)
     try:
-        _check_values(path, server)
+        check_values(RSERVER_CONF.name, path, server)
         unknown = _unknown(server)
         if not checks_all():
             refuse_unknown(path, unknown)
@@ -283,14 +257,18 @@ def _keys(text: str, sign: str) -> Iterator[tuple[str, str]]:
             yield section, line.partition(sign)[0].strip()
 
 
-def _check_values(path: Path, server: dict[str, str]) -> None:
-    """As Boost does, in its words."""
-    for name, value in server.items():
-        wrong = f"Error reading {path}: the argument ('{value}') for option '{name}' is invalid"
-        if name in INTEGERS and not re.fullmatch(r"[+-]?[0-9]{1,9}", value):
-            raise ConfigurationError(wrong)
-        if name in SWITCHES and value.lower() not in CHOICES:
-            raise ConfigurationError(f"{wrong}. Valid choices are 'on|off', 'yes|no', '1|0' and 'true|false'")
+def check_values(name: str, path: Path, given: dict[str, str]) -> None:
+    """Refuse as Boost does, in its words, what is nothing of the type of its option in the file of a name.
+
+    Raises ConfigurationError.
+    """
+    from benchwright import rstudio_files
+
+    for key, value in given.items():
+        if takes := rstudio_files.wrong_value(name, key, value):
+            wrong = f"Error reading {path}: the argument ('{value}') for option '{key}' is invalid"
+            choices = ". Valid choices are 'on|off', 'yes|no', '1|0' and 'true|false'"
+            raise ConfigurationError(wrong + choices * (takes is rstudio_files.SWITCH))
 
 
 def decrypted(written: str, configuration: Configuration, what: str) -> tuple[str, bool]:

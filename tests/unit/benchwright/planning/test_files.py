@@ -203,6 +203,43 @@ def test_what_is_not_published_is_warned_about(files: Any, warned: str) -> None:
     assert warn(wanted(files, users={"ann": {}})) == ([warned] if warned else [])
 
 
+@pytest.mark.parametrize(
+    ("files", "warned"),
+    [
+        (
+            {"rsession.conf": {"keys": {"session-timeout-minutes": "one hour", "allow-vcs": "0"}}},
+            (
+                'files.rsession.conf: session-timeout-minutes is "one hour", and takes a whole number: with it, no '
+                "RStudio session starts."
+            ),
+        ),
+        (
+            {"rsession.conf": {"text": "# ours\nallow-vcs = perhaps\n"}},
+            'files.rsession.conf: allow-vcs is "perhaps", and takes 1 or 0: with it, no RStudio session starts.',
+        ),
+        (
+            {"logging.conf": {"sections": {"*": {"log-level": "loud", "logger-type": "File"}}}},
+            (
+                'files.logging.conf: [*] log-level is "loud", and takes one of trace, debug, info, warn, error: '
+                "Workbench takes its default in its place."
+            ),
+        ),
+        (
+            {"rserver.conf": {"keys": {"auth-timeout-minutes": "1h"}}},
+            (
+                'files.rserver.conf: auth-timeout-minutes is "1h", and takes a whole number: with it, Workbench does '
+                "not start."
+            ),
+        ),
+    ],
+)
+def test_a_value_that_a_key_is_published_not_to_take_is_warned_about(files: Any, warned: str) -> None:
+    assert warn(wanted(files)) == [warned]
+    given = next(iter(files.items()))
+    if given[0] == "rserver.conf":
+        assert warn(wanted({}, config=given[1]["keys"])) == [warned.replace("files.rserver.conf", "config")]
+
+
 @examples(200)
 @given(near("rsession.conf", "launcher-env", "of-a-team") | json_values, json_values)
 def test_nothing_is_accepted_that_could_leave_its_folder(name: Any, value: Any) -> None:

@@ -173,6 +173,7 @@ def test_verify_cluster_finds_that_no_node_is_there_yet(invoked: Invoked) -> Non
         "round": 1,
         "stale": [],
         "questions": None,
+        "opening": None,
         "problems": "- reports: no node answers Systems Manager (there is none). Start a deployment with {}: it "
         "replaces a node that never registered, and says how to replace one that stopped reporting.",
         "summary": None,

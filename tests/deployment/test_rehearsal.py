@@ -138,7 +138,7 @@ def test_the_same_input_again_changes_nothing(deployments: list[dict[str, Any]])
 
 
 def test_no_secret_stands_where_a_stranger_could_read_it(report: dict[str, Any]) -> None:
-    assert (report["secrets"]["checked"], report["secrets"]["found"]) == (6, 0)
+    assert (report["secrets"]["checked"], report["secrets"]["found"]) == (8, 0)
     assert report["secrets"]["places"] > 100  # arguments of processes among them
 
 

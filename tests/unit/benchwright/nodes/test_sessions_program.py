@@ -1,18 +1,17 @@
 """The program of a node that opens sessions: whatever fails, what it has opened is ended."""
 
-import importlib.util
 import json
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any
 
 import pytest
 
 from rehearsal.application import ROOT
 
-SPEC = importlib.util.spec_from_file_location("sessions_of_a_node", ROOT / "infra/node/sessions.py")
-assert SPEC and SPEC.loader
-program: Any = importlib.util.module_from_spec(SPEC)
-SPEC.loader.exec_module(program)
+SOURCE = ROOT / "infra/node/sessions.py"
+program: Any = ModuleType("sessions_of_a_node")
+exec(compile(SOURCE.read_text(), SOURCE, "exec"), program.__dict__)  # an import would leave bytecode in infra/
 
 
 class Workbench:

@@ -59,7 +59,7 @@ def test_what_cannot_work_is_one_sentence_and_leaves_no_session(cluster: Cluster
         assert done.returncode == 1, done.stdout
         return str(report(done)["error"])
 
-    assert failed("1 nobody.here").startswith("This node has no account nobody.here. Start a deployment with {}")
+    assert failed("1 absent.person").startswith("This node has no account absent.person. Start a deployment with {}")
     kept = cluster.start_session(nodes[1], "probe")
     assert failed().startswith("probe already has sessions (1), which would be counted as new ones. End them")
     assert running(*nodes) == ["", "probe"]

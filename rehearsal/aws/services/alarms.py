@@ -169,4 +169,4 @@ def _value(node: ast.expr, named: Mapping[str, Series], time: float) -> float | 
         case ast.BinOp(left=left, op=op, right=right) | ast.Compare(left=left, ops=[op], comparators=[right]):
             first, second = _value(left, named, time), _value(right, named, time)
             return None if first is None or second is None else float(OPERATORS[type(op)](first, second))
-    raise NotImplementedError(f"the rehearsal does not understand {ast.unparse(node)}")
+    raise ValueError(f"the rehearsal does not understand {ast.unparse(node)}")

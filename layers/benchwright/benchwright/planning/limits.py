@@ -73,16 +73,13 @@ def beyond_a_node(limits: Limits, cpus: int, memory_mb: int) -> Iterator[Problem
         yield "limits.reserved_memory_mb", reserved, wrong, f"at most {memory_mb // LEAST_SHARE}, or larger nodes"
         return
     room = memory_mb - reserved
-    parts = {"default": limits.default}
-    parts |= {f"groups.{name}": part for name, part in limits.groups.items()}
-    parts |= {f"users.{name}": part for name, part in limits.users.items()}
-    for path, part in parts.items():
+    for section, part in limits.of_sessions.items():
         for key, value in part:
             most, has = (cpus, f"{cpus} CPUs") if key.endswith("cpus") else (room, f"{room} MiB for sessions")
             if value is not None and value > most:
                 wrong = f"an instance of the type of the nodes has {has}"
                 yield (
-                    f"limits.{path}.{key}",
+                    f"limits.{_place(section)}.{key}",
                     _shown(value),
                     wrong,
                     f"at most {most}, or larger nodes (nodes.instance_type)",
@@ -192,13 +189,13 @@ def _values(merged: Mapping[str, Any], limits: Mapping[str, Any]) -> Iterator[_V
             section = found[1]
         elif section and key in keys:
             yield _Value(section, key, path, text, _number(value), f"[{section}] {key} of {path}")
-    parts = {"*": ("default", object_in(limits, "default"))}
-    parts |= {f"@{name}": (f"groups.{name}", part) for name, part in objects_in(limits, "groups").items()}
-    parts |= {name: (f"users.{name}", part) for name, part in objects_in(limits, "users").items()}
-    for section, (place, part) in parts.items():
+    parts = {"*": object_in(limits, "default")}
+    parts |= {f"@{name}": part for name, part in objects_in(limits, "groups").items()}
+    parts |= objects_in(limits, "users")
+    for section, part in parts.items():
         for name, value in part.items():
             if name in PROFILE_KEYS and _is_number(value):
-                path = f"limits.{place}.{name}"
+                path = f"limits.{_place(section)}.{name}"
                 yield _Value(section, PROFILE_KEYS[name], path, value, value, path)
 
 
@@ -222,6 +219,13 @@ def _given_twice(merged: Mapping[str, Any], limits: Mapping[str, Any]) -> Iterat
     if own and "enable-cgroups" in server:
         path = "files.launcher.conf.sections.server.enable-cgroups"
         yield path, server["enable-cgroups"], "`limits` switches control groups on", BACK
+
+
+def _place(section: str) -> str:
+    """Return where `limits` has what is in a section of the profiles."""
+    if section == "*":
+        return "default"
+    return f"groups.{section[1:]}" if section.startswith("@") else f"users.{section}"
 
 
 def _is_valid(name: str) -> bool:

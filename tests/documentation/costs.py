@@ -1,8 +1,4 @@
-"""What Benchwright costs, reckoned from the templates' own quantities and list prices.
-
-Prices are those of us-east-1 in US dollars, without taxes, discounts and free tiers, as AWS's pricing pages listed them
-in 2025: of EC2, EBS, VPC, Aurora, KMS, Secrets Manager, CloudWatch, Step Functions and Lambda.
-"""
+"""What Benchwright costs, reckoned from the templates' own quantities and the list prices of `benchwright.prices`."""
 
 from __future__ import annotations
 
@@ -12,28 +8,14 @@ from typing import NamedTuple
 
 import yaml
 
+from benchwright import prices
 from benchwright.healing.decision import BETWEEN
 from tests.documentation.pages import ROOT, table
 from tests.templates.templates import APPLICATION, FOUNDATION, NETWORK, NODES, resources
 
-HOURS = 730  # of a month
-INSTANCE_HOUR = {"m7i.large": 0.1008, "m7i.xlarge": 0.2016}
-GP3_GB_MONTH = 0.08
-ACU_HOUR = 0.12
-NAT_HOUR = 0.045
-ADDRESS_HOUR = 0.005
-KEY_MONTH = 1.00
-SECRET_MONTH = 0.40
-ALARM_METRIC_MONTH = 0.10
-CUSTOM_METRIC_MONTH = 0.30
-DASHBOARD_MONTH = 3.00
 PROBED = 2  # WorkbenchAnswers and ActiveSessions of the cluster; each node has the first for itself, too
-METRIC_READ = 0.01 / 1000  # of GetMetricData
-TRANSITION = 0.025 / 1000
-LAMBDA_GB_SECOND = 0.0000166667
-LAMBDA_REQUEST = 0.20 / 1_000_000
 
-HEALINGS = HOURS * 60 // BETWEEN
+HEALINGS = prices.HOURS * 60 // BETWEEN
 BUILD_MINUTES = 22  # as long as the rehearsal lets a build take
 SECOND_PER_INVOCATION = 1  # more than `make bench` measures, cold starts included
 
@@ -92,19 +74,25 @@ def standing() -> list[Line]:
     measurements = sum(len(each["measurement"]) for each in measured)
     gigabytes = yaml.safe_load((ROOT / "image" / "recipe.yaml").read_text())["block_devices"][0]["ebs"]["volumeSize"]
     return [
-        _line(f"{nodes} nodes, {kind}", (nodes, INSTANCE_HOUR[kind], HOURS)),
-        _line(f"their disks, {gigabytes} GB gp3 each", (nodes, gigabytes, GP3_GB_MONTH)),
-        _line(f"Aurora, {readers_and_writer} instances of {least} ACU", (readers_and_writer, least, ACU_HOUR, HOURS)),
-        _line(f"{len(gateways)} NAT gateways", (len(gateways), NAT_HOUR, HOURS)),
-        _line("their public addresses", (len(gateways), ADDRESS_HOUR, HOURS)),
-        _line(f"{keys} keys in KMS", (keys, KEY_MONTH)),
-        _line(f"{secrets} secrets", (secrets, SECRET_MONTH)),
-        _line(f"{len(alarms)} alarms on {watched} metrics", (watched, ALARM_METRIC_MONTH)),
-        _line(f"{measurements} metrics of each node and their group", (measurements, nodes + 1, CUSTOM_METRIC_MONTH)),
-        _line(f"{nodes + PROBED} metrics of the probe", (nodes + PROBED, CUSTOM_METRIC_MONTH)),
-        _line("2 dashboards, of the application and the cluster", (2, DASHBOARD_MONTH)),
-        _line("healing: a metric of each node is read every 5 minutes", (nodes, HEALINGS, METRIC_READ)),
-        _line("healing: its function, a second each time", (HEALINGS, 0.5, LAMBDA_GB_SECOND)),
+        _line(f"{nodes} nodes, {kind}", (nodes, _instance_hour(kind), prices.HOURS)),
+        _line(f"their disks, {gigabytes} GB gp3 each", (nodes, gigabytes, prices.GP3_GB_MONTH)),
+        _line(
+            f"Aurora, {readers_and_writer} instances of {least} ACU",
+            (readers_and_writer, least, prices.ACU_HOUR, prices.HOURS),
+        ),
+        _line(f"{len(gateways)} NAT gateways", (len(gateways), prices.NAT_HOUR, prices.HOURS)),
+        _line("their public addresses", (len(gateways), prices.ADDRESS_HOUR, prices.HOURS)),
+        _line(f"{keys} keys in KMS", (keys, prices.KEY_MONTH)),
+        _line(f"{secrets} secrets", (secrets, prices.SECRET_MONTH)),
+        _line(f"{len(alarms)} alarms on {watched} metrics", (watched, prices.ALARM_METRIC_MONTH)),
+        _line(
+            f"{measurements} metrics of each node and their group",
+            (measurements, nodes + 1, prices.CUSTOM_METRIC_MONTH),
+        ),
+        _line(f"{nodes + PROBED} metrics of the probe", (nodes + PROBED, prices.CUSTOM_METRIC_MONTH)),
+        _line("2 dashboards, of the application and the cluster", (2, prices.DASHBOARD_MONTH)),
+        _line("healing: a metric of each node is read every 5 minutes", (nodes, HEALINGS, prices.METRIC_READ)),
+        _line("healing: its function, a second each time", (HEALINGS, 0.5, prices.LAMBDA_GB_SECOND)),
     ]
 
 
@@ -117,13 +105,13 @@ def standing_table() -> str:
 
 def brief() -> str:
     """What README.md says."""
-    total = sum(line.dollars for line in standing())
+    an_hour = sum(line.dollars for line in standing()) / prices.HOURS
     first, again, *_ = (_of_run(run) for run in RUNS)
     return "\n".join(
         [
             standing_table(),
             "",
-            f"That is about {total / HOURS:.2f} for each hour without sessions. Executions cost next to nothing:",
+            f"That is about {an_hour:.2f} for each hour without sessions. Executions cost next to nothing:",
             "",
             f"- a first deployment {100 * sum(first):.0f} cents, most of it the instance that builds the image;",
             f"- the same input again {100 * sum(again):.1f} cents.",
@@ -135,8 +123,8 @@ def _of_run(run: Run) -> tuple[float, float, float]:
     """Dollars of a run: state transitions, functions, image."""
     memory = int(APPLICATION["Globals"]["Function"]["MemorySize"]) / 1024
     seconds = run.invocations * SECOND_PER_INVOCATION
-    functions = seconds * memory * LAMBDA_GB_SECOND + run.invocations * LAMBDA_REQUEST
-    return run.transitions * TRANSITION, functions, run.builds * BUILD_MINUTES / 60 * INSTANCE_HOUR["m7i.large"]
+    functions = seconds * memory * prices.LAMBDA_GB_SECOND + run.invocations * prices.LAMBDA_REQUEST
+    return run.transitions * prices.TRANSITION, functions, run.builds * BUILD_MINUTES / 60 * _instance_hour("m7i.large")
 
 
 def runs_table() -> str:
@@ -162,6 +150,12 @@ def _line(what: str, factors: tuple[float, ...]) -> Line:
     for factor in factors:
         product *= factor
     return Line(what, " × ".join(f"{factor:g}" for factor in factors), product)
+
+
+def _instance_hour(kind: str) -> float:
+    found = prices.instance_hour(kind)
+    assert found is not None, kind
+    return found
 
 
 def _small(dollars: float) -> str:

@@ -15,6 +15,7 @@ umask 077
 
 readonly STATE=/var/lib/benchwright RUN=/run/benchwright LOG_ON_DISK=/var/log/benchwright/configure.log
 readonly RSERVER_CONF=/etc/rstudio/rserver.conf LICENSE_FOLDER=/var/lib/rstudio-server SERVER_LOG=/var/log/rstudio/rstudio-server/rserver.log
+readonly BOOT_CHECK=/usr/local/sbin/benchwright-boot-check
 readonly MOUNTS=(/efs/home /efs/shared-storage) SERVICES=(rstudio-server rstudio-launcher)
 readonly MAXIMUM_CLUSTER_OUTPUT=23900
 
@@ -52,6 +53,7 @@ apply() {
   find "$RUN" -maxdepth 1 \( -name 'work.*' -o -name 'script.*' \) ! -path "$work" ! -path "$FOLDER" -mmin +20 -exec rm -rf {} +
   [ ! -e "$RUN/terminating" ] || fail 'This instance is being terminated, so it is not configured; deploy again when its replacement is there.'
   ensure_room
+  check_boot
   ensure_clock
   ensure_guard
   ensure_credentials

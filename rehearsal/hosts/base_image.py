@@ -147,6 +147,7 @@ STANDIN_COMMANDS = {  # path in the node -> module below `standins`
     "usr/sbin/modinfo": "modinfo",
     "usr/sbin/sysctl": "sysctl",
     "usr/sbin/swapon": "swapon",
+    "usr/bin/cloud-init": "cloud_init",
 }
 STANDINS_IF_ABSENT = {"usr/bin/curl": "curl", "usr/sbin/ip": "ip", "usr/bin/unzip": "unzip", "usr/bin/xz": "xz"}
 

@@ -16,7 +16,7 @@ from tests.templates.templates import APPLICATION, FOUNDATION, NETWORK, NODES, r
 PROBED = 2  # WorkbenchAnswers and ActiveSessions of the cluster; each node has the first for itself, too
 
 HEALINGS = prices.HOURS * 60 // BETWEEN
-BUILD_MINUTES = 22  # as long as the rehearsal lets a build take
+BUILD_MINUTES = 17  # as long as the rehearsal lets a build take
 SECOND_PER_INVOCATION = 1  # more than `make bench` measures, cold starts included
 
 

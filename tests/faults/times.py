@@ -13,7 +13,6 @@ SECONDS: Final = {
         "CREATING_SECONDS": 1,
         "BUILDING_SECONDS": 10,
         "FAILING_SECONDS": 10,
-        "TESTING_SECONDS": 10,
         "DISTRIBUTING_SECONDS": 5,
     },
 }

@@ -1,21 +1,30 @@
-"""What an instance of the image sets at its boot, and what the checks of the image say of it."""
+"""What an instance of the image sets at its boot, and what a node says where that is missing."""
 
-import yaml
-
-from benchwright.image.recipe import component_data
-from rehearsal.hosts import awstoe
 from tests.nodes.cluster import Cluster
-from tests.nodes.conftest import IMAGE
 
 
 def test_an_instance_of_the_image_has_its_limits_from_the_boot_on(cluster: Cluster) -> None:
+    cluster.publish()
     node = cluster.add_node()
-    validate = yaml.load(component_data(IMAGE, "validate.yaml"), yaml.CSafeLoader)
-    assert awstoe.run_phase(node, validate, "test", {}) is None
     swap = "stat -c '%a %s' /swapfile; grep -c swap /etc/fstab; systemctl show -p ActiveState --value efs-home.mount"
     assert node.run(swap, timeout=60).stdout == "600 4294967296\n1\nactive\n"
     node.reboot()
     assert node.run(swap, timeout=60).stdout == "600 4294967296\n1\nactive\n"
+    assert cluster.apply(node)["error"] is None
+
+
+def test_a_node_that_boots_without_its_limits_is_not_configured_until_it_has_them(cluster: Cluster) -> None:
+    cluster.publish()
+    node = cluster.add_node()
+    node.run("mv /etc/sysctl.d/60-benchwright.conf /root", timeout=60)
+    node.reboot()
+    error = cluster.fail_to_apply(node)
+    assert "did not boot as its image wants: After the boot fs.inotify.max_user_watches is '" in error
+    assert "After the boot vm.swappiness is '60' instead of '10'. Correct what changes the image" in error
+    node.run("mv /root/60-benchwright.conf /etc/sysctl.d", timeout=60)
+    node.reboot()
+    assert cluster.apply(node)["error"] is None
+    # A node that was configured once is not refused for what its next boot changes.
     node.run("rm /etc/sysctl.d/60-benchwright.conf", timeout=60)
     node.reboot()
-    assert "fs.inotify.max_user_watches is" in str(awstoe.run_phase(node, validate, "test", {}))
+    assert cluster.apply(node)["error"] is None

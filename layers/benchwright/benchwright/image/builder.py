@@ -161,6 +161,8 @@ def start_build(recipe_arn: str, predecessor: str, execution: str, tags: Mapping
             infrastructureConfigurationArn=settings().infrastructure_configuration_arn,
             # It asks SSM Inventory, and builds hang in accounts that have associations of their own for it.
             enhancedImageMetadataEnabled=False,
+            # A test instance takes five minutes. Each node checks itself after its boot instead (docs/decisions/0029).
+            imageTestsConfiguration={"imageTestsEnabled": False},
             clientToken=_token(recipe_arn, predecessor, execution),
             tags=dict(tags),
         )

@@ -34,6 +34,8 @@ class Images:
             raise ServiceError(
                 "InvalidParameterCombinationException", "The rehearsal builds from 'imageRecipeArn' only."
             )
+        if (call.get("imageTestsConfiguration") or {}).get("imageTestsEnabled", True):
+            raise ServiceError("InvalidParameterCombinationException", "The rehearsal boots no test instance.")
         recipe = found(self.resources.recipes, call["imageRecipeArn"])
         infrastructure = found(self.resources.infrastructures, call["infrastructureConfigurationArn"])
         version_arn = f"{self.resources.arn('image', recipe['name'])}/{recipe['version']}"
@@ -46,7 +48,6 @@ class Images:
             recipe=recipe,
             infrastructure=infrastructure,
             uses=[self._use(use) for use in recipe["components"]],
-            tests=(call.get("imageTestsConfiguration") or {}).get("imageTestsEnabled", True),
             inventory=call.get("enhancedImageMetadataEnabled", True),
             tags=call.get("tags") or {},
             created=self.aws.clock.datetime(),
@@ -76,7 +77,7 @@ class Images:
                 **self._image_summary(image),
                 "imageRecipe": image.recipe,
                 "infrastructureConfiguration": image.infrastructure,
-                "imageTestsConfiguration": {"imageTestsEnabled": image.tests, "timeoutMinutes": 720},
+                "imageTestsConfiguration": {"imageTestsEnabled": False, "timeoutMinutes": 720},
                 "enhancedImageMetadataEnabled": True,
             }
         }

@@ -259,7 +259,7 @@ applied_here() { :; }
 ensure_room() { find work.* -type f | sort >left; }
 for step in ensure_{agent,audit_folder,clock,guard,credentials,mounts,directory,users,groups} fetch_bundle \\
   ensure_name_service stage_files \\
-  check_{workbench_version,directory,configuration,session_configuration,identity_provider,provisioning} \\
+  check_{boot,workbench_version,directory,configuration,session_configuration,identity_provider,provisioning} \\
   find_{changes,effects} complete_launch make_room remember_numbers; do eval "$step() { :; }"; done
 configuration=c RSERVER_CONF=conf
 apply

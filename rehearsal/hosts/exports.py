@@ -26,8 +26,9 @@ def export(source: Path, target: Path, actions: frozenset[str]) -> None:
         squashed = False
     else:
         subprocess.run(["mount", "--bind", str(source), str(target)], check=True, timeout=10)
-    if squashed or "ClientWrite" not in actions:
-        subprocess.run(["mount", "-o", "remount,bind,ro", str(target)], check=True, timeout=10)
+    access = "ro" if squashed or "ClientWrite" not in actions else "rw"
+    options = f"remount,bind,strictatime,{access}"  # by that time EFS's metrics know what is read
+    subprocess.run(["mount", "-o", options, str(target)], check=True, timeout=10)
 
 
 def withdraw(target: Path) -> None:

@@ -103,7 +103,8 @@ class Account:
 
     def state_of(self, alarm: str, **changed: Any) -> str:
         """The state of an alarm, if the newest that was published of each of its metrics is what is published for as
-        long as it looks; of a metric whose data are counted, all of them. What AWS's services publish is asked first.
+        long as it looks: in each minute, where values are added up, else in each period. Of a metric whose data are
+        counted, all of them are. What AWS's services publish is asked first.
 
         changed: of what DescribeAlarms says of it.
         """
@@ -115,8 +116,8 @@ class Account:
             of_metric = [each for each in found if each.metric == Metric.read(asked)]
             if asked["Stat"] != "SampleCount":
                 of_metric = sorted(of_metric, key=lambda each: each.at)[-1:]
-            periods = range(described["EvaluationPeriods"] + alarms.EXTRA_PERIODS + 1)
-            ages = [timedelta(seconds=asked["Period"] * number) for number in periods]
+            span = asked["Period"] * (described["EvaluationPeriods"] + alarms.EXTRA_PERIODS + 1)
+            ages = [timedelta(seconds=age) for age in range(0, span, 60 if asked["Stat"] == "Sum" else asked["Period"])]
             lasting += [dataclasses.replace(each, at=now - age) for age in ages for each in of_metric]
         return alarms.state({**described, **changed}, lasting, now)
 

@@ -2,14 +2,19 @@
 
 import contextlib
 import json
+import os
 import re
+import subprocess
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 from moto.cloudwatch.models import cloudwatch_backends
+from psycopg2.extras import wait_select
 
 from rehearsal.aws.services import alarms
 from rehearsal.aws.services.alarms import Datum, Metric
@@ -22,10 +27,6 @@ TEAM = "Research _.:/=+@- 9 Größe 東京"
 """A tag with every sign that is taken, and letters of other scripts."""
 ANN = "with 'quotes' $HOME & spaces"
 PROBE = "systemctl start benchwright-probe"
-NO_FACTS = {"PercentIOLimit", "MeteredIOBytes", "PermittedThroughput", "ACUUtilization", "FreeLocalStorage"}
-"""Of these a rehearsal has none: its file systems have no limits, and its database has no capacity. Numbers of
-tests/templates/test_alarms.py drive their alarms.
-"""
 WHEN_IT_HAPPENS = {"ExecutionsFailed", "ExecutionsTimedOut", "ExecutionsAborted", "TargetErrorCount"}
 """Nothing is published until one happens."""
 LICENCE = "-- a licence file --\nLicensee: Rehearsal\n"
@@ -195,7 +196,7 @@ def test_every_alarm_watches_metrics_that_are_there(account: Account, first: Any
     watched = {
         Metric.read(metric) for alarm in watch.describe_alarms()["MetricAlarms"] for metric in alarms.metrics_of(alarm)
     }
-    there = {each for each in watched if each.name not in {*NO_FACTS, *WHEN_IT_HAPPENS}}
+    there = {each for each in watched if each.name not in WHEN_IT_HAPPENS}
     assert {each.name for each in there} == {
         *(
             "ClusterVerified",
@@ -205,7 +206,9 @@ def test_every_alarm_watches_metrics_that_are_there(account: Account, first: Any
             "disk_used_percent",
             "disk_inodes_free",
         ),
-        *("GroupInServiceInstances", "DatabaseConnections", "Errors"),
+        *("GroupInServiceInstances", "Errors"),
+        *("DatabaseConnections", "ACUUtilization", "FreeLocalStorage"),
+        *("PercentIOLimit", "MeteredIOBytes", "PermittedThroughput"),
     }
     account.on_every_node(PROBE)
     account.heal()
@@ -230,6 +233,8 @@ def test_a_schedule_whose_target_refuses_it_raises_its_alarm(account: Account, f
     with pytest.raises(ClientError, match="InvalidExecutionInput"):
         replace(nightly, input="{").start(account.aws.client)
     assert account.state_of("benchwright-schedule-failed") == "ALARM"
+    _forget(account, "AWS/Scheduler")  # in the next five minutes none fails
+    assert account.state_of("benchwright-schedule-failed") == "OK"
 
 
 def test_healing_that_ends_with_an_error_raises_its_alarm(account: Account, first: Any) -> None:
@@ -240,6 +245,8 @@ def test_healing_that_ends_with_an_error_raises_its_alarm(account: Account, firs
     answer = account.aws.client("lambda").invoke(FunctionName=name, Payload=b"[]")
     assert answer["FunctionError"] == "Unhandled"
     assert account.state_of("benchwright-heal-failed") == "ALARM"
+    account.heal()
+    assert account.state_of("benchwright-heal-failed") == "OK"
 
 
 def test_connections_to_the_database_are_what_its_alarm_counts(account: Account, first: Any) -> None:
@@ -253,6 +260,93 @@ def test_connections_to_the_database_are_what_its_alarm_counts(account: Account,
             opened.enter_context(contextlib.closing(server.connect("rstudio", password, "rstudio")))
         assert account.state_of(name, Threshold=4) == "ALARM"
     account.until(lambda: account.state_of(name, Threshold=4) == "OK", "the connections to end")
+
+
+def test_statements_that_need_more_than_its_largest_capacity_raise_the_alarm_of_the_database(
+    account: Account, first: Any
+) -> None:
+    """Eight units have two processors."""
+    (server,) = account.aws.postgres.values()
+    name, password = "benchwright-workbench-database-at-its-limit", account.secret_of_database()
+    assert account.state_of(name) == "OK"
+    with contextlib.ExitStack() as opened:
+        for _ in range(3):
+            connection = opened.enter_context(contextlib.closing(server.connect("rstudio", password, async_=True)))
+            wait_select(connection)
+            connection.cursor().execute("select count(*) from (select generate_series(1, 1e12)) as n")
+            opened.callback(connection.cancel)
+        account.until(lambda: account.state_of(name) == "ALARM", "the statements to take two processors")
+    account.until(lambda: account.state_of(name) == "OK", "the statements to end")
+
+
+def test_temporary_files_that_fill_the_local_storage_raise_the_alarm_of_the_database(
+    account: Account, first: Any
+) -> None:
+    """Of a storage that is as large as this machine's memory permits: what is free in it is made less first."""
+    (server,) = account.aws.postgres.values()
+    name, disk = "benchwright-workbench-database-local-storage", os.statvfs(server.directory)
+    assert account.state_of(name) == "OK"
+    used = (disk.f_blocks - disk.f_bavail) * disk.f_frsize
+    with _size_of_disk(server.directory, used + (2 << 30) + (128 << 20)):
+        assert account.state_of(name) == "OK"
+        with contextlib.closing(server.connect("rstudio", account.secret_of_database())) as connection:
+            cursor = connection.cursor("sorted")  # its temporary files stay until it is closed
+            cursor.execute("select repeat('x', 1000) || n from generate_series(1, 250000) n order by 1 desc")
+            cursor.fetchone()
+            assert account.state_of(name) == "ALARM"
+        account.until(lambda: account.state_of(name) == "OK", "the temporary files to go")
+
+
+@contextlib.contextmanager
+def _size_of_disk(directory: Path, size: int) -> Iterator[None]:
+    """Let the file system of a directory, one in memory, be this large meanwhile."""
+    before = os.statvfs(directory)
+    place = next(each for each in (directory, *directory.parents) if each.is_mount())
+    resize = ["mount", "-o", f"remount,size={size}", str(place)]
+    subprocess.run(resize, check=True, timeout=10)
+    try:
+        yield
+    finally:
+        resize[2] = f"remount,size={before.f_blocks * before.f_frsize}"
+        subprocess.run(resize, check=True, timeout=10)
+
+
+def test_what_people_move_raises_the_alarm_of_the_files_throughput(account: Account, first: Any) -> None:
+    """Of a file system that someone made a provisioned one: what an elastic one moves is too much for this machine."""
+    name, client = "benchwright-workbench-files-throughput", account.aws.client("efs")
+    (files,) = client.describe_file_systems()["FileSystems"]
+    writer, reader = account.nodes.values()
+    assert account.state_of(name) == "OK"
+    client.update_file_system(
+        FileSystemId=files["FileSystemId"], ThroughputMode="provisioned", ProvisionedThroughputInMibps=1
+    )
+    _as_ann(writer, "head -c 50M /dev/zero >first; head -c 50M /dev/zero >second; head -c 50M /dev/zero >third")
+    assert account.state_of(name) == "ALARM"
+    assert account.state_of(name) == "OK"
+    _as_ann(reader, "cat first second >/dev/null")
+    assert account.state_of(name) == "OK"  # two thirds of what it may
+    _as_ann(reader, "cat first second third >/dev/null")
+    assert account.state_of(name) == "ALARM"
+    _as_ann(writer, "rm first second third")
+    assert account.state_of(name) == "OK"
+    client.update_file_system(FileSystemId=files["FileSystemId"], ThroughputMode="elastic")
+
+
+def _as_ann(node: Any, script: str) -> None:
+    done = node.host.run(f"runuser -u ann -- bash -c 'cd && {script}'", timeout=60)
+    assert done.returncode == 0, done.stderr
+
+
+def test_operations_on_files_are_what_their_alarm_compares(account: Account, first: Any) -> None:
+    """So many as raise it are too many for this machine: the limit is moved instead."""
+    name = "benchwright-workbench-files-at-their-limit"
+    account.service_metrics.publish()
+    assert account.state_of(name, Threshold=0.001) == "OK"
+    node, *_ = account.nodes.values()
+    _as_ann(node, "touch file{1..500}")
+    assert account.state_of(name, Threshold=0.001) == "ALARM"
+    _as_ann(node, "rm file{1..500}")
+    assert account.state_of(name, Threshold=0.001) == "OK"
 
 
 def test_a_cluster_that_no_one_verifies_raises_its_alarm(account: Account, first: Any) -> None:

@@ -18,6 +18,7 @@ from benchwright.image.builder import (
     next_build_step,
     start_build,
     usable_builds,
+    wait_for,
 )
 from benchwright.image.recipe import load_recipe
 from benchwright.models import Plan
@@ -46,6 +47,7 @@ class Result(BaseModel):
     build_arn: str = ""
     built: bool = False
     waiting_for: str = ""
+    wait_seconds: int = 0
     retired: list[str] = []
     warnings: list[str] = []
 
@@ -70,6 +72,7 @@ def handler(event: Event) -> Result:
                 done=False,
                 build_arn=build.arn,
                 waiting_for=f"Image Builder: {build.arn.split('/', 1)[1]} is {build.status}",
+                wait_seconds=wait_for(build.status),
             )
         case "fail", build if build:
             raise build_failure(recipe, build)
@@ -78,7 +81,12 @@ def handler(event: Event) -> Result:
             keep_log(recipe)
             confirm_lock(event.cluster, event.execution)  # a recipe takes seconds: whoever took over may build by now
             arn = start_build(recipe_arn, build.arn if build else "", event.execution, _tags(plan))
-            return Result(done=False, build_arn=arn, waiting_for=f"Image Builder: {arn.split('/', 1)[1]} was started")
+            return Result(
+                done=False,
+                build_arn=arn,
+                waiting_for=f"Image Builder: {arn.split('/', 1)[1]} was started",
+                wait_seconds=wait_for("PENDING"),
+            )
 
 
 def _bring(event: Event, ami: str) -> Result:

@@ -23,11 +23,12 @@ from benchwright.nodes.report import NodeReport, read_report
 from benchwright.nodes.run_command import Command, Invocation
 from benchwright.record import Record, confirm_lock, plan_of, save_configuration, save_license
 from benchwright.secrets import require_secret
-from benchwright.step import StepEvent, step
+from benchwright.step import LoopEvent, step
 from benchwright.verification import sign_in
+from benchwright.waits import WAITS
 
 
-class Event(StepEvent):
+class Event(LoopEvent):
     """commands: what this execution sent so far. last: whether this is the last attempt."""
 
     action: Literal["publish", "apply"]
@@ -43,6 +44,7 @@ class Result(BaseModel):
 
     done: bool
     waiting_for: str = ""
+    wait_seconds: int = 0
     configuration: str = ""
     node_script: str = ""
     commands: list[Command] = []
@@ -73,9 +75,12 @@ def _apply(event: Event, plan: Plan, record: Record) -> Result:
     commands = event.commands
     known = [item for item in run_command.invocations(commands) if item.instance in instances]
     _judge_license(event, plan, record, known)
-    agents = run_command.ping_status(instances)
+    # Agents matter only where a command can be sent.
+    succeeded = {item.instance for item in known if item.status == "Success"}
+    is_settled = len(succeeded) == len({item.instance for item in known})
+    agents = run_command.ping_status([node for node in instances if node not in succeeded] if is_settled else [])
     online = run_command.online(agents)
-    if any(item.status == "Success" for item in known):
+    if succeeded:
         point_at(event.cluster, event.configuration, record.ami)
     wanted = plan.wanted.nodes.count
 
@@ -94,6 +99,7 @@ def _apply(event: Event, plan: Plan, record: Record) -> Result:
     return Result(
         done=decision.action == "done",
         waiting_for=decision.waiting_for,
+        wait_seconds=WAITS["Configure nodes"].after(0 if decision.action == "send" else event.wait_seconds),
         configuration=event.configuration,
         commands=commands,
     )

@@ -13,10 +13,11 @@ from benchwright.nodes import auto_scaling, launches, replacement
 from benchwright.record import confirm_lock, plan_of
 from benchwright.settings import settings
 from benchwright.stacks import change_sets, desired_state, waiting
-from benchwright.step import StepEvent, step
+from benchwright.step import LoopEvent, step
+from benchwright.waits import WAITS
 
 
-class Event(StepEvent):
+class Event(LoopEvent):
     """change_set, refresh: what this execution set going, from the step's previous result.
 
     change_set: or change_sets.DELETION. began: when the execution began. node_script: its hash, as it was published.
@@ -40,6 +41,7 @@ class Result(BaseModel):
 
     done: bool
     waiting_for: str = ""
+    wait_seconds: int = 0
     change_set: str = ""
     refresh: str = ""
     outputs: dict[str, str] = {}
@@ -49,6 +51,12 @@ class Result(BaseModel):
 def handler(event: Event) -> Result:
     """Look at the stack, and at the nodes once it is as it must be, and do the next thing."""
     plan = plan_of(confirm_lock(event.cluster, event.execution), event.cluster)
+    if event.refresh:
+        # It was begun when the stack was as it must be, and no one else changes the stack as long as the lock is ours.
+        refreshed = auto_scaling.describe_group(settings().group_name(event.cluster))
+        result = _replace(event, plan, refreshed, event.began)
+        if not result.done:
+            return result
     stack = change_sets.describe(settings().stack_name(plan.cluster, event.stack))
     if event.removes:
         return _remove_access(event, plan, stack)
@@ -77,25 +85,26 @@ def handler(event: Event) -> Result:
         return Result(
             done=False,
             waiting_for=launches.with_newest(failed, waiting_for or f"the next look at {desired.name}"),
+            wait_seconds=_wait(event, action),
             change_set=_begun(event, action, name),
             refresh=event.refresh,
         )
     if event.stack != "nodes":
         return Result(done=True, outputs=dict(stack.outputs))
-    progress = replacement.replace_outdated(
-        group,
-        stack.outputs,
-        plan.wanted.nodes.count,
-        event.refresh,
-        since,
-        log_group=settings().log_group_of_nodes(event.cluster),
-    )
+    group = group or auto_scaling.describe_group(settings().group_name(event.cluster))
+    result = _replace(event, plan, group, since)
+    return result.model_copy(update={"outputs": dict(stack.outputs)}) if result.done else result
+
+
+def _replace(event: Event, plan: Plan, group: auto_scaling.Group, since: datetime | None) -> Result:
+    log_group = settings().log_group_of_nodes(event.cluster)
+    progress = replacement.replace_outdated(group, plan.wanted.nodes.count, event.refresh, since, log_group=log_group)
     return Result(
         done=progress.done,
         waiting_for=progress.waiting_for,
+        wait_seconds=_wait(event),
         change_set=event.change_set,
         refresh=progress.refresh,
-        outputs=dict(stack.outputs) if progress.done else {},
     )
 
 
@@ -111,7 +120,18 @@ def _remove_access(event: Event, plan: Plan, stack: change_sets.Stack | None) ->
     waiting_for = change_sets.act(action, desired, stack, change_set, name)
     if action == "delete stack":
         waiting_for = f"CloudFormation: {desired.name} is deleted"
-    return Result(done=False, waiting_for=waiting_for, change_set=_begun(event, action, name))
+    return Result(
+        done=False,
+        waiting_for=waiting_for,
+        wait_seconds=_wait(event, action),
+        change_set=_begun(event, action, name),
+    )
+
+
+def _wait(event: Event, action: change_sets.Action = "wait") -> int:
+    """Return how long to wait: what this look has just set going may be over soon."""
+    waits = WAITS["Remove access" if event.removes else f"Deploy {event.stack}"]
+    return waits.after(event.wait_seconds if action == "wait" else 0)
 
 
 def _begun(event: Event, action: change_sets.Action, name: str) -> str:

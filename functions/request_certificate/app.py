@@ -10,10 +10,11 @@ from benchwright.access import certificates, hosted_zones
 from benchwright.access.validation import next_certificate_step, not_validated, raise_if_failed
 from benchwright.observability import logger
 from benchwright.record import confirm_lock, plan_of, save_access_removed
-from benchwright.step import StepEvent, step
+from benchwright.step import LoopEvent, step
+from benchwright.waits import WAITS
 
 
-class Event(StepEvent):
+class Event(LoopEvent):
     """requested, written: the certificate that this execution requested, and the name of the record that it wrote; from
     the previous result. last: whether this is the last look.
     """
@@ -38,6 +39,7 @@ class Result(BaseModel):
 
     done: bool
     waiting_for: str = ""
+    wait_seconds: int = 0
     certificate_arn: str = ""
     record: Record | None = None
     requested: str = ""
@@ -74,7 +76,13 @@ def handler(event: Event) -> Result:
     if event.last:
         zone = hosted_zones.describe(access.hosted_zone_id) if access.hosted_zone_id else None
         raise not_validated(access.hostname, certificate.record if certificate else None, zone)
-    return Result(done=False, waiting_for=next_step.waiting_for, requested=requested, written=written)
+    return Result(
+        done=False,
+        waiting_for=next_step.waiting_for,
+        wait_seconds=WAITS["Request certificate"].after(event.wait_seconds),
+        requested=requested,
+        written=written,
+    )
 
 
 def _retire(event: Event) -> Result:
@@ -84,7 +92,11 @@ def _retire(event: Event) -> Result:
     """
     in_use = certificates.delete_unused(event.cluster)
     if in_use and not event.last:
-        return Result(done=False, waiting_for=f"ACM: {', '.join(in_use)} to be no longer in use")
+        return Result(
+            done=False,
+            waiting_for=f"ACM: {', '.join(in_use)} to be no longer in use",
+            wait_seconds=WAITS["Retire certificate"].after(event.wait_seconds),
+        )
     if in_use:
         logger.warning("certificates not deleted", in_use=in_use)
     save_access_removed(event.cluster, event.execution)

@@ -10,17 +10,18 @@ from benchwright.nodes import auto_scaling
 from benchwright.nodes.run_command import Command
 from benchwright.observability import logger, report_days_of_license, report_verdict
 from benchwright.record import confirm_lock, plan_of, read, revision, save_verified
-from benchwright.step import StepEvent, step
+from benchwright.step import LoopEvent, step
 from benchwright.verification import rounds, sessions
 from benchwright.verification.address import observe, question
 from benchwright.verification.checks import failing, unmet
 from benchwright.verification.rounds import Cluster, Questions
 from benchwright.verification.verdicts import brief
+from benchwright.waits import WAITS
 
 OPENING = "Run Command: sessions to open and end"
 
 
-class Event(StepEvent):
+class Event(LoopEvent):
     """What is known of the rounds so far.
 
     round: how many times the nodes were asked. locked: whether this execution holds the cluster, so may apply remedies;
@@ -49,6 +50,7 @@ class Result(BaseModel):
 
     done: bool
     waiting_for: str = ""
+    wait_seconds: int = 0
     needs_lock: bool = False
     round: int = 0
     stale: list[int] = []
@@ -62,6 +64,10 @@ class Result(BaseModel):
 @step(Event)
 def handler(event: Event) -> Result:
     """Ask, wait for the answers, judge; then remedy and ask again, or end."""
+    return _look(event).model_copy(update={"wait_seconds": WAITS["Verify cluster"].after(event.wait_seconds)})
+
+
+def _look(event: Event) -> Result:
     record = confirm_lock(event.cluster, event.execution) if event.locked else read(event.cluster)
     if not event.locked and revision(record) != event.revision:
         waiting_for = "the lock, since a deployment has begun meanwhile"
@@ -69,13 +75,7 @@ def handler(event: Event) -> Result:
     plan = plan_of(record, event.cluster)
     if event.opening and event.summary and plan.wanted.acceptance:
         return _spread(event, event.opening, event.summary, plan.wanted.acceptance.account)
-    nodes = rounds.node_outputs(plan)
-    group = auto_scaling.describe_group(nodes["AutoScalingGroupName"])
-    instances = [node.instance for node in group.nodes if node.state == "InService"]
-    others = [node.instance for node in group.nodes if node.state != "InService"]
-    if event.questions is None:
-        return _ask(event, nodes["DocumentName"], instances, question(observe(plan)))
-    answers = rounds.answers_to(event.questions)
+    answers = rounds.answers_to(event.questions) if event.questions else []
     silent = rounds.unanswered(answers)
     if silent and not event.last:
         waiting_for = f"Run Command: {', '.join(silent[:5])} to report"
@@ -86,6 +86,12 @@ def handler(event: Event) -> Result:
             questions=event.questions,
             problems=event.problems,
         )
+    nodes = rounds.node_outputs(plan)
+    group = auto_scaling.describe_group(nodes["AutoScalingGroupName"])
+    instances = [node.instance for node in group.nodes if node.state == "InService"]
+    others = [node.instance for node in group.nodes if node.state != "InService"]
+    if event.questions is None:
+        return _ask(event, nodes["DocumentName"], instances, question(observe(plan)))
     cluster = rounds.judge(plan, record, instances, event.questions, answers, others=others, address=observe(plan))
     days_left = cluster.verification.license_terms.days_left
     if days_left is not None and (cluster.verification.verified or event.last):

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import yaml
-from jsonata import Jsonata
 
 from benchwright import errors
+from benchwright.image import builder
 from benchwright.verification.checks import REMEDIES
+from benchwright.waits import WAITS
 from tests.documentation.input_reference import escaped
 from tests.documentation.pages import ROOT, table
 
 State = Mapping[str, Any]
-ATTEMPTS = re.compile(r"\$states\.input\.attempt >= (\d+)")
+LIMIT = re.compile(r"\$states\.input\.waited >= (\d+)")
 
 
 def named_errors() -> set[str]:
@@ -35,30 +35,22 @@ def checks() -> str:
 
 
 def loops() -> str:
-    """Each loop of `deploy`: what it repeats, how often it looks, and after how much waiting it gives up."""
+    """Each loop of `deploy`: what it repeats, how long it waits before the next look, and when it gives up."""
     definition = yaml.load((ROOT / "statemachine" / "deploy.asl.yaml").read_text(encoding="utf-8"), yaml.CSafeLoader)
     rows = []
     for states in _scopes(definition):
         for state in states.values():
-            looks = next((int(found[1]) for choice in state.get("Choices", []) if (found := _attempts(choice))), 0)
-            if looks:
-                wait = states[state["Default"]]
-                pauses = [_seconds(wait["Seconds"], look) for look in range(1, looks + 1)]
-                every = ", later ".join(f"{seconds} s" for seconds in dict.fromkeys(pauses))
-                rows.append([f"`{wait['Next']}`", str(looks), every, _duration(sum(pauses))])
-    return table(["step", "looks", "every", "gives up after"], rows)
+            for choice in state.get("Choices", []):
+                if limit := LIMIT.search(choice["Condition"]):
+                    step = states[state["Default"]]["Next"]
+                    rows.append([f"`{step}`", _every(step), _duration(int(limit[1]))])
+    return table(["step", "looks every", "gives up after"], rows)
 
 
-def _seconds(wanted: int | str, look: int) -> int:
-    """The pause after a look, where it may be an expression."""
-    if isinstance(wanted, int):
-        return wanted
-    states = {"input": {"attempt": look}}
-    return int(Jsonata(f"($states := {json.dumps(states)}; {wanted.strip('{%}')})").evaluate({}))
-
-
-def _attempts(choice: Mapping[str, Any]) -> re.Match[str] | None:
-    return ATTEMPTS.search(choice["Condition"])
+def _every(step: str) -> str:
+    if step == "Build image":
+        return f"{builder.LONGEST_WAIT} s, near its end {min(builder.WAITS.values())} s"
+    return f"{WAITS[step].first} s, later {WAITS[step].longest} s"
 
 
 def _scopes(machine: Mapping[str, Any]) -> Iterator[Mapping[str, State]]:

@@ -88,7 +88,8 @@ class Cluster:
     def build_image(self, event: dict[str, Any]) -> Any:
         if event["action"] == "retire":
             return {"done": True, "retired": ["ami-old"], "warnings": event["warnings"]}
-        return {"done": self.done("BuildImage build"), "ami": "ami-1", "build_arn": "b", "waiting_for": "a build"}
+        done = self.done("BuildImage build")
+        return {"done": done, "ami": "ami-1", "build_arn": "b", "waiting_for": "a build", "wait_seconds": 30}
 
     def deploy_stack(self, event: dict[str, Any]) -> Any:
         done = self.done(f"DeployStack {event['stack']}")
@@ -98,6 +99,7 @@ class Cluster:
             "change_set": "c",
             "refresh": "r",
             "waiting_for": "a stack",
+            "wait_seconds": 20,
         }
 
     def request_certificate(self, event: dict[str, Any]) -> Any:
@@ -108,15 +110,18 @@ class Cluster:
             "requested": "arn:c",
             "written": "_x.wb",
             "waiting_for": "a record",
+            "wait_seconds": 15,
         }
 
     def configure_nodes(self, event: dict[str, Any]) -> Any:
         if event["action"] == "publish":
             return {"done": True, "configuration": "hash", "node_script": "script"}
-        return {"done": self.done("ConfigureNodes apply"), "commands": ["command"], "waiting_for": "a node"}
+        done = self.done("ConfigureNodes apply")
+        return {"done": done, "commands": ["command"], "waiting_for": "a node", "wait_seconds": 10}
 
     def verify_cluster(self, event: dict[str, Any]) -> Any:
-        return {"done": self.done("VerifyCluster"), "round": 3, "questions": {"q": 1}, "summary": SUMMARY}
+        done = self.done("VerifyCluster")
+        return {"done": done, "round": 3, "questions": {"q": 1}, "summary": SUMMARY, "wait_seconds": 25}
 
     def explain(self, event: dict[str, Any]) -> Any:
         if event["action"] == "report":
@@ -198,10 +203,10 @@ def test_each_step_is_reported_all_that_it_asks_for_and_what_its_last_look_left(
             caller | {"action": "retire", "ami": "ami-1", "warnings": ["config: x", "license: missing"]},
         ],
         "DeployStack": [
-            foundation | {"change_set": ""},
-            foundation | {"change_set": "c"},
-            deploy | {"change_set": "", "refresh": ""},
-            deploy | {"change_set": "c", "refresh": "r"},
+            foundation | {"change_set": "", "wait_seconds": 0},
+            foundation | {"change_set": "c", "wait_seconds": 20},
+            deploy | {"change_set": "", "refresh": "", "wait_seconds": 0},
+            deploy | {"change_set": "c", "refresh": "r", "wait_seconds": 20},
         ],
         "CreateDatabase": [
             caller
@@ -216,12 +221,14 @@ def test_each_step_is_reported_all_that_it_asks_for_and_what_its_last_look_left(
         ],
         "ConfigureNodes": [
             caller | {"action": "publish", "foundation": OUTPUTS},
-            apply | {"commands": []},
-            apply | {"commands": ["command"]},
+            apply | {"commands": [], "wait_seconds": 0},
+            apply | {"commands": ["command"], "wait_seconds": 10},
         ],
         "VerifyCluster": [
-            verify | {"attempt": 0},
-            verify | {"attempt": 1, "done": False, "round": 3, "questions": {"q": 1}, "summary": SUMMARY},
+            verify | {"attempt": 0, "waited": 0, "wait_seconds": 0},
+            verify
+            | {"attempt": 1, "waited": 25, "wait_seconds": 25, "done": False}
+            | {"round": 3, "questions": {"q": 1}, "summary": SUMMARY},
         ],
     }
 
@@ -468,36 +475,45 @@ def test_old_images_that_are_not_retired_in_time_are_a_warning_of_a_verified_clu
 
 
 @pytest.mark.parametrize(
-    ("step", "error_step", "looks"),
+    ("step", "error_step", "seconds", "limit"),
     [
-        ("BuildImage", "Build image", 240),
-        ("DeployStack", "Deploy foundation", 270),
-        ("ConfigureNodes", "Configure nodes", 180),
-        ("VerifyCluster", "Verify cluster", 28),
+        ("BuildImage", "Build image", 7200, "2 hours"),
+        ("DeployStack", "Deploy foundation", 5400, "90 minutes"),
+        ("ConfigureNodes", "Configure nodes", 1800, "30 minutes"),
+        ("VerifyCluster", "Verify cluster", 600, "10 minutes"),
     ],
 )
 def test_a_loop_that_never_ends_fails_with_what_it_waited_for(
-    workflow: Workflow, step: str, error_step: str, looks: int
+    workflow: Workflow, step: str, error_step: str, seconds: int, limit: str
 ) -> None:
+    """Each wait here is longer than the one before it."""
     cluster = Cluster(workflow)
-    original = workflow.functions[step]
+    original, waits = workflow.functions[step], list[int]()
 
     def never(event: dict[str, Any]) -> Any:
         answer = original(event)
-        waits = event.get("action") != "publish"
-        return answer | ({"done": False, "waiting_for": "what never comes"} if waits else {})
+        if event.get("action") == "publish":
+            return answer
+        waits.append(20 + 10 * len(waits))
+        return answer | {"done": False, "waiting_for": "what never comes", "wait_seconds": waits[-1]}
 
     workflow.functions[step] = never
     report = workflow.run("deploy", {})
     assert (report.status, report.error) == ("FAILED", "DeadlineExceeded")
-    assert "what never comes" in cause(report)
     assert error_step in cause(report)
     assert not cluster.held
     asked = [event for name, event in workflow.invocations if name == step and event.get("action") != "publish"]
-    assert len(asked) == looks
+    assert f"Gave up after {len(asked)} looks in {limit}: still waiting for what never comes" in cause(report)
+    assert [event.get("wait_seconds", wait) for event, wait in zip(asked, [0, *waits[:-1]], strict=True)] == [
+        0,
+        *waits[:-1],
+    ]
+    assert sum(waits[:-2]) < seconds <= sum(waits[:-1]) <= report.seconds
     # Those that wait for what nodes say know of their last chance to name the one that says nothing.
     reported = step in ("ConfigureNodes", "VerifyCluster")
-    assert [event.get("last") for event in asked] == ([False] * (looks - 1) + [True] if reported else [None] * looks)
+    assert [event.get("last") for event in asked] == (
+        [False] * (len(asked) - 1) + [True] if reported else [None] * len(asked)
+    )
 
 
 def test_an_address_has_its_certificate_and_its_stack_before_there_are_nodes(workflow: Workflow) -> None:
@@ -509,10 +525,13 @@ def test_an_address_has_its_certificate_and_its_stack_before_there_are_nodes(wor
     request = caller | {"action": "request", "last": False}
     access = caller | {"stack": "access", "foundation": OUTPUTS, "certificate_arn": "arn:c"}
     asked = [(name, event) for name, event in workflow.invocations if "access" in (event.get("stack"), name)]
-    assert asked == [("DeployStack", access | {"change_set": ""}), ("DeployStack", access | {"change_set": "c"})]
+    assert asked == [
+        ("DeployStack", access | {"change_set": "", "wait_seconds": 0}),
+        ("DeployStack", access | {"change_set": "c", "wait_seconds": 20}),
+    ]
     assert [event for name, event in workflow.invocations if name == "RequestCertificate"] == [
-        request | {"requested": "", "written": ""},
-        request | {"requested": "arn:c", "written": "_x.wb"},
+        request | {"requested": "", "written": "", "wait_seconds": 0},
+        request | {"requested": "arn:c", "written": "_x.wb", "wait_seconds": 15},
     ]
     nodes = [event for _, event in workflow.invocations if event.get("stack") == "nodes"]
     assert {event["access"]["TargetGroupArn"] for event in nodes} == {"arn:t"}
@@ -535,7 +554,8 @@ def test_an_address_goes_when_no_node_is_registered_with_it_any_more(workflow: W
     ]
     caller = {"execution": report.arn, "cluster": "workbench"}
     removals: list[dict[str, Any]] = [
-        caller | {"stack": "access", "removes": True, "change_set": change_set} for change_set in ("", "c")
+        caller | {"stack": "access", "removes": True, "change_set": change_set, "wait_seconds": seconds}
+        for change_set, seconds in (("", 0), ("c", 20))
     ]
     assert [event for _, event in workflow.invocations if event.get("stack") == "access"] == removals
 

@@ -55,7 +55,7 @@ def payloads(function: str) -> Iterator[dict[str, Any]]:
 
 def evaluated(expression: str) -> Any:
     """The value of a payload that is one expression."""
-    states = "{'input': {'attempt': 0}, 'context': {'Execution': {'Id': 'arn'}}}"
+    states = "{'input': {'attempt': 0, 'waited': 0, 'wait_seconds': 0}, 'context': {'Execution': {'Id': 'arn'}}}"
     known = f"$states := {states}; $cluster := ''; $locked := true;"
     return jsonata.Jsonata(f"({known} {expression.strip().removeprefix('{%').removesuffix('%}')})").evaluate(None)
 

@@ -11,6 +11,8 @@ import yaml
 
 from benchwright import errors
 from benchwright.failure.console_links import FUNCTIONS
+from benchwright.image import builder
+from benchwright.waits import WAITS
 from functions.resolve_plan.app import MOST_CLUSTERS
 from rehearsal.views.diagram import branches_of
 from tests.templates.templates import APPLICATION, resources
@@ -18,6 +20,7 @@ from tests.workflow.workflow import STATEMACHINE, definition_of
 
 MACHINES = sorted(path.name.removesuffix(".asl.yaml") for path in STATEMACHINE.glob("*.asl.yaml"))
 ROOT = Path(__file__).parents[2]
+LIMIT = re.compile(r"waited >= (\d+)")
 OURS = {
     name
     for name, value in vars(errors).items()
@@ -100,6 +103,28 @@ def states(machine: str) -> list[tuple[str, dict[str, Any]]]:
     return [item for _, graph in graphs(machine) for item in graph["States"].items()]
 
 
+def limits(machine: str) -> dict[str, int]:
+    """The seconds that each loop of a machine waits before it gives up, by the state that it repeats."""
+    return {
+        graph["States"][state["Default"]]["Next"]: int(found[1])
+        for _, graph in graphs(machine)
+        for state in graph["States"].values()
+        for choice in state.get("Choices", [])
+        if (found := LIMIT.search(choice["Condition"]))
+    }
+
+
+def most_looks(step: str, seconds: int) -> int:
+    """How often a step looks that is never done."""
+    if step == "Build image":
+        return 1 + seconds // min(builder.WAITS.values())
+    looks, waited, wait = 1, 0, 0
+    while waited < seconds:
+        wait = WAITS[step].after(wait)
+        looks, waited = looks + 1, waited + wait
+    return looks
+
+
 def targets(state: dict[str, Any]) -> set[str]:
     found = {state[key] for key in ("Next", "Default") if key in state}
     return found | {item["Next"] for key in ("Choices", "Catch") for item in state.get(key, [])}
@@ -174,7 +199,7 @@ def test_every_loop_has_a_bound(machine: str) -> None:
             assert choices, f"{name}: {state_name} is reached otherwise than by the default of a choice"
             for choice in choices:
                 conditions = " ".join(item["Condition"] for item in choice["Choices"])
-                assert re.search(r"attempt >= \d+", conditions), f"{name}: {state_name}"
+                assert LIMIT.search(conditions), f"{name}: {state_name}"
 
 
 @pytest.mark.parametrize("machine", MACHINES)
@@ -217,13 +242,7 @@ def test_waits_fit_in_the_machines_timeout_and_its_history(machine: str) -> None
 
     A verification looks as often again under the lock, and an execution has room for so many clusters.
     """
-    bounds = [
-        int(bound)
-        for _, state in states(machine)
-        for choice in state.get("Choices", [])
-        for bound in re.findall(r"attempt >= (\d+)", choice["Condition"])
-    ]
-    looks = sum(bounds) * 9
+    looks = sum(most_looks(step, seconds) for step, seconds in limits(machine).items()) * 9
     assert (looks if machine != "verify" else (2 * looks + 60) * MOST_CLUSTERS) < 25_000
     assert definition_of(machine)["TimeoutSeconds"]
 

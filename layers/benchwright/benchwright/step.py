@@ -23,6 +23,12 @@ class StepEvent(BaseModel):
     execution: str
 
 
+class LoopEvent(StepEvent):
+    """What a step gets that is repeated. wait_seconds: how long its previous look had the state machine wait."""
+
+    wait_seconds: int = 0
+
+
 class Step[Event: BaseModel](Protocol):
     """A step: takes a parsed event and returns its result."""
 

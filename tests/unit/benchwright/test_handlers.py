@@ -43,8 +43,6 @@ FOUNDATION = {
 NODES = {
     "AutoScalingGroupName": "wb-blue-nodes-group",
     "DocumentName": "wb-blue-configure",
-    "LaunchTemplateId": "lt-1",
-    "LaunchTemplateVersion": "2",
 }
 READY = {"Status": "CREATE_COMPLETE", "ExecutionStatus": "AVAILABLE"}
 LACKS_CHANGES = {"Status": "FAILED", "StatusReason": "The submitted information didn't contain changes."}
@@ -163,7 +161,7 @@ VALIDATION = {"ResourceRecord": {"Name": "_x.wb.example.com.", "Type": "CNAME", 
 
 
 def group(*versions: str, template: str = "lt-1") -> dict[str, Answer]:
-    """A group of nodes in service, by the version of their launch template."""
+    """A group whose launch template is in its second version, with nodes in service, by the version of theirs."""
     instances = [
         {
             "InstanceId": f"{NODE[:-1]}{number}",
@@ -173,7 +171,11 @@ def group(*versions: str, template: str = "lt-1") -> dict[str, Answer]:
         for number, version in enumerate(versions)
     ]
     return {
-        "DescribeAutoScalingGroups": {"AutoScalingGroups": [{"Instances": instances}]},
+        "DescribeAutoScalingGroups": {
+            "AutoScalingGroups": [
+                {"Instances": instances, "LaunchTemplate": {"LaunchTemplateId": "lt-1", "Version": "2"}}
+            ]
+        },
         "DescribeInstanceRefreshes": {"InstanceRefreshes": []},
         "StartInstanceRefresh": {"InstanceRefreshId": "refresh"},
         "SetInstanceHealth": {},
@@ -547,3 +549,82 @@ def test_no_image_is_retired_while_another_cluster_s_record_cannot_be_read(
     answer = handle("build_image", action="retire", ami=AMI)
     assert (aws.writes, answer["retired"], len(answer["warnings"])) == ([], [], 1)
     assert answer["warnings"][0].startswith(f"Which old images may go could not be found out: {why}")
+
+
+REFRESH: dict[str, Any] = {
+    "stack": "nodes",
+    "ami": AMI,
+    "foundation": FOUNDATION,
+    "node_script": SCRIPT,
+    "refresh": "r",
+}
+
+
+def refreshing(status: str, *versions: str) -> dict[str, Answer]:
+    """Nodes that are replaced behind a load balancer, of which a new one waits for its configuration."""
+    found = group(*versions)
+    (shown,) = found["DescribeAutoScalingGroups"]["AutoScalingGroups"]  # type: ignore[index]
+    shown["SuspendedProcesses"] = [{"ProcessName": "AZRebalance"}]
+    if status == "InProgress":
+        shown["Instances"][-1]["LifecycleState"] = "Pending:Wait"
+    refreshes = [{"InstanceRefreshId": "r", "Status": status, "StartTime": datetime(2026, 1, 2, tzinfo=UTC)}]
+    found["DescribeInstanceRefreshes"] = {"InstanceRefreshes": refreshes}
+    return {
+        **stack("UPDATE_COMPLETE", nodes(), outputs=NODES),
+        **found,
+        "DescribeScalingActivities": {"Activities": []},
+        "GetLogEvents": refusal("ResourceNotFoundException"),
+    }
+
+
+@pytest.mark.usefixtures("steps")
+def test_a_look_at_nodes_that_are_being_replaced_takes_five_calls(aws: Conversation) -> None:
+    aws.answers = {**refreshing("InProgress", "1", "1", "2"), "GetItem": record()}
+    answer = handle("deploy_stack", **REFRESH)
+    assert (answer["done"], answer["refresh"]) == (False, "r")
+    assert [operation for operation, _ in aws.calls] == [
+        *("GetItem", "DescribeAutoScalingGroups", "DescribeInstanceRefreshes"),
+        *("DescribeScalingActivities", "GetLogEvents"),
+    ]
+
+
+@pytest.mark.usefixtures("steps")
+def test_the_stack_is_looked_at_again_when_its_nodes_are_replaced(aws: Conversation) -> None:
+    aws.answers = {**refreshing("Successful", "2", "2"), "GetItem": record()}
+    answer = handle("deploy_stack", **REFRESH)
+    assert (answer["done"], answer["outputs"]) == (True, NODES)
+    assert {"DescribeStacks", "GetTemplate"} <= {operation for operation, _ in aws.calls}
+
+
+@pytest.mark.usefixtures("steps")
+@pytest.mark.parametrize(
+    ("name", "before", "seconds"),
+    [
+        ("a build is begun", 0, 60),
+        ("a stack is begun", 40, 5),
+        ("a change set is executed", 40, 5),
+        ("nodes are replaced", 8, 9),
+        ("an address is removed", 20, 5),
+        ("a certificate is requested", 0, 5),
+        ("a certificate is validated", 20, 25),
+        ("a node is configured", 15, 4),
+        ("the nodes are asked, and a stale row is deleted", 0, 5),
+        ("the nodes are asked, and a stale row is deleted", 39, 40),
+    ],
+)
+def test_a_step_says_how_long_to_wait(aws: Conversation, name: str, before: int, seconds: int) -> None:
+    case = CASES[name]
+    aws.answers = {**case.answers(), "GetItem": record(**case.wanted), "UpdateItem": {}}
+    answer = handle(case.function, **case.event, wait_seconds=before)
+    assert (answer["done"], answer["wait_seconds"]) == (False, seconds)
+
+
+@pytest.mark.usefixtures("steps")
+@pytest.mark.parametrize(
+    ("status", "seconds"),
+    [("PENDING", 60), ("BUILDING", 60), ("DISTRIBUTING", 8), ("INTEGRATING", 8), ("A_NEW_ONE", 60)],
+)
+def test_a_build_is_looked_at_more_often_near_its_end(aws: Conversation, status: str, seconds: int) -> None:
+    aws.answers = {**builds({**built(""), "state": {"status": status}}), "GetItem": record()}
+    answer = handle("build_image")
+    assert (answer["done"], answer["wait_seconds"]) == (False, seconds)

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 FAILED_STATES = frozenset({"FAILED", "CANCELLED"})
 UNUSABLE_STATES = frozenset({"DEPRECATED", "DELETED", "DISABLED"})
 LOG_LINES = 15
+# Seconds until the next look at a build, by its state. The longest is for all that comes before its distribution: it
+# takes many minutes, and none of it ends the build.
+LONGEST_WAIT, WAITS = 60, {"DISTRIBUTING": 8, "INTEGRATING": 8}
 # By what Image Builder gives as the reason (EC2 Image Builder user guide, "Troubleshoot"; EC2 API, error codes).
 REMEDIES: Mapping[str, str] = {
     "SSM Agent|Systems Manager|AWSTOE": "Systems Manager did not reach the build instance. Its subnet, the first "
@@ -71,6 +74,11 @@ def next_build_step(builds: Sequence[Build], joined: str) -> BuildStep:
     if newest.status in FAILED_STATES:
         return BuildStep("fail" if newest.arn == joined else "build", newest)
     return BuildStep("wait", newest)
+
+
+def wait_for(status: str) -> int:
+    """Return how many seconds to wait before the next look at a build in this state."""
+    return WAITS.get(status, LONGEST_WAIT)
 
 
 def find_builds(recipe: Recipe) -> list[Build]:

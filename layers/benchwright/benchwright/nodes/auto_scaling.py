@@ -29,7 +29,8 @@ class Node:
 @dataclass(frozen=True)
 class Group:
     """The Auto Scaling group of a cluster: its instances by id, which of its processes are suspended, the ARNs of the
-    target groups with which it registers instances, and how many instances it should have.
+    target groups with which it registers instances, how many instances it should have, and the launch template of new
+    ones, as in Node.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Group:
     suspended: frozenset[str] = frozenset()
     target_groups: tuple[str, ...] = ()
     desired: int = 0
+    template_version: str = ""
 
 
 def describe_group(name: str) -> Group:
@@ -48,7 +50,12 @@ def describe_group(name: str) -> Group:
     nodes = sorted((_node(instance) for instance in found["Instances"]), key=lambda node: node.instance)
     suspended = frozenset(each["ProcessName"] for each in found.get("SuspendedProcesses", []))
     return Group(
-        name, tuple(nodes), suspended, tuple(found.get("TargetGroupARNs", [])), found.get("DesiredCapacity", 0)
+        name,
+        tuple(nodes),
+        suspended,
+        tuple(found.get("TargetGroupARNs", [])),
+        found.get("DesiredCapacity", 0),
+        _template_version(found),
     )
 
 
@@ -83,7 +90,11 @@ def replacement_command(instance: str) -> str:
 
 
 def _node(instance: Mapping[str, Any]) -> Node:
-    made_of = instance.get("LaunchTemplate", {})
-    template = f"{made_of.get('LaunchTemplateId', '')}:{made_of.get('Version', '')}"
     healthy = instance.get("HealthStatus", "Healthy") == "Healthy"
-    return Node(instance["InstanceId"], instance["LifecycleState"], template, healthy)
+    return Node(instance["InstanceId"], instance["LifecycleState"], _template_version(instance), healthy)
+
+
+def _template_version(made: Mapping[str, Any]) -> str:
+    """The launch template of a group, or that which an instance was made of."""
+    template = made.get("LaunchTemplate", {})
+    return f"{template.get('LaunchTemplateId', '')}:{template.get('Version', '')}"

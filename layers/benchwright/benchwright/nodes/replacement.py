@@ -18,7 +18,6 @@ from benchwright.nodes.auto_scaling import (
     REFRESH,
     Group,
     Node,
-    describe_group,
     pause_refresh,
     resume_refresh,
     stop_rebalancing,
@@ -27,17 +26,18 @@ from benchwright.nodes.target_health import HEALTHY, UNUSED, target_health
 
 RUNNING_REFRESH = frozenset({"Pending", "InProgress", "Baking", "RollbackInProgress", "Cancelling"})
 # Seconds after a node is in service before the next one is replaced: Workbench's peers see it come Online, and this
-# step, which looks every 20 seconds, sees whether the load balancer finds it healthy.
+# step, which looks every 20 seconds at least, sees whether the load balancer finds it healthy.
 WARM_UP = 60
 
 
 @dataclass(frozen=True)
 class Refresh:
-    """The newest instance refresh of the group."""
+    """The newest instance refresh of the group. began: None as long as it is pending."""
 
     id: str
     status: str
     reason: str = ""
+    began: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -104,29 +104,29 @@ def next_replacement_step(
 
 
 def replace_outdated(
-    group: Group | None,
-    stack: Mapping[str, str],
+    group: Group,
     wanted: int,
     started: str,
     since: datetime | None,
     *,
     log_group: str,
 ) -> Progress:
-    """Look at the nodes and do the next thing, until `wanted` of them run the newest version of the launch template.
+    """Look at the nodes and do the next thing, until `wanted` of them run the launch template of their group.
 
-    group: None where it was not described yet. stack: the outputs of the stack of the nodes. started: as in
-    next_replacement_step. since: failed launches before it do not count. log_group: of the nodes. Raises NodesNotReady
-    where waiting is no use.
+    started: as in next_replacement_step. since: failed launches before it do not count, nor those before the refresh
+    that this execution began. log_group: of the nodes. Raises NodesNotReady where waiting is no use.
     """
-    group = group or describe_group(stack["AutoScalingGroupName"])
     stop_rebalancing(group)
-    template_version = f"{stack['LaunchTemplateId']}:{stack['LaunchTemplateVersion']}"
     refresh = newest_refresh(group.name)
+    if refresh and refresh.id == started and refresh.began:
+        since = max(since or refresh.began, refresh.began)
     # An instance refresh judges by the health checks of the group, which are EC2's: a load balancer never ends a node.
     watched = refresh and refresh.status in RUNNING_REFRESH and group.target_groups
     health = target_health(group.target_groups[0]) if watched else None
     paused = REFRESH in group.suspended
-    step = next_replacement_step(group.nodes, refresh, wanted, template_version, started, health=health, paused=paused)
+    step = next_replacement_step(
+        group.nodes, refresh, wanted, group.template_version, started, health=health, paused=paused
+    )
     failed: Sequence[launches.Activity] = ()
     waiting_for = step.waiting_for
     match step.action:
@@ -177,7 +177,8 @@ def newest_refresh(group: str) -> Refresh | None:
     if not refreshes:
         return None
     found = max(refreshes, key=lambda refresh: str(refresh.get("StartTime", "9")))  # a pending one has no time yet
-    return Refresh(found["InstanceRefreshId"], found["Status"], found.get("StatusReason", ""))
+    reason = found.get("StatusReason", "")
+    return Refresh(found["InstanceRefreshId"], found["Status"], reason, found.get("StartTime"))
 
 
 def start_refresh(group: str, count: int) -> str:

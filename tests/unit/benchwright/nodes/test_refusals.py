@@ -17,7 +17,6 @@ from tests.unit.benchwright.nodes.test_launches import GROUP, activity
 LOGS, BEGAN = "/benchwright/blue/nodes", datetime(2026, 11, 29, 12, tzinfo=UTC)
 WHY = "Workbench refuses its configuration: unrecognised option 'no-such'."
 NEW = Node("i-2", "Pending:Wait", "lt-1:2")
-STACK = {"AutoScalingGroupName": GROUP, "LaunchTemplateId": "lt-1", "LaunchTemplateVersion": "2"}
 ABANDONED = "Instance failed to complete user's Lifecycle Action: it was abandoned"
 
 
@@ -66,8 +65,10 @@ def look(
         "GetLogEvents": log("=== x apply", f"FAILED: {WHY}", at=said_at),
         "CompleteLifecycleAction": answer or {},
     }
-    group = Group(GROUP, (Node("i-1", "InService", "lt-1:1"), NEW), frozenset({"AZRebalance"}))
-    return replacement.replace_outdated(group, STACK, 1, "r", BEGAN, log_group=LOGS)
+    group = Group(
+        GROUP, (Node("i-1", "InService", "lt-1:1"), NEW), frozenset({"AZRebalance"}), template_version="lt-1:2"
+    )
+    return replacement.replace_outdated(group, 1, "r", BEGAN, log_group=LOGS)
 
 
 def abandoned(aws: Conversation) -> list[Any]:

@@ -70,7 +70,8 @@ def test_the_newest_refresh_is_the_one_that_has_not_begun(aws: Conversation) -> 
     aws.answers = {"DescribeInstanceRefreshes": {"InstanceRefreshes": refreshes}}
     assert replacement.newest_refresh(GROUP) == Refresh("pending", "Pending")
     del refreshes[1]
-    assert replacement.newest_refresh(GROUP) == Refresh("newer", "Failed")
+    began = datetime(2026, 2, 1, tzinfo=UTC)
+    assert replacement.newest_refresh(GROUP) == Refresh("newer", "Failed", began=began)
 
 
 @pytest.mark.parametrize(("old", "new"), [("9", "10"), ("10", "9"), ("1", "11")])
@@ -124,9 +125,6 @@ def test_what_a_paused_refresh_waits_for_is_named() -> None:
     )
 
 
-STACK = {"AutoScalingGroupName": GROUP, "LaunchTemplateId": "lt-1", "LaunchTemplateVersion": "2"}
-
-
 @pytest.mark.parametrize(
     ("state", "paused", "called"),
     [
@@ -150,8 +148,10 @@ def test_auto_scaling_is_asked_to_pause_and_to_go_on(
         "ResumeProcesses": {},
     }
     suspended = frozenset({"AZRebalance", *(["InstanceRefresh"] if paused else [])})
-    group = Group(GROUP, (Node("i-1", "InService", "lt-1:2"), Node("i-2", "InService", "lt-1:1")), suspended, ("tg",))
-    progress = replacement.replace_outdated(group, STACK, 2, "r", None, log_group="")
+    group = Group(
+        GROUP, (Node("i-1", "InService", "lt-1:2"), Node("i-2", "InService", "lt-1:1")), suspended, ("tg",), 2, "lt-1:2"
+    )
+    progress = replacement.replace_outdated(group, 2, "r", None, log_group="")
     assert (progress.done, progress.refresh) == (False, "r")
     changed = [call for call in aws.calls if not call[0].startswith("Describe")]
     wanted = {"AutoScalingGroupName": GROUP, "ScalingProcesses": ["InstanceRefresh"]}

@@ -47,11 +47,7 @@ def template(image: str, profile: str, subnets: list[str]) -> str:
         "LaunchTemplate": {"Type": "AWS::EC2::LaunchTemplate", "Properties": {"LaunchTemplateData": launch}},
         "AutoScalingGroup": {"Type": "AWS::AutoScaling::AutoScalingGroup", "Properties": group},
     }
-    outputs = {
-        "AutoScalingGroupName": {"Ref": "AutoScalingGroup"},
-        "LaunchTemplateId": {"Ref": "LaunchTemplate"},
-        "LaunchTemplateVersion": version,
-    }
+    outputs = {"AutoScalingGroupName": {"Ref": "AutoScalingGroup"}}
     return json.dumps(
         {
             "Parameters": {name: {"Type": "String"} for name in names},

@@ -1,0 +1,34 @@
+"""How long the state machine waits before it looks again (docs/decisions/0001-polling.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True)
+class Waits:
+    """Seconds between two looks of a step: `first`, each later one `more` than the one before, at most `longest`."""
+
+    first: int
+    more: int
+    longest: int
+
+    def after(self, previous: int) -> int:
+        """Return the wait after a look. previous: the wait before it; 0 for the first, or after something was begun."""
+        return min(previous + self.more, self.longest) if previous else self.first
+
+
+# By the state that waits. The longest ones are what may be lost at the end of what takes long; together they keep the
+# history of an execution short enough (tests/workflow/test_graph.py).
+WAITS: Final[Mapping[str, Waits]] = {
+    "Deploy foundation": Waits(5, 5, 40),
+    "Request certificate": Waits(5, 5, 30),
+    "Deploy access": Waits(5, 1, 20),
+    "Deploy nodes": Waits(4, 1, 20),
+    "Configure nodes": Waits(4, 1, 15),
+    "Remove access": Waits(5, 1, 20),
+    "Retire certificate": Waits(10, 5, 30),
+    "Verify cluster": Waits(5, 3, 40),
+}

@@ -47,6 +47,7 @@ def options(arguments: list[str]) -> argparse.Namespace:
         "--secret", metavar="NAME=FILE", type=secret, action="append", default=[], help="a secret that is there before"
     )
     parser.add_argument("--speed", metavar="N", type=positive, default=120.0, help="AWS time per wall time (120)")
+    parser.add_argument("--slow", action="store_true", help="AWS takes the longest times that are published")
     parser.add_argument(
         "--state-machine",
         choices=("deploy", "verify"),

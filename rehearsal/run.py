@@ -21,6 +21,7 @@ from rich.text import Text
 
 from rehearsal import application, launcher
 from rehearsal.application import Application, CommandFailedError
+from rehearsal.aws import durations
 from rehearsal.aws.clock import Clock
 from rehearsal.aws.local_aws import LocalAws
 from rehearsal.aws.services.schedules import NoSuchScheduleError, Schedules
@@ -97,6 +98,8 @@ class Rehearsal:
         directory.mkdir(parents=True, exist_ok=True)
         self.report.speed = self.wanted.speed
         faults: Faults = self.wanted.faults
+        if self.wanted.slow:
+            durations.change(durations.SLOW)
         aws: LocalAws | None = None
         try:
             with self.progress.work("Starting the local AWS"):

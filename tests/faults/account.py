@@ -17,7 +17,7 @@ from moto.awslambda.models import lambda_backends
 
 from rehearsal import application, launcher
 from rehearsal.application import Application
-from rehearsal.aws import traces
+from rehearsal.aws import durations, traces
 from rehearsal.aws.clock import Clock
 from rehearsal.aws.local_aws import LocalAws
 from rehearsal.aws.server import NoFaults
@@ -105,7 +105,7 @@ def install(directory: Path, *, full: bool) -> Account:
 def _quicken(aws: Any, directory: Path) -> None:
     databases.install(directory)
     transport.install(aws)
-    times.shorten()
+    durations.change(times.SHORT)
     vars(botocore.endpoint)["time"] = types.SimpleNamespace(**{**vars(time), "sleep": lambda _seconds: None})
 
 

@@ -1,9 +1,10 @@
 """How long AWS takes: nearly nothing, so that each loop of the state machine looks a few times and not fifty."""
 
-import importlib
 from typing import Final
 
-SECONDS: Final = {
+from rehearsal.aws.durations import Durations
+
+SHORT: Final[Durations] = {
     "rehearsal.aws.services.rds.clusters": {"CLUSTER_SECONDS": 8},
     "rehearsal.aws.services.rds.instances": {"INSTANCE_SECONDS": 8},
     "rehearsal.aws.services.efs": {"MOUNT_TARGET_SECONDS": 4},
@@ -16,13 +17,4 @@ SECONDS: Final = {
         "DISTRIBUTING_SECONDS": 5,
     },
 }
-"""AWS seconds, by the constants of the local AWS. None is zero: what begins is never done at once."""
-
-
-def shorten() -> None:
-    for name, constants in SECONDS.items():
-        module = importlib.import_module(name)
-        for constant, seconds in constants.items():
-            if not hasattr(module, constant):
-                raise AttributeError(f"{name} has no {constant}")
-            setattr(module, constant, seconds)
+"""None is zero: what begins is never done at once."""

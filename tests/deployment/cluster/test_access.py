@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from rehearsal.aws import durations
 from rehearsal.initial_account import ZONE_ID
 from tests.deployment.account import Account
 
@@ -21,9 +22,10 @@ pytestmark = [pytest.mark.root, pytest.mark.timeout(900)]
 
 @pytest.fixture(scope="module")
 def first(account: Account) -> Any:
-    """The output of the first deployment, to which no certificate came: no hosted zone was given."""
+    """The output of the first deployment, to which no certificate came: no hosted zone was given. AWS takes long."""
     wanted = {"access": {"hostname": HOST}, "nodes": {"count": 2}, "users": {"ann": {}}}
-    output = account.succeed(account.start("deploy", wanted)).output
+    with durations.during(durations.SLOW):
+        output = account.succeed(account.start("deploy", wanted)).output
     account.on_every_node("runuser -u ann -- touch /efs/home/ann/kept")
     return output
 
@@ -92,7 +94,8 @@ def test_a_zone_that_no_one_delegated_to_fails_within_minutes_with_the_record_an
 def test_the_address_works_once_the_zone_is_delegated_to(account: Account, first: Any) -> None:
     delegate(account, delegated=True)
     before = set(account.nodes)
-    output = account.succeed(account.start("deploy", {})).output
+    with durations.during(durations.SLOW):
+        output = account.succeed(account.start("deploy", {})).output
     assert output["connection"]["url"] == f"https://{HOST}"
     found = checks_of(output)
     assert {name: found[name] for name in ("targets", "address", "operational paths")} == {

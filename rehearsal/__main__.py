@@ -4,6 +4,7 @@ import argparse
 import json
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -50,12 +51,25 @@ def options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--slow", action="store_true", help="AWS takes the longest times that are published")
     parser.add_argument(
         "--state-machine",
-        choices=("deploy", "verify"),
+        choices=("deploy", "verify", "destroy"),
         default="deploy",
         help="what the first execution is of (deploy)",
     )
     parser.add_argument(
-        "--then", metavar="JSON|FILE", type=json_given, action="append", default=[], help="input of a further deploy"
+        "--then",
+        metavar="JSON|FILE",
+        type=further("deploy"),
+        action="append",
+        default=[],
+        help="input of a further deploy",
+    )
+    parser.add_argument(
+        "--destroy",
+        metavar="JSON|FILE",
+        type=further("destroy"),
+        action="append",
+        dest="then",
+        help="input of a destroy, in its place among those of --then",
     )
     parser.add_argument(
         "--schedule", metavar="SPEC", action="append", default=[], help="a schedule whose time has come, see below"
@@ -78,7 +92,7 @@ def options(arguments: list[str]) -> argparse.Namespace:
         parsed.schedule = [Order.parse(spec) for spec in parsed.schedule]
     except (AccountGrammarError, FaultGrammarError, ScheduleGrammarError) as error:
         parser.error(str(error))
-    if any(_asks_directory(given) for given in (parsed.input, *parsed.then)):
+    if any(_asks_directory(given) for given in (parsed.input, *(content for _, content in parsed.then))):
         parser.error(
             "auth.method sssd cannot be rehearsed: this network has no directory (tests/nodes/test_directory.py)"
         )
@@ -92,6 +106,15 @@ def options(arguments: list[str]) -> argparse.Namespace:
 def _asks_directory(given: Any) -> bool:
     auth = given.get("auth") if isinstance(given, dict) else None
     return isinstance(auth, dict) and auth.get("method") == "sssd"
+
+
+def further(machine: str) -> Callable[[str], tuple[str, Any]]:
+    """What reads the input of a further execution of a machine."""
+
+    def read(text: str) -> tuple[str, Any]:
+        return machine, json_given(text)
+
+    return read
 
 
 def json_given(text: str) -> Any:

@@ -20,7 +20,7 @@ ROOT: Final = Path(__file__).resolve().parents[1]
 MANAGED_STACK: Final = "aws-sam-cli-managed-default"
 """What `resolve_s3` of samconfig.toml uses. SAM makes it at its first use in an account, and waits 30 s for it."""
 
-KINDS: Final = ("deploy", "verify")
+KINDS: Final = ("deploy", "verify", "destroy")
 """The state machines, as the outputs of the stack name them."""
 
 SOURCES: Final = ("template.yaml", "samconfig.toml", "functions", "layers", "image", "infra", "statemachine")

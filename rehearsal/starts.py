@@ -43,14 +43,14 @@ def in_order(wanted: argparse.Namespace, installed: Application, schedules: Sche
     def by_schedules(when: str) -> list[Start]:
         return [Start.of(schedules.named(order.name)) for order in wanted.schedule if order.when == when]
 
-    def deploy(content: Any) -> Start:
-        return Start(installed.machine("deploy"), json.dumps(content))
+    def start(kind: str, content: Any) -> Start:
+        return Start(installed.machine(kind), json.dumps(content))
 
     starts: list[Start] = []
-    deployments = [deploy(content) for content in wanted.then]
+    deployments = [start(kind, content) for kind, content in wanted.then]
     machine = installed.machine(wanted.state_machine)
     if wanted.state_machine == "deploy":
-        deployments.insert(0, deploy({} if wanted.input is None else wanted.input))
+        deployments.insert(0, start("deploy", {} if wanted.input is None else wanted.input))
     elif wanted.input is None:
         starts.append(dataclasses.replace(Start.of(schedules.starting(machine)), ordered=True))
     else:

@@ -20,7 +20,7 @@ CONFIG: Final = Config(connect_timeout=5, read_timeout=20, retries={"mode": "sta
 PAGE: Final = 100
 """Events of a page: what is new since the last look fits into one."""
 
-KINDS: Final = ("deploy", "verify")
+KINDS: Final = ("deploy", "verify", "destroy")
 """The application's state machines, as template.yaml names them: `<application>-<kind>`."""
 
 DEFAULT_CLUSTER: Final = "workbench"

@@ -1,39 +1,44 @@
-"""Build image: makes sure that the AMI which the plan wants exists, and retires the ones that no one needs any more."""
+"""Build image: makes sure that the AMI which the plan wants exists, retires the ones that no one needs any more, and
+removes all images of a cluster that is destroyed.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import BaseModel
 
 from benchwright.errors import ImageBuildFailed, RecordUnreadable
-from benchwright.image import retirement
+from benchwright.image import removal, retirement
 from benchwright.image.builder import (
     build_failure,
     ensure_recipe,
     existing_images,
     find_builds,
     keep_log,
+    log_group,
     next_build_step,
     start_build,
     usable_builds,
     wait_for,
 )
-from benchwright.image.recipe import load_recipe
+from benchwright.image.recipe import component_names, load_recipe
 from benchwright.models import Plan
 from benchwright.observability import logger
 from benchwright.record import Record, confirm_lock, plan_of, read_all, save_image
 from benchwright.settings import settings
-from benchwright.step import StepEvent, step
+from benchwright.step import LoopEvent, step
+from benchwright.waits import WAITS
 
 
-class Event(StepEvent):
+class Event(LoopEvent):
     """build_arn: the build that this execution started or joined, from the step's previous result. warnings: those of
     earlier steps, passed on.
     """
 
-    action: Literal["build", "retire"] = "build"
+    action: Literal["build", "retire", "remove"] = "build"
     build_arn: str = ""
     ami: str = ""
     warnings: list[str] = []
@@ -56,6 +61,8 @@ class Result(BaseModel):
 def handler(event: Event) -> Result:
     """Look at the image and do the next thing."""
     record = confirm_lock(event.cluster, event.execution)
+    if event.action == "remove":
+        return _remove(event)
     plan = plan_of(record, event.cluster)
     if event.action == "retire":
         return _retire(event, record)
@@ -116,11 +123,33 @@ def _retire(event: Event, record: Record) -> Result:
     )
 
 
-def _old_images(event: Event, record: Record) -> list[retirement.Candidate]:
-    clusters = read_all()
+def _remove(event: Event) -> Result:
+    """Remove all that Image Builder has of the cluster, but what another one uses."""
+    name = f"{settings().application}-{event.cluster}"
+    if going := removal.cancel_builds(name, event.execution):
+        return Result(
+            done=False,
+            waiting_for=f"Image Builder: {going[0].split('/', 1)[1]} is cancelled",
+            wait_seconds=WAITS["Remove images"].after(event.wait_seconds),
+        )
+    others = {cluster: record for cluster, record in read_all().items() if cluster != event.cluster}
+    left = removal.remove_images(name, _used(others))
+    if not left:
+        is_shared = any(record.holder for record in others.values())
+        left += removal.remove_recipes(name, component_names(settings().application), is_shared=is_shared)
+        removal.remove_log(log_group(name))
+    return Result(done=True, warnings=[*event.warnings, *left])
+
+
+def _used(clusters: Mapping[str, Record]) -> frozenset[str]:
+    """Return every AMI that an instance, a launch template, or one of these clusters uses."""
     planned = [plan_of(each, name) for name, each in clusters.items() if each.plan or each.unreadable]
     recorded = [each.ami for each in clusters.values()] + [plan.image.ami for plan in planned]
-    used = retirement.used_images(recorded, settings().application)
+    return retirement.used_images(recorded, settings().application)
+
+
+def _old_images(event: Event, record: Record) -> list[retirement.Candidate]:
+    used = _used(read_all())
     candidates = retirement.find_candidates(f"{settings().application}-{event.cluster}")
     existing = existing_images(record.verified_images)
     verified = [ami for ami in record.verified_images if ami in existing]

@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import BaseModel
 
-from benchwright.models import Plan
+from benchwright.errors import StackRefused
 from benchwright.nodes import auto_scaling, launches, replacement
 from benchwright.record import confirm_lock, plan_of
 from benchwright.settings import settings
@@ -21,7 +21,8 @@ class Event(LoopEvent):
     """change_set, refresh: what this execution set going, from the step's previous result.
 
     change_set: or change_sets.DELETION. began: when the execution began. node_script: its hash, as it was published.
-    access: the outputs of the stack of the address; empty for none. removes: whether the stack must be deleted.
+    access: the outputs of the stack of the address; empty for none. removes: whether the stack must be deleted; the
+    one that holds data never is.
     """
 
     stack: Literal["foundation", "access", "nodes"]
@@ -50,16 +51,17 @@ class Result(BaseModel):
 @step(Event)
 def handler(event: Event) -> Result:
     """Look at the stack, and at the nodes once it is as it must be, and do the next thing."""
-    plan = plan_of(confirm_lock(event.cluster, event.execution), event.cluster)
+    record = confirm_lock(event.cluster, event.execution)
+    if event.removes:
+        return _remove(event)
+    plan = plan_of(record, event.cluster)
     if event.refresh:
         # It was begun when the stack was as it must be, and no one else changes the stack as long as the lock is ours.
         refreshed = auto_scaling.describe_group(settings().group_name(event.cluster))
         result = _replace(event, plan, refreshed, event.began)
         if not result.done:
             return result
-    stack = change_sets.describe(settings().stack_name(plan.cluster, event.stack))
-    if event.removes:
-        return _remove_access(event, plan, stack)
+    stack = change_sets.describe(settings().stack_name(event.cluster, event.stack))
     # Failed launches of what the stack was before its last change do not count.
     since = max(stack.changed_at, event.began or stack.changed_at) if stack else None
     group_name = stack.outputs.get("AutoScalingGroupName") if stack and event.stack == "nodes" else None
@@ -108,14 +110,18 @@ def _replace(event: Event, plan: Plan, group: auto_scaling.Group, since: datetim
     )
 
 
-def _remove_access(event: Event, plan: Plan, stack: change_sets.Stack | None) -> Result:
-    """Take deletion protection from the load balancer, then delete the stack of the address."""
+def _remove(event: Event) -> Result:
+    """Take deletion protection from the load balancer of an address, then delete the stack; nodes hold no data."""
+    if event.stack == "foundation":
+        raise StackRefused("The stack of the foundation holds data: the state machine destroy alone deletes it.")
+    stack = change_sets.describe(settings().stack_name(event.cluster, event.stack))
     if stack is None:
         return Result(done=True)
-    desired = desired_state.access_to_remove(settings(), plan, stack)
+    desired = desired_state.to_remove(settings(), event.cluster, event.stack, stack)
     change_set, name = change_sets.find_change_set(desired, stack, event.change_set)
     action = change_sets.next_action(stack, change_set, desired, event.change_set)
-    if action == "done" or (action != "refuse" and stack.status == "REVIEW_IN_PROGRESS"):
+    is_of_nodes = event.stack == "nodes" and action not in ("refuse", "wait", "failed")
+    if action == "done" or (action != "refuse" and stack.status == "REVIEW_IN_PROGRESS") or is_of_nodes:
         action = "delete stack"
     waiting_for = change_sets.act(action, desired, stack, change_set, name)
     if action == "delete stack":
@@ -130,7 +136,7 @@ def _remove_access(event: Event, plan: Plan, stack: change_sets.Stack | None) ->
 
 def _wait(event: Event, action: change_sets.Action = "wait") -> int:
     """Return how long to wait: what this look has just set going may be over soon."""
-    waits = WAITS["Remove access" if event.removes else f"Deploy {event.stack}"]
+    waits = WAITS[f"{'Remove' if event.removes else 'Deploy'} {event.stack}"]
     return waits.after(event.wait_seconds if action == "wait" else 0)
 
 

@@ -95,8 +95,8 @@ def _explain(event: Event) -> Result:
 
 def _of_no_cluster(where: str, error: str) -> str:
     """Say what failed before a cluster was known: its input may not even name one."""
-    kind = "deployment" if where == "Validate input" else "verification"
-    return f"{kind} {'refused' if error == 'InvalidInput' else 'failed'}"
+    kinds = {"Validate input": "deployment", "Check input": "destroy"}
+    return f"{kinds.get(where, 'verification')} {'refused' if error == 'InvalidInput' else 'failed'}"
 
 
 def _unproven(cluster: str, execution: str, message: str) -> list[str]:

@@ -49,9 +49,9 @@ class Result(BaseModel):
 @step(Event)
 def handler(event: Event) -> Result:
     """Look at the certificates of the cluster and do the next thing."""
-    plan = plan_of(confirm_lock(event.cluster, event.execution), event.cluster)
-    access = plan.wanted.access
-    if event.action == "retire" or access is None:
+    known = confirm_lock(event.cluster, event.execution)
+    access = plan_of(known, event.cluster).wanted.access if event.action == "request" else None
+    if access is None:
         return _retire(event)
     if access.certificate_arn:
         return Result(done=True, certificate_arn=access.certificate_arn)

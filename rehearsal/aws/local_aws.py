@@ -110,6 +110,7 @@ class LocalAws:
         self.server = Server(self.recorder, self.faults, self.identity_of, self.named.of)
         self.identities: dict[str, Identity] = {}
         self.administrator = self.register(Identity("rehearsal", recorded=False))
+        self._policies: dict[str, dict[str, Any]] = {}
         self._clients: dict[tuple[str, str | None, str, str | None, int], Any] = {}
         self._lock = threading.RLock()
 
@@ -151,9 +152,14 @@ class LocalAws:
         self.server.stop()
         self.recorder.close()
 
+    def remember_policies(self) -> None:
+        """Keep the policies of now for those that are about to be deleted: their calls are judged at the end."""
+        self._policies |= role_policies(self.account) | resource_policies(self.account, self.region)
+
     def write_policies(self) -> None:
-        """policies.json, as everything is deployed now."""
-        policies = role_policies(self.account) | resource_policies(self.account, self.region)
+        """policies.json, as everything is deployed now, and as what is gone was before it went."""
+        self.remember_policies()
+        policies = self._policies
         (self.directory / "policies.json").write_text(json.dumps(policies, indent=1, default=str))
 
     def client(

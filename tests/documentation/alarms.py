@@ -14,6 +14,7 @@ NAMES = {"${AWS::StackName}": "<application>", "${Application}": "<application>"
 WORDS = {
     "${AWS::StackName}-deploy": "`deploy`",
     "${AWS::StackName}-verify": "`verify`",
+    "${AWS::StackName}-destroy": "`destroy`",
     " of ${AWS::StackName}": "",
     " of ${Application}": "",
     "the cluster ${Cluster}": "the cluster",

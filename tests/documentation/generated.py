@@ -13,7 +13,7 @@ from tests.documentation.pages import ROOT, with_regions
 from tests.documentation.recording import FAILURE
 
 DOCS = ROOT / "docs"
-MACHINES = ("deploy", "verify")
+MACHINES = ("deploy", "verify", "destroy")
 
 # The generated regions of each page, each between its marks `<!-- begin NAME -->` and `<!-- end NAME -->`.
 REGIONS: Mapping[Path, Mapping[str, Callable[[], str]]] = {

@@ -57,6 +57,7 @@ PUBLISHED: dict[tuple[str, str], list[dict[str, str]]] = {
         ("AWS/States", f"Executions{end}"): [
             {"StateMachineArn": "DeployStateMachine"},
             {"StateMachineArn": "VerifyStateMachine"},
+            {"StateMachineArn": "DestroyStateMachine"},
         ]
         for end in ("Failed", "TimedOut", "Aborted")
     },

@@ -13,7 +13,9 @@ from rehearsal.aws.services.cloudwatch import body_problems, metrics
 from tests.templates.templates import APPLICATION, PATHS, ROOT, resources
 
 FUNCTIONS = resources(APPLICATION, "AWS::Serverless::Function")
-MACHINES = ("DeployStateMachine", "VerifyStateMachine")
+MACHINES = ("DeployStateMachine", "VerifyStateMachine", "DestroyStateMachine")
+SHOWN = MACHINES[:2]
+"""Those of which the dashboard has a widget, and which schedules start."""
 
 
 def substituted(value: Any, partition: str = "aws") -> str:
@@ -62,7 +64,7 @@ def test_widgets_show_this_region() -> None:
 def test_every_execution_is_counted_by_how_it_ended() -> None:
     """The metrics and their dimension: docs.aws.amazon.com/step-functions/latest/dg/procedure-cw-metrics.html."""
     ends = ["ExecutionsStarted", "ExecutionsSucceeded", "ExecutionsFailed", "ExecutionsTimedOut", "ExecutionsAborted"]
-    for title, machine in zip(("Deployments a day", "Verifications a day"), MACHINES, strict=True):
+    for title, machine in zip(("Deployments a day", "Verifications a day"), SHOWN, strict=True):
         assert list(metrics(BY_TITLE[title]["metrics"])) == [
             ["AWS/States", end, "StateMachineArn", machine] for end in ends
         ]
@@ -110,7 +112,7 @@ def counted(name: str, metric: str, machine: str) -> dict[str, Any]:
 
 
 def test_alarms_watch_what_they_say() -> None:
-    """That of executions has every end but success, of both machines, so of every cluster; and takes nothing off."""
+    """That of executions has every end but success, of every machine, so of every cluster; and takes nothing off."""
     topic = {"AlarmActions": [{"Ref": "Topic"}]}
     any_at_all = topic | {
         "EvaluationPeriods": 1,
@@ -158,7 +160,7 @@ def test_alarms_watch_what_they_say() -> None:
 
 
 def test_schedules_are_counted_in_a_group_of_their_own() -> None:
-    for machine in MACHINES:
+    for machine in SHOWN:
         (event,) = APPLICATION["Resources"][machine]["Properties"]["Events"].values()
         assert event["Properties"]["GroupName"] == {"Ref": "ScheduleGroup"}
     assert ALARMS["ScheduleFailed"]["Properties"]["Dimensions"] == [

@@ -109,6 +109,7 @@ def test_each_role_trusts_one_service() -> None:
         "RequestCertificate",
         "ConfigureNodes",
         "VerifyCluster",
+        "DestroyCluster",
         "ExplainFailure",
         "HealNodes",
     )
@@ -116,6 +117,7 @@ def test_each_role_trusts_one_service() -> None:
         **{f"{name}Role": "lambda.amazonaws.com" for name in functions},
         "DeployRole": "states.amazonaws.com",
         "VerifyRole": "states.amazonaws.com",
+        "DestroyRole": "states.amazonaws.com",
         "VerifyScheduleRole": "scheduler.amazonaws.com",
         "RebuildScheduleRole": "scheduler.amazonaws.com",
         "HealScheduleRole": "scheduler.amazonaws.com",
@@ -173,11 +175,13 @@ def test_a_role_is_passed_only_to_the_service_that_needs_it() -> None:
         for statement in _every_statement()
         if "iam:PassRole" in statement.actions
     }
+    to_cloudformation = (
+        ["CloudFormationRole.Arn"],
+        {"StringEquals": {"iam:PassedToService": "cloudformation.amazonaws.com"}},
+    )
     assert passed == {
-        "DeployStackRole": (
-            ["CloudFormationRole.Arn"],
-            {"StringEquals": {"iam:PassedToService": "cloudformation.amazonaws.com"}},
-        ),
+        "DeployStackRole": to_cloudformation,
+        "DestroyClusterRole": to_cloudformation,
         "CloudFormationIdentityPolicy": (
             [f"arn:aws-us-gov:iam::123456789012:role/{PSEUDO_PARAMETERS['AWS::StackName']}/*/*"],
             {"StringEquals": {"iam:PassedToService": "ec2.amazonaws.com"}},

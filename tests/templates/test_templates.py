@@ -275,19 +275,20 @@ def test_only_the_function_of_the_database_lives_in_the_network_and_carries_the_
         "RequestCertificate": ["BenchwrightLayer"],
         "ConfigureNodes": ["BenchwrightLayer", "InfraLayer"],
         "VerifyCluster": ["BenchwrightLayer"],
+        "DestroyCluster": ["BenchwrightLayer"],
         "ExplainFailure": ["BenchwrightLayer"],
         "HealNodes": ["BenchwrightLayer"],
     }
 
 
-@pytest.mark.parametrize("name", ["DeployStateMachine", "VerifyStateMachine"])
+@pytest.mark.parametrize("name", ["DeployStateMachine", "VerifyStateMachine", "DestroyStateMachine"])
 def test_state_machines_name_exactly_what_the_template_gives_them(name: str) -> None:
     properties = APPLICATION["Resources"][name]["Properties"]
     used = set(SUBSTITUTION.findall((ROOT / properties["DefinitionUri"]).read_text()))
     assert used == set(properties["DefinitionSubstitutions"])
 
 
-@pytest.mark.parametrize("name", ["DeployStateMachine", "VerifyStateMachine"])
+@pytest.mark.parametrize("name", ["DeployStateMachine", "VerifyStateMachine", "DestroyStateMachine"])
 def test_state_machines_are_traced_and_log_everything_but_data(name: str) -> None:
     properties = APPLICATION["Resources"][name]["Properties"]
     assert properties["Tracing"] == {"Enabled": True}
@@ -355,7 +356,11 @@ def test_the_topic_hears_of_executions_that_could_not_speak_for_themselves() -> 
     rule = APPLICATION["Resources"]["StoppedExecutions"]["Properties"]
     assert rule["EventPattern"]["detail"] == {
         "status": ["ABORTED", "TIMED_OUT"],
-        "stateMachineArn": [{"Ref": "DeployStateMachine"}, {"Ref": "VerifyStateMachine"}],
+        "stateMachineArn": [
+            {"Ref": "DeployStateMachine"},
+            {"Ref": "VerifyStateMachine"},
+            {"Ref": "DestroyStateMachine"},
+        ],
     }
     assert [target["Arn"] for target in rule["Targets"]] == [{"Ref": "Topic"}]
 

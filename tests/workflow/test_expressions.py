@@ -16,6 +16,7 @@ import pytest
 
 from rehearsal.aws.services.step_functions import expressions as jsonata_python
 from tests.workflow.test_deploy import TIMEOUTS, WITH_ACCESS, WITHOUT_ACCESS_ANY_MORE, Cluster, ImageBuildFailed
+from tests.workflow.test_destroy import DELETING, LOOPS, Destruction
 from tests.workflow.test_graph import MACHINES
 from tests.workflow.workflow import Workflow, definition_of, workflows
 
@@ -125,6 +126,28 @@ def verify_every_way(workflow: Workflow) -> None:
     workflow.run(near_its_end(definition), {})
 
 
+def destroy_every_way(workflow: Workflow) -> None:
+    """Destroys that keep and that delete the data, fail in each step, and wait for each until the last attempt."""
+    definition, payload = definition_of("destroy"), {"cluster": "workbench"}
+    for deletes_data in (False, True):
+        Destruction(workflow, looks=2, deletes_data=deletes_data)
+        workflow.run(definition, payload)
+    for step in DELETING:
+        Destruction(workflow, fails=step, deletes_data=True)
+        workflow.run(definition, payload)
+    Destruction(workflow, fails="DestroyCluster snapshot", deletes_data=True)
+    workflow.functions["ExplainFailure"] = lambda _: fail("another reason")
+    workflow.run(definition, payload)
+    for step in LOOPS:
+        Destruction(workflow, deletes_data=True)
+        never_done(workflow, step)
+        workflow.run(near_its_end(definition), payload)
+
+
+def fail(reason: str) -> None:
+    raise ImageBuildFailed(reason)
+
+
 class Verified:
     """Functions of a verification that succeeds at its second look; a step named in `fails` raises."""
 
@@ -194,7 +217,8 @@ def evaluated() -> dict[str, list[Evaluation]]:
     found: dict[str, list[Evaluation]] = {}
     original = jsonata_python.evaluate
     with pytest.MonkeyPatch.context() as patch, workflows() as workflow:
-        for machine, run_every_way in (("deploy", deploy_every_way), ("verify", verify_every_way)):
+        ways = {"deploy": deploy_every_way, "verify": verify_every_way, "destroy": destroy_every_way}
+        for machine, run_every_way in ways.items():
             noted = found.setdefault(machine, [])
 
             def evaluate(expression: str, noted: list[Evaluation] = noted) -> Any:

@@ -146,7 +146,8 @@ def test_every_target_exists_and_every_state_is_reachable(machine: str) -> None:
 
 @pytest.mark.parametrize("machine", MACHINES)
 def test_the_console_says_how_to_start_it_and_what_each_state_is_for(machine: str) -> None:
-    assert "Start it with {}" in definition_of(machine)["Comment"]
+    example = '{"cluster": "its name"}' if machine == "destroy" else "{}"
+    assert f"Start it with {example}" in definition_of(machine)["Comment"]
     plain = {"Wait", "Succeed"}  # a wait is named for what it waits for; inside a branch, the end for what is there
     for name, state in states(machine):
         assert re.fullmatch(r"[A-Z][a-z]+( [a-z]+)+\??", name), name

@@ -8,8 +8,10 @@ from urllib.parse import urlencode
 from botocore.exceptions import ClientError
 
 from benchwright.aws import client
-from benchwright.errors import error_code
+from benchwright.errors import AwsCallFailed, error_code
 from benchwright.settings import settings
+
+MOST_PAGES = 20  # of 1,000 versions each, that one call deletes: a function has a minute
 
 
 def write(key: str, content: bytes, metadata: Mapping[str, str] | None = None) -> str:
@@ -35,6 +37,30 @@ def ensure(key: str, content: bytes) -> None:
     found = read(key)
     if found is None or found[0] != content:
         write(key, content)
+
+
+def delete_folder(prefix: str) -> bool:
+    """Delete all versions of all objects below a prefix, as far as one call has time; return whether none is left.
+
+    Raises AwsCallFailed where S3 deletes one not: DeleteObjects answers such errors with success.
+    """
+    arguments = {"Bucket": settings().bucket_name, "Prefix": prefix}
+    pages = client("s3").get_paginator("list_object_versions").paginate(**arguments)  # type: ignore[arg-type]
+    for number, page in enumerate(pages):
+        if number == MOST_PAGES:
+            return False
+        found = [*page.get("Versions", []), *page.get("DeleteMarkers", [])]
+        objects = [{"Key": each["Key"], "VersionId": each["VersionId"]} for each in found]
+        if not objects:
+            continue
+        answer = client("s3").delete_objects(Bucket=settings().bucket_name, Delete={"Objects": objects, "Quiet": True})  # type: ignore[typeddict-item]
+        if errors := answer.get("Errors", []):
+            first = errors[0]
+            raise AwsCallFailed(
+                f"S3 did not delete {len(errors)} objects below {prefix}, such as {first.get('Key')}: "
+                f"{first.get('Code')}: {first.get('Message')}. Fix what it names, then start again."
+            )
+    return True
 
 
 def url(key: str, version: str) -> str:

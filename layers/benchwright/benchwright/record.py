@@ -27,6 +27,8 @@ from benchwright.models import Part, Plan, Wanted
 from benchwright.settings import settings
 
 REFUSED = "ConditionalCheckFailedException"
+# What a record keeps of nodes, and what goes with them.
+OF_DEPLOYMENT = ("plan", "planned_by", "ami", "configuration", "verified_images")
 VERSION = 3  # of the form of a record; see UPGRADES
 # Seconds for which an execution that Step Functions does not know counts as one that has just been started: what
 # DescribeExecution answers "may not reflect very recent updates" (Step Functions API reference).
@@ -235,6 +237,32 @@ def save_image(cluster: str, execution: str, ami: str) -> None:
 def save_access_removed(cluster: str, execution: str) -> None:
     """Record that the stack of the address is gone, and its certificate."""
     _save(cluster, execution, {"has_access": {"N": "0"}})
+
+
+def save_destroyed(cluster: str, execution: str) -> None:
+    """Record that nothing of the cluster is deployed but its data. What a later deployment needs stays: the input, and
+    the ids of people; without `verified`, schedules leave the cluster alone.
+    """
+    names = {f"#{name}": name for name in OF_DEPLOYMENT}
+    given = {":me": {"S": execution}, ":no": {"BOOL": False}, ":none": {"N": "0"}}
+    expression = f"SET verified = :no, has_access = :none REMOVE {', '.join(names)}"
+    if not _update(cluster, expression, "holder = :me", given, names):
+        confirm_lock(cluster, execution)
+
+
+def forget(cluster: str, execution: str) -> None:
+    """Delete the item of a cluster whose data is gone; a retry finds none. Raises LockLost."""
+    try:
+        client("dynamodb").delete_item(
+            TableName=settings().table_name,
+            Key=_key(cluster),
+            ConditionExpression="attribute_not_exists(holder) OR holder = :me",
+            ExpressionAttributeValues={":me": {"S": execution}},
+        )
+    except ClientError as error:
+        if error_code(error) != REFUSED:
+            raise
+        confirm_lock(cluster, execution)
 
 
 def save_configuration(cluster: str, execution: str, configuration: str) -> None:

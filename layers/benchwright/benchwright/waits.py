@@ -31,4 +31,9 @@ WAITS: Final[Mapping[str, Waits]] = {
     "Remove access": Waits(5, 1, 20),
     "Retire certificate": Waits(10, 5, 30),
     "Verify cluster": Waits(5, 3, 40),
+    "Remove nodes": Waits(5, 5, 30),
+    "Remove images": Waits(5, 5, 20),
+    "Take snapshot": Waits(5, 5, 30),
+    "Delete data": Waits(5, 5, 30),
+    "Delete configuration": Waits(1, 0, 1),
 }

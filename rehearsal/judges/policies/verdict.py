@@ -29,7 +29,7 @@ FILLED: Final = re.compile(
     r"|aws:(RequestTag|ResourceTag)/.+|(ec2|elasticfilesystem|elasticloadbalancing):CreateAction|ec2:Vpc"
     r"|elasticfilesystem:Access(PointArn|edViaMountTarget)"
     r"|iam:(AWSServiceName|PassedToService|PermissionsBoundary)|kms:(CallerAccount|ViaService)"
-    r"|cloudwatch:namespace|kms:EncryptionContext:aws:logs:arn|lambda:SourceFunctionArn|ssm:resourceTag/.+"
+    r"|cloudwatch:namespace|kms:EncryptionContext:aws:logs:arn|lambda:SourceFunctionArn|s3:prefix|ssm:resourceTag/.+"
     r"|elasticloadbalancing:ResourceTag/.+|route53:ChangeResourceRecordSets(Actions|NormalizedRecordNames|RecordTypes)"
 )
 """The condition keys that authorizations carry. With any other, a statement could mean what no one has looked at."""

@@ -63,6 +63,7 @@ def test_every_function_has_its_package() -> None:
         "verify_cluster": "verification",
         "explain_failure": "failure",
         "heal_nodes": "healing",
+        "destroy_cluster": "destruction",
     }
     assert set(own) == set(used)
     assert set(own.values()) == packages()

@@ -44,7 +44,7 @@ def test_json_is_given_itself_or_in_a_file(option: str, tmp_path: Path) -> None:
     name = option.removeprefix("--")
     for given in ('{"NodeCount": 3}', ' {"NodeCount": 3}', f"{tmp_path}/given.json"):
         found = getattr(options([option, given]), name)
-        assert found == ([{"NodeCount": 3}] if option == "--then" else {"NodeCount": 3})
+        assert found == ([("deploy", {"NodeCount": 3})] if option == "--then" else {"NodeCount": 3})
 
 
 def test_an_input_of_another_kind_comes_from_a_file_and_is_the_machines_to_refuse(tmp_path: Path) -> None:

@@ -37,6 +37,13 @@ FUNCTIONS: Mapping[str, str] = {
     "Verify cluster": "verify-cluster",
     "Retire old images": "build-image",
     "Release the lock": "resolve-plan",
+    "Check input": "destroy-cluster",
+    "Remove nodes": "deploy-stack",
+    "Remove images": "build-image",
+    "Take snapshot": "destroy-cluster",
+    "Delete data": "destroy-cluster",
+    "Delete configuration": "destroy-cluster",
+    "Report what stays": "destroy-cluster",
     "Write report": "explain-failure",
 }
 # The message says it all: a log would add nothing.

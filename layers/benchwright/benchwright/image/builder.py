@@ -143,7 +143,7 @@ def ensure_recipe(recipe: Recipe, execution: str, tags: Mapping[str, str]) -> st
 
 def keep_log(recipe: Recipe) -> None:
     """Make the log group of the recipe's builds, which Image Builder makes without an end, or give it one."""
-    logs, group = client("logs"), log_group(recipe)
+    logs, group = client("logs"), log_group(recipe.name)
     try:
         logs.create_log_group(logGroupName=group)
     except ClientError as error:
@@ -152,9 +152,9 @@ def keep_log(recipe: Recipe) -> None:
     logs.put_retention_policy(logGroupName=group, retentionInDays=settings().log_retention_days)
 
 
-def log_group(recipe: Recipe) -> str:
+def log_group(name: str) -> str:
     """Return the name that Image Builder gives the log group of a recipe's builds."""
-    return f"/aws/imagebuilder/{recipe.name}"
+    return f"/aws/imagebuilder/{name}"
 
 
 def start_build(recipe_arn: str, predecessor: str, execution: str, tags: Mapping[str, str]) -> str:
@@ -191,7 +191,7 @@ def build_failure(recipe: Recipe, build: Build) -> ImageBuildFailed:
         name = component.get("componentArn", "").split("/")[1:2]
         where = f" in step {component['stepName']} of component {''.join(name) or '?'} ({component['phaseName']})"
     reason = component.get("errorMessage") or state.get("reason") or build.reason or "no reason was given"
-    group = log_group(recipe)
+    group = log_group(recipe.name)
     lines = last_lines(group, LOG_LINES)
     return ImageBuildFailed(
         "\n".join(

@@ -73,6 +73,12 @@ def component_data(directory: Path, file: str) -> str:
     return yaml.dump(document, Dumper=yaml.CSafeDumper, sort_keys=False) if missing else text
 
 
+def component_names(application: str, directory: Path = IMAGE_DIRECTORY) -> list[str]:
+    """Return the names of all components that a recipe of this release can have."""
+    described = yaml.load((directory / "recipe.yaml").read_text(), yaml.CSafeLoader)
+    return [f"{application}-{entry['name']}" for entry in described["components"]]
+
+
 def load_recipe(application: str, plan: Plan, directory: Path = IMAGE_DIRECTORY) -> Recipe:
     """Read recipe.yaml and the component documents, and fill in what the plan wants."""
     described = yaml.load((directory / "recipe.yaml").read_text(), yaml.CSafeLoader)

@@ -99,21 +99,27 @@ def template_images(versions: Iterable[Mapping[str, Any]], application: str) -> 
 
 
 def retire(candidate: Candidate) -> str:
-    """Remove an image: the AMI with its snapshots, then Image Builder's record. Returns a warning, or an empty text.
-
-    The record goes last: whatever ends this half-way, the next deployment finds the image by it and goes on. For the
-    same reason AMI and snapshots go in one call: no one could find the snapshots of an AMI that is gone.
-    Failing here is no reason to fail a verified deployment.
-    """
+    """Remove an image; returns a warning, or an empty text: failing here is no reason to fail a verified deployment."""
     try:
-        kept = _deregister(candidate.ami)
-        _forget(candidate.arn)
+        kept = remove(candidate.arn, candidate.ami)
     except (ClientError, BotoCoreError) as error:
         logger.warning("image not retired", ami=candidate.ami, reason=str(error))
         return f"The old image {candidate.ami} could not be retired: {error}. The next deployment tries again."
     if kept:
         return f"Of the old image {candidate.ami} stays {', '.join(kept)}. Remove it by hand: it costs storage."
     return ""
+
+
+def remove(build: str, ami: str) -> list[str]:
+    """Remove an image: the AMI with its snapshots, then Image Builder's record. Returns as `_deregister` does.
+
+    ami: empty for a build that made none. The record goes last: whatever ends this half-way, the next execution finds
+    the image by it and goes on. For the same reason AMI and snapshots go in one call: no one could find the snapshots
+    of an AMI that is gone.
+    """
+    kept = _deregister(ami) if ami else []
+    _forget(build)
+    return kept
 
 
 def _deregister(ami: str) -> list[str]:

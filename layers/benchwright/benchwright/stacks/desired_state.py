@@ -154,16 +154,17 @@ def access(
     )
 
 
-def access_to_remove(settings: Settings, plan: Plan, stack: Stack) -> Desired:
-    """The stack of an address as it is, but of a load balancer that can be deleted.
+def to_remove(settings: Settings, cluster: str, which: Literal["access", "nodes"], stack: Stack) -> Desired:
+    """The stack of an address or of nodes as it is, but of a load balancer that can be deleted.
 
-    Nor has it a record: what an update takes away and cannot delete, since the hosted zone has gone, does not fail it,
-    and the deletion of a stack would fail for ever (CloudFormation user guide, UPDATE_COMPLETE_CLEANUP_IN_PROGRESS).
+    Nor has an address a record: what an update takes away and cannot delete, since the hosted zone has gone, does not
+    fail it, and the deletion of a stack would fail for ever (CloudFormation user guide,
+    UPDATE_COMPLETE_CLEANUP_IN_PROGRESS).
     """
-    ours = {"Application": settings.application, "Cluster": plan.cluster}
-    ours |= {"DeletionProtection": "false", "HostedZoneId": ""}
-    name = settings.stack_name(plan.cluster, "access")
-    return Desired(name, stack.template, {**stack.parameters, **ours}, stack.tags)
+    ours = {"Application": settings.application, "Cluster": cluster}
+    if which == "access":
+        ours |= {"DeletionProtection": "false", "HostedZoneId": ""}
+    return Desired(settings.stack_name(cluster, which), stack.template, {**stack.parameters, **ours}, stack.tags)
 
 
 def current_aim(

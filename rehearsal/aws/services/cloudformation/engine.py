@@ -30,6 +30,7 @@ class Aws(Protocol):
 
     @property
     def endpoint(self) -> str: ...
+    def remember_policies(self) -> None: ...
     def client(self, service: str, role_arn: str | None = None, caller: str = ...) -> Any: ...
 
 
@@ -173,6 +174,7 @@ class Engine:
         A creation in progress gives up what it waits for, and then deletes.
         """
         is_created = stack.status == "CREATE_IN_PROGRESS"
+        self.aws.remember_policies()
         self.settle(stack, "DELETE_IN_PROGRESS", "User Initiated")
         if is_created:
             self.aws.clock.wake()

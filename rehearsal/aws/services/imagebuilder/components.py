@@ -9,6 +9,7 @@ from . import component_document
 from .resources import (
     Answer,
     Resources,
+    dependency,
     found,
     idempotent,
     parsed,
@@ -65,6 +66,27 @@ class Components:
 
     def get_component(self, call: Call) -> Answer:
         return {"component": found(self.resources.components, call["componentBuildVersionArn"])}
+
+    def delete_component(self, call: Call) -> Answer:
+        """A recipe keeps its components (API reference, DeleteComponent, ResourceDependencyException)."""
+        arn = call["componentBuildVersionArn"]
+        found(self.resources.components, arn)
+        for recipe in self.resources.recipes.values():
+            for use in recipe["components"]:
+                used = self.resources.component(use["componentArn"])
+                if used and used["arn"] == arn:
+                    raise dependency(arn, recipe["arn"])
+        del self.resources.components[arn]
+        return {"componentBuildVersionArn": arn}
+
+    def list_component_build_versions(self, call: Call) -> Answer:
+        of_version = call.get("componentVersionArn")
+        builds = [
+            _summary(component)
+            for arn, component in self.resources.components.items()
+            if of_version in (None, arn.rpartition("/")[0])
+        ]
+        return self.resources.page(call, "componentSummaryList", builds)
 
     def list_components(self, call: Call) -> Answer:
         self.resources.refuse_foreign_owner(call)

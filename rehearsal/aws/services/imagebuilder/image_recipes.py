@@ -8,9 +8,11 @@ from rehearsal.aws.calls import Call, ServiceError
 from rehearsal.aws.local_aws import LocalAws
 
 from . import component_document
+from .build import FINAL
 from .resources import (
     Answer,
     Resources,
+    dependency,
     found,
     idempotent,
     invalid,
@@ -65,6 +67,18 @@ class ImageRecipes:
 
     def get_image_recipe(self, call: Call) -> Answer:
         return {"imageRecipe": found(self.resources.recipes, call["imageRecipeArn"])}
+
+    def delete_image_recipe(self, call: Call) -> Answer:
+        """Images of it keep what they were made of; a build that goes on needs it (API reference, DeleteImageRecipe,
+        ResourceDependencyException).
+        """
+        arn = call["imageRecipeArn"]
+        found(self.resources.recipes, arn)
+        for image in self.resources.images.values():
+            if image.recipe["arn"] == arn and image.status not in FINAL:
+                raise dependency(arn, image.arn)
+        del self.resources.recipes[arn]
+        return {"imageRecipeArn": arn}
 
     def list_image_recipes(self, call: Call) -> Answer:
         self.resources.refuse_foreign_owner(call)

@@ -110,6 +110,12 @@ def absent(arn: str) -> ServiceError:
     return ServiceError("ResourceNotFoundException", f"The resource with ARN '{arn}' cannot be found.", 404)
 
 
+def dependency(arn: str, used_by: str) -> ServiceError:
+    return ServiceError(
+        "ResourceDependencyException", f"Resource '{arn}' is used by '{used_by}' and cannot be deleted."
+    )
+
+
 def invalid(parameter: str, why: str) -> ServiceError:
     return ServiceError(
         "InvalidParameterValueException", f"The value supplied for parameter '{parameter}' is not valid. {why}"

@@ -13,6 +13,7 @@ from .engine_versions import EngineVersions
 from .instances import Instances
 from .master_secrets import MasterSecrets
 from .model import Databases
+from .snapshots import Snapshots
 from .tags import Tags
 
 BUNDLE = "python/certificates/global-bundle.pem"
@@ -28,7 +29,9 @@ def install(aws: LocalAws) -> None:
     databases.authority.cert_pem.write_to_path(str(certificate))
     aws.binds.append((certificate, BUNDLE))
     secrets = MasterSecrets(aws, databases)
-    owners = Clusters(aws, databases, secrets), Instances(aws, databases), EngineVersions(aws), Tags(databases)
+    snapshots = Snapshots(aws, databases)
+    clusters = Clusters(aws, databases, secrets, snapshots)
+    owners = clusters, snapshots, Instances(aws, databases), EngineVersions(aws), Tags(databases)
     aws.server.serve("rds", *owners, within=databases.settled)
     aws.server.serve("secretsmanager", secrets, within=databases.settled)
 

@@ -15,6 +15,7 @@ from .engine_versions import VERSIONS, family, number, refuse_too_few_zones
 from .master_secrets import PASSWORD, MasterSecrets
 from .model import ENGINE, Cluster, Databases, characters, require
 from .parameters import check_capacity, filtered, identifier, security_groups, shown
+from .snapshots import Snapshots
 
 CLUSTER_SECONDS = 300
 CHANGE_SECONDS = 20
@@ -26,6 +27,7 @@ class Clusters:
     aws: LocalAws
     databases: Databases
     master_secrets: MasterSecrets
+    snapshots: Snapshots
 
     def create_db_cluster(self, call: Call) -> dict[str, Any]:
         name = identifier(call, "DBClusterIdentifier")
@@ -134,6 +136,8 @@ class Clusters:
                 "InvalidParameterCombination",
                 "FinalDBSnapshotIdentifier is required unless SkipFinalSnapshot is specified.",
             )
+        if name := call.get("FinalDBSnapshotIdentifier"):
+            self.snapshots.take(cluster, name, ())
         cluster.go("deleting", "gone", self.aws.clock.now() + CLUSTER_DELETION_SECONDS)
         return {"DBCluster": self._with_members(cluster)}
 

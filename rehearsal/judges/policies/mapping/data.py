@@ -7,7 +7,7 @@ from rehearsal.judges.policies.authorization import UNKNOWN_ID, Authorization, C
 from rehearsal.judges.policies.mapping.registry import on, without_resource
 
 
-@on("dynamodb", "GetItem", "Scan", "UpdateItem")
+@on("dynamodb", "DeleteItem", "GetItem", "Scan", "UpdateItem")
 def item(call: Call) -> Iterator[Authorization]:
     table = call.known(call["TableName"])
     yield call.ask(f"dynamodb:{call.operation}", table["arn"])
@@ -21,6 +21,20 @@ def object_in_bucket(call: Call) -> Iterator[Authorization]:
     bucket = f"arn:aws:s3:::{call['Bucket']}"
     version = "Version" if call.get("VersionId") else ""
     yield call.ask(f"s3:{call.operation}{version}", f"{bucket}/{call['Key']}", policy=bucket)
+
+
+@on("s3", "ListObjectVersions")
+def versions_in_bucket(call: Call) -> Iterator[Authorization]:
+    bucket = f"arn:aws:s3:::{call['Bucket']}"
+    yield call.ask("s3:ListBucketVersions", bucket, {"s3:prefix": call.get("Prefix") or ""}, policy=bucket)
+
+
+@on("s3", "DeleteObjects")
+def objects_to_delete(call: Call) -> Iterator[Authorization]:
+    bucket = f"arn:aws:s3:::{call['Bucket']}"
+    for each in call["Delete"]["Objects"]:
+        version = "Version" if each.get("VersionId") else ""
+        yield call.ask(f"s3:DeleteObject{version}", f"{bucket}/{each['Key']}", policy=bucket)
 
 
 @on("secretsmanager", "CreateSecret")

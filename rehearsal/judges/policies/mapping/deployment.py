@@ -152,14 +152,25 @@ def new_image(call: Call) -> Iterator[Authorization]:
     yield call.ask_service_role("imagebuilder.amazonaws.com", "AWSServiceRoleForImageBuilder")
 
 
-@on("imagebuilder", "DeleteImage", "GetComponent", "GetImage", "GetImageRecipe", "ListImageBuildVersions")
+@on(
+    "imagebuilder",
+    "CancelImageCreation",
+    "DeleteComponent",
+    "DeleteImage",
+    "DeleteImageRecipe",
+    "GetComponent",
+    "GetImage",
+    "GetImageRecipe",
+    "ListComponentBuildVersions",
+    "ListImageBuildVersions",
+)
 def image(call: Call) -> Iterator[Authorization]:
     arns = ("imageBuildVersionArn", "componentBuildVersionArn", "imageRecipeArn")
-    if call.operation == "ListImageBuildVersions":
-        arn = f"{call['imageVersionArn']}/*"
+    if call.operation.startswith("List"):
+        arn = f"{call.get('imageVersionArn') or call['componentVersionArn']}/*"
     else:
         arn = next(call[name] for name in arns if call.get(name))
     yield call.ask(f"imagebuilder:{call.operation}", arn)
 
 
-without_resource("imagebuilder", "imagebuilder", "ListImages")
+without_resource("imagebuilder", "imagebuilder", "ListComponents", "ListImageRecipes", "ListImages")

@@ -23,7 +23,9 @@ def network_attribute(call: Call) -> Iterator[Authorization]:
 
 @on("kms", "DescribeKey", "GetKeyPolicy", "ListGrants")
 def key(call: Call) -> Iterator[Authorization]:
-    yield call.ask(f"kms:{call.operation}", call["KeyId"], policy=call["KeyId"])
+    found = call.known(call["KeyId"])
+    arn = found.get("arn", call["KeyId"])
+    yield call.ask(f"kms:{call.operation}", arn, policy=arn).on_tagged(found.get("tags", {}))
 
 
 @on("iam", "CreateServiceLinkedRole")
@@ -301,7 +303,7 @@ def file_system(call: Call) -> Iterator[Authorization]:
 @on("efs", "DescribeFileSystems")
 def file_systems(call: Call) -> Iterator[Authorization]:
     arn = _file_system(call, call["FileSystemId"])
-    yield call.ask("elasticfilesystem:DescribeFileSystems", arn, policy=arn)
+    yield call.ask("elasticfilesystem:DescribeFileSystems", arn, policy=arn).on_tagged(call.tags(call["FileSystemId"]))
 
 
 @on("efs", "CreateAccessPoint")
@@ -417,6 +419,14 @@ def database(call: Call) -> Iterator[Authorization]:
     yield from _rds(call, "cluster", call.get("DBClusterIdentifier") or "*")
     if group_name := call.get("DBClusterParameterGroupName"):
         yield call.ask(f"rds:{call.operation}", call.arn("rds", f"cluster-pg:{group_name}"))
+
+
+@on("rds", "CreateDBClusterSnapshot", "DescribeDBClusterSnapshots")
+def snapshot(call: Call) -> Iterator[Authorization]:
+    """Taking one names the cluster and the snapshot; who asks for those of a cluster names the cluster, too."""
+    yield from _rds(call, "cluster-snapshot", call.get("DBClusterSnapshotIdentifier") or "*")
+    if cluster := call.get("DBClusterIdentifier"):
+        yield call.ask(f"rds:{call.operation}", call.arn("rds", f"cluster:{cluster}"))
 
 
 @on("rds", "DeleteDBInstance", "DescribeDBInstances", "ModifyDBInstance")

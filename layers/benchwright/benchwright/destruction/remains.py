@@ -1,0 +1,113 @@
+"""What stays of a cluster that was destroyed, with the id and the monthly cost of each thing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from botocore.exceptions import ClientError
+from pydantic import BaseModel
+
+from benchwright import prices
+from benchwright.aws import client
+from benchwright.destruction.secrets import Secret
+from benchwright.errors import error_code
+
+GIB = 2**30
+# What each resource of a foundation costs in a month, by its type; all others cost nothing.
+FIXED: Mapping[str, float] = {
+    "AWS::KMS::Key": prices.KEY_MONTH,
+    "AWS::SecretsManager::Secret": prices.SECRET_MONTH,
+}
+DATABASE = "AWS::RDS::DBCluster"
+WITHOUT_COST = 0.0
+
+
+class Remaining(BaseModel):
+    """A thing that stays. monthly_usd: by list prices. until: when AWS removes it by itself; empty for never."""
+
+    what: str
+    id: str
+    monthly_usd: float = WITHOUT_COST
+    until: str = ""
+    note: str = ""
+
+
+def of_foundation(resources: Iterable[Mapping[str, str]], parameters: Mapping[str, str]) -> list[Remaining]:
+    """Return the resources of a foundation that was kept, what costs most first."""
+    capacity = float(parameters.get("MinCapacity", "0.5"))
+    instance = round(capacity * prices.ACU_HOUR * prices.HOURS, 2)
+    found = []
+    for resource in resources:
+        type_, id_ = resource["ResourceType"], resource["PhysicalResourceId"]
+        cost, note = FIXED.get(type_, WITHOUT_COST), ""
+        if type_ == "AWS::RDS::DBInstance":
+            cost, note = instance, f"at {capacity:g} ACU, the least that it takes"
+        if type_ == DATABASE:
+            note = f"and {prices.AURORA_GB_MONTH:.2f} USD a month for each GB of its data"
+        if type_ == "AWS::EFS::FileSystem":
+            size = _size(id_)
+            cost, note = (
+                round(size / GIB * prices.EFS_GB_MONTH, 2),
+                f"{size / GIB:.2f} GiB, were all in standard storage",
+            )
+        found.append(Remaining(what=type_, id=id_, monthly_usd=cost, note=note))
+    return sorted(found, key=lambda each: (-each.monthly_usd, each.what, each.id))
+
+
+def after_data(secrets: Sequence[Secret], snapshots: Mapping[str, str], file_system: str) -> list[Remaining]:
+    """Return what stays where the data went: snapshots, keys and secrets that can be restored, recovery points."""
+    found = [
+        Remaining(
+            what="AWS::RDS::DBClusterSnapshot",
+            id=name,
+            note=f"{prices.AURORA_GB_MONTH:.2f} USD a month for each GB; unreadable without its key",
+        )
+        for name in sorted(snapshots)
+    ]
+    found += [
+        Remaining(
+            what="AWS::SecretsManager::Secret",
+            id=secret.name,
+            until=secret.goes,
+            note="costs nothing, can be restored until then, and its name is taken until then",
+        )
+        for secret in secrets
+    ]
+    keys = {key for key in (*snapshots.values(), *(secret.key for secret in secrets)) if key}
+    described = {key["Arn"]: key for each in sorted(keys) if (key := _key(each))}
+    for arn, (state, until) in sorted((arn, (key["KeyState"], key["DeletionDate"])) for arn, key in described.items()):
+        is_going = state == "PendingDeletion"
+        found.append(
+            Remaining(
+                what="AWS::KMS::Key",
+                id=arn,
+                monthly_usd=WITHOUT_COST if is_going else prices.KEY_MONTH,
+                until=until,
+                note="costs nothing, and its deletion can be cancelled until then" if is_going else "",
+            )
+        )
+    if file_system:
+        found.append(
+            Remaining(
+                what="AWS::Backup::RecoveryPoint",
+                id=f"those of {file_system} in the vault aws/efs/automatic-backup-vault",
+                note="where AWS Backup made any, until 35 days after each; they do not need the key of the cluster",
+            )
+        )
+    return found
+
+
+def _size(file_system: str) -> int:
+    found = client("efs").describe_file_systems(FileSystemId=file_system)["FileSystems"]
+    return int(found[0]["SizeInBytes"]["Value"]) if found else 0
+
+
+def _key(key: str) -> dict[str, str] | None:
+    try:
+        found = client("kms").describe_key(KeyId=key)["KeyMetadata"]
+    except ClientError as error:
+        if error_code(error) == "NotFoundException":
+            return None
+        raise
+    goes = found.get("DeletionDate")
+    return {"Arn": found["Arn"], "KeyState": found["KeyState"], "DeletionDate": goes.isoformat() if goes else ""}

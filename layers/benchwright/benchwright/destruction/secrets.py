@@ -1,0 +1,45 @@
+"""The secrets of a cluster that is destroyed: they go with a recovery window, which CloudFormation does not give."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from botocore.exceptions import ClientError
+
+from benchwright.aws import client
+from benchwright.errors import error_code
+from benchwright.settings import settings
+
+WINDOW_DAYS = 30  # in which a secret can be restored, and in which its name is taken
+
+
+@dataclass(frozen=True)
+class Secret:
+    """A secret, the key that encrypts it, and when it goes (ISO 8601); empty where it does not."""
+
+    name: str
+    key: str
+    goes: str
+
+
+def describe(cluster: str) -> list[Secret]:
+    """Describe the secrets that the foundation of a cluster made, also those that are being deleted."""
+    found = []
+    for name in ("database", "secure-cookie-key"):
+        secret = f"{settings().application}/{cluster}/{name}"
+        try:
+            answer = client("secretsmanager").describe_secret(SecretId=secret)
+        except ClientError as error:
+            if error_code(error) == "ResourceNotFoundException":
+                continue
+            raise
+        goes = answer.get("DeletedDate")
+        found.append(Secret(secret, answer.get("KmsKeyId", ""), goes.isoformat() if goes else ""))
+    return found
+
+
+def schedule_deletion(cluster: str) -> None:
+    """Delete the secrets of a cluster, but for the days in which they can be restored."""
+    for secret in describe(cluster):
+        if not secret.goes:
+            client("secretsmanager").delete_secret(SecretId=secret.name, RecoveryWindowInDays=WINDOW_DAYS)

@@ -1,0 +1,112 @@
+"""What EC2 Image Builder has of a cluster that is destroyed: builds, AMIs, recipes, components and the log of builds.
+
+Recipes and images are the cluster's own. Components are the application's, and clusters share them: one goes when no
+recipe of the account names it. Source of the order: Image Builder refuses to delete what something else is made of
+(API reference, DeleteComponent, ResourceDependencyException).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Iterator
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from benchwright.aws import client
+from benchwright.errors import error_code
+from benchwright.image import retirement
+
+# States in which a build goes on no more (botocore, imagebuilder, ImageStatus).
+ENDED = frozenset({"AVAILABLE", "CANCELLED", "DELETED", "DEPRECATED", "DISABLED", "FAILED"})
+
+
+def cancel_builds(name: str, execution: str) -> list[str]:
+    """Cancel the builds of a recipe name that go on; return their ARNs. They end some time later."""
+    going = [build["arn"] for build in _builds(name) if build.get("state", {}).get("status") not in ENDED]
+    for arn in going:
+        token = hashlib.sha256(f"{arn} {execution}".encode()).hexdigest()[:36]
+        try:
+            client("imagebuilder").cancel_image_creation(imageBuildVersionArn=arn, clientToken=token)
+        except ClientError as error:
+            if error_code(error) not in ("ClientException", "InvalidRequestException", "ResourceNotFoundException"):
+                raise  # those say that it has ended, or that it is cancelled already
+    return going
+
+
+def remove_images(name: str, used: Collection[str]) -> list[str]:
+    """Remove the images of a recipe name, but those that are used; return what stays, each with why."""
+    left = []
+    for build in list(_builds(name)):
+        amis = [ami["image"] for ami in build.get("outputResources", {}).get("amis", []) if ami.get("image")]
+        taken = sorted(set(amis) & set(used))
+        if taken:
+            left.append(f"{taken[0]}, which another cluster, an instance or a launch template uses")
+            continue
+        left += [
+            f"the snapshot {each}, which EC2 did not delete"
+            for each in retirement.remove(build["arn"], amis[0] if amis else "")
+        ]
+    return left
+
+
+def remove_recipes(name: str, component_names: Collection[str], *, is_shared: bool) -> list[str]:
+    """Remove the recipes of a name, and their components, and others of these names, that no recipe names any more.
+
+    is_shared: whether another cluster is being deployed, whose recipe may be about to name a component: then all stay.
+    Returns the ARNs of the components that stay for that reason.
+    """
+    imagebuilder = client("imagebuilder")
+    named: set[str] = set()
+    names = set(component_names)
+    ours: list[str] = []
+    for summary in _pages("list_image_recipes", "imageRecipeSummaryList"):
+        recipe = imagebuilder.get_image_recipe(imageRecipeArn=summary["arn"])["imageRecipe"]
+        uses = {use["componentArn"] for use in recipe.get("components", [])}
+        if summary["name"] == name:
+            ours.append(summary["arn"])
+            names |= {arn.split("/")[1] for arn in uses}
+        else:
+            named |= uses
+    for arn in ours:
+        _delete(imagebuilder.delete_image_recipe, imageRecipeArn=arn)
+    unneeded = [arn for arn in _components(names) if arn not in named]
+    if is_shared:
+        return unneeded
+    for arn in unneeded:
+        _delete(imagebuilder.delete_component, componentBuildVersionArn=arn)
+    return []
+
+
+def remove_log(group: str) -> None:
+    """Delete the log group of a recipe's builds."""
+    _delete(client("logs").delete_log_group, logGroupName=group)
+
+
+def _components(names: Collection[str]) -> Iterator[str]:
+    for version in list(_pages("list_components", "componentVersionList")):
+        if version["name"] in names:
+            arn = version["arn"]
+            for build in _pages("list_component_build_versions", "componentSummaryList", componentVersionArn=arn):
+                yield build["arn"]
+
+
+def _builds(name: str) -> Iterator[dict[str, Any]]:
+    for version in list(_pages("list_images", "imageVersionList", filters=[{"name": "name", "values": [name]}])):
+        if version["name"] == name:  # it decides what is deleted: no matter how the filter compares
+            yield from _pages("list_image_build_versions", "imageSummaryList", imageVersionArn=version["arn"])
+
+
+def _pages(operation: str, key: str, **arguments: Any) -> Iterator[dict[str, Any]]:
+    owner = {} if operation.endswith("build_versions") else {"owner": "Self"}
+    pages: Any = client("imagebuilder").get_paginator(operation)  # type: ignore[call-overload]
+    for page in pages.paginate(**owner, **arguments):
+        yield from page[key]
+
+
+def _delete(operation: Any, **arguments: str) -> None:
+    try:
+        operation(**arguments)
+    except ClientError as error:
+        if error_code(error) != "ResourceNotFoundException":
+            raise

@@ -1,0 +1,35 @@
+"""Secrets go with a window in which they can be restored."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from benchwright.destruction.secrets import Secret, describe, schedule_deletion
+from tests.unit.benchwright.conversation import Conversation, refusal
+
+GOES = datetime(2026, 12, 1, tzinfo=UTC)
+
+
+def described(asked: Mapping[str, Any]) -> Mapping[str, Any]:
+    if asked["SecretId"] == "wb/blue/database":
+        return {"ARN": "arn", "KmsKeyId": "key-1", "DeletedDate": GOES}
+    return {"ARN": "arn", "KmsKeyId": "key-1"}
+
+
+def test_each_secret_is_described_also_one_that_is_going(aws: Conversation) -> None:
+    aws.answers = {"DescribeSecret": described}
+    assert describe("blue") == [
+        Secret("wb/blue/database", "key-1", GOES.isoformat()),
+        Secret("wb/blue/secure-cookie-key", "key-1", ""),
+    ]
+
+
+def test_one_that_is_going_already_is_not_asked_to_go_again(aws: Conversation) -> None:
+    aws.answers = {"DescribeSecret": described, "DeleteSecret": {}}
+    schedule_deletion("blue")
+    assert aws.asked("DeleteSecret") == [{"SecretId": "wb/blue/secure-cookie-key", "RecoveryWindowInDays": 30}]
+
+
+def test_those_that_are_gone_are_not_listed(aws: Conversation) -> None:
+    aws.answers = {"DescribeSecret": refusal("ResourceNotFoundException")}
+    assert describe("blue") == []

@@ -1,0 +1,89 @@
+"""What Image Builder has of a cluster goes in an order in which nothing is refused, and nothing of others goes."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from benchwright.image import removal
+from tests.unit.benchwright.conversation import Answer, Conversation, refusal
+from tests.unit.benchwright.image.test_retirement import VERSION, built, existing
+
+COMPONENT = "arn:aws:imagebuilder:eu-west-1:123456789012:component/{}/1.0.0"
+RECIPE = "arn:aws:imagebuilder:eu-west-1:123456789012:image-recipe/{}/1.0.0"
+
+
+def images(*builds: dict[str, Any]) -> dict[str, Answer]:
+    return {
+        "ListImages": {
+            "imageVersionList": [{"name": "wb-blue", "arn": VERSION}, {"name": "wb-blue-2", "arn": "other"}]
+        },
+        "ListImageBuildVersions": {"imageSummaryList": list(builds)},
+        "DescribeImages": existing("ami-1", "ami-2"),
+        "DeregisterImage": {},
+        "DeleteImage": {},
+    }
+
+
+def test_only_builds_that_go_on_are_cancelled(aws: Conversation) -> None:
+    aws.answers = images(built(1), built(2, "BUILDING"), built(3, "CANCELLED"))
+    aws.answers["CancelImageCreation"] = refusal("InvalidRequestException")  # it ended meanwhile
+    assert removal.cancel_builds("wb-blue", "arn") == [f"{VERSION}/2"]
+    assert [asked["imageBuildVersionArn"] for asked in aws.asked("CancelImageCreation")] == [f"{VERSION}/2"]
+
+
+def test_an_image_that_is_used_stays_and_a_build_without_one_goes(aws: Conversation) -> None:
+    failed = {"arn": f"{VERSION}/3", "state": {"status": "FAILED"}}
+    aws.answers = images(built(1), built(2), failed)
+    assert removal.remove_images("wb-blue", {"ami-2"}) == [
+        "ami-2, which another cluster, an instance or a launch template uses"
+    ]
+    assert [asked["ImageId"] for asked in aws.asked("DeregisterImage")] == ["ami-1"]
+    assert [asked["imageBuildVersionArn"] for asked in aws.asked("DeleteImage")] == [f"{VERSION}/1", f"{VERSION}/3"]
+
+
+def test_a_snapshot_that_ec2_keeps_is_named(aws: Conversation) -> None:
+    aws.answers = images(built(1))
+    aws.answers["DeregisterImage"] = {"DeleteSnapshotResults": [{"SnapshotId": "snap-1", "ReturnCode": "error"}]}
+    assert removal.remove_images("wb-blue", ()) == ["the snapshot snap-1 (error), which EC2 did not delete"]
+
+
+def recipes() -> dict[str, Answer]:
+    """Two clusters of which one more uses the component `base`; `old` is of an earlier release."""
+    uses = {RECIPE.format("wb-blue"): ("wb-base", "wb-r", "wb-old"), RECIPE.format("wb-green"): ("wb-base",)}
+
+    def recipe(asked: Mapping[str, Any]) -> Mapping[str, Any]:
+        named = [{"componentArn": f"{COMPONENT.format(name)}/1"} for name in uses[asked["imageRecipeArn"]]]
+        return {"imageRecipe": {"components": named}}
+
+    def builds(asked: Mapping[str, Any]) -> Mapping[str, Any]:
+        return {"componentSummaryList": [{"arn": f"{asked['componentVersionArn']}/1"}]}
+
+    names = ("wb-base", "wb-r", "wb-old", "other-r")
+    return {
+        "ListImageRecipes": {"imageRecipeSummaryList": [{"arn": arn, "name": arn.split("/")[1]} for arn in uses]},
+        "GetImageRecipe": recipe,
+        "ListComponents": {"componentVersionList": [{"arn": COMPONENT.format(name), "name": name} for name in names]},
+        "ListComponentBuildVersions": builds,
+        "DeleteImageRecipe": {},
+        "DeleteComponent": {},
+    }
+
+
+def test_components_that_another_recipe_names_stay(aws: Conversation) -> None:
+    aws.answers = recipes()
+    assert removal.remove_recipes("wb-blue", ["wb-base", "wb-r"], is_shared=False) == []
+    assert [asked["imageRecipeArn"] for asked in aws.asked("DeleteImageRecipe")] == [RECIPE.format("wb-blue")]
+    deleted = [asked["componentBuildVersionArn"] for asked in aws.asked("DeleteComponent")]
+    assert deleted == [f"{COMPONENT.format('wb-r')}/1", f"{COMPONENT.format('wb-old')}/1"]
+
+
+def test_while_another_cluster_is_deployed_all_components_stay(aws: Conversation) -> None:
+    aws.answers = recipes()
+    left = removal.remove_recipes("wb-blue", ["wb-r"], is_shared=True)
+    assert left == [f"{COMPONENT.format('wb-r')}/1", f"{COMPONENT.format('wb-old')}/1"]
+    assert aws.asked("DeleteComponent") == []
+
+
+def test_a_log_that_is_gone_is_no_failure(aws: Conversation) -> None:
+    aws.answers = {"DeleteLogGroup": refusal("ResourceNotFoundException")}
+    removal.remove_log("/aws/imagebuilder/wb-blue")
+    assert aws.asked("DeleteLogGroup") == [{"logGroupName": "/aws/imagebuilder/wb-blue"}]

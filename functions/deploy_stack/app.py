@@ -9,6 +9,7 @@ from typing import Literal
 from pydantic import BaseModel
 
 from benchwright.errors import StackRefused
+from benchwright.models import Plan
 from benchwright.nodes import auto_scaling, launches, replacement
 from benchwright.record import confirm_lock, plan_of
 from benchwright.settings import settings

@@ -20,8 +20,9 @@ STACKS = ("nodes", "access", "foundation")
 
 class Event(BaseModel):
     """input: the execution's input as it was given. deletes_data, final_snapshot: what it orders. change_set: what this
-    execution set going, from the step's previous result. wait_seconds: the wait before this look. last: whether this is the last look. file_system: of the
-    foundation, before it went. left: what earlier steps could not remove, each with why.
+    execution set going, from the step's previous result. wait_seconds: the wait before this look. last: whether a
+    deletion that fails is tried no more. file_system: of the foundation, before it went. left: what earlier steps could
+    not remove, each with why.
     """
 
     action: Literal["validate", "snapshot", "foundation", "configuration", "finish"]

@@ -9,7 +9,8 @@ from typing import Any
 
 from benchwright.errors import InvalidInput
 from benchwright.models import CLUSTER_NAME, CLUSTER_NAME_IN_WORDS, LONGEST_CLUSTER
-from benchwright.planning.problems import Problem, meant, refusal, without_texts
+from benchwright.planning.problems import Problem, refusal, without_texts
+from benchwright.planning.similar_names import meant
 from benchwright.record import Record
 from benchwright.stacks.change_sets import Stack
 

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from benchwright.planning import server_options
-from benchwright.planning.problems import BACK, Problem, meant, object_in, objects_in
+from benchwright.planning.problems import BACK, Problem, object_in, objects_in
+from benchwright.planning.similar_names import meant
 
 # Keys of rserver.conf that Benchwright writes for a part of the input, and only with it.
 KEYS: Mapping[str, str] = {

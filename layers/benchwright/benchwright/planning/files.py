@@ -10,7 +10,8 @@ from typing import Any
 from benchwright import rstudio_files
 from benchwright.models import RSERVER_CONF, File, Wanted
 from benchwright.planning import server_options
-from benchwright.planning.problems import BACK, OR_BACK, Problem, meant, object_in, objects_in
+from benchwright.planning.problems import BACK, OR_BACK, Problem, object_in, objects_in
+from benchwright.planning.similar_names import meant
 from benchwright.rstudio_files import FILES, REFUSED, WRITTEN, Format, Unknown
 
 WAYS = {"keys": dict, "sections": dict, "text": str, "secret": str}

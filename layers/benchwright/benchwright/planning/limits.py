@@ -14,7 +14,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from benchwright.models import PROFILE_KEYS, RESERVED_PERCENT, Limits, ProfileName, Wanted
 from benchwright.planning import groups, server_options
-from benchwright.planning.problems import BACK, OR_BACK, Problem, meant, object_in, objects_in
+from benchwright.planning.problems import BACK, OR_BACK, Problem, object_in, objects_in
+from benchwright.planning.similar_names import meant
 from benchwright.rstudio_files import PROFILES
 
 AT_MOST = {"default-cpus": "max-cpus", "default-mem-mb": "max-mem-mb"}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 from collections.abc import Iterable, Mapping
@@ -159,12 +158,6 @@ def _without_password(value: Any) -> Any:
 
 def _cut(text: str, longest: int) -> str:
     return text if len(text) <= longest else f"{text[: longest - 3]}..."
-
-
-def meant(name: str, known: Iterable[str]) -> str:
-    """Ask whether a known name was meant that an unknown one resembles; empty where none does."""
-    found = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.75)
-    return f" (did you mean {found[0]}?)" if found else ""
 
 
 def part_of(annotation: Any) -> type[BaseModel] | None:

@@ -35,7 +35,6 @@ from benchwright.planning.problems import (
     BACK,
     Problem,
     explained,
-    meant,
     object_in,
     objects_in,
     of_recorded,
@@ -43,6 +42,7 @@ from benchwright.planning.problems import (
     refusal,
     without_texts,
 )
+from benchwright.planning.similar_names import meant
 from benchwright.rstudio_files import FILES
 
 # Levels of an input: users, a name, its keys, and room for what is wrong. Python's own readers end at about 1,000.

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from benchwright.planning.problems import meant
+from benchwright.planning.similar_names import meant
 
 # By where it is published: the prefix of the names, then the rest of each name.
 _OPEN_SOURCE: Mapping[str, str] = {  # github.com/rstudio/rstudio, src/cpp/server/server-options.json

@@ -10,8 +10,9 @@ from typing import Literal
 from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import BaseModel
 
+from benchwright.dry_run import Step, unpack
 from benchwright.errors import ImageBuildFailed, RecordUnreadable
-from benchwright.image import removal, retirement
+from benchwright.image import preview, removal, retirement
 from benchwright.image.builder import (
     build_failure,
     ensure_recipe,
@@ -27,7 +28,7 @@ from benchwright.image.builder import (
 from benchwright.image.recipe import component_names, load_recipe
 from benchwright.models import Plan
 from benchwright.observability import logger
-from benchwright.record import Record, confirm_lock, plan_of, read_all, save_image
+from benchwright.record import Record, confirm_lock, plan_of, read, read_all, save_image
 from benchwright.settings import settings
 from benchwright.step import LoopEvent, step
 from benchwright.waits import WAITS
@@ -35,10 +36,11 @@ from benchwright.waits import WAITS
 
 class Event(LoopEvent):
     """build_arn: the build that this execution started or joined, from the step's previous result. warnings: those of
-    earlier steps, passed on.
+    earlier steps, passed on. plan: of a dry run.
     """
 
-    action: Literal["build", "retire", "remove"] = "build"
+    action: Literal["build", "preview", "retire", "remove"] = "build"
+    plan: str = ""
     build_arn: str = ""
     ami: str = ""
     warnings: list[str] = []
@@ -57,9 +59,20 @@ class Result(BaseModel):
     warnings: list[str] = []
 
 
+class Preview(BaseModel):
+    """What a deployment would do. ami: the image to use; empty where there is none yet."""
+
+    done: bool = True
+    ami: str = ""
+    steps: list[Step]
+    retires: Step
+
+
 @step(Event)
-def handler(event: Event) -> Result:
+def handler(event: Event) -> Result | Preview:
     """Look at the image and do the next thing."""
+    if event.action == "preview":
+        return _preview(event)
     record = confirm_lock(event.cluster, event.execution)
     if event.action == "remove":
         return _remove(event)
@@ -96,12 +109,34 @@ def handler(event: Event) -> Result:
             )
 
 
-def _bring(event: Event, ami: str) -> Result:
+def _preview(event: Event) -> Preview:
+    record, plan = read(event.cluster), unpack(event.plan)
+    if ami := plan.image.ami:
+        _require(ami)
+        step = preview.of_own(ami)
+    else:
+        recipe = load_recipe(settings().application, plan)
+        decision = next_build_step(usable_builds(find_builds(recipe)), "")
+        ami = decision.build.ami if decision.action == "use" and decision.build else ""
+        step = preview.built(decision, record, plan)
+    try:
+        retires = preview.retired([each.ami for each in _old_images(event, record, ami or "a new one")])
+    except (ClientError, BotoCoreError, RecordUnreadable) as error:
+        said = f"Which old images may go could not be found out: {error}."
+        retires = Step(step="Retire old images", sentences=[said])
+    return Preview(ami=ami, steps=[step], retires=retires)
+
+
+def _require(ami: str) -> None:
     if not existing_images([ami]):
         raise ImageBuildFailed(
             f"The AMI {ami} of image.ami does not exist in this account and region, or is not available. "
             'Give another id, or {"image": {"ami": null}} to build one.'
         )
+
+
+def _bring(event: Event, ami: str) -> Result:
+    _require(ami)
     save_image(event.cluster, event.execution, ami)
     return Result(done=True, ami=ami)
 
@@ -109,7 +144,7 @@ def _bring(event: Event, ami: str) -> Result:
 def _retire(event: Event, record: Record) -> Result:
     """Retire what may go; the deployment is verified, so that whatever stands in the way is a warning."""
     try:
-        old = _old_images(event, record)
+        old = _old_images(event, record, event.ami)
     except (ClientError, BotoCoreError, RecordUnreadable) as error:
         logger.warning("old images not found", reason=str(error))
         left = f"Which old images may go could not be found out: {error}. The next deployment tries again."
@@ -141,19 +176,24 @@ def _remove(event: Event) -> Result:
     return Result(done=True, warnings=[*event.warnings, *left])
 
 
-def _used(clusters: Mapping[str, Record]) -> frozenset[str]:
-    """Return every AMI that an instance, a launch template, or one of these clusters uses."""
+def _used(clusters: Mapping[str, Record], *, without: str = "") -> frozenset[str]:
+    """Return every AMI that an instance, a launch template, or one of these clusters uses.
+
+    without: the name of a cluster whose instances and launch template do not count.
+    """
     planned = [plan_of(each, name) for name, each in clusters.items() if each.plan or each.unreadable]
     recorded = [each.ami for each in clusters.values()] + [plan.image.ami for plan in planned]
-    return retirement.used_images(recorded, settings().application)
+    return retirement.used_images(recorded, settings().application, without=without)
 
 
-def _old_images(event: Event, record: Record) -> list[retirement.Candidate]:
-    used = _used(read_all())
+def _old_images(event: Event, record: Record, current: str) -> list[retirement.Candidate]:
+    """List the images that may go once the cluster uses `current`; as it was before, its nodes do not count."""
+    leaving = event.cluster if event.action == "preview" else ""
+    used = _used({name: each for name, each in read_all().items() if name != leaving}, without=leaving)
     candidates = retirement.find_candidates(f"{settings().application}-{event.cluster}")
     existing = existing_images(record.verified_images)
     verified = [ami for ami in record.verified_images if ami in existing]
-    return retirement.superseded(candidates, used, event.ami, verified)
+    return retirement.superseded(candidates, used, current, verified)
 
 
 def _tags(plan: Plan) -> dict[str, str]:

@@ -6,32 +6,41 @@ not keep new nodes out of the cluster.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Literal
 
 from pydantic import BaseModel
 
 from benchwright import licensing
+from benchwright.dry_run import Step, unpack
 from benchwright.errors import NodeConfigurationFailed
 from benchwright.models import Plan
-from benchwright.nodes import auto_scaling, offline, rollout, run_command
-from benchwright.nodes.bundle import Endpoint, make_bundle
-from benchwright.nodes.bundle_store import point_at, publish
+from benchwright.nodes import auto_scaling, offline, preview, rollout, run_command
+from benchwright.nodes.archive import unpacked
+from benchwright.nodes.bundle import Bundle, Endpoint, make_bundle
+from benchwright.nodes.bundle_store import applied, point_at, publish
 from benchwright.nodes.node_script import load_script
 from benchwright.nodes.report import NodeReport, read_report
 from benchwright.nodes.run_command import Command, Invocation
 from benchwright.record import Record, confirm_lock, plan_of, save_configuration, save_license
-from benchwright.secrets import require_secret
+from benchwright.secrets import Secret, require_secret
 from benchwright.step import LoopEvent, step
 from benchwright.verification import sign_in
 from benchwright.waits import WAITS
 
+# In place of what a foundation has that does not exist yet.
+UNKNOWN, NO_SECRET = Endpoint("unknown.invalid", 5432), Secret("", "")
+
 
 class Event(LoopEvent):
-    """commands: what this execution sent so far. last: whether this is the last attempt."""
+    """commands: what this execution sent so far. last: whether this is the last attempt. plan, after: of a dry run, and
+    what becomes of the nodes.
+    """
 
-    action: Literal["publish", "apply"]
+    action: Literal["publish", "apply", "preview"]
+    plan: str = ""
+    after: preview.Nodes = preview.Nodes()
     foundation: dict[str, str] = {}
     nodes: dict[str, str] = {}
     configuration: str = ""
@@ -50,19 +59,40 @@ class Result(BaseModel):
     commands: list[Command] = []
 
 
+class Preview(BaseModel):
+    """What a deployment would do. sessions: what becomes of those that run."""
+
+    done: bool = True
+    steps: list[Step]
+    sessions: list[str]
+
+
 @step(Event)
-def handler(event: Event) -> Result:
+def handler(event: Event) -> Result | Preview:
     """Publish bundle and script, or look at the nodes and do the next thing."""
+    if event.action == "preview":
+        return _preview(event)
     record = confirm_lock(event.cluster, event.execution)
     plan = plan_of(record, event.cluster)
     return _publish(event, plan, record) if event.action == "publish" else _apply(event, plan, record)
 
 
+def _preview(event: Event) -> Preview:
+    """Compare the configuration with the one that nodes have applied; without a foundation, none has."""
+    plan = unpack(event.plan)
+    bundle = _bundle(plan, event.foundation) if event.foundation else make_bundle(plan, UNKNOWN, NO_SECRET, NO_SECRET)
+    steps, effect = preview.publication(applied(event.cluster), unpacked(bundle.archive), event.after)
+    return Preview(steps=steps, sessions=preview.sessions(None, event.after, effect))
+
+
+def _bundle(plan: Plan, foundation: Mapping[str, str]) -> Bundle:
+    endpoint = Endpoint(foundation["DatabaseEndpoint"], int(foundation["DatabasePort"]))
+    database = require_secret(foundation["DatabaseSecretArn"])
+    return make_bundle(plan, endpoint, database, require_secret(foundation["SecureCookieKeySecretArn"]))
+
+
 def _publish(event: Event, plan: Plan, record: Record) -> Result:
-    endpoint = Endpoint(event.foundation["DatabaseEndpoint"], int(event.foundation["DatabasePort"]))
-    database = require_secret(event.foundation["DatabaseSecretArn"])
-    key = require_secret(event.foundation["SecureCookieKeySecretArn"])
-    bundle = make_bundle(plan, endpoint, database, key)
+    bundle = _bundle(plan, event.foundation)
     script = load_script()
     publish(event.cluster, bundle, script, record.ami)
     save_configuration(event.cluster, event.execution, bundle.configuration)

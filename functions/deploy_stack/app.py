@@ -8,12 +8,15 @@ from typing import Literal
 
 from pydantic import BaseModel
 
+from benchwright.dry_run import Step, unpack
 from benchwright.errors import StackRefused
 from benchwright.models import Plan
 from benchwright.nodes import auto_scaling, launches, replacement
+from benchwright.nodes.node_script import load_script
+from benchwright.nodes.preview import Nodes
 from benchwright.record import confirm_lock, plan_of
 from benchwright.settings import settings
-from benchwright.stacks import change_sets, desired_state, waiting
+from benchwright.stacks import announcement, change_sets, desired_state, preview, waiting
 from benchwright.step import LoopEvent, step
 from benchwright.waits import WAITS
 
@@ -23,10 +26,11 @@ class Event(LoopEvent):
 
     change_set: or change_sets.DELETION. began: when the execution began. node_script: its hash, as it was published.
     access: the outputs of the stack of the address; empty for none. removes: whether the stack must be deleted; the
-    one that holds data never is.
+    one that holds data never is. plan: of a dry run, which looks at all stacks.
     """
 
-    stack: Literal["foundation", "access", "nodes"]
+    stack: Literal["foundation", "access", "nodes", "all"]
+    plan: str = ""
     removes: bool = False
     ami: str = ""
     foundation: dict[str, str] = {}
@@ -49,9 +53,23 @@ class Result(BaseModel):
     outputs: dict[str, str] = {}
 
 
+class Preview(BaseModel):
+    """What a deployment would do. standing: the parameters of the stacks as they are, of which the bill is made."""
+
+    done: bool
+    waiting_for: str = ""
+    wait_seconds: int = 0
+    steps: list[Step] = []
+    nodes: Nodes = Nodes()
+    foundation: dict[str, str] = {}
+    standing: dict[str, str] = {}
+
+
 @step(Event)
-def handler(event: Event) -> Result:
+def handler(event: Event) -> Result | Preview:
     """Look at the stack, and at the nodes once it is as it must be, and do the next thing."""
+    if event.stack == "all":
+        return _preview(event)
     record = confirm_lock(event.cluster, event.execution)
     if event.removes:
         return _remove(event)
@@ -111,14 +129,43 @@ def _replace(event: Event, plan: Plan, group: auto_scaling.Group, since: datetim
     )
 
 
+def _preview(event: Event) -> Preview:
+    """Make the change sets of all stacks, read them, and delete them."""
+    plan, names = unpack(event.plan), ("foundation", "access", "nodes")
+    found = {name: change_sets.describe(settings().stack_name(plan.cluster, name)) for name in names}
+    targets = preview.targets(
+        *(settings(), plan, found),
+        ami=event.ami,
+        certificate_arn=event.certificate_arn,
+        node_script=load_script().sha256,
+    )
+    changes = preview.look(targets, event.execution)
+    if changes is None:
+        wait = WAITS["Preview stacks"].after(event.wait_seconds)
+        return Preview(done=False, waiting_for="CloudFormation: what would change", wait_seconds=wait)
+    group = auto_scaling.describe_group(settings().group_name(event.cluster))
+    after = preview.nodes_after(plan, targets["nodes"], changes.get("nodes", []), group)
+    removed = preview.removal(found["access"]) if plan.removes_access and found["access"] else []
+    settled = {name: stack for name, stack in found.items() if stack and stack.status in change_sets.SETTLED}
+    return Preview(
+        done=True,
+        steps=announcement.steps(targets, changes, after, removed),
+        nodes=after,
+        foundation=dict(settled["foundation"].outputs) if "foundation" in settled else {},
+        standing={f"{name}.{key}": value for name, each in settled.items() for key, value in each.parameters.items()},
+    )
+
+
 def _remove(event: Event) -> Result:
     """Take deletion protection from the load balancer of an address, then delete the stack; nodes hold no data."""
-    if event.stack == "foundation":
-        raise StackRefused("The stack of the foundation holds data: the state machine destroy alone deletes it.")
-    stack = change_sets.describe(settings().stack_name(event.cluster, event.stack))
+    match event.stack:
+        case "access" | "nodes" as which:
+            stack = change_sets.describe(settings().stack_name(event.cluster, which))
+        case _:
+            raise StackRefused("The stack of the foundation holds data: the state machine destroy alone deletes it.")
     if stack is None:
         return Result(done=True)
-    desired = desired_state.to_remove(settings(), event.cluster, event.stack, stack)
+    desired = desired_state.to_remove(settings(), event.cluster, which, stack)
     change_set, name = change_sets.find_change_set(desired, stack, event.change_set)
     action = change_sets.next_action(stack, change_set, desired, event.change_set)
     is_of_nodes = event.stack == "nodes" and action not in ("refuse", "wait", "failed")

@@ -7,7 +7,9 @@ from typing import Literal
 from pydantic import BaseModel
 
 from benchwright.access import certificates, hosted_zones
+from benchwright.access.preview import announced, not_yet_known
 from benchwright.access.validation import next_certificate_step, not_validated, raise_if_failed
+from benchwright.dry_run import Step, unpack
 from benchwright.observability import logger
 from benchwright.record import confirm_lock, plan_of, save_access_removed
 from benchwright.step import LoopEvent, step
@@ -16,10 +18,11 @@ from benchwright.waits import WAITS
 
 class Event(LoopEvent):
     """requested, written: the certificate that this execution requested, and the name of the record that it wrote; from
-    the previous result. last: whether this is the last look.
+    the previous result. last: whether this is the last look. plan: of a dry run.
     """
 
-    action: Literal["request", "retire"]
+    action: Literal["request", "retire", "preview"]
+    plan: str = ""
     requested: str = ""
     written: str = ""
     last: bool = False
@@ -46,9 +49,19 @@ class Result(BaseModel):
     written: str = ""
 
 
+class Preview(BaseModel):
+    """What a deployment would do. certificate_arn: of the one that the address would have, or in place of it."""
+
+    done: bool = True
+    certificate_arn: str = ""
+    steps: list[Step]
+
+
 @step(Event)
-def handler(event: Event) -> Result:
+def handler(event: Event) -> Result | Preview:
     """Look at the certificates of the cluster and do the next thing."""
+    if event.action == "preview":
+        return _preview(event)
     known = confirm_lock(event.cluster, event.execution)
     access = plan_of(known, event.cluster).wanted.access if event.action == "request" else None
     if access is None:
@@ -83,6 +96,18 @@ def handler(event: Event) -> Result:
         requested=requested,
         written=written,
     )
+
+
+def _preview(event: Event) -> Preview:
+    access = unpack(event.plan).wanted.access
+    if access is None or access.certificate_arn:
+        return Preview(certificate_arn=access.certificate_arn or "" if access else "", steps=[])
+    found = certificates.of_cluster(event.cluster, access.hostname)
+    next_step = next_certificate_step(found, access.hostname, access.hosted_zone_id, "")
+    arn = next_step.certificate.arn if next_step.action == "done" and next_step.certificate else ""
+    if not arn and access.hosted_zone_id:
+        arn = not_yet_known()
+    return Preview(certificate_arn=arn, steps=announced(next_step, access))
 
 
 def _retire(event: Event) -> Result:

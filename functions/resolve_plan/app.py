@@ -8,9 +8,10 @@ from typing import Any, Literal
 from pydantic import BaseModel
 
 from benchwright import record
+from benchwright.dry_run import Step, pack, unpack
 from benchwright.errors import ClusterLocked, InvalidInput
 from benchwright.models import Plan
-from benchwright.planning import account_check, address, service_roles, unproven
+from benchwright.planning import account_check, address, dry_runs, service_roles, unproven
 from benchwright.planning.changes import changes
 from benchwright.planning.lookup import look_up
 from benchwright.planning.plan import make_plan, shown
@@ -22,19 +23,31 @@ from benchwright.step import step
 
 
 class Event(BaseModel):
-    """input: the execution's input as it was given. quiet: a cluster that is busy or absent is no error (schedules)."""
+    """input: the execution's input as it was given. quiet: a cluster that is busy or absent is no error (schedules).
 
-    action: Literal["validate", "find", "inspect", "lock", "plan", "release"]
+    Of a dry run, packed: the plan. steps: what each step would do. sessions: what becomes of those that run. standing:
+    the parameters of the stacks. nodes: what becomes of them. warnings: of the validation.
+    """
+
+    action: Literal["validate", "find", "inspect", "lock", "plan", "release", "preview", "announce"]
     execution: str
     cluster: str = ""
     input: Any = None
     quiet: bool = False
+    packed: str = ""
+    steps: list[Step] = []
+    sessions: list[str] = []
+    standing: dict[str, str] = {}
+    nodes: dict[str, Any] = {}
+    changes: list[str] = []
+    warnings: list[str] = []
 
 
 class Result(BaseModel):
     """proceed: False where there is nothing to do; message says why. plan: each effective value and where it came
     from. changes: a line for each that differs from what the cluster was last verified with. warnings: what keeps
-    nothing from beginning, but may fail later.
+    nothing from beginning, but may fail later. dry_run: whether the execution is to say what it would do, and
+    no more. packed: the plan of one, as it travels.
     """
 
     done: bool = True
@@ -46,6 +59,15 @@ class Result(BaseModel):
     plan: dict[str, Any] = {}
     changes: list[str] = []
     warnings: list[str] = []
+    dry_run: bool = False
+    packed: str = ""
+
+
+class Announcement(BaseModel):
+    """The output of a dry run."""
+
+    done: bool = True
+    output: dict[str, Any]
 
 
 class Found(BaseModel):
@@ -66,8 +88,8 @@ MOST_CLUSTERS = 40
 
 
 @step(Event)
-def handler(event: Event) -> Result | Found:
-    """Do one of the six things that concern a cluster as a whole."""
+def handler(event: Event) -> Result | Found | Announcement:
+    """Do one of the things that concern a cluster as a whole."""
     match event.action:
         case "find":
             return _find(event)
@@ -79,6 +101,10 @@ def handler(event: Event) -> Result | Found:
             return _lock(event)
         case "plan":
             return _plan(event)
+        case "preview":
+            return _preview(event)
+        case "announce":
+            return _announce(event)
         case _:
             released = record.release_lock(event.cluster, event.execution)
             return Result(cluster=event.cluster, message="the lock is free" if released else "the lock was not ours")
@@ -107,7 +133,9 @@ def _validate(event: Event) -> Result:
     return Result(
         cluster=request.cluster,
         quiet=request.once.only_if_deployed,
+        proceed=not request.once.dry_run,
         warnings=[*account.warnings, *warn(wanted)],
+        dry_run=request.once.dry_run,
     )
 
 
@@ -171,6 +199,45 @@ def _plan(event: Event) -> Result:
         service_roles.ensure([service_roles.LOAD_BALANCING])
     record.save_plan(event.cluster, event.execution, plan, known)
     return Result(cluster=event.cluster, plan=shown(plan), changes=changes(found, plan, known))
+
+
+def _preview(event: Event) -> Result:
+    """Make the plan of a dry run, which nothing records, whoever holds the lock."""
+    found = record.read(event.cluster)
+    plan, known = _planned(event, found, _read(event, found))
+    warnings = []
+    if record.is_locked(found):
+        warnings.append(
+            f"{found.holder} deploys {event.cluster} now: this input would be refused (ClusterLocked) until it has "
+            "ended, and what it still changes is not in what a dry run says."
+        )
+    return Result(
+        cluster=event.cluster,
+        plan=shown(plan),
+        packed=pack(plan),
+        changes=changes(found, plan, known),
+        warnings=[*event.warnings, *warnings],
+    )
+
+
+def _announce(event: Event) -> Announcement:
+    steps = dry_runs.in_order([*event.steps, dry_runs.VERIFICATION])
+    costs = dry_runs.bill(event.standing, unpack(event.packed))
+    return Announcement(
+        output={
+            "cluster": event.cluster,
+            "dry_run": True,
+            "message": f"Nothing was changed. This is what a deployment of {event.cluster} with this input would do.",
+            "would": dry_runs.sentences(steps, costs, event.sessions),
+            "steps": [each.model_dump(mode="json") for each in steps],
+            "nodes": event.nodes,
+            "sessions": event.sessions,
+            "minutes": dry_runs.minutes(steps),
+            "bill": costs,
+            "changes": event.changes,
+            "warnings": event.warnings,
+        }
+    )
 
 
 def _planned(

@@ -94,6 +94,7 @@ class LocalAws:
     hosts: Any = None
     functions: Any = None  # services.lambdas.functions.Functions: the functions of the account, with their processes
     machines: Any = None  # services.ec2.instances.Machines: the instances, each with its host
+    stacks: Any = None  # services.cloudformation.Engine: the stacks of the account, with all that happened to them
     zones: Any = None  # services.route53.Zones: the hosted zones of the account
     certificates: Any = None  # services.acm.Certificates: the certificates of the account
     balancing: Any = None  # services.elbv2.Balancing: the load balancers of the account

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import itertools
 import json
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import yaml
 
 from benchwright import prices
 from benchwright.healing.decision import BETWEEN
+from benchwright.prices import Line, line
 from tests.documentation.pages import ROOT, table
 from tests.templates.templates import APPLICATION, FOUNDATION, NETWORK, NODES, resources
-
-PROBED = 2  # WorkbenchAnswers and ActiveSessions of the cluster; each node has the first for itself, too
 
 HEALINGS = prices.HOURS * 60 // BETWEEN
 BUILD_MINUTES = 17  # as long as the rehearsal lets a build take
@@ -37,75 +35,88 @@ RUNS = (
 )
 
 
-class Line(NamedTuple):
-    """A line of the monthly bill."""
+def quantities() -> dict[str, int]:
+    """What a cluster is made of, by the names that benchwright.prices has for it, as the templates say it."""
+    agent = ROOT / "image/files/usr/local/share/benchwright/cloudwatch-agent.json"
+    measured = json.loads(agent.read_text())["metrics"]["metrics_collected"].values()
+    block_device = yaml.safe_load((ROOT / "image" / "recipe.yaml").read_text())["block_devices"][0]
+    alarms, watched = _alarms(NODES)
+    return {
+        "ROOT_VOLUME_GB": block_device["ebs"]["volumeSize"],
+        "DATABASE_INSTANCES": len(resources(FOUNDATION, "AWS::RDS::DBInstance")),
+        "KEYS": len(resources(FOUNDATION, "AWS::KMS::Key")),
+        "SECRETS": len(resources(FOUNDATION, "AWS::SecretsManager::Secret")) + 1,  # and the master's, which RDS makes
+        "DASHBOARDS": len(resources(NODES, "AWS::CloudWatch::Dashboard")),
+        "ALARMS": alarms,
+        "WATCHED": watched,
+        "MEASURED": sum(len(each["measurement"]) for each in measured),
+        "HEALINGS": HEALINGS,
+    }
 
-    what: str
-    arithmetic: str
-    dollars: float
+
+def _alarms(template: dict[str, Any]) -> tuple[int, int]:
+    """How many alarms a template has for a cluster without an address, and how many metrics they watch."""
+    with_address = ("HasBalancedTargets", "HasCertificate")
+    alarms = [
+        item
+        for item in template["Resources"].values()
+        if item["Type"] == "AWS::CloudWatch::Alarm" and item.get("Condition") not in with_address
+    ]
+    metrics = [sum("MetricStat" in metric for metric in item["Properties"].get("Metrics", [])) or 1 for item in alarms]
+    return len(alarms), sum(metrics)
 
 
-def standing() -> list[Line]:
+def of_cluster() -> list[Line]:
     """What a cluster with all defaults costs in a month without sessions."""
     parameters = {name: item["Default"] for name, item in APPLICATION["Parameters"].items()}
-    nodes, kind = int(parameters["NodeCount"]), str(parameters["InstanceType"])
-    zones = int(parameters["AvailabilityZoneCount"])
-    least = float(parameters["DatabaseMinCapacity"])
-    readers_and_writer = len(resources(FOUNDATION, "AWS::RDS::DBInstance"))
+    found = prices.of_cluster(
+        int(parameters["NodeCount"]),
+        str(parameters["InstanceType"]),
+        prices.ROOT_VOLUME_GB,
+        float(parameters["DatabaseMinCapacity"]),
+        has_address=False,
+    )
+    assert found is not None
+    return found
+
+
+def shared() -> list[Line]:
+    """What all clusters of an application share."""
+    zones = int(APPLICATION["Parameters"]["AvailabilityZoneCount"]["Default"])
     gateways = [
         name
         for name, item in resources(NETWORK, "AWS::EC2::NatGateway").items()
         if zones == 3 or "Condition" not in item
     ]
-    keys = len(resources(APPLICATION, "AWS::KMS::Key")) + len(resources(FOUNDATION, "AWS::KMS::Key"))
-    secrets = len(resources(FOUNDATION, "AWS::SecretsManager::Secret")) + 1  # and the master's, which RDS makes
-    with_address = ("HasBalancedTargets", "HasCertificate")
-    watch = [template["Resources"].values() for template in (APPLICATION, NODES)]
-    alarms = [
-        item
-        for item in itertools.chain(*watch)
-        if item["Type"] == "AWS::CloudWatch::Alarm" and item.get("Condition") not in with_address
-    ]
-    watched = sum(
-        sum("MetricStat" in metric for metric in alarm["Properties"].get("Metrics", [])) or 1 for alarm in alarms
-    )
-    agent = ROOT / "image/files/usr/local/share/benchwright/cloudwatch-agent.json"
-    measured = json.loads(agent.read_text())["metrics"]["metrics_collected"].values()
-    measurements = sum(len(each["measurement"]) for each in measured)
-    gigabytes = yaml.safe_load((ROOT / "image" / "recipe.yaml").read_text())["block_devices"][0]["ebs"]["volumeSize"]
+    alarms, watched = _alarms(APPLICATION)
+    keys = len(resources(APPLICATION, "AWS::KMS::Key"))
     return [
-        _line(f"{nodes} nodes, {kind}", (nodes, _instance_hour(kind), prices.HOURS)),
-        _line(f"their disks, {gigabytes} GB gp3 each", (nodes, gigabytes, prices.GP3_GB_MONTH)),
-        _line(
-            f"Aurora, {readers_and_writer} instances of {least} ACU",
-            (readers_and_writer, least, prices.ACU_HOUR, prices.HOURS),
-        ),
-        _line(f"{len(gateways)} NAT gateways", (len(gateways), prices.NAT_HOUR, prices.HOURS)),
-        _line("their public addresses", (len(gateways), prices.ADDRESS_HOUR, prices.HOURS)),
-        _line(f"{keys} keys in KMS", (keys, prices.KEY_MONTH)),
-        _line(f"{secrets} secrets", (secrets, prices.SECRET_MONTH)),
-        _line(f"{len(alarms)} alarms on {watched} metrics", (watched, prices.ALARM_METRIC_MONTH)),
-        _line(
-            f"{measurements} metrics of each node and their group",
-            (measurements, nodes + 1, prices.CUSTOM_METRIC_MONTH),
-        ),
-        _line(f"{nodes + PROBED} metrics of the probe", (nodes + PROBED, prices.CUSTOM_METRIC_MONTH)),
-        _line("2 dashboards, of the application and the cluster", (2, prices.DASHBOARD_MONTH)),
-        _line("healing: a metric of each node is read every 5 minutes", (nodes, HEALINGS, prices.METRIC_READ)),
-        _line("healing: its function, a second each time", (HEALINGS, 0.5, prices.LAMBDA_GB_SECOND)),
+        line(f"{len(gateways)} NAT gateways", len(gateways), prices.NAT_HOUR, prices.HOURS),
+        line("their public addresses", len(gateways), prices.ADDRESS_HOUR, prices.HOURS),
+        line("the application's key in KMS", keys, prices.KEY_MONTH),
+        line(f"its {alarms} alarms on {watched} metrics", watched, prices.ALARM_METRIC_MONTH),
+        line("its dashboard", 1, prices.DASHBOARD_MONTH),
+        line("healing: its function, a second each time", HEALINGS, 0.5, prices.LAMBDA_GB_SECOND),
     ]
+
+
+def standing() -> list[Line]:
+    """What a cluster with all defaults costs, and what it shares."""
+    return [*of_cluster(), *shared()]
 
 
 def standing_table() -> str:
-    lines = standing()
-    total = sum(line.dollars for line in lines)
-    rows = [[line.what, line.arithmetic, f"{line.dollars:,.2f}"] for line in lines]
+    rows = []
+    for name, lines in (("**the cluster**", of_cluster()), ("**what clusters share**", shared())):
+        rows += [[each.what, each.arithmetic, f"{each.dollars:,.2f}"] for each in lines]
+        rows.append([name, "", f"**{sum(each.dollars for each in lines):,.2f}**"])
+    total = sum(each.dollars for each in standing())
     return table(["what", "arithmetic", "USD a month"], [*rows, ["**together**", "", f"**{total:,.2f}**"]])
 
 
 def brief() -> str:
     """What README.md says."""
-    an_hour = sum(line.dollars for line in standing()) / prices.HOURS
+    an_hour = sum(each.dollars for each in standing()) / prices.HOURS
     first, again, *_ = (_of_run(run) for run in RUNS)
     return "\n".join(
         [
@@ -143,13 +154,6 @@ def runs_table() -> str:
             ]
         )
     return table(["execution", "state transitions", "functions", "image", "USD"], rows)
-
-
-def _line(what: str, factors: tuple[float, ...]) -> Line:
-    product = 1.0
-    for factor in factors:
-        product *= factor
-    return Line(what, " × ".join(f"{factor:g}" for factor in factors), product)
 
 
 def _instance_hour(kind: str) -> float:

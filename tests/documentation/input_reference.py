@@ -251,6 +251,12 @@ EFFECTS: Mapping[str, Effect] = {
         "with.",
     ),
     "only_if_deployed": Effect("none", "It decides whether anything is done at all; schedules give it."),
+    "dry_run": Effect(
+        "none",
+        "The execution takes no lock, records nothing and changes nothing; its output says what the same input without "
+        "this key would do: by step, nodes, sessions, time and monthly bill. What a deployment would refuse ends it "
+        "with the same error.",
+    ),
 }
 HOST = "workbench.example.com"
 REACHED: Mapping[str, Any] = {"access": {"hostname": HOST}, "users": {"ann": {}}}
@@ -304,6 +310,7 @@ NEVER_NULL = (
     "access.hostname",
     "metrics.allowed_cidr",
     "only_if_deployed",
+    "dry_run",
     "image.rebuild",
 )
 # Keys without which their method, or provisioning, is refused: null can only take them back together with it.
@@ -314,7 +321,7 @@ NEEDED_BY: Mapping[str, str] = {
     "auth.scim_token": "`provisioning` is `scim`",
     "auth.method": "keys of another method than `pam` are given",
 }
-ACTS_ONCE = {"only_if_deployed": "only_if_deployed", "image.rebuild": "rebuild"}
+ACTS_ONCE = {"only_if_deployed": "only_if_deployed", "dry_run": "dry_run", "image.rebuild": "rebuild"}
 
 
 def schema() -> Schema:
@@ -335,6 +342,7 @@ def schema() -> Schema:
         "cluster": Plan.model_json_schema()["properties"]["cluster"] | {"default": DEFAULT_CLUSTER},
         **_patched(recorded)["properties"],
         "only_if_deployed": once["only_if_deployed"] | {"examples": [True]},
+        "dry_run": once["dry_run"] | {"examples": [True]},
     }
     taken = {"not": {"anyOf": [{"enum": sorted(RESERVED_NAMES)}, {"pattern": DIGITS}]}}
     properties["users"]["propertyNames"] |= taken

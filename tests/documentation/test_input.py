@@ -61,7 +61,11 @@ def nulled(example: dict[str, Any], path: list[str]) -> dict[str, Any]:
 
 def test_the_keys_are_those_of_the_models() -> None:
     paths = {key.path for key in KEYS}
-    assert {path.split(".")[0] for path in paths} == set(Wanted.model_fields) | {"cluster", "only_if_deployed"}
+    assert {path.split(".")[0] for path in paths} == set(Wanted.model_fields) | {
+        "cluster",
+        "only_if_deployed",
+        "dry_run",
+    }
     assert {path.split(".")[1] for path in paths if path.startswith("image.")} == {*Image.model_fields, "rebuild"}
     assert {path.split(".")[2] for path in paths if path.startswith("users.NAME.")} == set(User.model_fields)
     assert {path.split(".")[1] for path in paths if path.startswith("auth.")} == set(Auth.model_fields)

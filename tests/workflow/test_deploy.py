@@ -74,24 +74,37 @@ class Cluster:
             self.held = True
         if event["action"] == "release":
             self.held = False
-        quiet = event.get("input", {}) == {"only_if_deployed": True}
+        if event["action"] == "announce":
+            return {"done": True, "output": {"cluster": "workbench", "dry_run": True, "would": event["steps"]}}
+        given = event.get("input", {})
+        quiet = given == {"only_if_deployed": True}
         return {
             "cluster": "workbench",
-            "proceed": True,
+            "proceed": not given.get("dry_run", False),
             "quiet": quiet,
             "message": "",
             "plan": self.plan,
             "changes": ["nodes.count: 3 (was 2)"],
             "warnings": ["config: x"],
+            "dry_run": given.get("dry_run", False),
+            "packed": "a plan",
         }
 
     def build_image(self, event: dict[str, Any]) -> Any:
+        if event["action"] == "preview":
+            return {"done": True, "ami": "", "steps": ["builds"], "retires": "goes"}
         if event["action"] == "retire":
             return {"done": True, "retired": ["ami-old"], "warnings": event["warnings"]}
         done = self.done("BuildImage build")
         return {"done": done, "ami": "ami-1", "build_arn": "b", "waiting_for": "a build", "wait_seconds": 30}
 
     def deploy_stack(self, event: dict[str, Any]) -> Any:
+        if event["stack"] == "all":
+            done = self.done("DeployStack all")
+            answer = {"steps": ["deploys"], "nodes": {"now": 2}, "foundation": OUTPUTS, "standing": {"n": "1"}}
+            return {"done": done, "waiting_for": "a change set", "wait_seconds": 5} | (
+                answer if done else {"steps": [], "nodes": {}}
+            )
         done = self.done(f"DeployStack {event['stack']}")
         return {
             "done": done,
@@ -103,6 +116,8 @@ class Cluster:
         }
 
     def request_certificate(self, event: dict[str, Any]) -> Any:
+        if event["action"] == "preview":
+            return {"done": True, "certificate_arn": "arn:c", "steps": []}
         done = self.done(f"RequestCertificate {event['action']}")
         return {
             "done": done,
@@ -114,6 +129,8 @@ class Cluster:
         }
 
     def configure_nodes(self, event: dict[str, Any]) -> Any:
+        if event["action"] == "preview":
+            return {"done": True, "steps": ["configures"], "sessions": ["end"]}
         if event["action"] == "publish":
             return {"done": True, "configuration": "hash", "node_script": "script"}
         done = self.done("ConfigureNodes apply")
@@ -135,6 +152,10 @@ class ImageBuildFailed(Exception):
 
 
 class InvalidInput(Exception):
+    pass
+
+
+class StackRefused(Exception):
     pass
 
 
@@ -163,6 +184,35 @@ def test_nothing_to_wait_for_takes_few_transitions_and_answers_with_the_cluster(
     }
     assert report.transitions <= 40
     assert not cluster.held
+
+
+def test_a_dry_run_looks_at_every_step_without_the_lock_and_says_what_they_would_do(workflow: Workflow) -> None:
+    cluster = Cluster(workflow, looks=2)
+    report = workflow.run("deploy", {"nodes": {"count": 3}, "dry_run": True})
+    assert report.status == "SUCCEEDED"
+    assert report.output == {
+        "cluster": "workbench",
+        "dry_run": True,
+        "would": ["builds", "goes", "deploys", "configures"],
+        "plan": {"image": {}},
+    }
+    assert cluster.seen == {
+        "ResolvePlan validate": 1,
+        "ResolvePlan preview": 1,
+        "BuildImage preview": 1,
+        "RequestCertificate preview": 1,
+        "DeployStack all": 2,
+        "ConfigureNodes preview": 1,
+        "ResolvePlan announce": 1,
+    }
+
+
+def test_a_dry_run_fails_with_the_error_of_the_deployment(workflow: Workflow) -> None:
+    Cluster(workflow, fails={"DeployStack all": StackRefused("it would lose data")})
+    report = workflow.run("deploy", {"dry_run": True})
+    assert report.error == "StackRefused"
+    assert cause(report).startswith("Preview stacks: ")
+    assert "it would lose data" in cause(report)
 
 
 def test_steps_are_asked_until_they_are_done(workflow: Workflow) -> None:

@@ -34,6 +34,10 @@ STEPS_OF_VERIFY = (
     *("ResolvePlan find", "ResolvePlan inspect", "ResolvePlan lock", "VerifyCluster", "ResolvePlan release"),
     "ExplainFailure report",
 )
+STEPS_OF_DRY_RUN = (
+    *("ResolvePlan preview", "BuildImage preview", "RequestCertificate preview", "DeployStack all"),
+    *("ConfigureNodes preview", "ResolvePlan announce"),
+)
 STEPS_OF_ACCESS = ("RequestCertificate request", "RequestCertificate retire", "DeployStack access")
 
 
@@ -83,6 +87,14 @@ def deploy_every_way(workflow: Workflow) -> None:
         workflow.run(definition, payload)
     Cluster(workflow, fails={"BuildImage retire": TIMEOUTS["Sandbox.Timedout"]()})
     workflow.run(definition, payload)
+    Cluster(workflow, looks=2)
+    workflow.run(definition, payload | {"dry_run": True})
+    for step in STEPS_OF_DRY_RUN:
+        Cluster(workflow, fails={step: ImageBuildFailed("the reason")})
+        workflow.run(definition, payload | {"dry_run": True})
+    Cluster(workflow)
+    never_done(workflow, "DeployStack all")
+    workflow.run(near_its_end(definition), payload | {"dry_run": True})
     for plan in (WITH_ACCESS, WITHOUT_ACCESS_ANY_MORE):
         Cluster(workflow, looks=2).plan = plan
         workflow.run(definition, payload)

@@ -1100,6 +1100,9 @@ class Once(Part):
         default=False,
         description="true to do nothing, successfully, unless the cluster was deployed before and is free",
     )
+    dry_run: bool = Field(
+        default=False, description="true to change nothing, and to say what a deployment with this input would do"
+    )
 
 
 class Account(Part):

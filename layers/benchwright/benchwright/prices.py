@@ -6,8 +6,12 @@ Step Functions and Lambda, as they were at `AS_OF`. docs/costs.md is made from t
 
 from __future__ import annotations
 
+import math
+from typing import NamedTuple
+
 AS_OF = "2025"
 REGION = "us-east-1"
+LIST = f"list prices of {REGION} of {AS_OF}, without sessions, traffic and what clusters share"
 
 HOURS = 730  # of a month
 
@@ -42,6 +46,50 @@ METRIC_READ = 0.01 / 1000  # of GetMetricData
 TRANSITION = 0.025 / 1000
 LAMBDA_GB_SECOND = 0.0000166667
 LAMBDA_REQUEST = 0.20 / 1_000_000
+
+# What a cluster is made of. tests/documentation/costs.py compares it with the templates.
+ROOT_VOLUME_GB = 100
+DATABASE_INSTANCES, KEYS, SECRETS, DASHBOARDS = 2, 1, 3, 1
+ALARMS, WATCHED = 13, 16  # and the metrics that they watch
+MEASURED = 4  # metrics of the CloudWatch agent, of each node and of their group
+PROBED = 2  # WorkbenchAnswers and ActiveSessions of the cluster; each node has the first for itself, too
+HEALINGS = 8760  # a month: each reads a metric of every node
+
+
+class Line(NamedTuple):
+    """A line of the monthly bill."""
+
+    what: str
+    arithmetic: str
+    dollars: float
+
+
+def line(what: str, *factors: float) -> Line:
+    """Return a line of the bill, the product of its factors."""
+    return Line(what, " × ".join(f"{factor:g}" for factor in factors), math.prod(factors))
+
+
+def of_cluster(nodes: int, kind: str, gigabytes: int, least: float, *, has_address: bool) -> list[Line] | None:
+    """Return what a cluster costs in a month without sessions; None where the list has no price of the nodes.
+
+    gigabytes: of the disk of a node. least: capacity units that each database instance keeps.
+    """
+    if (hour := instance_hour(kind)) is None and nodes:
+        return None
+    address = [line("load balancer", LOAD_BALANCER_HOUR, HOURS)] if has_address else []
+    return [
+        line(f"{nodes} nodes, {kind}", nodes, hour or 0, HOURS),
+        line(f"their disks, {gigabytes} GB gp3 each", nodes, gigabytes, GP3_GB_MONTH),
+        line(f"Aurora, {DATABASE_INSTANCES} instances of {least} ACU", DATABASE_INSTANCES, least, ACU_HOUR, HOURS),
+        *address,
+        line(f"{KEYS} key in KMS", KEYS, KEY_MONTH),
+        line(f"{SECRETS} secrets", SECRETS, SECRET_MONTH),
+        line(f"{ALARMS} alarms on {WATCHED} metrics", WATCHED, ALARM_METRIC_MONTH),
+        line(f"{MEASURED} metrics of each node and their group", MEASURED, nodes + 1, CUSTOM_METRIC_MONTH),
+        line(f"{nodes + PROBED} metrics of the probe", nodes + PROBED, CUSTOM_METRIC_MONTH),
+        line("dashboard", DASHBOARDS, DASHBOARD_MONTH),
+        line("healing: a metric of each node is read every 5 minutes", nodes, HEALINGS, METRIC_READ),
+    ]
 
 
 def instance_hour(kind: str) -> float | None:

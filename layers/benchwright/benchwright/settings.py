@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-APPLICATION_TAG = "benchwright:application"
+APPLICATION_TAG, CLUSTER_TAG = "benchwright:application", "benchwright:cluster"
 
 
 class Settings(BaseModel):
@@ -67,13 +67,18 @@ class Settings(BaseModel):
         return self.cloudformation_role_arn.split(":")[4]
 
     @property
+    def partition(self) -> str:
+        """The partition of AWS, as ARNs name it."""
+        return self.cloudformation_role_arn.split(":")[1]
+
+    @property
     def session_document(self) -> str:
         """The Session document that leads to Workbench's port of a node, and to no other (template.yaml)."""
         return f"{self.application}-workbench"
 
     def tags(self, cluster: str) -> dict[str, str]:
         """Return the tags by which everything that belongs to a cluster is found."""
-        return {APPLICATION_TAG: self.application, "benchwright:cluster": cluster}
+        return {APPLICATION_TAG: self.application, CLUSTER_TAG: cluster}
 
     def stack_name(self, cluster: str, stack: str) -> str:
         """Return the CloudFormation stack name of one of a cluster's stacks."""

@@ -36,4 +36,5 @@ WAITS: Final[Mapping[str, Waits]] = {
     "Take snapshot": Waits(5, 5, 30),
     "Delete data": Waits(5, 5, 30),
     "Delete configuration": Waits(1, 0, 1),
+    "Preview stacks": Waits(4, 2, 10),
 }

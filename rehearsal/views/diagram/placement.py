@@ -12,7 +12,7 @@ def place(scope: Scope) -> dict[str, Cell]:
     """The cells of the normal path of a scope.
 
     A loop goes back up beside the main path, the shortest on the right; an early end stands on the left, between those
-    that lead to it.
+    that lead to it. What waits beside such an end stands further out.
     """
     cells: dict[str, Cell] = {name: (0, row) for row, name in enumerate(scope.spine)}
     detours = sorted(_detours(scope), key=len)
@@ -24,6 +24,11 @@ def place(scope: Scope) -> dict[str, Cell]:
         rows = _rows(scope, cells, detour[0])
         middle = (rows[0] + rows[-1]) // 2
         _take(cells, detour, range(middle, middle + len(detour)), columns=(-1, 1, -2, 2))
+    for name in (name for name in scope.states if name not in cells):
+        source = next(edge.source for edge in scope.edges if edge.target == name and edge.source in cells)
+        column, row = cells[source]
+        outward = 1 if column > 0 else -1
+        _take(cells, [name], [row], columns=(column + outward, column + 2 * outward))
     return cells
 
 

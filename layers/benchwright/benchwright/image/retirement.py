@@ -11,6 +11,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from benchwright.aws import client
 from benchwright.errors import error_code
 from benchwright.observability import logger
+from benchwright.settings import APPLICATION_TAG, CLUSTER_TAG
 
 # How many images a cluster remembers that it was verified with: more than people bring of their own between two built.
 REMEMBERED = 10
@@ -65,17 +66,29 @@ def find_candidates(recipe_name: str) -> list[Candidate]:
     return found
 
 
-def used_images(recorded: Iterable[str | None], application: str) -> frozenset[str]:
-    """Return every AMI that an instance, a launch template, or a recorded plan uses."""
+def used_images(recorded: Iterable[str | None], application: str, *, without: str = "") -> frozenset[str]:
+    """Return every AMI that an instance, a launch template, or a recorded plan uses.
+
+    without: the name of a cluster whose instances and launch template do not count.
+    """
     ec2 = client("ec2")
     used = {ami for ami in recorded if ami}
+    ours = {(APPLICATION_TAG, application), (CLUSTER_TAG, without)}
     for page in ec2.get_paginator("describe_instances").paginate():
-        for reservation in page["Reservations"]:
-            used |= {item["ImageId"] for item in reservation["Instances"] if item["State"]["Name"] != "terminated"}
+        for instance in (item for reservation in page["Reservations"] for item in reservation["Instances"]):
+            tags = {(tag["Key"], tag.get("Value", "")) for tag in instance.get("Tags", [])}
+            if instance["State"]["Name"] != "terminated" and not ours <= tags:
+                used.add(instance["ImageId"])
     # Without a template's id the call answers for all templates of the account (DescribeLaunchTemplateVersions,
     # Versions).
     pages = ec2.get_paginator("describe_launch_template_versions").paginate(Versions=["$Latest", "$Default"])
-    versions = [item for page in pages for item in page["LaunchTemplateVersions"]]
+    own = f"{application}-{without}-nodes"  # infra/nodes.yaml
+    versions = [
+        item
+        for page in pages
+        for item in page["LaunchTemplateVersions"]
+        if not without or item.get("LaunchTemplateName") != own
+    ]
     return frozenset(used | template_images(versions, application))
 
 

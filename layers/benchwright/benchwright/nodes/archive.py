@@ -22,3 +22,10 @@ def packed(contents: Mapping[str, bytes]) -> bytes:
 def compressed(archive: bytes) -> bytes:
     """Return a tar as nodes fetch it."""
     return gzip.compress(archive, mtime=0)
+
+
+def unpacked(data: bytes) -> dict[str, str]:
+    """Return the files of a compressed tar by their paths."""
+    with tarfile.open(fileobj=io.BytesIO(data), mode="r:gz") as archive:
+        files = {member.name: archive.extractfile(member) for member in archive}
+        return {name: file.read().decode() for name, file in files.items() if file}

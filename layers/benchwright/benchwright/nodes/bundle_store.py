@@ -5,6 +5,7 @@ under its hash, and `current`, which names the configuration that new nodes appl
 from __future__ import annotations
 
 from benchwright import bucket
+from benchwright.nodes.archive import unpacked
 from benchwright.nodes.bundle import Bundle
 from benchwright.nodes.node_script import NodeScript
 
@@ -30,6 +31,15 @@ def point_at(cluster: str, configuration: str, image: str) -> None:
     """Have new nodes apply this configuration; writes nothing if `current` already names it."""
     if bucket.read(_current(cluster)) != (configuration.encode(), {IMAGE: image}):
         bucket.write(_current(cluster), configuration.encode(), {IMAGE: image})
+
+
+def applied(cluster: str) -> dict[str, str] | None:
+    """Return what the bundle holds that nodes have applied, by path; None where none has applied one."""
+    found = bucket.read(_current(cluster))
+    if found is None or UNPROVEN in found[1]:
+        return None
+    bundle = bucket.read(f"{_folder(cluster)}/{found[0].decode()}.tar.gz")
+    return unpacked(bundle[0]) if bundle else None
 
 
 def _current(cluster: str) -> str:

@@ -47,6 +47,7 @@ from benchwright.rstudio_files import FILES
 
 # Levels of an input: users, a name, its keys, and room for what is wrong. Python's own readers end at about 1,000.
 DEEPEST = 8
+OF_DEPLOY = ("dry_run", "only_if_deployed")  # keys of a deployment that act once, and are no part of another key
 OF_VERIFY = ("every_cluster", "sessions")  # keys of a verification alone
 MOST_SESSIONS = 50  # of a verification
 SECURE_COOKIES = "auth-cookies-force-secure"  # of rserver.conf; nodes/bundle.py writes it
@@ -175,7 +176,7 @@ def read_verify_input(raw: Any) -> VerifyRequest:
     every_cluster, sessions = values.get("every_cluster", False), values.get("sessions", 0)
     request, problems = _split_input(keys)
     for key in others:
-        is_known = key in Wanted.model_fields or key == "only_if_deployed"
+        is_known = key in Wanted.model_fields or key in OF_DEPLOY
         wrong = "a verification changes nothing" if is_known else f"an unknown key{meant(key, ('cluster', *OF_VERIFY))}"
         shown = "..." if _is_deeper(values[key], DEEPEST) else without_texts(values[key])
         problems.append((key, shown, wrong, "cluster, every_cluster or sessions alone"))
@@ -205,7 +206,7 @@ def _split_input(raw: Any) -> tuple[Request, list[Problem]]:
     if not _is_name(cluster, CLUSTER_NAME, LONGEST_CLUSTER):
         problems.append(("cluster", cluster, "not a cluster name", CLUSTER_NAME_IN_WORDS))
         cluster = DEFAULT_CLUSTER
-    only_if_deployed, rebuild = patch.pop("only_if_deployed", False), False
+    only_if_deployed, dry_run, rebuild = patch.pop("only_if_deployed", False), patch.pop("dry_run", False), False
     if isinstance(image := patch.get("image"), dict):
         patch["image"] = image = dict(image)
         rebuild = image.pop("rebuild", False)
@@ -213,11 +214,12 @@ def _split_input(raw: Any) -> tuple[Request, list[Problem]]:
             problems.append(("image.rebuild", rebuild, "it is given together with image.ami", "one of the two"))
         if not image:
             patch.pop("image")
-    for path, value in (("only_if_deployed", only_if_deployed), ("image.rebuild", rebuild)):
+    flags = (("only_if_deployed", only_if_deployed), ("dry_run", dry_run), ("image.rebuild", rebuild))
+    for path, value in flags:
         if not isinstance(value, bool):
             problems.append((path, value, "it is neither true nor false", "true or false"))
     problems += _unknown_keys(patch, Wanted, "")
-    once = Once(rebuild=rebuild is True, only_if_deployed=only_if_deployed is True)
+    once = Once(rebuild=rebuild is True, only_if_deployed=only_if_deployed is True, dry_run=dry_run is True)
     return Request(cluster, once, patch), problems
 
 
@@ -377,7 +379,7 @@ def _unknown_keys(patch: Mapping[str, Any], model: type[BaseModel], prefix: str)
     for key, value in patch.items():
         path = f"{prefix}{key}"
         if key not in model.model_fields:
-            known = sorted({*model.model_fields, *({"cluster", "only_if_deployed"} if not prefix else set())})
+            known = sorted({*model.model_fields, *({"cluster", *OF_DEPLOY} if not prefix else set())})
             wrong, give = f"an unknown key{meant(key, known)}", f"one of {', '.join(known)}"
             if not prefix and key in OF_VERIFY:
                 wrong, give = "it is a key of the input of `verify`, not of `deploy`", "it to `verify`"

@@ -253,11 +253,11 @@ def find_change_set(desired: Desired, stack: Stack | None, begun: str) -> tuple[
     if stack and stack.is_changing:
         return None, begun
     if stack and begun not in ("", DELETION):
-        executed = _describe_change_set(stack.arn, begun)
+        executed = describe_change_set(stack.arn, begun)
         if executed and executed.execution_status != "EXECUTE_COMPLETE":
             return executed, begun
     name = _change_set_name(desired, stack)
-    return _describe_change_set(stack.arn, name) if stack else None, name
+    return describe_change_set(stack.arn, name) if stack else None, name
 
 
 def describe(name: str) -> Stack | None:
@@ -297,7 +297,7 @@ def _reviewed(arn: str) -> tuple[Mapping[str, str], ...]:
         if _is_missing(error):
             return ()
         raise
-    described = [_describe_change_set(arn, found["ChangeSetName"]) for found in listed]
+    described = [describe_change_set(arn, found["ChangeSetName"]) for found in listed]
     return tuple(change_set.parameters for change_set in described if change_set)
 
 
@@ -332,7 +332,7 @@ def act(action: Action, desired: Desired, stack: Stack | None, change_set: Chang
     match action:
         case "create change set":
             creates = stack is None or stack.status in ABSENT
-            _create_change_set(desired, name, "CREATE" if creates else "UPDATE")
+            create_change_set(desired, name, "CREATE" if creates else "UPDATE")
             return f"CloudFormation: what would change in {desired.name}"
         case "execute" if change_set:
             _execute(desired, stack, change_set)
@@ -342,11 +342,10 @@ def act(action: Action, desired: Desired, stack: Stack | None, change_set: Chang
             cloudformation.delete_change_set(StackName=desired.name, ChangeSetName=name)
             return f"CloudFormation: a new change set of {desired.name}"
         case "discard" if change_set:
-            is_empty = any(text in change_set.reason for text in NO_CHANGES)  # only the text of the template differs
-            refusal = None if is_empty else _describe_refusal(desired, change_set)
+            refused = refusal(desired, change_set)
             cloudformation.delete_change_set(StackName=desired.name, ChangeSetName=name)
-            if refusal:
-                raise refusal
+            if refused:
+                raise refused
             unprotected = desired.protected and stack and not stack.protected
             return act("protect" if unprotected else "done", desired, stack, None, name)
         case "delete stack":
@@ -394,14 +393,27 @@ def _cancel_update(name: str) -> None:
             raise
 
 
+def refusal(desired: Desired, change_set: ChangeSet) -> StackFailed | None:
+    """Say why CloudFormation could not make a change set; None where only the text of the template differs."""
+    return None if any(text in change_set.reason for text in NO_CHANGES) else _describe_refusal(desired, change_set)
+
+
+def guard(desired: Desired, changes: Iterable[Mapping[str, Any]]) -> StackRefused | None:
+    """Refuse changes that would lose data."""
+    refused = refused_changes(changes)
+    if not refused:
+        return None
+    return StackRefused(
+        f"The change of {desired.name} was refused, because it would lose data: {'; '.join(refused)}. "
+        "Undo the change of the template or the parameter that causes it; nothing was changed."
+    )
+
+
 def _execute(desired: Desired, stack: Stack | None, change_set: ChangeSet) -> None:
     cloudformation, name = client("cloudformation"), change_set.name
-    if refused := refused_changes(change_set.changes):
+    if refused := guard(desired, change_set.changes):
         cloudformation.delete_change_set(StackName=desired.name, ChangeSetName=name)
-        raise StackRefused(
-            f"The change of {desired.name} was refused, because it would lose data: {'; '.join(refused)}. "
-            "Undo the change of the template or the parameter that causes it; nothing was changed."
-        )
+        raise refused
     cloudformation.execute_change_set(
         StackName=desired.name, ChangeSetName=name, ClientRequestToken=_token(name, stack)
     )
@@ -531,7 +543,8 @@ def _change_set_name(desired: Desired, stack: Stack | None) -> str:
     return f"{OUR_CHANGE_SETS}{hashlib.sha256(content.encode()).hexdigest()[:40]}"
 
 
-def _describe_change_set(stack: str, name: str) -> ChangeSet | None:
+def describe_change_set(stack: str, name: str) -> ChangeSet | None:
+    """Describe a change set with all its changes; None where there is none."""
     cloudformation = client("cloudformation")
     changes: list[Mapping[str, Any]] = []
     token: Any = {}
@@ -593,18 +606,19 @@ def _uploaded(desired: Desired) -> str:
     return bucket.url(key, bucket.write(key, content))
 
 
-def _create_change_set(desired: Desired, name: str, kind: Literal["CREATE", "UPDATE"]) -> None:
+def create_change_set(desired: Desired, name: str, kind: Literal["CREATE", "UPDATE"], *, uploads: bool = True) -> None:
     """Create the change set.
 
     Its name makes it unique. A token of our own could meet that of a deleted change set, or of a deleted stack, with
-    the same content.
+    the same content. uploads: whether the template goes into the bucket, and not with the request.
     """
+    template: Any = {"TemplateURL": _uploaded(desired)} if uploads else {"TemplateBody": desired.template}
     try:
         client("cloudformation").create_change_set(
             StackName=desired.name,
             ChangeSetName=name,
             ChangeSetType=kind,
-            TemplateURL=_uploaded(desired),
+            **template,
             Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in desired.parameters.items()],
             Tags=[{"Key": key, "Value": value} for key, value in desired.tags.items()],
             Capabilities=["CAPABILITY_NAMED_IAM"],

@@ -218,5 +218,23 @@ def must_go_offline(plan: Plan, stack: Stack | None, instances: int) -> bool:
     return stack.parameters.get("NodeCount") != "0" or instances > 0
 
 
+def not_yet_known(settings: Settings) -> dict[str, str]:
+    """Return outputs in place of those of stacks that do not exist, for a change set that is never executed.
+
+    Only values differ by them, not what is made. CloudFormation looks for the security group, so it is one that exists.
+    """
+    balancing = f"arn:{settings.partition}:elasticloadbalancing:{settings.aws_region}:{settings.account}"
+    return {
+        "NodeSecurityGroupId": settings.database_client_security_group_id,
+        "NodeInstanceProfileArn": f"arn:{settings.partition}:iam::{settings.account}:instance-profile/unknown",
+        "FileSystemId": "fs-0",
+        "HomeAccessPointId": "fsap-0",
+        "SharedStorageAccessPointId": "fsap-1",
+        "DatabaseEndpoint": "unknown.invalid",
+        "TargetGroupArn": f"{balancing}:targetgroup/unknown/0",
+        "LoadBalancerArn": f"{balancing}:loadbalancer/app/unknown/0",
+    }
+
+
 def _tags(settings: Settings, plan: Plan) -> dict[str, str]:
     return plan.wanted.tags | settings.tags(plan.cluster)

@@ -28,7 +28,7 @@ __all__ = ["Engine", "install"]
 def install(aws: LocalAws) -> Engine:
     """Answer every CloudFormation operation of the server of `aws` with an engine, which is returned."""
     handlers.load()
-    engine = Engine(aws)
+    engine = aws.stacks = Engine(aws)
     requests, pages = Requests(engine), Pages()
     owners = Stacks(engine, requests, pages), ChangeSets(engine, requests, pages)
     aws.server.serve("cloudformation", *owners, whole=True)

@@ -1,0 +1,59 @@
+"""What a dry run says, in the parts that its steps add, and the plan as it travels between them
+(docs/decisions/0027).
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+from typing import Literal
+
+from pydantic import BaseModel
+
+from benchwright.errors import InvalidInput
+from benchwright.models import Plan
+
+# Characters of a plan on its way: the result and the input of a state have at most 256 KiB, with all that is beside it
+# (Step Functions developer guide, "Quotas related to state machine executions").
+LONGEST = 200_000
+
+
+class Change(BaseModel):
+    """A thing that a deployment would make, change in place, replace or remove.
+
+    kind: a type of CloudFormation, or certificate, database, file, group, image, user. data: what becomes of the old
+    one where it is removed or replaced. because: the properties that differ, or why else. may_replace: of a change in
+    place, whether CloudFormation decides only while it makes it that it replaces.
+    """
+
+    action: Literal["create", "change", "replace", "remove"]
+    kind: str
+    name: str
+    data: Literal["", "kept", "lost"] = ""
+    because: list[str] = []
+    may_replace: bool = False
+
+
+class Step(BaseModel):
+    """What one step of a deployment would do. minutes: about how long it takes; 0 where that is seconds."""
+
+    step: str
+    sentences: list[str]
+    changes: list[Change] = []
+    minutes: int = 0
+
+
+def pack(plan: Plan) -> str:
+    """Return a plan as a text that a state passes on. Raises InvalidInput where it is too long for that."""
+    text = base64.b64encode(gzip.compress(plan.model_dump_json().encode(), mtime=0)).decode()
+    if len(text) > LONGEST:
+        raise InvalidInput(
+            f"The plan of the cluster {plan.cluster} has {len(text):,} characters when it is compressed, and a dry run "
+            f"passes on at most {LONGEST:,} between its states. A deployment takes it: start that without dry_run."
+        )
+    return text
+
+
+def unpack(text: str) -> Plan:
+    """Return the plan that `pack` packed."""
+    return Plan.model_validate_json(gzip.decompress(base64.b64decode(text)))

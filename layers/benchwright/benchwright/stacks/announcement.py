@@ -1,0 +1,89 @@
+"""What a deployment would do to stacks and nodes, in sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from benchwright.dry_run import Change, Step
+from benchwright.nodes.preview import Nodes, replacement
+from benchwright.stacks.preview import Target, changes_of
+
+STEPS: Mapping[str, str] = {"foundation": "Deploy foundation", "access": "Deploy access", "nodes": "Deploy nodes"}
+# Minutes: to create a stack, and to change it in place. Sources: what the handlers of Aurora, of Elastic Load Balancing
+# and of Auto Scaling took in public logs of others; a node boots and configures itself in some five.
+CREATION: Mapping[str, int] = {"foundation": 18, "access": 4, "nodes": 7}
+CHANGE: Mapping[str, int] = {"foundation": 3, "access": 2, "nodes": 2}
+NODE_MINUTES = 7
+VERBS = {
+    ("create", ""): "gets",
+    ("change", ""): "changes in place",
+    ("replace", "kept"): "replaces, and keeps the old one of,",
+    ("replace", "lost"): "replaces",
+    ("remove", "kept"): "gives up, and keeps,",
+    ("remove", "lost"): "removes",
+}
+
+
+def steps(
+    targets: Mapping[str, Target],
+    changes: Mapping[str, Iterable[Mapping[str, Any]]],
+    nodes: Nodes,
+    removed: Sequence[Change],
+) -> list[Step]:
+    """Return what each stack would go through, in the order of the workflow. removed: resources of an address."""
+    listed = []
+    for which, target in targets.items():
+        its = changes_of(changes.get(which, ()))
+        sentences = list(_sentences(target, its))
+        minutes = (CREATION if target.creates else CHANGE)[which] if its else 0
+        if which == "nodes":
+            sentences += replacement(nodes)
+            minutes += NODE_MINUTES * nodes.replaced if not nodes.all_at_once else 2 * NODE_MINUTES
+            minutes += NODE_MINUTES if nodes.created and not target.creates else 0
+        listed.append(Step(step=STEPS[which], sentences=sentences, changes=its, minutes=minutes))
+        if which == "foundation":
+            listed.append(database(target))
+    if removed:
+        sentence = f"The stack of the address is deleted, with {_count(len(removed), 'resource')}."
+        listed.append(Step(step="Remove access", sentences=[sentence], changes=list(removed), minutes=5))
+    return listed
+
+
+def database(foundation: Target) -> Step:
+    """Say what becomes of the role and the database of Workbench."""
+    if not foundation.creates:
+        left = "PostgreSQL's role and database of Workbench are looked at, and stay as they are unless one is missing."
+        return Step(step="Create database", sentences=[left])
+    change = Change(action="create", kind="database", name="rstudio")
+    return Step(
+        step="Create database",
+        sentences=["PostgreSQL gets the role and the database of Workbench."],
+        changes=[change],
+        minutes=1,
+    )
+
+
+def _sentences(target: Target, changes: Sequence[Change]) -> Iterator[str]:
+    name, stack = target.desired.name, target.stack
+    if stack and target.action == "wait":
+        yield f"The stack {name} is {stack.status}: what would change in it can be said when that has ended."
+    elif stack and target.action == "delete stack":
+        yield f"The stack {name} is {stack.status}: it is deleted, and made with {_count(len(changes), 'resource')}."
+    elif target.creates:
+        yield f"The stack {name} is made, with {_count(len(changes), 'resource')}."
+    elif not changes:
+        yield f"The stack {name} stays as it is."
+    else:
+        parts = [
+            f"{verb} {', '.join(each.name for each in changes if (each.action, each.data) == kind)}"
+            for kind, verb in VERBS.items()
+            if any((each.action, each.data) == kind for each in changes)
+        ]
+        yield f"The stack {name} {'; '.join(parts)}."
+        if uncertain := [each.name for each in changes if each.may_replace]:
+            yield f"CloudFormation replaces {', '.join(uncertain)} only if a value demands it that it makes itself."
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"

@@ -1,0 +1,62 @@
+"""What a dry run says of stacks."""
+
+from typing import Any
+
+import pytest
+
+from benchwright.nodes.preview import Nodes
+from benchwright.stacks.announcement import steps
+from benchwright.stacks.change_sets import Desired, Stack
+from benchwright.stacks.preview import Target
+
+WANTED = Desired("wb-blue-foundation", "text", {"Application": "wb", "Cluster": "blue"}, {})
+LATER = "what would change in it can be said when that has ended."
+OURS = {"Application": "wb", "Cluster": "blue"}
+
+
+def change(action: str, name: str, **more: Any) -> dict[str, Any]:
+    kind = "AWS::Logs::LogGroup"
+    return {"ResourceChange": {"Action": action, "LogicalResourceId": name, "ResourceType": kind, **more}}
+
+
+def said(stack: Stack | None, changes: list[dict[str, Any]]) -> list[str]:
+    target = Target(WANTED, stack)
+    return steps({"foundation": target}, {"foundation": changes}, Nodes(), [])[0].sentences
+
+
+@pytest.mark.parametrize(
+    ("stack", "changes", "sentences"),
+    [
+        (None, [change("Add", "A"), change("Add", "B")], ["The stack wb-blue-foundation is made, with 2 resources."]),
+        (
+            Stack("ROLLBACK_COMPLETE", parameters=OURS),
+            [change("Add", "A")],
+            ["The stack wb-blue-foundation is ROLLBACK_COMPLETE: it is deleted, and made with 1 resource."],
+        ),
+        (
+            Stack("UPDATE_IN_PROGRESS", parameters=OURS),
+            [],
+            [f"The stack wb-blue-foundation is UPDATE_IN_PROGRESS: {LATER}"],
+        ),
+        (
+            Stack("CREATE_COMPLETE", parameters=OURS, template="text"),
+            [],
+            ["The stack wb-blue-foundation stays as it is."],
+        ),
+        (
+            Stack("CREATE_COMPLETE", parameters=OURS, template="another"),
+            [
+                change("Modify", "B", Replacement="False"),
+                change("Modify", "A", Replacement="Conditional"),
+                change("Modify", "C", Replacement="True", PolicyAction="ReplaceAndDelete"),
+                change("Remove", "D", PolicyAction="Retain"),
+            ],
+            [
+                "The stack wb-blue-foundation changes in place A, B; replaces C; gives up, and keeps, D.",
+                "CloudFormation replaces A only if a value demands it that it makes itself.",
+            ],
+        ),
+    ],
+)
+def test_what_becomes_of_a_stack(stack: Stack | None, changes: list[dict[str, Any]], sentences: list[str]) -> None:
+    assert said(stack, changes) == sentences

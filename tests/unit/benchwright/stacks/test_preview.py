@@ -1,0 +1,116 @@
+"""Change sets of a dry run, on the CloudFormation of the rehearsal: nothing stays of them, whatever they show."""
+
+import json
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from benchwright.errors import StackFailed, StackRefused
+from benchwright.stacks import change_sets, preview
+from benchwright.stacks.preview import Target, beside
+from tests.unit.benchwright.stacks import test_stack_states
+from tests.unit.benchwright.stacks.test_stack_states import (
+    DATA,
+    FOUNDATION,
+    GROUP,
+    LATER,
+    NODES,
+    SECRET,
+    World,
+    template,
+)
+from tests.waiting import PATIENCE
+
+world = test_stack_states.world
+
+
+def look(world: World, *names: str) -> Mapping[str, list[Mapping[str, Any]]]:
+    """A dry run until it has an answer."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        targets = {name: Target(world.desired(name), change_sets.describe(name)) for name in names}
+        if (found := preview.look(targets, "arn:e")) is not None:
+            return found
+        time.sleep(0.01)
+    raise AssertionError("CloudFormation computes for ever")
+
+
+def left(world: World) -> list[str]:
+    """What there is: each stack with its status, and its change sets that were not executed."""
+    found = [stack for stack in world.api.describe_stacks()["Stacks"] if stack["StackStatus"] != "DELETE_COMPLETE"]
+    return [
+        " ".join([stack["StackName"], stack["StackStatus"], *world.change_sets(stack["StackName"])])
+        for stack in found
+        if stack["StackStatus"] != "DELETE_IN_PROGRESS"
+    ]
+
+
+def names(changes: Mapping[str, list[Mapping[str, Any]]]) -> dict[str, list[tuple[str, str]]]:
+    return {which: [(each.action, each.name) for each in preview.changes_of(its)] for which, its in changes.items()}
+
+
+def test_stacks_that_do_not_exist_are_previewed_beside_and_leave_nothing(world: World) -> None:
+    assert names(look(world, FOUNDATION, NODES)) == {
+        FOUNDATION: [("create", "Data"), ("create", "Later")],
+        NODES: [("create", "Group")],
+    }
+    assert left(world) == []
+    touched = {call["parameters"].get("StackName") for call in world.calls() if call["operation"] == "CreateChangeSet"}
+    assert touched == {"wb-blue--dry-run-foundation", "wb-blue--dry-run-nodes"}
+    assert "s3" not in json.dumps(world.calls())  # no template in the bucket
+
+
+def test_a_change_is_previewed_on_the_stack_itself_and_not_executed(world: World) -> None:
+    world.deploy(NODES)
+    world.days = 14
+    assert names(look(world, NODES)) == {NODES: [("change", "Group")]}
+    assert (left(world), world.retention()) == ([f"{NODES} CREATE_COMPLETE"], {"group": 7})
+    world.deploy(NODES)
+    assert (world.retention(), look(world, NODES)) == ({"group": 14}, {})
+
+
+def test_what_would_lose_data_is_refused_as_in_a_deployment_and_leaves_nothing(world: World) -> None:
+    world.deploy(FOUNDATION)
+    world.foundation = template(Later=LATER | {"DependsOn": []})
+    with pytest.raises(StackRefused) as announced:
+        look(world, FOUNDATION, NODES)
+    assert left(world) == [f"{FOUNDATION} CREATE_COMPLETE"]
+    assert str(announced.value).splitlines() == world.refusal(FOUNDATION, StackRefused)
+
+
+def test_a_name_that_is_taken_is_refused_as_in_a_deployment_and_leaves_nothing(world: World) -> None:
+    world.aws.client("secretsmanager").create_secret(Name=SECRET, SecretString="of someone")
+    with pytest.raises(StackFailed) as announced:
+        look(world, FOUNDATION, NODES)
+    assert left(world) == []
+    assert str(announced.value).splitlines() == world.refusal(FOUNDATION, StackFailed)
+
+
+def test_a_creation_that_failed_is_previewed_as_a_new_one(world: World) -> None:
+    world.faults.reasons = {"Group": "no"}
+    with pytest.raises(StackFailed):
+        world.deploy(NODES)
+    world.faults.reasons = {}
+    assert names(look(world, NODES)) == {NODES: [("create", "Group")]}
+    assert left(world) == [f"{NODES} ROLLBACK_COMPLETE"]
+
+
+def test_a_stack_beside_that_someone_created_is_left_alone(world: World) -> None:
+    world.api.create_stack(StackName=beside(NODES), TemplateBody=template(Group=GROUP), Parameters=parameters(world))
+    assert world.settled(beside(NODES)) == "CREATE_COMPLETE"
+    with pytest.raises(StackFailed, match="already exists"):
+        look(world, NODES)
+    assert left(world) == [f"{beside(NODES)} CREATE_COMPLETE"]
+
+
+def parameters(world: World) -> list[dict[str, str]]:
+    wanted = world.desired(NODES).parameters
+    return [{"ParameterKey": name, "ParameterValue": value} for name, value in wanted.items()]
+
+
+def test_data_is_kept_where_the_policy_says_so() -> None:
+    change = {"Action": "Remove", "LogicalResourceId": "Data", "ResourceType": DATA["Type"], "PolicyAction": "Retain"}
+    (found,) = preview.changes_of([{"ResourceChange": change}])
+    assert (found.action, found.data) == ("remove", "kept")

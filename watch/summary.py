@@ -42,6 +42,9 @@ def cluster(output: Any, width: int | None = None) -> Iterator[Text]:
 
     width: columns at which a sentence is folded, none where there is no terminal.
     """
+    if isinstance(output, Mapping) and output.get("dry_run"):
+        yield from would(output, width)
+        return
     if not isinstance(output, Mapping) or "nodes" not in output:
         message = output.get("message") if isinstance(output, Mapping) else None
         yield Text(str(message or output))
@@ -69,6 +72,20 @@ def cluster(output: Any, width: int | None = None) -> Iterator[Text]:
     yield Text()
     for listed in str(output.get("list_nodes", "")).strip("\n").splitlines():
         yield Text(listed)
+
+
+def would(output: Mapping[str, Any], width: int | None = None) -> Iterator[Text]:
+    """The output of a dry run as lines: for each step what it would do, and what may fail later."""
+    yield Text(str(output["message"]))
+    said = [line.partition(": ")[::2] for line in output["would"]]
+    said += [("warning", warning) for warning in output.get("warnings") or ()]
+    column = max(len(name) for name, _ in said) + 2
+    before = ""
+    for name, sentence in said:
+        for number, line in enumerate(_folded(sentence, width and width - column - len(INDENT))):
+            style = "yellow" if name == "warning" else ""
+            yield Text.assemble((f"{'' if number or name == before else name:<{column}}", "dim"), (line, style))
+        before = name
 
 
 def _folded(text: str, width: int | None) -> list[str]:

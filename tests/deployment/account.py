@@ -32,7 +32,7 @@ from rehearsal.faults import Faults
 from rehearsal.hosts.standins.workbench.cluster import STALE_SECONDS
 from rehearsal.initial_account import InitialAccount
 from rehearsal.views.report import Execution
-from tests import waiting
+from tests import announcements, waiting
 from tests.deployment.metrics import METRIC, arrived, report_answers
 from tests.namespaces import visit_network_and_mounts
 
@@ -42,6 +42,9 @@ PATIENCE: Final = 600
 
 READING: Final = ("Get", "Describe", "List", "Head", "Scan", "Query", "BatchGet")
 """How the names of calls begin that change nothing."""
+
+OF_DRY_RUN: Final = {f"cloudformation:{name}" for name in ("CreateChangeSet", "DeleteChangeSet", "DeleteStack")}
+"""What a dry run calls that changes something: change sets, and the stack of one that does not exist."""
 
 NODE_TABLE: Final = """
     select ipv4, case when last_seen < now() - %s * interval '1 second' then 'Offline' else status end
@@ -161,6 +164,24 @@ class Account:
     def deploy(self, content: Any) -> Execution:
         """A deployment that must succeed."""
         return self.succeed(self.start("deploy", content))
+
+    def deploy_as_announced(self, content: Any) -> Execution:
+        """A deployment that must succeed, and do exactly what a dry run of the same input has announced."""
+        execution = self.start("deploy", {**content, "dry_run": True})
+        announced = self.succeed(execution)
+        changed = self.changes(execution)
+        assert changed <= OF_DRY_RUN, changed
+        before = self._seen()
+        ended = self.deploy(content)
+        assert announcements.differences(self.aws, self.application.name, announced.output, before, self._seen()) == []
+        return ended
+
+    def _seen(self) -> announcements.Seen:
+        script, nodes = announcements.ON_NODE, self.nodes
+        on_nodes = {
+            name: frozenset(node.host.run(script, timeout=60).stdout.splitlines()) for name, node in nodes.items()
+        }
+        return announcements.Seen.of(self.aws, self.application.name, on_nodes)
 
     def succeed(self, execution: str) -> Execution:
         ended = self.end(execution)

@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from benchwright import licensing
 from benchwright.dry_run import Step, unpack
 from benchwright.errors import NodeConfigurationFailed
+from benchwright.healing import probes
 from benchwright.models import Plan
 from benchwright.nodes import auto_scaling, offline, preview, rollout, run_command
 from benchwright.nodes.archive import unpacked
@@ -82,7 +83,8 @@ def _preview(event: Event) -> Preview:
     plan = unpack(event.plan)
     bundle = _bundle(plan, event.foundation) if event.foundation else make_bundle(plan, UNKNOWN, NO_SECRET, NO_SECRET)
     steps, effect = preview.publication(applied(event.cluster), unpacked(bundle.archive), event.after)
-    return Preview(steps=steps, sessions=preview.sessions(None, event.after, effect))
+    running = probes.active_sessions(event.cluster, datetime.now(UTC)) if event.after.now else None
+    return Preview(steps=steps, sessions=preview.sessions(running, event.after, effect))
 
 
 def _bundle(plan: Plan, foundation: Mapping[str, str]) -> Bundle:

@@ -162,3 +162,22 @@ def test_the_end_says_whether_policies_were_judged(verdict: Verdict, reported: s
     text = io.StringIO()
     summary.show(Console(file=text, width=100), Report(policies=verdict), Path("/nowhere"))
     assert reported in text.getvalue().splitlines()
+
+
+def test_a_dry_run_shows_what_a_deployment_would_do_by_step() -> None:
+    output = {
+        "cluster": "workbench",
+        "dry_run": True,
+        "message": "Nothing was changed.",
+        "would": ["Deploy nodes: 1 node is launched.", "Deploy nodes: The others stay.", "Time: about 3 minutes."],
+        "warnings": ["No licence."],
+        "nodes": {"now": 2},
+    }
+    lines = [line for line in shown("SUCCEEDED", output) if line]
+    assert lines[1:] == [
+        "    Nothing was changed.",
+        "    Deploy nodes  1 node is launched.",
+        "                  The others stay.",
+        "    Time          about 3 minutes.",
+        "    warning       No licence.",
+    ]

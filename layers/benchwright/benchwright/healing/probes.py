@@ -9,8 +9,9 @@ from typing import Any
 from benchwright.aws import client
 from benchwright.settings import settings
 
-NAMESPACE, METRIC = "Benchwright", "WorkbenchAnswers"  # as the nodes report it: image/
+NAMESPACE, METRIC, SESSIONS = "Benchwright", "WorkbenchAnswers", "ActiveSessions"  # as the nodes report it: image/
 PERIOD = 60  # seconds
+RECENT = 5  # minutes of which the newest says how many sessions there are
 
 
 def reported(cluster: str, instances: Sequence[str], minutes: int, now: datetime) -> dict[str, list[float | None]]:
@@ -27,7 +28,7 @@ def reported(cluster: str, instances: Sequence[str], minutes: int, now: datetime
     queries: list[Any] = [
         {
             "Id": f"node{number}",
-            "MetricStat": {"Metric": _metric(cluster, instance), "Period": PERIOD, "Stat": "Maximum"},
+            "MetricStat": {"Metric": _metric(METRIC, cluster, instance), "Period": PERIOD, "Stat": "Maximum"},
         }
         for number, instance in enumerate(instances)
     ]
@@ -46,10 +47,27 @@ def reported(cluster: str, instances: Sequence[str], minutes: int, now: datetime
     return found
 
 
-def _metric(cluster: str, instance: str) -> dict[str, Any]:
-    dimensions = {"service": settings().application, "cluster": cluster, "instance": instance}
+def active_sessions(cluster: str, now: datetime) -> int | None:
+    """Return how many sessions ran on all nodes together in the newest whole minute; None where no node reported it.
+
+    As in `reported`, the minute before the one that runs does not count. Each node reports its own, so they are added.
+    """
+    end = now.replace(second=0, microsecond=0) - timedelta(seconds=PERIOD)
+    stat = {"Metric": _metric(SESSIONS, cluster), "Period": PERIOD, "Stat": "Sum"}
+    found = client("cloudwatch").get_metric_data(
+        MetricDataQueries=[{"Id": "sessions", "MetricStat": stat}],
+        StartTime=end - timedelta(seconds=PERIOD * RECENT),
+        EndTime=end,
+        ScanBy="TimestampDescending",
+    )["MetricDataResults"]
+    values = found[0]["Values"] if found else []
+    return int(values[0]) if values else None
+
+
+def _metric(name: str, cluster: str, instance: str = "") -> dict[str, Any]:
+    dimensions = {"service": settings().application, "cluster": cluster} | ({"instance": instance} if instance else {})
     return {
         "Namespace": NAMESPACE,
-        "MetricName": METRIC,
+        "MetricName": name,
         "Dimensions": [{"Name": name, "Value": value} for name, value in dimensions.items()],
     }

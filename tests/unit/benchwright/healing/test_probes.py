@@ -9,7 +9,7 @@ import pytest
 from moto import mock_aws
 
 from benchwright.healing import decision, probes
-from benchwright.healing.probes import reported
+from benchwright.healing.probes import active_sessions, reported
 from tests.deployment import metrics as put_metrics
 
 NOW = datetime.now(UTC).replace(second=30, microsecond=0)
@@ -50,6 +50,25 @@ def test_what_is_older_or_newer_or_of_another_cluster_does_not_count(metrics: An
     put(metrics, "i-a", 0, 1.0, cluster="green")
     put(metrics, "i-a", 0, 1.0, service="other")
     assert reported("blue", ["i-a"], 4, NOW) == {"i-a": [None] * 4}
+
+
+def put_sessions(metrics: Any, minutes_before: int, value: float, cluster: str = "blue") -> None:
+    dimensions = [{"Name": "service", "Value": "wb"}, {"Name": "cluster", "Value": cluster}]
+    at = LAST - timedelta(minutes=minutes_before)
+    datum = {"MetricName": "ActiveSessions", "Dimensions": dimensions, "Timestamp": at, "Value": value}
+    metrics.put_metric_data(Namespace="Benchwright", MetricData=[datum])
+
+
+def test_sessions_of_all_nodes_are_those_of_the_newest_whole_minute(metrics: Any) -> None:
+    for minutes_before, value in ((-1, 9), (0, 2), (0, 3), (1, 9)):
+        put_sessions(metrics, minutes_before, value)
+    put_sessions(metrics, 0, 9, cluster="green")
+    assert active_sessions("blue", NOW) == 5
+
+
+def test_without_a_recent_report_the_number_of_sessions_is_not_known(metrics: Any) -> None:
+    put_sessions(metrics, 6, 9)
+    assert active_sessions("blue", NOW) is None
 
 
 def test_without_nodes_no_one_is_asked() -> None:

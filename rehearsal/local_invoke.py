@@ -1,8 +1,8 @@
 """`sam local invoke` on the local AWS: the world that events/*.json speak of, and a template that leads there.
 
 The functions confirm the lock of their cluster and read its recorded plan: an event is answered only where these are.
-So the events have a cluster of their own, which `prepare` makes. Its lock is held by an execution that does not exist:
-no deployment of another cluster disturbs it, and a deployment of this one takes it over.
+So the events have a cluster of their own, which `prepare` makes. Its lock is held by an execution that had nothing to
+do: no deployment of another cluster disturbs it, and a deployment of this one takes it over.
 """
 
 import contextlib
@@ -67,6 +67,7 @@ def prepare(aws: LocalAws, installed: Application) -> tuple[str, int]:
     """
     world = _World(aws, {logical: name for name, logical in installed.functions.items()})
     with aws.clock.at_speed(HURRY):
+        world.execute(installed.outputs["DeployStateMachineArn"])
         world.take_lock()
         foundation = world.deploy_foundation()
         world.deploy_nodes(foundation)
@@ -83,6 +84,15 @@ class _World:
     @property
     def _cluster(self) -> dict[str, str]:
         return {key: value for key, value in event_of("DeployStack").items() if key in ("cluster", "execution")}
+
+    def execute(self, machine: str) -> None:
+        """The execution that the events name; it ends at once, since no such cluster is recorded."""
+        states, execution = self.aws.client("stepfunctions"), self._cluster["execution"]
+        with contextlib.suppress(states.exceptions.ExecutionAlreadyExists):
+            content = json.dumps({"cluster": self._cluster["cluster"], "only_if_deployed": True})
+            states.start_execution(stateMachineArn=machine, name=execution.rpartition(":")[2], input=content)
+        while states.describe_execution(executionArn=execution)["status"] == "RUNNING":
+            self.aws.clock.wait(1)
 
     def take_lock(self) -> None:
         """Lock and plan, as every deployment begins; the event of ResolvePlan then changes the plan."""

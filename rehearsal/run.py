@@ -19,6 +19,9 @@ from botocore.exceptions import ClientError
 from rich.console import Console
 from rich.text import Text
 
+from benchwright.report import history
+from benchwright.report.diagram import outline
+from benchwright.report.history import Event
 from rehearsal import application, launcher
 from rehearsal.application import Application, CommandFailedError
 from rehearsal.aws import durations
@@ -36,8 +39,6 @@ from rehearsal.judges.policies import verdict
 from rehearsal.own_failures import EXIT_OWN_FAILURE, Failures
 from rehearsal.starts import Start, in_order
 from rehearsal.views import summary
-from rehearsal.views.diagram import outline
-from rehearsal.views.history import Event
 from rehearsal.views.report import Execution, Report
 from watch.progress import Progress
 
@@ -214,9 +215,11 @@ class Rehearsal:
         states = aws.client("stepfunctions")
         events = [event for page in pages(states, arn) for event in page]
         described = states.describe_execution(executionArn=arn)
-        kind, calls = installed.kind(start.machine), aws.recorder.count(arn)
+        kind, calls = installed.kind(start.machine), dict(sorted(aws.recorder.count(arn).items()))
         started_by = start.schedule.caller if start.schedule else "rehearsal"
-        execution = Execution.read(kind, described, events, installed.functions, calls, started_by=started_by)
+        execution = Execution.read(
+            kind, described, history.read(events), installed.functions, aws_calls=calls, started_by=started_by
+        )
         self.report.executions.append(execution)
         machine = states.describe_state_machine(stateMachineArn=start.machine)
         self.report.machines[kind] = outline(json.loads(machine["definition"]))

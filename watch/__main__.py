@@ -15,9 +15,10 @@ from botocore import exceptions
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 
+from benchwright.report.history import clock_face
 from watch import executions, summary
 from watch.executions import History, NoExecutionError
-from watch.progress import Progress, Watched, clock_face
+from watch.progress import Progress, Watched
 
 EXIT_MISUSE: Final = 2
 INTERRUPTED: Final = 130

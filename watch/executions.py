@@ -14,7 +14,8 @@ from typing import Any, Final
 import boto3
 from botocore.config import Config
 
-from watch.progress import Event, Steps
+from benchwright.report.history import Event
+from watch.progress import Steps
 
 CONFIG: Final = Config(connect_timeout=5, read_timeout=20, retries={"mode": "standard", "max_attempts": 3})
 PAGE: Final = 100

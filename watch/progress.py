@@ -2,10 +2,9 @@
 
 import contextlib
 import datetime
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -14,7 +13,8 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-Event = Mapping[str, Any]
+from benchwright.report.history import Event, clock_face, waiting_for
+
 BAR: Final = 20
 """Columns of the bar of a step."""
 
@@ -90,21 +90,6 @@ class Steps:
         step = self.under_way.pop(name, None)
         if step and step.said:
             self.waited[name] = second - step.began
-
-
-def waiting_for(output: str | None) -> str:
-    """The sentence `waiting_for` of a function's result, as it stands in the output of a Lambda task."""
-    with contextlib.suppress(ValueError, TypeError, AttributeError):
-        payload = json.loads(output or "").get("Payload")
-        return str(payload.get("waiting_for") or "")
-    return ""
-
-
-def clock_face(seconds: float) -> str:
-    """`754.2` as `12:34`, hours only when there are any."""
-    minutes, second = divmod(int(seconds), 60)
-    hours, minute = divmod(minutes, 60)
-    return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute:>2}:{second:02}"
 
 
 class Progress:

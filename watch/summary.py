@@ -60,6 +60,7 @@ def cluster(output: Any, width: int | None = None) -> Iterator[Text]:
         ("sessions", _spread(output.get("sessions") or {})),
         *(output.get("endpoints") or {}).items(),
         ("metrics", _first(output.get("metrics") or [])),
+        ("report", _report(output.get("report") or {})),
         *(("warning", warning) for warning in output.get("warnings") or ()),
     ]
     column = max(len(name) for name, value in facts if value) + 2
@@ -137,6 +138,10 @@ def _users(plan: Mapping[str, Any]) -> Mapping[str, Any]:
 def _spread(opened: Mapping[str, Any]) -> str:
     """How many of the sessions that a verification opened ran on each instance."""
     return ", ".join(f"{count} on {instance}" for instance, count in (opened.get("sessions") or {}).items())
+
+
+def _report(addresses: Mapping[str, Any]) -> str:
+    return str(addresses.get("console") or addresses.get("page") or "")
 
 
 def _first(addresses: Sequence[str]) -> str:

@@ -6,9 +6,9 @@ from typing import Any
 
 from rich.text import Text
 
+from benchwright.report.history import clock_face
 from rehearsal.aws.local_aws import LocalAws
 from rehearsal.aws.services.step_functions.executions import backend
-from watch.progress import clock_face
 
 
 class Executions:

@@ -1,80 +1,30 @@
 """report.json and report.html: what happened in a rehearsal, in AWS time, and whether every check held."""
 
 import json
-from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from benchwright.report.execution import Execution as ReportedExecution
 from rehearsal.aws.services.step_functions.quotas import HISTORY_EVENTS, PAYLOAD_BYTES
 from rehearsal.judges.policies.verdict import Verdict
 from rehearsal.judges.secrets import Findings
-from rehearsal.views import history, page
-from rehearsal.views.history import Event, State
+from rehearsal.views import page
 
 
-@dataclass
-class Execution:
+@dataclass(kw_only=True)
+class Execution(ReportedExecution):
     """One execution, as the rehearsal's contract in the design wants it."""
 
-    state_machine: str
-    status: str
-    input: Any
-    output: Any
-    error: str | None
-    cause: str | None
-    states: list[State]
-    transitions: int
-    lambda_invocations: dict[str, int]
-    aws_calls: dict[str, int]
-    max_payload_bytes: int
-    makespan_s: float
-    critical_path_s: float
-    name: str = ""
+    aws_calls: dict[str, int] = field(default_factory=dict)
     started_by: str = "rehearsal"
-    started: str = ""
-    history_events: int = 0
+    """The caller of StartExecution, as calls.jsonl names callers."""
 
     @property
     def schedule(self) -> str:
         """The name of the schedule that started it, if one did."""
         caller, _, name = self.started_by.partition(" ")
         return name if caller == "schedule" else ""
-
-    @classmethod
-    def read(
-        cls,
-        state_machine: str,
-        described: Mapping[str, Any],
-        events: Sequence[Event],
-        functions: Mapping[str, str],
-        aws_calls: Mapping[str, int],
-        *,
-        started_by: str = "rehearsal",
-    ) -> "Execution":
-        """From DescribeExecution and GetExecutionHistory. `functions` maps a function's name to its logical id;
-        `started_by` is the caller of StartExecution, as calls.jsonl names callers.
-        """
-        status = described["status"]
-        return cls(
-            state_machine=state_machine,
-            status=status,
-            input=history.parsed(described.get("input")),
-            output=history.parsed(described.get("output")),
-            error=described.get("error"),
-            cause=described.get("cause"),
-            states=history.visits(events),
-            transitions=history.transitions(events),
-            lambda_invocations=history.invocations(events, functions),
-            aws_calls=dict(sorted(aws_calls.items())),
-            max_payload_bytes=history.max_payload(events),
-            makespan_s=history.makespan(events),
-            critical_path_s=history.critical_path(events),
-            name=described.get("name", ""),
-            started_by=started_by,
-            started=history.iso(events[0]),
-            history_events=len(events),
-        )
 
 
 @dataclass

@@ -7,10 +7,10 @@ from typing import Final
 from rich.console import Console
 from rich.text import Text
 
+from benchwright.report.history import clock_face
 from rehearsal.own_failures import LOG
 from rehearsal.views.report import Execution, Report
 from watch import summary
-from watch.progress import clock_face
 
 NOT_OF_THE_ACCOUNT: Final = "The rehearsal itself failed, as shown below: this says nothing about the account."
 

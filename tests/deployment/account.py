@@ -20,6 +20,7 @@ from unittest import mock
 
 import psycopg2
 
+from benchwright.report import history
 from rehearsal import application, launcher, run
 from rehearsal.application import Application
 from rehearsal.aws.clock import Clock
@@ -159,7 +160,13 @@ class Account:
         assert not crashes, crashes
         described = states.describe_execution(executionArn=execution)
         kind = execution.split(":")[6].rpartition("-")[2]
-        return Execution.read(kind, described, events, self.application.functions, self.aws.recorder.count(execution))
+        return Execution.read(
+            kind,
+            described,
+            history.read(events),
+            self.application.functions,
+            aws_calls=self.aws.recorder.count(execution),
+        )
 
     def deploy(self, content: Any) -> Execution:
         """A deployment that must succeed."""
@@ -199,7 +206,9 @@ class Account:
         waiting.until(condition, what, seconds=PATIENCE, pause=0.1)
 
     def changes(self, execution: str) -> set[str]:
-        """The calls of an execution that change something, beside functions being invoked and subscribers notified."""
+        """The calls of an execution that change something, beside functions being invoked, subscribers notified and its
+        report written.
+        """
         lines = map(json.loads, self.aws.recorder.path.read_text().splitlines())
         return {
             f"{line['service']}:{line['operation']}"
@@ -207,7 +216,22 @@ class Account:
             if line["execution"] == execution
             and not line["operation"].startswith(READING)
             and (line["service"], line["operation"]) not in {("lambda", "Invoke"), ("sns", "Publish")}
+            and not str(line["parameters"].get("Key", "")).startswith("reports/")
         }
+
+    def report(self, address: str) -> tuple[dict[str, Any], str]:
+        """What the bucket holds where an execution says that its report is: report.json and the page."""
+        bucket, _, key = address.removeprefix("s3://").partition("/")
+        s3 = self.aws.client("s3")
+        found = s3.get_object(Bucket=bucket, Key=key)
+        assert found["ContentType"] == "text/html; charset=utf-8"
+        data = s3.get_object(Bucket=bucket, Key=key.replace("report.html", "report.json"))
+        return json.loads(data["Body"].read()), found["Body"].read().decode()
+
+    def messages(self) -> list[str]:
+        """The texts of all messages to the topic."""
+        lines = map(json.loads, self.aws.recorder.path.read_text().splitlines())
+        return [line["parameters"]["Message"] for line in lines if line["operation"] == "Publish"]
 
     def on_every_node(self, script: str) -> set[str]:
         """What a script prints on the nodes: one text where all agree."""

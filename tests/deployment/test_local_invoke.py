@@ -154,6 +154,19 @@ def test_explain_failure_writes_text_for_people(invoked: Invoked) -> None:
     assert "\nEvidence:\n- log of the build benchwright-local/1.409733403.81569085/1: https://" in answer["text"]
 
 
+def test_write_report_writes_what_it_says(invoked: Invoked) -> None:
+    answer = invoked.first["WriteReport"]
+    bucket, _, key = answer["report"]["data"].removeprefix("s3://").partition("/")
+    s3 = invoked.account.aws.client("s3")
+    report = json.loads(s3.get_object(Bucket=bucket, Key=key)["Body"].read())
+    assert (
+        report["execution"]["output"]["message"]
+        in invoked.account.aws.client("stepfunctions").describe_execution(
+            executionArn=local_invoke.event_of("WriteReport")["execution"]
+        )["output"]
+    )
+
+
 def test_resolve_plan_records_what_the_event_changes(invoked: Invoked) -> None:
     plan = invoked.first["ResolvePlan"]["plan"]
     assert (plan["cluster"], plan["sources"]["database.max_capacity"]) == (CLUSTER, "input")

@@ -22,6 +22,8 @@ MONTHLY: Any = {"cluster": "workbench", "image": {"rebuild": True}, "only_if_dep
 INPUTS: list[Any] = [{}, {}, {"nodes": {"count": 3}}, {}, {"nodes": {"count": None}}]
 BOUNDARY = "arn:aws:iam::aws:policy/AdministratorAccess"
 CHANGING = ("Create", "ExecuteChangeSet", "Delete", "Put", "StartInstanceRefresh")
+REPORT = {"s3:PutObject"}
+"""What an execution changes that changes no cluster: it writes its report."""
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(600)]
 
@@ -82,12 +84,12 @@ def test_schedules_start_executions_with_their_input_under_their_role(recorded: 
 def test_schedules_leave_alone_what_is_not_deployed_yet_and_verify_what_is(report: dict[str, Any]) -> None:
     *early, verified = [execution for execution in report["executions"] if execution["started_by"] != "rehearsal"]
     assert [(execution["output"]["message"], changes(execution)) for execution in early] == [
-        ("no cluster is recorded, so there was nothing to verify", set()),
-        ("workbench is not deployed: nothing to do", set()),
-        ("0 of 1 recorded clusters verified", set()),
-        ("workbench is not deployed: nothing to do", set()),
+        ("no cluster is recorded, so there was nothing to verify", REPORT),
+        ("workbench is not deployed: nothing to do", REPORT),
+        ("0 of 1 recorded clusters verified", REPORT),
+        ("workbench is not deployed: nothing to do", REPORT),
     ]
-    assert (verified["output"]["message"], changes(verified)) == ("1 of 1 recorded clusters verified", set())
+    assert (verified["output"]["message"], changes(verified)) == ("1 of 1 recorded clusters verified", REPORT)
 
 
 @pytest.mark.usefixtures("report")
@@ -114,6 +116,24 @@ def test_success_is_notified_with_what_changed(recorded: Path) -> None:
     ]
 
 
+def test_every_message_ends_with_the_address_of_its_report(recorded: Path, report: dict[str, Any]) -> None:
+    calls = [json.loads(line) for line in (recorded / "calls.jsonl").read_text().splitlines()]
+    written = {
+        f"s3://{call['parameters']['Bucket']}/{call['parameters']['Key']}"
+        for call in calls
+        if call["operation"] == "PutObject" and call["parameters"]["Key"].startswith("reports/")
+    }
+    addresses = [execution["output"]["report"] for execution in report["executions"]]
+    assert written == {each[kind] for each in addresses for kind in ("page", "data")}
+    last = [call["parameters"]["Message"].splitlines()[-2:] for call in calls if call["operation"] == "Publish"]
+    notified = [
+        execution["output"]["report"]
+        for execution in report["executions"]
+        if execution["started_by"] != "schedule monthly-rebuild"
+    ]
+    assert last == [[f"- {each['console']}", f"- {each['page']}"] for each in notified]
+
+
 def test_every_deployment_ends_with_the_nodes_that_were_asked_for(deployments: list[dict[str, Any]]) -> None:
     assert [(e["status"], len(e["output"]["nodes"])) for e in deployments] == [
         ("SUCCEEDED", 2),
@@ -134,7 +154,8 @@ def test_a_missing_licence_is_a_warning(deployments: list[dict[str, Any]]) -> No
 def test_the_same_input_again_changes_nothing(deployments: list[dict[str, Any]]) -> None:
     assert deployments[1]["transitions"] <= 40
     # A change set without changes is how CloudFormation says that there are none.
-    assert changes(deployments[1]) <= {"cloudformation:CreateChangeSet", "cloudformation:DeleteChangeSet"}
+    assert changes(deployments[1]) - REPORT <= {"cloudformation:CreateChangeSet", "cloudformation:DeleteChangeSet"}
+    assert deployments[1]["aws_calls"]["s3:PutObject"] == 2  # page and data
 
 
 def test_no_secret_stands_where_a_stranger_could_read_it(report: dict[str, Any]) -> None:

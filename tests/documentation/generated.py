@@ -7,7 +7,7 @@ from pathlib import Path
 
 import yaml
 
-from rehearsal.views import diagram
+from benchwright.report import diagram
 from tests.documentation import alarms, costs, files_reference, input_reference, permissions, runbooks
 from tests.documentation.pages import ROOT, with_regions
 from tests.documentation.recording import FAILURE

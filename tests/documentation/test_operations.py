@@ -9,6 +9,8 @@ import botocore.session
 import pytest
 from botocore import xform_name
 
+from benchwright.failure.console_links import link_of_object
+from benchwright.report.archive import Addresses
 from benchwright.verification.checks import REMEDIES
 from benchwright.verification.connection import connect
 from benchwright.verification.verdicts import ClusterVerdict, report_one
@@ -23,7 +25,7 @@ PARTS = ("**You see**", "**Why.**", "**Look at**", "**Do", "**Safe.**")
 
 # What the command line has beside the API's operations and their members.
 GLOBAL_OPTIONS = {"--query", "--output", "--region"}
-OWN_COMMANDS = {"s3 cp", "s3 rm", "logs tail", "cloudformation wait", "rds wait"}
+OWN_COMMANDS = {"s3 cp", "s3 ls", "s3 rm", "logs tail", "cloudformation wait", "rds wait"}
 
 
 def sections() -> dict[str, str]:
@@ -94,7 +96,11 @@ def test_the_message_of_a_success_is_shown_as_it_is_sent() -> None:
     }
     verdict = ClusterVerdict(cluster="workbench", status="verified", summary=summary)
     changes = ["limits.default.max_cpus: 3.0 (was 2.0)", "nodes.count: 3 (was 2)"]
-    assert report_one(verdict, shown.split()[-1], changes).text.splitlines() == shown.splitlines()
+    (execution,) = re.findall(r"^Execution: (.+)$", shown, re.MULTILINE)
+    page, bucket = shown.split()[-1], "benchwright-bucket-1x2y3z"
+    console = link_of_object(execution, bucket, page.removeprefix(f"s3://{bucket}/"))
+    written = Addresses(page=page, data="", console=console)
+    assert (report_one(verdict, execution, changes).text + written.text).splitlines() == shown.splitlines()
 
 
 def commands() -> list[list[str]]:

@@ -73,7 +73,7 @@ def compare_one(it: Account, what: str, content: Any) -> Iterator[str]:
 
 
 def execute(it: Account, content: Any) -> dict[str, Any]:
-    """The output of a deployment; of one that failed, its error."""
+    """The output of a deployment, without the address of its report; of one that failed, its error."""
     states = it.aws.client("stepfunctions")
     machine = it.application.machine("deploy")
     arn = states.start_execution(stateMachineArn=machine, input=json.dumps(content))["executionArn"]
@@ -83,8 +83,7 @@ def execute(it: Account, content: Any) -> dict[str, Any]:
             return {"error": f"{arn} does not end"}
         time.sleep(0.02)
     if execution.status == "SUCCEEDED":
-        output: dict[str, Any] = execution.output
-        return output
+        return {key: value for key, value in execution.output.items() if key != "report"}
     return {"error": execution.error, "cause": execution.cause}
 
 

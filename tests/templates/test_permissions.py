@@ -51,6 +51,7 @@ def test_no_role_has_a_policy_that_the_table_does_not_know() -> None:
         "VerifyClusterRole": step,
         "DestroyClusterRole": step,
         "ExplainFailureRole": step,
+        "WriteReportRole": step,
         "HealNodesRole": step,
         "DeployRole": machine,
         "VerifyRole": machine,

@@ -111,6 +111,7 @@ def test_each_role_trusts_one_service() -> None:
         "VerifyCluster",
         "DestroyCluster",
         "ExplainFailure",
+        "WriteReport",
         "HealNodes",
     )
     assert trusted == {

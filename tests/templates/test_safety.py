@@ -177,6 +177,15 @@ def test_the_record_and_the_configuration_can_be_restored_and_no_one_else_reads_
     }
 
 
+def test_reports_are_deleted_when_their_days_are_over_and_configuration_is_not() -> None:
+    """In a bucket with versions a deleted object stays as an old version, for as long as that rule says."""
+    rules = properties(APPLICATION, "Bucket")["LifecycleConfiguration"]["Rules"]
+    expiring = {rule["Prefix"]: rule["ExpirationInDays"] for rule in rules if "ExpirationInDays" in rule}
+    assert expiring == {"access-logs/": {"Ref": "LogRetentionDays"}, "reports/": {"Ref": "ReportRetentionDays"}}
+    (reports,) = (rule for rule in rules if rule.get("Prefix") == "reports/")
+    assert reports["NoncurrentVersionExpiration"] == {"NoncurrentDays": 1}
+
+
 def test_who_may_use_the_session_document_reaches_workbench_alone() -> None:
     """Any other port would be reached as root: Session Manager's agent is. The name is the one in the outputs."""
     document = properties(APPLICATION, "SessionDocument")

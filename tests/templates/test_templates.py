@@ -277,6 +277,7 @@ def test_only_the_function_of_the_database_lives_in_the_network_and_carries_the_
         "VerifyCluster": ["BenchwrightLayer"],
         "DestroyCluster": ["BenchwrightLayer"],
         "ExplainFailure": ["BenchwrightLayer"],
+        "WriteReport": ["BenchwrightLayer"],
         "HealNodes": ["BenchwrightLayer"],
     }
 

@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 from benchwright.failure.explanation import NEXT_ACTIONS, explain
 from benchwright.verification import verdicts
 from tests.workflow import workflow as workflow_module
-from tests.workflow.workflow import Workflow, cause, definition_of
+from tests.workflow.workflow import REPORTED, WRITTEN, Workflow, cause, definition_of
 
 OUTPUTS = {
     "DatabaseEndpoint": "db.example",
@@ -181,6 +181,7 @@ def test_nothing_to_wait_for_takes_few_transitions_and_answers_with_the_cluster(
             "configure_nodes": 1,
             "verify_cluster": 1,
         },
+        **WRITTEN,
     }
     assert report.transitions <= 40
     assert not cluster.held
@@ -195,6 +196,7 @@ def test_a_dry_run_looks_at_every_step_without_the_lock_and_says_what_they_would
         "dry_run": True,
         "would": ["builds", "goes", "deploys", "configures"],
         "plan": {"image": {}},
+        **WRITTEN,
     }
     assert cluster.seen == {
         "ResolvePlan validate": 1,
@@ -247,6 +249,7 @@ def test_each_step_is_reported_all_that_it_asks_for_and_what_its_last_look_left(
             caller | {"action": "plan", "input": {"only_if_deployed": True}},
             caller | {"action": "release"},
         ],
+        "WriteReport": [caller | {"state": "Write report"}],
         "BuildImage": [
             build | {"build_arn": ""},
             build | {"build_arn": "b"},
@@ -318,7 +321,7 @@ def test_a_failing_branch_carries_error_and_step_out_of_the_parallel(workflow: W
     cluster = Cluster(workflow, fails={step: ImageBuildFailed("the reason")})
     report = workflow.run("deploy", {})
     assert (report.status, report.error) == ("FAILED", "ImageBuildFailed")
-    carried = json.loads(cause(report).split(": ", 1)[1])
+    carried = json.loads(cause(report).removesuffix(REPORTED).split(": ", 1)[1])
     assert carried["step"] == name
     assert "the reason" in carried["cause"]
     assert not cluster.held
@@ -341,6 +344,9 @@ def test_the_cause_of_a_failure_is_lines_for_people(workflow: Workflow) -> None:
         "",
         f"Next: {NEXT_ACTIONS['ImageBuildFailed']}",
         f"Execution: {report.arn}",
+        "",
+        "Report:",
+        "- s3://reports/report.html",
     ]
     assert workflow.published[0]["Message"] == cause(report)
     (explained,) = [event for name, event in workflow.invocations if name == "ExplainFailure"]
@@ -436,7 +442,7 @@ def test_a_cause_too_long_to_explain_still_ends_the_execution_with_its_error(wor
     Cluster(workflow, fails={"DeployStack nodes": ImageBuildFailed("x" * 31_000), "ExplainFailure": RuntimeError()})
     report = workflow.run("deploy", {})
     assert (report.status, report.error) == ("FAILED", "ImageBuildFailed")
-    assert len(cause(report)) == len("Step Deploy nodes: ") + 30_000
+    assert len(cause(report)) == len("Step Deploy nodes: ") + 30_000 + len(REPORTED)
 
 
 @pytest.mark.parametrize("code", ["ResourceNotReadyException", "ENINotReadyException", "ResourceConflictException"])
@@ -600,7 +606,7 @@ def test_an_address_goes_when_no_node_is_registered_with_it_any_more(workflow: W
         *["DeployStack access"] * 2,
         *["RequestCertificate"] * 2,
         *["VerifyCluster"] * 2,
-        *("BuildImage", "ResolvePlan"),
+        *("BuildImage", "ResolvePlan", "WriteReport"),
     ]
     caller = {"execution": report.arn, "cluster": "workbench"}
     removals: list[dict[str, Any]] = [
@@ -638,6 +644,6 @@ def test_a_schedule_with_nothing_to_do_succeeds_and_says_so(workflow: Workflow, 
     report = workflow.run("deploy", {"only_if_deployed": True})
     assert (report.status, report.output) == (
         "SUCCEEDED",
-        {"cluster": "workbench", "message": "deployment in progress"},
+        {"cluster": "workbench", "message": "deployment in progress", **WRITTEN},
     )
     assert "BuildImage build" not in cluster.seen

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.workflow.workflow import Workflow, cause
+from tests.workflow.workflow import WRITTEN, Workflow, cause
 
 STAYS = [{"what": "AWS::KMS::Key", "id": "arn:key", "monthly_usd": 1.0, "until": "", "note": ""}]
 KEEPING = [
@@ -71,7 +71,14 @@ def test_the_order_is_from_what_uses_to_what_is_used(workflow: Workflow, deletes
     destruction = Destruction(workflow, deletes_data=deletes_data)
     report = workflow.run("destroy", {"cluster": "workbench"})
     assert (report.status, destruction.steps) == ("SUCCEEDED", steps)
-    assert report.output == {"cluster": "workbench", "data": "kept", "stays": STAYS, "monthly_usd": 1, "message": "m"}
+    assert report.output == {
+        "cluster": "workbench",
+        "data": "kept",
+        "stays": STAYS,
+        "monthly_usd": 1,
+        "message": "m",
+        **WRITTEN,
+    }
 
 
 def test_each_step_is_repeated_until_it_is_done_and_gets_what_it_began(workflow: Workflow) -> None:

@@ -18,7 +18,7 @@ from rehearsal.aws.services.step_functions import expressions as jsonata_python
 from tests.workflow.test_deploy import TIMEOUTS, WITH_ACCESS, WITHOUT_ACCESS_ANY_MORE, Cluster, ImageBuildFailed
 from tests.workflow.test_destroy import DELETING, LOOPS, Destruction
 from tests.workflow.test_graph import MACHINES
-from tests.workflow.workflow import Workflow, definition_of, workflows
+from tests.workflow.workflow import REPORT, Workflow, definition_of, workflows
 
 pytestmark = pytest.mark.judge
 
@@ -76,9 +76,16 @@ def deploy_every_way(workflow: Workflow) -> None:
         Cluster(workflow, looks=2)
         workflow.run(made, payload)
     for action in ("validate", "lock"):
-        Cluster(workflow)
-        with_nothing_to_do(workflow, action)
+        for writes in (True, False):
+            Cluster(workflow)
+            with_nothing_to_do(workflow, action)
+            with_reports(workflow, writes)
+            workflow.run(definition, payload)
+    for step in ("", "DeployStack nodes"):
+        Cluster(workflow, fails={step: ImageBuildFailed("the reason")})
+        with_reports(workflow, writes=False)
         workflow.run(definition, payload)
+    with_reports(workflow)
     for step in STEPS_OF_DEPLOY:
         fails: dict[str, Exception] = {step: ImageBuildFailed("the reason")}
         if step == "ExplainFailure":
@@ -89,6 +96,9 @@ def deploy_every_way(workflow: Workflow) -> None:
     workflow.run(definition, payload)
     Cluster(workflow, looks=2)
     workflow.run(definition, payload | {"dry_run": True})
+    with_reports(workflow, writes=False)
+    workflow.run(definition, payload | {"dry_run": True})
+    with_reports(workflow)
     for step in STEPS_OF_DRY_RUN:
         Cluster(workflow, fails={step: ImageBuildFailed("the reason")})
         workflow.run(definition, payload | {"dry_run": True})
@@ -122,6 +132,11 @@ def verify_every_way(workflow: Workflow) -> None:
     for made, payload in ((definition, {}), (definition, {"every_cluster": True}), (notifies, {})):
         Verified(workflow)
         workflow.run(made, payload)
+    for fails in ((), ("VerifyCluster",), ("ResolvePlan find",)):
+        Verified(workflow, fails=fails)
+        with_reports(workflow, writes=False)
+        workflow.run(definition, {})
+    with_reports(workflow)
     for action in ("inspect", "lock"):
         Verified(workflow, needs_lock=True)
         with_nothing_to_do(workflow, action)
@@ -147,6 +162,11 @@ def destroy_every_way(workflow: Workflow) -> None:
     for step in DELETING:
         Destruction(workflow, fails=step, deletes_data=True)
         workflow.run(definition, payload)
+    for fails in ("", "DestroyCluster snapshot"):
+        Destruction(workflow, fails=fails)
+        with_reports(workflow, writes=False)
+        workflow.run(definition, payload)
+    with_reports(workflow)
     Destruction(workflow, fails="DestroyCluster snapshot", deletes_data=True)
     workflow.functions["ExplainFailure"] = lambda _: fail("another reason")
     workflow.run(definition, payload)
@@ -210,6 +230,13 @@ def with_nothing_to_do(workflow: Workflow, action: str) -> None:
     original = workflow.functions["ResolvePlan"]
     answer = {"proceed": False, "message": "nothing to do"}
     workflow.functions["ResolvePlan"] = lambda event: original(event) | (answer if event["action"] == action else {})
+
+
+def with_reports(workflow: Workflow, writes: bool = True) -> None:
+    def refuse(_: dict[str, Any]) -> Any:
+        raise ImageBuildFailed("no room")
+
+    workflow.functions["WriteReport"] = (lambda _: REPORT) if writes else refuse
 
 
 def never_done(workflow: Workflow, step: str) -> None:

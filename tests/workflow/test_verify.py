@@ -9,7 +9,7 @@ import pytest
 from benchwright.verification import verdicts
 from functions.resolve_plan.app import MOST_CLUSTERS
 from rehearsal.aws.services.step_functions.quotas import PAYLOAD_BYTES
-from tests.workflow.workflow import Workflow, cause, definition_of
+from tests.workflow.workflow import REPORTED, WRITTEN, Workflow, cause, definition_of
 
 SUMMARY = {
     "cluster": "workbench",
@@ -75,11 +75,14 @@ def test_a_cluster_as_recorded_is_verified_without_the_lock(workflow: Workflow) 
     waits = {"waiting_for": "", "wait_seconds": 5, "needs_lock": False}
     workflow.functions["VerifyCluster"] = lambda _: {**waits, **next(rounds)}
     report = workflow.run("verify", {"cluster": "workbench"})
-    assert (report.status, report.output) == ("SUCCEEDED", {**SUMMARY, "license": "Activated", "warnings": []})
+    assert (report.status, report.output) == (
+        "SUCCEEDED",
+        {**SUMMARY, "license": "Activated", "warnings": [], **WRITTEN},
+    )
     assert actions == ["find", "inspect"]
     caller = {"cluster": "workbench", "execution": report.arn, "revision": REVISION, "locked": False, "last": False}
     caller["sessions"] = 0
-    assert workflow.invocations[:-1] == [
+    assert workflow.invocations[:-2] == [
         ("ResolvePlan", {"action": "find", "execution": report.arn, "input": {"cluster": "workbench"}}),
         ("ResolvePlan", {"action": "inspect", "execution": report.arn, "cluster": "workbench"}),
         ("VerifyCluster", {**caller, "attempt": 0, "waited": 0, "wait_seconds": 0}),
@@ -122,7 +125,7 @@ def test_a_remedy_is_applied_under_the_lock_which_is_given_back(workflow: Workfl
     assert (report.status, actions) == ("SUCCEEDED", ["find", "inspect", "lock", "release"])
     caller = {"cluster": "workbench", "execution": report.arn}
     later = {"revision": REVISION, "locked": True, "last": False, "sessions": 0}
-    assert workflow.invocations[looks + 2 : -1] == [
+    assert workflow.invocations[looks + 2 : -2] == [
         ("ResolvePlan", {**caller, "action": "lock", "quiet": True}),
         (
             "VerifyCluster",
@@ -165,7 +168,7 @@ def test_a_failure_under_the_lock_gives_it_back(workflow: Workflow, ends: str) -
     caller = {"cluster": "workbench", "execution": report.arn}
     explained, _ = [event for name, event in workflow.invocations if name == "ExplainFailure"]
     assert (explained["step"], explained["error"]) == ("Verify cluster", error)
-    assert workflow.invocations[-2] == ("ResolvePlan", {**caller, "action": "release"})
+    assert workflow.invocations[-3] == ("ResolvePlan", {**caller, "action": "release"})
     assert len(workflow.published) == 1
 
 
@@ -182,7 +185,7 @@ def test_a_deployment_that_has_begun_meanwhile_is_no_failure(workflow: Workflow,
     report = workflow.run("verify", {})
     assert (report.status, report.output) == (
         "SUCCEEDED",
-        {"cluster": "workbench", "message": "deployment in progress"},
+        {"cluster": "workbench", "message": "deployment in progress", **WRITTEN},
     )
     assert (actions, workflow.invoked().count("VerifyCluster")) == (["find", "inspect", "lock"], looks)
     assert workflow.published == []
@@ -193,9 +196,9 @@ def test_nothing_deployed_is_no_failure(workflow: Workflow) -> None:
     report = workflow.run("verify", {})
     assert (report.status, report.output) == (
         "SUCCEEDED",
-        {"cluster": "workbench", "message": "deployment in progress"},
+        {"cluster": "workbench", "message": "deployment in progress", **WRITTEN},
     )
-    assert workflow.invoked() == ["ResolvePlan", "ResolvePlan", "ExplainFailure"]
+    assert workflow.invoked() == ["ResolvePlan", "ResolvePlan", "ExplainFailure", "WriteReport"]
 
 
 def test_a_cluster_that_is_not_as_recorded_fails_and_shows(workflow: Workflow) -> None:
@@ -236,6 +239,7 @@ def test_every_cluster_is_verified_and_reported_once(workflow: Workflow) -> None
                 {"cluster": "blue", "status": "verified", "message": "2 nodes"},
                 {"cluster": "green", "status": "verified", "message": "2 nodes"},
             ],
+            **WRITTEN,
         },
     )
     assert workflow.published == []
@@ -270,6 +274,7 @@ def test_a_cluster_that_is_being_deployed_is_not_verified_and_that_is_no_failure
             {"cluster": "blue", "status": "not verified", "message": busy["message"]},
             {"cluster": "green", "status": "verified", "message": "2 nodes"},
         ],
+        **WRITTEN,
     }
     assert workflow.published == []
 
@@ -278,7 +283,7 @@ def test_an_empty_record_is_a_success_that_says_so(workflow: Workflow) -> None:
     answer(workflow)
     report = workflow.run("verify", EVERY)
     message = "no cluster is recorded, so there was nothing to verify"
-    assert (report.status, report.output) == ("SUCCEEDED", {"message": message, "clusters": []})
+    assert (report.status, report.output) == ("SUCCEEDED", {"message": message, "clusters": [], **WRITTEN})
 
 
 def test_ten_clusters_are_verified_in_parallel_each_with_its_own_lock(workflow: Workflow) -> None:
@@ -312,8 +317,8 @@ def test_forty_clusters_that_all_fail_fit_into_a_state_and_those_beyond_are_name
     report = workflow.run("verify", EVERY)
     assert (report.status, report.error) == ("FAILED", "VerificationFailed")
     assert [name for name in (*clusters, "late-0", "late-1") if f"\n{name}: " not in cause(report)] == []
-    assert len(cause(report)) <= 30_000
-    _, reported = workflow.invocations[-1]
+    assert len(cause(report)) <= 30_000 + len(REPORTED)
+    _, reported = workflow.invocations[-2]
     assert len(reported["verdicts"]) == MOST_CLUSTERS
     assert len(json.dumps(reported, ensure_ascii=False).encode()) < PAYLOAD_BYTES
 

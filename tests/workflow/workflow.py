@@ -13,16 +13,23 @@ from typing import Any
 
 import yaml
 
+from benchwright.report import history
 from rehearsal.aws import moto_clock
 from rehearsal.aws.clock import Clock
 from rehearsal.aws.local_aws import ACCOUNT, REGION
 from rehearsal.aws.services.step_functions import executions, interpreter
-from rehearsal.views import history
 from tests.waiting import until
 
 STATEMACHINE = Path(__file__).parents[2] / "statemachine"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/state-machine"
 TOPIC = f"arn:aws:sns:{REGION}:{ACCOUNT}:notices"
+
+REPORTED = "\n\nReport:\n- s3://reports/report.html"
+REPORT = {"done": True, "report": {"page": "s3://reports/report.html"}, "text": REPORTED}
+"""What the function that writes reports answers, unless a test gives another one."""
+
+WRITTEN = {"report": REPORT["report"]}
+"""What the output of an execution has more, then."""
 
 type Function = Callable[[dict[str, Any]], Any]
 
@@ -49,7 +56,7 @@ class Workflow:
     >>> workflow.run("deploy", {}).status
     """
 
-    functions: dict[str, Function] = field(default_factory=dict)
+    functions: dict[str, Function] = field(default_factory=lambda: {"WriteReport": lambda _: REPORT})
     invocations: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     published: list[dict[str, Any]] = field(default_factory=list)
 

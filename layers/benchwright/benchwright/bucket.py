@@ -1,4 +1,5 @@
-"""The application's bucket. What nodes fetch is below `clusters/`; templates of stacks are below `templates/`."""
+"""The application's bucket. What nodes fetch is below `clusters/`; templates of stacks are below `templates/`;
+reports of executions are below `reports/`."""
 
 from __future__ import annotations
 
@@ -13,10 +14,14 @@ from benchwright.settings import settings
 
 MOST_PAGES = 20  # of 1,000 versions each, that one call deletes: a function has a minute
 
+BYTES = "binary/octet-stream"  # what S3 takes content for of which nothing is said
 
-def write(key: str, content: bytes, metadata: Mapping[str, str] | None = None) -> str:
+
+def write(key: str, content: bytes, metadata: Mapping[str, str] | None = None, content_type: str = BYTES) -> str:
     """Store an object with its user-defined metadata; return the id of its version, empty in a bucket without any."""
-    answer = client("s3").put_object(Bucket=settings().bucket_name, Key=key, Body=content, Metadata=metadata or {})
+    answer = client("s3").put_object(
+        Bucket=settings().bucket_name, Key=key, Body=content, Metadata=metadata or {}, ContentType=content_type
+    )
     return answer.get("VersionId", "")
 
 

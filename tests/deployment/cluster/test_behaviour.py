@@ -62,6 +62,7 @@ def test_a_wrong_input_fails_in_the_first_state_with_every_problem(
     assert [state.name for state in ended.states] == [
         "Validate input",
         "Explain failure",
+        "Write failure report",
         "Notify subscribers",
         "Is the cluster known?",
         "Deployment failed",
@@ -70,6 +71,11 @@ def test_a_wrong_input_fails_in_the_first_state_with_every_problem(
     lines = [line.removeprefix("- ") for line in cause.splitlines() if "Give " in line or "must be" in line]
     assert len(lines) == len(problems), cause
     assert all(any(line.startswith(problem) for line in lines) for problem in problems), cause
+    report, page = account.report(cause.split()[-1])
+    assert (report["execution"]["input"], report["execution"]["error"]) == (content, "InvalidInput")
+    assert cause.startswith(report["execution"]["cause"])
+    assert "✕ FAILED" in page
+    assert account.messages()[-1] == cause
     assert account.changes(execution) == set()
 
 
@@ -126,6 +132,18 @@ def first(account: Account) -> Any:
 
 def test_a_second_deployment_is_refused_while_the_first_runs(first: Any) -> None:
     assert len(first["nodes"]) == 2  # what the second one wanted left no trace
+
+
+def test_the_report_has_all_that_the_execution_did(account: Account, first: Any) -> None:
+    report, page = account.report(first["report"]["page"])
+    execution = report["execution"]
+    assert execution["output"] == {key: value for key, value in first.items() if key != "report"}
+    assert (execution["plan"], execution["changes"]) == (first["plan"], ["a new cluster"])
+    assert execution["input"]["workbench"] == {"version": OLD}
+    assert (execution["versions"]["Workbench"], execution["versions"]["Image"]) == (OLD, first["image"])
+    assert execution["lambda_invocations"].keys() >= {"ResolvePlan", "BuildImage", "ConfigureNodes", "VerifyCluster"}
+    assert execution["states"][-1]["name"] == "Release the lock"
+    assert [node["instance"] in page for node in first["nodes"]] == [True, True]
 
 
 def test_verification_finds_the_licence_and_no_way_to_the_metadata(first: Any) -> None:

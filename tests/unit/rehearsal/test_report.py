@@ -23,8 +23,15 @@ MACHINES = {"deploy": {"StartAt": "End", "States": {"End": {"Type": "Succeed"}}}
 def execution(status: str = "SUCCEEDED", payload: int = 100, started_by: str = "rehearsal") -> Execution:
     began = "2026-01-01T00:00:00.000+00:00"
     return Execution(
-        "deploy", status, {}, {}, None, None, [], 0, {}, {}, payload, 0.0, 0.0, "", started_by, began, 2
-    )  # fmt: skip
+        state_machine="deploy",
+        status=status,
+        input={},
+        output={},
+        max_payload_bytes=payload,
+        started=began,
+        started_by=started_by,
+        history_events=2,
+    )
 
 
 def test_a_rehearsal_succeeds_only_if_the_last_execution_did_and_every_check_held() -> None:

@@ -20,6 +20,7 @@ OUTPUT = {
     "license": "missing",
     "plan": {"wanted": {"users": {"ann": {"uid": 20000}, "ben": {"uid": 3001}}}},
     "warnings": ["No licence."],
+    "report": {"page": "s3://b/report.html", "data": "s3://b/report.json", "console": "https://c.example/b"},
     "sessions": None,
     "metrics": [],
     "acceptance": {"vip_toml": "[general]\n", "command": "vip verify --config vip.toml"},
@@ -50,8 +51,16 @@ def shown(
 ) -> list[str]:
     text = io.StringIO()
     execution = Execution(
-        "deploy", status, {}, output, error, cause, [], 31, {}, {}, 0, 754.0, 700.0, "", started_by
-    )  # fmt: skip
+        state_machine="deploy",
+        status=status,
+        input={},
+        output=output,
+        error=error,
+        cause=cause,
+        transitions=31,
+        makespan_s=754.0,
+        started_by=started_by,
+    )
     summary.show_execution(Console(file=text, width=width, force_terminal=terminal, color_system=None), execution)
     return text.getvalue().splitlines()
 
@@ -68,6 +77,7 @@ def test_a_success_shows_the_cluster_its_nodes_and_how_to_connect() -> None:
         "    users          ann (20000), ben (3001)",
         "    checks         2 of 2 hold",
         "    database       workbench.cluster.example",
+        "    report         https://c.example/b",
         "    warning        No licence.",
         "",
         "    Nodes",

@@ -8,7 +8,8 @@ from typing import Any
 import pyte
 from rich.console import Console
 
-from watch.progress import Progress, Steps, clock_face
+from benchwright.report.history import clock_face
+from watch.progress import Progress, Steps
 
 
 def succeeded(payload: Any) -> dict[str, str]:

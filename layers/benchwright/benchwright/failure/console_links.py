@@ -50,7 +50,7 @@ FUNCTIONS: Mapping[str, str] = {
     "Delete data": "destroy-cluster",
     "Delete configuration": "destroy-cluster",
     "Report what stays": "destroy-cluster",
-    "Write report": "explain-failure",
+    "Summarize verdicts": "explain-failure",
 }
 # The message says it all: a log would add nothing.
 NEED_NO_LOG = frozenset({"InvalidInput", "ClusterLocked", "LockLost", "RecordUnreadable"})
@@ -137,6 +137,10 @@ class Console:
         where = f"https://{self.region}.{self.host}/secretsmanager/secret"
         return f"{where}?name={quote(name, safe='')}&region={self.region}"
 
+    def object(self, bucket: str, key: str) -> str:
+        where = f"https://{self.region}.{self.host}/s3/object/{bucket}"
+        return f"{where}?region={self.region}&prefix={quote(key, safe='/')}"
+
     def calls(self, operation: str) -> str:
         return self.page("cloudtrailv2", f"/events?EventName={operation}")
 
@@ -154,6 +158,12 @@ def link_of(execution: str) -> list[str]:
     """Return the line of an execution's own address; empty as above."""
     console = _console_of(execution)
     return [f"- the execution: {console.execution(execution)}"] if console else []
+
+
+def link_of_object(execution: str, bucket: str, key: str) -> str:
+    """Return the address of an object of the bucket, in the region of an execution; empty as above."""
+    console = _console_of(execution)
+    return console.object(bucket, key) if console else ""
 
 
 def _console_of(execution: str) -> Console | None:

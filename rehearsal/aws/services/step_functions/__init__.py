@@ -2,7 +2,7 @@
 
 moto leaves JSONata (`expressions`), the checks of a `definition`, the calls of a machine under its own role
 (`interpreter`) and parts of an execution's description (`executions`) to others. What an execution did is read from its
-history by `rehearsal.views.history`.
+history by `benchwright.report.history`.
 """
 
 from typing import Any

@@ -25,9 +25,9 @@ def start(call: Call) -> Iterator[Authorization]:
     yield call.ask("states:StartExecution", call["stateMachineArn"])
 
 
-@on("stepfunctions", "DescribeExecution")
+@on("stepfunctions", "DescribeExecution", "DescribeStateMachineForExecution", "GetExecutionHistory")
 def execution(call: Call) -> Iterator[Authorization]:
-    yield call.ask("states:DescribeExecution", call["executionArn"])
+    yield call.ask(f"states:{call.operation}", call["executionArn"])
 
 
 @on(

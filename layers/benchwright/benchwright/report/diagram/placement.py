@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from rehearsal.views.diagram.graph import Scope
+from benchwright.report.diagram.graph import Scope
 
 Cell = tuple[int, int]
 """(column, row): columns to the left of the main path are negative."""
@@ -12,7 +12,7 @@ def place(scope: Scope) -> dict[str, Cell]:
     """The cells of the normal path of a scope.
 
     A loop goes back up beside the main path, the shortest on the right; an early end stands on the left, between those
-    that lead to it. What waits beside such an end stands further out.
+    that lead to it, and states before it beside the last of these. What waits beside such an end stands further out.
     """
     cells: dict[str, Cell] = {name: (0, row) for row, name in enumerate(scope.spine)}
     detours = sorted(_detours(scope), key=len)
@@ -22,8 +22,8 @@ def place(scope: Scope) -> dict[str, Cell]:
         _take(cells, detour, rows, columns=(1, -1, 2, -2))
     for detour in (detour for detour in detours if not _returns(scope, detour)):
         rows = _rows(scope, cells, detour[0])
-        middle = (rows[0] + rows[-1]) // 2
-        _take(cells, detour, range(middle, middle + len(detour)), columns=(-1, 1, -2, 2))
+        first = (rows[0] + rows[-1]) // 2 if len(detour) == 1 else rows[-1]
+        _take(cells, detour, range(first, first + len(detour)), columns=(-1, 1, -2, 2))
     for name in (name for name in scope.states if name not in cells):
         source = next(edge.source for edge in scope.edges if edge.target == name and edge.source in cells)
         column, row = cells[source]

@@ -8,10 +8,10 @@ from xml.etree import ElementTree
 import pytest
 import yaml
 
-from rehearsal.views.diagram import branches_of, outline, svg
-from rehearsal.views.diagram.geometry import Node
-from rehearsal.views.diagram.graph import answers, scope
-from rehearsal.views.diagram.layout import layout
+from benchwright.report.diagram import branches_of, outline, svg
+from benchwright.report.diagram.geometry import Node
+from benchwright.report.diagram.graph import answers, scope
+from benchwright.report.diagram.layout import layout
 
 STATEMACHINE = Path(__file__).parents[3] / "statemachine"
 MACHINES = sorted(path.name.removesuffix(".asl.yaml") for path in STATEMACHINE.glob("*.asl.yaml"))

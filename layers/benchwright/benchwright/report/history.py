@@ -1,18 +1,95 @@
 """What the history of an execution says: visits to states, transitions, invocations, sizes and times.
 
 Events are those of GetExecutionHistory: https://docs.aws.amazon.com/step-functions/latest/apireference/API_HistoryEvent.html
+Only Python's own library is imported here, since the terminal of `make watch` reads histories, too.
 """
 
+from __future__ import annotations
+
+import contextlib
 import datetime
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from watch.progress import waiting_for
-
 Event = Mapping[str, Any]
+
+# https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html
+HISTORY_EVENTS = 25_000  # of an execution
+PAYLOAD_BYTES = 262_144  # of an input or output of an execution or a state
+
+
+@dataclass
+class History:
+    """events: without what states carry, which may be 256 KiB for each. Of that, what a report shows: max_payload, the
+    largest in bytes of UTF-8; plan and changes, as the step `Resolve plan` answered; entered, what the last state that
+    was entered got.
+    """
+
+    events: list[Event]
+    max_payload: int = 0
+    plan: Mapping[str, Any] | None = None
+    changes: list[str] | None = None
+    entered: str = ""
+
+    def before(self, state: str) -> History | None:
+        """Return it as it was before the last state was entered; None if that is another one than `state`."""
+        entry = next((number for number in reversed(range(len(self.events))) if _is_entry(self.events[number])), None)
+        if entry is None or _detail(self.events[entry], "stateEntered")["name"] != state:
+            return None
+        return replace(self, events=self.events[:entry])
+
+
+def read(events: Iterable[Event]) -> History:
+    """Read a history page by page, and keep little of each event: a history has up to 25,000."""
+    history = History([])
+    for event in events:
+        history.max_payload = max(history.max_payload, max_payload([event]))
+        history.events.append(_light(event))
+        if _is_entry(event):
+            history.entered = _detail(event, "stateEntered").get("input", "")
+        elif event["type"] == "TaskSucceeded" and (answer := _answer(event)).get("plan"):
+            history.plan, history.changes = answer["plan"], answer.get("changes")
+    return history
+
+
+def _light(event: Event) -> Event:
+    """Keep what the functions below read, where they read it."""
+    kept = {key: event[key] for key in ("id", "previousEventId", "type", "timestamp")}
+    for key, details in event.items():
+        if isinstance(details, Mapping):
+            kept[key] = {name: details[name] for name in ("name", "error", "resourceType") if name in details}
+    if event["type"] == "TaskSucceeded":
+        answer = {"Payload": {"waiting_for": waiting_for(_detail(event, "taskSucceeded").get("output"))}}
+        kept["taskSucceededEventDetails"]["output"] = json.dumps(answer)
+    elif event["type"] == "TaskScheduled":
+        called = parsed(_detail(event, "taskScheduled").get("parameters")) or {}
+        kept["taskScheduledEventDetails"]["parameters"] = json.dumps({"FunctionName": called.get("FunctionName")})
+    return kept
+
+
+def _answer(event: Event) -> Mapping[str, Any]:
+    """What a function answered, as it stands in the output of its task."""
+    output = parsed(_detail(event, "taskSucceeded").get("output"))
+    answer = output.get("Payload") if isinstance(output, Mapping) else None
+    return answer if isinstance(answer, Mapping) else {}
+
+
+def waiting_for(output: str | None) -> str:
+    """The sentence `waiting_for` of a function's result, as it stands in the output of a Lambda task."""
+    with contextlib.suppress(ValueError, TypeError, AttributeError):
+        payload = json.loads(output or "").get("Payload")
+        return str(payload.get("waiting_for") or "")
+    return ""
+
+
+def clock_face(seconds: float) -> str:
+    """`754.2` as `12:34`, hours only when there are any."""
+    minutes, second = divmod(int(seconds), 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute:>2}:{second:02}"
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, Final, Literal
 from xml.sax.saxutils import escape, quoteattr
 
-from rehearsal.views.diagram.geometry import Box, Line, Node, Point, Region
-from rehearsal.views.diagram.graph import Scope, scope
-from rehearsal.views.diagram.layout import layout
+from benchwright.report.diagram.geometry import Box, Line, Node, Point, Region
+from benchwright.report.diagram.graph import Scope, scope
+from benchwright.report.diagram.layout import layout
 
 Visit = Literal["succeeded", "failed", "running"]
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from rehearsal.views.diagram.geometry import Line, Node, Parts, Picture, Point, Region
-from rehearsal.views.diagram.graph import Edge, Scope, State
-from rehearsal.views.diagram.placement import Cell, place
+from benchwright.report.diagram.geometry import Line, Node, Parts, Picture, Point, Region
+from benchwright.report.diagram.graph import Edge, Scope, State
+from benchwright.report.diagram.placement import Cell, place
 
 CHARACTER: Final = 6.7
 """Width of a character of a state's name; no font is measured, so boxes have room for a wide one."""

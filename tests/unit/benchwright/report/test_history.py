@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from rehearsal.views import history
-from rehearsal.views.history import State
+from benchwright.report import history
+from benchwright.report.history import State
 
 START = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 RESOLVE = "arn:aws:lambda:us-east-1:123456789012:function:benchwright-ResolvePlan-AB12"

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from rehearsal.views.diagram.graph import State
+from benchwright.report.diagram.graph import State
 
 Point = tuple[float, float]
 

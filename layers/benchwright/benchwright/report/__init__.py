@@ -1,0 +1,1 @@
+"""The report of an execution, as data and as a page (functions/write_report)."""

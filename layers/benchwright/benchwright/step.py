@@ -61,6 +61,8 @@ def step[Event: BaseModel](
             metrics.add_metric(name="StepSucceeded", unit=MetricUnit.Count, value=1)
             answer: dict[str, Any] = result.model_dump(mode="json")
             logger.info("step", done=answer.get("done"), waiting_for=answer.get("waiting_for"))
+            if answer.get("done") is False and not answer["wait_seconds"]:  # the loop would have no wait and no limit
+                raise ValueError(f"a result that is not done says for how long to wait: {answer['waiting_for']}")
             return answer
 
         framed = tracer.capture_lambda_handler(handle, capture_response=False)

@@ -1,8 +1,10 @@
 """The frame of a handler: what becomes of an error."""
 
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
 from benchwright import step
 from benchwright.errors import StackFailed
@@ -13,3 +15,25 @@ def test_a_long_message_is_cut_and_stays_the_same_error(monkeypatch: pytest.Monk
     cut = step._failed(StackFailed("x" * 40_000))
     assert (type(cut), len(str(cut)) < 10_000) == (StackFailed, True)
     assert str(step._failed(StackFailed("short"))) == "short"
+
+
+@pytest.mark.usefixtures("environment")
+def test_a_step_that_is_not_done_says_how_long_to_wait() -> None:
+    """Else its loop would neither wait nor end."""
+
+    class Result(BaseModel):
+        done: bool
+        waiting_for: str = "a stack"
+        wait_seconds: int = 0
+
+    def answer(**result: Any) -> Any:
+        event = {"cluster": "blue", "execution": "arn"}
+        context: Any = SimpleNamespace(
+            function_name="step", memory_limit_in_mb=512, invoked_function_arn="arn", aws_request_id="1"
+        )
+        return step.step(step.StepEvent)(lambda _: Result(**result))(event, context)
+
+    assert answer(done=False, wait_seconds=5)["wait_seconds"] == 5
+    assert answer(done=True)["done"]
+    with pytest.raises(ValueError, match="not done says for how long to wait: a stack"):
+        answer(done=False)

@@ -152,10 +152,19 @@ def test_a_missing_licence_is_a_warning(deployments: list[dict[str, Any]]) -> No
 
 
 def test_the_same_input_again_changes_nothing(deployments: list[dict[str, Any]]) -> None:
-    assert deployments[1]["transitions"] <= 40
+    assert deployments[1]["transitions"] <= 45
     # A change set without changes is how CloudFormation says that there are none.
     assert changes(deployments[1]) - REPORT <= {"cloudformation:CreateChangeSet", "cloudformation:DeleteChangeSet"}
     assert deployments[1]["aws_calls"]["s3:PutObject"] == 2  # page and data
+
+
+def test_a_first_deployment_takes_fewer_transitions_and_calls_than_with_one_wait_for_all(
+    deployments: list[dict[str, Any]],
+) -> None:
+    """Those took 286 and 340; it takes 232 and 305 (docs/decisions/0001-polling.md)."""
+    calls = {name: count for name, count in deployments[0]["aws_calls"].items() if name != "lambda:Invoke"}
+    assert deployments[0]["transitions"] < 286
+    assert sum(calls.values()) < 340
 
 
 def test_no_secret_stands_where_a_stranger_could_read_it(report: dict[str, Any]) -> None:

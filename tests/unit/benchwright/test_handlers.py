@@ -603,12 +603,12 @@ def test_the_stack_is_looked_at_again_when_its_nodes_are_replaced(aws: Conversat
         ("a build is begun", 0, 60),
         ("a stack is begun", 40, 5),
         ("a change set is executed", 40, 5),
-        ("nodes are replaced", 8, 9),
+        ("nodes are replaced", 8, 10),
         ("an address is removed", 20, 5),
         ("a certificate is requested", 0, 5),
         ("a certificate is validated", 20, 25),
-        ("a node is configured", 15, 4),
-        ("the nodes are asked, and a stale row is deleted", 0, 5),
+        ("a node is configured", 15, 5),
+        ("the nodes are asked, and a stale row is deleted", 0, 7),
         ("the nodes are asked, and a stale row is deleted", 39, 40),
     ],
 )
@@ -622,7 +622,7 @@ def test_a_step_says_how_long_to_wait(aws: Conversation, name: str, before: int,
 @pytest.mark.usefixtures("steps")
 @pytest.mark.parametrize(
     ("status", "seconds"),
-    [("PENDING", 60), ("BUILDING", 60), ("DISTRIBUTING", 8), ("INTEGRATING", 8), ("A_NEW_ONE", 60)],
+    [("PENDING", 60), ("BUILDING", 60), ("DISTRIBUTING", 10), ("INTEGRATING", 10), ("A_NEW_ONE", 60)],
 )
 def test_a_build_is_looked_at_more_often_near_its_end(aws: Conversation, status: str, seconds: int) -> None:
     aws.answers = {**builds({**built(""), "state": {"status": status}}), "GetItem": record()}

@@ -1,13 +1,17 @@
 """Hosts in namespaces for the tests of this folder: they need root, and say so instead of being skipped."""
 
+import contextlib
+import fcntl
 import os
 import shutil
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import trustme
 import yaml
 from psycopg2 import sql
 
@@ -81,8 +85,35 @@ class World:
         )
 
 
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of all processes of this test run."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+
+@contextlib.contextmanager
+def alone(file: Path) -> Iterator[bool]:
+    """While one process makes a file, the others wait. Gives whether it is there."""
+    with file.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield file.exists()
+
+
+@pytest.fixture(scope="session")
+def authority(shared: Path) -> trustme.CA:
+    """What all images of this test run trust."""
+    file = shared / "authority.pem"
+    with alone(file) as there:
+        if not there:
+            made = trustme.CA()
+            made.private_key_pem.write_to_path(str(file.with_suffix(".key")))
+            made.cert_pem.write_to_path(str(file))
+    return trustme.CA.from_pem(file.read_bytes(), file.with_suffix(".key").read_bytes())
+
+
 @pytest.fixture(scope="package")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+def world(tmp_path_factory: pytest.TempPathFactory, authority: trustme.CA) -> Iterator[World]:
     """The tests of this folder run in a network and mount namespace of their own."""
     if os.geteuid():
         pytest.fail(
@@ -90,7 +121,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         )
     with visit_network_and_mounts():
         aws = AwsOfNodes()
-        hosts = Hosts(tmp_path_factory.mktemp("world") / "hosts", endpoint=f"http://{GATEWAY}:{aws.port}")
+        directory = tmp_path_factory.mktemp("world") / "hosts"
+        hosts = Hosts(directory, endpoint=f"http://{GATEWAY}:{aws.port}", authority=authority)
         hosts.start()
         try:
             yield World(hosts, aws)
@@ -120,15 +152,24 @@ def run_components(host: Host, *phases: str) -> list[str]:
 
 
 @pytest.fixture(scope="package")
-def image(world: World) -> Iterator[Path]:
-    """The AMI that the components make, as Image Builder makes it."""
-    builder = world.boot(250)
-    builder.run_boot()
-    run_components(builder, "build", "validate")
+def image(world: World, shared: Path) -> Iterator[Path]:
+    """The AMI that the components make, as Image Builder makes it: once in a test run, as AWS keeps it."""
     layer = world.hosts.directory / "images" / "ami"
     layer.mkdir(parents=True)
-    builder.capture(layer)
-    builder.stop()
+    kept = shared / "ami.tar"
+    tar = ["tar", "--directory", str(layer), "--xattrs", "--xattrs-include=*", "--numeric-owner", "--file"]
+    with alone(kept) as there:
+        if not there:
+            builder = world.boot(250)
+            builder.run_boot()
+            run_components(builder, "build", "validate")
+            builder.capture(layer)
+            builder.stop()
+            written = kept.with_suffix(".new")
+            subprocess.run([*tar, str(written), "--create", "."], check=True, timeout=60)
+            written.rename(kept)
+    if there:
+        subprocess.run([*tar, str(kept), "--extract", "--preserve-permissions"], check=True, timeout=60)
     yield layer
     shutil.rmtree(layer)
 

@@ -6,7 +6,7 @@ REMEDIES is data: one entry per check that can fail. A test holds both sides tog
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from pydantic import BaseModel
@@ -91,6 +91,8 @@ REMEDIES: Mapping[str, str] = {
     "`license`. More than two nodes need the tier Advanced.",
 }
 
+type Reports = Mapping[str, NodeReport]  # by the instance that was asked
+
 REPORTED_BY_WORKBENCH = frozenset({"online", "stale rows", "load balancer"})
 
 
@@ -137,7 +139,7 @@ class Observed:
 
     in_service: Mapping[str, str]
     images: Mapping[str, str]
-    reports: Mapping[str, NodeReport]
+    reports: Reports
     listed: Sequence[ListedNode]
     balanced: Sequence[BalancedNode]
     coming_or_leaving: frozenset[str] = frozenset()
@@ -159,169 +161,247 @@ def verify(
 
     license_warning_days: a licence that expires in fewer days is a warning.
     """
-    # What a node calls itself is one more thing that can be wrong: its report counts as that of the instance asked.
-    reports = observed.reports
-    addresses = set(observed.in_service.values())
-    rows = Counter(node.ipv4 for node in observed.listed)
-    online = Counter(node.ipv4 for node in observed.listed if node.status == "Online")
-    # A row is stale only if no instance has its address and Workbench itself does not call it Online.
-    living = addresses | observed.coming_or_leaving
-    stale = sorted(node.id for node in observed.listed if node.ipv4 not in living and node.status != "Online")
-    doubled = sorted(address for address, count in rows.items() if count > 1 and address in addresses)
-    names = {address: f"{instance} ({address})" for instance, address in observed.in_service.items()}
-    not_online = {
-        names[node.ipv4]: node.status for node in observed.listed if node.ipv4 in addresses and node.status != "Online"
-    }
-    foreign = sorted(set(online) - addresses)
-    missing = sorted(addresses - set(rows))
-    wanted = plan.wanted
-    silent = sorted(set(observed.in_service) - set(observed.reports))
-    balanced = {node.ipv4 for node in observed.balanced}
-    failed = {
-        instance: report.error or f"its report is that of {report.instance[:40]}"
-        for instance, report in reports.items()
-        if report.error or report.instance != instance
-    }
-    digest = accounts_digest(plan)
-    terms = _shortest(reports)
-    licences = sorted({report.license or "unknown" for report in reports.values()})
-
-    def each(name: str, wrong: Mapping[str, object], right: str) -> Check:
-        found = "; ".join(f"{instance}: {value}" for instance, value in sorted(wrong.items())) or right
-        return Check(name=name, holds=not wrong, found=found)
-
-    def of_each[Value](value: Callable[[NodeReport], Value]) -> dict[str, Value]:
-        return {instance: value(report) for instance, report in reports.items()}
-
-    def unless(right: Callable[[NodeReport], bool], value: Callable[[NodeReport], object]) -> dict[str, object]:
-        return {instance: value(report) for instance, report in reports.items() if not right(report)}
-
-    def by_node(name: str, values: Mapping[str, object], expected: object) -> Check:
-        wrong = {
-            instance: value if value is not None else "unknown"
-            for instance, value in values.items()
-            if value != expected
-        }
-        return each(name, wrong, str(expected))
-
-    # Without a licence Workbench lets no one in, and has nothing to measure.
-    shows_metrics = wanted.metrics and licences != ["missing"]
-    # A node that an earlier release configured reports none; the next deployment configures it again.
-    lacking = {
-        instance: ", ".join(f"{each} is missing" for each in absent)
-        for instance, report in reports.items()
-        if report.ides and (absent := _lacking(wanted, report.ides))
-    }
-    without_agent = {
-        instance: report.agent for instance, report in reports.items() if report.agent not in (None, "active")
-    }
+    wanted, reports = plan.wanted, observed.reports
+    licences, terms = sorted({report.license or "unknown" for report in reports.values()}), _shortest(reports)
     checks = [
-        Check(
-            name="instances",
-            holds=len(observed.in_service) == len(addresses) == wanted.nodes.count,
-            found=f"{len(observed.in_service)} in service, {wanted.nodes.count} planned",
-        ),
-        each("reports", {**dict.fromkeys(silent, "no report"), **failed}, f"{len(reports)} nodes"),
-        Check(name="node table", holds=not observed.unreadable, found=observed.unreadable or "readable"),
-        each(
-            "online",
-            {
-                **not_online,
-                **dict.fromkeys([names[address] for address in missing], "not in the node table"),
-                **dict.fromkeys(foreign, "Online, but no node of this cluster"),
-                **dict.fromkeys([names[address] for address in doubled], "listed twice"),
-            },
-            f"{len(online)} nodes Online",
-        ),
-        Check(name="stale rows", holds=not stale, found=f"rows {', '.join(map(str, stale))}" if stale else "none"),
-        by_node("image", observed.images, ami),
-        by_node("workbench version", of_each(lambda report: report.workbench), wanted.workbench.version),
-        by_node("configuration", of_each(lambda report: report.configuration), configuration),
-        each("files and accounts", unless(_unchanged, _changes), "as configured"),
-        _same("service user", of_each(lambda report: report.rstudio_server)),
-        each(
-            "users",
-            unless(lambda report: report.users is not None and report.users.digest == digest, _accounts),
-            _named(account.name for account in plan.accounts),
-        ),
-        each(
-            "groups",
-            unless(lambda report: report.groups == groups_digest(plan), _groups),
-            _named(group.name for group in plan.groups),
-        ),
-        *([_same("directory account", of_each(lambda report: report.probe))] if wanted.auth.by_directory else []),
-        each("clocks", unless(_in_time, _offset), "within 1 s"),
-        each("services", unless(_served, _states), "active"),
-        each("health", unless(lambda report: report.health == "ok", lambda report: report.health or "unknown"), "ok"),
-        Check(
-            name="load balancer",
-            holds=balanced == addresses,
-            found=f"names {', '.join(sorted(balanced)) or 'no one'}"
-            + "".join(f"; not {names[address]}" for address in sorted(addresses - balanced))
-            + (f"; unreadable: {' | '.join(observed.strange[:3])}" if observed.strange else ""),
-        ),
-        *(
-            []
-            if wanted.image.ami
-            else [
-                each("ides", lacking, _ides(wanted)),
-                each("gpus", _without_driver(wanted, reports), wanted.image.nvidia or "no driver"),
-                each("agent", without_agent, "active"),
-            ]
-        ),
-        *([by_node("audit logs", of_each(lambda report: report.audit), AUDIT_FOLDER)] if wanted.audit else []),
-        *([by_node("metrics", of_each(lambda report: report.metrics), "ok")] if shows_metrics else []),
-        each("mounts", unless(_mounted, lambda report: ", ".join(report.mounts) or "none"), "mounted"),
-        by_node("instance metadata", of_each(lambda report: report.metadata), "refused"),
-        by_node("mount helper", of_each(lambda report: report.helper), "refused"),
-        Check(name="license", holds=licences in (["Activated"], ["missing"]), found=", ".join(licences) or "unknown"),
+        *_members(plan, observed),
+        *_versions(plan, ami, configuration, observed),
+        *_accounts_of(plan, reports),
+        *_at_work(reports),
+        _balanced(observed),
+        *_of_the_image(wanted, reports),
+        *_administration(wanted, reports, licences),
+        *_protected(reports),
+        _licensed(wanted, licences, terms),
+        *of_address.checks,
+        *of_sign_in.checks,
     ]
-    if wanted.license and licences != ["Activated"]:
-        checks[-1] = Check(
-            name="license", holds=False, found=f"{', '.join(licences) or 'unknown'}, though the plan has one"
-        )
-    if refused := licensing.refusal(terms.tier, wanted.nodes.count):
-        checks[-1] = Check(name="license", holds=False, found=f"{refused[0]}; {wanted.nodes.count} are planned")
-    checks += [*of_address.checks, *of_sign_in.checks]
     if observed.unreadable:  # then these would blame nodes for what no one has read
         checks = [check for check in checks if check.name not in REPORTED_BY_WORKBENCH]
     checks = [
         check if check.holds or check.remedy else check.model_copy(update={"remedy": REMEDIES[check.name]})
         for check in checks
     ]
-    warnings = [*of_address.warnings, *of_sign_in.warnings, *_without_limits(reports)]
-    if licences == ["missing"] and not wanted.license:
-        warnings.append(f"license: missing. Workbench runs unlicensed. {REMEDIES['license']}")
-    if terms.days_left is not None and terms.days_left < license_warning_days:
-        warnings.append(
-            f"license: {terms.days_left} days left. Ask Posit for its renewal, put the new file into the secret of "
-            "`license`, and start a deployment with {} before then: people cannot sign in once it has expired."
-        )
-    if wanted.image.ami and lacking:
-        found = "; ".join(f"{instance}: {absent}" for instance, absent in sorted(lacking.items()))
-        warnings.append(
-            f"ides: {found}. Workbench offers what is missing, and its sessions fail. Build the AMI of `image.ami` "
-            'again from the components of this release; without JupyterLab, deploy with {"image": {"jupyter": false}}.'
-        )
-    if wanted.image.ami and without_agent:
-        found = "; ".join(f"{instance}: {state}" for instance, state in sorted(without_agent.items()))
-        warnings.append(
-            f"agent: {found}. Without the CloudWatch agent, the logs of these nodes are lost with them, and alarms do "
-            "not see them. Build the AMI of `image.ami` again from the components of this release."
-        )
-    if wanted.auth.method == "pam":
-        warnings += _without_passwords(wanted)
     return Verification(
         verified=all(check.holds for check in checks),
         checks=checks,
-        warnings=warnings,
+        warnings=[
+            *of_address.warnings,
+            *of_sign_in.warnings,
+            *_without_limits(reports),
+            *_about_the_license(wanted, licences, terms, license_warning_days),
+            *_about_an_own_image(wanted, reports),
+            *(_without_passwords(wanted) if wanted.auth.method == "pam" else []),
+        ],
         license=licences[0] if len(licences) == 1 else "differs",
         license_terms=terms,
-        stale=stale,
+        stale=_stale(observed),
     )
 
 
-def _shortest(reports: Mapping[str, NodeReport]) -> LicenseTerms:
+def _members(plan: Plan, observed: Observed) -> Iterator[Check]:
+    """Check that the instances are the nodes of the cluster: in service, reporting, and Online in the node table."""
+    addresses, reports = set(observed.in_service.values()), observed.reports
+    yield Check(
+        name="instances",
+        holds=len(observed.in_service) == len(addresses) == plan.wanted.nodes.count,
+        found=f"{len(observed.in_service)} in service, {plan.wanted.nodes.count} planned",
+    )
+    # What a node calls itself is one more thing that can be wrong: its report counts as that of the instance asked.
+    failed = {
+        instance: report.error or f"its report is that of {report.instance[:40]}"
+        for instance, report in reports.items()
+        if report.error or report.instance != instance
+    }
+    silent = dict.fromkeys(set(observed.in_service) - set(reports), "no report")
+    yield _each("reports", {**silent, **failed}, f"{len(reports)} nodes")
+    yield Check(name="node table", holds=not observed.unreadable, found=observed.unreadable or "readable")
+
+    names, rows = _names(observed), Counter(node.ipv4 for node in observed.listed)
+    online = {node.ipv4 for node in observed.listed if node.status == "Online"}
+    not_online = {
+        names[node.ipv4]: node.status for node in observed.listed if node.ipv4 in addresses and node.status != "Online"
+    }
+    missing = [names[address] for address in addresses - set(rows)]
+    doubled = [names[address] for address, count in rows.items() if count > 1 and address in addresses]
+    wrong = {
+        **not_online,
+        **dict.fromkeys(missing, "not in the node table"),
+        **dict.fromkeys(online - addresses, "Online, but no node of this cluster"),
+        **dict.fromkeys(doubled, "listed twice"),
+    }
+    yield _each("online", wrong, f"{len(online)} nodes Online")
+    stale = _stale(observed)
+    yield Check(name="stale rows", holds=not stale, found=f"rows {', '.join(map(str, stale))}" if stale else "none")
+
+
+def _stale(observed: Observed) -> list[int]:
+    """Return rows that no instance has the address of, and that Workbench itself does not call Online."""
+    living = {*observed.in_service.values(), *observed.coming_or_leaving}
+    return sorted(node.id for node in observed.listed if node.ipv4 not in living and node.status != "Online")
+
+
+def _names(observed: Observed) -> dict[str, str]:
+    """Return what a person reads of each address."""
+    return {address: f"{instance} ({address})" for instance, address in observed.in_service.items()}
+
+
+def _versions(plan: Plan, ami: str, configuration: str, observed: Observed) -> Iterator[Check]:
+    """Check that nodes have the image, the Workbench, the configuration and the files of the plan."""
+    reports = observed.reports
+    yield _by_node("image", observed.images, ami)
+    yield _by_node(
+        "workbench version", _of_each(reports, lambda report: report.workbench), plan.wanted.workbench.version
+    )
+    yield _by_node("configuration", _of_each(reports, lambda report: report.configuration), configuration)
+    yield _each("files and accounts", _unless(reports, _unchanged, _changes), "as configured")
+
+
+def _accounts_of(plan: Plan, reports: Reports) -> Iterator[Check]:
+    """Check that accounts and groups are those of the plan on every node."""
+    digest = accounts_digest(plan)
+    yield _same("service user", _of_each(reports, lambda report: report.rstudio_server))
+    yield _each(
+        "users",
+        _unless(reports, lambda report: report.users is not None and report.users.digest == digest, _accounts),
+        _named(account.name for account in plan.accounts),
+    )
+    yield _each(
+        "groups",
+        _unless(reports, lambda report: report.groups == groups_digest(plan), _groups),
+        _named(group.name for group in plan.groups),
+    )
+    if plan.wanted.auth.by_directory:
+        yield _same("directory account", _of_each(reports, lambda report: report.probe))
+
+
+def _at_work(reports: Reports) -> Iterator[Check]:
+    """Check that Workbench runs on every node."""
+    yield _each("clocks", _unless(reports, _in_time, _offset), "within 1 s")
+    yield _each("services", _unless(reports, _served, _states), "active")
+    yield _each(
+        "health",
+        _unless(reports, lambda report: report.health == "ok", lambda report: report.health or "unknown"),
+        "ok",
+    )
+
+
+def _balanced(observed: Observed) -> Check:
+    """Check that Workbench spreads sessions over all nodes."""
+    addresses, names = set(observed.in_service.values()), _names(observed)
+    balanced = {node.ipv4 for node in observed.balanced}
+    return Check(
+        name="load balancer",
+        holds=balanced == addresses,
+        found=f"names {', '.join(sorted(balanced)) or 'no one'}"
+        + "".join(f"; not {names[address]}" for address in sorted(addresses - balanced))
+        + (f"; unreadable: {' | '.join(observed.strange[:3])}" if observed.strange else ""),
+    )
+
+
+def _of_the_image(wanted: Wanted, reports: Reports) -> Iterator[Check]:
+    """Check what an image of ours has beside Workbench; of an image of one's own, this is a warning."""
+    if not wanted.image.ami:
+        yield _each("ides", _without_ides(wanted, reports), _ides(wanted))
+        yield _each("gpus", _without_driver(wanted, reports), wanted.image.nvidia or "no driver")
+        yield _each("agent", _without_agent(reports), "active")
+
+
+def _administration(wanted: Wanted, reports: Reports, licences: Sequence[str]) -> Iterator[Check]:
+    """Check audit logs and metrics. Without a licence Workbench lets no one in, and has nothing to measure."""
+    if wanted.audit:
+        yield _by_node("audit logs", _of_each(reports, lambda report: report.audit), AUDIT_FOLDER)
+    if wanted.metrics and licences != ["missing"]:
+        yield _by_node("metrics", _of_each(reports, lambda report: report.metrics), "ok")
+
+
+def _protected(reports: Reports) -> Iterator[Check]:
+    """Check that homes are mounted, and that no one reaches the metadata or the files past Workbench."""
+    yield _each("mounts", _unless(reports, _mounted, lambda report: ", ".join(report.mounts) or "none"), "mounted")
+    yield _by_node("instance metadata", _of_each(reports, lambda report: report.metadata), "refused")
+    yield _by_node("mount helper", _of_each(reports, lambda report: report.helper), "refused")
+
+
+def _licensed(wanted: Wanted, licences: Sequence[str], terms: LicenseTerms) -> Check:
+    """Check that nodes have the licence of the plan, and that it allows as many nodes."""
+    found = ", ".join(licences) or "unknown"
+    if refused := licensing.refusal(terms.tier, wanted.nodes.count):
+        return Check(name="license", holds=False, found=f"{refused[0]}; {wanted.nodes.count} are planned")
+    if wanted.license and licences != ["Activated"]:
+        return Check(name="license", holds=False, found=f"{found}, though the plan has one")
+    return Check(name="license", holds=licences in (["Activated"], ["missing"]), found=found)
+
+
+def _about_the_license(
+    wanted: Wanted, licences: Sequence[str], terms: LicenseTerms, warning_days: int
+) -> Iterator[str]:
+    """Warn where there is none, and where it expires soon."""
+    if licences == ["missing"] and not wanted.license:
+        yield f"license: missing. Workbench runs unlicensed. {REMEDIES['license']}"
+    if terms.days_left is not None and terms.days_left < warning_days:
+        yield (
+            f"license: {terms.days_left} days left. Ask Posit for its renewal, put the new file into the secret of "
+            "`license`, and start a deployment with {} before then: people cannot sign in once it has expired."
+        )
+
+
+def _about_an_own_image(wanted: Wanted, reports: Reports) -> Iterator[str]:
+    """Warn of what an image of one's own lacks."""
+    if wanted.image.ami and (lacking := _without_ides(wanted, reports)):
+        yield (
+            f"ides: {_listed(lacking)}. Workbench offers what is missing, and its sessions fail. Build the AMI of "
+            "`image.ami` again from the components of this release; without JupyterLab, deploy with "
+            '{"image": {"jupyter": false}}.'
+        )
+    if wanted.image.ami and (without := _without_agent(reports)):
+        yield (
+            f"agent: {_listed(without)}. Without the CloudWatch agent, the logs of these nodes are lost with them, and "
+            "alarms do not see them. Build the AMI of `image.ami` again from the components of this release."
+        )
+
+
+def _each(name: str, wrong: Mapping[str, object], right: str) -> Check:
+    """Check that nothing is wrong, by instance."""
+    return Check(name=name, holds=not wrong, found=_listed(wrong) or right)
+
+
+def _listed(wrong: Mapping[str, object]) -> str:
+    return "; ".join(f"{instance}: {value}" for instance, value in sorted(wrong.items()))
+
+
+def _by_node(name: str, values: Mapping[str, object], expected: object) -> Check:
+    """Check that each node has the value that is expected."""
+    wrong = {
+        instance: value if value is not None else "unknown" for instance, value in values.items() if value != expected
+    }
+    return _each(name, wrong, str(expected))
+
+
+def _of_each[Value](reports: Reports, value: Callable[[NodeReport], Value]) -> dict[str, Value]:
+    return {instance: value(report) for instance, report in reports.items()}
+
+
+def _unless(
+    reports: Reports, right: Callable[[NodeReport], bool], value: Callable[[NodeReport], object]
+) -> dict[str, object]:
+    """Return a value of each node that is not right."""
+    return {instance: value(report) for instance, report in reports.items() if not right(report)}
+
+
+def _without_ides(wanted: Wanted, reports: Reports) -> dict[str, str]:
+    """Find what nodes lack. One that an earlier release configured reports none; the next deployment configures it."""
+    return {
+        instance: ", ".join(f"{each} is missing" for each in absent)
+        for instance, report in reports.items()
+        if report.ides and (absent := _lacking(wanted, report.ides))
+    }
+
+
+def _without_agent(reports: Reports) -> dict[str, str | None]:
+    return {instance: report.agent for instance, report in reports.items() if report.agent not in (None, "active")}
+
+
+def _shortest(reports: Reports) -> LicenseTerms:
     """Return the terms of the licence that expires first; where none says its days, those of any."""
     known = [report.license_terms for report in reports.values() if report.license_terms]
     dated = [terms for terms in known if terms.days_left is not None]
@@ -340,7 +420,7 @@ def unmet(verification: Verification) -> str:
     return "; ".join(f"{check.name}: {check.found}" for check in verification.checks if not check.holds)
 
 
-def _without_limits(reports: Mapping[str, NodeReport]) -> list[str]:
+def _without_limits(reports: Reports) -> list[str]:
     """Warn of nodes whose job launcher says that it makes no control groups."""
     without = sorted(instance for instance, report in reports.items() if report.limits == "off")
     warning = (
@@ -435,7 +515,7 @@ def _ides(wanted: Wanted) -> str:
     return ", ".join([*(with_kernels.get(name, name) for name in _servers(wanted)), *tinytex])
 
 
-def _without_driver(wanted: Wanted, reports: Mapping[str, NodeReport]) -> dict[str, str]:
+def _without_driver(wanted: Wanted, reports: Reports) -> dict[str, str]:
     """Find nodes with a GPU that the driver of the plan does not reach; an instance type without one needs none."""
     branch = wanted.image.nvidia
     return {

@@ -104,20 +104,20 @@ class History:
             yield from page["events"]
 
 
-def cluster_of(given: str | None) -> str:
-    """The cluster that the input of an execution is about; one that cannot be read is about none."""
+def purpose(given: str | None) -> tuple[str, bool]:
+    """The cluster that an input is about, empty where that cannot be read, and whether it asks for a dry run."""
     try:
         content = json.loads(given or "{}")
-        return str(content.get("cluster") or DEFAULT_CLUSTER)
+        return str(content.get("cluster") or DEFAULT_CLUSTER), content.get("dry_run") is True
     except (ValueError, AttributeError):
-        return ""
+        return "", False
 
 
 def earlier(states: Any, described: Mapping[str, Any]) -> tuple[dict[str, float], list[float]]:
     """How long the steps took that had to wait, by name, and how long whole executions took, in seconds: medians and
-    values of the last few of the same state machine and cluster that succeeded.
+    values of the last few of the same state machine and purpose that succeeded.
     """
-    cluster, waited, durations = cluster_of(described.get("input")), list[dict[str, float]](), list[float]()
+    wanted, waited, durations = purpose(described.get("input")), list[dict[str, float]](), list[float]()
     succeeded = states.list_executions(
         stateMachineArn=described["stateMachineArn"], statusFilter="SUCCEEDED", maxResults=LOOKED_AT
     )["executions"]
@@ -125,7 +125,7 @@ def earlier(states: Any, described: Mapping[str, Any]) -> tuple[dict[str, float]
         arn = execution["executionArn"]
         if arn == described["executionArn"] or len(waited) == EARLIER:
             continue
-        if cluster_of(states.describe_execution(executionArn=arn).get("input")) != cluster:
+        if purpose(states.describe_execution(executionArn=arn).get("input")) != wanted:
             continue
         steps = Steps()
         list(steps.read(History(arn).news(states)))

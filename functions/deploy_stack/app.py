@@ -146,13 +146,13 @@ def _preview(event: Event) -> Preview:
     group = auto_scaling.describe_group(settings().group_name(event.cluster))
     after = preview.nodes_after(plan, targets["nodes"], changes.get("nodes", []), group)
     removed = preview.removal(found["access"]) if plan.removes_access and found["access"] else []
-    settled = {name: stack for name, stack in found.items() if stack and stack.status in change_sets.SETTLED}
+    standing = {name: stack for name, stack in found.items() if stack and stack.outputs}
     return Preview(
         done=True,
         steps=announcement.steps(targets, changes, after, removed),
         nodes=after,
-        foundation=dict(settled["foundation"].outputs) if "foundation" in settled else {},
-        standing={f"{name}.{key}": value for name, each in settled.items() for key, value in each.parameters.items()},
+        foundation=dict(standing["foundation"].outputs) if "foundation" in standing else {},
+        standing={f"{name}.{key}": value for name, each in standing.items() for key, value in each.parameters.items()},
     )
 
 

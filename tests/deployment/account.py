@@ -44,8 +44,11 @@ PATIENCE: Final = 600
 READING: Final = ("Get", "Describe", "List", "Head", "Scan", "Query", "BatchGet")
 """How the names of calls begin that change nothing."""
 
-OF_DRY_RUN: Final = {f"cloudformation:{name}" for name in ("CreateChangeSet", "DeleteChangeSet", "DeleteStack")}
-"""What a dry run calls that changes something: change sets, and the stack of one that does not exist."""
+OF_DRY_RUN: Final = {
+    *(f"cloudformation:{name}" for name in ("CreateChangeSet", "DeleteChangeSet", "DeleteStack")),
+    "s3:PutObject",
+}
+"""What a dry run calls that changes something: change sets, the stack of one that does not exist, and its report."""
 
 NODE_TABLE: Final = """
     select ipv4, case when last_seen < now() - %s * interval '1 second' then 'Offline' else status end

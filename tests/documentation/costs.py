@@ -32,6 +32,7 @@ RUNS = (
     Run("the same input again", 40, 17, 0),
     Run("one node more", 70, 27, 0),
     Run("a verification", 15, 5, 0),
+    Run("a dry run", 13, 8, 0),
 )
 
 

@@ -60,7 +60,8 @@ def compare_one(it: Account, what: str, content: Any) -> Iterator[str]:
     yield from (f"the dry run left: {thing}" for thing in after.orphans(before))
     if (before.secrets, before.held) != (after.secrets, after.held):
         yield "the dry run changed secrets or a lock"
-    if announced != (again := execute(it, {**content, "dry_run": True})):
+    again = execute(it, {**content, "dry_run": True})
+    if announced | {"report": None} != again | {"report": None}:  # its address has the name of the execution
         yield f"the same dry run says something else: {again}"
     name = it.application.name
     seen = Seen.of(it.aws, name, {})

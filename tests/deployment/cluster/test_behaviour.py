@@ -676,6 +676,8 @@ def rebuilt(account: Account, upgraded: Any) -> Any:
         (verdict,) = account.succeed(account.start_schedule("nightly-verify")).output["clusters"]
         assert verdict["status"] == "not verified"
         assert "deployment in progress" in verdict["message"]
+        warnings = account.deploy({"dry_run": True}).output["warnings"]
+        assert [text for text in warnings if text.startswith(f"{execution} deploys workbench now: ")]
         output = account.succeed(execution).output
     return output, watch.tables, account.images() - before
 

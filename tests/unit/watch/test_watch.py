@@ -232,18 +232,19 @@ def test_the_time_is_that_of_aws_and_never_before_the_newest_event() -> None:
 
 
 def test_only_executions_of_the_same_cluster_say_how_long_a_step_takes() -> None:
-    """The execution itself, one of another cluster, and two that had to wait, for 8 minutes and for 12."""
+    """The execution itself, one of another cluster, a dry run, and two that had to wait, for 8 minutes and for 12."""
     states = executions.client()
     began = datetime(2026, 1, 1, tzinfo=UTC)
     longer = [*EVENTS[:-1], EVENTS[-1] | {"timestamp": "2026-01-01T00:13:00+00:00"}]
     itself, *others = [
         {"executionArn": f"{ARN}{name}", "stateMachineArn": MACHINE, "name": name, "status": "SUCCEEDED"}
         | {"startDate": began, "stopDate": began + timedelta(minutes=minutes)}
-        for name, minutes in [("itself", 1), ("b", 90), ("c", 10), ("d", 30)]
+        for name, minutes in [("itself", 1), ("b", 90), ("dry", 1), ("c", 10), ("d", 30)]
     ]
     with Stubber(states) as stub:
         stub.add_response("list_executions", {"executions": [itself, *others]})
-        inputs = [('{"cluster": "b"}', None), ("{}", EVENTS), ('{"cluster": "workbench"}', longer)]
+        dry_run = ('{"dry_run": true}', None)
+        inputs = [('{"cluster": "b"}', None), dry_run, ("{}", EVENTS), ('{"cluster": "workbench"}', longer)]
         for execution, (content, events) in zip(others, inputs, strict=True):
             stub.add_response("describe_execution", {**execution, "input": content})
             if events:
@@ -258,8 +259,14 @@ def _event(event: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_the_cluster_of_an_input_is_the_one_that_it_is_deployed_for() -> None:
-    assert [executions.cluster_of(each) for each in ("{}", None, '{"cluster": null}')] == [DEFAULT_CLUSTER] * 3
-    assert [executions.cluster_of(each) for each in ('{"cluster": "b"}', "[]", "nonsense")] == ["b", "", ""]
+    assert [executions.purpose(each)[0] for each in ("{}", None, '{"cluster": null}')] == [DEFAULT_CLUSTER] * 3
+    assert [executions.purpose(each)[0] for each in ('{"cluster": "b"}', "[]", "nonsense")] == ["b", "", ""]
+
+
+def test_a_dry_run_says_nothing_of_how_long_a_deployment_takes() -> None:
+    assert [executions.purpose(each)[1] for each in ('{"dry_run": true}', '{"dry_run": false}', "{}")] == [
+        *(True, False, False)
+    ]
 
 
 @pytest.mark.parametrize(

@@ -145,6 +145,10 @@ def _badge(node: Node, visit: Visit) -> str:
     return f'<g class="badge" transform="{place}"><circle r="8"/><path class="icon" d="{MARKS[visit]}"/></g>'
 
 
+PAST_A_COLUMN = 200
+"""A line of this length passes another column, where a second answer may lead from the same side."""
+
+
 def _line(line: Line) -> str:
     (before_x, before_y), (x, y) = line.points[-2:]
     length = max(abs(x - before_x), abs(y - before_y))
@@ -158,8 +162,10 @@ def _line(line: Line) -> str:
 
 
 def _label(line: Line, kind: str) -> str:
-    """The answer that leads along a line, where the line begins."""
+    """The answer that leads along a line, where the line begins; of one to the left past a column, where it ends."""
     (x, y), (to_x, to_y) = line.points[:2]
+    if len(line.points) == 2 and x - to_x > PAST_A_COLUMN:
+        return f'<text class="label{kind}" x="{_number(to_x + 12)}" y="{_number(y - 6)}">{escape(line.label)}</text>'
     if y != to_y:
         beside = y + 15 if to_y > y else y - 8
         return f'<text class="label{kind}" x="{_number(x + 7)}" y="{_number(beside)}">{escape(line.label)}</text>'

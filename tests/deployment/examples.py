@@ -34,7 +34,7 @@ AMI: Final = "ami-0123456789abcdef0"
 ZONE: Final = "Z0123456789ABCDEFGHIJ"
 CERTIFICATE: Final = "arn:aws:acm:us-east-1:123456789012:certificate/12345678-1234-1234-1234-123456789012"
 WEB_ACL: Final = "arn:aws:wafv2:us-east-1:123456789012:regional/webacl/workbench/12345678-1234-1234-1234-123456789012"
-ALONE: Final = ("image", "only_if_deployed")
+ALONE: Final = ("image", "only_if_deployed", "dry_run")
 """Keys that keep others from having an effect."""
 
 

@@ -556,6 +556,20 @@ def test_a_monthly_rebuild_leaves_a_cluster_alone_that_uses_an_ami_of_its_own(mo
     assert (result.proceed, result.message) == (False, f"workbench uses the AMI {ami} of its own: nothing to rebuild")
 
 
+@pytest.mark.parametrize(("verified", "dry_run"), [(True, True), (False, False)])
+def test_a_schedule_may_ask_what_the_monthly_rebuild_would_do(
+    monkeypatch: pytest.MonkeyPatch, *, verified: bool, dry_run: bool
+) -> None:
+    monkeypatch.setattr(record, "read", lambda _: record.Record(verified=verified))
+    monkeypatch.setattr(resolve_plan, "look_up", lambda *_: LookupResult({}, "ami-p"))
+    monkeypatch.setattr(account_check, "check", lambda *_, **__: account_check.Judgement())
+    monkeypatch.setattr(resolve_plan, "settings", lambda: PARAMETERS)
+    weekly = {"image": {"rebuild": True}, "only_if_deployed": True, "dry_run": True}
+    result = resolve_plan._validate(resolve_plan.Event(action="validate", execution="e", input=weekly))
+    assert (result.proceed, result.dry_run) == (False, dry_run)
+    assert ("is not deployed: nothing to do" in result.message) is not verified
+
+
 def test_a_key_that_workbench_may_not_know_is_warned_about_in_the_first_state(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(record, "read", lambda _: record.Record())
     monkeypatch.setattr(resolve_plan, "look_up", lambda *_: LookupResult({}, "ami-p"))

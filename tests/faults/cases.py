@@ -16,7 +16,8 @@ from tests.faults.injection import (
     Place,
 )
 
-LATER: tuple[Deployment, ...] = ("change", "new address", "failing", "healing")
+LATER: tuple[Deployment, ...] = ("change", "new address", "failing", "healing", "destroy", "data deletion")
+DESTROYING: tuple[Deployment, ...] = ("destroy", "data deletion")
 
 type Counts = Mapping[tuple[str, str], int]
 
@@ -29,6 +30,7 @@ def all_cases(clean: Mapping[Deployment, Outcome], functions: Iterable[str], mac
     entered = dict(clean["first"].states)
     later_calls, later_states = _only_later(clean)
     kinds = {"cloudformation": OF_CLOUDFORMATION, "node": OF_NODES, machine: OF_MACHINE}
+    kinds[machine.replace("-deploy", "-destroy")] = OF_MACHINE
     kinds |= dict.fromkeys(functions, OF_FUNCTIONS)
     counts = clean["first"].counts
     if strangers := {caller for caller, _ in {*counts, *(call for _, call, _ in later_calls)}} - kinds.keys():
@@ -48,6 +50,9 @@ def all_cases(clean: Mapping[Deployment, Outcome], functions: Iterable[str], mac
     cases += [Case("aborted", Place(machine, state)) for state in entered]
     cases += [Case("aborted", Place(machine, state, deployment=deployment)) for deployment, state in later_states]
     cases += [Case("lock lost", Place(machine, state)) for state in locked]
+    for deployment, state in later_states:
+        if deployment in DESTROYING and dict(clean[deployment].states)[state] and state != "Check input":
+            cases.append(Case("lock lost", Place(machine, state, deployment=deployment)))
     cases += [Case("one of two", Place(machine, state)) for state in locked]
     return [*cases, Case("two at once", Place(machine, "start"))]
 

@@ -27,6 +27,8 @@ BEFORE: Final[dict[Deployment, tuple[Any, ...]]] = {
     "new address": ({},),
     "failing": (),
     "healing": ({},),
+    "destroy": ({"access": {"hostname": f"workbench.{ZONE_NAME}", "hosted_zone_id": ZONE_ID}},),
+    "data deletion": ({"cluster": "another"}, {}),
 }
 """The inputs of the deployments that come before the one with the fault."""
 INPUT: Final[dict[Deployment, Any]] = {
@@ -35,7 +37,11 @@ INPUT: Final[dict[Deployment, Any]] = {
     "new address": {"access": {"hostname": f"workbench.{ZONE_NAME}", "hosted_zone_id": ZONE_ID}},
     "failing": {},
     "healing": {},
+    "destroy": {"cluster": "workbench"},
+    "data deletion": {"cluster": "workbench", "delete_data": "workbench"},
 }
+GONE: Final = "there is no such cluster"
+"""What a destroy says of a cluster whose record an earlier one, which was stopped at its very end, deleted."""
 FAILS: Final = Case("denied", Place("BuildImage", "imagebuilder:CreateImage"))
 """Why the deployment `failing` fails; another fault befalls it then."""
 PUT_OFF: Final = "The next deployment tries again."
@@ -78,7 +84,8 @@ class Outcome:
     @property
     def regenerated(self) -> list[str]:
         """Secrets of a foundation that was complete, and that are not what they were then."""
-        if self.before is None or self.world is None or not self.before.has_foundation:
+        deletes = self.case.place.deployment == "data deletion"
+        if deletes or self.before is None or self.world is None or not self.before.has_foundation:
             return []
         now = self.world.secrets
         return sorted(f"{arn} was recreated" for arn, version in self.before.secrets.items() if now.get(arn) != version)
@@ -117,6 +124,8 @@ def _with_fault(account: Account, case: Case, injection: Injection) -> Outcome:
     if case.place.deployment == "healing":
         healing.let_one_be_silent(account)
         perform = healing.heal
+    if case.place.deployment in ("destroy", "data deletion"):
+        perform = destroy
     injection.begin()
     first = perform(account, content, started)
     injection.end()
@@ -161,9 +170,18 @@ def _two_at_once(account: Account, case: Case, clean: World) -> Outcome:
 
 
 def deploy(account: Account, content: Any, started: list[str]) -> Ended:
-    """One execution from its start to its end; its ARN is added to `started` at once."""
+    """One deployment from its start to its end; the ARN of its execution is added to `started` at once."""
+    return _execute(account, "deploy", content, started)
+
+
+def destroy(account: Account, content: Any, started: list[str]) -> Ended:
+    """The same, of a destroy."""
+    return _execute(account, "destroy", content, started)
+
+
+def _execute(account: Account, kind: str, content: Any, started: list[str]) -> Ended:
     states = account.aws.client("stepfunctions")
-    machine = account.application.machine("deploy")
+    machine = account.application.machine(kind)
     arn = states.start_execution(stateMachineArn=machine, input=json.dumps(content))["executionArn"]
     started.append(arn)
     execution, deadline = execution_of(arn), time.monotonic() + PATIENCE
@@ -223,7 +241,8 @@ def _problems(outcome: Outcome) -> Iterator[str]:
     fitting = {"LockLost"} if kind == "lock lost" else FITTING.get(outcome.case.place.caller, CALLS)
     if outcome.first.status == "FAILED" and outcome.first.error not in fitting:
         yield f"the deployment failed with {outcome.first.error or 'no name'}: {outcome.first.cause[:600]}"
-    if outcome.last.status != "SUCCEEDED":
+    is_gone = outcome.case.place.deployment == "data deletion" and GONE in outcome.last.cause
+    if outcome.last.status != "SUCCEEDED" and not is_gone:
         yield f"the last deployment ended {outcome.last.status} {outcome.last.error}: {outcome.last.cause[:600]}"
 
 

@@ -26,10 +26,11 @@ type Kind = Literal[
     "none",
 ]
 
-type Deployment = Literal["first", "change", "new address", "failing", "healing"]
+type Deployment = Literal["first", "change", "new address", "failing", "healing", "destroy", "data deletion"]
 """From nothing; of another configuration to a cluster that was changed before, so that an image is retired; of a
 cluster that gets an address; from nothing with a call that is denied, so that it fails, explains itself and gives
-the lock back; or no deployment, but the replacement of a node whose Workbench does not answer.
+the lock back; or no deployment, but the replacement of a node whose Workbench does not answer, or the destruction of
+a cluster: of one with an address, whose data stays, or of one with its data, beside another cluster.
 """
 
 KINDS: Final[dict[Kind, str]] = {

@@ -41,6 +41,8 @@ def deployments(first: dict[tuple[str, str], int], change: dict[tuple[str, str],
         "new address": clean("Deploy access", {**change, ("Build", "elbv2:DescribeTargetHealth"): 1}),
         "failing": clean("Explain", {}),
         "healing": clean("Done", {}),
+        "destroy": clean("Done", {}),
+        "data deletion": clean("Done", {}),
     }
 
 

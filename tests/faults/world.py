@@ -182,6 +182,8 @@ def _databases(account: Account) -> Iterator[str]:
             yield f"database {database} of {owner} in {name}"
     for instance in rds.describe_db_instances()["DBInstances"]:
         yield f"database instance {instance['DBInstanceIdentifier']} {instance['DBInstanceStatus']}"
+    for snapshot in rds.describe_db_cluster_snapshots()["DBClusterSnapshots"]:
+        yield f"database snapshot of {snapshot['DBClusterIdentifier']} {snapshot['Status']}"
     for group in rds.describe_db_subnet_groups()["DBSubnetGroups"]:
         yield f"subnet group {group['DBSubnetGroupName']}"
     for group in rds.describe_db_cluster_parameter_groups()["DBClusterParameterGroups"]:

@@ -16,7 +16,7 @@ KEEPING = [
 DELETING = [
     *KEEPING[:6],
     *("DestroyCluster snapshot", "DestroyCluster foundation"),
-    *KEEPING[6:],
+    *KEEPING[6:8],
 ]
 LOOPS = DELETING[2:9]
 """The steps that are repeated until they are done."""

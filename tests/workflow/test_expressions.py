@@ -16,7 +16,7 @@ import pytest
 
 from rehearsal.aws.services.step_functions import expressions as jsonata_python
 from tests.workflow.test_deploy import TIMEOUTS, WITH_ACCESS, WITHOUT_ACCESS_ANY_MORE, Cluster, ImageBuildFailed
-from tests.workflow.test_destroy import DELETING, LOOPS, Destruction
+from tests.workflow.test_destroy import DELETING, KEEPING, LOOPS, Destruction
 from tests.workflow.test_graph import MACHINES
 from tests.workflow.workflow import REPORT, Workflow, definition_of, workflows
 
@@ -159,8 +159,8 @@ def destroy_every_way(workflow: Workflow) -> None:
     for deletes_data in (False, True):
         Destruction(workflow, looks=2, deletes_data=deletes_data)
         workflow.run(definition, payload)
-    for step in DELETING:
-        Destruction(workflow, fails=step, deletes_data=True)
+    for step in {*DELETING, *KEEPING}:
+        Destruction(workflow, fails=step, deletes_data=step in DELETING)
         workflow.run(definition, payload)
     for fails in ("", "DestroyCluster snapshot"):
         Destruction(workflow, fails=fails)

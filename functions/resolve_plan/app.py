@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel
 
 from benchwright import record
+from benchwright.destruction.secrets import taken_names
 from benchwright.dry_run import Step, pack, unpack
 from benchwright.errors import ClusterLocked, InvalidInput
 from benchwright.models import Plan
@@ -126,6 +127,8 @@ def _validate(event: Event) -> Result:
         begun = known.verified or known.plan is not None
         account = account_check.check(reading.wanted, request.cluster, begun=begun, deployed=known.verified)
     problems = list(account.problems)
+    if not known.verified and not known.plan:
+        problems += taken_names(request.cluster)
     if reading.named.access:
         problems += address.problems_of_change(reading.named.access, known)
     # What only the whole input shows, too: ids that contradict each other, and the length.

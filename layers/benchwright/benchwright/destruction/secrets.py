@@ -8,6 +8,7 @@ from botocore.exceptions import ClientError
 
 from benchwright.aws import client
 from benchwright.errors import error_code
+from benchwright.planning.problems import Problem
 from benchwright.settings import settings
 
 WINDOW_DAYS = 30  # in which a secret can be restored, and in which its name is taken
@@ -36,6 +37,17 @@ def describe(cluster: str) -> list[Secret]:
         goes = answer.get("DeletedDate")
         found.append(Secret(secret, answer.get("KmsKeyId", ""), goes.isoformat() if goes else ""))
     return found
+
+
+def taken_names(cluster: str) -> list[Problem]:
+    """Say why a cluster that was destroyed with its data cannot have its name again yet."""
+    free = "aws secretsmanager delete-secret --force-delete-without-recovery --secret-id"
+    wrong = "a cluster of this name was destroyed with its data, and the name of its secret is taken until"
+    return [
+        ("cluster", cluster, f"{wrong} {secret.goes}", f"another name, or give the secret up: {free} {secret.name}")
+        for secret in describe(cluster)
+        if secret.goes
+    ]
 
 
 def schedule_deletion(cluster: str) -> None:

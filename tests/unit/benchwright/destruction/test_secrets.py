@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from benchwright.destruction.secrets import Secret, describe, schedule_deletion
+from benchwright.destruction.secrets import Secret, describe, schedule_deletion, taken_names
 from tests.unit.benchwright.conversation import Conversation, refusal
 
 GOES = datetime(2026, 12, 1, tzinfo=UTC)
@@ -33,3 +33,11 @@ def test_one_that_is_going_already_is_not_asked_to_go_again(aws: Conversation) -
 def test_those_that_are_gone_are_not_listed(aws: Conversation) -> None:
     aws.answers = {"DescribeSecret": refusal("ResourceNotFoundException")}
     assert describe("blue") == []
+
+
+def test_a_name_is_taken_as_long_as_its_secret_can_be_restored(aws: Conversation) -> None:
+    aws.answers = {"DescribeSecret": described}
+    ((path, value, wrong, give),) = taken_names("blue")
+    assert (path, value) == ("cluster", "blue")
+    assert wrong.endswith(f"taken until {GOES.isoformat()}")
+    assert give.endswith("--force-delete-without-recovery --secret-id wb/blue/database")

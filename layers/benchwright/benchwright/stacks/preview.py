@@ -17,7 +17,7 @@ from botocore.exceptions import ClientError
 
 from benchwright.aws import client
 from benchwright.dry_run import Change
-from benchwright.errors import BenchwrightError, StackFailed, error_code, error_message
+from benchwright.errors import BenchwrightError, error_code, from_client_error
 from benchwright.models import Plan
 from benchwright.nodes import preview as nodes_preview
 from benchwright.nodes.auto_scaling import Group
@@ -107,7 +107,7 @@ def look(targets: Mapping[str, Target], execution: str) -> dict[str, list[Mappin
     """Return the changes of each stack; None while CloudFormation computes one of them.
 
     The change sets are deleted before anything is said of them. Raises StackFailed or StackRefused as a deployment
-    would, of the first stack that CloudFormation or the guard refuses.
+    would, of the first stack that CloudFormation or the guard refuses, or what CloudFormation said of a parameter.
     """
     asked = {which: target for which, target in targets.items() if target.needs_change_set}
     name = _name(execution)
@@ -174,9 +174,9 @@ def _ensure(target: Target, name: str) -> ChangeSet | BenchwrightError | None:
         try:
             change_sets.create_change_set(place, name, "CREATE" if target.creates else "UPDATE", uploads=False)
         except ClientError as error:
-            if error_code(error) != "ValidationError" or _is_being_deleted(place.name):
+            if error_code(error) != "ValidationError":
                 raise
-            return StackFailed(f"CloudFormation refused the change of {target.desired.name}: {error_message(error)}")
+            return None if _is_being_deleted(place.name) else from_client_error(error)  # once all are deleted again
         return None
     return None if found.status in BEING_COMPUTED else found
 
@@ -207,7 +207,7 @@ def _clean(target: Target, name: str) -> None:
 
 
 def _is_being_deleted(name: str) -> bool:
-    """Return whether another dry run of the cluster is removing the stack that this one wants to use."""
+    """Return whether an earlier dry run of the cluster is removing the stack that this one wants to use."""
     stack = change_sets.describe(name)
     return stack is not None and stack.status.startswith("DELETE_")
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from benchwright.errors import StackFailed, StackRefused
+from benchwright.errors import AwsCallFailed, StackFailed, StackRefused
 from benchwright.stacks import change_sets, preview
 from benchwright.stacks.preview import Target, beside
 from tests.unit.benchwright.stacks import test_stack_states
@@ -100,9 +100,21 @@ def test_a_creation_that_failed_is_previewed_as_a_new_one(world: World) -> None:
 def test_a_stack_beside_that_someone_created_is_left_alone(world: World) -> None:
     world.api.create_stack(StackName=beside(NODES), TemplateBody=template(Group=GROUP), Parameters=parameters(world))
     assert world.settled(beside(NODES)) == "CREATE_COMPLETE"
-    with pytest.raises(StackFailed, match="already exists"):
+    with pytest.raises(AwsCallFailed, match="already exists"):
         look(world, NODES)
     assert left(world) == [f"{beside(NODES)} CREATE_COMPLETE"]
+
+
+def test_a_stack_beside_that_is_still_being_deleted_is_waited_for(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.api.create_stack(StackName=beside(NODES), TemplateBody=template(Group=GROUP), Parameters=parameters(world))
+    world.settled(beside(NODES))
+    with monkeypatch.context() as patch:
+        patch.setattr(preview, "_is_being_deleted", lambda _: True)
+        assert preview.look({NODES: Target(world.desired(NODES), None)}, "arn:e") is None
+    world.delete(beside(NODES))
+    assert names(look(world, NODES)) == {NODES: [("create", "Group")]}
 
 
 def parameters(world: World) -> list[dict[str, str]]:

@@ -124,6 +124,10 @@ HOSTILE = {
     "database": {"server_version": EVERYWHERE},
     "clusters": [{"cluster": EVERYWHERE, "status": EVERYWHERE, "message": EVERYWHERE}],
     "message": EVERYWHERE,
+    "would": [EVERYWHERE],
+    "stays": [
+        {"what": EVERYWHERE, "id": EVERYWHERE, "monthly_usd": EVERYWHERE, "until": EVERYWHERE, "note": EVERYWHERE}
+    ],
 }
 HOSTILE_PLAN = {"wanted": {EVERYWHERE: EVERYWHERE}, "sources": {EVERYWHERE: EVERYWHERE}}
 
@@ -294,6 +298,15 @@ def test_each_cluster_that_was_verified_is_listed() -> None:
     read = Page(page.html(report(execution(SUCCEEDED, output={"message": "1 of 1 verified", "clusters": clusters}))))
     assert "✓ SUCCEEDED 1 of 1 verified" in read.text
     assert "The clusters Cluster Status What was found blue verified 2 nodes" in read.text
+
+
+def test_what_a_dry_run_announces_and_what_a_destroy_leaves_is_listed() -> None:
+    announced = {"cluster": "blue", "would": ["builds an image", "replaces 2 nodes"]}
+    read = Page(page.html(report(execution(SUCCEEDED, output=announced))))
+    assert "What a deployment would do builds an image replaces 2 nodes Timeline" in read.text
+    stays = [{"what": "AWS::KMS::Key", "id": "arn:key", "monthly_usd": 1.0, "until": "", "note": "for the snapshot"}]
+    read = Page(page.html(report(execution(SUCCEEDED, output={"cluster": "blue", "stays": stays}))))
+    assert "What stays What Id USD a month Until Note AWS::KMS::Key arn:key 1.0 for the snapshot" in read.text
 
 
 def test_a_failure_has_its_cause_and_its_plan() -> None:

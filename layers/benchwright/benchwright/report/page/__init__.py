@@ -64,6 +64,8 @@ def section(number: int, execution: Mapping[str, Any], machine: Mapping[str, Any
         "cluster": output.get("cluster") or given.get("cluster"),
         "message": output.get("message"),
         "clusters": output.get("clusters"),
+        "would": output.get("would"),
+        "stays": output.get("stays"),
         "deployed": output if "nodes" in output else {},
         "warnings": output.get("warnings") or [],
         "warned": {warning.partition(":")[0] for warning in output.get("warnings") or ()},

@@ -25,10 +25,11 @@ digest() { { [ -z "$1" ] || printf '%s\n' "$1"; } | sha256sum | cut -c 1-32; }
 # A line for each file, account and group that a configuration made, as it is now: its name, then words KEY=VALUE. The groups of an
 # account are those that no configuration made.
 applied_here() {
-  local path names groups
-  while read -r path; do
-    [ ! -f "$path" ] || printf '%s %s content=%s\n' "$path" "$(stat -c 'mode=%04a owner=%U:%G' "$path")" "$(sha256sum <"$path" | cut -c 1-64)"
-  done <"$STATE/files"
+  local path files=() names groups
+  while read -r path; do [ ! -f "$path" ] || files+=("$path"); done <"$STATE/files"
+  [ "${#files[@]}" -eq 0 ] || { stat -c '%n mode=%04a owner=%U:%G' "${files[@]}" || true; sha256sum "${files[@]}" || true; } | awk '
+    NF == 3 { is[$1] = $0 }
+    NF == 2 && $2 in is { print is[$2], "content=" $1 }'
   mapfile -t groups < <(cat "$STATE/groups.list" "$STATE/emptied.list" 2>/dev/null | cut -d' ' -f1)
   [ "${#groups[@]}" -eq 0 ] || { of_this_node group "${groups[@]}" || true; } | awk -F: '{ print "group:" $1 " gid=" $3 " members=" $4 }'
   mapfile -t names < <(cat "$STATE/users.list" "$STATE/locked.list" 2>/dev/null | cut -d' ' -f1)

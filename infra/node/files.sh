@@ -13,8 +13,8 @@ staged() {
 stage_secret() {
   local arn=$1 version=$2 path=$3 record
   record="$STATE/secrets/${path##*/}"
-  install -d "$work/stage${path%/*}"
-  if [ -f "$path" ] && [ "$(cat "$record" 2>/dev/null)" = "$version $(sha256sum <"$path")" ]; then
+  [ -d "$work/stage${path%/*}" ] || install -d "$work/stage${path%/*}"
+  if [ -f "$path" ] && [ "$(contents "$record")" = "$version $(sha256sum <"$path")" ]; then
     cp "$path" "$work/stage$path"
   else
     read_secret "$arn" "$version" "${@:4}" >"$work/stage$path"
@@ -24,9 +24,13 @@ stage_secret() {
 
 # SOURCE PATH: a file of the input, or the secret that holds it.
 stage_other() {
-  local arn version
-  read -r arn version < <(awk -v path="$2" '$1 == path { print $2, $3 }' "$work/bundle/secrets" 2>/dev/null) || true
-  if [ -n "$arn" ]; then stage_secret "$arn" "$version" "$2"; else cp "$1" "$work/stage$2"; fi
+  local path arn version
+  if [ -e "$work/bundle/secrets" ]; then
+    while read -r path arn version _ || [ -n "$path" ]; do
+      if [ "$path" = "$2" ]; then stage_secret "$arn" "$version" "$2"; return; fi
+    done <"$work/bundle/secrets"
+  fi
+  cp "$1" "$work/stage$2"
 }
 
 # The password is encrypted with a random IV, so what is in place is kept for as long as it decrypts to the current secret.
@@ -66,7 +70,7 @@ stage_files() {
     [[ $path =~ ^/etc/[A-Za-z0-9._/-]+$ && $path != *..* && $mode =~ ^[0-7]{3,4}$ ]] || fail "The manifest of configuration $configuration has the line '$mode $owner $group $path', which is no file of /etc; deploy again."
     [ ! -d "$path" ] || fail "$path is a folder on this node, so no file of this name can be written. Take it out of files in the input and deploy again."
     [ -f "$source" ] || fail "Configuration $configuration lacks the content of $path; deploy again."
-    install -d "$work/stage${path%/*}"
+    [ -d "$work/stage${path%/*}" ] || install -d "$work/stage${path%/*}"
     case $path in
       "$DATABASE_CONF") stage_database_conf "$source" ;;
       "$CLIENT_SECRET_FILE") stage_client_secret "$source" ;;
@@ -85,30 +89,35 @@ stage_files() {
 # Fills `changed` with what differs in content, mode or owner, and with what only an earlier configuration had.
 find_changes() {
   local mode owner group path
+  local -A wanted here
+  while read -r mode owner group path; do wanted[$path]="$mode $owner $group"; done <"$work/staged"
+  while read -r mode owner group path; do here[$path]="$mode $owner $group"; done < <(stat -c '%04a %U %G %n' "${!wanted[@]}" 2>/dev/null)
   while read -r mode owner group path; do
-    if ! cmp -s "$work/stage$path" "$path" || [ "$(stat -c '%04a %U %G' "$path")" != "$mode $owner $group" ]; then changed+=("${path#/}"); fi
+    if [ "${here[$path]-}" != "${wanted[$path]}" ] || ! cmp -s "$work/stage$path" "$path"; then changed+=("${path#/}"); fi
   done <"$work/staged"
   touch "$STATE/files"
   while read -r path; do
-    if ! grep -qxF -- "$path" "$work/files"; then changed+=("${path#/}"); fi
+    if [ -z "${wanted[$path]-}" ]; then changed+=("${path#/}"); fi
   done <"$STATE/files"
 }
 
 # Until Workbench runs with them, `files` names those of before, too: after a run that was killed, the next one removes what it placed.
 place_files() {
   local mode owner group path temporary record
+  local -A wanted
   begin 'place the files'
   keep_originals
   sort -u "$STATE/files" "$work/files" >"$STATE/files.new"
   mv -fT "$STATE/files.new" "$STATE/files"
   grep -E '^reload' <<<"${effects// /$'\n'}" >"$STATE/effects" || true
+  while read -r path; do wanted[$path]=1; done <"$work/files"
   while read -r path; do
-    if grep -qxF -- "$path" "$work/files"; then continue; fi
+    if [ -n "${wanted[$path]-}" ]; then continue; fi
     if [ -e "$ORIGINALS$path" ]; then place_copy "$ORIGINALS$path" "$path"; else rm -f "$path"; fi
   done <"$STATE/files"
   while read -r mode owner group path; do
     [ -d "${path%/*}" ] || install -d -m 0755 "${path%/*}"
-    rm -f "${path%/*}"/.benchwright.??????  # of a run that was killed here: it may hold a secret
+    for temporary in "${path%/*}"/.benchwright.??????; do [ ! -e "$temporary" ] || rm -f "$temporary"; done # of a run that was killed here: it may hold a secret
     temporary=$(mktemp "${path%/*}/.benchwright.XXXXXX")
     install -m "$mode" -o "$owner" -g "$group" "$work/stage$path" "$temporary"
     mv -fT "$temporary" "$path"
@@ -142,8 +151,10 @@ place_copy() {
 # The staged lines of what is in `changed`.
 placeable() {
   local mode owner group path
+  local -A differs
+  for path in "${changed[@]}"; do differs[/$path]=1; done
   while read -r mode owner group path; do
-    if grep -qxF -- "${path#/}" <<<"$(printf '%s\n' "${changed[@]}")"; then echo "$mode $owner $group $path"; fi
+    if [ -n "${differs[$path]-}" ]; then echo "$mode $owner $group $path"; fi
   done <"$work/staged"
 }
 

@@ -18,17 +18,19 @@ jupyterlab() {
 
 # The versions of Python that JupyterLab has a kernel for.
 kernels() {
-  local file python
+  local file
   for file in "$JUPYTER"/share/jupyter/kernels/*/kernel.json; do
-    python=$(grep -oE "$PYTHONS/[0-9.]+/bin/python[0-9.]*" "$file" 2>/dev/null | sed -n 1p) || true
-    if [ -x "$python" ]; then python=${python#"$PYTHONS/"}; echo "${python%%/*}"; fi
+    [[ $(contents "$file") =~ "$PYTHONS"/([0-9.]+)/bin/python[0-9.]* ]] || continue
+    if [ -x "${BASH_REMATCH[0]}" ]; then echo "${BASH_REMATCH[1]}"; fi
   done | sort -V
 }
 
 # FOLDER PROGRAM KEY: the version of a VS Code or Positron server, from its product.json; unknown if only the program is there.
 server_version() {
+  local version
   [ -x "$1/bin/$2" ] || return 0
-  sed -n "s/^.*\"$3\": *\"\([^\"]*\)\".*/\1/p" "$1/product.json" 2>/dev/null | grep . || echo unknown
+  version=$(sed -n "s/^.*\"$3\": *\"\([^\"]*\)\".*/\1/p" "$1/product.json" 2>/dev/null) || true
+  echo "${version:-unknown}"
 }
 
 # Workbench uses the newest one below its folder. Older packages have it at the top of that folder.
@@ -38,17 +40,32 @@ positron() {
   [ -z "$program" ] || server_version "${program%/bin/positron-server}" positron-server positronVersion
 }
 
-quarto_version() { if [ -x /usr/local/bin/quarto ]; then cat "$BROUGHT/quarto/share/version" 2>/dev/null || echo unknown; fi; }
+quarto_version() {
+  local version
+  [ -x /usr/local/bin/quarto ] || return 0
+  version=$(contents "$BROUGHT/quarto/share/version")
+  echo "${version:-unknown}"
+}
 
 # The release that the build wrote down, if users have the program that makes PDF.
-tinytex() { if [ -x /usr/local/bin/pdflatex ]; then cat /etc/benchwright/tinytex 2>/dev/null || true; fi; }
+tinytex() { if [ -x /usr/local/bin/pdflatex ]; then contents /etc/benchwright/tinytex; fi; }
+
+# NAME VERSION: the first line, as far as the report has room for it.
+version_of() {
+  local line=${2%%$'\n'*}
+  fact_or_null "$1" "${line:0:20}"
+}
 
 ides() {
   local found=()
   mapfile -t found < <(kernels)
-  printf '{"jupyterlab":%s,"kernels":%s' "$(json_or_null "$(jupyterlab | sed -n 1p)")" "$(json_list "${found[@]:0:8}")"
-  printf ',"vscode":%s,"positron":%s' "$(json_or_null "$(server_version "$VSCODE" code-server version | sed -n 1p | cut -c 1-20)")" "$(json_or_null "$(positron | sed -n 1p | cut -c 1-20)")"
-  printf ',"quarto":%s,"tinytex":%s}' "$(json_or_null "$(quarto_version | sed -n 1p | cut -c 1-20)")" "$(json_or_null "$(tinytex | cut -c 1-20)")"
+  printf '{"kernels":'; json_list "${found[@]:0:8}"
+  version_of jupyterlab "$(jupyterlab)"
+  version_of vscode "$(server_version "$VSCODE" code-server version)"
+  version_of positron "$(positron)"
+  version_of quarto "$(quarto_version)"
+  version_of tinytex "$(tinytex)"
+  printf '}'
 }
 
 # The GPUs of NVIDIA that this instance has, and the version of the driver that reaches them.

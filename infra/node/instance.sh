@@ -4,28 +4,29 @@
 readonly METADATA=http://169.254.169.254/latest
 readonly MINIMUM_ROOM=100 # MB
 
-# PATH: what the instance metadata service says of this instance. A service that does not answer is asked again for a minute, but
-# only once in a run. The session token is no secret worth hiding from ps: only root can use it (benchwright-metadata-guard).
+# PATH: what the instance metadata service says of this instance, asked once in a run. A service that does not answer is asked again for a
+# minute, but only once in a run. The session token is no secret worth hiding from ps: only root can use it (benchwright-metadata-guard).
 metadata() {
-  local ask=(curl -fsS --max-time 5)
+  local ask=(curl -fsS --max-time 5) answer="$work/metadata.${1//\//.}"
+  if [ -e "$answer" ]; then contents "$answer"; return; fi
   [ -e "$work/unanswered" ] || ask+=(--retry 30 --retry-delay 2 --retry-max-time 60 --retry-all-errors)
   if [ ! -s "$work/token" ]; then
     "${ask[@]}" -X PUT -H 'X-aws-ec2-metadata-token-ttl-seconds: 3600' -o "$work/token" "$METADATA/api/token" ||
       { rm -f "$work/token"; touch "$work/unanswered"; return 1; }
   fi
-  "${ask[@]}" -H "X-aws-ec2-metadata-token: $(cat "$work/token")" -o "$work/metadata" "$METADATA/meta-data/$1" || { touch "$work/unanswered"; return 1; }
-  cat "$work/metadata"
+  "${ask[@]}" -H "X-aws-ec2-metadata-token: $(<"$work/token")" -o "$work/metadata" "$METADATA/meta-data/$1" || { touch "$work/unanswered"; return 1; }
+  contents "$work/metadata" >"$answer"
+  contents "$answer"
 }
 
 free_megabytes() { echo "$(($(df -k --output=avail / | tail -n 1) / 1024))"; }
 
 # Seconds between this clock and its source, or null: not synchronised yet, or no chrony.
 clock_offset() {
-  local tracking stratum offset
+  local tracking offset fields='^[^,]*,[^,]*,([^,]*),[^,]*,([^,]*)(,|$)'
   tracking=$(chronyc -c tracking 2>/dev/null) || { echo null; return; }
-  stratum=$(cut -sd, -f3 <<<"$tracking")
-  offset=$(cut -sd, -f5 <<<"$tracking")
-  if [ "$stratum" != 0 ] && [[ $offset =~ ^-?(0|[1-9][0-9]*)(\.[0-9]+)?$ ]]; then echo "$offset"; else echo null; fi
+  if [[ $tracking =~ $fields && ${BASH_REMATCH[1]} != 0 ]]; then offset=${BASH_REMATCH[2]}; fi
+  if [[ ${offset-} =~ ^-?(0|[1-9][0-9]*)(\.[0-9]+)?$ ]]; then echo "$offset"; else echo null; fi
 }
 
 # Asked as an ordinary user: a connection that is not even made is a refusal; any answer, even an error, means reachable.

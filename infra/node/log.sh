@@ -7,10 +7,13 @@ note_logs() { # where in the logs this run begins
 }
 
 # Also to stderr at once: when the agent ends the script, this is all that is known of the run.
-begin() { step=$1; echo "--- $1"; echo "--- $1" | tee -a "$work/steps" >&4; }
+begin() { step=$1; echo "--- $1"; echo "--- $1" >>"$work/steps"; echo "--- $1" >&4; }
 
 # Ends the run with one sentence: what is wrong, with the value, and what to do. Works in subshells too.
 fail() { printf '%s' "$1" >"$work/problem"; exit 1; }
+
+# FILE: its text, or nothing where there is none.
+contents() { [ ! -e "$1" ] || printf '%s' "$(<"$1")"; }
 
 last_log_line() { tail -n 1 "$own_log" | cut -c 1-300; }
 

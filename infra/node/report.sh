@@ -3,9 +3,10 @@
 
 readonly MAXIMUM_REPORT=2400 # bytes
 
+# To start a program takes a node longer than all that bash does by itself, so what this file asks often starts none.
 json() {
-  local text
-  text=$(printf '%s' "$1" | tr -cd '\n\t -~')
+  local LC_ALL=C text=$1 # byte by byte
+  text=${text//[!$'\n\t' -~]/}
   text=${text//\\/\\\\}
   text=${text//\"/\\\"}
   text=${text//$'\n'/\\n}
@@ -14,6 +15,10 @@ json() {
 }
 
 json_or_null() { if [ -n "$1" ]; then json "$1"; else printf null; fi; }
+
+# NAME VALUE
+fact() { printf ',"%s":' "$1"; json "$2"; }
+fact_or_null() { printf ',"%s":' "$1"; json_or_null "$2"; }
 
 json_list() {
   local item separator=''
@@ -30,10 +35,12 @@ shortened() {
 
 # ERROR: the whole report, one line. When it fails, the end of this run's log fills what room there is.
 print_report() {
-  local error=$1 users_list license mounted=() path facts log='' report edited=() count=0 listed=() checked=false room probe administration
+  local error=$1 users_list health license services mounted=() path facts log='' report edited=() count=0 listed=() checked=false room probe administration
   room=$((MAXIMUM_REPORT - $(stat -c %s "$work/steps" 2>/dev/null || echo 0)))
   users_list=$(users_here)
+  health=$(health)
   license=$(license_status)
+  mapfile -t services < <(service_state "${SERVICES[@]}" "$AGENT")
   if [ -z "$error" ] && [ "$SSM_Mode" = report ]; then
     checked=true
     mapfile -t edited < <(differences | cut -c 1-100)
@@ -41,32 +48,36 @@ print_report() {
   fi
   for path in "${MOUNTS[@]}"; do if mountpoint -q "$path"; then mounted+=("$path"); fi; done
   facts=$(
-    printf '"mode":%s' "$(json "$SSM_Mode")"
-    printf ',"instance":%s' "$(json "$(metadata instance-id)")"
-    printf ',"ami":%s' "$(json "$(metadata ami-id)")"
-    printf ',"host":%s' "$(json "$(hostname)")"
-    printf ',"ipv4":%s' "$(json "$(metadata local-ipv4)")"
-    printf ',"workbench":%s' "$(json_or_null "$(installed_workbench)")"
-    printf ',"configuration":%s' "$(json_or_null "$(cat "$STATE/configuration" 2>/dev/null)")"
-    printf ',"rstudio_server":%s' "$(json_or_null "$(getent passwd rstudio-server | cut -d: -f3,4)")"
-    printf ',"users":{"count":%d,"digest":%s}' "$(grep -c . <<<"$users_list")" "$(json "$(digest "$users_list")")"
-    printf ',"groups":%s' "$(json "$(digest "$(groups_here)")")"
+    printf '"mode":'; json "$SSM_Mode"
+    fact instance "$(metadata instance-id)"
+    fact ami "$(metadata ami-id)"
+    fact host "$(hostname)"
+    fact ipv4 "$(metadata local-ipv4)"
+    fact_or_null workbench "$(installed_workbench)"
+    fact_or_null configuration "$(contents "$STATE/configuration")"
+    fact_or_null rstudio_server "$(getent passwd rstudio-server | cut -d: -f3,4)"
+    printf ',"users":{"count":%d' "$(grep -c . <<<"$users_list")"
+    fact digest "$(digest "$users_list")"
+    printf '}'
+    fact groups "$(digest "$(groups_here)")"
     printf ',"clock_offset":%s' "$(clock_offset)"
-    printf ',"services":{"rstudio-server":%s,"rstudio-launcher":%s}' "$(json "$(service_state rstudio-server)")" "$(json "$(service_state rstudio-launcher)")"
-    printf ',"agent":%s' "$(json "$(service_state "$AGENT")")"
-    printf ',"health":%s' "$(json "$(health)")"
-    printf ',"license":%s' "$(json "$license")"
+    printf ',"services":{"rstudio-server":'; json "${services[0]-}"
+    fact rstudio-launcher "${services[1]-}"
+    printf '}'
+    fact agent "${services[2]-}"
+    fact health "$health"
+    fact license "$license"
     printf ',"license_terms":%s' "$(if [ -n "$error" ] || [ "$license" = missing ]; then echo null; else license_terms; fi)"
-    printf ',"metadata":%s' "$(json "$(metadata_for_users)")"
-    printf ',"helper":%s' "$(json "$(helper_for_users)")"
-    if [ -z "$error" ]; then printf ',"ides":%s,"gpus":%s,"limits":%s' "$(ides)" "$(gpus)" "$(limits)"; fi
-    printf ',"mounts":%s' "$(json_list "${mounted[@]}")"
-    printf ',"changed":%s' "$(json_list "${changed[@]:0:10}")"
+    fact metadata "$(metadata_for_users)"
+    fact helper "$(helper_for_users)"
+    if [ -z "$error" ]; then printf ',"ides":'; ides; printf ',"gpus":'; gpus; printf ',"limits":%s' "$(limits)"; fi
+    printf ',"mounts":'; json_list "${mounted[@]}"
+    printf ',"changed":'; json_list "${changed[@]:0:10}"
     printf ',"restarted":%s' "$restarted"
     if [ -n "$provider_answer" ]; then printf ',"sign_in":%s' "$provider_answer"; fi
-    if [ -z "$error" ] && administration=$(audit_status) && [ -n "$administration" ]; then printf ',"audit":%s' "$(json "$administration")"; fi
-    if [ -z "$error" ] && administration=$(metrics_status) && [ -n "$administration" ]; then printf ',"metrics":%s' "$(json "$administration")"; fi
-    if [ -z "$error" ] && probe=$(probe_account) && [ -n "$probe" ]; then printf ',"probe":%s' "$(json "$probe")"; fi
+    if [ -z "$error" ] && administration=$(audit_status) && [ -n "$administration" ]; then fact audit "$administration"; fi
+    if [ -z "$error" ] && administration=$(metrics_status) && [ -n "$administration" ]; then fact metrics "$administration"; fi
+    if [ -z "$error" ] && probe=$(probe_account) && [ -n "$probe" ]; then fact probe "$probe"; fi
   )
   [ -z "$error" ] || log=$(tail -c "+$((log_start + 1))" "$own_log" | tail -n 40 | tail -c 1500)
   while :; do

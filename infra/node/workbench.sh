@@ -8,7 +8,7 @@ readonly HEALTH=http://localhost:8787/health-check LAUNCHER=http://localhost:555
 installed_workbench() {
   local output
   output=$(rstudio-server version </dev/null 2>/dev/null) || return 1
-  grep -oE '[0-9]{4}\.[0-9]{2}\.[0-9]+(\+[0-9A-Za-z.]+)?' <<<"$output" | sed -n 1p
+  [[ $output =~ [0-9]{4}\.[0-9]{2}\.[0-9]+(\+[0-9A-Za-z.]+)? ]] && echo "${BASH_REMATCH[0]}"
 }
 
 check_workbench_version() {
@@ -24,18 +24,19 @@ ensure_agent() {
   [ "$(service_state "$AGENT")" = active ] || systemctl start --no-block "$AGENT.service" || echo 'The CloudWatch agent does not start.'
 }
 
-service_state() { systemctl is-active "$1" 2>/dev/null || true; }
+# SERVICE...: a line for each.
+service_state() { systemctl is-active "$@" 2>/dev/null || true; }
 
 health() {
   local body="$work/health"
   if curl -fsS --max-time 5 "$HEALTH" >"$body" 2>&1; then echo ok; else tail -n 1 "$body" | cut -c 1-150; fi
 }
 
-# The server knows every kind of licence, also a lease. While it is down, only the license manager can answer.
+# After `health`: the server knows every kind of licence, also a lease. While it is down, only the license manager can answer.
 # Its text has a section with a Status for each kind, a licence file's first; JSON may have them in any order.
 license_status() {
   local said statuses
-  if curl -fsS --max-time 5 "$HEALTH" 2>/dev/null | grep -E '^license-status:\s*Activated\s*$' >/dev/null; then
+  if grep -qE '^license-status:\s*Activated\s*$' "$work/health"; then
     echo Activated
     return
   fi
@@ -66,8 +67,8 @@ license_terms() {
   local said days
   said=$({ timeout 20 rstudio-server license-manager status --output=text || timeout 20 rstudio-server license-manager status; } </dev/null 2>/dev/null) || true
   if compgen -G "$LICENSE_FOLDER/*.lic" >/dev/null; then said=$(sed -n '/^-- .* --\s*$/{x;s/^/x/;/^xx/q;x};p' <<<"$said"); fi
-  days=$(license_field license-days-left "$(curl -fsS --max-time 5 "$HEALTH" 2>/dev/null || true)")
-  printf '{"tier":%s' "$(json_or_null "$(license_field tier "$said")")"
+  days=$(license_field license-days-left "$(<"$work/health")")
+  printf '{"tier":'; json_or_null "$(license_field tier "$said")"
   printf ',"seats":%s' "$(number_or_null "$(license_field users "$said")")"
   printf ',"days_left":%s}' "$(number_or_null "${days:-$(license_field days-left "$said")}")"
 }
@@ -243,6 +244,7 @@ verify_installation() {
   begin 'verify the installation'
   start_launcher
   read -r user _ <"$work/bundle/users" || true
+  health >/dev/null
   if [ -z "$user" ] || [ "$(license_status)" != Activated ]; then verify_with; return; fi
   verify_with --verify-user="$user" --verify-test=r-sessions
   if [ -x "$JUPYTER/bin/jupyter" ] && grep -qx 'labs-enabled=1' "$JUPYTER_CONF"; then verify_with --verify-user="$user" --verify-test=jupyter-sessions; fi
@@ -284,7 +286,4 @@ wait_for_server() {
   fail "$(explain "The Workbench server is $(service_state rstudio-server) and $HEALTH does not answer" "$output")"
 }
 
-workbench_runs() {
-  local service
-  for service in "${SERVICES[@]}"; do [ "$(service_state "$service")" = active ] || return 1; done
-}
+workbench_runs() { [ "$(service_state "${SERVICES[@]}")" = $'active\nactive' ]; }

@@ -39,7 +39,7 @@ def test_any_text_that_a_node_reports_is_json(tmp_path: Path) -> None:
     ]
 
 
-WITHOUT_SERVER = "LICENSE_FOLDER=.\nHEALTH=http://x\ncurl() { return 7; }"
+WITHOUT_SERVER = "LICENSE_FOLDER=.\nwork=.\n: >health"
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_the_status_of_the_licence_is_that_of_its_own_section(
 )
 def test_a_server_that_runs_knows_of_every_kind_of_licence(health: str, reported: str, tmp_path: Path) -> None:
     (tmp_path / "health").write_text(health)
-    around = "LICENSE_FOLDER=.\nHEALTH=http://x\ncurl() { cat health; }\nrstudio-server() { false; }"
+    around = "LICENSE_FOLDER=.\nwork=.\nrstudio-server() { false; }"
     assert bash(f"{around}\n{function('license_status')}\nlicense_status", folder=tmp_path) == f"{reported}\n"
 
 
@@ -135,10 +135,7 @@ def test_the_terms_of_a_licence_are_those_of_its_own_section(
     (tmp_path / "health").write_text(health)
     if has_file:
         (tmp_path / "benchwright.lic").touch()
-    around = (
-        'LICENSE_FOLDER=.\nHEALTH=http://x\ncurl() { cat health; }\ntimeout() { shift; "$@"; }\n'
-        "rstudio-server() { cat said; }"
-    )
+    around = 'LICENSE_FOLDER=.\nwork=.\ntimeout() { shift; "$@"; }\nrstudio-server() { cat said; }'
     names = ("json", "json_or_null", "license_field", "number_or_null", "license_terms")
     script = "\n".join([around, *map(function, names), "license_terms"])
     seats = 0 if "users" in said else None
@@ -194,7 +191,8 @@ installed_workbench() { echo 2026.07.1+147.pro6; }
 users_here() { :; }
 groups_here() { :; }
 mountpoint() { :; }
-service_state() { echo active; }
+SERVICES=(rstudio-server rstudio-launcher) AGENT=amazon-cloudwatch-agent
+service_state() { printf 'active\n%.0s' "$@"; }
 health() { head -c 150 health; }
 license_status() { echo Activated; }
 license_terms() { printf %s '{"tier":"Advanced","seats":100,"days_left":365}'; }
@@ -214,7 +212,8 @@ metrics_status() { head -c 150 health; }
 probe_account() { echo 2147483646:2147483646; }
 differences() { cat differences; }
 """
-FUNCTIONS = ["ides", "json", "json_or_null", "json_list", "digest", "shortened", "print_report", "cluster"]
+FUNCTIONS = ["contents", "version_of", "ides", "json", "json_or_null", "fact", "fact_or_null", "json_list", "digest"]
+FUNCTIONS += ["shortened", "print_report", "cluster"]
 
 
 def run_on_a_node(script: str, folder: Path) -> str:

@@ -22,15 +22,13 @@ stage_secret() {
   printf '%s' "$version $(sha256sum <"$work/stage$path")" >"$work/record.${path##*/}"
 }
 
-# SOURCE PATH: a file of the input, or the secret that holds it.
+# PATH: where a secret holds a file of the input, its text in place of what the bundle has.
 stage_other() {
   local path arn version
-  if [ -e "$work/bundle/secrets" ]; then
-    while read -r path arn version _ || [ -n "$path" ]; do
-      if [ "$path" = "$2" ]; then stage_secret "$arn" "$version" "$2"; return; fi
-    done <"$work/bundle/secrets"
-  fi
-  cp "$1" "$work/stage$2"
+  [ -e "$work/bundle/secrets" ] || return 0
+  while read -r path arn version _ || [ -n "$path" ]; do
+    if [ "$path" = "$1" ]; then stage_secret "$arn" "$version" "$1"; fi
+  done <"$work/bundle/secrets"
 }
 
 # The password is encrypted with a random IV, so what is in place is kept for as long as it decrypts to the current secret.
@@ -50,6 +48,7 @@ stage_files() {
   local mode owner group path source address
   begin 'prepare the files of this node'
   address=$(metadata local-ipv4) || fail "The instance metadata service does not give the private address: $(last_log_line). Check that the launch template enables the service, and deploy again."
+  cp -rL "$work/bundle/files" "$work/stage"
   # The key's identity is a checksum of the raw file: no newline, on no node.
   stage_secret "$SECURE_COOKIE_KEY_SECRET_ARN" "$SECURE_COOKIE_KEY_SECRET_VERSION" "$KEY_FILE" line
   staged 600 root root "$KEY_FILE"
@@ -70,7 +69,6 @@ stage_files() {
     [[ $path =~ ^/etc/[A-Za-z0-9._/-]+$ && $path != *..* && $mode =~ ^[0-7]{3,4}$ ]] || fail "The manifest of configuration $configuration has the line '$mode $owner $group $path', which is no file of /etc; deploy again."
     [ ! -d "$path" ] || fail "$path is a folder on this node, so no file of this name can be written. Take it out of files in the input and deploy again."
     [ -f "$source" ] || fail "Configuration $configuration lacks the content of $path; deploy again."
-    [ -d "$work/stage${path%/*}" ] || install -d "$work/stage${path%/*}"
     case $path in
       "$DATABASE_CONF") stage_database_conf "$source" ;;
       "$CLIENT_SECRET_FILE") stage_client_secret "$source" ;;
@@ -79,7 +77,7 @@ stage_files() {
       "$SCIM_TOKEN_FILE") stage_secret "$SCIM_SECRET_ARN" "$SCIM_SECRET_VERSION" "$path" line ;;
       "$LOAD_BALANCER_CONF") sed "s/@PRIVATE_ADDRESS@/$address/g" "$source" >"$work/stage$path" ;;
       "$RSERVER_CONF") sed "s|^\(audit-data-path=$AUDIT/\)@PRIVATE_ADDRESS@\$|\1$address|" "$source" >"$work/stage$path" ;;
-      *) stage_other "$source" "$path" ;;
+      *) stage_other "$path" ;;
     esac
     staged "$mode" "$owner" "$group" "$path"
   done <"$work/bundle/manifest"
@@ -88,12 +86,15 @@ stage_files() {
 
 # Fills `changed` with what differs in content, mode or owner, and with what only an earlier configuration had.
 find_changes() {
-  local mode owner group path
+  local mode owner group path digest paths
   local -A wanted here
   while read -r mode owner group path; do wanted[$path]="$mode $owner $group"; done <"$work/staged"
-  while read -r mode owner group path; do here[$path]="$mode $owner $group"; done < <(stat -c '%04a %U %G %n' "${!wanted[@]}" 2>/dev/null)
+  paths=("${!wanted[@]}")
+  while read -r mode owner group path; do here[$path]="$mode $owner $group"; done < <(stat -c '%04a %U %G %n' "${paths[@]}" 2>/dev/null)
+  while read -r digest path; do here[$path]+=" $digest"; done < <(sha256sum "${paths[@]}" 2>/dev/null)
+  while read -r digest path; do wanted[${path#"$work/stage"}]+=" $digest"; done < <(sha256sum "${paths[@]/#/"$work/stage"}")
   while read -r mode owner group path; do
-    if [ "${here[$path]-}" != "${wanted[$path]}" ] || ! cmp -s "$work/stage$path" "$path"; then changed+=("${path#/}"); fi
+    if [ "${here[$path]-}" != "${wanted[$path]}" ]; then changed+=("${path#/}"); fi
   done <"$work/staged"
   touch "$STATE/files"
   while read -r path; do

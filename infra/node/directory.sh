@@ -103,7 +103,7 @@ forget_directory() { rm -rf "$SSSD_DATA"/db/* "$SSSD_DATA"/mc/*; }
 # sssd answers at once that an account is unknown while it is not connected, so it is asked for a minute.
 find_probe_account() {
   local _ name uid home shell others
-  for _ in $(seq 30); do
+  for _ in {1..30}; do
     IFS=: read -r name _ uid _ _ home shell < <(getent -s sss passwd "$PROBE_ACCOUNT") && break
     [ "$(service_state sssd)" = active ] || fail "$(explain_directory 'sssd has ended')"
     sleep 2

@@ -79,7 +79,7 @@ check_boot() {
 ensure_clock() {
   local offset
   begin 'compare the clock'
-  for _ in $(seq 15); do
+  for _ in {1..15}; do
     offset=$(clock_offset)
     if [[ $offset =~ ^-?0(\.[0-9]+)?$ ]]; then return; fi
     systemctl start chrony || true
@@ -105,7 +105,7 @@ ensure_mounts() {
   local path
   begin 'mount the shared file systems'
   for path in "${MOUNTS[@]}"; do
-    for _ in $(seq 60); do
+    for _ in {1..60}; do
       if mountpoint -q "$path" || systemctl start "$path"; then continue 2; fi # systemd runs one job for a mount at a time
       sleep 5
     done

@@ -177,7 +177,7 @@ reload_launcher() {
   begin 'let the launcher read its profiles again'
   mark_launcher_logs
   kill -HUP "$(launcher_process)" || fail "The job launcher does not take a signal: $(last_log_line)."
-  for _ in $(seq 5); do
+  for _ in {1..5}; do
     sleep 1
     complaint=$(new_launcher_log |
       grep -iE 'unknown param|invalid config section|could not parse config|param .* is not valid' | tail -n 1 | cut -c 1-300) || continue
@@ -210,7 +210,7 @@ change_files() {
 # stopped while it writes its memory to disk loses it.
 suspend_sessions() {
   timeout 60 rstudio-server force-suspend-all </dev/null || echo 'force-suspend-all failed; waiting for the sessions anyway'
-  for _ in $(seq 120); do
+  for _ in {1..120}; do
     if ! grep -qsx rsession /proc/[0-9]*/comm; then return; fi
     sleep 2
   done
@@ -229,7 +229,7 @@ stop_workbench() {
 
 # Any answer counts: whether it asks for a password differs by version.
 wait_for_launcher() {
-  for _ in $(seq 30); do
+  for _ in {1..30}; do
     if curl -sS -o /dev/null --max-time 5 "$LAUNCHER" 2>"$work/launcher"; then return; fi
     sleep 2
   done
@@ -276,7 +276,7 @@ start_workbench() {
 wait_for_server() {
   local answer output="$work/start"
   begin 'wait until Workbench answers'
-  for _ in $(seq 60); do
+  for _ in {1..60}; do
     answer=$(health)
     [ "$answer" != ok ] || return 0
     case $(service_state rstudio-server) in active | activating | reloading) sleep 2 ;; *) break ;; esac

@@ -27,7 +27,8 @@ from tests.nodes.cluster import (
 from tests.nodes.conftest import WORKBENCH
 
 STATE_OF_THE_NODE = """#!/bin/bash
-find /etc/rstudio /var/lib/benchwright /var/lib/rstudio-server -type f 2>/dev/null | sort | xargs sha256sum
+find /etc/rstudio /var/lib/benchwright /var/lib/rstudio-server -type f ! -name boot-checked 2>/dev/null |
+  sort | xargs sha256sum
 getent passwd; systemctl is-active rstudio-server rstudio-launcher
 """
 EXPIRES = 7
@@ -530,6 +531,7 @@ def test_the_steps_are_reported_as_they_begin(cluster: Cluster) -> None:
     assert [line for line in done.stderr.splitlines() if line.startswith("--- ")] == [
         "--- wait for other runs on this node",
         "--- look for room on the disk",
+        "--- check how the image booted",
         "--- compare the clock",
         "--- guard the instance metadata and the mount helper",
         "--- ask for the credentials of this node",

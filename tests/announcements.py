@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 ON_NODE: Final = """
-for path in $(find /etc/rstudio /etc/pip.conf /etc/pam.d/benchwright* /etc/systemd/system/rstudio-server.service.d \
+for path in $(find /etc/rstudio /etc/pip.conf /etc/pam.d/rstudio-session /etc/sssd /etc/systemd/system/*/benchwright-* \
   /var/lib/rstudio-server/benchwright.lic /var/lib/benchwright/license-server -type f 2>/dev/null); do
   echo "file $path $(sha256sum <"$path" | cut -c 1-20)"
 done

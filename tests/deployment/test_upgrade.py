@@ -57,7 +57,7 @@ def crossed(account: Account, nodes: set[str], on_its_way: str) -> Execution:
 @pytest.fixture(scope="module")
 def upgraded(account: Account, crossed: Execution) -> Execution:
     """The first deployment of this release."""
-    return account.deploy_as_announced({})
+    return account.deploy({})
 
 
 def test_an_execution_that_is_on_its_way_during_an_upgrade_ends_well(account: Account, crossed: Execution) -> None:

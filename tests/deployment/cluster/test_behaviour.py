@@ -558,7 +558,7 @@ def test_a_verification_names_the_file_that_was_edited_and_a_deployment_restores
         "2 of 2 recorded clusters failed verification: damaged, workbench.",
     )
     assert any(line.startswith("damaged: RecordUnreadable in step 'Look at the record': ") for line in lines)
-    failing = [line for line in lines if line.startswith("- ") and "https://" not in line]
+    failing = [line for line in lines if line.startswith("- ") and "://" not in line]
     assert [line.partition(". Start a deployment with {}")[0] for line in failing] == [
         f"- files and accounts: {edited}: /etc/rstudio/rserver.conf: content"
     ]

@@ -77,7 +77,9 @@ def configuration(before: Contents | None, after: Contents) -> list[Change]:
     found = [*_files(old, new), *_of_secrets(old, new)]
     found += _listed("user", _by_name(old, "users"), _by_name(new, "users"), _by_name(new, "locked"))
     found += _listed("group", _by_name(old, "groups"), _by_name(new, "groups"), _by_name(new, "emptied"))
-    unique = {(change.kind, change.name): change for change in found}
+    unique: dict[tuple[str, str], Change] = {}
+    for change in found:
+        unique.setdefault((change.kind, change.name), change)
     return sorted(unique.values(), key=lambda each: (each.kind, each.name))
 
 

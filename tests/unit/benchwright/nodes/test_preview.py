@@ -106,6 +106,18 @@ def test_a_new_version_of_a_secret_changes_the_file_that_has_it() -> None:
     assert effect is Effect.RESTART_LAUNCHER
 
 
+def test_a_file_that_comes_with_its_secret_is_made_and_a_new_version_changes_it() -> None:
+    def given(version: str) -> dict[str, str]:
+        return bundle({"files": {"databricks.conf": {"secret": "benchwright/files/databricks"}}}) | {
+            "secrets": f"/etc/rstudio/databricks.conf arn {version}\n"
+        }
+
+    path = "/etc/rstudio/databricks.conf"
+    assert [(each.action, each.name) for each in configuration(bundle({}), given("v1"))] == [("create", path)]
+    assert [(each.action, each.name) for each in configuration(given("v1"), given("v2"))] == [("change", path)]
+    assert configuration(given("v1"), given("v1")) == []
+
+
 def test_nodes_that_are_all_replaced_restart_nothing() -> None:
     steps, effect = publication(
         bundle({}), bundle({"config": {"admin-enabled": "1"}}), Nodes(now=2, then=2, replaced=2)

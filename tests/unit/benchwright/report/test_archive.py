@@ -2,11 +2,14 @@
 
 import json
 import re
+import time
 from typing import Any
 
 import pytest
 
 from benchwright.errors import TransientError
+from benchwright.report import history
+from benchwright.report.history import HISTORY_EVENTS
 from tests.unit.benchwright.conversation import Conversation
 from tests.unit.benchwright.report.test_history import RESOLVE, History
 from tests.unit.benchwright.steps import EXECUTION, handle
@@ -114,3 +117,25 @@ def test_a_history_that_does_not_show_the_state_yet_is_read_again_later(aws: Con
     with pytest.raises(TransientError, match="does not show the state 'Write report'"):
         handle("write_report", state="Write report")
     assert aws.asked("PutObject") == []
+
+
+def test_the_longest_history_is_read_within_the_memory_and_the_time_of_the_function(aws: Conversation) -> None:
+    """25,000 events, as many as Step Functions keeps, of a step that looks again and again at what carries 20 KB."""
+    carried = json.dumps({"Payload": {"waiting_for": "Run Command", "commands": "x" * 20_000}})
+    details = {"resourceType": "lambda", "parameters": json.dumps({"FunctionName": RESOLVE, "Payload": "x" * 20_000})}
+    made, left = History(), 0
+    while len(made.events) < HISTORY_EVENTS - 8:
+        entered = made.enter("Task", "Look", len(made.events), left, carried)
+        scheduled = made.add("TaskScheduled", len(made.events), entered, taskScheduledEventDetails=details)
+        answered = {"output": carried}
+        succeeded = made.add("TaskSucceeded", len(made.events), scheduled, taskSucceededEventDetails=answered)
+        left = made.exit("Task", "Look", len(made.events), succeeded)
+        left = made.state("Wait", "Wait", len(made.events), len(made.events) + 1, left)
+    made.enter("Task", "Write report", len(made.events), left, "{}")
+    account(aws, made)
+    aws.answers["GetExecutionHistory"] = {"events": made.events}
+    began = time.process_time()
+    handle("write_report", state="Write report")
+    assert time.process_time() - began < 20  # of a whole processor; the function has 0.6 of one for a minute
+    assert max(len(str(event)) for event in history.read(made.events).events) < 1_000  # so all need less than 25 MB
+    assert len(put(aws)[f"{FOLDER}/report.html"][1]) < 2_000_000

@@ -39,7 +39,7 @@ AT_ONCE := $(MAKE) --no-print-directory --jobs 2 --output-sync=target
 PIP_INSTALL := -m pip install --quiet --no-deps --no-compile --require-hashes --timeout 60 --retries 5
 NPM_CI := bin/npm ci --ignore-scripts --no-audit --no-fund --silent --fetch-timeout 60000 --fetch-retries 5
 
-.PHONY: help rehearse serve watch check-input faults bench test test-quick lint lint-python lint-templates lint-security tests tests-quick prepare judges audit sbom tools build previous directory docs docs-recording format clean python machine
+.PHONY: help rehearse serve watch remove-application check-input faults bench test test-quick lint lint-python lint-templates lint-security tests tests-quick prepare judges audit sbom tools build previous directory docs docs-recording format clean python machine
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -57,6 +57,9 @@ check-input: $(REHEARSAL) | $(CHECK) ## an input in a file, checked offline as t
 
 watch: $(WATCH) ## an execution of your account in this terminal: EXECUTION=arn, or the newest one of APPLICATION
 	@.venv-watch/bin/python -m watch --application '$(APPLICATION)' $(if $(EXECUTION),'$(EXECUTION)')
+
+remove-application: $(WATCH) ## an application of your account, with all that `sam delete` keeps: APPLICATION=name
+	@.venv-watch/bin/python -m watch.removal $(if $(filter command environment,$(origin APPLICATION)),'$(APPLICATION)')
 
 faults: $(VENV) | $(CHECK) ## every fault at every place of a deployment, as root; ARGS="--sample N" for some of them
 	@python -m tests.faults $(ARGS)

@@ -1,10 +1,13 @@
 """The end of the cluster: without its data, back again with the same rows and files, and then with its data."""
 
+import json
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from tests.deployment.account import CLUSTER, Account
+from watch.removal import NotRemovedError, Removal
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(900)]
 
@@ -56,6 +59,13 @@ def deleted(account: Account, returned: Any) -> Any:
     return account.succeed(account.start("destroy", {"cluster": CLUSTER, "delete_data": CLUSTER})).output
 
 
+def removal_of(account: Account, monkeypatch: pytest.MonkeyPatch) -> Removal:
+    """What `make remove-application` runs."""
+    for name, value in account.aws.environment().items():
+        monkeypatch.setenv(name, value)
+    return Removal(account.application.name, sleep=account.aws.clock.wait)
+
+
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
@@ -81,6 +91,21 @@ def test_without_its_data_only_the_foundation_stays_and_is_listed_with_its_cost(
     listed = {each["what"]: each for each in destroyed["stays"]}
     assert listed["AWS::RDS::DBCluster"]["id"] == database["DBClusterIdentifier"]
     assert destroyed["monthly_usd"] == round(sum(each["monthly_usd"] for each in destroyed["stays"]), 2) > 80
+
+
+def test_the_application_stays_as_long_as_a_cluster_has_data(
+    account: Account, destroyed: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    application = account.application.name
+    with pytest.raises(NotRemovedError) as refused:
+        removal_of(account, monkeypatch).run()
+    content = json.dumps({"cluster": CLUSTER, "delete_data": CLUSTER})
+    assert str(refused.value).splitlines() == [
+        "Clusters are there; nothing was removed. Destroy each of them:",
+        f"- {CLUSTER} has the stack {application}-{CLUSTER}-foundation: start {application}-destroy with {content}",
+    ]
+    (stack,) = account.aws.client("cloudformation").describe_stacks(StackName=application)["Stacks"]
+    assert stack["StackStatus"] == "CREATE_COMPLETE"
 
 
 def test_schedules_take_it_for_a_cluster_that_is_not_deployed(account: Account, destroyed: Any) -> None:
@@ -134,3 +159,27 @@ def test_the_same_name_is_refused_before_anything_is_built_until_its_secrets_are
     ended = account.end(execution)
     assert (ended.error, account.changes(execution)) == ("InvalidInput", set())
     assert "delete-secret --force-delete-without-recovery --secret-id" in (ended.cause or "")
+
+
+def test_then_the_application_goes_with_all_that_its_stack_keeps(
+    account: Account, deleted: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, name = account.aws.client, account.application.name
+    resources = client("cloudformation").describe_stack_resources(StackName=name)["StackResources"]
+    ids = {each["LogicalResourceId"]: each["PhysicalResourceId"] for each in resources}
+    removal_of(account, monkeypatch).run()
+    removal_of(account, monkeypatch).run()  # as one does that was interrupted
+    statuses = client("cloudformation").describe_stacks()["Stacks"]
+    assert [each["StackName"] for each in statuses if each["StackName"].startswith(name)] == []
+    assert client("kms").describe_key(KeyId=ids["Key"])["KeyMetadata"]["KeyState"] == "PendingDeletion"
+    assert client("dynamodb").list_tables()["TableNames"] == []
+    assert ids["Bucket"] not in {each["Name"] for each in client("s3").list_buckets()["Buckets"]}
+    assert client("iam").list_roles(PathPrefix=f"/{name}/")["Roles"] == []
+    assert [
+        each for each in client("iam").list_policies(Scope="Local")["Policies"] if each["Path"] == f"/{name}/"
+    ] == []
+    assert client("lambda").list_functions()["Functions"] == []
+    with pytest.raises(ClientError, match=r"InvalidGroup\.NotFound"):
+        client("ec2").describe_security_groups(GroupIds=[ids["DatabaseClientSecurityGroup"]])
+    left = [each["logGroupName"] for each in client("logs").describe_log_groups()["logGroups"]]
+    assert [group for group in left if name in group] == []

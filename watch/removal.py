@@ -42,7 +42,7 @@ class Removal:
 
     application: str
     say: Callable[[str], None] = print
-    sleep: Callable[[float], None] = time.sleep
+    sleep: Callable[[float], object] = time.sleep
     waited: float = 0
     _clients: dict[str, Any] = field(default_factory=dict)
 

@@ -21,8 +21,8 @@ STACKS = ("nodes", "access", "foundation")
 class Event(BaseModel):
     """input: the execution's input as it was given. deletes_data, final_snapshot: what it orders. change_set: what this
     execution set going, from the step's previous result. wait_seconds: the wait before this look. last: whether a
-    deletion that fails is tried no more. file_system: of the foundation, before it went. left: what earlier steps could
-    not remove, each with why.
+    deletion that fails is tried no more. file_system, stack: of the foundation, before it went. left: what earlier
+    steps could not remove, each with why.
     """
 
     action: Literal["validate", "snapshot", "foundation", "configuration", "finish"]
@@ -36,11 +36,14 @@ class Event(BaseModel):
     last: bool = False
     database: str = ""
     file_system: str = ""
+    stack: str = ""
     left: list[str] = []
 
 
 class Result(BaseModel):
-    """deletes_data, final_snapshot, change_set: as in Event. database, file_system: their ids, where there are any."""
+    """deletes_data, final_snapshot, change_set: as in Event. database, file_system, stack: the ids of the foundation's,
+    where there are any.
+    """
 
     done: bool = True
     cluster: str
@@ -48,6 +51,7 @@ class Result(BaseModel):
     final_snapshot: bool = True
     database: str = ""
     file_system: str = ""
+    stack: str = ""
     waiting_for: str = ""
     wait_seconds: int = 0
     change_set: str = ""
@@ -93,6 +97,7 @@ def _validate(event: Event) -> Result:
         final_snapshot=wanted.final_snapshot,
         database=ids.get("DatabaseCluster", ""),
         file_system=ids.get("FileSystem", ""),
+        stack=stack.arn if (stack := stacks[foundation.name_of(wanted.cluster)]) else "",
     )
 
 
@@ -148,6 +153,8 @@ def _finish(event: Event) -> Destroyed:
     if event.deletes_data:
         kept = snapshots.outliving(event.database) if event.database else {}
         stays = remains.after_data(secrets.describe(event.cluster), kept, event.file_system)
+        expected = {*policies.SECRETS, *([policies.KEY] if kept else [])}
+        stays += remains.skipped(foundation.events(event.stack) if event.stack else (), expected)
         record.forget(event.cluster, event.execution)
     else:
         record.confirm_lock(event.cluster, event.execution)

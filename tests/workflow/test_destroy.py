@@ -48,7 +48,13 @@ class Destruction:
         if step == "BuildImage remove":
             answer["warnings"] = ["ami-1, which another cluster uses"]
         if step == "DestroyCluster validate":
-            known = {"database": "db", "file_system": "fs", "deletes_data": self.deletes_data, "final_snapshot": False}
+            known = {
+                "database": "db",
+                "file_system": "fs",
+                "stack": "arn:stack",
+                "deletes_data": self.deletes_data,
+                "final_snapshot": False,
+            }
             return {"cluster": "workbench", **known}
         if step == "DestroyCluster finish":
             return {
@@ -98,6 +104,7 @@ def test_the_last_step_knows_what_went_and_what_could_not(workflow: Workflow) ->
         "deletes_data": True,
         "database": "db",
         "file_system": "fs",
+        "stack": "arn:stack",
         "left": ["ami-1, which another cluster uses"],
     }
     assert destruction.events["DestroyCluster snapshot"]["final_snapshot"] is False

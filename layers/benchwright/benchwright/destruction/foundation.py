@@ -6,8 +6,9 @@ protection, then the stack is deleted. The stack is the index of what is left, s
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from benchwright.aws import client
 from benchwright.destruction import policies, secrets
@@ -79,6 +80,12 @@ def delete(cluster: str, begun: str, kept: Collection[str], *, is_last: bool) ->
     waiting_for = change_sets.act(action, desired, stack, change_set, name)
     began = {"execute": name, "discard unused": ""}.get(action, begun)
     return Progress(waiting_for or f"the next look at {desired.name}", began)
+
+
+def events(stack: str) -> list[Mapping[str, Any]]:
+    """Return the events of a stack, also of one that is gone, by its ARN."""
+    pages = client("cloudformation").get_paginator("describe_stack_events").paginate(StackName=stack)
+    return [event for page in pages for event in page["StackEvents"]]
 
 
 def _delete(cluster: str, stack: Stack, retained: Collection[str]) -> None:

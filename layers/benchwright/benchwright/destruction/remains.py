@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from botocore.exceptions import ClientError
 from pydantic import BaseModel
@@ -95,6 +95,17 @@ def after_data(secrets: Sequence[Secret], snapshots: Mapping[str, str], file_sys
             )
         )
     return found
+
+
+def skipped(events: Iterable[Mapping[str, str]], expected: Collection[str]) -> list[Remaining]:
+    """Return what CloudFormation kept though it was let go: no page of AWS says for certain when it heeds a policy."""
+    kept = {
+        event["PhysicalResourceId"]: event["ResourceType"]
+        for event in events
+        if event["ResourceStatus"] == "DELETE_SKIPPED" and event["LogicalResourceId"] not in expected
+    }
+    note = "CloudFormation kept it with its data, and no stack knows it any more: delete it by hand"
+    return [Remaining(what=type_, id=id_, note=note) for id_, type_ in kept.items()]
 
 
 def _size(file_system: str) -> int:

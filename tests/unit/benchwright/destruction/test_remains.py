@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from benchwright.destruction.remains import Remaining, after_data, of_foundation
+from benchwright.destruction.remains import Remaining, after_data, of_foundation, skipped
 from benchwright.destruction.secrets import Secret
 from tests.unit.benchwright.conversation import Conversation, refusal
 
@@ -72,3 +72,11 @@ def test_a_key_that_is_gone_is_not_listed(aws: Conversation) -> None:
             what="AWS::RDS::DBClusterSnapshot", id="s", note="0.10 USD a month for each GB; unreadable without its key"
         )
     ]
+
+
+def test_what_cloudformation_kept_though_it_was_let_go_is_named() -> None:
+    def event(name: str, status: str) -> dict[str, str]:
+        return {"LogicalResourceId": name, "PhysicalResourceId": "fs-1", "ResourceType": "T", "ResourceStatus": status}
+
+    events = [event("Secret", "DELETE_SKIPPED"), event("Group", "DELETE_COMPLETE"), event("Files", "DELETE_SKIPPED")]
+    assert [(each.what, each.id) for each in skipped(events, {"Secret"})] == [("T", "fs-1")]

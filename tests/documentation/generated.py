@@ -42,6 +42,10 @@ def contents() -> dict[Path, str]:
 
 
 def picture(machine: str) -> str:
-    """The picture of a state machine, from its definition."""
-    definition = (ROOT / "statemachine" / f"{machine}.asl.yaml").read_text(encoding="utf-8")
-    return diagram.svg(yaml.load(definition, yaml.CSafeLoader), machine)
+    """The picture of a state machine, without dry runs, beside which its text would be too small."""
+    text = (ROOT / "statemachine" / f"{machine}.asl.yaml").read_text(encoding="utf-8")
+    definition = yaml.load(text, yaml.CSafeLoader)
+    for state in definition["States"].values():
+        if "Choices" in state:
+            state["Choices"] = [rule for rule in state["Choices"] if "dry_run" not in rule["Condition"]]
+    return diagram.svg(definition, machine)

@@ -1,7 +1,6 @@
 """The pictures of the state machines: what they say, that nothing hides anything, and that they can be compared."""
 
 from itertools import combinations, pairwise
-from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
@@ -12,8 +11,10 @@ from benchwright.report.diagram import branches_of, outline, svg
 from benchwright.report.diagram.geometry import Node
 from benchwright.report.diagram.graph import answers, scope
 from benchwright.report.diagram.layout import layout
+from tests.documentation.generated import picture
+from tests.templates.templates import ROOT
 
-STATEMACHINE = Path(__file__).parents[3] / "statemachine"
+STATEMACHINE = ROOT / "statemachine"
 MACHINES = sorted(path.name.removesuffix(".asl.yaml") for path in STATEMACHINE.glob("*.asl.yaml"))
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -137,7 +138,7 @@ def _through(start: tuple[float, float], end: tuple[float, float], node: Node) -
 @pytest.mark.parametrize("machine", MACHINES)
 def test_text_is_large_enough_in_the_column_of_a_readme(machine: str) -> None:
     """800 px are wide enough for 11 px of the 13 px that names have."""
-    root = ElementTree.fromstring(svg(definition(machine), machine))
+    root = ElementTree.fromstring(picture(machine))
     assert 13 * min(1, 800 / float(root.attrib["width"])) >= 11
     assert all(len(line) * 6.7 <= node.width for node in _nodes(machine) for line in node.lines)
 

@@ -121,9 +121,16 @@ def refuse_reserved_name(aws: LocalAws, name: str) -> None:
 
 
 def refuse_unknown_key(aws: LocalAws, key: str) -> None:
-    """Secrets Manager looks the key up when it stores a secret, not only when someone reads it."""
+    """Secrets Manager uses the key when it stores a secret, not only when someone reads it: it must be there, and not
+    be about to go (Secrets Manager API reference, CreateSecret, EncryptionFailure).
+    """
     kms = aws.client("kms")
     try:
-        kms.describe_key(KeyId=key)
+        if kms.describe_key(KeyId=key)["KeyMetadata"]["KeyState"] != "Enabled":
+            raise ServiceError(
+                "EncryptionFailure",
+                "Secrets Manager can't encrypt the protected secret text using the provided KMS key. Check that the "
+                "KMS key is available, enabled, and not in an invalid state.",
+            )
     except kms.exceptions.NotFoundException:
         raise ServiceError("ResourceNotFoundException", f"The key {key} does not exist or is not accessible.") from None

@@ -3,6 +3,7 @@
 import string
 
 import pytest
+from botocore.exceptions import ClientError
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -91,3 +92,10 @@ def test_an_unknown_key_is_refused(aws: LocalAws) -> None:
     client = aws.client("secretsmanager")
     with pytest.raises(client.exceptions.ResourceNotFoundException, match="does not exist"):
         client.create_secret(Name="x", SecretString="y", KmsKeyId="11111111-2222-3333-4444-555555555555")
+
+
+def test_a_key_whose_deletion_is_pending_encrypts_nothing(aws: LocalAws) -> None:
+    key = aws.client("kms").create_key()["KeyMetadata"]["KeyId"]
+    aws.client("kms").schedule_key_deletion(KeyId=key, PendingWindowInDays=30)
+    with pytest.raises(ClientError, match="EncryptionFailure"):
+        aws.client("secretsmanager").create_secret(Name="one", SecretString="a value of it", KmsKeyId=key)

@@ -193,7 +193,10 @@ class Clusters:
         if not key:
             return None
         try:
-            return str(self.aws.client("kms").describe_key(KeyId=key)["KeyMetadata"]["Arn"])
+            found = self.aws.client("kms").describe_key(KeyId=key)["KeyMetadata"]
+            if found["KeyState"] != "Enabled":
+                raise ServiceError("KMSKeyNotAccessibleFault", f"The KMS key {key} is {found['KeyState']}.")
+            return str(found["Arn"])
         except ClientError:
             raise ServiceError("KMSKeyNotAccessibleFault", f"The KMS key {key} does not exist.") from None
 

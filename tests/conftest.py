@@ -56,11 +56,14 @@ def missing(paths: Iterable[Path], root: Path = ROOT) -> str:
 
 
 class ByWhatIsShared(LoadFileScheduling):  # type: ignore[misc]
-    """One process takes all tests of a file, and all files that go on with the same cluster."""
+    """One process takes all tests of a file, and all files that go on with the same cluster. The longest of these takes
+    as long as all others together, so it has a process, and a cluster, of its own.
+    """
 
     def _split_scope(self, nodeid: str) -> str:
         file = Path(super()._split_scope(nodeid))
-        return str(file.parent if file.parent == Path("tests/deployment/cluster") else file)
+        goes_on = file.parent == Path("tests/deployment/cluster") and file.name != "test_behaviour.py"
+        return str(file.parent if goes_on else file)
 
 
 @pytest.hookimpl(optionalhook=True)  # of xdist, which a run may leave out

@@ -14,18 +14,16 @@ LONGEST_FIRST: Final = (
     "cluster/test_behaviour.py",
     "cluster/test_nodes_that_misbehave.py",
     "cluster/test_access.py",
+    "test_rehearsal.py",
+    "test_serve.py",
     "test_openid.py",
     "test_upgrade.py",
-    "test_rehearsal.py",
     "test_faults.py",
     "test_license.py",
-    "test_serve.py",
     "test_examples.py",
     "test_local_invoke.py",
 )
-"""By the time of a processor that they took; whatever is in other folders takes less. Those of cluster/ go on where the
-one before them ended.
-"""
+"""By the time of a processor that they took. Those of cluster/ after the first go on where the one before them ends."""
 
 RECORDED: Final = ROOT / "build/deployments"
 """What `make test` empties before, and has judged afterwards."""

@@ -31,7 +31,8 @@ def constant(name: str) -> str:
 def bash(script: str, *arguments: str, folder: Path) -> str:
     """What a script prints that is run in a folder, by the options of the whole script."""
     done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", script, "bash", *arguments],
+        # A shell cannot trap what is ignored when it starts, as nohup has it.
+        ["env", "--default-signal=HUP", "bash", "-euo", "pipefail", "-c", script, "bash", *arguments],
         env={"PATH": SEARCH, "LC_ALL": "C.UTF-8", "FOLDER": str(FOLDER)},
         cwd=folder,
         capture_output=True,

@@ -56,7 +56,7 @@ def test_a_verification_names_a_node_that_does_not_answer(account: Account) -> N
     ended = account.end(account.start("verify", {}))
     assert faults_of(account).end() == []
     assert (ended.status, ended.error, is_locked(account)) == ("FAILED", "VerificationFailed", False)
-    failing = [line for line in (ended.cause or "").splitlines() if line.startswith("- ") and "https://" not in line]
+    failing = [line for line in (ended.cause or "").splitlines() if line.startswith("- ") and "://" not in line]
     assert [line.partition(". ")[0] for line in failing] == [f"- reports: {silent}: no report"]
     assert ended.makespan_s <= 20 * 60
     assert_whole(account, account.succeed(account.start("verify", {})))

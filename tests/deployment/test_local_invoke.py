@@ -81,6 +81,7 @@ def test_build_image_starts_a_build(invoked: Invoked) -> None:
         "build_arn": f"arn:aws:imagebuilder:us-east-1:123456789012:image/{image}",
         "built": False,
         "waiting_for": f"Image Builder: {image} was started",
+        "wait_seconds": 60,
         "retired": [],
         "warnings": [],
     }
@@ -97,9 +98,12 @@ def test_configure_nodes_publishes_the_configuration(invoked: Invoked) -> None:
         found: bytes = invoked.account.aws.client("s3").get_object(Bucket=bucket, Key=f"{folder}/{name}")["Body"].read()
         return found
 
+    event = local_invoke.event_of("ConfigureNodes")  # that of DestroyCluster has deleted what was published
+    assert invoked.emulators["ConfigureNodes"].invoke(event) == answer
     assert answer == {
         "done": True,
         "waiting_for": "",
+        "wait_seconds": 0,
         "configuration": answer["configuration"],
         "node_script": hashlib.sha256(published(f"node-{answer['node_script']}.tar.gz")).hexdigest(),
         "commands": [],
@@ -131,6 +135,7 @@ def test_deploy_stack_makes_change_sets_until_the_foundation_is_what_the_plan_sa
     asks = {
         "done": False,
         "waiting_for": f"CloudFormation: what would change in {stack}",
+        "wait_seconds": 5,
         "change_set": "",
         "refresh": "",
         "outputs": {},
@@ -182,6 +187,7 @@ def test_verify_cluster_finds_that_no_node_is_there_yet(invoked: Invoked) -> Non
     assert invoked.first["VerifyCluster"] == {
         "done": False,
         "waiting_for": "Systems Manager: a node to come online",
+        "wait_seconds": 7,
         "needs_lock": False,
         "round": 1,
         "stale": [],

@@ -91,7 +91,7 @@ def test_the_same_people_come_by_saml_instead(account: Account, first: Any, brow
     account.aws.hosts.provider.published["/saml/metadata.xml"] = provider.metadata()
     left = dict.fromkeys(("issuer", "client_id", "client_secret", "username_claim", "groups_claim"))
     saml = {"method": "saml", "metadata_url": f"{ISSUER}/saml/metadata.xml", "groups_attribute": "groups"}
-    output = account.deploy_as_announced({"auth": {**left, **saml}}).output
+    output = account.deploy({"auth": {**left, **saml}}).output
     found = {check["name"]: check["found"] for check in output["verification"]["checks"]}
     assert found["sign in"] == f"{ISSUER}/saml/metadata.xml is readable"
     place = door(account, browser)
@@ -110,7 +110,7 @@ def test_the_same_people_come_by_saml_instead(account: Account, first: Any, brow
 
 def test_people_and_address_are_taken_away_and_brought_back(account: Account, first: Any, browser: Browser) -> None:
     nodes = set(account.nodes)
-    output = account.deploy_as_announced({"access": None, "auth": None}).output
+    output = account.deploy({"access": None, "auth": None}).output
     assert output["connection"]["url"] == "http://localhost:8787"
     look = "ls /etc/rstudio/openid-client-secret; grep -c openid /etc/rstudio/rserver.conf"
     look += "; getent passwd bob ann | cut -d: -f1"

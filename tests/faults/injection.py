@@ -75,6 +75,8 @@ DENIED: Final = {
 }
 
 
+REPORTING: Final = "WriteReport"
+"""The function that keeps the report of an execution, also of one that lost the lock: no cluster is changed by it."""
 READING: Final = ("Get", "Describe", "List", "Head", "Scan", "Query", "BatchGet")
 """How the names of operations begin that change nothing."""
 
@@ -122,7 +124,7 @@ class Injection:
         self.changes: list[str] | None = None
         """What functions changed since the lock was lost; None while it is not."""
         self._kill = kill
-        self._functions = functions
+        self._writers = frozenset(functions) - {REPORTING}
         self._chosen: str | None = None
         self._under_way = False
         self._lock = threading.Lock()
@@ -153,7 +155,7 @@ class Injection:
         if not repeated and not _is_repetition(call):
             self.counts[place] += 1
             # Writes of the record say themselves on what condition they hold.
-            if self.changes is not None and place[0] in self._functions and _changes(call):
+            if self.changes is not None and place[0] in self._writers and _changes(call):
                 self.changes.append(" ".join(place))
         if self.case is None or (self.case.place.caller, self.case.place.operation) != place:
             return None

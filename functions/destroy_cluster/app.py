@@ -162,6 +162,7 @@ def _finish(event: Event) -> Destroyed:
         stays = remains.of_foundation(_resources(event.cluster), stack.parameters if stack else {})
         record.save_destroyed(event.cluster, event.execution)
     stays += [Remaining(what="AWS::ImageBuilder::Image", id=each) for each in event.left]
+    stays.append(remains.reports(event.cluster))
     cost = round(sum(each.monthly_usd for each in stays), 2)
     return Destroyed(
         cluster=event.cluster,

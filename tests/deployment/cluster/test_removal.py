@@ -133,7 +133,8 @@ def test_with_its_data_nothing_stays_but_what_is_listed(account: Account, delete
     assert client("imagebuilder").list_components(owner="Self")["componentVersionList"] == []
     versions = client("s3").list_object_versions(Bucket=application.outputs["BucketName"])
     left = [each["Key"] for kind in ("Versions", "DeleteMarkers") for each in versions.get(kind, [])]
-    assert [key for key in left if f"/{CLUSTER}/" in key or f"-{CLUSTER}-" in key] == []
+    ours = [key for key in left if f"/{CLUSTER}/" in key or f"-{CLUSTER}-" in key]
+    assert [key for key in ours if not key.startswith(f"reports/{CLUSTER}/")] == []
     table = client("dynamodb").scan(TableName=application.outputs["TableName"])
     assert [item for item in table["Items"] if item["cluster"]["S"] == CLUSTER] == []
 
@@ -143,13 +144,13 @@ def test_what_can_be_restored_is_listed_until_when(account: Account, deleted: An
     key = account.aws.client("kms").describe_key(KeyId=snapshot["KmsKeyId"])["KeyMetadata"]
     assert (snapshot["Status"], key["KeyState"]) == ("available", "Enabled")
     listed = [(each["what"], each["id"], bool(each["until"])) for each in deleted["stays"]]
-    assert listed[:-1] == [
+    assert listed[:-2] == [
         ("AWS::RDS::DBClusterSnapshot", snapshot["DBClusterSnapshotIdentifier"], False),
         ("AWS::SecretsManager::Secret", f"{account.application.name}/{CLUSTER}/database", True),
         ("AWS::SecretsManager::Secret", f"{account.application.name}/{CLUSTER}/secure-cookie-key", True),
         ("AWS::KMS::Key", key["Arn"], False),
     ]
-    assert listed[-1][0] == "AWS::Backup::RecoveryPoint"
+    assert [what for what, *_ in listed[-2:]] == ["AWS::Backup::RecoveryPoint", "AWS::S3::Object"]
 
 
 def test_the_same_name_is_refused_before_anything_is_built_until_its_secrets_are_given_up(

@@ -11,6 +11,7 @@ from benchwright import prices
 from benchwright.aws import client
 from benchwright.destruction.secrets import Secret
 from benchwright.errors import error_code
+from benchwright.settings import settings
 
 GIB = 2**30
 # What each resource of a foundation costs in a month, by its type; all others cost nothing.
@@ -95,6 +96,12 @@ def after_data(secrets: Sequence[Secret], snapshots: Mapping[str, str], file_sys
             )
         )
     return found
+
+
+def reports(cluster: str) -> Remaining:
+    """Return the reports of executions, that of the destroy among them."""
+    note = "reports of executions, until the days that the application keeps them are over"
+    return Remaining(what="AWS::S3::Object", id=f"s3://{settings().bucket_name}/reports/{cluster}/", note=note)
 
 
 def skipped(events: Iterable[Mapping[str, str]], expected: Collection[str]) -> list[Remaining]:

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from benchwright.destruction.remains import Remaining, after_data, of_foundation, skipped
+from benchwright.destruction.remains import Remaining, after_data, of_foundation, reports, skipped
 from benchwright.destruction.secrets import Secret
 from tests.unit.benchwright.conversation import Conversation, refusal
 
@@ -80,3 +80,7 @@ def test_what_cloudformation_kept_though_it_was_let_go_is_named() -> None:
 
     events = [event("Secret", "DELETE_SKIPPED"), event("Group", "DELETE_COMPLETE"), event("Files", "DELETE_SKIPPED")]
     assert [(each.what, each.id) for each in skipped(events, {"Secret"})] == [("T", "fs-1")]
+
+
+def test_reports_stay_where_they_are(environment: None) -> None:
+    assert reports("blue").id == "s3://bucket/reports/blue/"

@@ -44,7 +44,7 @@ def test_a_rehearsal_that_cannot_start_ends_with_its_own_code_cause_and_log(
         raise PostgresNotStarted("initdb failed: no room")
 
     monkeypatch.setattr(run, "local_aws", fail)
-    wanted = argparse.Namespace(report=tmp_path, speed=120.0, faults=Faults([]), account=InitialAccount())
+    wanted = argparse.Namespace(report=tmp_path, slow=False, speed=120.0, faults=Faults([]), account=InitialAccount())
     text = io.StringIO()
     with contextlib.closing(listening("127.0.0.1")) as listener:
         code = run.Rehearsal(wanted, tmp_path, Progress(Console(file=text, width=200)), listener).run()

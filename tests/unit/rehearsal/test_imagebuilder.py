@@ -104,7 +104,6 @@ def build(aws: LocalAws, recipe_arn: str, token: str = "build", *, inventory: bo
         imageRecipeArn=recipe_arn,
         infrastructureConfigurationArn=infrastructure(aws),
         enhancedImageMetadataEnabled=inventory,
-        imageTestsConfiguration={"imageTestsEnabled": False},
         clientToken=token,
     )
     return str(answer["imageBuildVersionArn"])
@@ -229,7 +228,7 @@ def test_a_build_runs_the_components_and_makes_an_ami(aws: LocalAws, client: Any
         if status not in seen:
             seen.append(status)
         aws.clock.sleep(30)
-    assert seen == ["PENDING", "CREATING", "BUILDING", "DISTRIBUTING", "AVAILABLE"]
+    assert seen == ["PENDING", "CREATING", "BUILDING", "TESTING", "DISTRIBUTING", "AVAILABLE"]
     image = client.get_image(imageBuildVersionArn=arn)["image"]
     (ami,) = image["outputResources"]["amis"]
     assert (ami["region"], ami["accountId"]) == ("us-east-1", "123456789012")
@@ -246,8 +245,10 @@ def test_a_build_runs_the_components_and_makes_an_ami(aws: LocalAws, client: Any
     )
     assert shown["BlockDeviceMappings"][0]["Ebs"]["VolumeSize"] == 40
     assert (aws.machines.images.layer(ami["image"]) / "installed").read_text() == "4.5\n"
-    (built,) = aws.hosts.booted
-    assert (built.image, built.stopped) == (None, True)
+    built, tested = aws.hosts.booted
+    assert (built.image, tested.image) == (None, aws.machines.images.layer(ami["image"]))
+    assert built.stopped
+    assert tested.stopped
     assert client.list_images(owner="Self")["imageVersionList"][0]["arn"] == arn.rpartition("/")[0]
     (listed,) = client.list_image_build_versions(imageVersionArn=arn.rpartition("/")[0])["imageSummaryList"]
     assert listed["outputResources"]["amis"] == [ami]
@@ -258,7 +259,7 @@ def test_a_build_takes_its_time_and_writes_its_log(aws: LocalAws, client: Any) -
     arn = build(aws, recipe(client))
     while state(client, arn)["status"] != "AVAILABLE":
         aws.clock.sleep(5)
-    assert 1050 <= aws.clock.now() - begun <= 1075
+    assert 1350 <= aws.clock.now() - begun <= 1375
     events = aws.client("logs").get_log_events(logGroupName="/aws/imagebuilder/workbench", logStreamName="1.0.0/1")
     lines = [event["message"].split(" ", 2)[2] for event in events["events"]]
     assert "installing 4.5" in lines

@@ -22,6 +22,7 @@ PENDING_SECONDS = 5
 CREATING_SECONDS = 30
 BUILDING_SECONDS = 900
 FAILING_SECONDS = 420
+TESTING_SECONDS = 300
 DISTRIBUTING_SECONDS = 120
 LAUNCH_SECONDS = 600
 
@@ -43,6 +44,7 @@ class Image:
     recipe: Mapping[str, Any]
     infrastructure: Mapping[str, Any]
     uses: Sequence[ComponentUse]
+    tests: bool
     inventory: bool
     """Whether the build asks SSM Inventory of its instance. This account has associations of its own for that, as many
     have: then it waits for an answer that never comes."""
@@ -99,6 +101,8 @@ class ImageBuild:
             self._pass("PENDING", PENDING_SECONDS)
             self._pass("CREATING", CREATING_SECONDS)
             self._build()
+            if image.tests:
+                self._test()
             self._pass("DISTRIBUTING", DISTRIBUTING_SECONDS)
             self._log("Distribution is complete")
         except Cancelled:
@@ -116,7 +120,7 @@ class ImageBuild:
         image.status = "BUILDING"
         begun = self._aws.clock.now()
         parent = self._machines.images.resolve(image.recipe["parentImage"])
-        machine = self._launch(parent)
+        machine = self._launch(parent, "Build")
         try:
             for phase in ("build", "validate"):
                 self._run_phase(machine, phase)
@@ -146,7 +150,20 @@ class ImageBuild:
         self._wait(begun + BUILDING_SECONDS - self._aws.clock.now())
         self._log(f"Created {ami.id} from {parent}")
 
-    def _launch(self, ami: str) -> Machine:
+    def _test(self) -> None:
+        """Boots the new AMI and runs the test phases on it."""
+        image = self._image
+        assert image.ami
+        image.status = "TESTING"
+        begun = self._aws.clock.now()
+        machine = self._launch(image.ami["image"], "Test")
+        try:
+            self._run_phase(machine, "test")
+        finally:
+            self._machines.terminate(machine.id)
+        self._wait(begun + TESTING_SECONDS - self._aws.clock.now())
+
+    def _launch(self, ami: str, purpose: str) -> Machine:
         infrastructure = self._image.infrastructure
         machine: Machine = self._machines.launch(
             image_id=ami,
@@ -156,7 +173,7 @@ class ImageBuild:
             profile=infrastructure["instanceProfileName"],
             tags={
                 **infrastructure.get("resourceTags", {}),
-                "Name": f"Build instance for {self._image.recipe['name']}",
+                "Name": f"{purpose} instance for {self._image.recipe['name']}",
                 "CreatedBy": "EC2 Image Builder",
                 "Ec2ImageBuilderArn": self._image.arn,
             },
@@ -169,7 +186,7 @@ class ImageBuild:
             raise self._failed(
                 "Step timed out while step is verifying the SSM Agent availability on the target instance(s)."
             )
-        self._log(f"Build instance {machine.id} is running from {ami}")
+        self._log(f"{purpose} instance {machine.id} is running from {ami}")
         return machine
 
     def _run_phase(self, machine: Machine, phase: str) -> None:
@@ -212,7 +229,7 @@ class ImageBuild:
             "imageStatus": image.status,
             "workflowExecutionId": self._workflow,
             "stepExecutionId": f"step-{execution}",
-            "failedStep": "ApplyBuildComponents",
+            "failedStep": "ApplyBuildComponents" if image.status == "BUILDING" else "ApplyTestComponents",
         }
         if component:
             failure["componentFailure"] = component

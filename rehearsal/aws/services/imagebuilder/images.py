@@ -34,8 +34,6 @@ class Images:
             raise ServiceError(
                 "InvalidParameterCombinationException", "The rehearsal builds from 'imageRecipeArn' only."
             )
-        if (call.get("imageTestsConfiguration") or {}).get("imageTestsEnabled", True):
-            raise ServiceError("InvalidParameterCombinationException", "The rehearsal boots no test instance.")
         recipe = found(self.resources.recipes, call["imageRecipeArn"])
         infrastructure = found(self.resources.infrastructures, call["infrastructureConfigurationArn"])
         version_arn = f"{self.resources.arn('image', recipe['name'])}/{recipe['version']}"
@@ -48,6 +46,7 @@ class Images:
             recipe=recipe,
             infrastructure=infrastructure,
             uses=[self._use(use) for use in recipe["components"]],
+            tests=(call.get("imageTestsConfiguration") or {}).get("imageTestsEnabled", True),
             inventory=call.get("enhancedImageMetadataEnabled", True),
             tags=call.get("tags") or {},
             created=self.aws.clock.datetime(),
@@ -77,7 +76,7 @@ class Images:
                 **self._image_summary(image),
                 "imageRecipe": image.recipe,
                 "infrastructureConfiguration": image.infrastructure,
-                "imageTestsConfiguration": {"imageTestsEnabled": False, "timeoutMinutes": 720},
+                "imageTestsConfiguration": {"imageTestsEnabled": image.tests, "timeoutMinutes": 720},
                 "enhancedImageMetadataEnabled": True,
             }
         }

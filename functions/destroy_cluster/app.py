@@ -12,6 +12,7 @@ from benchwright.destruction import foundation, policies, remains, request, secr
 from benchwright.destruction.remains import Remaining
 from benchwright.settings import settings
 from benchwright.stacks import change_sets
+from benchwright.stacks.change_sets import Stack
 from benchwright.step import step
 from benchwright.waits import WAITS
 
@@ -90,7 +91,8 @@ def _validate(event: Event) -> Result:
     stacks = {name: change_sets.describe(name) for name in names} if wanted.cluster else {}
     found = record.read(wanted.cluster) if wanted.cluster else record.Record()
     request.check(wanted, problems, found, stacks, application)
-    ids = _ids(wanted.cluster)
+    resources = _resources(stacks.get(foundation.name_of(wanted.cluster)))
+    ids = {each["LogicalResourceId"]: each["PhysicalResourceId"] for each in resources}
     return Result(
         cluster=wanted.cluster,
         deletes_data=wanted.deletes_data,
@@ -159,7 +161,7 @@ def _finish(event: Event) -> Destroyed:
     else:
         record.confirm_lock(event.cluster, event.execution)
         stack = change_sets.describe(foundation.name_of(event.cluster))
-        stays = remains.of_foundation(_resources(event.cluster), stack.parameters if stack else {})
+        stays = remains.of_foundation(_resources(stack), stack.parameters if stack else {})
         record.save_destroyed(event.cluster, event.execution)
     stays += [Remaining(what="AWS::ImageBuilder::Image", id=each) for each in event.left]
     stays.append(remains.reports(event.cluster))
@@ -183,16 +185,11 @@ def _message(event: Event, count: int, cost: float) -> str:
     )
 
 
-def _ids(cluster: str) -> dict[str, str]:
-    return {each["LogicalResourceId"]: each["PhysicalResourceId"] for each in _resources(cluster)}
-
-
-def _resources(cluster: str) -> list[dict[str, str]]:
+def _resources(stack: Stack | None) -> list[dict[str, str]]:
     """List what the foundation has. DescribeStackResources lists the first 100, and a stack has at most 40."""
-    name = foundation.name_of(cluster)
-    if change_sets.describe(name) is None:
+    if stack is None:
         return []
-    found = client("cloudformation").describe_stack_resources(StackName=name)["StackResources"]
+    found = client("cloudformation").describe_stack_resources(StackName=stack.arn)["StackResources"]
     return [
         {key: str(each[key]) for key in ("LogicalResourceId", "ResourceType", "PhysicalResourceId")}
         for each in found

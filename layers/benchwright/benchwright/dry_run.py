@@ -43,6 +43,11 @@ class Step(BaseModel):
     minutes: int = 0
 
 
+def counted(number: int, what: str) -> str:
+    """Return how many there are of a thing, in words: 1 node, 2 nodes."""
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
 def pack(plan: Plan) -> str:
     """Return a plan as a text that a state passes on. Raises InvalidInput where it is too long for that."""
     text = base64.b64encode(gzip.compress(plan.model_dump_json().encode(), mtime=0)).decode()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from benchwright.dry_run import Change, Step
+from benchwright.dry_run import Change, Step, counted
 from benchwright.image.builder import BuildStep
 from benchwright.models import Plan
 from benchwright.record import Record
@@ -44,8 +44,11 @@ def why(record: Record, plan: Plan) -> list[str]:
 def retired(amis: list[str]) -> Step:
     """Say which images go once the cluster is verified."""
     changes = [Change(action="remove", kind="image", name=ami, data="lost") for ami in sorted(amis)]
-    count = f"{len(amis)} old image{'' if len(amis) == 1 else 's'}"
-    sentences = [f"{count} of the cluster {'goes' if len(amis) == 1 else 'go'}, with the snapshots."] if amis else []
+    sentences = (
+        [f"{counted(len(amis), 'old image')} of the cluster {'goes' if len(amis) == 1 else 'go'}, with the snapshots."]
+        if amis
+        else []
+    )
     return Step(step="Retire old images", sentences=sentences, changes=changes)
 
 

@@ -23,7 +23,7 @@ ENDED = frozenset({"AVAILABLE", "CANCELLED", "DELETED", "DEPRECATED", "DISABLED"
 
 def cancel_builds(name: str, execution: str) -> list[str]:
     """Cancel the builds of a recipe name that go on; return their ARNs. They end some time later."""
-    going = [build["arn"] for build in _builds(name) if build.get("state", {}).get("status") not in ENDED]
+    going = [build["arn"] for build in retirement.builds_of(name) if build.get("state", {}).get("status") not in ENDED]
     for arn in going:
         token = hashlib.sha256(f"{arn} {execution}".encode()).hexdigest()[:36]
         try:
@@ -37,8 +37,8 @@ def cancel_builds(name: str, execution: str) -> list[str]:
 def remove_images(name: str, used: Collection[str]) -> list[str]:
     """Remove the images of a recipe name, but those that are used; return what stays, each with why."""
     left = []
-    for build in list(_builds(name)):
-        amis = [ami["image"] for ami in build.get("outputResources", {}).get("amis", []) if ami.get("image")]
+    for build in retirement.builds_of(name):
+        amis = retirement.amis_of(build)
         taken = sorted(set(amis) & set(used))
         if taken:
             left.append(f"{taken[0]}, which another cluster, an instance or a launch template uses")
@@ -89,12 +89,6 @@ def _components(names: Collection[str]) -> Iterator[str]:
             arn = version["arn"]
             for build in _pages("list_component_build_versions", "componentSummaryList", componentVersionArn=arn):
                 yield build["arn"]
-
-
-def _builds(name: str) -> Iterator[dict[str, Any]]:
-    for version in list(_pages("list_images", "imageVersionList", filters=[{"name": "name", "values": [name]}])):
-        if version["name"] == name:  # it decides what is deleted: no matter how the filter compares
-            yield from _pages("list_image_build_versions", "imageSummaryList", imageVersionArn=version["arn"])
 
 
 def _pages(operation: str, key: str, **arguments: Any) -> Iterator[dict[str, Any]]:

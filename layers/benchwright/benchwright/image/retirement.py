@@ -50,20 +50,31 @@ def superseded(
 
 def find_candidates(recipe_name: str) -> list[Candidate]:
     """List the finished images of a recipe, all versions."""
+    return [
+        Candidate(build["arn"], amis[0], str(build.get("dateCreated", "")))
+        for build in builds_of(recipe_name)
+        if (amis := amis_of(build)) and build.get("state", {}).get("status") == "AVAILABLE"
+    ]
+
+
+def builds_of(recipe_name: str) -> list[Mapping[str, Any]]:
+    """List every build of a recipe, all versions, as ListImageBuildVersions summarizes it."""
     imagebuilder = client("imagebuilder")
+    found: list[Mapping[str, Any]] = []
     versions = imagebuilder.get_paginator("list_images").paginate(
         owner="Self", filters=[{"name": "name", "values": [recipe_name]}]
     )
-    found = []
     for version in (item for page in versions for item in page["imageVersionList"]):
         if version["name"] != recipe_name:  # it decides what is deleted: no matter how the filter compares
             continue
         builds = imagebuilder.get_paginator("list_image_build_versions").paginate(imageVersionArn=version["arn"])
-        for summary in (item for page in builds for item in page["imageSummaryList"]):
-            amis = [ami["image"] for ami in summary.get("outputResources", {}).get("amis", []) if ami.get("image")]
-            if amis and summary.get("state", {}).get("status") == "AVAILABLE":
-                found.append(Candidate(summary["arn"], amis[0], str(summary.get("dateCreated", ""))))
+        found += (summary for page in builds for summary in page["imageSummaryList"])
     return found
+
+
+def amis_of(build: Mapping[str, Any]) -> list[str]:
+    """Return the AMIs that a build made."""
+    return [ami["image"] for ami in build.get("outputResources", {}).get("amis", []) if ami.get("image")]
 
 
 def used_images(recorded: Iterable[str | None], application: str, *, without: str = "") -> frozenset[str]:

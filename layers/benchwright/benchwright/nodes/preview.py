@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import BaseModel
 
-from benchwright.dry_run import Change, Step
+from benchwright.dry_run import Change, Step, counted
 from benchwright.nodes.auto_scaling import LIVING, Group
 from benchwright.rstudio_files import Effect
 
@@ -98,7 +98,7 @@ def publication(before: Contents | None, after: Contents, nodes: Nodes) -> tuple
     if before is None:
         counts = {kind: len(listed) for kind, listed in of.items() if listed}
         sentences = [
-            f"Nodes get their configuration: {', '.join(_count(number, kind) for kind, number in counts.items())}."
+            f"Nodes get their configuration: {', '.join(counted(number, kind) for kind, number in counts.items())}."
         ]
     elif not changes:
         sentences = ["The configuration of the nodes stays as it is."]
@@ -106,7 +106,7 @@ def publication(before: Contents | None, after: Contents, nodes: Nodes) -> tuple
         sentences = [_sentence(change) for change in changes]
     steps = [Step(step="Publish configuration", sentences=sentences, changes=changes)]
     if nodes.kept and changes and before is not None:
-        applied = f"{_count(nodes.kept, 'node')} that stay{'s' if nodes.kept == 1 else ''}: {SENTENCES[effect]}"
+        applied = f"{counted(nodes.kept, 'node')} that stay{'s' if nodes.kept == 1 else ''}: {SENTENCES[effect]}"
         steps.append(Step(step="Configure nodes", sentences=[f"On {applied}"], minutes=2))
     return steps, effect if nodes.kept and before is not None else Effect.NONE
 
@@ -115,18 +115,18 @@ def replacement(nodes: Nodes) -> list[str]:
     """Say what becomes of the nodes."""
     reasons = f" ({', '.join(nodes.why)})" if nodes.why else ""
     if nodes.all_at_once:
-        new = f"{nodes.then} new one{'' if nodes.then == 1 else 's'}"
+        new = counted(nodes.then, "new one")
         why = "since versions of Workbench cannot be mixed"
-        return [f"All {_count(nodes.now, 'node')} go before {new} come, {why}{reasons}. No one can work meanwhile."]
+        return [f"All {counted(nodes.now, 'node')} go before {new} come, {why}{reasons}. No one can work meanwhile."]
     sentences = []
     if nodes.created:
-        sentences.append(f"{_count(nodes.created, 'node')} {'is' if nodes.created == 1 else 'are'} launched.")
+        sentences.append(f"{counted(nodes.created, 'node')} {'is' if nodes.created == 1 else 'are'} launched.")
     if nodes.removed:
-        sentences.append(f"{_count(nodes.removed, 'node')} of {nodes.now} {'goes' if nodes.removed == 1 else 'go'}.")
+        sentences.append(f"{counted(nodes.removed, 'node')} of {nodes.now} {'goes' if nodes.removed == 1 else 'go'}.")
     if nodes.replaced:
         one = nodes.replaced == 1
         sentences.append(
-            f"{_count(nodes.replaced, 'node')} {'is' if one else 'are'} replaced{'' if one else ', one at a time'}"
+            f"{counted(nodes.replaced, 'node')} {'is' if one else 'are'} replaced{'' if one else ', one at a time'}"
             f"{reasons}."
         )
     return sentences or ["The nodes stay."]
@@ -140,9 +140,9 @@ def sessions(count: int | None, nodes: Nodes, effect: Effect) -> list[str]:
         return []
     if count == 0:
         return ["No session runs now."]
-    how = "sessions" if count is None else _count(count, "session")
+    how = "sessions" if count is None else counted(count, "session")
     if leaving and not everywhere and effect is not Effect.RESTART_LAUNCHER:
-        return [f"Of {how} that run now, those on {_count(leaving, 'node')} of {nodes.now} end. {SUSPENDED}"]
+        return [f"Of {how} that run now, those on {counted(leaving, 'node')} of {nodes.now} end. {SUSPENDED}"]
     return [f"All {how} that run now end. {SUSPENDED}"]
 
 
@@ -220,7 +220,3 @@ def _pairs(text: str) -> Iterator[tuple[str, str]]:
     for line in text.splitlines():
         word, _, path = line.partition(" ")
         yield word, path
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"

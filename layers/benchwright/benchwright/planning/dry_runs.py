@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from benchwright import prices
-from benchwright.dry_run import Step
+from benchwright.dry_run import Step, counted
 from benchwright.models import Plan
 
 VERIFICATION = Step(
@@ -80,7 +80,7 @@ def _of_bill(costs: Mapping[str, Any]) -> str:
 
 
 def _time(number: int) -> str:
-    return f"{number} minute{'' if number == 1 else 's'}" if number else "a minute"
+    return counted(number, "minute") if number else "a minute"
 
 
 def _now(standing: Mapping[str, str]) -> float | None:

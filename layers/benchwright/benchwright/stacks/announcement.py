@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from benchwright.dry_run import Change, Step
+from benchwright.dry_run import Change, Step, counted
 from benchwright.nodes.preview import Nodes, replacement
 from benchwright.stacks.preview import Target, changes_of
 
@@ -45,7 +45,7 @@ def steps(
         if which == "foundation":
             listed.append(database(target))
     if removed:
-        sentence = f"The stack of the address is deleted, with {_count(len(removed), 'resource')}."
+        sentence = f"The stack of the address is deleted, with {counted(len(removed), 'resource')}."
         listed.append(Step(step="Remove access", sentences=[sentence], changes=list(removed), minutes=5))
     return listed
 
@@ -69,9 +69,9 @@ def _sentences(target: Target, changes: Sequence[Change]) -> Iterator[str]:
     if stack and target.action == "wait":
         yield f"The stack {name} is {stack.status}: what would change in it can be said when that has ended."
     elif stack and target.action == "delete stack":
-        yield f"The stack {name} is {stack.status}: it is deleted, and made with {_count(len(changes), 'resource')}."
+        yield f"The stack {name} is {stack.status}: it is deleted, and made with {counted(len(changes), 'resource')}."
     elif target.creates:
-        yield f"The stack {name} is made, with {_count(len(changes), 'resource')}."
+        yield f"The stack {name} is made, with {counted(len(changes), 'resource')}."
     elif not changes:
         yield f"The stack {name} stays as it is."
     else:
@@ -83,7 +83,3 @@ def _sentences(target: Target, changes: Sequence[Change]) -> Iterator[str]:
         yield f"The stack {name} {'; '.join(parts)}."
         if uncertain := [each.name for each in changes if each.may_replace]:
             yield f"CloudFormation replaces {', '.join(uncertain)} only if a value demands it that it makes itself."
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"

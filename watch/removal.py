@@ -23,6 +23,7 @@ GONE: Final = frozenset(
         "KMSInvalidStateException",  # its deletion is pending already
     }
 )
+EXIT_MISUSE: Final = 2
 WINDOW_DAYS: Final = 30
 PATIENCE: Final = 2700.0
 """Seconds in which Lambda gives up the network interfaces of a function that is gone; it takes about 20 minutes."""
@@ -78,8 +79,10 @@ class Removal:
         found = [each for page in pages for each in page["StackSummaries"] if each["StackName"] == self.application]
         there = [each for each in found if each["StackStatus"] != "DELETE_COMPLETE"]
         if not found:
+            region = self.client("cloudformation").meta.region_name
             raise NotRemovedError(
-                f"There is no stack {self.application} in this account and region, nor was one in 90 days."
+                f"There is no stack {self.application} in {region}, nor was one in 90 days. Give "
+                "APPLICATION= the name of the application's stack, or AWS_REGION= its region."
             )
         return (there or sorted(found, key=lambda each: each["CreationTime"]))[-1]
 
@@ -211,10 +214,15 @@ def _code(error: ClientError) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    """0 when the application is gone, 1 when something stands in the way or a call is refused."""
+    """0 when the application is gone, 1 when something stands in the way or a call is refused, 2 without a name."""
     parser = argparse.ArgumentParser(prog="make remove-application", description=__doc__, allow_abbrev=False)
-    parser.add_argument("application", help="the name of its stack")
+    parser.add_argument("application", nargs="?", help="the name of its stack")
     wanted = parser.parse_args(arguments)
+    if not wanted.application:  # nothing is removed by a default
+        print(
+            "Give APPLICATION= the name of the application's stack, such as APPLICATION=benchwright.", file=sys.stderr
+        )
+        return EXIT_MISUSE
     try:
         Removal(wanted.application).run()
     except (NotRemovedError, BotoCoreError, ClientError) as error:

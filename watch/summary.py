@@ -48,6 +48,7 @@ def cluster(output: Any, width: int | None = None) -> Iterator[Text]:
     if not isinstance(output, Mapping) or "nodes" not in output:
         message = output.get("message") if isinstance(output, Mapping) else None
         yield Text(str(message or output))
+        yield from stays(output.get("stays") or () if isinstance(output, Mapping) else ())
         return
     facts = [
         ("cluster", output.get("cluster")),
@@ -87,6 +88,21 @@ def would(output: Mapping[str, Any], width: int | None = None) -> Iterator[Text]
             style = "yellow" if name == "warning" else ""
             yield Text.assemble((f"{'' if number or name == before else name:<{column}}", "dim"), (line, style))
         before = name
+
+
+def stays(things: Sequence[Mapping[str, Any]]) -> Iterator[Text]:
+    """What a destroy left, as lines: each thing that costs, goes by itself or has a note, and how many others."""
+    listed = [each for each in things if each["monthly_usd"] or each["until"] or each["note"]]
+    column = max((len(each["what"]) for each in listed), default=0) + 2
+    for each in listed:
+        costs = f"{each['monthly_usd']:.2f} USD a month" if each["monthly_usd"] else ""
+        until = f"until {each['until']}" if each["until"] else ""
+        details = "; ".join(filter(None, (costs, until, each["note"])))
+        yield Text.assemble((f"{each['what']:<{column}}", "dim"), f"{each['id']}  ", (details, "dim"))
+    if len(things) > len(listed):
+        yield Text(
+            f"and {len(things) - len(listed)} that cost nothing: `stays` of the output, and the report, have all."
+        )
 
 
 def _folded(text: str, width: int | None) -> list[str]:

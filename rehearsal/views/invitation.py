@@ -1,5 +1,7 @@
 """What a person reads when the local AWS is up: where it is, and what to type next."""
 
+import json
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
@@ -15,6 +17,8 @@ CLUSTER: Final = "workbench"
 
 HTTPS: Final = 443
 MACHINE: Final = "--state-machine-arn $DEPLOY_STATE_MACHINE_ARN"
+DESTROY: Final = "--state-machine-arn $DESTROY_STATE_MACHINE_ARN"
+DRY_RUN: Final = """'{"dry_run": true}'"""
 ON_NODES: Final = "--document-name AWS-RunShellScript --parameters commands='rstudio-server list-nodes'"
 PRODUCTION: Final = ROOT / "events/production.json"
 MESSAGES: Final = "'events[].message' --output text"
@@ -74,9 +78,13 @@ def chapters(application: str, environment: str) -> dict[str, list[str]]:
         "In another terminal": [
             f"source {environment}",
             f"aws stepfunctions start-execution {MACHINE}",
+            f"make --silent --directory {shlex.quote(str(ROOT))} watch",
         ],
         "Instead, with an address and a sign-in": [
             f"aws stepfunctions start-execution {MACHINE} --input file://{PRODUCTION}",
+        ],
+        "To see first what it would do, and change nothing": [
+            f"aws stepfunctions start-execution {MACHINE} --input {DRY_RUN}",
         ],
         "While it runs, a minute": [
             f"aws stepfunctions list-executions {MACHINE}",
@@ -88,5 +96,8 @@ def chapters(application: str, environment: str) -> dict[str, list[str]]:
             "aws ssm list-command-invocations --details",
             f"export PGPASSWORD=$({secret} --query SecretString --output text | {FIELD})",
             "psql -U rstudio -c 'table node'",
+        ],
+        "To destroy it, and keep its data": [
+            f"aws stepfunctions start-execution {DESTROY} --input {shlex.quote(json.dumps({'cluster': CLUSTER}))}",
         ],
     }

@@ -72,11 +72,19 @@ def line(what: str, *factors: float) -> Line:
 def of_cluster(nodes: int, kind: str, gigabytes: int, least: float, *, has_address: bool) -> list[Line] | None:
     """Return what a cluster costs in a month without sessions; None where the list has no price of the nodes.
 
-    gigabytes: of the disk of a node. least: capacity units that each database instance keeps.
+    gigabytes: of the disk of a node. least: capacity units that each database instance keeps. Without nodes there is
+    nothing that watches them: a cluster that was destroyed and kept its data.
     """
     if (hour := instance_hour(kind)) is None and nodes:
         return None
     address = [line("load balancer", LOAD_BALANCER_HOUR, HOURS)] if has_address else []
+    watching = [
+        line(f"{ALARMS} alarms on {WATCHED} metrics", WATCHED, ALARM_METRIC_MONTH),
+        line(f"{MEASURED} metrics of each node and their group", MEASURED, nodes + 1, CUSTOM_METRIC_MONTH),
+        line(f"{nodes + PROBED} metrics of the probe", nodes + PROBED, CUSTOM_METRIC_MONTH),
+        line("dashboard", DASHBOARDS, DASHBOARD_MONTH),
+        line("healing: a metric of each node is read every 5 minutes", nodes, HEALINGS, METRIC_READ),
+    ]
     return [
         line(f"{nodes} nodes, {kind}", nodes, hour or 0, HOURS),
         line(f"their disks, {gigabytes} GB gp3 each", nodes, gigabytes, GP3_GB_MONTH),
@@ -84,11 +92,7 @@ def of_cluster(nodes: int, kind: str, gigabytes: int, least: float, *, has_addre
         *address,
         line(f"{KEYS} key in KMS", KEYS, KEY_MONTH),
         line(f"{SECRETS} secrets", SECRETS, SECRET_MONTH),
-        line(f"{ALARMS} alarms on {WATCHED} metrics", WATCHED, ALARM_METRIC_MONTH),
-        line(f"{MEASURED} metrics of each node and their group", MEASURED, nodes + 1, CUSTOM_METRIC_MONTH),
-        line(f"{nodes + PROBED} metrics of the probe", nodes + PROBED, CUSTOM_METRIC_MONTH),
-        line("dashboard", DASHBOARDS, DASHBOARD_MONTH),
-        line("healing: a metric of each node is read every 5 minutes", nodes, HEALINGS, METRIC_READ),
+        *(watching if nodes else []),
     ]
 
 

@@ -117,7 +117,7 @@ def test_without_root_one_sentence_names_the_remedy(
 
 
 def test_what_to_type_begins_with_the_environment_and_an_execution() -> None:
-    first, *_ = invitation.chapters("benchwright", "build/serve.env").values()
+    (*first, _watch), *_ = invitation.chapters("benchwright", "build/serve.env").values()
     assert first == [
         "source build/serve.env",
         "aws stepfunctions start-execution --state-machine-arn $DEPLOY_STATE_MACHINE_ARN",

@@ -158,6 +158,25 @@ def test_what_a_schedule_started_says_so() -> None:
     )
 
 
+def test_a_destroy_lists_what_stays() -> None:
+    thing = {"monthly_usd": 0, "until": "", "note": ""}
+    things = [
+        thing | {"what": "AWS::RDS::DBInstance", "id": "db-1", "monthly_usd": 43.8, "note": "at 0.5 ACU"},
+        thing | {"what": "AWS::KMS::Key", "id": "key-1", "until": "2026-12-30"},
+        thing | {"what": "AWS::EC2::SecurityGroup", "id": "sg-1"},
+    ]
+    lines = shown("SUCCEEDED", {"cluster": "workbench", "message": "It is destroyed.", "stays": things})
+    assert [line for line in lines if line][1:] == [
+        "    It is destroyed.",
+        "    AWS::RDS::DBInstance  db-1  43.80 USD a month; at 0.5 ACU",
+        "    AWS::KMS::Key         key-1  until 2026-12-30",
+        "    and 1 that cost nothing: `stays` of the output, and the report, have all.",
+    ]
+    assert [
+        line for line in shown("SUCCEEDED", {"message": "It is gone.", "stays": things[:2]}) if "nothing" in line
+    ] == []
+
+
 @pytest.mark.parametrize(
     ("verdict", "reported"),
     [

@@ -14,12 +14,13 @@ from benchwright.errors import error_code
 from benchwright.settings import settings
 
 GIB = 2**30
+DATABASE = "AWS::RDS::DBCluster"
 # What each resource of a foundation costs in a month, by its type; all others cost nothing.
 FIXED: Mapping[str, float] = {
     "AWS::KMS::Key": prices.KEY_MONTH,
     "AWS::SecretsManager::Secret": prices.SECRET_MONTH,
+    DATABASE: prices.SECRET_MONTH,  # RDS keeps the password of the master in a secret of its own
 }
-DATABASE = "AWS::RDS::DBCluster"
 WITHOUT_COST = 0.0
 
 
@@ -44,7 +45,7 @@ def of_foundation(resources: Iterable[Mapping[str, str]], parameters: Mapping[st
         if type_ == "AWS::RDS::DBInstance":
             cost, note = instance, f"at {capacity:g} ACU, the least that it takes"
         if type_ == DATABASE:
-            note = f"and {prices.AURORA_GB_MONTH:.2f} USD a month for each GB of its data"
+            note = f"for the secret of its master, and {prices.AURORA_GB_MONTH:.2f} for each GB of its data"
         if type_ == "AWS::EFS::FileSystem":
             size = _size(id_)
             cost, note = (

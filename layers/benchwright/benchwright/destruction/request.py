@@ -15,6 +15,7 @@ from benchwright.record import Record
 from benchwright.stacks.change_sets import Stack
 
 KEYS = ("cluster", "delete_data", "final_snapshot")
+NAME = "the name of the cluster to destroy"
 
 
 @dataclass(frozen=True)
@@ -32,14 +33,14 @@ def read(raw: Any) -> tuple[Request, list[Problem]]:
         raise InvalidInput('The input must be a JSON object such as {"cluster": "workbench"}.')
     given = {key: value for key, value in raw.items() if key != "Comment"}  # the console fills in a Comment
     problems: list[Problem] = [
-        (key, without_texts(value), f"an unknown key{meant(key, KEYS)}", f"{', '.join(KEYS)} alone")
+        (key, without_texts(value), f"an unknown key{meant(key, KEYS)}", f"one of {', '.join(KEYS)}")
         for key, value in given.items()
         if key not in KEYS
     ]
     cluster, delete_data, snapshot = given.get("cluster"), given.get("delete_data"), given.get("final_snapshot")
     if not (isinstance(cluster, str) and len(cluster) <= LONGEST_CLUSTER and re.fullmatch(CLUSTER_NAME, cluster)):
-        wrong = "not a cluster name" if "cluster" in given else "it is missing"
-        problems.append(("cluster", cluster, wrong, CLUSTER_NAME_IN_WORDS))
+        wrong, give = ("not a cluster name", CLUSTER_NAME_IN_WORDS) if "cluster" in given else ("it is missing", NAME)
+        problems.append(("cluster", cluster, wrong, give))
         cluster = ""
     if delete_data is not None and (delete_data != cluster or not cluster):
         wrong = "it does not repeat the name in cluster"
@@ -48,7 +49,7 @@ def read(raw: Any) -> tuple[Request, list[Problem]]:
     if "final_snapshot" in given and type(snapshot) is not bool:
         problems.append(("final_snapshot", snapshot, "it is neither true nor false", "true or false"))
     elif "final_snapshot" in given and delete_data is None:
-        wrong = "without delete_data the database stays, and there is no last moment of it"
+        wrong = "without delete_data the database stays, and no snapshot of it is taken"
         problems.append(("final_snapshot", snapshot, wrong, "delete_data as well, or leave it out"))
     return Request(cluster, delete_data is not None, snapshot is not False), problems
 

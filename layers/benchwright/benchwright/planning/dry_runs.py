@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from benchwright import prices
-from benchwright.dry_run import Step, counted
+from benchwright.dry_run import Step
 from benchwright.models import Plan
 
 VERIFICATION = Step(
@@ -63,7 +63,7 @@ def sentences(steps: Sequence[Step], costs: Mapping[str, Any], sessions: Sequenc
     """Return all that a person reads, a line each; the same of the same steps."""
     lines = [f"{each.step}: {sentence}" for each in steps for sentence in each.sentences]
     lines += [f"Sessions: {sentence}" for sentence in sessions]
-    return [*lines, f"Time: about {_time(minutes(steps))}.", f"Monthly bill: {_of_bill(costs)}"]
+    return [*lines, f"Time: {_time(minutes(steps))}", f"Monthly bill: {_of_bill(costs)}"]
 
 
 def _of_bill(costs: Mapping[str, Any]) -> str:
@@ -72,15 +72,14 @@ def _of_bill(costs: Mapping[str, Any]) -> str:
         return f"not known, since the price list has no price of the instance type ({costs['prices']})."
     if not difference:
         return f"stays about {then:,.2f} USD ({costs['prices']})."
-    return (
-        f"about {then:,.2f} USD, {difference:+,.2f} ({costs['prices']})."
-        if now
-        else f"about {then:,.2f} USD ({costs['prices']})."
-    )
+    more = f", {abs(difference):,.2f} {'more' if difference > 0 else 'less'} than now" if now else ""
+    return f"about {then:,.2f} USD{more} ({costs['prices']})."
 
 
 def _time(number: int) -> str:
-    return counted(number, "minute") if number else "a minute"
+    if number <= 1:
+        return "about a minute."
+    return f"about {number} minutes, as a rehearsal takes; AWS may take twice as long."
 
 
 def _now(standing: Mapping[str, str]) -> float | None:

@@ -15,13 +15,13 @@ STEPS: Mapping[str, str] = {"foundation": "Deploy foundation", "access": "Deploy
 CREATION: Mapping[str, int] = {"foundation": 13, "access": 4, "nodes": 2}
 CHANGE: Mapping[str, int] = {"foundation": 2, "access": 1, "nodes": 1}
 NODE_MINUTES, REPLACEMENT_MINUTES = 3, 5
-VERBS = {
-    ("create", ""): "gets",
-    ("change", ""): "changes in place",
-    ("replace", "kept"): "replaces, and keeps the old one of,",
-    ("replace", "lost"): "replaces",
-    ("remove", "kept"): "gives up, and keeps,",
-    ("remove", "lost"): "removes",
+PHRASES = {
+    ("create", ""): "gets {}",
+    ("change", ""): "changes {} in place",
+    ("replace", "kept"): "replaces {}, and keeps what was there",
+    ("replace", "lost"): "replaces {}",
+    ("remove", "kept"): "no longer has {}, which stays",
+    ("remove", "lost"): "removes {}",
 }
 
 
@@ -69,17 +69,18 @@ def _sentences(target: Target, changes: Sequence[Change]) -> Iterator[str]:
     if stack and target.action == "wait":
         yield f"The stack {name} is {stack.status}: what would change in it can be said when that has ended."
     elif stack and target.action == "delete stack":
-        yield f"The stack {name} is {stack.status}: it is deleted, and made with {counted(len(changes), 'resource')}."
+        resources = counted(len(changes), "resource")
+        yield f"The stack {name} is {stack.status}: it is deleted, and created with {resources}."
     elif target.creates:
-        yield f"The stack {name} is made, with {counted(len(changes), 'resource')}."
+        yield f"The stack {name} is created, with {counted(len(changes), 'resource')}."
     elif not changes:
         yield f"The stack {name} stays as it is."
     else:
         parts = [
-            f"{verb} {', '.join(each.name for each in changes if (each.action, each.data) == kind)}"
-            for kind, verb in VERBS.items()
+            phrase.format(", ".join(each.name for each in changes if (each.action, each.data) == kind))
+            for kind, phrase in PHRASES.items()
             if any((each.action, each.data) == kind for each in changes)
         ]
         yield f"The stack {name} {'; '.join(parts)}."
         if uncertain := [each.name for each in changes if each.may_replace]:
-            yield f"CloudFormation replaces {', '.join(uncertain)} only if a value demands it that it makes itself."
+            yield f"CloudFormation replaces {', '.join(uncertain)} only if a value demands it that is not known yet."

@@ -30,10 +30,12 @@ def test_what_a_kept_foundation_costs(aws: Conversation) -> None:
         ("db-1", 175.2),  # 2 ACU for 730 hours at 0.12
         ("fs-1", 6.0),  # 20 GiB at 0.30
         ("key", 1.0),
+        ("db", 0.4),
         ("role", 0.0),
-        ("db", 0.0),
     ]
-    assert {each.id: each.note for each in found}["db"] == "and 0.10 USD a month for each GB of its data"
+    assert {each.id: each.note for each in found}["db"] == (
+        "for the secret of its master, and 0.10 for each GB of its data"
+    )
 
 
 def test_a_key_that_goes_costs_nothing(aws: Conversation) -> None:

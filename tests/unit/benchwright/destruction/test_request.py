@@ -31,7 +31,7 @@ def test_an_input_says_what_goes(given: dict[str, Any], wanted: Request) -> None
 @pytest.mark.parametrize(
     ("given", "lines"),
     [
-        ({}, ["cluster: null is refused: it is missing"]),
+        ({}, ["cluster: null is refused: it is missing. Give the name of the cluster to destroy."]),
         ({"cluster": "Blue"}, ['cluster: "Blue" is refused: not a cluster name']),
         (
             {"cluster": "blue", "delete_data": "green"},

@@ -56,6 +56,8 @@ def test_all_is_said_in_sentences() -> None:
         "Deploy foundation: It is made.",
         "Deploy nodes: The nodes stay.",
         "Sessions: No session runs now.",
-        "Time: about 32 minutes.",
+        "Time: about 32 minutes, as a rehearsal takes; AWS may take twice as long.",
     ]
-    assert sentences([], costs, [])[-1].startswith("Monthly bill: about 566.")
+    *_, time, monthly = sentences([], costs, [])
+    assert time == "Time: about a minute."
+    assert monthly.startswith("Monthly bill: about 566.47 USD, 156.76 more than now (list prices ")

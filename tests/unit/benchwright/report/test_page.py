@@ -304,9 +304,14 @@ def test_what_a_dry_run_announces_and_what_a_destroy_leaves_is_listed() -> None:
     announced = {"cluster": "blue", "would": ["builds an image", "replaces 2 nodes"]}
     read = Page(page.html(report(execution(SUCCEEDED, output=announced))))
     assert "What a deployment would do builds an image replaces 2 nodes Timeline" in read.text
-    stays = [{"what": "AWS::KMS::Key", "id": "arn:key", "monthly_usd": 1.0, "until": "", "note": "for the snapshot"}]
+    stays = [{"what": "AWS::KMS::Key", "id": "arn:key", "monthly_usd": 1.5, "until": "", "note": "for the snapshot"}]
     read = Page(page.html(report(execution(SUCCEEDED, output={"cluster": "blue", "stays": stays}))))
-    assert "What stays What Id USD a month Until Note AWS::KMS::Key arn:key 1.0 for the snapshot" in read.text
+    assert "What stays What Id USD a month Note AWS::KMS::Key arn:key 1.50 for the snapshot" in read.text
+    stays = [
+        {"what": "AWS::KMS::Key", "id": "arn:key", "monthly_usd": 0, "until": "2026-12-30", "note": "can be cancelled"}
+    ]
+    read = Page(page.html(report(execution(SUCCEEDED, output={"cluster": "blue", "stays": stays}))))
+    assert "AWS::KMS::Key arn:key 0.00 until 2026-12-30: can be cancelled" in read.text
 
 
 def test_a_failure_has_its_cause_and_its_plan() -> None:

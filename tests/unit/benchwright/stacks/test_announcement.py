@@ -27,11 +27,15 @@ def said(stack: Stack | None, changes: list[dict[str, Any]]) -> list[str]:
 @pytest.mark.parametrize(
     ("stack", "changes", "sentences"),
     [
-        (None, [change("Add", "A"), change("Add", "B")], ["The stack wb-blue-foundation is made, with 2 resources."]),
+        (
+            None,
+            [change("Add", "A"), change("Add", "B")],
+            ["The stack wb-blue-foundation is created, with 2 resources."],
+        ),
         (
             Stack("ROLLBACK_COMPLETE", parameters=OURS),
             [change("Add", "A")],
-            ["The stack wb-blue-foundation is ROLLBACK_COMPLETE: it is deleted, and made with 1 resource."],
+            ["The stack wb-blue-foundation is ROLLBACK_COMPLETE: it is deleted, and created with 1 resource."],
         ),
         (
             Stack("UPDATE_IN_PROGRESS", parameters=OURS),
@@ -52,8 +56,8 @@ def said(stack: Stack | None, changes: list[dict[str, Any]]) -> list[str]:
                 change("Remove", "D", PolicyAction="Retain"),
             ],
             [
-                "The stack wb-blue-foundation changes in place A, B; replaces C; gives up, and keeps, D.",
-                "CloudFormation replaces A only if a value demands it that it makes itself.",
+                "The stack wb-blue-foundation changes A, B in place; replaces C; no longer has D, which stays.",
+                "CloudFormation replaces A only if a value demands it that is not known yet.",
             ],
         ),
     ],

@@ -27,6 +27,9 @@ KINDS: Final = ("deploy", "verify", "destroy")
 DEFAULT_CLUSTER: Final = "workbench"
 """The cluster of an input that names none (benchwright/models.py)."""
 
+KINDS_OF_WORK: Final = ("delete_data", "dry_run", "sessions")
+"""Keys with which an execution does something else, and takes another time, than one of the same cluster without."""
+
 EARLIER: Final = 5
 """So many earlier executions say how long a step takes."""
 LOOKED_AT: Final = 20
@@ -104,13 +107,13 @@ class History:
             yield from page["events"]
 
 
-def purpose(given: str | None) -> tuple[str, bool]:
-    """The cluster that an input is about, empty where that cannot be read, and whether it asks for a dry run."""
+def purpose(given: str | None) -> tuple[str, ...]:
+    """The cluster that an input is about, empty where that cannot be read, and those of KINDS_OF_WORK that it has."""
     try:
         content = json.loads(given or "{}")
-        return str(content.get("cluster") or DEFAULT_CLUSTER), content.get("dry_run") is True
+        return str(content.get("cluster") or DEFAULT_CLUSTER), *(key for key in KINDS_OF_WORK if content.get(key))
     except (ValueError, AttributeError):
-        return "", False
+        return ("",)
 
 
 def earlier(states: Any, described: Mapping[str, Any]) -> tuple[dict[str, float], list[float]]:

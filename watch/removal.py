@@ -119,6 +119,7 @@ class Removal:
 
     def _delete_stack(self, stack: str, what: str) -> None:
         cloudformation = self.client("cloudformation")
+        is_new = False
         while True:
             try:
                 described = cloudformation.describe_stacks(StackName=stack)["Stacks"][0]
@@ -128,8 +129,10 @@ class Removal:
                 raise
             status = described["StackStatus"]
             if status == "DELETE_COMPLETE":
-                self.say(f"Removed: the stack of {what}")
+                if is_new:  # else an earlier start removed it
+                    self.say(f"Removed: the stack of {what}")
                 return
+            is_new = True
             if not status.endswith("_IN_PROGRESS"):
                 if status == "DELETE_FAILED":
                     self._wait(f"the stack of {what} cannot be deleted yet: {described.get('StackStatusReason', '')}")

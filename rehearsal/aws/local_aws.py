@@ -53,6 +53,7 @@ MODULES = (
     "rehearsal.aws.services.autoscaling",
     "rehearsal.aws.services.ssm",
     "rehearsal.aws.services.cloudwatch",
+    "rehearsal.aws.services.kms",
     "rehearsal.aws.services.logs",
     "rehearsal.aws.services.cloudformation",
 )

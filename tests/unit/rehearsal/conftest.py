@@ -11,7 +11,7 @@ import pytest
 from rehearsal.aws.clock import Clock
 from rehearsal.aws.local_aws import LocalAws
 
-SERVICES = tuple(f"rehearsal.aws.services.{name}" for name in ("secretsmanager", "rds", "efs"))
+SERVICES = tuple(f"rehearsal.aws.services.{name}" for name in ("secretsmanager", "rds", "efs", "kms"))
 
 
 @pytest.fixture

@@ -264,9 +264,8 @@ def test_the_cluster_of_an_input_is_the_one_that_it_is_deployed_for() -> None:
 
 
 def test_a_dry_run_says_nothing_of_how_long_a_deployment_takes() -> None:
-    assert [executions.purpose(each)[1] for each in ('{"dry_run": true}', '{"dry_run": false}', "{}")] == [
-        *(True, False, False)
-    ]
+    inputs = ('{"dry_run": true}', '{"dry_run": false}', '{"cluster": "b"}', '{"cluster": "b", "delete_data": "b"}')
+    assert [executions.purpose(each)[1:] for each in inputs] == [("dry_run",), (), (), ("delete_data",)]
 
 
 @pytest.mark.parametrize(

@@ -129,4 +129,5 @@ def _key(key: str) -> dict[str, str] | None:
             return None
         raise
     goes = found.get("DeletionDate")
-    return {"Arn": found["Arn"], "KeyState": found["KeyState"], "DeletionDate": goes.isoformat() if goes else ""}
+    until = goes.isoformat(timespec="seconds") if goes else ""
+    return {"Arn": found["Arn"], "KeyState": found["KeyState"], "DeletionDate": until}

@@ -35,7 +35,7 @@ def describe(cluster: str) -> list[Secret]:
                 continue
             raise
         goes = answer.get("DeletedDate")
-        found.append(Secret(secret, answer.get("KmsKeyId", ""), goes.isoformat() if goes else ""))
+        found.append(Secret(secret, answer.get("KmsKeyId", ""), goes.isoformat(timespec="seconds") if goes else ""))
     return found
 
 

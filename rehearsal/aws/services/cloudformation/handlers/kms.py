@@ -1,5 +1,6 @@
 """KMS keys and their aliases."""
 
+import contextlib
 from typing import Any
 
 from ..context import Context, Made, Properties
@@ -36,7 +37,9 @@ class Key(Handler):
 
     def delete(self, context: Context, physical_id: str, properties: Properties) -> None:
         days = properties.get("PendingWindowInDays", 30)
-        context.client("kms").schedule_key_deletion(KeyId=physical_id, PendingWindowInDays=int(days))
+        kms = context.client("kms")
+        with contextlib.suppress(kms.exceptions.KMSInvalidStateException):  # its deletion is pending already
+            kms.schedule_key_deletion(KeyId=physical_id, PendingWindowInDays=int(days))
 
 
 class Alias(Handler):

@@ -91,24 +91,28 @@ def _validate(event: Event) -> Result:
     stacks = {name: change_sets.describe(name) for name in names} if wanted.cluster else {}
     found = record.read(wanted.cluster) if wanted.cluster else record.Record()
     request.check(wanted, problems, found, stacks, application)
-    resources = _resources(stacks.get(foundation.name_of(wanted.cluster)))
-    ids = {each["LogicalResourceId"]: each["PhysicalResourceId"] for each in resources}
+    stack = stacks[foundation.name_of(wanted.cluster)]
+    if stack is None and found.foundation:  # an earlier execution deleted it; CloudFormation remembers it for 90 days
+        stack = change_sets.describe(found.foundation)
+    ids = {each["LogicalResourceId"]: each["PhysicalResourceId"] for each in _resources(stack)}
     return Result(
         cluster=wanted.cluster,
         deletes_data=wanted.deletes_data,
         final_snapshot=wanted.final_snapshot,
         database=ids.get("DatabaseCluster", ""),
         file_system=ids.get("FileSystem", ""),
-        stack=stack.arn if (stack := stacks[foundation.name_of(wanted.cluster)]) else "",
+        stack=stack.arn if stack else "",
     )
 
 
 def _snapshot(event: Event) -> Result:
-    record.confirm_lock(event.cluster, event.execution)
+    found = record.confirm_lock(event.cluster, event.execution)
     waiting_for = ""
     stack = change_sets.describe(foundation.name_of(event.cluster))
+    if stack and found.foundation != stack.arn:
+        record.save_foundation(event.cluster, event.execution, stack.arn)
     if event.final_snapshot and event.database and stack:
-        name = snapshots.name_of(event.cluster, stack.arn)
+        name = snapshots.name_of(event.cluster, stack.arn, found.planned_by)
         waiting_for = snapshots.take(event.database, name, settings().tags(event.cluster))
     return Result(
         cluster=event.cluster,
@@ -141,11 +145,15 @@ def _delete_objects(event: Event) -> Result:
         *(f"templates/{settings().stack_name(event.cluster, which)}/" for which in stacks),
         *([f"access-logs/{event.cluster}/"] if event.deletes_data else []),
     ]
-    waiting = next((folder for folder in folders if not bucket.delete_folder(folder)), "")
+    waiting_for = next((f"S3: {each} has more objects" for each in folders if not bucket.delete_folder(each)), "")
+    if not waiting_for and not event.deletes_data:
+        # A deployment was stopped while CloudFormation worked: what is made meanwhile stays, too, and must be listed.
+        stack = change_sets.describe(foundation.name_of(event.cluster))
+        waiting_for = f"CloudFormation: {stack.arn} is {stack.status}" if stack and stack.is_changing else ""
     return Result(
         cluster=event.cluster,
-        done=not waiting,
-        waiting_for=f"S3: {waiting} has more objects" if waiting else "",
+        done=not waiting_for,
+        waiting_for=waiting_for,
         wait_seconds=WAITS["Delete configuration"].after(event.wait_seconds),
     )
 
@@ -161,7 +169,8 @@ def _finish(event: Event) -> Destroyed:
     else:
         record.confirm_lock(event.cluster, event.execution)
         stack = change_sets.describe(foundation.name_of(event.cluster))
-        stays = remains.of_foundation(_resources(stack), stack.parameters if stack else {})
+        there = [each for each in _resources(stack) if each["ResourceStatus"] != "DELETE_COMPLETE"]
+        stays = remains.of_foundation(there, stack.parameters if stack else {})
         record.save_destroyed(event.cluster, event.execution)
     stays += [Remaining(what="AWS::ImageBuilder::Image", id=each) for each in event.left]
     stays.append(remains.reports(event.cluster))
@@ -186,12 +195,12 @@ def _message(event: Event, count: int, cost: float) -> str:
 
 
 def _resources(stack: Stack | None) -> list[dict[str, str]]:
-    """List what the foundation has. DescribeStackResources lists the first 100, and a stack has at most 40."""
+    """List what the foundation has, or had. DescribeStackResources lists the first 100; a stack has at most 40."""
     if stack is None:
         return []
     found = client("cloudformation").describe_stack_resources(StackName=stack.arn)["StackResources"]
     return [
-        {key: str(each[key]) for key in ("LogicalResourceId", "ResourceType", "PhysicalResourceId")}
+        {key: str(each[key]) for key in ("LogicalResourceId", "ResourceType", "PhysicalResourceId", "ResourceStatus")}
         for each in found
-        if each.get("PhysicalResourceId") and each["ResourceStatus"] != "DELETE_COMPLETE"
+        if each.get("PhysicalResourceId")
     ]

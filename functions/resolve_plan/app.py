@@ -127,8 +127,7 @@ def _validate(event: Event) -> Result:
         begun = known.verified or known.plan is not None
         account = account_check.check(reading.wanted, request.cluster, begun=begun, deployed=known.verified)
     problems = list(account.problems)
-    if not known.verified and not known.plan:
-        problems += taken_names(request.cluster)
+    problems += taken_names(request.cluster, is_begun=bool(known.foundation))
     if reading.named.access:
         problems += address.problems_of_change(reading.named.access, known)
     # What only the whole input shows, too: ids that contradict each other, and the length.

@@ -28,7 +28,7 @@ from benchwright.settings import settings
 
 REFUSED = "ConditionalCheckFailedException"
 # What a record keeps of nodes, and what goes with them.
-OF_DEPLOYMENT = ("plan", "planned_by", "ami", "configuration", "verified_images")
+OF_DEPLOYMENT = ("plan", "ami", "configuration", "verified_images")
 VERSION = 3  # of the form of a record; see UPGRADES
 # Seconds for which an execution that Step Functions does not know counts as one that has just been started: what
 # DescribeExecution answers "may not reflect very recent updates" (Step Functions API reference).
@@ -80,7 +80,7 @@ class Record:
 
     held_since: when the lock was taken, in seconds since 1970. verified_images: the images that the cluster was
     verified with, the latest first. planned_by: the execution that recorded the plan. unreadable: why the recorded plan
-    cannot be used, where there is one.
+    cannot be used, where there is one. foundation: the ARN of the stack whose data an execution began to delete.
     """
 
     holder: str = ""
@@ -93,6 +93,7 @@ class Record:
     configuration: str = ""
     verified: bool = False
     verified_images: tuple[str, ...] = ()
+    foundation: str = ""
 
 
 def read(cluster: str) -> Record:
@@ -237,6 +238,11 @@ def save_image(cluster: str, execution: str, ami: str) -> None:
 def save_access_removed(cluster: str, execution: str) -> None:
     """Record that the stack of the address is gone, and its certificate."""
     _save(cluster, execution, {"has_access": {"N": "0"}})
+
+
+def save_foundation(cluster: str, execution: str, foundation: str) -> None:
+    """Record which stack goes with its data, so that a later execution can say what it left."""
+    _save(cluster, execution, {"foundation": {"S": foundation}})
 
 
 def save_destroyed(cluster: str, execution: str) -> None:

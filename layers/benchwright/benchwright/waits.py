@@ -35,6 +35,6 @@ WAITS: Final[Mapping[str, Waits]] = {
     "Remove images": Waits(5, 5, 20),
     "Take snapshot": Waits(5, 5, 30),
     "Delete data": Waits(5, 5, 30),
-    "Delete configuration": Waits(1, 0, 1),
+    "Delete configuration": Waits(5, 5, 30),
     "Preview stacks": Waits(4, 2, 10),
 }

@@ -66,6 +66,7 @@ def delete(cluster: str, begun: str, kept: Collection[str], *, is_last: bool) ->
     """
     stack = change_sets.describe(name_of(cluster))
     if stack is None:
+        secrets.schedule_deletion(cluster)  # an execution may have ended right after it deleted the stack
         return Progress()
     desired = letting_go(cluster, stack, kept)
     change_set, name = change_sets.find_change_set(desired, stack, begun)
@@ -89,14 +90,17 @@ def events(stack: str) -> list[Mapping[str, Any]]:
 
 
 def _delete(cluster: str, stack: Stack, retained: Collection[str]) -> None:
-    """Delete the stack, and before it the secrets, which can be restored for 30 days."""
+    """Delete the stack, and then the secrets, which can be restored for 30 days.
+
+    In this order: a deployment needs the secrets of a stack that CloudFormation did not begin to delete.
+    """
     cloudformation = client("cloudformation")
-    secrets.schedule_deletion(cluster)
     if stack.protected:
         cloudformation.update_termination_protection(StackName=stack.arn, EnableTerminationProtection=False)
     cloudformation.delete_stack(
         StackName=stack.arn, RoleARN=settings().cloudformation_role_arn, RetainResources=list(retained)
     )
+    secrets.schedule_deletion(cluster)
 
 
 def _template(stack: Stack) -> str:

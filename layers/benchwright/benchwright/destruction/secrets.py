@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 
 from botocore.exceptions import ClientError
@@ -39,14 +40,21 @@ def describe(cluster: str) -> list[Secret]:
     return found
 
 
-def taken_names(cluster: str) -> list[Problem]:
-    """Say why a cluster that was destroyed with its data cannot have its name again yet."""
+def taken_names(cluster: str, *, is_begun: bool) -> list[Problem]:
+    """Say why a cluster that was destroyed with its data cannot have its name again yet.
+
+    is_begun: whether the cluster has a record still: then no execution has ended that deletes its data.
+    """
+    going = [secret for secret in describe(cluster) if secret.goes]
+    if is_begun and going:
+        wrong = "an execution began to delete its data, and did not end"
+        give = json.dumps({"cluster": cluster, "delete_data": cluster})
+        return [("cluster", cluster, wrong, f"{give} to the state machine {settings().application}-destroy first")]
     free = "aws secretsmanager delete-secret --force-delete-without-recovery --secret-id"
     wrong = "a cluster of this name was destroyed with its data, and the name of its secret is taken until"
     return [
         ("cluster", cluster, f"{wrong} {secret.goes}", f"another name, or give the secret up: {free} {secret.name}")
-        for secret in describe(cluster)
-        if secret.goes
+        for secret in going
     ]
 
 

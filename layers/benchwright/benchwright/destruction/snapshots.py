@@ -15,9 +15,14 @@ from benchwright.errors import DatabaseFailed, error_code
 from benchwright.settings import settings
 
 
-def name_of(cluster: str, stack: str) -> str:
-    """Return the name of the final snapshot: at most 63 characters, another one for each life of the cluster."""
-    return f"{settings().application}-{cluster}-final-{hashlib.sha256(stack.encode()).hexdigest()[:5]}"
+def name_of(cluster: str, stack: str, planned_by: str) -> str:
+    """Return the name of the final snapshot: at most 63 characters, another one for each life of the cluster.
+
+    planned_by: the last deployment. Since an execution that ended after its snapshot, people may have used the cluster
+    again only if there is another deployment: nodes go before the snapshot is taken.
+    """
+    life = hashlib.sha256(f"{stack} {planned_by}".encode()).hexdigest()
+    return f"{settings().application}-{cluster}-final-{life[:5]}"
 
 
 def take(database: str, name: str, tags: dict[str, str]) -> str:

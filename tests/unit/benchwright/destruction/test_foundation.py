@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from benchwright.destruction import foundation
 from benchwright.destruction.policies import KEY, SECRETS, letting_go
@@ -60,8 +61,9 @@ def delete(kept: tuple[str, ...] = SECRETS, begun: str = "", *, is_last: bool = 
 
 
 def test_a_stack_that_is_gone_is_the_end(aws: Conversation) -> None:
-    aws.answers = {"DescribeStacks": GONE}
+    aws.answers = {"DescribeStacks": GONE, "DescribeSecret": {"ARN": "arn"}, "DeleteSecret": {}}
     assert delete() == foundation.Progress()
+    assert writes(aws) == ["DeleteSecret", "DeleteSecret"]  # where the execution that deleted it ended before
 
 
 def test_first_the_template_lets_go_and_the_database_is_not_protected(aws: Conversation) -> None:
@@ -74,12 +76,20 @@ def test_first_the_template_lets_go_and_the_database_is_not_protected(aws: Conve
     assert aws.asked("PutObject")[0]["Body"].decode() == letting_go(TEMPLATE, SECRETS)
 
 
-def test_then_secrets_go_for_a_while_and_the_stack_for_good(aws: Conversation) -> None:
+def test_then_the_stack_goes_for_good_and_secrets_for_a_while(aws: Conversation) -> None:
     aws.answers = stack("UPDATE_COMPLETE", letting_go(TEMPLATE, SECRETS), DeletionProtection="false")
     assert delete() == foundation.Progress("CloudFormation: wb-blue-foundation is deleted", DELETION)
-    assert writes(aws) == ["DeleteSecret", "DeleteSecret", "UpdateTerminationProtection", "DeleteStack"]
+    assert writes(aws) == ["UpdateTerminationProtection", "DeleteStack", "DeleteSecret", "DeleteSecret"]
     assert {each["RecoveryWindowInDays"] for each in aws.asked("DeleteSecret")} == {30}
     assert aws.asked("DeleteStack")[0]["StackName"] == ARN
+
+
+def test_a_stack_that_cannot_be_deleted_keeps_its_secrets_for_a_deployment(aws: Conversation) -> None:
+    aws.answers = stack("UPDATE_COMPLETE", letting_go(TEMPLATE, SECRETS), DeletionProtection="false")
+    aws.answers["DeleteStack"] = refusal("AccessDenied")
+    with pytest.raises(ClientError):
+        delete()
+    assert aws.asked("DeleteSecret") == []
 
 
 def test_a_key_that_must_stay_is_not_let_go_with_a_stack_that_lets_it_go(aws: Conversation) -> None:

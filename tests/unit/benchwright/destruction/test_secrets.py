@@ -37,7 +37,14 @@ def test_those_that_are_gone_are_not_listed(aws: Conversation) -> None:
 
 def test_a_name_is_taken_as_long_as_its_secret_can_be_restored(aws: Conversation) -> None:
     aws.answers = {"DescribeSecret": described}
-    ((path, value, wrong, give),) = taken_names("blue")
+    ((path, value, wrong, give),) = taken_names("blue", is_begun=False)
     assert (path, value) == ("cluster", "blue")
     assert wrong.endswith(f"taken until {GOES.isoformat()}")
     assert give.endswith("--force-delete-without-recovery --secret-id wb/blue/database")
+
+
+def test_a_cluster_whose_data_is_half_deleted_is_destroyed_to_the_end_first(aws: Conversation) -> None:
+    aws.answers = {"DescribeSecret": described}
+    ((_, _, wrong, give),) = taken_names("blue", is_begun=True)
+    assert wrong == "an execution began to delete its data, and did not end"
+    assert give == '{"cluster": "blue", "delete_data": "blue"} to the state machine wb-destroy first'

@@ -47,11 +47,11 @@ def test_one_that_exists_is_waited_for(aws: Conversation) -> None:
         snapshots.take("db", "s", {})
 
 
-def test_a_name_fits_and_differs_between_two_lives_of_a_cluster(
-    aws: Conversation, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert snapshots.name_of("blue", "arn/1") != snapshots.name_of("blue", "arn/2")
-    assert len(snapshots.name_of("", "")) + LONGEST_APPLICATION - len("wb") + LONGEST_CLUSTER <= 63
+def test_a_name_fits_and_differs_between_two_lives_of_a_cluster_and_after_a_deployment(aws: Conversation) -> None:
+    """A snapshot that an interrupted execution took lacks what people did after the next deployment."""
+    names = {snapshots.name_of("blue", stack, by) for stack in ("arn/1", "arn/2") for by in ("execution/1", "")}
+    assert len(names) == 4
+    assert len(snapshots.name_of("", "", "")) + LONGEST_APPLICATION - len("wb") + LONGEST_CLUSTER <= 63
 
 
 def test_what_people_and_aws_backup_made_outlives_the_database(aws: Conversation) -> None:

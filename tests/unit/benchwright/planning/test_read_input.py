@@ -540,7 +540,7 @@ def test_ids_that_contradict_recorded_ones_are_refused_in_the_first_state(monkey
     monkeypatch.setattr(record, "read", lambda _: recorded)
     monkeypatch.setattr(resolve_plan, "look_up", lambda *_: LookupResult({}, "ami-p"))
     monkeypatch.setattr(account_check, "check", lambda *_, **__: account_check.Judgement())
-    monkeypatch.setattr(resolve_plan, "taken_names", lambda _: [])
+    monkeypatch.setattr(resolve_plan, "taken_names", lambda *_, **__: [])
     monkeypatch.setattr(resolve_plan, "settings", lambda: PARAMETERS)
     event = resolve_plan.Event(action="validate", execution="e", input={"users": {"ann": {"uid": 6_000}}})
     with pytest.raises(InvalidInput, match=r"- users.ann.uid: 6000 is refused: the user has uid 20000"):
@@ -564,6 +564,7 @@ def test_a_schedule_may_ask_what_the_monthly_rebuild_would_do(
     monkeypatch.setattr(record, "read", lambda _: record.Record(verified=verified))
     monkeypatch.setattr(resolve_plan, "look_up", lambda *_: LookupResult({}, "ami-p"))
     monkeypatch.setattr(account_check, "check", lambda *_, **__: account_check.Judgement())
+    monkeypatch.setattr(resolve_plan, "taken_names", lambda *_, **__: [])
     monkeypatch.setattr(resolve_plan, "settings", lambda: PARAMETERS)
     weekly = {"image": {"rebuild": True}, "only_if_deployed": True, "dry_run": True}
     result = resolve_plan._validate(resolve_plan.Event(action="validate", execution="e", input=weekly))
@@ -575,7 +576,7 @@ def test_a_key_that_workbench_may_not_know_is_warned_about_in_the_first_state(mo
     monkeypatch.setattr(record, "read", lambda _: record.Record())
     monkeypatch.setattr(resolve_plan, "look_up", lambda *_: LookupResult({}, "ami-p"))
     monkeypatch.setattr(account_check, "check", lambda *_, **__: account_check.Judgement())
-    monkeypatch.setattr(resolve_plan, "taken_names", lambda _: [])
+    monkeypatch.setattr(resolve_plan, "taken_names", lambda *_, **__: [])
     monkeypatch.setattr(resolve_plan, "settings", lambda: PARAMETERS)
     config = {"auth-timeout-minutes": "9", "no-such": "24"}
     result = resolve_plan._validate(resolve_plan.Event(action="validate", execution="e", input={"config": config}))

@@ -131,6 +131,13 @@ def test_a_service_that_fails_is_started_again_and_one_that_is_stopped_is_gone(h
     assert lines(host, f"{SLEEPERS}; systemctl is-active again || true") == ["0", "inactive"]
 
 
+def test_commands_that_start_one_service_at_once_start_it_once(host: Host) -> None:
+    text = "[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/sh -c 'sleep 0.5; echo x >>/var/starts'\n"
+    lines(host, f"cat >/etc/systemd/system/once.service <<'END'\n{text}END")
+    lines(host, "for n in 1 2 3; do systemctl start once & done; wait")
+    assert lines(host, "cat /var/starts; systemctl is-active once") == ["x", "active"]
+
+
 def test_a_machine_without_curl_ip_and_unzip_has_stand_ins_for_them(host: Host) -> None:
     for name in ("curl", "ip", "unzip"):
         lines(host, f"install -m 0755 /dev/stdin /usr/local/bin/my-{name} <<'END'\n{launcher(name)}END")

@@ -19,6 +19,7 @@ from .surroundings import names_in, read, write
 TYPE_CHECKING = False  # typing's own would import typing
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from typing import TextIO
 
 SYSTEM = "/etc/systemd/system"
 PLACES = (SYSTEM, "/run/systemd/system", "/usr/lib/systemd/system")
@@ -114,6 +115,15 @@ class Unit:
         with open(self.journal, "a") as file:
             file.write(f"{time.strftime('%b %d %H:%M:%S')} {os.uname().nodename} systemd[1]: {line}\n")
 
+    def job(self) -> TextIO:
+        """The only job of this unit until this is closed: who wants another one waits, as in systemd's queue."""
+        import fcntl
+
+        os.makedirs(STATE, exist_ok=True)
+        queue = open(f"{STATE}/{self.name}.lock", "w")  # noqa: SIM115
+        fcntl.flock(queue, fcntl.LOCK_EX)
+        return queue
+
     def recorded(self) -> tuple[str, str]:
         """State and invocation; also where another command is just writing them."""
         try:
@@ -137,13 +147,10 @@ class Mount(Unit):
         return "failed" if self.recorded()[0] == "failed" else "inactive"
 
     def mount(self) -> None:
-        """Mount, one job at a time; raises UnitError. A mount that failed is not tried again."""
-        import fcntl
+        """Mount; raises UnitError. A mount that failed is not tried again."""
         import subprocess
 
-        os.makedirs(STATE, exist_ok=True)
-        with open(f"{STATE}/{self.name}.lock", "w") as job:
-            fcntl.flock(job, fcntl.LOCK_EX)
+        with self.job():
             if os.path.ismount(self.point):
                 return
             os.makedirs(self.point, exist_ok=True)
@@ -230,10 +237,13 @@ def start(name: str) -> None:
                 raise _dependency_failed(unit, f"{other}: {error}") from error
     for path in unit.words("RequiresMountsFor"):
         mount_for(unit, path)
-    if unmet := _unmet_condition(unit):
-        unit.log(f"{unit.name} was skipped because of an unmet condition check ({unmet}).")
-        return
-    _launch(unit)
+    with unit.job():
+        if unit.state == "active":  # another command has started it since
+            return
+        if unmet := _unmet_condition(unit):
+            unit.log(f"{unit.name} was skipped because of an unmet condition check ({unmet}).")
+            return
+        _launch(unit)
 
 
 def _unmet_condition(unit: Unit) -> str:
@@ -255,15 +265,21 @@ def _unmet_condition(unit: Unit) -> str:
 
 def stop(name: str) -> None:
     """Stop a unit: its ExecStop lines, then signals to what is left of it."""
-    import signal
     import subprocess
 
     unit = load(name)
-    if isinstance(unit, Mount):
-        if unit.state == "active":
-            subprocess.run(["umount", unit.point], check=False, timeout=30)
-        unit.remember("inactive")
-        return
+    with unit.job():
+        if isinstance(unit, Mount):
+            if unit.state == "active":
+                subprocess.run(["umount", unit.point], check=False, timeout=30)
+            unit.remember("inactive")
+        else:
+            _stop(unit)
+
+
+def _stop(unit: Unit) -> None:
+    import signal
+
     alive = unit.processes()
     if unit.state == "active":
         environment = _environment(unit, unit.recorded()[1])
@@ -404,7 +420,7 @@ def _await_notice(unit: Unit, line: str, environment: dict[str, str], patience: 
                 if os.path.exists(unit.exit_file):
                     break
         result = "exit-code" if os.path.exists(unit.exit_file) else "timeout"
-    stop(unit.name)
+    _stop(unit)
     _signal(unit.processes(), signal.SIGKILL)
     unit.remember("failed")
     unit.log(f"{unit.name}: Failed with result '{result}'.")

@@ -164,6 +164,8 @@ def _remove(event: Event) -> Result:
         case _:
             raise StackRefused("The stack of the foundation holds data: the state machine destroy alone deletes it.")
     if stack is None:
+        for name in (event.stack, *(["foundation"] if event.stack == "nodes" else [])):
+            preview.remove_beside(settings().stack_name(event.cluster, name))  # of a dry run that was stopped
         return Result(done=True)
     desired = desired_state.to_remove(settings(), event.cluster, which, stack)
     change_set, name = change_sets.find_change_set(desired, stack, event.change_set)

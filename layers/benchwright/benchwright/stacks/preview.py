@@ -111,13 +111,16 @@ def look(targets: Mapping[str, Target], execution: str) -> dict[str, list[Mappin
     """
     asked = {which: target for which, target in targets.items() if target.needs_change_set}
     name = _name(execution)
-    found = {which: _ensure(target, name) for which, target in asked.items()}
+    try:
+        found = {which: _ensure(target, name) for which, target in asked.items()}
+    except BaseException:
+        _clean(targets, name)
+        raise
     computed = {which: each for which, each in found.items() if each is not None}
     if len(computed) < len(asked):
         return None
     judged = {which: _judge(asked[which], each) for which, each in computed.items()}
-    for target in asked.values():
-        _clean(target, name)
+    _clean(targets, name)
     for each in judged.values():
         if isinstance(each, BenchwrightError):
             raise each
@@ -189,21 +192,29 @@ def _judge(target: Target, found: ChangeSet | BenchwrightError) -> list[Mapping[
     return change_sets.guard(target.desired, found.changes) or list(found.changes)
 
 
-def _clean(target: Target, name: str) -> None:
-    """Delete the change set, and the stack that was there for it alone.
+def remove_beside(name: str) -> None:
+    """Delete the stack beside another, with the change sets that this or an earlier dry run made in it.
 
-    CloudFormation has no condition for it, so its state is read right before: a person could have executed the change
+    CloudFormation has no condition for it, so its state is read right before: a person could have executed a change
     set. No deployment does: none uses a stack of this name.
     """
-    cloudformation, place = client("cloudformation"), target.place.name
-    with contextlib.suppress(cloudformation.exceptions.InvalidChangeSetStatusException):
-        if change_sets.describe_change_set(place, name):
-            cloudformation.delete_change_set(StackName=place, ChangeSetName=name)
-    if not target.creates:
-        return
-    stack = change_sets.describe(place)
+    stack = change_sets.describe(beside(name))
     if stack and stack.status == "REVIEW_IN_PROGRESS":
-        cloudformation.delete_stack(StackName=stack.arn, RoleARN=of_function().cloudformation_role_arn)
+        client("cloudformation").delete_stack(StackName=stack.arn, RoleARN=of_function().cloudformation_role_arn)
+
+
+def _clean(targets: Mapping[str, Target], name: str) -> None:
+    """Delete the change sets, wherever they are: a deployment may have made a stack since."""
+    cloudformation = client("cloudformation")
+    gone = (
+        cloudformation.exceptions.InvalidChangeSetStatusException,
+        cloudformation.exceptions.ChangeSetNotFoundException,
+    )
+    for target in targets.values():
+        with contextlib.suppress(*gone):  # a deployment deletes it, or executes its own
+            if not target.creates and change_sets.describe_change_set(target.desired.name, name):
+                cloudformation.delete_change_set(StackName=target.desired.name, ChangeSetName=name)
+        remove_beside(target.desired.name)
 
 
 def _is_being_deleted(name: str) -> bool:

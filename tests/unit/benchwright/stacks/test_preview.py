@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from benchwright.errors import AwsCallFailed, StackFailed, StackRefused
 from benchwright.stacks import change_sets, preview
@@ -95,6 +96,43 @@ def test_a_creation_that_failed_is_previewed_as_a_new_one(world: World) -> None:
     world.faults.reasons = {}
     assert names(look(world, NODES)) == {NODES: [("create", "Group")]}
     assert left(world) == [f"{NODES} ROLLBACK_COMPLETE"]
+
+
+def test_one_that_begins_while_another_ends_has_its_answer_too(world: World) -> None:
+    """Both use the same stack beside, which the first to end deletes."""
+    expected = look(world, FOUNDATION, NODES)
+    target = {NODES: Target(world.desired(NODES), None)}
+    assert preview.look(target, "arn:another") is None
+    look(world, FOUNDATION, NODES)
+    assert names(look(world, FOUNDATION, NODES)) == names(expected)
+    assert left(world) == []
+
+
+def test_what_an_earlier_one_left_goes_with_the_next_also_once_the_stack_exists(world: World) -> None:
+    """It was stopped, or a deployment created the stack meanwhile."""
+    preview.look({NODES: Target(world.desired(NODES), None)}, "arn:stopped")
+    world.deploy(NODES)
+    assert [each.split()[0] for each in left(world)] == [beside(NODES), NODES]
+    assert look(world, NODES) == {}
+    assert left(world) == [f"{NODES} CREATE_COMPLETE"]
+
+
+def test_one_that_fails_half_way_leaves_nothing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = change_sets.create_change_set
+
+    def deny(desired: Any, *arguments: Any, **named: Any) -> None:
+        if desired.name == beside(NODES):
+            raise refused("AccessDenied")
+        made(desired, *arguments, **named)
+
+    monkeypatch.setattr(change_sets, "create_change_set", deny)
+    with pytest.raises(ClientError, match="AccessDenied"):
+        look(world, FOUNDATION, NODES)
+    assert left(world) == []
+
+
+def refused(code: str) -> ClientError:
+    return ClientError({"Error": {"Code": code, "Message": "no"}}, "CreateChangeSet")
 
 
 def test_a_stack_beside_that_someone_created_is_left_alone(world: World) -> None:

@@ -5,11 +5,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 from hypothesis import given
 from hypothesis import strategies as st
 from moto import mock_aws
 
 from benchwright import record
+from benchwright.aws import client
 from benchwright.errors import InvalidInput
 from benchwright.models import DEFAULT_CLUSTER, Auth, SessionLimits, merge_patch
 from benchwright.planning import account_check, service_roles, unproven
@@ -99,9 +101,47 @@ EARLIER: Mapping[str, Any] = {
 }
 
 
+class Items:
+    """The table of clusters without moto, which takes more time to parse expressions than all else that a test of each
+    key does. It knows the expressions of a cluster that one execution at a time works on.
+    """
+
+    def __init__(self) -> None:
+        self._by_cluster: dict[str, dict[str, Any]] = {}
+
+    def get_item(self, *, Key: Any, **_: Any) -> dict[str, Any]:
+        return {"Item": dict(self._by_cluster.get(Key["cluster"]["S"], {}))}
+
+    def update_item(self, *, Key: Any, **given: Any) -> None:
+        item = self._by_cluster.setdefault(Key["cluster"]["S"], {})
+        values, names = given["ExpressionAttributeValues"], given.get("ExpressionAttributeNames", {})
+        free, mine = "attribute_not_exists(holder)", "holder = :me"
+        holds = {free: "holder" not in item, mine: item.get("holder") == values[":me"]}
+        if not any(holds[condition] for condition in given["ConditionExpression"].split(" OR ")):
+            raise ClientError({"Error": {"Code": "ConditionalCheckFailedException"}}, "UpdateItem")
+        if given["UpdateExpression"] == "REMOVE holder":
+            del item["holder"]
+            return
+        for assignment in given["UpdateExpression"].removeprefix("SET ").split(", "):
+            name, value = assignment.split(" = ")
+            item[names.get(name, name)] = values[value]
+
+
 @pytest.fixture
-def table(environment: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """The table of clusters, and an AWS that knows each secret and each AMI."""
+def items(known_account: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    clients = {"dynamodb": Items()}
+    monkeypatch.setattr(record, "client", lambda service: clients.get(service) or client(service))
+
+
+@pytest.fixture
+def table(known_account: None) -> Any:
+    """The table of clusters, on moto's DynamoDB."""
+    return make_table()
+
+
+@pytest.fixture
+def known_account(environment: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """An AWS that knows each secret and each AMI."""
 
     def look_up(reading: Reading, problems: Iterable[Problem]) -> LookupResult:
         reading.whole(list(problems))
@@ -114,7 +154,7 @@ def table(environment: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     monkeypatch.setattr(service_roles, "ensure", lambda *_: None)
     monkeypatch.setenv("APPLICATION", "benchwright")
     with mock_aws():
-        yield make_table()
+        yield
 
 
 def deploy(content: Any, execution: str, *, verified: bool = False) -> str:
@@ -146,7 +186,7 @@ def recorded(cluster: str = DEFAULT_CLUSTER) -> dict[str, Any]:
     return record.read(cluster).known.input
 
 
-@pytest.mark.usefixtures("table")
+@pytest.mark.usefixtures("items")
 @pytest.mark.parametrize("key", RECORDED, ids=lambda key: key.path)
 @pytest.mark.parametrize("before", ["nothing", "a first input", "another value"])
 def test_a_value_of_each_key_is_unproven_until_it_is_taken_back(key: input_reference.Key, before: str) -> None:
@@ -167,7 +207,7 @@ def test_a_value_of_each_key_is_unproven_until_it_is_taken_back(key: input_refer
     assert unproven.changed(recorded(), verified or {}) == {}
 
 
-@pytest.mark.usefixtures("table")
+@pytest.mark.usefixtures("items")
 @pytest.mark.parametrize("key", RECORDED, ids=lambda key: key.path)
 def test_a_value_of_each_key_is_proven_once_its_execution_has_verified_the_cluster(key: input_reference.Key) -> None:
     deploy(json.loads(key.example), FIRST, verified=True)

@@ -16,7 +16,7 @@ from benchwright.nodes.node_script import load_script
 from benchwright.nodes.preview import Nodes
 from benchwright.record import confirm_lock, plan_of
 from benchwright.settings import settings
-from benchwright.stacks import announcement, change_sets, desired_state, preview, waiting
+from benchwright.stacks import change_sets, desired_state, preview, preview_steps, waiting
 from benchwright.step import LoopEvent, step
 from benchwright.waits import WAITS
 
@@ -149,7 +149,7 @@ def _preview(event: Event) -> Preview:
     standing = {name: stack for name, stack in found.items() if stack and stack.outputs}
     return Preview(
         done=True,
-        steps=announcement.steps(targets, changes, after, removed),
+        steps=preview_steps.steps(targets, changes, after, removed),
         nodes=after,
         foundation=dict(standing["foundation"].outputs) if "foundation" in standing else {},
         standing={f"{name}.{key}": value for name, each in standing.items() for key, value in each.parameters.items()},

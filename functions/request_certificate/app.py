@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import BaseModel
 
 from benchwright.access import certificates, hosted_zones
-from benchwright.access.preview import announced, not_yet_known
+from benchwright.access.preview import not_yet_known, steps
 from benchwright.access.validation import next_certificate_step, not_validated, raise_if_failed
 from benchwright.dry_run import Step, unpack
 from benchwright.observability import logger
@@ -107,7 +107,7 @@ def _preview(event: Event) -> Preview:
     arn = next_step.certificate.arn if next_step.action == "done" and next_step.certificate else ""
     if not arn and access.hosted_zone_id:
         arn = not_yet_known()
-    return Preview(certificate_arn=arn, steps=announced(next_step, access))
+    return Preview(certificate_arn=arn, steps=steps(next_step, access))
 
 
 def _retire(event: Event) -> Result:

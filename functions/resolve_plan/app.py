@@ -12,7 +12,7 @@ from benchwright.destruction.secrets import taken_names
 from benchwright.dry_run import Step, pack, unpack
 from benchwright.errors import ClusterLocked, InvalidInput
 from benchwright.models import Plan
-from benchwright.planning import account_check, address, dry_runs, service_roles, unproven
+from benchwright.planning import account_check, address, dry_run_summary, service_roles, unproven
 from benchwright.planning.changes import changes
 from benchwright.planning.lookup import look_up
 from benchwright.planning.plan import make_plan, shown
@@ -30,7 +30,7 @@ class Event(BaseModel):
     the parameters of the stacks. nodes: what becomes of them. warnings: of the validation.
     """
 
-    action: Literal["validate", "find", "inspect", "lock", "plan", "release", "preview", "announce"]
+    action: Literal["validate", "find", "inspect", "lock", "plan", "release", "preview", "summarize"]
     execution: str
     cluster: str = ""
     input: Any = None
@@ -64,7 +64,7 @@ class Result(BaseModel):
     packed: str = ""
 
 
-class Announcement(BaseModel):
+class Summary(BaseModel):
     """The output of a dry run."""
 
     done: bool = True
@@ -89,7 +89,7 @@ MOST_CLUSTERS = 40
 
 
 @step(Event)
-def handler(event: Event) -> Result | Found | Announcement:
+def handler(event: Event) -> Result | Found | Summary:
     """Do one of the things that concern a cluster as a whole."""
     match event.action:
         case "find":
@@ -104,8 +104,8 @@ def handler(event: Event) -> Result | Found | Announcement:
             return _plan(event)
         case "preview":
             return _preview(event)
-        case "announce":
-            return _announce(event)
+        case "summarize":
+            return _summarize(event)
         case _:
             released = record.release_lock(event.cluster, event.execution)
             return Result(cluster=event.cluster, message="the lock is free" if released else "the lock was not ours")
@@ -222,19 +222,19 @@ def _preview(event: Event) -> Result:
     )
 
 
-def _announce(event: Event) -> Announcement:
-    steps = dry_runs.in_order([*event.steps, dry_runs.VERIFICATION])
-    costs = dry_runs.bill(event.standing, unpack(event.packed))
-    return Announcement(
+def _summarize(event: Event) -> Summary:
+    steps = dry_run_summary.in_order([*event.steps, dry_run_summary.VERIFICATION])
+    costs = dry_run_summary.bill(event.standing, unpack(event.packed))
+    return Summary(
         output={
             "cluster": event.cluster,
             "dry_run": True,
             "message": f"Nothing was changed. This is what a deployment of {event.cluster} with this input would do.",
-            "would": dry_runs.sentences(steps, costs, event.sessions),
+            "would": dry_run_summary.sentences(steps, costs, event.sessions),
             "steps": [each.model_dump(mode="json") for each in steps],
             "nodes": event.nodes,
             "sessions": event.sessions,
-            "minutes": dry_runs.minutes(steps),
+            "minutes": dry_run_summary.minutes(steps),
             "bill": costs,
             "changes": event.changes,
             "warnings": event.warnings,

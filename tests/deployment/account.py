@@ -33,7 +33,7 @@ from rehearsal.faults import Faults
 from rehearsal.hosts.standins.workbench.cluster import STALE_SECONDS
 from rehearsal.initial_account import InitialAccount
 from rehearsal.views.report import Execution
-from tests import announcements, waiting
+from tests import previews, waiting
 from tests.deployment.metrics import METRIC, arrived, report_answers
 from tests.namespaces import visit_network_and_mounts
 
@@ -175,23 +175,23 @@ class Account:
         """A deployment that must succeed."""
         return self.succeed(self.start("deploy", content))
 
-    def deploy_as_announced(self, content: Any) -> Execution:
-        """A deployment that must succeed, and do exactly what a dry run of the same input has announced."""
+    def deploy_as_previewed(self, content: Any) -> Execution:
+        """A deployment that must succeed, and do exactly what a dry run of the same input has said."""
         execution = self.start("deploy", {**content, "dry_run": True})
-        announced = self.succeed(execution)
+        previewed = self.succeed(execution)
         changed = self.changes(execution)
         assert changed <= OF_DRY_RUN, changed
         before = self._seen()
         ended = self.deploy(content)
-        assert announcements.differences(self.aws, self.application.name, announced.output, before, self._seen()) == []
+        assert previews.differences(self.aws, self.application.name, previewed.output, before, self._seen()) == []
         return ended
 
-    def _seen(self) -> announcements.Seen:
-        script, nodes = announcements.ON_NODE, self.nodes
+    def _seen(self) -> previews.Seen:
+        script, nodes = previews.ON_NODE, self.nodes
         on_nodes = {
             name: frozenset(node.host.run(script, timeout=60).stdout.splitlines()) for name, node in nodes.items()
         }
-        return announcements.Seen.of(self.aws, self.application.name, on_nodes)
+        return previews.Seen.of(self.aws, self.application.name, on_nodes)
 
     def succeed(self, execution: str) -> Execution:
         ended = self.end(execution)

@@ -1,4 +1,4 @@
-"""What dry runs announce against what deployments then do, in one account, on the quick rehearsal of `make faults`.
+"""What dry runs say against what deployments then do, in one account, on the quick rehearsal of `make faults`.
 
 Before each deployment of `CHANGES` stands a dry run of the same input. It must change nothing; and what it says of
 stacks, nodes and images must be exactly what the deployment does.
@@ -14,9 +14,9 @@ from typing import Any, Final
 from rehearsal import application, launcher
 from rehearsal.initial_account import ZONE_ID, ZONE_NAME
 from rehearsal.run import execution_of
-from tests.announcements import Seen, differences
 from tests.faults import account, world
 from tests.faults.account import Account
+from tests.previews import Seen, differences
 
 PATIENCE: Final = 150
 """Wall seconds that one execution may take."""
@@ -53,24 +53,24 @@ def compare(scratch: Path) -> int:
 def compare_one(it: Account, what: str, content: Any) -> Iterator[str]:
     """Say in what a dry run differs from the deployment of the same input, and what it changed."""
     before = world.look(it)
-    announced = execute(it, {**content, "dry_run": True})
-    print(f"--- {what}: {json.dumps(content)}", *announced.get("would", [announced]), sep="\n", flush=True)
+    previewed = execute(it, {**content, "dry_run": True})
+    print(f"--- {what}: {json.dumps(content)}", *previewed.get("would", [previewed]), sep="\n", flush=True)
     after = world.look(it)
     yield from (f"the dry run removed: {thing}" for thing in after.lost(before))
     yield from (f"the dry run left: {thing}" for thing in after.orphans(before))
     if (before.secrets, before.held) != (after.secrets, after.held):
         yield "the dry run changed secrets or a lock"
     again = execute(it, {**content, "dry_run": True})
-    if announced | {"report": None} != again | {"report": None}:  # its address has the name of the execution
+    if previewed | {"report": None} != again | {"report": None}:  # its address has the name of the execution
         yield f"the same dry run says something else: {again}"
     name = it.application.name
     seen = Seen.of(it.aws, name, {})
     deployed = execute(it, content)
-    if error := announced.get("error", deployed.get("error")):
-        yield f"failed: {error} {announced} {deployed}"
+    if error := previewed.get("error", deployed.get("error")):
+        yield f"failed: {error} {previewed} {deployed}"
         return
     it.aws.clock.wait(SETTLING_SECONDS)
-    yield from differences(it.aws, name, announced, seen, Seen.of(it.aws, name, {}))
+    yield from differences(it.aws, name, previewed, seen, Seen.of(it.aws, name, {}))
 
 
 def execute(it: Account, content: Any) -> dict[str, Any]:

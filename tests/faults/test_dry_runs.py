@@ -1,4 +1,4 @@
-"""What dry runs announce is what deployments do, on the quick rehearsal."""
+"""What dry runs say is what deployments do, on the quick rehearsal."""
 
 import subprocess
 import sys
@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.mark.root
 @pytest.mark.timeout(900)
-def test_a_dry_run_changes_nothing_and_announces_exactly_what_the_deployment_does() -> None:
+def test_a_dry_run_changes_nothing_and_says_exactly_what_the_deployment_does() -> None:
     command = [sys.executable, "-m", "tests.faults.dry_runs"]
     done = subprocess.run(
         command, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=840, check=False

@@ -74,7 +74,7 @@ class Cluster:
             self.held = True
         if event["action"] == "release":
             self.held = False
-        if event["action"] == "announce":
+        if event["action"] == "summarize":
             return {"done": True, "output": {"cluster": "workbench", "dry_run": True, "would": event["steps"]}}
         given = event.get("input", {})
         quiet = given == {"only_if_deployed": True}
@@ -205,7 +205,7 @@ def test_a_dry_run_looks_at_every_step_without_the_lock_and_says_what_they_would
         "RequestCertificate preview": 1,
         "DeployStack all": 2,
         "ConfigureNodes preview": 1,
-        "ResolvePlan announce": 1,
+        "ResolvePlan summarize": 1,
     }
 
 

@@ -36,7 +36,7 @@ STEPS_OF_VERIFY = (
 )
 STEPS_OF_DRY_RUN = (
     *("ResolvePlan preview", "BuildImage preview", "RequestCertificate preview", "DeployStack all"),
-    *("ConfigureNodes preview", "ResolvePlan announce"),
+    *("ConfigureNodes preview", "ResolvePlan summarize"),
 )
 STEPS_OF_ACCESS = ("RequestCertificate request", "RequestCertificate retire", "DeployStack access")
 

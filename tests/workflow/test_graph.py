@@ -81,7 +81,7 @@ FORGIVEN = [
     ("Notify of success", ["States.ALL"]),
     ("Write report", ["States.ALL"]),
     ("Report nothing to do", ["States.ALL"]),
-    ("Report preview", ["States.ALL"]),
+    ("Write preview report", ["States.ALL"]),
 ]
 OTHER_RETRIES = {
     "Create database": [AT_REST, INVOCATION, TRANSIENT],  # the one function that lives in a network

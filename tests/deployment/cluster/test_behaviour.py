@@ -482,7 +482,7 @@ def changed(account: Account, first: Any) -> Any:
     """The output of a deployment without ann, with another password of ben, and with more for the database."""
     account.on_every_node("su ann -c 'echo kept >~/work'")
     account.put_secret("benchwright/users/ben", "the second of Ben")
-    return account.deploy_as_announced({"users": {"ann": None}, "database": {"max_capacity": 8}}).output
+    return account.deploy_as_previewed({"users": {"ann": None}, "database": {"max_capacity": 8}}).output
 
 
 def test_nothing_is_replaced_for_what_can_be_changed_in_place(account: Account, first: Any, changed: Any) -> None:
@@ -627,7 +627,7 @@ def test_where_no_node_answers_none_is_replaced_and_people_read_that(account: Ac
 def test_another_instance_type_replaces_the_nodes_while_others_serve(account: Account, returned: Any) -> None:
     before = set(account.nodes)
     with RowWatch(account) as watch:
-        account.deploy_as_announced({"nodes": {"instance_type": "m7i.2xlarge"}})
+        account.deploy_as_previewed({"nodes": {"instance_type": "m7i.2xlarge"}})
     assert {node.instance_type for node in account.nodes.values()} == {"m7i.2xlarge"}
     assert not before & set(account.nodes)
     assert all(len(online(table)) >= 2 for table in watch.tables), watch.tables
@@ -639,7 +639,7 @@ def upgraded(account: Account, returned: Any) -> Any:
     before = account.images()
     with RowWatch(account) as watch:
         versions = {"workbench": {"version": None}, "r_versions": ["4.4.3", "4.5.2"], "python_versions": ["3.12.12"]}
-        output = account.deploy_as_announced(versions).output
+        output = account.deploy_as_previewed(versions).output
     return output, watch.tables, account.images() - before
 
 
@@ -709,7 +709,7 @@ def test_an_image_of_one_s_own_is_used_as_it_is(account: Account, upgraded: Any,
     earlier = upgraded[0]["image"]
     copied = account.aws.client("ec2").copy_image(Name="golden", SourceImageId=earlier, SourceRegion=account.aws.region)
     own = copied["ImageId"]
-    ended = account.deploy_as_announced({"image": {"ami": own}, "license": None})
+    ended = account.deploy_as_previewed({"image": {"ami": own}, "license": None})
     assert {node.image_id for node in account.nodes.values()} == {own}
     assert account.images() == {own, rebuilt[0]["image"]}  # of what was built, the one before is kept
     assert (ended.output["license"], len(ended.output["warnings"])) == ("missing", 1)

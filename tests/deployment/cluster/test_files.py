@@ -53,7 +53,7 @@ def configured(account: Account) -> Any:
     for name, value in SECRETS.items():
         account.put_secret(name, value)
     own = {"config": {"auth-timeout-minutes": None}}  # an earlier test recorded it, and the event has it, too
-    return account.deploy_as_announced(ADMINISTRATOR | own).output
+    return account.deploy_as_previewed(ADMINISTRATOR | own).output
 
 
 def test_who_is_named_can_sign_in(account: Account, configured: Any) -> None:
@@ -103,7 +103,7 @@ def test_every_node_has_the_ides_and_what_they_use(configured: Any) -> None:
 
 @pytest.mark.usefixtures("configured")
 def test_what_is_taken_back_is_gone_and_restarts_nothing_that_it_need_not(account: Account) -> None:
-    assert account.deploy_as_announced(
+    assert account.deploy_as_previewed(
         {"files": {"logging.conf": None, "rsession.conf": {"keys": {"session-timeout-minutes": None}}}}
     )
     assert on_nodes(account, "rsession.conf") == {"0644 root\nsession-timeout-kill-hours=24\n"}

@@ -8,7 +8,7 @@ from benchwright.models import Access
 from benchwright.settings import settings
 
 
-def announced(next_step: CertificateStep, access: Access) -> list[Step]:
+def steps(next_step: CertificateStep, access: Access) -> list[Step]:
     """Say whether a certificate would be requested, and how it is validated."""
     if next_step.action == "done":
         return []

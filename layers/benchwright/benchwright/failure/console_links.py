@@ -29,7 +29,7 @@ FUNCTIONS: Mapping[str, str] = {
     "Preview certificate": "request-certificate",
     "Preview stacks": "deploy-stack",
     "Preview configuration": "configure-nodes",
-    "Announce deployment": "resolve-plan",
+    "Summarize preview": "resolve-plan",
     "Build image": "build-image",
     "Deploy foundation": "deploy-stack",
     "Create database": "create-database",

@@ -3,7 +3,7 @@
 import pytest
 
 from benchwright.access import preview
-from benchwright.access.preview import announced, not_yet_known
+from benchwright.access.preview import not_yet_known, steps
 from benchwright.access.validation import CertificateStep
 from benchwright.models import Access
 from benchwright.settings import Settings
@@ -13,11 +13,11 @@ IN_A_ZONE, ELSEWHERE = Access(hostname=HOST, hosted_zone_id="Z1"), Access(hostna
 
 
 def test_a_certificate_that_is_issued_is_no_step() -> None:
-    assert announced(CertificateStep("done"), IN_A_ZONE) == []
+    assert steps(CertificateStep("done"), IN_A_ZONE) == []
 
 
 def test_a_request_and_how_it_is_validated() -> None:
-    (step,) = announced(CertificateStep("request"), IN_A_ZONE)
+    (step,) = steps(CertificateStep("request"), IN_A_ZONE)
     assert step.sentences == [
         "A certificate for wb.example.com is requested from ACM.",
         "ACM validates it by a record in the hosted zone Z1.",
@@ -26,7 +26,7 @@ def test_a_request_and_how_it_is_validated() -> None:
 
 
 def test_without_a_hosted_zone_a_person_creates_the_record() -> None:
-    (step,) = announced(CertificateStep("show record"), ELSEWHERE)
+    (step,) = steps(CertificateStep("show record"), ELSEWHERE)
     assert step.changes == []
     assert step.sentences[0].startswith("Without a hosted zone you create the record")
 

@@ -300,9 +300,9 @@ def test_each_cluster_that_was_verified_is_listed() -> None:
     assert "The clusters Cluster Status What was found blue verified 2 nodes" in read.text
 
 
-def test_what_a_dry_run_announces_and_what_a_destroy_leaves_is_listed() -> None:
-    announced = {"cluster": "blue", "would": ["builds an image", "replaces 2 nodes"]}
-    read = Page(page.html(report(execution(SUCCEEDED, output=announced))))
+def test_what_a_dry_run_says_and_what_a_destroy_leaves_is_listed() -> None:
+    previewed = {"cluster": "blue", "would": ["builds an image", "replaces 2 nodes"]}
+    read = Page(page.html(report(execution(SUCCEEDED, output=previewed))))
     assert "What a deployment would do builds an image replaces 2 nodes Timeline" in read.text
     stays = [{"what": "AWS::KMS::Key", "id": "arn:key", "monthly_usd": 1.5, "until": "", "note": "for the snapshot"}]
     read = Page(page.html(report(execution(SUCCEEDED, output={"cluster": "blue", "stays": stays}))))

@@ -75,18 +75,18 @@ def test_a_change_is_previewed_on_the_stack_itself_and_not_executed(world: World
 def test_what_would_lose_data_is_refused_as_in_a_deployment_and_leaves_nothing(world: World) -> None:
     world.deploy(FOUNDATION)
     world.foundation = template(Later=LATER | {"DependsOn": []})
-    with pytest.raises(StackRefused) as announced:
+    with pytest.raises(StackRefused) as previewed:
         look(world, FOUNDATION, NODES)
     assert left(world) == [f"{FOUNDATION} CREATE_COMPLETE"]
-    assert str(announced.value).splitlines() == world.refusal(FOUNDATION, StackRefused)
+    assert str(previewed.value).splitlines() == world.refusal(FOUNDATION, StackRefused)
 
 
 def test_a_name_that_is_taken_is_refused_as_in_a_deployment_and_leaves_nothing(world: World) -> None:
     world.aws.client("secretsmanager").create_secret(Name=SECRET, SecretString="of someone")
-    with pytest.raises(StackFailed) as announced:
+    with pytest.raises(StackFailed) as previewed:
         look(world, FOUNDATION, NODES)
     assert left(world) == []
-    assert str(announced.value).splitlines() == world.refusal(FOUNDATION, StackFailed)
+    assert str(previewed.value).splitlines() == world.refusal(FOUNDATION, StackFailed)
 
 
 def test_a_creation_that_failed_is_previewed_as_a_new_one(world: World) -> None:

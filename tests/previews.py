@@ -1,4 +1,4 @@
-"""What a dry run announced against what the deployment of the same input then did, as the rehearsal's AWS has it."""
+"""What a dry run said against what the deployment of the same input then did, as the rehearsal's AWS has it."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -53,17 +53,17 @@ class Seen:
         )
 
 
-def differences(aws: Any, application: str, announced: Mapping[str, Any], before: Seen, after: Seen) -> list[str]:
-    """Say in what a deployment did something else than was announced."""
+def differences(aws: Any, application: str, previewed: Mapping[str, Any], before: Seen, after: Seen) -> list[str]:
+    """Say in what a deployment did something else than a dry run said."""
     return [
-        *_of_stacks(aws, application, announced, before, after),
-        *_of_nodes(announced, before, after),
-        *_of_images(announced, before, after),
-        *_on_kept_nodes(announced, before, after),
+        *_of_stacks(aws, application, previewed, before, after),
+        *_of_nodes(previewed, before, after),
+        *_of_images(previewed, before, after),
+        *_on_kept_nodes(previewed, before, after),
     ]
 
 
-def _of_stacks(aws: Any, application: str, announced: Mapping[str, Any], before: Seen, after: Seen) -> Iterator[str]:
+def _of_stacks(aws: Any, application: str, previewed: Mapping[str, Any], before: Seen, after: Seen) -> Iterator[str]:
     done: set[tuple[str, str]] = set()
     for stack in _stacks(aws, application):
         if stack.id in before.stacks and stack.id not in after.stacks:
@@ -77,11 +77,11 @@ def _of_stacks(aws: Any, application: str, announced: Mapping[str, Any], before:
     done = {(action, name) for action, name in done if action in ("create", "remove") or name not in others}
     said = {
         (change["action"], change["name"])
-        for step in announced["steps"]
+        for step in previewed["steps"]
         for change in step["changes"]
         if change["kind"].startswith("AWS::")
     }
-    yield from (f"announced alone: {action} {name}" for action, name in sorted(said - done))
+    yield from (f"previewed alone: {action} {name}" for action, name in sorted(said - done))
     yield from (f"done alone: {action} {name}" for action, name in sorted(done - said))
 
 
@@ -91,8 +91,8 @@ def _what_happened(stack: str, change: Mapping[str, Any], before: Seen, after: S
     return {"Add": "create", "Remove": "remove"}.get(change["Action"], modified), name
 
 
-def _of_nodes(announced: Mapping[str, Any], before: Seen, after: Seen) -> Iterator[str]:
-    nodes = announced["nodes"]
+def _of_nodes(previewed: Mapping[str, Any], before: Seen, after: Seen) -> Iterator[str]:
+    nodes = previewed["nodes"]
     said = {
         "now": nodes["now"],
         "then": nodes["then"],
@@ -102,35 +102,35 @@ def _of_nodes(announced: Mapping[str, Any], before: Seen, after: Seen) -> Iterat
     gone, new = before.nodes - after.nodes, after.nodes - before.nodes
     done = {"now": len(before.nodes), "then": len(after.nodes), "gone": len(gone), "new": len(new)}
     if said != done:
-        yield f"nodes: announced {said}, done {done}"
+        yield f"nodes: previewed {said}, done {done}"
 
 
-def _of_images(announced: Mapping[str, Any], before: Seen, after: Seen) -> Iterator[str]:
-    changes = [change for step in announced["steps"] for change in step["changes"]]
+def _of_images(previewed: Mapping[str, Any], before: Seen, after: Seen) -> Iterator[str]:
+    changes = [change for step in previewed["steps"] for change in step["changes"]]
     builds = any((change["kind"], change["action"]) == ("image", "create") for change in changes)
     if builds != bool(after.images - before.images):
-        yield f"an image is built: announced {builds}, done {not builds}"
+        yield f"an image is built: previewed {builds}, done {not builds}"
     retired = {change["name"] for change in changes if (change["kind"], change["action"]) == ("image", "remove")}
     if retired != before.images - after.images:
-        yield f"images that go: announced {sorted(retired)}, done {sorted(before.images - after.images)}"
+        yield f"images that go: previewed {sorted(retired)}, done {sorted(before.images - after.images)}"
     requested = sum(change["kind"] == "certificate" for change in changes)
     if requested != max(0, after.certificates - before.certificates):
-        yield f"certificates: announced {requested}, done {after.certificates - before.certificates}"
+        yield f"certificates: previewed {requested}, done {after.certificates - before.certificates}"
 
 
-def _on_kept_nodes(announced: Mapping[str, Any], before: Seen, after: Seen) -> Iterator[str]:
+def _on_kept_nodes(previewed: Mapping[str, Any], before: Seen, after: Seen) -> Iterator[str]:
     """Compare on each node that stays: files, users, groups, and which services have another process."""
-    changes = [change for step in announced["steps"] for change in step["changes"]]
+    changes = [change for step in previewed["steps"] for change in step["changes"]]
     said = {(change["kind"], change["name"]) for change in changes if change["kind"] in ("file", "user", "group")}
-    (configured,) = [step["sentences"][0] for step in announced["steps"] if step["step"] == "Configure nodes"] or [""]
+    (configured,) = [step["sentences"][0] for step in previewed["steps"] if step["step"] == "Configure nodes"] or [""]
     restarted = next((names for verb, names in RESTARTED.items() if f" {verb}, on one node first" in configured), set())
     for instance in sorted(before.on_nodes.keys() & after.on_nodes.keys()):
         differing = {tuple(line.split(" ")[:2]) for line in before.on_nodes[instance] ^ after.on_nodes[instance]}
         services = {name for kind, name in differing if kind == "service"}
         if services != restarted:
-            yield f"{instance}: restarts announced {sorted(restarted)}, done {sorted(services)}"
+            yield f"{instance}: restarts previewed {sorted(restarted)}, done {sorted(services)}"
         done = {each for each in differing if each[0] != "service"}
-        yield from (f"{instance}: announced alone: {kind} {name}" for kind, name in sorted(said - done))
+        yield from (f"{instance}: previewed alone: {kind} {name}" for kind, name in sorted(said - done))
         yield from (f"{instance}: done alone: {kind} {name}" for kind, name in sorted(done - said))
 
 

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from benchwright.nodes.preview import Nodes
-from benchwright.stacks.announcement import steps
 from benchwright.stacks.change_sets import Desired, Stack
 from benchwright.stacks.preview import Target
+from benchwright.stacks.preview_steps import steps
 
 WANTED = Desired("wb-blue-foundation", "text", {"Application": "wb", "Cluster": "blue"}, {})
 LATER = "what would change in it can be said when that has ended."

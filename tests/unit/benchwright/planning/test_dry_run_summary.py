@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from benchwright.dry_run import Step
-from benchwright.planning.dry_runs import bill, in_order, minutes, sentences
+from benchwright.planning.dry_run_summary import bill, in_order, minutes, sentences
 from tests.unit.benchwright.verification.test_checks import a_plan
 
 STEPS = [

@@ -169,7 +169,7 @@ def test_data_that_stays_is_listed_with_its_cost(aws: Conversation) -> None:
     aws.answers = stacks("CREATE_COMPLETE") | left() | record()
     said = destroy("finish", left=["ami-1, which another cluster uses"])
     assert [each["what"].rpartition("::")[2] for each in said["stays"]] == [
-        *("DBInstance", "FileSystem", "DBCluster", "Image", "Object"),
+        *("DBInstance", "DBCluster", "FileSystem", "Image", "Object"),
     ]
     assert said["monthly_usd"] == round(sum(each["monthly_usd"] for each in said["stays"]), 2) > 100
     assert json.dumps(DATA) in said["message"]

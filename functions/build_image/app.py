@@ -1,10 +1,10 @@
-"""Build image: makes sure that the AMI which the plan wants exists, retires the ones that no one needs any more, and
-removes all images of a cluster that is destroyed.
+"""Build image: makes sure that the AMI which the plan wants exists, retires the ones that no cluster needs any more,
+and removes those of a cluster that is destroyed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Literal
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -25,8 +25,7 @@ from benchwright.image.builder import (
     usable_builds,
     wait_for,
 )
-from benchwright.image.recipe import component_names, load_recipe
-from benchwright.models import Plan
+from benchwright.image.recipe import component_names, load_recipe, recipe_names
 from benchwright.observability import logger
 from benchwright.record import Record, confirm_lock, plan_of, read, read_all, save_image
 from benchwright.settings import settings
@@ -82,7 +81,7 @@ def handler(event: Event) -> Result | Preview:
     if plan.image.ami:
         return _bring(event, plan.image.ami)
     recipe = load_recipe(settings().application, plan)
-    decision = next_build_step(usable_builds(find_builds(recipe)), event.build_arn)
+    decision = next_build_step(usable_builds(find_builds(recipe, event.build_arn)), event.build_arn)
     match decision.action, decision.build:
         case "use", build if build:
             save_image(event.cluster, event.execution, build.ami)
@@ -95,12 +94,12 @@ def handler(event: Event) -> Result | Preview:
                 wait_seconds=wait_for(build.status),
             )
         case "fail", build if build:
-            raise build_failure(recipe, build)
+            raise build_failure(build)
         case _, build:
-            recipe_arn = ensure_recipe(recipe, event.execution, _tags(plan))
+            recipe_arn = ensure_recipe(recipe, event.execution)
             keep_log(recipe)
             confirm_lock(event.cluster, event.execution)  # a recipe takes seconds: whoever took over may build by now
-            arn = start_build(recipe_arn, build.arn if build else "", event.execution, _tags(plan))
+            arn = start_build(recipe_arn, build.arn if build else "", event.execution)
             return Result(
                 done=False,
                 build_arn=arn,
@@ -116,7 +115,7 @@ def _preview(event: Event) -> Preview:
         step = preview.of_own(ami)
     else:
         recipe = load_recipe(settings().application, plan)
-        decision = next_build_step(usable_builds(find_builds(recipe)), "")
+        decision = next_build_step(usable_builds(find_builds(recipe, "")), "")
         ami = decision.build.ami if decision.action == "use" and decision.build else ""
         step = preview.built(decision, record, plan)
     try:
@@ -149,7 +148,7 @@ def _retire(event: Event, record: Record) -> Result:
         logger.warning("old images not found", reason=str(error))
         left = f"Which old images may go could not be found out: {error}. The next deployment tries again."
         return Result(done=True, ami=event.ami, warnings=[*event.warnings, left])
-    outcomes = [(candidate.ami, retirement.retire(candidate)) for candidate in old]
+    outcomes = [(candidate.ami, _retire_one(event, candidate)) for candidate in old]
     return Result(
         done=True,
         ami=event.ami,
@@ -158,43 +157,77 @@ def _retire(event: Event, record: Record) -> Result:
     )
 
 
+def _retire_one(event: Event, candidate: retirement.Candidate) -> str:
+    """Retire an image unless another cluster is being deployed, which may use it from now on; return a warning."""
+    try:
+        deploying = _deploying(_others(event.cluster))
+    except (ClientError, BotoCoreError, RecordUnreadable) as error:
+        deploying = f"not known: {error}"
+    if deploying:
+        return (
+            f"The old image {candidate.ami} was not retired, as another cluster may be about to use it ({deploying}). "
+            "The next deployment tries again."
+        )
+    return retirement.retire(candidate)
+
+
+def _deploying(others: Mapping[str, Record]) -> str:
+    """Return which of the other clusters are locked, and by what."""
+    return ", ".join(f"{name} is locked by {each.holder}" for name, each in sorted(others.items()) if each.holder)
+
+
+def _others(cluster: str) -> dict[str, Record]:
+    return {name: each for name, each in read_all().items() if name != cluster}
+
+
 def _remove(event: Event) -> Result:
-    """Remove all that Image Builder has of the cluster, but what another one uses."""
-    name = f"{settings().application}-{event.cluster}"
-    if going := removal.cancel_builds(name, event.execution):
+    """Remove all that Image Builder has of the cluster, but what another one needs.
+
+    While another one is being deployed, it may be about to use any of the images that they share: then all stay.
+    """
+    application, others = settings().application, _others(event.cluster)
+    names, warnings = list(recipe_names(application, event.cluster)), list(event.warnings)
+    shared = names[-1]
+    if deploying := _deploying(others):
+        names.remove(shared)
+        warnings.append(
+            f"The images that clusters share stay, as {deploying}. A later deployment or destroy removes those that no "
+            "cluster needs."
+        )
+    built = existing_images([each.ami for each in retirement.find_candidates(names)])
+    plans = [each.plan for each in others.values() if each.plan and not each.plan.image.ami]
+    needs = removal.Needs(
+        amis=frozenset(_needed(others, built)),
+        versions=frozenset(load_recipe(application, plan).version for plan in plans),
+    )
+    if going := removal.cancel_builds(names, needs, event.execution):
         return Result(
             done=False,
             waiting_for=f"Image Builder: {going[0].split('/', 1)[1]} is cancelled",
             wait_seconds=WAITS["Remove images"].after(event.wait_seconds),
         )
-    others = {cluster: record for cluster, record in read_all().items() if cluster != event.cluster}
-    left = removal.remove_images(name, _used(others))
-    if not left:
-        is_shared = any(record.holder for record in others.values())
-        left += removal.remove_recipes(name, component_names(settings().application), is_shared=is_shared)
+    needed, left = removal.remove_images(names, needs, retirement.used_images((), application))
+    left += removal.remove_recipes(names, needed, component_names(application), is_shared=bool(deploying))
+    if any(each.plan for each in others.values()):  # whose builds are in the log, too
+        names = [name for name in names if name != shared]
+    for name in names:
         removal.remove_log(log_group(name))
-    return Result(done=True, warnings=[*event.warnings, *left])
+    return Result(done=True, warnings=[*warnings, *left])
 
 
-def _used(clusters: Mapping[str, Record], *, without: str = "") -> frozenset[str]:
-    """Return every AMI that an instance, a launch template, or one of these clusters uses.
-
-    without: the name of a cluster whose instances and launch template do not count.
-    """
-    planned = [plan_of(each, name) for name, each in clusters.items() if each.plan or each.unreadable]
-    recorded = [each.ami for each in clusters.values()] + [plan.image.ami for plan in planned]
-    return retirement.used_images(recorded, settings().application, without=without)
+def _needed(clusters: Mapping[str, Record], built: Collection[str]) -> set[str]:
+    """Return the AMIs that these clusters have recorded, and of those that were built here the ones to return to."""
+    planned = [plan_of(each, name).image.ami for name, each in clusters.items() if each.plan or each.unreadable]
+    back = [retirement.to_return_to(each.ami, each.verified_images, built) for each in clusters.values()]
+    return {ami for ami in (*planned, *back, *(each.ami for each in clusters.values())) if ami}
 
 
 def _old_images(event: Event, record: Record, current: str) -> list[retirement.Candidate]:
     """List the images that may go once the cluster uses `current`; as it was before, its nodes do not count."""
     leaving = event.cluster if event.action == "preview" else ""
-    used = _used({name: each for name, each in read_all().items() if name != leaving}, without=leaving)
-    candidates = retirement.find_candidates(f"{settings().application}-{event.cluster}")
-    existing = existing_images(record.verified_images)
-    verified = [ami for ami in record.verified_images if ami in existing]
-    return retirement.superseded(candidates, used, current, verified)
-
-
-def _tags(plan: Plan) -> dict[str, str]:
-    return plan.wanted.tags | settings().tags(plan.cluster)
+    application = settings().application
+    candidates = retirement.find_candidates(recipe_names(application, event.cluster))
+    built = existing_images([each.ami for each in candidates])
+    needed = _needed({name: each for name, each in read_all().items() if name != leaving}, built)
+    used = retirement.used_images(needed, application, without=leaving)
+    return retirement.superseded(candidates, used, current, [ami for ami in record.verified_images if ami in built])

@@ -12,7 +12,7 @@ from benchwright.destruction.secrets import taken_names
 from benchwright.dry_run import Step, pack, unpack
 from benchwright.errors import ClusterLocked, InvalidInput
 from benchwright.models import Plan
-from benchwright.planning import account_check, address, dry_run_summary, service_roles, unproven
+from benchwright.planning import account_check, address, dry_run_summary, generation, service_roles, unproven
 from benchwright.planning.changes import changes
 from benchwright.planning.lookup import look_up
 from benchwright.planning.plan import make_plan, shown
@@ -131,7 +131,7 @@ def _validate(event: Event) -> Result:
     if reading.named.access:
         problems += address.problems_of_change(reading.named.access, known)
     # What only the whole input shows, too: ids that contradict each other, and the length.
-    wanted = _planned(event, known, reading, problems)[0].wanted
+    wanted = _planned(event, known, reading, problems, is_checked=True)[0].wanted
     return Result(
         cluster=request.cluster,
         quiet=request.once.only_if_deployed,
@@ -243,13 +243,22 @@ def _summarize(event: Event) -> Summary:
 
 
 def _planned(
-    event: Event, found: record.Record, reading: Reading, problems: Iterable[Problem] = ()
+    event: Event, found: record.Record, reading: Reading, problems: Iterable[Problem] = (), *, is_checked: bool = False
 ) -> tuple[Plan, Known]:
+    """Make the plan. is_checked: it is made for its problems alone, and the image may be any."""
     try:
         looked = look_up(reading, problems)
         request, wanted = reading.whole()
-        defaults = settings().defaults
-        return make_plan(request, wanted, found.known, looked, defaults=defaults, execution=event.execution)
+        begins = generation.begins(found.known, event.execution, rebuild=request.once.rebuild)
+        return make_plan(
+            request,
+            wanted,
+            found.known,
+            looked,
+            defaults=settings().defaults,
+            execution=event.execution,
+            others=record.read_readable(without=request.cluster) if begins and not is_checked else (),
+        )
     except InvalidInput as error:  # of a recorded value, perhaps
         cluster = reading.request.cluster
         lines = unproven.describe(found, cluster, event.execution, str(error))

@@ -63,9 +63,9 @@ IMAGE = Failure(
     (
         "ended FAILED in step AddTheRepository of component benchwright-workbench (build): The repository is not",
         "Fix what the log says of the component of image/",
-        "log group /aws/imagebuilder/benchwright-workbench. The last lines:\n",
+        "log group /aws/imagebuilder/benchwright-image. The last lines:\n",
         "Step AddTheRepository failed: The repository is not there\n",
-        "- log of the build benchwright-workbench/",
+        "- log of the build benchwright-image/",
         "Next: Do what the message says, and start again with the same input: a new build begins.",
     ),
 )

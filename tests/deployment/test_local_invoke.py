@@ -86,7 +86,7 @@ def test_build_image_starts_a_build(invoked: Invoked) -> None:
         "warnings": [],
     }
     found = invoked.account.aws.client("imagebuilder").get_image(imageBuildVersionArn=answer["build_arn"])["image"]
-    assert found["name"] == f"benchwright-{CLUSTER}"
+    assert found["name"] == "benchwright-image"
     assert invoked.again["BuildImage"]["build_arn"] == answer["build_arn"]
 
 
@@ -156,7 +156,7 @@ def test_explain_failure_writes_text_for_people(invoked: Invoked) -> None:
     assert answer["subject"] == f"Benchwright: {CLUSTER}: ImageBuildFailed in Build image"
     assert answer["text"].startswith("ImageBuildFailed in step 'Build image'\n\nThe image build arn:aws:imagebuilder:")
     assert answer["text"].endswith(f"\nExecution: {local_invoke.event_of('ExplainFailure')['execution']}")
-    assert "\nEvidence:\n- log of the build benchwright-local/1.409733403.81569085/1: https://" in answer["text"]
+    assert "\nEvidence:\n- log of the build benchwright-image/1.409733403.81569085/1: https://" in answer["text"]
 
 
 def test_write_report_writes_what_it_says(invoked: Invoked) -> None:

@@ -19,7 +19,8 @@ ROOT = Path(__file__).parents[2]
 SCHEDULES = ("monthly-rebuild:before", "nightly-verify:during", "monthly-rebuild:during", "nightly-verify:after")
 NIGHTLY: Any = {"every_cluster": True}
 MONTHLY: Any = {"cluster": "workbench", "image": {"rebuild": True}, "only_if_deployed": True}
-INPUTS: list[Any] = [{}, {}, {"nodes": {"count": 3}}, {}, {"nodes": {"count": None}}]
+SECOND: Any = {"cluster": "second", "nodes": {"count": 1}}
+INPUTS: list[Any] = [{}, {}, {"nodes": {"count": 3}}, {}, {"nodes": {"count": None}}, SECOND]
 BOUNDARY = "arn:aws:iam::aws:policy/AdministratorAccess"
 CHANGING = ("Create", "ExecuteChangeSet", "Delete", "Put", "StartInstanceRefresh")
 REPORT = {"s3:PutObject"}
@@ -68,7 +69,7 @@ def test_schedules_start_executions_with_their_input_under_their_role(recorded: 
         ("schedule monthly-rebuild", "deploy", MONTHLY, "SUCCEEDED"),
         ("schedule nightly-verify", "verify", NIGHTLY, "SUCCEEDED"),
     ]
-    assert [starter for starter, *_ in started[6:]] == ["rehearsal"] * 4
+    assert [starter for starter, *_ in started[6:]] == ["rehearsal"] * 5
     calls = map(json.loads, (recorded / "calls.jsonl").read_text().splitlines())
     roles = {
         (call["caller"], re.sub("-[A-Z0-9]+$", "", call["role"]))
@@ -113,6 +114,7 @@ def test_success_is_notified_with_what_changed(recorded: Path) -> None:
         "no cluster is recorded, so there was nothing to verify",
         "0 of 1 recorded clusters verified",
         "1 of 1 recorded clusters verified",
+        "the cluster second is deployed and verified",
     ]
 
 
@@ -142,6 +144,7 @@ def test_every_deployment_ends_with_the_nodes_that_were_asked_for(deployments: l
         ("SUCCEEDED", 3),
         ("SUCCEEDED", 3),
         ("SUCCEEDED", 2),
+        ("SUCCEEDED", 1),
     ]
     assert all({node["status"] for node in execution["output"]["nodes"]} == {"Online"} for execution in deployments)
 
@@ -168,8 +171,17 @@ def test_a_first_deployment_takes_fewer_transitions_and_calls_than_with_one_wait
     assert sum(calls.values()) < 340
 
 
+def test_a_second_cluster_with_the_same_versions_builds_no_image(deployments: list[dict[str, Any]]) -> None:
+    """Its makespan is that of the database then (docs/decisions/0030-shared-images.md)."""
+    first, *_, second = deployments
+    assert second["output"]["image"] == first["output"]["image"]
+    built = ["imagebuilder:CreateImage" in each["aws_calls"] for each in deployments]
+    assert built == [True, False, False, False, False, False]
+    assert second["makespan_s"] < 0.8 * first["makespan_s"]
+
+
 def test_no_secret_stands_where_a_stranger_could_read_it(report: dict[str, Any]) -> None:
-    assert (report["secrets"]["checked"], report["secrets"]["found"]) == (8, 0)
+    assert (report["secrets"]["checked"], report["secrets"]["found"]) == (11, 0)
     assert report["secrets"]["places"] > 100  # arguments of processes among them
 
 

@@ -263,7 +263,7 @@ def test_stacks_events_images_and_secrets_are_listed(served: Served, deployed: d
     events = served.aws("cloudformation describe-stack-events --stack-name benchwright-workbench-nodes")["StackEvents"]
     assert (events[0]["ResourceType"], events[0]["ResourceStatus"]) == ("AWS::CloudFormation::Stack", "CREATE_COMPLETE")
     images = served.aws("imagebuilder list-images")["imageVersionList"]
-    assert [image["name"] for image in images] == ["benchwright-workbench"]
+    assert [image["name"] for image in images] == ["benchwright-image"]
     secrets = served.aws("secretsmanager list-secrets --query 'SecretList[].Name'")
     assert {"benchwright/workbench/database", "benchwright/workbench/secure-cookie-key"} <= set(secrets)
 

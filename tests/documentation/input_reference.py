@@ -89,7 +89,8 @@ EFFECTS: Mapping[str, Effect] = {
     },
     "image.rebuild": Effect(
         "a new image, nodes replaced one at a time",
-        f"The newest Ubuntu 24.04 becomes the parent. {NEW_IMAGE}{ONE_BY_ONE}",
+        f"The newest Ubuntu 24.04 becomes the parent. {NEW_IMAGE}If another cluster with the same versions was rebuilt "
+        f"on it since this one, that image is used. {ONE_BY_ONE}",
     ),
     "nodes.count": Effect(
         "nodes come or go, the others stay",

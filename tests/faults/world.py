@@ -16,7 +16,10 @@ from rehearsal.judges import secrets
 from tests.faults.account import Account
 from tests.faults.made_up import MADE_UP
 
-SHARED = ("component ", "log group /aws/lambda/", "log group /aws/vendedlogs/", "key Enabled Default")
+SHARED = (
+    *("component ", "image build ", "image recipe ", "AMI ", "snapshot ", "log group /aws/imagebuilder/"),
+    *("log group /aws/lambda/", "log group /aws/vendedlogs/", "key Enabled Default"),
+)
 """What clusters of one application have in common."""
 
 

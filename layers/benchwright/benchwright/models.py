@@ -1065,8 +1065,8 @@ class Wanted(Part):
     )
     tags: Annotated[dict[TagKey, TagValue], Field(max_length=40), AfterValidator(_one_case)] = Field(
         default={},
-        description="tags of all that is made but node disks; keys of letters, digits, spaces and _.:/=+@- without "
-        "accents, values also in other scripts; not aws: or benchwright:",
+        description="tags of all that is made but node disks and images, which clusters share; keys of letters, "
+        "digits, spaces and _.:/=+@- without accents, values also in other scripts; not aws: or benchwright:",
         examples=[{"cost-centre": "4711"}],
     )
 

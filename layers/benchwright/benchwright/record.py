@@ -9,12 +9,13 @@ so of many that try at once exactly one succeeds; a holder that no longer runs l
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import hashlib
 import json
 import time
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Annotated, Any, get_origin
 
@@ -104,8 +105,17 @@ def read(cluster: str) -> Record:
 
 def read_all() -> dict[str, Record]:
     """Read every cluster of this application, by name; raises RecordUnreadable."""
-    pages = client("dynamodb").get_paginator("scan").paginate(TableName=settings().table_name, ConsistentRead=True)
-    return {item["cluster"]["S"]: _record(item) for page in pages for item in page["Items"]}
+    return {item["cluster"]["S"]: _record(item) for item in _items()}
+
+
+def read_readable(*, without: str) -> list[Record]:
+    """Read the other clusters of this application, but one whose record is unreadable."""
+    found = []
+    for item in _items():
+        if item["cluster"]["S"] != without:
+            with contextlib.suppress(RecordUnreadable):
+                found.append(_record(item))
+    return found
 
 
 def names() -> list[str]:
@@ -349,6 +359,12 @@ def _update(
 
 def _key(cluster: str) -> dict[str, Any]:
     return {"cluster": {"S": cluster}}
+
+
+def _items() -> Iterator[dict[str, Any]]:
+    pages = client("dynamodb").get_paginator("scan").paginate(TableName=settings().table_name, ConsistentRead=True)
+    for page in pages:
+        yield from page["Items"]
 
 
 def _json(value: Any) -> str:

@@ -67,6 +67,7 @@ def builds(*summaries: Mapping[str, Any]) -> dict[str, Answer]:
         "CreateLogGroup": {},
         "PutRetentionPolicy": {},
         "CreateImage": {"imageBuildVersionArn": BUILD},
+        "GetImage": {},
     }
 
 
@@ -365,6 +366,7 @@ CASES = {
         "resolve_plan",
         {"action": "plan", "input": {"cluster": "blue"}},
         lambda: {
+            "Scan": {"Items": []},
             "GetParameter": {"Parameter": {"Value": AMI}},
             "DescribeDBEngineVersions": {"DBEngineVersions": [{"EngineVersion": "17.10"}]},
             "DescribeDBClusters": {"DBClusters": []},

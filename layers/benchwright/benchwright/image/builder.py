@@ -63,12 +63,13 @@ class BuildStep:
 def next_build_step(builds: Sequence[Build], joined: str) -> BuildStep:
     """Decide from the builds of the wanted version, oldest first, and the one that this execution started or joined.
 
-    A build that failed under this execution fails it; one that failed under an earlier execution is tried again.
+    A build that failed under this execution fails it; one that failed under an earlier execution is tried again. Of
+    several usable ones the oldest is used: a second one that someone began later must not replace nodes.
     """
     newest = builds[-1] if builds else None
     usable = [build for build in builds if build.status == "AVAILABLE" and build.ami]
     if usable:
-        return BuildStep("use", usable[-1])
+        return BuildStep("use", usable[0])
     if newest is None or newest.status in UNUSABLE_STATES or newest.status == "AVAILABLE":
         return BuildStep("build", newest)  # AVAILABLE without an AMI: it was deregistered by hand
     if newest.status in FAILED_STATES:
@@ -81,9 +82,14 @@ def wait_for(status: str) -> int:
     return WAITS.get(status, LONGEST_WAIT)
 
 
-def find_builds(recipe: Recipe) -> list[Build]:
-    """List the builds of exactly this recipe version, oldest first."""
-    version_arn = _arn("image", f"{recipe.name}/{recipe.version}")
+def find_builds(recipe: Recipe, joined: str) -> list[Build]:
+    """List the builds of exactly this recipe version, oldest first; once one was joined, those of its name alone."""
+    names = [_name_of(joined)] if joined else recipe.names
+    return [build for name in names for build in _builds(name, recipe.version)]
+
+
+def _builds(name: str, version: str) -> list[Build]:
+    version_arn = _arn("image", f"{name}/{version}")
     try:
         pages = client("imagebuilder").get_paginator("list_image_build_versions").paginate(imageVersionArn=version_arn)
         summaries = [summary for page in pages for summary in page["imageSummaryList"]]
@@ -111,7 +117,7 @@ def existing_images(amis: Sequence[str]) -> dict[str, Mapping[str, Any]]:
     return {image["ImageId"]: image for image in found["Images"]}
 
 
-def ensure_recipe(recipe: Recipe, execution: str, tags: Mapping[str, str]) -> str:
+def ensure_recipe(recipe: Recipe, execution: str) -> str:
     """Make sure that the recipe and its components exist; return the recipe's ARN."""
     imagebuilder = client("imagebuilder")
     recipe_arn = _arn("image-recipe", f"{recipe.name}/{recipe.version}")
@@ -131,8 +137,8 @@ def ensure_recipe(recipe: Recipe, execution: str, tags: Mapping[str, str]) -> st
             blockDeviceMappings=list(recipe.block_devices),
             # The nodes are configured through the agent, so the build must leave it on the image.
             additionalInstanceConfiguration={"systemsManagerAgent": {"uninstallAfterBuild": False}},
-            tags=dict(tags),
-            amiTags=dict(tags),
+            tags=_tags(),
+            amiTags=_tags(),
             clientToken=_token(recipe_arn, execution),
         )
     except ClientError as error:
@@ -157,12 +163,19 @@ def log_group(name: str) -> str:
     return f"/aws/imagebuilder/{name}"
 
 
-def start_build(recipe_arn: str, predecessor: str, execution: str, tags: Mapping[str, str]) -> str:
+def start_build(recipe_arn: str, predecessor: str, execution: str) -> str:
     """Start a build and return its ARN; raises TransientError while a build runs that is not listed yet.
 
-    The token hashes content, observed predecessor and execution: a retry joins the build that this execution began, and
-    a new execution after a failed or deleted build begins a new one.
+    The token hashes content and observed predecessor: of clusters that ask at the same moment one begins the build and
+    the others get the same answer. Where that answer is a build which was deleted since, the execution is hashed, too.
     """
+    arn = _create_image(recipe_arn, _token(recipe_arn, predecessor))
+    if _exists(arn):
+        return arn
+    return _create_image(recipe_arn, _token(recipe_arn, predecessor, execution))
+
+
+def _create_image(recipe_arn: str, token: str) -> str:
     try:
         answer = client("imagebuilder").create_image(
             imageRecipeArn=recipe_arn,
@@ -171,8 +184,8 @@ def start_build(recipe_arn: str, predecessor: str, execution: str, tags: Mapping
             enhancedImageMetadataEnabled=False,
             # A test instance takes five minutes. Each node checks itself after its boot instead (docs/decisions/0029).
             imageTestsConfiguration={"imageTestsEnabled": False},
-            clientToken=_token(recipe_arn, predecessor, execution),
-            tags=dict(tags),
+            clientToken=token,
+            tags=_tags(),
         )
     except ClientError as error:
         if error_code(error) == "ResourceInUseException":
@@ -181,7 +194,17 @@ def start_build(recipe_arn: str, predecessor: str, execution: str, tags: Mapping
     return str(answer["imageBuildVersionArn"])
 
 
-def build_failure(recipe: Recipe, build: Build) -> ImageBuildFailed:
+def _exists(build: str) -> bool:
+    try:
+        client("imagebuilder").get_image(imageBuildVersionArn=build)
+    except ClientError as error:
+        if error_code(error) == "ResourceNotFoundException":
+            return False
+        raise
+    return True
+
+
+def build_failure(build: Build) -> ImageBuildFailed:
     """Say why a build failed: the failed step, the reason, the last lines of its log, what to do."""
     image = client("imagebuilder").get_image(imageBuildVersionArn=build.arn)["image"]
     state = image.get("state", {})
@@ -191,7 +214,7 @@ def build_failure(recipe: Recipe, build: Build) -> ImageBuildFailed:
         name = component.get("componentArn", "").split("/")[1:2]
         where = f" in step {component['stepName']} of component {''.join(name) or '?'} ({component['phaseName']})"
     reason = component.get("errorMessage") or state.get("reason") or build.reason or "no reason was given"
-    group = log_group(recipe.name)
+    group = log_group(_name_of(build.arn))
     lines = last_lines(group, LOG_LINES)
     return ImageBuildFailed(
         "\n".join(
@@ -222,8 +245,7 @@ def _ensure_component(component: Component, execution: str) -> str:
             semanticVersion=component.version,
             platform="Linux",
             data=component.data,
-            # Clusters share a component: it must not matter which of them makes it.
-            tags={APPLICATION_TAG: settings().application},
+            tags=_tags(),
             clientToken=_token(arn, execution),
         )
     except ClientError:
@@ -258,11 +280,21 @@ def _arn(kind: str, name: str) -> str:
     return f"{prefix}:{kind}/{name}"
 
 
+def _name_of(build: str) -> str:
+    """Return the name of the recipe of a build, from the build's ARN."""
+    return build.split("/")[1]
+
+
+def _tags() -> dict[str, str]:
+    """Return the tags of what clusters share: it must not matter which of them makes it."""
+    return {APPLICATION_TAG: settings().application}
+
+
 def _token(*content: str) -> str:
     """Return a client token.
 
     Image Builder gives a token that it knows its first answer again, also when what it made then was deleted since.
-    So an execution is part of each: nothing that existed before it can be meant.
+    With an execution in it, nothing that existed before that execution can be meant.
     """
     return hashlib.sha256("\n".join(content).encode()).hexdigest()
 

@@ -1,7 +1,8 @@
 """What is baked into the AMI: reads image/ and turns it, with a plan, into content-addressed components and a recipe.
 
 Versions derive from a hash of the content (docs/decisions/0011), so an unchanged image is found again, never rebuilt,
-and a changed one never collides with an immutable version that exists.
+and a changed one never collides with an immutable version that exists. All clusters of an application have the same
+recipe name, so they share what has the same content (docs/decisions/0030).
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from benchwright.models import Plan
+from benchwright.models import Plan, Wanted
 
 IMAGE_DIRECTORY = Path("/opt")  # where Lambda unpacks the layer made of image/
 
@@ -38,13 +39,18 @@ class ComponentUse:
 
 @dataclass(frozen=True)
 class Recipe:
-    """A recipe in one version: the components in their order on a parent image."""
+    """A recipe in one version: the components in their order on a parent image. names: as `recipe_names` has them."""
 
-    name: str
+    names: tuple[str, ...]
     version: str
     parent_image: str
     uses: tuple[ComponentUse, ...]
     block_devices: tuple[Any, ...]
+
+    @property
+    def name(self) -> str:
+        """The name under which it is made."""
+        return self.names[-1]
 
     @property
     def components(self) -> list[Component]:
@@ -79,19 +85,32 @@ def component_names(application: str, directory: Path = IMAGE_DIRECTORY) -> list
     return [f"{application}-{entry['name']}" for entry in described["components"]]
 
 
+def recipe_names(application: str, cluster: str) -> tuple[str, ...]:
+    """Return the names of the recipes whose images a cluster may use, the application's last.
+
+    Before release 0.2 each cluster had recipes of its own.
+    """
+    return tuple(dict.fromkeys((f"{application}-{cluster}", f"{application}-image")))
+
+
+def baked(wanted: Wanted) -> dict[str, str]:
+    """Return what of an input is baked into the image, as recipe.yaml names it."""
+    return {
+        "workbench_version": wanted.workbench.version,
+        "r_versions": " ".join(wanted.r_versions),
+        "python_versions": " ".join(wanted.python_versions),
+        "pro_drivers": wanted.image.pro_drivers or "",
+        "tinytex": wanted.image.tinytex or "",
+        "nvidia": wanted.image.nvidia or "",
+        "packages": " ".join(wanted.image.packages),
+        "jupyter_versions": " ".join(wanted.jupyter_versions),
+    }
+
+
 def load_recipe(application: str, plan: Plan, directory: Path = IMAGE_DIRECTORY) -> Recipe:
     """Read recipe.yaml and the component documents, and fill in what the plan wants."""
     described = yaml.load((directory / "recipe.yaml").read_text(), yaml.CSafeLoader)
-    values = {
-        "workbench_version": plan.wanted.workbench.version,
-        "r_versions": " ".join(plan.wanted.r_versions),
-        "python_versions": " ".join(plan.wanted.python_versions),
-        "pro_drivers": plan.wanted.image.pro_drivers or "",
-        "tinytex": plan.wanted.image.tinytex or "",
-        "nvidia": plan.wanted.image.nvidia or "",
-        "packages": " ".join(plan.wanted.image.packages),
-        "jupyter_versions": " ".join(plan.wanted.jupyter_versions),
-    }
+    values = baked(plan.wanted)
     uses = []
     for entry in described["components"]:
         if "when" in entry and not entry["when"].format_map(values):
@@ -103,11 +122,11 @@ def load_recipe(application: str, plan: Plan, directory: Path = IMAGE_DIRECTORY)
         )
         uses.append(ComponentUse(component, parameters))
     block_devices = tuple(described["block_devices"])
-    name = f"{application}-{plan.cluster}"
     content = (
         [(use.component.name, use.component.version, use.parameters) for use in uses],
         block_devices,
         plan.image.parent_image,
         plan.image.generation,
     )
-    return Recipe(name, content_version(content), plan.image.parent_image, tuple(uses), block_devices)
+    names = recipe_names(application, plan.cluster)
+    return Recipe(names, content_version(content), plan.image.parent_image, tuple(uses), block_devices)

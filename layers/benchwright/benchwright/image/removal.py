@@ -1,14 +1,15 @@
 """What EC2 Image Builder has of a cluster that is destroyed: builds, AMIs, recipes, components and the log of builds.
 
-Recipes and images are the cluster's own. Components are the application's, and clusters share them: one goes when no
-recipe of the account names it. Source of the order: Image Builder refuses to delete what something else is made of
-(API reference, DeleteComponent, ResourceDependencyException).
+Clusters share images, recipes and components: what another cluster needs stays, and a component goes when no recipe of
+the account names it. Source of the order: Image Builder refuses to delete what something else is made of (API
+reference, DeleteComponent, ResourceDependencyException).
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -21,9 +22,26 @@ from benchwright.image import retirement
 ENDED = frozenset({"AVAILABLE", "CANCELLED", "DELETED", "DEPRECATED", "DISABLED", "FAILED"})
 
 
-def cancel_builds(name: str, execution: str) -> list[str]:
-    """Cancel the builds of a recipe name that go on; return their ARNs. They end some time later."""
-    going = [build["arn"] for build in retirement.builds_of(name) if build.get("state", {}).get("status") not in ENDED]
+@dataclass(frozen=True)
+class Needs:
+    """What other clusters need: AMIs, by id, and images that they want or may be building, by the recipe's version."""
+
+    amis: frozenset[str] = frozenset()
+    versions: frozenset[str] = frozenset()
+
+    def includes(self, build: Mapping[str, Any]) -> bool:
+        """Whether a build, as ListImageBuildVersions summarizes it, is one of them."""
+        return bool(self.amis & set(retirement.amis_of(build))) or _version_of(build["arn"]) in self.versions
+
+
+def cancel_builds(names: Iterable[str], needs: Needs, execution: str) -> list[str]:
+    """Cancel the builds of recipes that go on and that no one needs; return their ARNs. They end some time later."""
+    going = [
+        build["arn"]
+        for name in names
+        for build in retirement.builds_of(name)
+        if build.get("state", {}).get("status") not in ENDED and not needs.includes(build)
+    ]
     for arn in going:
         token = hashlib.sha256(f"{arn} {execution}".encode()).hexdigest()[:36]
         try:
@@ -34,27 +52,34 @@ def cancel_builds(name: str, execution: str) -> list[str]:
     return going
 
 
-def remove_images(name: str, used: Collection[str]) -> list[str]:
-    """Remove the images of a recipe name, but those that are used; return what stays, each with why."""
-    left = []
-    for build in retirement.builds_of(name):
+def remove_images(names: Iterable[str], needs: Needs, used: Collection[str]) -> tuple[frozenset[str], list[str]]:
+    """Remove the images of recipes that no one needs or uses.
+
+    Returns the versions of the recipes that stay, and what stays although no cluster needs it, each with why.
+    """
+    versions, left = set(needs.versions), []
+    for build in [build for name in names for build in retirement.builds_of(name)]:
         amis = retirement.amis_of(build)
         taken = sorted(set(amis) & set(used))
-        if taken:
-            left.append(f"{taken[0]}, which another cluster, an instance or a launch template uses")
+        if taken and not needs.includes(build):
+            left.append(f"{taken[0]}, which an instance or a launch template uses")
+        if taken or needs.includes(build):
+            versions.add(_version_of(build["arn"]))
             continue
         left += [
             f"the snapshot {each}, which EC2 did not delete"
             for each in retirement.remove(build["arn"], amis[0] if amis else "")
         ]
-    return left
+    return frozenset(versions), left
 
 
-def remove_recipes(name: str, component_names: Collection[str], *, is_shared: bool) -> list[str]:
-    """Remove the recipes of a name, and their components, and others of these names, that no recipe names any more.
+def remove_recipes(
+    recipe_names: Collection[str], needed: Collection[str], component_names: Collection[str], *, is_shared: bool
+) -> list[str]:
+    """Remove recipes, and their components, and others of these names, that no recipe names any more.
 
-    is_shared: whether another cluster is being deployed, whose recipe may be about to name a component: then all stay.
-    Returns the ARNs of the components that stay for that reason.
+    needed: the versions of recipes that stay. is_shared: whether another cluster is being deployed, whose recipe may be
+    about to name a component: then all stay. Returns the ARNs of the components that stay for that reason.
     """
     imagebuilder = client("imagebuilder")
     named: set[str] = set()
@@ -63,7 +88,7 @@ def remove_recipes(name: str, component_names: Collection[str], *, is_shared: bo
     for summary in _pages("list_image_recipes", "imageRecipeSummaryList"):
         recipe = imagebuilder.get_image_recipe(imageRecipeArn=summary["arn"])["imageRecipe"]
         uses = {use["componentArn"] for use in recipe.get("components", [])}
-        if summary["name"] == name:
+        if summary["name"] in recipe_names and _version_of(summary["arn"]) not in needed:
             ours.append(summary["arn"])
             names |= {arn.split("/")[1] for arn in uses}
         else:
@@ -76,6 +101,11 @@ def remove_recipes(name: str, component_names: Collection[str], *, is_shared: bo
     for arn in unneeded:
         _delete(imagebuilder.delete_component, componentBuildVersionArn=arn)
     return []
+
+
+def _version_of(arn: str) -> str:
+    """Return the version of a recipe from its ARN, or from that of a build."""
+    return arn.split("/")[2]
 
 
 def remove_log(group: str) -> None:

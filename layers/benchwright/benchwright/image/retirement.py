@@ -1,8 +1,8 @@
-"""Which old images of a cluster may go, and how they go: after verification only, and never one that is in use."""
+"""Which old images may go, and how they go: after verification only, and never one that any cluster needs."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +21,7 @@ DELETED = frozenset({"success", "skipped"})
 
 @dataclass(frozen=True)
 class Candidate:
-    """A finished image of the cluster: its build, its AMI, its time of creation (ISO 8601)."""
+    """A finished image: its build, its AMI, its time of creation (ISO 8601)."""
 
     arn: str
     ami: str
@@ -43,16 +43,21 @@ def superseded(
     earlier release, which did not record what it was verified with, would lose its good ones.
     """
     oldest_first = sorted(candidates, key=lambda item: item.created)
-    built = {item.ami for item in oldest_first}
-    back = next((ami for ami in verified if ami != current and ami in built), "")
+    back = to_return_to(current, verified, {item.ami for item in oldest_first})
     return [item for item in oldest_first if back and item.ami not in used | {current, back}]
 
 
-def find_candidates(recipe_name: str) -> list[Candidate]:
-    """List the finished images of a recipe, all versions."""
+def to_return_to(current: str, verified: Iterable[str], built: Collection[str]) -> str:
+    """Return the latest image of `verified` that was built here, other than the current one; or an empty text."""
+    return next((ami for ami in verified if ami != current and ami in built), "")
+
+
+def find_candidates(recipe_names: Iterable[str]) -> list[Candidate]:
+    """List the finished images of recipes, all versions."""
     return [
         Candidate(build["arn"], amis[0], str(build.get("dateCreated", "")))
-        for build in builds_of(recipe_name)
+        for name in recipe_names
+        for build in builds_of(name)
         if (amis := amis_of(build)) and build.get("state", {}).get("status") == "AVAILABLE"
     ]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -20,13 +20,13 @@ from benchwright.models import (
     Wanted,
     merge_patch,
 )
-from benchwright.planning import unproven
+from benchwright.planning import generation, unproven
 from benchwright.planning.engine import Engines, choose, other_version
 from benchwright.planning.groups import members_of
 from benchwright.planning.ids import allocate_ids
 from benchwright.planning.problems import refusal
 from benchwright.planning.read_input import Request
-from benchwright.record import Known, stored_length
+from benchwright.record import Known, Record, stored_length
 from benchwright.secrets import Secret
 
 # Bytes of JSON. A plan is a state's result and, beside the report on up to 50 nodes, part of an execution's output:
@@ -65,18 +65,24 @@ def sources_of(patch: Mapping[str, Any], known: Mapping[str, Any], defaults: Map
 
 
 def make_plan(
-    request: Request, wanted: Wanted, known: Known, looked: LookupResult, *, defaults: Mapping[str, Any], execution: str
+    request: Request,
+    wanted: Wanted,
+    known: Known,
+    looked: LookupResult,
+    *,
+    defaults: Mapping[str, Any],
+    execution: str,
+    others: Iterable[Record] = (),
 ) -> tuple[Plan, Known]:
     """Decide what this execution must make true, and what to record of it.
 
+    others: the records of the other clusters, for an execution that begins a generation of the image.
+
     Raises InvalidInput where ids contradict each other, and where it would be too long for a state or the record.
     """
-    begins_generation = not known.generation or (request.once.rebuild and known.rebuilt_by != execution)
-    image = ImagePlan(
-        ami=wanted.image.ami,
-        parent_image=looked.parent_image if begins_generation else known.parent_image,
-        generation=known.generation + 1 if begins_generation else known.generation,
-    )
+    image = ImagePlan(ami=wanted.image.ami, parent_image=known.parent_image, generation=known.generation)
+    if generation.begins(known, execution, rebuild=request.once.rebuild):
+        image = generation.begin(wanted, known, looked.parent_image, others)
     # A version that an input gave is not one that was looked up: who takes it back gets another.
     looked_up = "" if known.input.get("database", {}).get("engine_version") else known.engine_version
     ids, gids = allocate_ids(wanted, known)

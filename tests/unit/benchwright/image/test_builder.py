@@ -38,6 +38,7 @@ class Builder:
             "CreateLogGroup": refusal("ResourceAlreadyExistsException"),
             "PutRetentionPolicy": {},
             "CreateImage": partial(self.once, self.create_image),
+            "GetImage": partial(self.get, "imageBuildVersionArn"),
         }
 
     def get(self, key: str, asked: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -136,6 +137,24 @@ def test_a_build_that_another_execution_began_is_joined(aws: Conversation, build
     assert builder.begun == 1
 
 
+def test_two_clusters_that_ask_before_the_build_is_listed_get_the_same_build(
+    aws: Conversation, builder: Builder
+) -> None:
+    aws.answers["ListImageBuildVersions"] = {"imageSummaryList": []}
+    first, second = look_of(aws, EXECUTION), look_of(aws, OTHER, cluster="green")
+    assert (first["build_arn"], builder.begun) == (second["build_arn"], 1)
+
+
+def test_an_image_that_the_cluster_has_from_an_earlier_release_is_used(aws: Conversation, builder: Builder) -> None:
+    name, version = look_of(aws, EXECUTION)["build_arn"].split("/")[1:3]
+    assert name == "wb-image"
+    builder.delete("image")
+    builder.there[earlier := f"{PREFIX}:image/wb-blue/{version}/1"] = "BUILDING"
+    assert look_of(aws, OTHER)["build_arn"] == earlier
+    builder.there[earlier] = "AVAILABLE"
+    assert (look_of(aws, OTHER, build_arn=earlier)["ami"], builder.begun) == ("ami-1", 1)
+
+
 def test_a_build_that_runs_and_is_not_listed_yet_is_waited_for(aws: Conversation, builder: Builder) -> None:
     aws.answers["CreateImage"] = refusal("ResourceInUseException", "it is being built")
     with pytest.raises(TransientError, match=r"^Image Builder builds this recipe already: it is being built$"):
@@ -201,12 +220,18 @@ def build(number: int, status: str, ami: str = "") -> Build:
         ([build(1, "CANCELLED")], "arn:image/r/1.0.0/1", "fail"),
         ([build(1, "FAILED"), build(2, "TESTING")], "arn:image/r/1.0.0/1", "wait"),
         ([build(1, "AVAILABLE", "ami-1"), build(2, "FAILED")], "", "use"),
+        ([build(1, "FAILED"), build(2, "BUILDING")], "", "wait"),
     ],
 )
 def test_the_next_step_follows_from_the_builds_of_the_version(
     builds: Sequence[Build], joined: str, action: str
 ) -> None:
     assert next_build_step(builds, joined).action == action
+
+
+def test_a_second_build_of_the_same_version_replaces_no_node() -> None:
+    first, second = build(1, "AVAILABLE", "ami-1"), build(2, "AVAILABLE", "ami-2")
+    assert next_build_step([first, second], "").build == first
 
 
 @pytest.mark.parametrize(
@@ -228,7 +253,7 @@ def test_a_failed_build_is_reported_with_step_component_reason_and_log(
     image = {"state": {"status": "FAILED", "failureContext": {"componentFailure": failure}}}
     monkeypatch.setattr(image_builder, "client", lambda _: SimpleNamespace(get_image=lambda **_: {"image": image}))
     monkeypatch.setattr(image_builder, "last_lines", lambda *_: lines)
-    text = str(image_builder.build_failure(SimpleNamespace(name="wb"), BUILD))  # type: ignore[arg-type]
+    text = str(image_builder.build_failure(BUILD))
     assert text == (
         f"The image build {BUILD.arn} ended FAILED in step InstallR of component wb-r (build): no such version\n"
         "Fix what the log says of the component of image/, of a version in the input or of a download.\n"

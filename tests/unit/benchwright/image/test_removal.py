@@ -3,10 +3,14 @@
 from collections.abc import Mapping
 from typing import Any
 
+import pytest
+
 from benchwright.image import removal
+from benchwright.image.removal import Needs
 from tests.unit.benchwright.conversation import Answer, Conversation, refusal
 from tests.unit.benchwright.image.test_retirement import VERSION, built, existing
 
+NOTHING = Needs()
 COMPONENT = "arn:aws:imagebuilder:eu-west-1:123456789012:component/{}/1.0.0"
 RECIPE = "arn:aws:imagebuilder:eu-west-1:123456789012:image-recipe/{}/1.0.0"
 
@@ -26,16 +30,17 @@ def images(*builds: dict[str, Any]) -> dict[str, Answer]:
 def test_only_builds_that_go_on_are_cancelled(aws: Conversation) -> None:
     aws.answers = images(built(1), built(2, "BUILDING"), built(3, "CANCELLED"))
     aws.answers["CancelImageCreation"] = refusal("InvalidRequestException")  # it ended meanwhile
-    assert removal.cancel_builds("wb-blue", "arn") == [f"{VERSION}/2"]
+    assert removal.cancel_builds(["wb-blue"], NOTHING, "arn") == [f"{VERSION}/2"]
     assert [asked["imageBuildVersionArn"] for asked in aws.asked("CancelImageCreation")] == [f"{VERSION}/2"]
 
 
 def test_an_image_that_is_used_stays_and_a_build_without_one_goes(aws: Conversation) -> None:
     failed = {"arn": f"{VERSION}/3", "state": {"status": "FAILED"}}
     aws.answers = images(built(1), built(2), failed)
-    assert removal.remove_images("wb-blue", {"ami-2"}) == [
-        "ami-2, which another cluster, an instance or a launch template uses"
-    ]
+    assert removal.remove_images(["wb-blue"], NOTHING, {"ami-2"}) == (
+        frozenset({"1.0.0"}),
+        ["ami-2, which an instance or a launch template uses"],
+    )
     assert [asked["ImageId"] for asked in aws.asked("DeregisterImage")] == ["ami-1"]
     assert [asked["imageBuildVersionArn"] for asked in aws.asked("DeleteImage")] == [f"{VERSION}/1", f"{VERSION}/3"]
 
@@ -43,7 +48,25 @@ def test_an_image_that_is_used_stays_and_a_build_without_one_goes(aws: Conversat
 def test_a_snapshot_that_ec2_keeps_is_named(aws: Conversation) -> None:
     aws.answers = images(built(1))
     aws.answers["DeregisterImage"] = {"DeleteSnapshotResults": [{"SnapshotId": "snap-1", "ReturnCode": "error"}]}
-    assert removal.remove_images("wb-blue", ()) == ["the snapshot snap-1 (error), which EC2 did not delete"]
+    _, left = removal.remove_images(["wb-blue"], NOTHING, ())
+    assert left == ["the snapshot snap-1 (error), which EC2 did not delete"]
+
+
+@pytest.mark.parametrize(
+    "needs",
+    [Needs(amis=frozenset({"ami-1", "ami-2"})), Needs(versions=frozenset({"1.0.0"}))],
+    ids=["has it", "wants it"],
+)
+def test_an_image_that_another_cluster_needs_stays_without_a_word(aws: Conversation, needs: Needs) -> None:
+    aws.answers = images(built(1), built(2))
+    assert removal.remove_images(["wb-blue"], needs, {"ami-2"}) == (frozenset({"1.0.0"}), [])
+    assert aws.writes == []
+
+
+def test_a_build_that_another_cluster_waits_for_goes_on(aws: Conversation) -> None:
+    aws.answers = images(built(1, "BUILDING"))
+    assert removal.cancel_builds(["wb-blue"], Needs(versions=frozenset({"1.0.0"})), "arn") == []
+    assert aws.writes == []
 
 
 def recipes() -> dict[str, Answer]:
@@ -70,15 +93,21 @@ def recipes() -> dict[str, Answer]:
 
 def test_components_that_another_recipe_names_stay(aws: Conversation) -> None:
     aws.answers = recipes()
-    assert removal.remove_recipes("wb-blue", ["wb-base", "wb-r"], is_shared=False) == []
+    assert removal.remove_recipes(["wb-blue"], (), ["wb-base", "wb-r"], is_shared=False) == []
     assert [asked["imageRecipeArn"] for asked in aws.asked("DeleteImageRecipe")] == [RECIPE.format("wb-blue")]
     deleted = [asked["componentBuildVersionArn"] for asked in aws.asked("DeleteComponent")]
     assert deleted == [f"{COMPONENT.format('wb-r')}/1", f"{COMPONENT.format('wb-old')}/1"]
 
 
+def test_a_recipe_whose_image_stays_stays_with_its_components(aws: Conversation) -> None:
+    aws.answers = recipes()
+    assert removal.remove_recipes(["wb-blue", "wb-green"], {"1.0.0"}, ["wb-base", "wb-r"], is_shared=False) == []
+    assert aws.writes == []
+
+
 def test_while_another_cluster_is_deployed_all_components_stay(aws: Conversation) -> None:
     aws.answers = recipes()
-    left = removal.remove_recipes("wb-blue", ["wb-r"], is_shared=True)
+    left = removal.remove_recipes(["wb-blue"], (), ["wb-r"], is_shared=True)
     assert left == [f"{COMPONENT.format('wb-r')}/1", f"{COMPONENT.format('wb-old')}/1"]
     assert aws.asked("DeleteComponent") == []
 

@@ -31,12 +31,15 @@ BUILT: Final = ROOT / ".aws-sam/build"
 
 BUILD_FIRST: Final = "If packages could not be fetched: tests have no network, so run `make build` before `pytest`."
 
+QUICKLY: Final = {"SAM_CLI_POLL_DELAY": "0.2"}
+"""Environment of `sam` for looks at a stack every so many seconds."""
+
 SECONDS_TO_BUILD: Final = 600
 SECONDS_TO_DEPLOY: Final = 600
 
 
 class CommandFailedError(Exception):
-    """`sam build` or `sam deploy` failed; the message ends with the last of its output."""
+    """`sam build`, `sam deploy` or `sam delete` failed; the message ends with the last of its output."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +120,7 @@ def deploy(
         command += ["--stack-name", name]
     name = name or stack_name()
     try:
-        _sam(command, {**environment, "SAM_CLI_POLL_DELAY": "0.2"}, SECONDS_TO_DEPLOY, release)
+        _sam(command, {**environment, **QUICKLY}, SECONDS_TO_DEPLOY, release)
     except CommandFailedError as failed:
         reasons = "\n".join(_reasons(client("cloudformation"), name))
         raise CommandFailedError(f"{failed}\n{reasons}") from failed
@@ -135,6 +138,11 @@ def deploy(
             if resource["ResourceType"] == "AWS::Lambda::Function"
         },
     )
+
+
+def delete(environment: Mapping[str, str], name: str) -> None:
+    """`sam delete`, which leaves what the template retains."""
+    _sam(["delete", "--no-prompts", "--stack-name", name], {**environment, **QUICKLY}, SECONDS_TO_DEPLOY, ROOT)
 
 
 def _reasons(stacks: Any, name: str) -> Iterator[str]:

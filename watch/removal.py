@@ -60,6 +60,7 @@ class Removal:
             raise NotRemovedError("\n".join(["Clusters are there; nothing was removed. Destroy each of them:", *found]))
         if stack["StackStatus"] != "DELETE_COMPLETE":
             self._delete_stack(stack["StackId"], self.application)
+        self._dry_runs()
         self._components()
         self._group(kept.get("DatabaseClientSecurityGroup"))
         if network := kept.get("Network"):
@@ -139,6 +140,23 @@ class Removal:
                 cloudformation.delete_stack(StackName=stack)
             self.sleep(LOOK_SECONDS)
 
+    def _dry_runs(self) -> None:
+        """Empty stacks of dry runs that were stopped. Their change sets alone say whose they are."""
+        cloudformation = self.client("cloudformation")
+        pages = cloudformation.get_paginator("describe_stacks").paginate()
+        for stack in [each for page in pages for each in page["Stacks"]]:
+            name, arn = stack["StackName"], stack["StackId"]
+            is_of_dry_run = name.startswith(f"{self.application}-") and "--dry-run-" in name
+            if not is_of_dry_run or stack["StackStatus"] != "REVIEW_IN_PROGRESS":
+                continue
+            owners = set()
+            for each in cloudformation.list_change_sets(StackName=arn)["Summaries"]:
+                found = cloudformation.describe_change_set(StackName=arn, ChangeSetName=each["ChangeSetId"])
+                given = {each["ParameterKey"]: each.get("ParameterValue") for each in found.get("Parameters", [])}
+                owners.add(given.get("Application"))
+            if owners <= {self.application}:
+                self._remove(f"the stack {name} of a dry run", "cloudformation", "delete_stack", StackName=arn)
+
     def _components(self) -> None:
         """Components that no cluster needs any more, but that one left because another was being deployed."""
         builder = self.client("imagebuilder")
@@ -187,8 +205,13 @@ class Removal:
             for page in s3.get_paginator("list_object_versions").paginate(Bucket=bucket):
                 found = [*page.get("Versions", []), *page.get("DeleteMarkers", [])]
                 objects = [{"Key": each["Key"], "VersionId": each["VersionId"]} for each in found]
-                if objects:
-                    s3.delete_objects(Bucket=bucket, Delete={"Objects": objects, "Quiet": True})
+                answer = s3.delete_objects(Bucket=bucket, Delete={"Objects": objects, "Quiet": True}) if objects else {}
+                if errors := answer.get("Errors"):
+                    first = errors[0]
+                    raise NotRemovedError(
+                        f"S3 did not delete {len(errors)} objects of the bucket {bucket}, such as {first.get('Key')}: "
+                        f"{first.get('Code')}: {first.get('Message')}. Fix what it names, and start again."
+                    )
         except ClientError as error:
             if _code(error) not in GONE:
                 raise

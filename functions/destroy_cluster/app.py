@@ -22,8 +22,8 @@ STACKS = ("nodes", "access", "foundation")
 class Event(BaseModel):
     """input: the execution's input as it was given. deletes_data, final_snapshot: what it orders. change_set: what this
     execution set going, from the step's previous result. wait_seconds: the wait before this look. last: whether a
-    deletion that fails is tried no more. file_system, stack: of the foundation, before it went. left: what earlier
-    steps could not remove, each with why.
+    deletion that fails is tried no more. file_system, stack: of the foundation, before it went. validation_record: the
+    one that ACM asked for, and that stays. left: what earlier steps could not remove, each with why.
     """
 
     action: Literal["validate", "snapshot", "foundation", "configuration", "finish"]
@@ -38,6 +38,7 @@ class Event(BaseModel):
     database: str = ""
     file_system: str = ""
     stack: str = ""
+    validation_record: str = ""
     left: list[str] = []
 
 
@@ -53,6 +54,7 @@ class Result(BaseModel):
     database: str = ""
     file_system: str = ""
     stack: str = ""
+    validation_record: str = ""
     waiting_for: str = ""
     wait_seconds: int = 0
     change_set: str = ""
@@ -102,6 +104,7 @@ def _validate(event: Event) -> Result:
         database=ids.get("DatabaseCluster", ""),
         file_system=ids.get("FileSystem", ""),
         stack=stack.arn if stack else "",
+        validation_record=remains.validation_record(found.known.input),
     )
 
 
@@ -172,6 +175,7 @@ def _finish(event: Event) -> Destroyed:
         there = [each for each in _resources(stack) if each["ResourceStatus"] != "DELETE_COMPLETE"]
         stays = remains.of_foundation(there, stack.parameters if stack else {})
         record.save_destroyed(event.cluster, event.execution)
+    stays += remains.of_dns(event.validation_record)
     stays += [Remaining(what="AWS::ImageBuilder::Image", id=each) for each in event.left]
     stays.append(remains.reports(event.cluster))
     cost = round(sum(each.monthly_usd for each in stays), 2)

@@ -52,6 +52,7 @@ class Destruction:
                 "database": "db",
                 "file_system": "fs",
                 "stack": "arn:stack",
+                "validation_record": "the CNAME record",
                 "deletes_data": self.deletes_data,
                 "final_snapshot": False,
             }
@@ -105,6 +106,7 @@ def test_the_last_step_knows_what_went_and_what_could_not(workflow: Workflow) ->
         "database": "db",
         "file_system": "fs",
         "stack": "arn:stack",
+        "validation_record": "the CNAME record",
         "left": ["ami-1, which another cluster uses"],
     }
     assert destruction.events["DestroyCluster snapshot"]["final_snapshot"] is False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
 
 from botocore.exceptions import ClientError
 from pydantic import BaseModel
@@ -97,6 +98,21 @@ def after_data(secrets: Sequence[Secret], snapshots: Mapping[str, str], file_sys
             )
         )
     return found
+
+
+def validation_record(recorded: Mapping[str, Any]) -> str:
+    """Name the record by which ACM validated the host name of an input; empty where Benchwright has written none."""
+    access = recorded.get("access") or {}
+    hostname, zone = access.get("hostname"), access.get("hosted_zone_id")
+    if not hostname or not zone or access.get("certificate_arn"):
+        return ""
+    return f"the CNAME record of {hostname} with a value in acm-validations.aws, in the hosted zone {zone}"
+
+
+def of_dns(validation_record: str) -> list[Remaining]:
+    """Return the record by which ACM validated the host name."""
+    note = "every certificate of the host name in this account needs the same: delete it once there is none"
+    return [Remaining(what="AWS::Route53::RecordSet", id=validation_record, note=note)] if validation_record else []
 
 
 def reports(cluster: str) -> Remaining:

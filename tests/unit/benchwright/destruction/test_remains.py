@@ -1,8 +1,19 @@
 """What stays, and what it costs."""
 
 from datetime import UTC, datetime
+from typing import Any
 
-from benchwright.destruction.remains import Remaining, after_data, of_foundation, reports, skipped
+import pytest
+
+from benchwright.destruction.remains import (
+    Remaining,
+    after_data,
+    of_dns,
+    of_foundation,
+    reports,
+    skipped,
+    validation_record,
+)
 from benchwright.destruction.secrets import Secret
 from tests.unit.benchwright.conversation import Conversation, refusal
 
@@ -86,3 +97,22 @@ def test_what_cloudformation_kept_though_it_was_let_go_is_named() -> None:
 
 def test_reports_stay_where_they_are(environment: None) -> None:
     assert reports("blue").id == "s3://bucket/reports/blue/"
+
+
+@pytest.mark.parametrize(
+    "recorded",
+    [
+        {},
+        {"access": None},
+        {"access": {"hostname": "wb.example.com"}},
+        {"access": {"hostname": "wb.example.com", "hosted_zone_id": "Z1", "certificate_arn": "arn"}},
+    ],
+)
+def test_without_a_validation_record_of_ours_none_is_listed(recorded: dict[str, Any]) -> None:
+    assert of_dns(validation_record(recorded)) == []
+
+
+def test_the_record_by_which_acm_validated_the_host_name_is_listed() -> None:
+    (found,) = of_dns(validation_record({"access": {"hostname": "wb.example.com", "hosted_zone_id": "Z1"}}))
+    assert found.what == "AWS::Route53::RecordSet"
+    assert found.id == "the CNAME record of wb.example.com with a value in acm-validations.aws, in the hosted zone Z1"

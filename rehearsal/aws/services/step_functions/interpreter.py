@@ -267,6 +267,7 @@ def _while_it_runs(method: Any) -> Any:
 def _patch_definition_checks(parser: Any) -> None:
     original = parser.StepFunctionsParserBackend._validate_definition
 
+    @functools.lru_cache(maxsize=16)  # of those that are accepted: moto makes all components of a machine to check one
     def validate(definition: str) -> None:
         with contextlib.suppress(json.JSONDecodeError):
             if problems := check_definition(json.loads(definition)):

@@ -44,11 +44,13 @@ def cluster(output: Any, width: int | None = None) -> Iterator[Text]:
     """
     if isinstance(output, Mapping) and output.get("dry_run"):
         yield from would(output, width)
+        yield from _link(output)
         return
     if not isinstance(output, Mapping) or "nodes" not in output:
         message = output.get("message") if isinstance(output, Mapping) else None
         yield Text(str(message or output))
         yield from stays(output.get("stays") or () if isinstance(output, Mapping) else ())
+        yield from _link(output if isinstance(output, Mapping) else {})
         return
     facts = [
         ("cluster", output.get("cluster")),
@@ -154,6 +156,12 @@ def _users(plan: Mapping[str, Any]) -> Mapping[str, Any]:
 def _spread(opened: Mapping[str, Any]) -> str:
     """How many of the sessions that a verification opened ran on each instance."""
     return ", ".join(f"{count} on {instance}" for instance, count in (opened.get("sessions") or {}).items())
+
+
+def _link(output: Mapping[str, Any]) -> Iterator[Text]:
+    """Where the report is, of an execution that ends with little else."""
+    if address := _report(output.get("report") or {}):
+        yield Text.assemble(("report  ", "dim"), address)
 
 
 def _report(addresses: Mapping[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 import io
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -150,6 +151,13 @@ def test_a_sentence_is_folded_on_a_terminal_alone() -> None:
 
 def test_an_execution_that_had_nothing_to_do_says_so() -> None:
     assert shown("SUCCEEDED", {"cluster": "workbench", "message": "Not deployed."})[1] == "    Not deployed."
+
+
+@pytest.mark.parametrize("output", [{}, {"stays": []}, {"dry_run": True, "would": ["Time: a minute"]}])
+def test_every_end_says_where_its_report_is(output: dict[str, Any]) -> None:
+    report = {"console": "", "page": "s3://bucket/reports/workbench/destroy/one/report.html", "data": "s3://d"}
+    lines = shown("SUCCEEDED", {"message": "It has ended.", "report": report, **output})
+    assert f"    report  {report['page']}" in lines
 
 
 def test_what_a_schedule_started_says_so() -> None:

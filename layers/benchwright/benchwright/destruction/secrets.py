@@ -25,8 +25,11 @@ class Secret:
 
 
 def describe(cluster: str) -> list[Secret]:
-    """Describe the secrets that the foundation of a cluster made, also those that are being deleted."""
-    found = []
+    """Describe the secrets that the foundation of a cluster made, also those that are being deleted.
+
+    Their tags say so: someone else may have made a secret of that name, which no foundation can then make.
+    """
+    found, ours = [], settings().tags(cluster).items()
     for name in ("database", "secure-cookie-key"):
         secret = f"{settings().application}/{cluster}/{name}"
         try:
@@ -35,6 +38,8 @@ def describe(cluster: str) -> list[Secret]:
             if error_code(error) == "ResourceNotFoundException":
                 continue
             raise
+        if not ours <= {tag["Key"]: tag["Value"] for tag in answer.get("Tags", [])}.items():
+            continue
         goes = answer.get("DeletedDate")
         found.append(Secret(secret, answer.get("KmsKeyId", ""), goes.isoformat(timespec="seconds") if goes else ""))
     return found

@@ -9,6 +9,7 @@ import pytest
 
 from benchwright.errors import InvalidInput, LockLost
 from tests.unit.benchwright.conversation import Answer, Conversation, refusal
+from tests.unit.benchwright.destruction.test_secrets import TAGS
 from tests.unit.benchwright.steps import EXECUTION, OTHER, handle
 
 STACK = "arn:aws:cloudformation:eu-west-1:123456789012:stack/wb-blue-foundation/1"
@@ -72,7 +73,7 @@ def left() -> dict[str, Answer]:
     return {
         "DescribeDBClusterSnapshots": snapshots,
         "CreateDBClusterSnapshot": {},
-        "DescribeSecret": {"KmsKeyId": KEY, "DeletedDate": GOES},
+        "DescribeSecret": {"KmsKeyId": KEY, "DeletedDate": GOES, "Tags": TAGS},
         "DescribeKey": {"KeyMetadata": {"KeyId": "1", "Arn": KEY, "KeyState": "Enabled"}},
         "DescribeFileSystems": {"FileSystems": [{"SizeInBytes": {"Value": 2**30}}]},
         "DeleteItem": {},

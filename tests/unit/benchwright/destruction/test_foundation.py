@@ -11,6 +11,7 @@ from benchwright.errors import StackFailed, StackRefused
 from benchwright.stacks.change_sets import DELETION, Action, Stack
 from tests.unit.benchwright.conversation import Answer, Conversation, refusal
 from tests.unit.benchwright.destruction.test_policies import TEMPLATE
+from tests.unit.benchwright.destruction.test_secrets import TAGS
 
 ARN = "arn:aws:cloudformation:eu-west-1:123456789012:stack/wb-blue-foundation/0"
 PARAMETERS = {"Application": "wb", "Cluster": "blue", "DeletionProtection": "true"}
@@ -43,7 +44,7 @@ def stack(status: str, template: str = TEMPLATE, **parameters: str) -> dict[str,
         "GetTemplate": {"TemplateBody": template},
         "DescribeChangeSet": refusal("ChangeSetNotFound"),
         "DescribeStackResources": LEFT,
-        "DescribeSecret": {"ARN": "arn"},
+        "DescribeSecret": {"ARN": "arn", "Tags": TAGS},
         "DeleteSecret": {},
         "UpdateTerminationProtection": {},
         "DeleteStack": {},
@@ -61,7 +62,7 @@ def delete(kept: tuple[str, ...] = SECRETS, begun: str = "", *, is_last: bool = 
 
 
 def test_a_stack_that_is_gone_is_the_end(aws: Conversation) -> None:
-    aws.answers = {"DescribeStacks": GONE, "DescribeSecret": {"ARN": "arn"}, "DeleteSecret": {}}
+    aws.answers = {"DescribeStacks": GONE, "DescribeSecret": {"ARN": "arn", "Tags": TAGS}, "DeleteSecret": {}}
     assert delete() == foundation.Progress()
     assert writes(aws) == ["DeleteSecret", "DeleteSecret"]  # where the execution that deleted it ended before
 

@@ -8,12 +8,13 @@ from benchwright.destruction.secrets import Secret, describe, schedule_deletion,
 from tests.unit.benchwright.conversation import Conversation, refusal
 
 GOES = datetime(2026, 12, 1, tzinfo=UTC)
+TAGS = [{"Key": "benchwright:application", "Value": "wb"}, {"Key": "benchwright:cluster", "Value": "blue"}]
 
 
 def described(asked: Mapping[str, Any]) -> Mapping[str, Any]:
     if asked["SecretId"] == "wb/blue/database":
-        return {"ARN": "arn", "KmsKeyId": "key-1", "DeletedDate": GOES}
-    return {"ARN": "arn", "KmsKeyId": "key-1"}
+        return {"ARN": "arn", "KmsKeyId": "key-1", "DeletedDate": GOES, "Tags": TAGS}
+    return {"ARN": "arn", "KmsKeyId": "key-1", "Tags": TAGS}
 
 
 def test_each_secret_is_described_also_one_that_is_going(aws: Conversation) -> None:
@@ -48,3 +49,10 @@ def test_a_cluster_whose_data_is_half_deleted_is_destroyed_to_the_end_first(aws:
     ((_, _, wrong, give),) = taken_names("blue", is_begun=True)
     assert wrong == "an execution began to delete its data, and did not end"
     assert give == '{"cluster": "blue", "delete_data": "blue"} to the state machine wb-destroy first'
+
+
+def test_a_secret_that_someone_else_made_is_left_alone(aws: Conversation) -> None:
+    """It has the name, so that the foundation could not be made; now the cluster without one is destroyed."""
+    aws.answers = {"DescribeSecret": {"ARN": "arn", "Tags": [TAGS[0]]}, "DeleteSecret": {}}
+    schedule_deletion("blue")
+    assert (describe("blue"), aws.asked("DeleteSecret")) == ([], [])

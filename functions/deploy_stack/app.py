@@ -119,7 +119,7 @@ def handler(event: Event) -> Result | Preview:
 
 def _replace(event: Event, plan: Plan, group: auto_scaling.Group, since: datetime | None) -> Result:
     log_group = settings().log_group_of_nodes(event.cluster)
-    progress = replacement.replace_outdated(group, plan.wanted.nodes.count, event.refresh, since, log_group=log_group)
+    progress = replacement.replace_outdated(group, plan.wanted.nodes, event.refresh, since, log_group=log_group)
     return Result(
         done=progress.done,
         waiting_for=progress.waiting_for,

@@ -48,9 +48,10 @@ class Effect(NamedTuple):
 
 
 NEW_IMAGE = "A new image is built, about 20 minutes, while the nodes serve. "
-ONE_BY_ONE = (
-    "Nodes are replaced one at a time: a new one joins before an old one leaves. RStudio sessions on a leaving node "
-    "are suspended and reopen on another one; other sessions on it end."
+REPLACED = (
+    "Nodes are replaced a tenth at a time, up to ten of them one by one: new ones join before as many leave, so never "
+    "fewer than `nodes.count` serve. RStudio sessions on a leaving node are suspended and reopen on another one; other "
+    "sessions on it end."
 )
 IN_PLACE = "No node is replaced or restarted."
 RESTART = (
@@ -77,20 +78,20 @@ EFFECTS: Mapping[str, Effect] = {
         "versions must not meet in one cluster. RStudio sessions are suspended and reopen afterwards; other sessions "
         "end. [How long it takes](operations.md#another-version-of-workbench).",
     ),
-    "r_versions": Effect("a new image, nodes replaced one at a time", NEW_IMAGE + ONE_BY_ONE),
-    "python_versions": Effect("a new image, nodes replaced one at a time", NEW_IMAGE + ONE_BY_ONE),
+    "r_versions": Effect("a new image, nodes replaced, a tenth at a time", NEW_IMAGE + REPLACED),
+    "python_versions": Effect("a new image, nodes replaced, a tenth at a time", NEW_IMAGE + REPLACED),
     "image.ami": Effect(
-        "nodes replaced one at a time",
-        f"Nothing is built. {ONE_BY_ONE} The AMI must hold `workbench.version`; else the first node refuses it.",
+        "nodes replaced, a tenth at a time",
+        f"Nothing is built. {REPLACED} The AMI must hold `workbench.version`; else the first node refuses it.",
     ),
     **{
-        f"image.{name}": Effect("a new image, nodes replaced one at a time", NEW_IMAGE + ONE_BY_ONE)
+        f"image.{name}": Effect("a new image, nodes replaced, a tenth at a time", NEW_IMAGE + REPLACED)
         for name in ("jupyter", "packages", "pro_drivers", "tinytex", "nvidia")
     },
     "image.rebuild": Effect(
-        "a new image, nodes replaced one at a time",
+        "a new image, nodes replaced, a tenth at a time",
         f"The newest Ubuntu 24.04 becomes the parent. {NEW_IMAGE}If another cluster with the same versions was rebuilt "
-        f"on it since this one, that image is used. {ONE_BY_ONE}",
+        f"on it since this one, that image is used. {REPLACED}",
     ),
     "nodes.count": Effect(
         "nodes come or go, the others stay",
@@ -98,8 +99,13 @@ EFFECTS: Mapping[str, Effect] = {
         "sessions on them are suspended and reopen elsewhere, other sessions on them end. More than two nodes need an "
         "Advanced licence of Workbench.",
     ),
-    "nodes.instance_type": Effect("nodes replaced one at a time", f"Nothing is built. {ONE_BY_ONE}"),
-    "nodes.root_volume_size": Effect("nodes replaced one at a time", f"Nothing is built. {ONE_BY_ONE}"),
+    "nodes.instance_type": Effect("nodes replaced, a tenth at a time", f"Nothing is built. {REPLACED}"),
+    "nodes.root_volume_size": Effect("nodes replaced, a tenth at a time", f"Nothing is built. {REPLACED}"),
+    "nodes.replace_at_once": Effect(
+        "in place",
+        f"Only the next replacement differs. {IN_PLACE} For so many nodes more, the quota of vCPUs, the subnets and "
+        "the leases of a licence server need room. Less than a tenth is refused: a deployment would not end in time.",
+    ),
     "database.min_capacity": Effect("in place", f"Aurora takes the new bound while it runs. {IN_PLACE}"),
     "database.max_capacity": Effect(
         "in place",

@@ -21,6 +21,7 @@ from tests.unit.benchwright.hostile import examples, json_values, near, texts
 
 ONLY_THE_MODELS_REFUSE = (
     # What a schema cannot say.
+    r"nodes\.replace_at_once: .* is refused: a deployment has time to replace \d+ nodes so",
     r"database: .*: min_capacity \S+ is above max_capacity ",
     r"users\..+\.(uid|gid): \d+ is refused: users\..+ has it\.",
     r"(users|groups)\..+: .* is refused: no such (user|group) is in the input\.",
@@ -246,6 +247,7 @@ STILL_REFUSED: list[Any] = [
     {"files": {"launcher.local.profiles.conf": {"sections": {"*": {"max-cpus": "many"}}}}},
     {"workbench": {"version": "2023.12.0+0.pro0"}, "metrics": {"allowed_cidr": "10.0.0.0/8"}},
     {"database": {"min_capacity": 8, "max_capacity": 4}},
+    {"nodes": {"count": 11, "replace_at_once": 1}},
     {"users": {"ann": {"uid": 3001}, "ben": {"uid": 3001}}},
     {"users": {"ann": {"groups": ["analysts"]}}},
     {"groups": {"analysts": {"members": ["ann"]}}},

@@ -322,7 +322,7 @@ def test_each_schedule_starts_its_machine_with_its_input_at_its_hour() -> None:
         common
         | {
             "Name": {"Fn::Sub": "${AWS::StackName}-monthly-rebuild"},
-            "Description": "Rebuilds the image on the newest Ubuntu and replaces the nodes one at a time.",
+            "Description": "Rebuilds the image on the newest Ubuntu and replaces the nodes, a tenth of them at a time.",
             "State": {"Ref": "RebuildScheduleState"},
             "ScheduleExpression": "cron(0 4 ? * SUN#1 *)",  # the first Sunday of a month at 04:00
             "Target": {

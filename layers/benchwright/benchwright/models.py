@@ -8,6 +8,7 @@ the examples, in an editor that knows docs/input.schema.json.
 from __future__ import annotations
 
 import ipaddress
+import math
 import re
 import unicodedata
 from collections.abc import Mapping
@@ -27,6 +28,9 @@ from pydantic import (
 
 DEFAULT_CLUSTER = "workbench"
 SMALLEST_VOLUME = 100  # GiB: of the root volume of an image that is built here (image/recipe.yaml)
+# A replacement of all nodes has at most so many turns. In each, nodes come, and then as many leave: the step Deploy
+# nodes has the time for so many, even if each node takes all the time that it may (docs/decisions/0031-replacement.md).
+MOST_TURNS = 10
 METRICS_PORT = 8989  # of each node; infra/nodes.yaml opens it, and infra/node/administration.sh asks it
 DATABASE_NAME = DATABASE_USER = "rstudio"  # of Workbench's database, and of the role that owns it
 # Names of what AWS makes for a cluster begin with both: RDS takes no double hyphen and none at the end, Systems Manager
@@ -545,6 +549,21 @@ class Nodes(Part):
         description=f"the size of the root volume in GiB, from {SMALLEST_VOLUME} to 16384; null: that of the image",
         examples=[200],
     )
+    replace_at_once: Annotated[int, Field(ge=1, le=50)] | None = Field(
+        default=None,
+        description="how many nodes are replaced at the same time; null: a tenth of them, at least one",
+        examples=[2],
+    )
+
+    @property
+    def at_once(self) -> int:
+        """How many new nodes come before as many leave."""
+        return min(self.replace_at_once or least_at_once(self.count), self.count)
+
+
+def least_at_once(count: int) -> int:
+    """Return how many of the nodes must be replaced at the same time, so that there are at most MOST_TURNS."""
+    return math.ceil(count / MOST_TURNS)
 
 
 class Database(Part):

@@ -26,7 +26,7 @@ WAITS: Final[Mapping[str, Waits]] = {
     "Deploy foundation": Waits(5, 5, 40),
     "Request certificate": Waits(5, 5, 30),
     "Deploy access": Waits(5, 2, 20),
-    "Deploy nodes": Waits(5, 2, 20),
+    "Deploy nodes": Waits(5, 2, 24),
     "Configure nodes": Waits(5, 1, 15),
     "Remove access": Waits(5, 2, 20),
     "Retire certificate": Waits(10, 5, 30),

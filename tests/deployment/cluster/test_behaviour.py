@@ -21,6 +21,8 @@ from rehearsal.aws.services.alarms import Datum, Metric
 from rehearsal.aws.services.schedules import Schedules
 from rehearsal.judges import secrets
 from tests.deployment.account import Account, Row, RowWatch
+from tests.nodes.cluster import START_SESSION
+from tests.nodes.test_sessions import SUSPENDED
 
 OLD, NEW = "2026.07.0+139.pro9", "2026.07.1+147.pro6"
 TEAM = "Research _.:/=+@- 9 Größe 東京"
@@ -624,13 +626,21 @@ def test_where_no_node_answers_none_is_replaced_and_people_read_that(account: Ac
     assert serving(account) == before
 
 
-def test_another_instance_type_replaces_the_nodes_while_others_serve(account: Account, returned: Any) -> None:
+def test_another_instance_type_replaces_two_nodes_at_a_time_while_as_many_serve_and_sessions_are_suspended(
+    account: Account, returned: Any
+) -> None:
     before = set(account.nodes)
+    session = START_SESSION.format(user="ann")
+    sessions = [account.nodes[node].host.run(session, timeout=60).stdout.strip() for node in before]
     with RowWatch(account) as watch:
-        account.deploy_as_previewed({"nodes": {"instance_type": "m7i.2xlarge"}})
+        output = account.deploy_as_previewed({"nodes": {"instance_type": "m7i.2xlarge", "replace_at_once": 2}}).output
     assert {node.instance_type for node in account.nodes.values()} == {"m7i.2xlarge"}
     assert not before & set(account.nodes)
-    assert all(len(online(table)) >= 2 for table in watch.tables), watch.tables
+    serving = [len(online(table)) for table in watch.tables]
+    assert (min(serving), max(serving)) == (2, 4), watch.tables
+    suspended = " ".join(SUSPENDED.format(each).replace("/anna/", "/ann/") for each in sessions)
+    assert account.on_every_node(f"stat -c %U {suspended}") == {"ann\nann\n"}
+    assert output["verification"]["verified"]
 
 
 @pytest.fixture(scope="module")

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Literal
 
 from pydantic import BaseModel
 
 from benchwright.dry_run import Change, Step, counted
+from benchwright.models import Nodes as Wanted
 from benchwright.nodes.auto_scaling import LIVING, Group
+from benchwright.nodes.replacement import manner
 from benchwright.rstudio_files import Effect
 
 type Contents = Mapping[str, str]
@@ -36,7 +39,7 @@ SECRETS: Mapping[str, str] = {
 
 
 class Nodes(BaseModel):
-    """How many nodes there are now and then; how many are created, removed and replaced.
+    """How many nodes there are now and then; how many are created, removed and replaced, and of those at the same time.
 
     all_at_once: whether every node goes before the first new one comes. why: what makes the old ones outdated.
     """
@@ -46,8 +49,14 @@ class Nodes(BaseModel):
     created: int = 0
     removed: int = 0
     replaced: int = 0
+    at_once: int = 1
     all_at_once: bool = False
     why: list[str] = []
+
+    @property
+    def turns(self) -> int:
+        """How often nodes come before as many leave."""
+        return math.ceil(self.replaced / self.at_once)
 
     @property
     def kept(self) -> int:
@@ -55,17 +64,18 @@ class Nodes(BaseModel):
         return self.now - self.removed - self.replaced
 
 
-def nodes_after(group: Group, wanted: int, why: list[str], *, new_template: bool, all_at_once: bool) -> Nodes:
+def nodes_after(group: Group, wanted: Wanted, why: list[str], *, new_template: bool, all_at_once: bool) -> Nodes:
     """Count the nodes. new_template: whether the launch template would get a new version."""
     living = [node for node in group.nodes if node.state in LIVING]
-    staying = min(len(living), wanted)
+    staying = min(len(living), wanted.count)
     outdated = len(living) if new_template else sum(node.template_version != group.template_version for node in living)
     return Nodes(
         now=len(living),
-        then=wanted,
-        created=wanted - staying,
+        then=wanted.count,
+        created=wanted.count - staying,
         removed=len(living) - staying,
         replaced=staying if all_at_once else min(outdated, staying),
+        at_once=wanted.at_once,
         all_at_once=all_at_once and bool(living),
         why=why if outdated or all_at_once else [],
     )
@@ -124,11 +134,9 @@ def replacement(nodes: Nodes) -> list[str]:
     if nodes.removed:
         sentences.append(f"{counted(nodes.removed, 'node')} of {nodes.now} {'goes' if nodes.removed == 1 else 'go'}.")
     if nodes.replaced:
-        one = nodes.replaced == 1
-        sentences.append(
-            f"{counted(nodes.replaced, 'node')} {'is' if one else 'are'} replaced{'' if one else ', one at a time'}"
-            f"{reasons}."
-        )
+        verb = "is" if nodes.replaced == 1 else "are"
+        how = manner(nodes.replaced, nodes.at_once)
+        sentences.append(f"{counted(nodes.replaced, 'node')} {verb} replaced{how}{reasons}.")
     return sentences or ["The nodes stay."]
 
 

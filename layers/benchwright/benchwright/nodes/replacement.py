@@ -1,4 +1,6 @@
-"""How the nodes of an old launch template are replaced: one at a time, by an instance refresh of their group."""
+"""How the nodes of an old launch template are replaced: some at a time, by an instance refresh of their group
+(docs/decisions/0031).
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,9 @@ from typing import Literal
 from botocore.exceptions import ClientError
 
 from benchwright.aws import client
+from benchwright.dry_run import counted
 from benchwright.errors import NodesNotReady, error_code
+from benchwright.models import Nodes
 from benchwright.nodes import launches, refusals
 from benchwright.nodes.auto_scaling import (
     LIVING,
@@ -25,8 +29,8 @@ from benchwright.nodes.auto_scaling import (
 from benchwright.nodes.target_health import HEALTHY, UNUSED, target_health
 
 RUNNING_REFRESH = frozenset({"Pending", "InProgress", "Baking", "RollbackInProgress", "Cancelling"})
-# Seconds after a node is in service before the next one is replaced: Workbench's peers see it come Online, and this
-# step, which looks every 20 seconds at least, sees whether the load balancer finds it healthy.
+# Seconds after a node is in service before an old one leaves: Workbench's peers see it come Online, and this step,
+# which looks at least twice meanwhile (waits.py), sees whether the load balancer finds it healthy.
 WARM_UP = 60
 
 
@@ -60,7 +64,7 @@ class ReplacementStep:
 def next_replacement_step(
     nodes: Sequence[Node],
     refresh: Refresh | None,
-    wanted: int,
+    wanted: Nodes,
     template_version: str,
     started: str,
     *,
@@ -95,23 +99,24 @@ def next_replacement_step(
             "nodes before it still serve. Read the log of the new node in the log group of the nodes, fix what it "
             "names, then start the execution again.",
         )
-    if leaving or len(living) != wanted:
-        states = ", ".join(f"{node.instance} {node.state}" for node in leaving) or f"{len(living)} of {wanted} nodes"
-        return ReplacementStep("wait", f"Auto Scaling: {states}")
+    if leaving or len(living) != wanted.count:
+        states = [f"{node.instance} {node.state}" for node in leaving] or [f"{len(living)} of {wanted.count} nodes"]
+        return ReplacementStep("wait", f"Auto Scaling: {', '.join(states)}")
     if outdated:
-        return ReplacementStep("refresh", f"Auto Scaling: {len(outdated)} nodes are replaced one at a time")
+        nodes_are = f"{counted(len(outdated), 'node')} {'is' if len(outdated) == 1 else 'are'}"
+        return ReplacementStep("refresh", f"Auto Scaling: {nodes_are} replaced{manner(len(outdated), wanted.at_once)}")
     return ReplacementStep("done")
 
 
 def replace_outdated(
     group: Group,
-    wanted: int,
+    wanted: Nodes,
     started: str,
     since: datetime | None,
     *,
     log_group: str,
 ) -> Progress:
-    """Look at the nodes and do the next thing, until `wanted` of them run the launch template of their group.
+    """Look at the nodes and do the next thing, until as many as wanted run the launch template of their group.
 
     started: as in next_replacement_step. since: failed launches before it do not count, nor those before the refresh
     that this execution began. log_group: of the nodes. Raises NodesNotReady where waiting is no use.
@@ -133,7 +138,7 @@ def replace_outdated(
         case "fail":
             raise replacement_failure(group.name, step.waiting_for)
         case "refresh":
-            started = start_refresh(group.name, wanted)
+            started = start_refresh(group.name, wanted.count, wanted.at_once)
         case "pause":
             pause_refresh(group.name)
         case "resume":
@@ -171,6 +176,15 @@ def _pause(unready: Mapping[str, str], refresh: Refresh) -> str:
     )
 
 
+def manner(replaced: int, at_once: int) -> str:
+    """Say how many of the nodes that are replaced are so at the same time; nothing of one node."""
+    if replaced == 1:
+        return ""
+    if at_once >= replaced:
+        return ", all at the same time"
+    return f", {'one' if at_once == 1 else at_once} at a time"
+
+
 def newest_refresh(group: str) -> Refresh | None:
     """Describe the newest instance refresh of a group."""
     refreshes = client("autoscaling").describe_instance_refreshes(AutoScalingGroupName=group)["InstanceRefreshes"]
@@ -181,10 +195,12 @@ def newest_refresh(group: str) -> Refresh | None:
     return Refresh(found["InstanceRefreshId"], found["Status"], reason, found.get("StartTime"))
 
 
-def start_refresh(group: str, count: int) -> str:
+def start_refresh(group: str, count: int, at_once: int) -> str:
     """Begin to replace the nodes that do not run the group's launch template version: first launch, then terminate.
 
-    count: of the nodes; the room above it is that of one node.
+    count: of the nodes; so many serve at any moment. at_once: the room above it. EC2 Auto Scaling user guide, "How an
+    instance refresh works": with a minimum of 100 percent new instances come first, and the maximum is the percentage
+    of the desired capacity to which the group may grow.
     """
     try:
         answer = client("autoscaling").start_instance_refresh(
@@ -192,7 +208,7 @@ def start_refresh(group: str, count: int) -> str:
             Strategy="Rolling",
             Preferences={
                 "MinHealthyPercentage": 100,
-                "MaxHealthyPercentage": 100 + math.ceil(100 / count),
+                "MaxHealthyPercentage": 100 + math.ceil(100 * at_once / count),
                 "InstanceWarmup": WARM_UP,
                 "SkipMatching": True,
             },

@@ -223,7 +223,7 @@ def _judge_zones(wanted: Wanted, observed: Observed) -> Iterable[Problem]:
 def _judge_quota(wanted: Wanted, cluster: str, observed: Observed) -> tuple[list[Problem], list[str]]:
     """Compare the vCPUs that will run with those that may.
 
-    A node is launched before its predecessor goes, and an image is built beside the nodes: where these alone would be
+    Nodes are launched before old ones go, and an image is built beside the nodes: where these alone would be
     too many, the nodes can start, and the next change will fail.
     """
     code = QUOTAS.get(_family(wanted.nodes.instance_type))
@@ -238,7 +238,8 @@ def _judge_quota(wanted: Wanted, cluster: str, observed: Observed) -> tuple[list
     needed = wanted.nodes.count * each
     room = int(observed.quota) - others
     builds = BUILD_VCPUS if wanted.image.ami is None and code == STANDARD else 0
-    at_most = needed + each + builds
+    more = wanted.nodes.at_once
+    at_most = needed + more * each + builds
     raised = (
         f"aws service-quotas request-service-quota-increase --service-code ec2 --quota-code {code} "
         f"--desired-value {math.ceil(others + at_most)}"
@@ -252,8 +253,8 @@ def _judge_quota(wanted: Wanted, cluster: str, observed: Observed) -> tuple[list
         value = {"count": wanted.nodes.count, "instance_type": wanted.nodes.instance_type}
         return [("nodes", value, wrong, give)], []
     warning = (
-        f"nodes: {quota}. The {wanted.nodes.count} nodes fit, but not one more while a node is replaced and an image "
-        f"is built ({at_most} vCPUs). Have it raised: {raised}"
+        f"nodes: {quota}. The {wanted.nodes.count} nodes fit, but not {more} more while nodes are replaced and an "
+        f"image is built ({at_most} vCPUs). Have it raised: {raised}"
     )
     return [], [warning] if at_most > room else []
 
@@ -315,12 +316,12 @@ def _judge_addresses(wanted: Wanted, cluster: str, observed: Observed, begun: bo
     if not free or (begun and observed.instances is None):
         return [], []
     own = [instance for instance in observed.instances or [] if _is_own(instance, cluster)]
-    nodes = max(0, wanted.nodes.count + 1 - len(own))
+    nodes = max(0, wanted.nodes.count + wanted.nodes.at_once - len(own))
     names, total = ",".join(free), sum(free.values())
     if begun:
         warning = (
-            f"{SUBNETS} {names}: they have {total} free addresses, and the nodes need {nodes} more (one while a node "
-            "is replaced). Free addresses in them, or nodes do not start."
+            f"{SUBNETS} {names}: they have {total} free addresses, and the nodes need {nodes} more "
+            f"({wanted.nodes.at_once} while nodes are replaced). Free addresses in them, or nodes do not start."
         )
         return [], [warning] if total < nodes else []
     give = "fewer nodes, free addresses there, or PrivateSubnetIds of larger subnets to sam deploy"

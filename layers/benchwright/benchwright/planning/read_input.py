@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, get_origin
 
@@ -18,6 +18,7 @@ from benchwright.models import (
     DEFAULT_CLUSTER,
     LONGEST_APPLICATION,
     LONGEST_CLUSTER,
+    MOST_TURNS,
     OLDEST_PYTHON_OF_JUPYTER,
     OWNED_KEYS,
     PRIVATE_RANGES,
@@ -28,11 +29,13 @@ from benchwright.models import (
     Once,
     SecretName,
     Wanted,
+    least_at_once,
     merge_patch,
 )
 from benchwright.planning import administration, files, groups, limits, secret_names, server_options, sign_in
 from benchwright.planning.problems import (
     BACK,
+    OR_BACK,
     Problem,
     explained,
     object_in,
@@ -270,12 +273,21 @@ def _is_valid(kind: TypeAdapter[Any], value: Any) -> bool:
     return True
 
 
+def _too_slow(nodes: Mapping[str, Any]) -> Iterator[Problem]:
+    """Find a number of nodes that are replaced at the same time with which a deployment would not end in time."""
+    at_once, count = nodes.get("replace_at_once"), nodes.get("count")
+    if type(at_once) is not int or type(count) is not int or not 0 < at_once < least_at_once(count):
+        return
+    wrong = f"a deployment has time to replace {MOST_TURNS * at_once} nodes so, and nodes.count is {count}"
+    yield "nodes.replace_at_once", at_once, wrong, f"at least {least_at_once(count)}, {OR_BACK}"
+
+
 def _contradictions(merged: Mapping[str, Any]) -> list[Problem]:
     """Find what no single field shows.
 
     Works on an input that may be wrong in other ways too, so that everything is reported at once.
     """
-    problems: list[Problem] = []
+    problems: list[Problem] = [*_too_slow(object_in(merged, "nodes"))]
     users = objects_in(merged, "users")
     problems += [
         (f"users.{name}", users[name], "it is an account of the system, or a group of it", "another name")

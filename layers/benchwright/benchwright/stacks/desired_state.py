@@ -62,6 +62,7 @@ def nodes(
     the stack as it is, when all nodes must go first: its image and version stay, the count becomes 0.
     """
     count = 0 if offline_as else plan.wanted.nodes.count
+    room = count and plan.wanted.nodes.at_once  # to launch nodes before as many leave
     kept = offline_as.parameters if offline_as else {}
     return Desired(
         name=settings.stack_name(plan.cluster, "nodes"),
@@ -73,7 +74,7 @@ def nodes(
             "InstanceType": plan.wanted.nodes.instance_type,
             "RootVolumeSize": str(plan.wanted.nodes.root_volume_size or 0),
             "NodeCount": str(count),
-            "MaximumNodeCount": str(count + 1 if count else 0),  # room to launch a node before its predecessor goes
+            "MaximumNodeCount": str(count + room),
             "WorkbenchVersion": kept.get("WorkbenchVersion", plan.wanted.workbench.version),
             "PrivateSubnetIds": settings.private_subnet_ids,
             "NodeSecurityGroupId": foundation_outputs["NodeSecurityGroupId"],

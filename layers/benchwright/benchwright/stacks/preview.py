@@ -131,7 +131,7 @@ def nodes_after(plan: Plan, target: Target, changes: Iterable[Mapping[str, Any]]
     """Return what becomes of the nodes, by the changes of their stack and the group as it is."""
     template = [each for each in changes_of(changes) if each.kind == "AWS::EC2::LaunchTemplate"]
     return nodes_preview.nodes_after(
-        *(group, plan.wanted.nodes.count, _why(target)),
+        *(group, plan.wanted.nodes, _why(target)),
         new_template=any(each.action != "change" or "LaunchTemplateData" in each.because for each in template),
         all_at_once=must_go_offline(plan, target.stack, len(group.nodes)),
     )

@@ -39,7 +39,7 @@ def steps(
         minutes = (CREATION if target.creates else CHANGE)[which] if its else 0
         if which == "nodes":
             sentences += replacement(nodes)
-            minutes += 2 * NODE_MINUTES if nodes.all_at_once else REPLACEMENT_MINUTES * nodes.replaced
+            minutes += 2 * NODE_MINUTES if nodes.all_at_once else REPLACEMENT_MINUTES * nodes.turns
             minutes += NODE_MINUTES if nodes.created and not target.creates else 0
         listed.append(Step(step=STEPS[which], sentences=sentences, changes=its, minutes=minutes))
         if which == "foundation":

@@ -33,7 +33,7 @@ REMEDIES: Mapping[str, str] = {
     "deployment with {}.",
     "stale rows": "Delete the rows by hand with `rstudio-server delete-node ID` on any node: their instances no longer "
     "exist, and the verification could not delete them itself.",
-    "image": "Start a deployment with {}: it replaces nodes of another image one at a time.",
+    "image": "Start a deployment with {}: it replaces nodes of another image.",
     "workbench version": "Start a deployment with {}: it replaces nodes of an image with another version, all at once. "
     "Terminate a node on which someone installed another one.",
     "configuration": "Start a deployment with {}: it applies the recorded configuration to every node.",

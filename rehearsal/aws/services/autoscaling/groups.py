@@ -222,7 +222,7 @@ class Groups:
             ),
             "AvailabilityZones": sorted(set(zones)),
             "CreatedTime": group.created,
-            "Instances": [_instance(member) for member in group.members],
+            "Instances": [_instance(member) for member in list(group.members)],  # some may be leaving just now
             "SuspendedProcesses": [{"ProcessName": name} for name in sorted(group.suspended)],
             "ServiceLinkedRoleARN": (
                 f"arn:aws:iam::{self._aws.account}:role/aws-service-role/autoscaling.amazonaws.com/"

@@ -2,6 +2,7 @@
 
 import datetime
 import functools
+import sys
 import threading
 import uuid
 from collections import Counter
@@ -109,7 +110,7 @@ class Associations:
         """An agent has registered: what targets it runs on it."""
         for association in list(self._associations.values()):
             if machine in self._select(association.given.get("Targets") or []):
-                self._begin(association, [machine])
+                self._begin(association, [machine], is_new=True)
 
     def document_changed(self, name: str) -> None:
         """A new version of a document: associations that follow it run again."""
@@ -122,18 +123,22 @@ class Associations:
         if given.get("ScheduleExpression"):
             raise ServiceError("InvalidSchedule", "The rehearsal runs associations without a schedule only.")
 
-    def _begin(self, association: Association, machines: Sequence[Machine]) -> None:
+    def _begin(self, association: Association, machines: Sequence[Machine], *, is_new: bool = False) -> None:
+        """is_new: one that has just appeared runs it at once, however many others do (Systems Manager API reference,
+        CreateAssociation, MaxConcurrency).
+        """
         if not machines:
             return
         execution = Execution(str(uuid.uuid4()), self._aws.clock.datetime())
         association.executions.append(execution)
         for machine in machines:
             execution.statuses[machine.id] = "Pending"
-            work.start(self._aws.clock, functools.partial(self._apply, association, execution, machine))
+            work.start(self._aws.clock, functools.partial(self._apply, association, execution, machine, is_new=is_new))
 
-    def _apply(self, association: Association, execution: Execution, machine: Machine) -> None:
+    def _apply(self, association: Association, execution: Execution, machine: Machine, *, is_new: bool) -> None:
         self._aws.clock.sleep(BEGIN_SECONDS)
         limit = max(1, share(association.given.get("MaxConcurrency") or "50", len(execution.statuses)))
+        limit = sys.maxsize if is_new else limit
         with self._aws.clock.idle(), association.turn:
             association.turn.wait_for(lambda: association.running < limit)
             association.running += 1

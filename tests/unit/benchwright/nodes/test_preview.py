@@ -11,6 +11,7 @@ from benchwright.nodes.bundle import Endpoint, make_bundle
 from benchwright.nodes.preview import Nodes, configuration, nodes_after, publication, replacement, sessions
 from benchwright.rstudio_files import Effect
 from benchwright.secrets import Secret
+from tests.unit.benchwright.nodes.test_replacement import wanted as wanted_nodes
 from tests.unit.benchwright.verification.test_checks import a_plan
 
 TWO = Group("g", (Node("i-1", "InService", "lt:1"), Node("i-2", "InService", "lt:1")), template_version="lt:1")
@@ -40,7 +41,7 @@ def test_how_many_nodes_come_go_and_are_replaced(
     group: Group, wanted: int, facts: tuple[bool, bool], expected: dict[str, int]
 ) -> None:
     new_template, all_at_once = facts
-    found = nodes_after(group, wanted, ["why"], new_template=new_template, all_at_once=all_at_once)
+    found = nodes_after(group, wanted_nodes(wanted), ["why"], new_template=new_template, all_at_once=all_at_once)
     counts = {"created": found.created, "removed": found.removed, "replaced": found.replaced}
     assert {name: count for name, count in counts.items() if count} == expected
     assert found.why == (["why"] if "replaced" in expected else [])
@@ -52,6 +53,9 @@ def test_how_many_nodes_come_go_and_are_replaced(
         (KEPT, ["The nodes stay."]),
         (Nodes(now=1, then=3, created=2, replaced=1, why=["another image"]), None),
         (Nodes(now=2, then=1, replaced=1, removed=1, all_at_once=True, why=["another image"]), None),
+        (Nodes(now=9, then=9, replaced=9), ["9 nodes are replaced, one at a time."]),
+        (Nodes(now=12, then=12, replaced=12, at_once=2), ["12 nodes are replaced, 2 at a time."]),
+        (Nodes(now=12, then=12, replaced=2, at_once=2), ["2 nodes are replaced, all at the same time."]),
     ],
 )
 def test_what_becomes_of_nodes_in_sentences(nodes: Nodes, sentences: list[str] | None) -> None:

@@ -13,6 +13,7 @@ from benchwright.nodes.refusals import Refusal, refusal
 from tests.unit.benchwright.conversation import Conversation
 from tests.unit.benchwright.conversation import refusal as refused
 from tests.unit.benchwright.nodes.test_launches import GROUP, activity
+from tests.unit.benchwright.nodes.test_replacement import wanted
 
 LOGS, BEGAN = "/benchwright/blue/nodes", datetime(2026, 11, 29, 12, tzinfo=UTC)
 WHY = "Workbench refuses its configuration: unrecognised option 'no-such'."
@@ -68,7 +69,7 @@ def look(
     group = Group(
         GROUP, (Node("i-1", "InService", "lt-1:1"), NEW), frozenset({"AZRebalance"}), template_version="lt-1:2"
     )
-    return replacement.replace_outdated(group, 1, "r", BEGAN, log_group=LOGS)
+    return replacement.replace_outdated(group, wanted(1), "r", BEGAN, log_group=LOGS)
 
 
 def abandoned(aws: Conversation) -> list[Any]:

@@ -6,11 +6,19 @@ from typing import Any
 
 import pytest
 
+from benchwright.models import MOST_TURNS, Nodes, least_at_once
 from benchwright.nodes import replacement
 from benchwright.nodes.auto_scaling import Group, Node
 from benchwright.nodes.replacement import Refresh, ReplacementStep, next_replacement_step
+from rehearsal.aws.services.autoscaling import decisions
 from tests.unit.benchwright.conversation import Conversation, refusal
 from tests.unit.benchwright.nodes.test_launches import GROUP, NO_ROOM, activity
+
+MOST_NODES = 50
+
+
+def wanted(count: int, at_once: int | None = None) -> Nodes:
+    return Nodes(count=count, instance_type="m7i.xlarge", replace_at_once=at_once)
 
 
 @pytest.mark.parametrize(
@@ -36,12 +44,12 @@ def test_nodes_that_were_not_replaced_are_explained_by_the_newest_launch_that_fa
 
 
 @pytest.mark.parametrize(
-    ("count", "most"), [(1, 200), (2, 150), (3, 134), (4, 125), (7, 115), (10, 110), (33, 104), (50, 102)]
+    ("count", "at_once", "most"),
+    [(1, 1, 200), (2, 1, 150), (3, 1, 134), (4, 2, 150), (10, 1, 110), (11, 2, 119), (33, 4, 113), (50, 5, 110)],
 )
-def test_a_refresh_launches_one_node_before_another_one_goes(aws: Conversation, count: int, most: int) -> None:
-    assert count * most // 100 == count + 1
+def test_a_refresh_launches_nodes_before_as_many_go(aws: Conversation, count: int, at_once: int, most: int) -> None:
     aws.answers = {"StartInstanceRefresh": {"InstanceRefreshId": "refresh"}}
-    assert replacement.start_refresh(GROUP, count) == "refresh"
+    assert replacement.start_refresh(GROUP, count, at_once) == "refresh"
     preferences = {
         "MinHealthyPercentage": 100,
         "MaxHealthyPercentage": most,
@@ -56,9 +64,25 @@ def test_a_refresh_launches_one_node_before_another_one_goes(aws: Conversation, 
     ]
 
 
+def test_of_any_number_of_nodes_a_tenth_or_what_is_wanted_comes_before_as_many_go(aws: Conversation) -> None:
+    """Auto Scaling computes with whole percents."""
+    aws.answers = {"StartInstanceRefresh": {"InstanceRefreshId": "refresh"}}
+    for count in range(1, MOST_NODES + 1):
+        assert -(-count // wanted(count).at_once) <= MOST_TURNS
+        for given in range(least_at_once(count), MOST_NODES + 1):
+            at_once = wanted(count, given).at_once
+            assert at_once == min(given, count)
+            replacement.start_refresh(GROUP, count, at_once)
+            preferences = aws.calls.pop()[1]["Preferences"]
+            most = preferences["MaxHealthyPercentage"]
+            assert preferences["MinHealthyPercentage"] == 100
+            assert most <= 200
+            assert decisions.surplus(count, most) == at_once
+
+
 def test_a_refresh_that_runs_already_is_not_ours(aws: Conversation) -> None:
     aws.answers = {"StartInstanceRefresh": refusal("InstanceRefreshInProgress")}
-    assert replacement.start_refresh(GROUP, 2) == ""
+    assert replacement.start_refresh(GROUP, 2, 1) == ""
 
 
 def test_the_newest_refresh_is_the_one_that_has_not_begun(aws: Conversation) -> None:
@@ -77,15 +101,17 @@ def test_the_newest_refresh_is_the_one_that_has_not_begun(aws: Conversation) -> 
 @pytest.mark.parametrize(("old", "new"), [("9", "10"), ("10", "9"), ("1", "11")])
 def test_a_node_of_any_other_template_version_is_outdated(old: str, new: str) -> None:
     nodes = [Node("i-1", "InService", new), Node("i-2", "InService", old)]
-    assert next_replacement_step(nodes, None, 2, new, "") == ReplacementStep(
-        "refresh", "Auto Scaling: 1 nodes are replaced one at a time"
+    assert next_replacement_step(nodes, None, wanted(2), new, "") == ReplacementStep(
+        "refresh", "Auto Scaling: 1 node is replaced"
     )
-    assert next_replacement_step(nodes[:1], None, 1, new, "") == ReplacementStep("done")
+    assert next_replacement_step(nodes[:1], None, wanted(1), new, "") == ReplacementStep("done")
 
 
 def test_a_node_that_is_launched_beside_a_full_group_is_waited_for() -> None:
     nodes = [Node("i-1", "InService", "1"), Node("i-2", "Pending", "1")]
-    assert next_replacement_step(nodes, None, 1, "1", "") == ReplacementStep("wait", "Auto Scaling: i-2 Pending")
+    assert next_replacement_step(nodes, None, wanted(1), "1", "") == ReplacementStep(
+        "wait", "Auto Scaling: i-2 Pending"
+    )
 
 
 RUNS = Refresh("r", "InProgress")
@@ -111,13 +137,13 @@ SERVING = [Node("i-1", "InService", "2"), Node("i-2", "InService", "1"), Node("i
 def test_a_refresh_pauses_until_each_new_node_in_service_is_healthy_for_the_load_balancer(
     refresh: Refresh | None, health: dict[str, str] | None, paused: bool, action: str
 ) -> None:
-    step = next_replacement_step(SERVING, refresh, 2, "2", "", health=health, paused=paused)
+    step = next_replacement_step(SERVING, refresh, wanted(2), "2", "", health=health, paused=paused)
     assert step.action == action
 
 
 def test_what_a_paused_refresh_waits_for_is_named() -> None:
     health = {"i-1": "unhealthy (Target.Timeout)"}
-    step = next_replacement_step(SERVING, RUNS, 2, "2", "", health=health, paused=True)
+    step = next_replacement_step(SERVING, RUNS, wanted(2), "2", "", health=health, paused=True)
     assert step.waiting_for == (
         "load balancer: i-1 is unhealthy (Target.Timeout); instance refresh r is paused until it is healthy. If it "
         "stays so, read its log in the log group of the nodes; fix the cause or terminate it "
@@ -151,11 +177,11 @@ def test_auto_scaling_is_asked_to_pause_and_to_go_on(
     group = Group(
         GROUP, (Node("i-1", "InService", "lt-1:2"), Node("i-2", "InService", "lt-1:1")), suspended, ("tg",), 2, "lt-1:2"
     )
-    progress = replacement.replace_outdated(group, 2, "r", None, log_group="")
+    progress = replacement.replace_outdated(group, wanted(2), "r", None, log_group="")
     assert (progress.done, progress.refresh) == (False, "r")
     changed = [call for call in aws.calls if not call[0].startswith("Describe")]
-    wanted = {"AutoScalingGroupName": GROUP, "ScalingProcesses": ["InstanceRefresh"]}
-    assert changed == ([(called, wanted)] if called else [])
+    asked = {"AutoScalingGroupName": GROUP, "ScalingProcesses": ["InstanceRefresh"]}
+    assert changed == ([(called, asked)] if called else [])
 
 
 def nodes(*states: str, version: str = "2") -> list[Node]:
@@ -183,4 +209,4 @@ def nodes(*states: str, version: str = "2") -> list[Node]:
 def test_the_next_step_follows_from_the_group_and_its_refresh(
     group: Sequence[Node], refresh: Refresh | None, started: str, action: str
 ) -> None:
-    assert replacement.next_replacement_step(group, refresh, 2, "2", started).action == action
+    assert replacement.next_replacement_step(group, refresh, wanted(2), "2", started).action == action

@@ -213,7 +213,7 @@ def test_nodes_for_which_the_quota_has_no_room(account: Account) -> None:
     warned = account.check(**nodes(3))
     assert warned.problems == ()
     assert "".join(warned.warnings) == (
-        f"nodes: {quota}. The 3 nodes fit, but not one more while a node is replaced and an image is built (18 vCPUs). "
+        f"nodes: {quota}. The 3 nodes fit, but not 1 more while nodes are replaced and an image is built (18 vCPUs). "
         f"Have it raised: {raised} --desired-value 22"
     )
     assert account.check(**nodes(1)) == Judgement()
@@ -372,9 +372,11 @@ OWN = {"benchwright:application": "wb", "benchwright:cluster": "blue"}
 
 def test_subnets_that_are_too_small(account: Account) -> None:
     names = small_subnets(account)
-    assert account.check(**nodes(11)).problems == ()
-    wrong = "they have 22 free addresses together, and the cluster needs 23"
-    assert lines(account.check(**nodes(12))) == [("the private subnets", ",".join(names), wrong)]
+    assert account.check(**nodes(10)).problems == ()
+    wrong = (
+        "they have 22 free addresses together, and the cluster needs 23"  # 5 in each, 11, and 2 while they are replaced
+    )
+    assert lines(account.check(**nodes(11))) == [("the private subnets", ",".join(names), wrong)]
     account.run("m7i.large", 7, {"Name": "of others"})
     wrong = "it has 4 free addresses, and the cluster needs 5 beside nodes"
     assert lines(account.check(**nodes(2))) == [("the private subnets", names[0], wrong)]
@@ -391,7 +393,7 @@ def test_a_full_subnet_of_a_deployed_cluster(account: Account) -> None:
     judged = account.check(deployed=True, **nodes(2))
     assert judged.problems == ()
     crowded = (
-        f"the private subnets {names[0]}: they have 0 free addresses, and the nodes need 1 more (one while a node is "
+        f"the private subnets {names[0]}: they have 0 free addresses, and the nodes need 1 more (1 while nodes are "
         "replaced). Free addresses in them, or nodes do not start."
     )
     assert judged.warnings == (crowded,)

@@ -39,7 +39,7 @@ def test_an_input_that_is_no_object_is_refused(raw: Any) -> None:
         ({"nodes": {"instance_type": "m7g.large"}}, "- nodes.instance_type: "),
         (
             {"nodes": {"size": 2}},
-            "- nodes.size: 2 is refused: an unknown key. Give one of count, instance_type, root_volume_size.",
+            "- nodes.size: 2 is refused: an unknown key. Give one of count, instance_type, replace_at_once, root_",
         ),
         ({"nodez": None}, "- nodez: null is refused: an unknown key (did you mean nodes?). "),
         ({"licence": "-----BEGIN"}, '- licence: "***" is refused: an unknown key (did you mean license?). '),

@@ -47,6 +47,7 @@ EARLIER: Mapping[str, Any] = {
     "nodes.count": {"nodes": {"count": 4}},
     "nodes.instance_type": {"nodes": {"instance_type": "c7i.large"}},
     "nodes.root_volume_size": {"nodes": {"root_volume_size": 150}},
+    "nodes.replace_at_once": {"nodes": {"replace_at_once": 3}},
     "database.min_capacity": {"database": {"min_capacity": 2}},
     "database.max_capacity": {"database": {"max_capacity": 64}},
     "database.engine_version": {"database": {"engine_version": "17.9"}},

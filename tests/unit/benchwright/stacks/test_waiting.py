@@ -65,6 +65,7 @@ class World:
     template: str
     instance_type: str = OLD
     count: int = 1
+    at_once: int = 1
     looks: list[str] = field(default_factory=list)
     """What each look of the last execution waited for."""
 

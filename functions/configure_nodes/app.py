@@ -28,7 +28,7 @@ from benchwright.record import Record, confirm_lock, plan_of, save_configuration
 from benchwright.secrets import Secret, require_secret
 from benchwright.step import LoopEvent, step
 from benchwright.verification import sign_in
-from benchwright.waits import WAITS
+from benchwright.waits import COMMAND_SECONDS, WAITS
 
 # In place of what a foundation has that does not exist yet.
 UNKNOWN, NO_SECRET = Endpoint("unknown.invalid", 5432), Secret("", "")
@@ -126,12 +126,13 @@ def _apply(event: Event, plan: Plan, record: Record) -> Result:
         document, token = event.nodes["DocumentName"], (event.execution, event.configuration, *decision.send)
         parameters = {"Mode": "apply", "Configuration": event.configuration}
         commands = [*commands, run_command.send(document, decision.send, parameters, token)]
+    waits = WAITS["Configure nodes"]
     if event.last and decision.offline:
         raise offline.give_up(decision.offline, agents)
     return Result(
         done=decision.action == "done",
         waiting_for=decision.waiting_for,
-        wait_seconds=WAITS["Configure nodes"].after(0 if decision.action == "send" else event.wait_seconds),
+        wait_seconds=COMMAND_SECONDS if decision.action == "send" else waits.after(event.wait_seconds),
         configuration=event.configuration,
         commands=commands,
     )

@@ -106,7 +106,7 @@ def handler(event: Event) -> Result | Preview:
         return Result(
             done=False,
             waiting_for=launches.with_newest(failed, waiting_for or f"the next look at {desired.name}"),
-            wait_seconds=_wait(event, action),
+            wait_seconds=_wait(event, action, group.nodes if group else ()),
             change_set=_begun(event, action, name),
             refresh=event.refresh,
         )
@@ -184,9 +184,11 @@ def _remove(event: Event) -> Result:
     )
 
 
-def _wait(event: Event, action: change_sets.Action = "wait") -> int:
-    """Return how long to wait: what this look has just set going may be over soon."""
+def _wait(event: Event, action: change_sets.Action = "wait", nodes: Sequence[auto_scaling.Node] = ()) -> int:
+    """Return how long to wait: what this look has just set going may be over soon, and a node takes minutes to come."""
     waits = WAITS[f"{'Remove' if event.removes else 'Deploy'} {event.stack}"]
+    if action == "wait" and any(node.state.startswith("Pending") for node in nodes):
+        return waits.longest
     return waits.after(event.wait_seconds if action == "wait" else 0)
 
 

@@ -35,7 +35,7 @@ LEAVING_SECONDS: Final = {"usual": 60, "slow": 900}
 """Of a node that leaves: stopping Workbench and suspending sessions; at most what its hook has."""
 NOTICING_SECONDS: Final = 0.5
 """Wall seconds in which a node notices that it is to leave; AWS time stands still meanwhile."""
-LOOK_SECONDS: Final = 0.02
+LOOK_SECONDS: Final = 0.05
 
 
 def main() -> int:

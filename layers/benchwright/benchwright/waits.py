@@ -20,6 +20,8 @@ class Waits:
         return min(previous + self.more, self.longest) if previous else self.first
 
 
+# How long Run Command takes to give a command that changes nothing to a node, and to show that it has ended.
+COMMAND_SECONDS: Final = 8
 # By the state that waits. The longest ones are what may be lost at the end of what takes long; together they keep the
 # history of an execution short enough (tests/workflow/test_graph.py).
 WAITS: Final[Mapping[str, Waits]] = {

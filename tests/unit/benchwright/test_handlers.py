@@ -609,7 +609,7 @@ def test_the_stack_is_looked_at_again_when_its_nodes_are_replaced(aws: Conversat
         ("an address is removed", 20, 5),
         ("a certificate is requested", 0, 5),
         ("a certificate is validated", 20, 25),
-        ("a node is configured", 15, 5),
+        ("a node is configured", 15, 8),
         ("the nodes are asked, and a stale row is deleted", 0, 7),
         ("the nodes are asked, and a stale row is deleted", 39, 40),
     ],
@@ -618,6 +618,18 @@ def test_a_step_says_how_long_to_wait(aws: Conversation, name: str, before: int,
     case = CASES[name]
     aws.answers = {**case.answers(), "GetItem": record(**case.wanted), "UpdateItem": {}}
     answer = handle(case.function, **case.event, wait_seconds=before)
+    assert (answer["done"], answer["wait_seconds"]) == (False, seconds)
+
+
+@pytest.mark.usefixtures("steps")
+@pytest.mark.parametrize(("state", "seconds"), [("Pending", 24), ("Pending:Wait", 24), ("InService", 7)])
+def test_while_a_stack_launches_nodes_the_waits_are_long_at_once(aws: Conversation, state: str, seconds: int) -> None:
+    found = group("2", "2")
+    found["DescribeAutoScalingGroups"]["AutoScalingGroups"][0]["Instances"][-1]["LifecycleState"] = state  # type: ignore[index]
+    launching = {**stack("UPDATE_IN_PROGRESS", nodes(), outputs=NODES), **found}
+    aws.answers = {**launching, "DescribeScalingActivities": {"Activities": []}, "GetItem": record()}
+    case = CASES["nodes are replaced"]
+    answer = handle(case.function, **case.event, wait_seconds=5)
     assert (answer["done"], answer["wait_seconds"]) == (False, seconds)
 
 

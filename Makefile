@@ -143,40 +143,26 @@ python:
 machine: python
 	@$(PYTHON) -m rehearsal.machine $(firstword $(MAKECMDGOALS))
 
-$(REHEARSAL): rehearsal/requirements.txt | $(CHECK)
-	@echo "Installing what rehearsal/requirements.txt pins into .venv: once, half a minute, 0.4 GB (105 MB to download)"
-	@$(PYTHON) -m venv .venv
-	@timeout 1200 .venv/bin/python $(PIP_INSTALL) --requirement $<
+$(REHEARSAL): rehearsal/requirements.txt
+$(CHECKOV): tests/requirements-checkov.txt
+$(AUDIT): tests/requirements-audit.txt
+$(WATCH): watch/requirements.txt
+$(VIP): tests/requirements-vip.txt
+$(REHEARSAL): INSTALLED = what $< pins into $(@D): once, half a minute, 0.4 GB (105 MB to download)
+$(CHECKOV): INSTALLED = checkov into $(@D): once, half a minute, 0.3 GB
+$(AUDIT): INSTALLED = pip-audit into $(@D): once, some seconds, 50 MB
+$(WATCH): INSTALLED = boto3 and rich into $(@D): once, some seconds, 60 MB
+$(VIP): INSTALLED = what reads the configuration of posit-vip into $(@D): once, some seconds, 20 MB
+$(REHEARSAL) $(CHECKOV) $(AUDIT) $(WATCH) $(VIP): | $(CHECK)
+	@echo "Installing $(INSTALLED)"
+	@$(PYTHON) -m venv $(@D)
+	@timeout 1200 $(@D)/bin/python $(PIP_INSTALL) --requirement $<
 	@touch $@
 
 $(VENV): tests/requirements.txt $(REHEARSAL)
-	@echo "Installing what tests/requirements.txt pins into .venv, too: once, half a minute, 0.4 GB (60 MB to download)"
-	@timeout 1200 .venv/bin/python $(PIP_INSTALL) --requirement $<
-	@.venv/bin/python -m compileall -qq -j 0 .venv/lib
-	@touch $@
-
-$(CHECKOV): tests/requirements-checkov.txt | $(CHECK)
-	@echo "Installing checkov into .venv-checkov: once, half a minute, 0.3 GB"
-	@$(PYTHON) -m venv .venv-checkov
-	@timeout 1200 .venv-checkov/bin/python $(PIP_INSTALL) --requirement $<
-	@touch $@
-
-$(AUDIT): tests/requirements-audit.txt | $(CHECK)
-	@echo "Installing pip-audit into .venv-audit: once, some seconds, 50 MB"
-	@$(PYTHON) -m venv .venv-audit
-	@timeout 1200 .venv-audit/bin/python $(PIP_INSTALL) --requirement $<
-	@touch $@
-
-$(WATCH): watch/requirements.txt | $(CHECK)
-	@echo "Installing boto3 and rich into .venv-watch: once, some seconds, 60 MB"
-	@$(PYTHON) -m venv .venv-watch
-	@timeout 1200 .venv-watch/bin/python $(PIP_INSTALL) --requirement $<
-	@touch $@
-
-$(VIP): tests/requirements-vip.txt | $(CHECK)
-	@echo "Installing what reads the configuration of posit-vip into .venv-vip: once, some seconds, 20 MB"
-	@$(PYTHON) -m venv .venv-vip
-	@timeout 1200 .venv-vip/bin/python $(PIP_INSTALL) --requirement $<
+	@echo "Installing what $< pins into $(@D), too: once, half a minute, 0.4 GB (60 MB to download)"
+	@timeout 1200 $(@D)/bin/python $(PIP_INSTALL) --requirement $<
+	@$(@D)/bin/python -m compileall -qq -j 0 $(@D)/lib
 	@touch $@
 
 $(SIMULATOR): tests/requirements-tools.txt tests/package.json tests/package-lock.json | $(CHECK)

@@ -51,6 +51,8 @@ def main(arguments: list[str]) -> int:
         return Watch(arn, Console(highlight=False)).run(states)
     except NoExecutionError as error:
         print(error, file=sys.stderr)
+    except exceptions.NoRegionError:
+        print("No region is known: give AWS_REGION=, or run `aws configure`.", file=sys.stderr)
     except (BotoCoreError, ClientError) as error:
         print(f"The execution cannot be read: {error}", file=sys.stderr)
         print("`aws sts get-caller-identity` shows whose credentials these are.", file=sys.stderr)

@@ -127,7 +127,7 @@ def test_without_a_region_it_says_so(capsys: pytest.CaptureFixture[str]) -> None
     for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
         del os.environ[name]
     assert command.main([]) == 2
-    assert "The execution cannot be read: You must specify a region." in capsys.readouterr().err
+    assert capsys.readouterr().err == "No region is known: give AWS_REGION=, or run `aws configure`.\n"
 
 
 class Broken:

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from benchwright.models import BY_PROVIDER, MOST_GROUPS_OF_A_USER, RESERVED_NAMES, Wanted
-from benchwright.planning import server_options
+from benchwright.planning import elsewhere, server_options
 from benchwright.planning.problems import OR_BACK, Problem, object_in, objects_in
 from benchwright.planning.similar_names import meant
 
@@ -91,8 +91,8 @@ def warn(wanted: Wanted) -> list[str]:
         )
     auth = wanted.auth.model_dump()
     config = server_options.given(wanted.model_dump(include={"config", "files"}))
-    others = groups_of_others(wanted.image.ami, config, auth)
-    if others and not of_provider(auth):
+    others = elsewhere.makers_of_groups(wanted.image.ami, config, auth)
+    if others and not elsewhere.has_groups_of_provider(auth):
         for path, _, names in _asked(config, auth):
             if unknown := sorted(set(names) - groups - people):
                 texts.append(
@@ -111,8 +111,8 @@ def _without_people(
     """
     config, auth = server_options.given(merged), object_in(merged, "auth")
     ami = object_in(merged, "image").get("ami")
-    others = groups_of_others(ami, config, auth)
-    by_provider = _takes_groups(auth)
+    others = elsewhere.makers_of_groups(ami, config, auth)
+    by_provider = elsewhere.names_groups_at_sign_in(auth)
     problems: list[Problem] = []
     for path, value, names in _asked(config, auth):
         for name in names:
@@ -161,31 +161,9 @@ def _asked(config: Mapping[str, tuple[str, Any]], auth: Mapping[str, Any]) -> It
             yield f"auth.{key}", name, [name]
 
 
-def groups_of_others(ami: Any, config: Mapping[str, tuple[str, Any]], auth: Mapping[str, Any]) -> str:
-    """Say who else may have made a group: the image, an identity provider (user provisioning of Workbench) or a
-    directory.
-    """
-    makers = {
-        f"the AMI {ami}": ami,
-        "the identity provider": of_provider(auth) or config.get("user-provisioning-enabled", ("", None))[1] == "1",
-        "the directory": auth.get("method") == "sssd",
-    }
-    return " or ".join(maker for maker, made in makers.items() if made)
-
-
-def of_provider(auth: Mapping[str, Any]) -> bool:
-    """Return whether groups come from the identity provider: at each sign-in, or pushed by it."""
-    return _takes_groups(auth) or auth.get("provisioning") == "scim"
-
-
 def _named_first(path: str) -> str:
     """Return a path whose last part stands apart."""
     return ": ".join(path.rsplit(".", 1))
-
-
-def _takes_groups(auth: Mapping[str, Any]) -> bool:
-    """Return whether people have the groups that the identity provider names at each sign-in."""
-    return auth.get("provisioning") == "jit" and bool(auth.get("groups_claim") or auth.get("groups_attribute"))
 
 
 def _named(value: Any) -> list[str]:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from pydantic import TypeAdapter, ValidationError
 
 from benchwright.models import PROFILE_KEYS, RESERVED_PERCENT, Limits, ProfileName, Wanted
-from benchwright.planning import groups, server_options
+from benchwright.planning import elsewhere, groups
 from benchwright.planning.problems import BACK, OR_BACK, Problem, object_in, objects_in
 from benchwright.planning.similar_names import meant
 from benchwright.rstudio_files import PROFILES
@@ -43,7 +43,7 @@ def contradictions(merged: Mapping[str, Any], users: Collection[str], people: Co
 def warn(wanted: Wanted) -> list[str]:
     """Return a warning about limits that may hold for no one."""
     texts, whole = [], wanted.model_dump(include={"config", "files", "auth", "image", "limits"})
-    others, version = _others(whole), wanted.workbench.version
+    others, version = elsewhere.makers_of_accounts(whole), wanted.workbench.version
     known = {"users": {*wanted.users}, "groups": {*wanted.groups, *wanted.users}}
     without_members = {name for name, members in groups.members_of(wanted).items() if not members}
     for path, _, kind, name in _named(whole, whole["limits"]):
@@ -53,7 +53,7 @@ def warn(wanted: Wanted) -> list[str]:
             continue
         if not others:
             texts.append(f"{path}: {groups.quoted(name)} was removed from `{kind}`, so this holds for no one.")
-        elif kind == "groups" and not groups.of_provider(whole["auth"]):
+        elif kind == "groups" and not elsewhere.has_groups_of_provider(whole["auth"]):
             texts.append(
                 f"{path}: `groups` lacks {groups.quoted(name)}. No one has looked whether {others} has it, and members "
                 "in it."
@@ -107,20 +107,13 @@ def _of_no_one(
     merged: Mapping[str, Any], limits: Mapping[str, Any], users: Collection[str], people: Collection[str]
 ) -> Iterator[Problem]:
     """Find names that no node will know: a profile that fits no one is none. A user has a group of the same name."""
-    if _others(merged):
+    if elsewhere.makers_of_accounts(merged):
         return
     known = {"users": users, "groups": {*people, *users}}
     for path, value, kind, name in _named(merged, limits):
         if name not in known[kind] and _is_valid(name):
             wrong = f"`{kind}` has no {groups.quoted(name)}{meant(name, known[kind])}, so this would hold for no one"
             yield path, value, wrong, f"the name of one of `{kind}`, {OR_BACK}"
-
-
-def _others(merged: Mapping[str, Any]) -> str:
-    """Say who else may have made an account or a group."""
-    auth = object_in(merged, "auth")
-    others = groups.groups_of_others(object_in(merged, "image").get("ami"), server_options.given(merged), auth)
-    return others or ("the identity provider" if auth.get("provisioning") == "jit" else "")
 
 
 def _below(merged: Mapping[str, Any], limits: Mapping[str, Any]) -> Iterator[Problem]:

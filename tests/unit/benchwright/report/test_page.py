@@ -301,9 +301,12 @@ def test_each_cluster_that_was_verified_is_listed() -> None:
 
 
 def test_what_a_dry_run_says_and_what_a_destroy_leaves_is_listed() -> None:
-    previewed = {"cluster": "blue", "would": ["builds an image", "replaces 2 nodes"]}
-    read = Page(page.html(report(execution(SUCCEEDED, output=previewed))))
-    assert "What a deployment would do builds an image replaces 2 nodes Timeline" in read.text
+    nodes = {"now": 0, "then": 2, "created": 2}
+    previewed = {"cluster": "blue", "would": ["builds an image", "launches 2 nodes"], "nodes": nodes}
+    read = Page(page.html(report(execution(SUCCEEDED, output=previewed, changes=["a new cluster"]))))
+    assert "What would change a new cluster" in read.text
+    assert "What a deployment would do builds an image launches 2 nodes Timeline" in read.text
+    assert "as verified" not in read.text
     stays = [{"what": "AWS::KMS::Key", "id": "arn:key", "monthly_usd": 1.5, "until": "", "note": "for the snapshot"}]
     read = Page(page.html(report(execution(SUCCEEDED, output={"cluster": "blue", "stays": stays}))))
     assert "What stays What Id USD a month Note AWS::KMS::Key arn:key 1.50 for the snapshot" in read.text

@@ -66,7 +66,7 @@ def section(number: int, execution: Mapping[str, Any], machine: Mapping[str, Any
         "clusters": output.get("clusters"),
         "would": output.get("would"),
         "stays": output.get("stays"),
-        "deployed": output if "nodes" in output else {},
+        "deployed": output if "nodes" in output and "would" not in output else {},
         "warnings": output.get("warnings") or [],
         "warned": {warning.partition(":")[0] for warning in output.get("warnings") or ()},
         "plan": list(_plan(execution["plan"] or {})),

@@ -183,7 +183,8 @@ class Account:
         assert changed <= OF_DRY_RUN, changed
         before = self._seen()
         ended = self.deploy(content)
-        assert previews.differences(self.aws, self.application.name, previewed.output, before, self._seen()) == []
+        differing = previews.differences(self.aws, self.application.name, previewed.output, before, self._seen())
+        assert not differing, differing
         return ended
 
     def _seen(self) -> previews.Seen:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.workflow.workflow import WRITTEN, Workflow, cause
+from tests.workflow.workflow import REPORT, WRITTEN, Workflow, cause, definition_of
 
 STAYS = [{"what": "AWS::KMS::Key", "id": "arn:key", "monthly_usd": 1.0, "until": "", "note": ""}]
 KEEPING = [
@@ -86,6 +86,16 @@ def test_the_order_is_from_what_uses_to_what_is_used(workflow: Workflow, deletes
         "message": "m",
         **WRITTEN,
     }
+
+
+def test_success_is_reported_where_the_stack_says_so(workflow: Workflow) -> None:
+    Destruction(workflow)
+    assert (workflow.run("destroy", {"cluster": "workbench"}).status, workflow.published) == ("SUCCEEDED", [])
+    report = workflow.run(definition_of("destroy", notify_success="ENABLED"), {"cluster": "workbench"})
+    assert report.status == "SUCCEEDED"
+    (message,) = workflow.published
+    assert message["Subject"] == "Benchwright: the cluster workbench is destroyed"
+    assert message["Message"] == f"m{REPORT['text']}"
 
 
 def test_each_step_is_repeated_until_it_is_done_and_gets_what_it_began(workflow: Workflow) -> None:

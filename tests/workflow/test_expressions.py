@@ -156,9 +156,9 @@ def verify_every_way(workflow: Workflow) -> None:
 def destroy_every_way(workflow: Workflow) -> None:
     """Destroys that keep and that delete the data, fail in each step, and wait for each until the last attempt."""
     definition, payload = definition_of("destroy"), {"cluster": "workbench"}
-    for deletes_data in (False, True):
+    for deletes_data, made in ((False, definition), (True, definition_of("destroy", notify_success="ENABLED"))):
         Destruction(workflow, looks=2, deletes_data=deletes_data)
-        workflow.run(definition, payload)
+        workflow.run(made, payload)
     for step in {*DELETING, *KEEPING}:
         Destruction(workflow, fails=step, deletes_data=step in DELETING)
         workflow.run(definition, payload)

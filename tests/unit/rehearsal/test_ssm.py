@@ -343,6 +343,20 @@ def test_an_association_runs_now_and_on_each_new_instance_that_matches(
     assert shown["Overview"]["AssociationStatusAggregatedCount"] == {"Success": 2}
 
 
+def test_new_instances_run_an_association_at_the_same_time_whatever_its_concurrency(
+    aws: LocalAws, client: Any, launch: Callable[..., str], tmp_path: Path
+) -> None:
+    """Each waits for the other. CreateAssociation, MaxConcurrency: one that has just started is allowed to run."""
+    meeting = tmp_path / "meeting"
+    meeting.mkdir()
+    here = f'touch {meeting}/"${{PWD##*/}}"; for _ in $(seq 100); do if [ "$(ls {meeting} | wc -l)" = 2 ]; then'
+    associate(client, document(client, f"#!/bin/bash\n{here} echo run >>runs; exit; fi; sleep 0.1; done; exit 1"))
+    for _ in range(2):
+        launch(cluster="workbench")
+    aws.clock.sleep(150)
+    assert runs(aws) == [1, 1]
+
+
 def test_an_association_follows_its_document(aws: LocalAws, client: Any, node: str) -> None:
     name = document(client)
     associate(client, name)

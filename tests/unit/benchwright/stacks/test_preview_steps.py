@@ -64,3 +64,11 @@ def said(stack: Stack | None, changes: list[dict[str, Any]]) -> list[str]:
 )
 def test_what_becomes_of_a_stack(stack: Stack | None, changes: list[dict[str, Any]], sentences: list[str]) -> None:
     assert said(stack, changes) == sentences
+
+
+@pytest.mark.parametrize(("at_once", "minutes"), [(1, 60), (2, 30), (5, 15), (12, 5)])
+def test_nodes_that_are_replaced_at_the_same_time_take_the_time_of_one(at_once: int, minutes: int) -> None:
+    stack = Stack("UPDATE_COMPLETE", parameters=OURS, template="text")
+    nodes = Nodes(now=12, then=12, replaced=12, at_once=at_once)
+    (step,) = steps({"nodes": Target(WANTED, stack)}, {}, nodes, [])
+    assert step.minutes == minutes

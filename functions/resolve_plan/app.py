@@ -26,6 +26,7 @@ from benchwright.step import step
 class Event(BaseModel):
     """input: the execution's input as it was given. quiet: a cluster that is busy or absent is no error (schedules).
 
+    destroys: whether the lock is that of an execution that destroys the cluster.
     Of a dry run, packed: the plan. steps: what each step would do. sessions: what becomes of those that run. standing:
     the parameters of the stacks. nodes: what becomes of them. warnings: of the validation.
     """
@@ -35,6 +36,7 @@ class Event(BaseModel):
     cluster: str = ""
     input: Any = None
     quiet: bool = False
+    destroys: bool = False
     packed: str = ""
     steps: list[Step] = []
     sessions: list[str] = []
@@ -189,6 +191,8 @@ def _lock(event: Event) -> Result:
         if not event.quiet:
             raise
         return Result(cluster=event.cluster, proceed=False, message=f"deployment in progress: {error}")
+    if event.destroys:
+        record.save_leaving(event.cluster, event.execution)
     return Result(cluster=event.cluster, message=f"taken over from {dead}, which no longer runs" if dead else "")
 
 

@@ -65,6 +65,9 @@ def clusters(it: Account) -> Iterator[str]:
     delete = FIRST | {"delete_data": "a"}
     stop(it, "destroy", delete, "Delete data")
     first = snapshots(it)
+    rebuilt = execute(it, "deploy", FIRST | {"image": {"rebuild": True}, "only_if_deployed": True})
+    if rebuilt.get("message") != "a is not deployed: nothing to do":
+        yield f"a schedule deploys what someone destroys: {rebuilt}"
     yield from succeeded(execute(it, "deploy", FIRST))
     stop(it, "destroy", delete, "Delete configuration")
     refused = execute(it, "deploy", FIRST)

@@ -255,6 +255,11 @@ def save_foundation(cluster: str, execution: str, foundation: str) -> None:
     _save(cluster, execution, {"foundation": {"S": foundation}})
 
 
+def save_leaving(cluster: str, execution: str) -> None:
+    """Record that the cluster is being destroyed: no schedule deploys it again, also where the execution is stopped."""
+    _save(cluster, execution, {"verified": {"BOOL": False}})
+
+
 def save_destroyed(cluster: str, execution: str) -> None:
     """Record that nothing of the cluster is deployed but its data. What a later deployment needs stays: the input, and
     the ids of people; without `verified`, schedules leave the cluster alone.

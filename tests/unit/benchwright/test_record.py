@@ -139,6 +139,14 @@ def test_a_holder_that_step_functions_does_not_know_yet_keeps_its_lock(
     assert record.is_locked(record.Record(holder=OTHER, held_since=1_000_000)) is locked
 
 
+@pytest.mark.parametrize("destroys", [True, False])
+def test_schedules_leave_a_cluster_alone_once_its_destroy_has_begun(table: Any, destroys: bool) -> None:
+    """Stopped half-way, it would have its nodes again after the next monthly rebuild."""
+    table.put_item(Item={"cluster": "blue", "verified": True})
+    handle("resolve_plan", action="lock", destroys=destroys)
+    assert record.read("blue").verified is not destroys
+
+
 def test_a_lock_says_since_when_it_is_held(table: Any) -> None:
     before = int(time.time())
     record.take_lock("blue", EXECUTION)

@@ -84,6 +84,10 @@ def test_an_input_that_is_no_object_is_refused(raw: Any) -> None:
         ({"image": {"ami": "ami-0123456789abcdef0", "rebuild": True}}, "- image.rebuild: true is refused: it is given"),
         ({"database": {"min_capacity": 0.7}}, "- database.min_capacity: 0.7 is refused: "),
         ({"database": {"min_capacity": 8}}, "- database: "),
+        (
+            {"nodes": {"count": 50, "replace_at_once": 4}},
+            "- nodes.replace_at_once: 4 is refused: a deployment has time to replace 40 nodes so, and nodes",
+        ),
         ({"database": {"max_capacity": 0.5}}, "- database.max_capacity: 0.5 is refused: "),
         ({"license": "other/license/a"}, '- license: "other/license/a" is refused: the nodes may not read it. '),
         ({"access": {"scheme": "internal"}}, '- access.hostname: {"scheme": "internal"} is refused: it is missing. '),

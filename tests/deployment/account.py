@@ -33,7 +33,7 @@ from rehearsal.faults import Faults
 from rehearsal.hosts.standins.workbench.cluster import STALE_SECONDS
 from rehearsal.initial_account import InitialAccount
 from rehearsal.views.report import Execution
-from tests import previews, waiting
+from tests import previews, shared_images, waiting
 from tests.deployment.metrics import METRIC, arrived, report_answers
 from tests.namespaces import visit_network_and_mounts
 
@@ -297,7 +297,8 @@ def new_account(
     application.build(release)
     application.build()
     listener = launcher.listening("127.0.0.1")  # where this process was: it is its port that the local AWS takes
-    with mock.patch.dict(os.environ), visit_network_and_mounts():
+    shared = shared_images.of_run(directory.parent)
+    with shared_images.shared_by_accounts(shared), mock.patch.dict(os.environ), visit_network_and_mounts():
         subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=755", "account", str(directory)], check=True, timeout=10)
         try:
             aws = run.local_aws(directory, Clock(speed), Faults(), listener, initial_account)

@@ -1,10 +1,7 @@
 """Hosts in namespaces for the tests of this folder: they need root, and say so instead of being skipped."""
 
-import contextlib
-import fcntl
 import os
 import shutil
-import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +17,7 @@ from rehearsal.aws.postgres import Postgres
 from rehearsal.hosts import awstoe
 from rehearsal.hosts.host import FileSystems, Host, Hosts
 from rehearsal.hosts.network import GATEWAY
+from tests import shared_images
 from tests.namespaces import visit_network_and_mounts
 from tests.nodes.aws_of_nodes import AwsOfNodes
 
@@ -88,28 +86,12 @@ class World:
 @pytest.fixture(scope="session")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of all processes of this test run."""
-    own = tmp_path_factory.getbasetemp()
-    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
-
-
-@contextlib.contextmanager
-def alone(file: Path) -> Iterator[bool]:
-    """While one process makes a file, the others wait. Gives whether it is there."""
-    with file.with_suffix(".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield file.exists()
+    return shared_images.of_run(tmp_path_factory.getbasetemp())
 
 
 @pytest.fixture(scope="session")
 def authority(shared: Path) -> trustme.CA:
-    """What all images of this test run trust."""
-    file = shared / "authority.pem"
-    with alone(file) as there:
-        if not there:
-            made = trustme.CA()
-            made.private_key_pem.write_to_path(str(file.with_suffix(".key")))
-            made.cert_pem.write_to_path(str(file))
-    return trustme.CA.from_pem(file.read_bytes(), file.with_suffix(".key").read_bytes())
+    return shared_images.authority(shared)
 
 
 @pytest.fixture(scope="package")
@@ -157,19 +139,16 @@ def image(world: World, shared: Path) -> Iterator[Path]:
     layer = world.hosts.directory / "images" / "ami"
     layer.mkdir(parents=True)
     kept = shared / "ami.tar"
-    tar = ["tar", "--directory", str(layer), "--xattrs", "--xattrs-include=*", "--numeric-owner", "--file"]
-    with alone(kept) as there:
+    with shared_images.alone(kept) as there:
         if not there:
             builder = world.boot(250)
             builder.run_boot()
             run_components(builder, "build", "validate")
             builder.capture(layer)
             builder.stop()
-            written = kept.with_suffix(".new")
-            subprocess.run([*tar, str(written), "--create", "."], check=True, timeout=60)
-            written.rename(kept)
+            shared_images.keep(layer, kept)
     if there:
-        subprocess.run([*tar, str(kept), "--extract", "--preserve-permissions"], check=True, timeout=60)
+        shared_images.unpack(kept, layer)
     yield layer
     shutil.rmtree(layer)
 

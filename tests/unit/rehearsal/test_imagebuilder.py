@@ -10,6 +10,7 @@ from botocore.exceptions import ClientError
 from rehearsal.aws.local_aws import LocalAws
 from rehearsal.aws.services.ec2.images import PARENT_PARAMETER
 from rehearsal.aws.services.imagebuilder import component_document
+from tests.shared_images import shared_by_accounts
 from tests.unit.rehearsal.fake_hosts import instance_profile, local_aws, subnets
 
 DOCUMENT = """\
@@ -263,6 +264,26 @@ def test_a_build_takes_its_time_and_writes_its_log(aws: LocalAws, client: Any) -
     events = aws.client("logs").get_log_events(logGroupName="/aws/imagebuilder/workbench", logStreamName="1.0.0/1")
     lines = [event["message"].split(" ", 2)[2] for event in events["events"]]
     assert "installing 4.5" in lines
+
+
+def test_accounts_of_a_test_run_share_what_the_same_components_have_built(tmp_path: Path) -> None:
+    newer = DOCUMENT.replace("echo installing", "date; echo installing")
+    found = []
+    for number, data in enumerate((DOCUMENT, DOCUMENT, newer)):
+        with shared_by_accounts(tmp_path), local_aws(tmp_path / f"account-{number}") as aws:
+            instance_profile(aws, "builder")
+            client = aws.client("imagebuilder")
+            arn = build(aws, recipe(client, data))
+            while (status := state(client, arn)["status"]) not in ("AVAILABLE", "FAILED"):
+                aws.clock.sleep(30)
+            (ami,) = client.get_image(imageBuildVersionArn=arn)["image"]["outputResources"]["amis"]
+            layer = aws.machines.images.layer(ami["image"])
+            events = aws.client("logs").get_log_events(
+                logGroupName="/aws/imagebuilder/workbench", logStreamName="1.0.0/1"
+            )
+            ran = any("installing 4.5" in event["message"] for event in events["events"])
+            found.append((status, (layer / "installed").read_text(), len(aws.hosts.booted), ran))
+    assert found == [("AVAILABLE", "4.5\n", 2, True), ("AVAILABLE", "4.5\n", 2, False), ("AVAILABLE", "4.5\n", 2, True)]
 
 
 def test_a_failed_build_says_where_and_why_and_leaves_no_ami(aws: LocalAws, client: Any) -> None:

@@ -25,12 +25,14 @@ class Event(LoopEvent):
     """change_set, refresh: what this execution set going, from the step's previous result.
 
     change_set: or change_sets.DELETION. began: when the execution began. node_script: its hash, as it was published.
-    access: the outputs of the stack of the address; empty for none. removes: whether the stack must be deleted; the
-    one that holds data never is. plan: of a dry run, which looks at all stacks.
+    access: the outputs of the stack of the address; empty for none. protects: whether deletion protection is waited
+    for, too. removes: whether the stack must be deleted; the one that holds data never is. plan: of a dry run, which
+    looks at all stacks.
     """
 
     stack: Literal["foundation", "access", "nodes", "all"]
     plan: str = ""
+    protects: bool = False
     removes: bool = False
     ami: str = ""
     foundation: dict[str, str] = {}
@@ -43,7 +45,9 @@ class Event(LoopEvent):
 
 
 class Result(BaseModel):
-    """outputs: the stack's outputs, once done. change_set, refresh: as in Event."""
+    """outputs: the stack's outputs, once done. change_set, refresh: as in Event. is_protected: False while the stack is
+    only being given deletion protection, for which nothing has to wait.
+    """
 
     done: bool
     waiting_for: str = ""
@@ -51,6 +55,7 @@ class Result(BaseModel):
     change_set: str = ""
     refresh: str = ""
     outputs: dict[str, str] = {}
+    is_protected: bool = True
 
 
 class Preview(BaseModel):
@@ -102,6 +107,8 @@ def handler(event: Event) -> Result | Preview:
         group_of_stack = settings().group_name(event.cluster)
         action, failed = waiting.next_action_while_waiting(stack, is_desired, event.change_set, group_of_stack, since)
     waiting_for = change_sets.act(action, desired, stack, change_set, name)
+    if stack and action == "execute" and not event.protects and change_sets.lacks_protection_alone(stack, desired):
+        return Result(done=True, outputs=dict(stack.outputs), is_protected=False)
     if not (action in ("done", "protect", "discard") and is_final and stack):  # discard: the change set held no changes
         return Result(
             done=False,
@@ -186,7 +193,8 @@ def _remove(event: Event) -> Result:
 
 def _wait(event: Event, action: change_sets.Action = "wait", nodes: Sequence[auto_scaling.Node] = ()) -> int:
     """Return how long to wait: what this look has just set going may be over soon, and a node takes minutes to come."""
-    waits = WAITS[f"{'Remove' if event.removes else 'Deploy'} {event.stack}"]
+    step = "Protect stacks" if event.protects else f"{'Remove' if event.removes else 'Deploy'} {event.stack}"
+    waits = WAITS[step]
     if action == "wait" and any(node.state.startswith("Pending") for node in nodes):
         return waits.longest
     return waits.after(event.wait_seconds if action == "wait" else 0)

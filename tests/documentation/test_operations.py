@@ -57,7 +57,7 @@ def test_every_loop_that_gives_up_is_named() -> None:
     assert steps == [
         *("Build image", "Deploy foundation", "Request certificate", "Deploy access"),
         *("Deploy nodes", "Configure nodes", "Remove access", "Retire certificate", "Verify cluster"),
-        "Preview stacks",
+        *("Protect stacks", "Preview stacks"),
     ]
 
 

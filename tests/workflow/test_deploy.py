@@ -42,6 +42,7 @@ class Cluster:
     def __init__(self, workflow: Workflow, looks: int = 1, fails: dict[str, Exception] | None = None) -> None:
         self.looks, self.fails, self.seen = looks, fails or {}, dict[str, int]()
         self.plan: dict[str, Any] = {"image": {}}
+        self.is_protected = True
         self.held = False
         workflow.functions |= {
             "ResolvePlan": self.named("ResolvePlan", self.resolve_plan, by="action"),
@@ -111,6 +112,7 @@ class Cluster:
             "outputs": STACKS[event["stack"]] if done else {},
             "change_set": "c",
             "refresh": "r",
+            "is_protected": event.get("protects", self.is_protected),
             "waiting_for": "a stack",
             "wait_seconds": 20,
         }
@@ -591,6 +593,44 @@ def test_an_address_has_its_certificate_and_its_stack_before_there_are_nodes(wor
     ]
     nodes = [event for _, event in workflow.invocations if event.get("stack") == "nodes"]
     assert {event["access"]["TargetGroupArn"] for event in nodes} == {"arn:t"}
+
+
+@pytest.mark.parametrize(("plan", "stacks"), [({}, ["foundation"]), (WITH_ACCESS, ["foundation", "access"])])
+def test_no_node_waits_for_deletion_protection_and_the_end_of_the_deployment_does(
+    workflow: Workflow, plan: dict[str, Any], stacks: list[str]
+) -> None:
+    cluster = Cluster(workflow)
+    cluster.is_protected, cluster.plan = False, {"wanted": {"access": None}, "removes_access": False, **plan}
+    original, waits = workflow.functions["DeployStack"], dict.fromkeys(stacks, 1)
+
+    def protect(event: dict[str, Any]) -> Any:
+        answer = original(event)
+        if event.get("protects") and waits[event["stack"]]:
+            waits[event["stack"]] -= 1
+            return answer | {"done": False}
+        return answer
+
+    workflow.functions["DeployStack"] = protect
+    report = workflow.run("deploy", {})
+    assert report.status == "SUCCEEDED"
+    order = [(name, event) for name, event in workflow.invocations if name in ("VerifyCluster", "DeployStack")]
+    protects = {"execution": report.arn, "cluster": "workbench", "protects": True, "foundation": OUTPUTS}
+    assert order[[name for name, _ in order].index("VerifyCluster") + 1 :] == [
+        ("DeployStack", protects | {"stack": stack, "change_set": change_set, "wait_seconds": wait_seconds})
+        for stack in stacks
+        for change_set, wait_seconds in (("", 0), ("c", 20))
+    ]
+
+
+def test_a_stack_that_is_not_protected_in_the_end_fails_the_deployment(workflow: Workflow) -> None:
+    cluster = Cluster(workflow)
+    cluster.is_protected, cluster.plan = False, {"wanted": {"access": None}, "removes_access": False}
+    original = workflow.functions["DeployStack"]
+    workflow.functions["DeployStack"] = lambda event: original(event) | {"done": not event.get("protects")}
+    report = workflow.run("deploy", {})
+    assert (report.status, report.error) == ("FAILED", "DeadlineExceeded")
+    assert "Protect stacks" in cause(report)
+    assert not cluster.held
 
 
 def test_an_address_goes_when_no_node_is_registered_with_it_any_more(workflow: Workflow) -> None:

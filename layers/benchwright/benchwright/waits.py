@@ -33,6 +33,7 @@ WAITS: Final[Mapping[str, Waits]] = {
     "Remove access": Waits(5, 2, 20),
     "Retire certificate": Waits(10, 5, 30),
     "Verify cluster": Waits(7, 3, 40),
+    "Protect stacks": Waits(5, 5, 20),
     "Remove nodes": Waits(5, 5, 30),
     "Remove images": Waits(5, 5, 20),
     "Take snapshot": Waits(5, 5, 30),

@@ -131,6 +131,11 @@ def foundation() -> Desired:
     return desired_state.foundation(settings(), a_plan({"cluster": "blue"}), Stack("CREATE_COMPLETE"))
 
 
+def unprotected() -> Desired:
+    """The foundation as it was just made."""
+    return replace(foundation(), parameters={**foundation().parameters, "DeletionProtection": "false"})
+
+
 def nodes() -> Desired:
     return desired_state.nodes(settings(), a_plan({"cluster": "blue"}), AMI, FOUNDATION, SCRIPT)
 
@@ -235,6 +240,9 @@ CASES = {
     ),
     "a stack that never came to be is removed": Case(
         "deploy_stack", {"stack": "foundation"}, lambda: stack("ROLLBACK_COMPLETE"), ["DeleteStack"]
+    ),
+    "a stack is given deletion protection": Case(
+        "deploy_stack", {"stack": "foundation"}, lambda: stack("CREATE_COMPLETE", unprotected()), ["ExecuteChangeSet"]
     ),
     "a stack is protected": Case(
         "deploy_stack",
@@ -596,6 +604,24 @@ def test_the_stack_is_looked_at_again_when_its_nodes_are_replaced(aws: Conversat
     answer = handle("deploy_stack", **REFRESH)
     assert (answer["done"], answer["outputs"]) == (True, NODES)
     assert {"DescribeStacks", "GetTemplate"} <= {operation for operation, _ in aws.calls}
+
+
+@pytest.mark.usefixtures("steps")
+@pytest.mark.parametrize(
+    ("event", "tags", "answer"),
+    [
+        ({}, {}, (True, False, 0)),
+        ({"protects": True}, {}, (False, True, 5)),
+        ({}, {"team": "before"}, (False, True, 5)),  # tags of data change, too
+    ],
+)
+def test_only_deletion_protection_is_not_waited_for(
+    aws: Conversation, event: dict[str, Any], tags: dict[str, str], answer: tuple[bool, bool, int]
+) -> None:
+    found = replace(unprotected(), tags={**unprotected().tags, **tags})
+    aws.answers = {**stack("CREATE_COMPLETE", found), "GetItem": record()}
+    look = handle("deploy_stack", stack="foundation", **event)
+    assert (look["done"], look["is_protected"], look["wait_seconds"]) == answer
 
 
 @pytest.mark.usefixtures("steps")

@@ -36,6 +36,7 @@ FUNCTIONS: Mapping[str, str] = {
     "Publish configuration": "configure-nodes",
     "Request certificate": "request-certificate",
     "Deploy access": "deploy-stack",
+    "Protect stacks": "deploy-stack",
     "Deploy nodes": "deploy-stack",
     "Remove access": "deploy-stack",
     "Retire certificate": "request-certificate",

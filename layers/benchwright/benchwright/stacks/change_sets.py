@@ -10,7 +10,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal
 
@@ -171,10 +171,21 @@ def next_action(stack: Stack | None, change_set: ChangeSet | None, desired: Desi
         return "leave to a person" if _would_orphan(desired, stack) else "delete stack"
     if stack.status not in SETTLED:
         return "leave to a person"
-    is_template = stack.template == _as_given_back(desired.template)
-    if is_template and has_parameters(stack, desired) and stack.tags == desired.tags:
+    if _is(stack, desired):
         return "protect" if desired.protected and not stack.protected else "done"
     return _next_of(change_set)
+
+
+def _is(stack: Stack, desired: Desired) -> bool:
+    is_template = stack.template == _as_given_back(desired.template)
+    return is_template and has_parameters(stack, desired) and stack.tags == desired.tags
+
+
+def lacks_protection_alone(stack: Stack | None, desired: Desired) -> bool:
+    """Return whether all that a stack lacks is that its data, or its load balancer, cannot be deleted."""
+    if stack is None or desired.parameters.get("DeletionProtection") != "true":
+        return False
+    return _is(stack, replace(desired, parameters={**desired.parameters, "DeletionProtection": "false"}))
 
 
 def _as_given_back(template: str) -> str:

@@ -14,6 +14,7 @@ from tests.documentation.pages import ROOT, table
 from tests.templates.templates import APPLICATION, FOUNDATION, NETWORK, NODES, resources
 
 HEALINGS = prices.HOURS * 60 // BETWEEN
+BUILDER = APPLICATION["Resources"]["BuildInfrastructure"]["Properties"]["InstanceTypes"][0]
 BUILD_MINUTES = 17  # as long as the rehearsal lets a build take
 SECOND_PER_INVOCATION = 1  # more than `make bench` measures, cold starts included
 
@@ -136,7 +137,7 @@ def _of_run(run: Run) -> tuple[float, float, float]:
     memory = int(APPLICATION["Globals"]["Function"]["MemorySize"]) / 1024
     seconds = run.invocations * SECOND_PER_INVOCATION
     functions = seconds * memory * prices.LAMBDA_GB_SECOND + run.invocations * prices.LAMBDA_REQUEST
-    return run.transitions * prices.TRANSITION, functions, run.builds * BUILD_MINUTES / 60 * _instance_hour("m7i.large")
+    return run.transitions * prices.TRANSITION, functions, run.builds * BUILD_MINUTES / 60 * _instance_hour(BUILDER)
 
 
 def runs_table() -> str:
@@ -150,7 +151,7 @@ def runs_table() -> str:
                 run.name,
                 f"{run.transitions} × 0.000025 = {_small(machine)}",
                 f"{run.invocations} × {SECOND_PER_INVOCATION} s × {memory} GB = {_small(functions)}",
-                f"{BUILD_MINUTES} min of m7i.large = {_small(build)}" if run.builds else "",
+                f"{BUILD_MINUTES} min of {BUILDER} = {_small(build)}" if run.builds else "",
                 _small(machine + functions + build),
             ]
         )

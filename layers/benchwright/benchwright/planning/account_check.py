@@ -43,7 +43,7 @@ QUOTAS: Mapping[str, str] = dict.fromkeys(("a", "c", "d", "h", "i", "im", "is", 
 # GPUs of the instance types p2, g3 and p3, by EC2's names: NVIDIA's open kernel modules do not support them (NVIDIA,
 # "Linux open GPU kernel modules", compatible GPUs).
 BEFORE_TURING = frozenset({"K80", "M60", "V100"})
-BUILD_VCPUS = 2  # of m7i.large and m6i.large, the InstanceTypes of BuildInfrastructure in template.yaml
+BUILD_VCPUS = 4  # of m7i.xlarge and m6i.xlarge, the InstanceTypes of BuildInfrastructure in template.yaml
 # Addresses that a cluster takes at most in one subnet beside those of its nodes: a mount target, two database
 # instances, the function that talks to PostgreSQL, an image build. docs/deploying.md has the number, too.
 OTHER_ADDRESSES = 5

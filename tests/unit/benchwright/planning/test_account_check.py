@@ -15,6 +15,7 @@ from unittest import mock
 import boto3
 import pytest
 from botocore.exceptions import EndpointConnectionError
+from moto.ec2.models.instance_types import INSTANCE_TYPES
 from moto.moto_api._internal.models import moto_api_backend
 
 from benchwright.models import Wanted
@@ -24,6 +25,7 @@ from benchwright.settings import settings
 from rehearsal.aws.clock import Clock
 from rehearsal.aws.local_aws import LocalAws
 from rehearsal.initial_account import InitialAccount, make_network
+from tests.templates.templates import APPLICATION
 from tests.unit.benchwright.conversation import Conversation, refusal
 from tests.unit.benchwright.planning.test_plan import DEFAULTS
 
@@ -197,6 +199,11 @@ def test_a_type_that_runs_already_in_other_zones_is_a_warning(account: Account) 
     assert warning.startswith("nodes.instance_type m7i.xlarge: us-east-1e, in which the cluster has a subnet, has no")
 
 
+def test_a_build_is_counted_with_the_vcpus_of_its_instance() -> None:
+    types = APPLICATION["Resources"]["BuildInfrastructure"]["Properties"]["InstanceTypes"]
+    assert {INSTANCE_TYPES[each]["VCpuInfo"]["DefaultVCpus"] for each in types} == {account_check.BUILD_VCPUS}
+
+
 @pytest.mark.parametrize("account", [InitialAccount(vcpus=16)], indirect=True)
 def test_nodes_for_which_the_quota_has_no_room(account: Account) -> None:
     account.run("m5.large", 2, {"Name": "of others"})
@@ -208,13 +215,13 @@ def test_nodes_for_which_the_quota_has_no_room(account: Account) -> None:
         "nodes",
         {"count": 4, "instance_type": "m7i.xlarge"},
         f"these nodes have 16 vCPUs, and {quota}",
-        f"fewer or smaller nodes, or have the quota raised: {raised} --desired-value 26",
+        f"fewer or smaller nodes, or have the quota raised: {raised} --desired-value 28",
     )
     warned = account.check(**nodes(3))
     assert warned.problems == ()
     assert "".join(warned.warnings) == (
-        f"nodes: {quota}. The 3 nodes fit, but not 1 more while nodes are replaced and an image is built (18 vCPUs). "
-        f"Have it raised: {raised} --desired-value 22"
+        f"nodes: {quota}. The 3 nodes fit, but not 1 more while nodes are replaced and an image is built (20 vCPUs). "
+        f"Have it raised: {raised} --desired-value 24"
     )
     assert account.check(**nodes(1)) == Judgement()
 
@@ -232,7 +239,7 @@ def test_instances_of_dedicated_hosts_and_spot_instances_have_quotas_of_their_ow
     wanted = Wanted.model_validate(DEFAULTS | nodes(3))
 
     def judged(*others: Mapping[str, Any]) -> Judgement:
-        observed = account_check.Observed(type=type_of_nodes, quota=18, instances=others)
+        observed = account_check.Observed(type=type_of_nodes, quota=20, instances=others)
         return account_check.judge(wanted, "blue", observed, begun=False, deployed=False)
 
     assert judged(of_a_host, {**other, "InstanceLifecycle": "spot"}) == Judgement()

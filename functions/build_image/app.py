@@ -186,33 +186,31 @@ def _remove(event: Event) -> Result:
     While another one is being deployed, it may be about to use any of the images that they share: then all stay.
     """
     application, others = settings().application, _others(event.cluster)
-    names, warnings = list(recipe_names(application, event.cluster)), list(event.warnings)
+    names = recipe_names(application, event.cluster)
     shared = names[-1]
-    if deploying := _deploying(others):
-        names.remove(shared)
-        warnings.append(
-            f"The images that clusters share stay, as {deploying}. A later deployment or destroy removes those that no "
-            "cluster needs."
-        )
+
+    def deploying(name: str) -> str:
+        return _deploying(_others(event.cluster)) if name == shared else ""
+
     built = existing_images([each.ami for each in retirement.find_candidates(names)])
     plans = [each.plan for each in others.values() if each.plan and not each.plan.image.ami]
     needs = removal.Needs(
         amis=frozenset(_needed(others, built)),
         versions=frozenset(load_recipe(application, plan).version for plan in plans),
     )
-    if going := removal.cancel_builds(names, needs, event.execution):
+    if going := removal.cancel_builds([name for name in names if not deploying(name)], needs, event.execution):
         return Result(
             done=False,
             waiting_for=f"Image Builder: {going[0].split('/', 1)[1]} is cancelled",
             wait_seconds=WAITS["Remove images"].after(event.wait_seconds),
         )
-    needed, left = removal.remove_images(names, needs, retirement.used_images((), application))
-    left += removal.remove_recipes(names, needed, component_names(application), is_shared=bool(deploying))
-    if any(each.plan for each in others.values()):  # whose builds are in the log, too
-        names = [name for name in names if name != shared]
-    for name in names:
-        removal.remove_log(log_group(name))
-    return Result(done=True, warnings=[*warnings, *left])
+    needed, left = removal.remove_images(names, needs, retirement.used_images((), application), deploying)
+    idle = [name for name in names if not deploying(name)]
+    left += removal.remove_recipes(idle, needed, component_names(application), is_shared=shared not in idle)
+    for name in idle:
+        if name != shared or not any(each.plan for each in others.values()):
+            removal.remove_log(log_group(name))
+    return Result(done=True, warnings=[*event.warnings, *left])
 
 
 def _needed(clusters: Mapping[str, Record], built: Collection[str]) -> set[str]:

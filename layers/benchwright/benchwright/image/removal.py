@@ -8,7 +8,7 @@ reference, DeleteComponent, ResourceDependencyException).
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,7 +40,7 @@ def cancel_builds(names: Iterable[str], needs: Needs, execution: str) -> list[st
         build["arn"]
         for name in names
         for build in retirement.builds_of(name)
-        if build.get("state", {}).get("status") not in ENDED and not needs.includes(build)
+        if _goes_on(build) and not needs.includes(build)
     ]
     for arn in going:
         token = hashlib.sha256(f"{arn} {execution}".encode()).hexdigest()[:36]
@@ -52,24 +52,28 @@ def cancel_builds(names: Iterable[str], needs: Needs, execution: str) -> list[st
     return going
 
 
-def remove_images(names: Iterable[str], needs: Needs, used: Collection[str]) -> tuple[frozenset[str], list[str]]:
+def remove_images(
+    names: Iterable[str], needs: Needs, used: Collection[str], deploying: Callable[[str], str]
+) -> tuple[frozenset[str], list[str]]:
     """Remove the images of recipes that no one needs or uses.
 
-    Returns the versions of the recipes that stay, and what stays although no cluster needs it, each with why.
+    deploying: asked right before each removal, says which other cluster may be about to use an image of that name, if
+    any does. Returns the versions of the recipes that stay, and what stays although no cluster needs it, each with why.
     """
     versions, left = set(needs.versions), []
     for build in [build for name in names for build in retirement.builds_of(name)]:
-        amis = retirement.amis_of(build)
-        taken = sorted(set(amis) & set(used))
-        if taken and not needs.includes(build):
+        arn, amis = build["arn"], retirement.amis_of(build)
+        if needs.includes(build) or _goes_on(build):
+            versions.add(_version_of(arn))
+        elif taken := sorted(set(amis) & set(used)):
+            versions.add(_version_of(arn))
             left.append(f"{taken[0]}, which an instance or a launch template uses")
-        if taken or needs.includes(build):
-            versions.add(_version_of(build["arn"]))
-            continue
-        left += [
-            f"the snapshot {each}, which EC2 did not delete"
-            for each in retirement.remove(build["arn"], amis[0] if amis else "")
-        ]
+        elif who := deploying(arn.split("/")[1]):
+            versions.add(_version_of(arn))
+            left.append(f"{arn}, which another cluster may be about to use ({who}): a later deployment removes it")
+        else:
+            kept = retirement.remove(arn, amis[0] if amis else "")
+            left += [f"the snapshot {each}, which EC2 did not delete" for each in kept]
     return frozenset(versions), left
 
 
@@ -101,6 +105,10 @@ def remove_recipes(
     for arn in unneeded:
         _delete(imagebuilder.delete_component, componentBuildVersionArn=arn)
     return []
+
+
+def _goes_on(build: Mapping[str, Any]) -> bool:
+    return build.get("state", {}).get("status") not in ENDED
 
 
 def _version_of(arn: str) -> str:

@@ -15,6 +15,10 @@ COMPONENT = "arn:aws:imagebuilder:eu-west-1:123456789012:component/{}/1.0.0"
 RECIPE = "arn:aws:imagebuilder:eu-west-1:123456789012:image-recipe/{}/1.0.0"
 
 
+def no_one(_: str) -> str:
+    return ""
+
+
 def images(*builds: dict[str, Any]) -> dict[str, Answer]:
     return {
         "ListImages": {
@@ -36,8 +40,8 @@ def test_only_builds_that_go_on_are_cancelled(aws: Conversation) -> None:
 
 def test_an_image_that_is_used_stays_and_a_build_without_one_goes(aws: Conversation) -> None:
     failed = {"arn": f"{VERSION}/3", "state": {"status": "FAILED"}}
-    aws.answers = images(built(1), built(2), failed)
-    assert removal.remove_images(["wb-blue"], NOTHING, {"ami-2"}) == (
+    aws.answers = images(built(1), built(2), failed, built(4, "BUILDING"))
+    assert removal.remove_images(["wb-blue"], NOTHING, {"ami-2"}, no_one) == (
         frozenset({"1.0.0"}),
         ["ami-2, which an instance or a launch template uses"],
     )
@@ -48,7 +52,7 @@ def test_an_image_that_is_used_stays_and_a_build_without_one_goes(aws: Conversat
 def test_a_snapshot_that_ec2_keeps_is_named(aws: Conversation) -> None:
     aws.answers = images(built(1))
     aws.answers["DeregisterImage"] = {"DeleteSnapshotResults": [{"SnapshotId": "snap-1", "ReturnCode": "error"}]}
-    _, left = removal.remove_images(["wb-blue"], NOTHING, ())
+    _, left = removal.remove_images(["wb-blue"], NOTHING, (), no_one)
     assert left == ["the snapshot snap-1 (error), which EC2 did not delete"]
 
 
@@ -59,8 +63,18 @@ def test_a_snapshot_that_ec2_keeps_is_named(aws: Conversation) -> None:
 )
 def test_an_image_that_another_cluster_needs_stays_without_a_word(aws: Conversation, needs: Needs) -> None:
     aws.answers = images(built(1), built(2))
-    assert removal.remove_images(["wb-blue"], needs, {"ami-2"}) == (frozenset({"1.0.0"}), [])
+    assert removal.remove_images(["wb-blue"], needs, {"ami-2"}, no_one) == (frozenset({"1.0.0"}), [])
     assert aws.writes == []
+
+
+def test_an_image_that_another_cluster_may_be_about_to_use_stays_and_is_named(aws: Conversation) -> None:
+    aws.answers = images(built(1), built(2))
+    who = iter(["", "green is locked"])  # its deployment began in between
+    assert removal.remove_images(["wb-blue"], NOTHING, (), lambda _: next(who)) == (
+        frozenset({"1.0.0"}),
+        [f"{VERSION}/2, which another cluster may be about to use (green is locked): a later deployment removes it"],
+    )
+    assert [asked["ImageId"] for asked in aws.asked("DeregisterImage")] == ["ami-1"]
 
 
 def test_a_build_that_another_cluster_waits_for_goes_on(aws: Conversation) -> None:

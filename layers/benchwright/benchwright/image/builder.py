@@ -196,12 +196,12 @@ def _create_image(recipe_arn: str, token: str) -> str:
 
 def _exists(build: str) -> bool:
     try:
-        client("imagebuilder").get_image(imageBuildVersionArn=build)
+        image = client("imagebuilder").get_image(imageBuildVersionArn=build).get("image", {})
     except ClientError as error:
         if error_code(error) == "ResourceNotFoundException":
             return False
         raise
-    return True
+    return image.get("state", {}).get("status") not in UNUSABLE_STATES
 
 
 def build_failure(build: Build) -> ImageBuildFailed:

@@ -114,6 +114,13 @@ def test_an_image_that_was_deleted_is_built_again(aws: Conversation, builder: Bu
     assert look_of(aws, OTHER, build_arn=again)["waiting_for"] == waiting_for
 
 
+def test_an_image_that_is_shown_as_deleted_is_built_again(aws: Conversation, builder: Builder) -> None:
+    first = look_of(aws, EXECUTION)["build_arn"]
+    builder.delete("image")
+    aws.answers["GetImage"] = {"image": {"state": {"status": "DELETED"}}}
+    assert look_of(aws, OTHER)["build_arn"] != first
+
+
 @pytest.mark.parametrize("kinds", [["image-recipe"], ["image-recipe", "component"]], ids=["recipe", "all"])
 def test_a_recipe_that_someone_deleted_is_made_again(aws: Conversation, builder: Builder, kinds: list[str]) -> None:
     first = look_of(aws, EXECUTION)["build_arn"]

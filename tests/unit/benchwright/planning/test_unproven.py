@@ -113,8 +113,15 @@ class Items:
     def get_item(self, *, Key: Any, **_: Any) -> dict[str, Any]:
         return {"Item": dict(self._by_cluster.get(Key["cluster"]["S"], {}))}
 
+    def get_paginator(self, operation: str) -> "Items":
+        assert operation == "scan"
+        return self
+
+    def paginate(self, **_: Any) -> list[dict[str, Any]]:
+        return [{"Items": [dict(item) for item in self._by_cluster.values()]}]
+
     def update_item(self, *, Key: Any, **given: Any) -> None:
-        item = self._by_cluster.setdefault(Key["cluster"]["S"], {})
+        item = self._by_cluster.setdefault(Key["cluster"]["S"], dict(Key))
         values, names = given["ExpressionAttributeValues"], given.get("ExpressionAttributeNames", {})
         free, mine = "attribute_not_exists(holder)", "holder = :me"
         holds = {free: "holder" not in item, mine: item.get("holder") == values[":me"]}

@@ -49,7 +49,7 @@ def _attempt(given: list[tuple[str, str]], urls: list[str]) -> int:
     method = options.get("-X") or options.get("--request") or ("HEAD" if {"-I", "--head"} & options.keys() else "GET")
     seconds = float(options.get("-m") or options.get("--max-time") or options.get("--connect-timeout") or 300)
     silent = {"-s", "--silent"} & options.keys() and not {"-S", "--show-error"} & options.keys()
-    opener = _opener(given)
+    opener = _opener(given, urls[0])
     redirected = ""
 
     def fail(code: int, message: str) -> int:
@@ -87,16 +87,24 @@ def _attempt(given: list[tuple[str, str]], urls: list[str]) -> int:
     return 0
 
 
-def _opener(given: list[tuple[str, str]]) -> urllib.request.OpenerDirector:
-    """What asks as the options say: by which device, where, and whether it goes on where an answer leads elsewhere."""
+def _opener(given: list[tuple[str, str]], url: str) -> urllib.request.OpenerDirector:
+    """What asks as the options say: by which device, where, and whether it goes on where an answer leads elsewhere.
+
+    The authorities are read only where they may matter: it takes as long as all the rest, and a node asks its metadata
+    service hundreds of times.
+    """
     options = dict(given)
     if device := options.get("--interface"):
         socket.create_connection = partial(_through, device)  # where http.client takes its own from
     if places := [value for name, value in given if name == "--resolve"]:
         socket.getaddrinfo = partial(_resolved, socket.getaddrinfo, places)
-    trust = ssl.create_default_context(cafile="/etc/ssl/certs/ca-certificates.crt")
-    follow = [] if {"-L", "--location"} & options.keys() else [_NoRedirect]
-    return urllib.request.build_opener(urllib.request.HTTPSHandler(context=trust), *follow)
+    follow = bool({"-L", "--location"} & options.keys())
+    if follow or not url.startswith("http:"):
+        trust = ssl.create_default_context(cafile="/etc/ssl/certs/ca-certificates.crt")
+    else:
+        trust = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # trusts no one
+    handlers = [] if follow else [_NoRedirect]
+    return urllib.request.build_opener(urllib.request.HTTPSHandler(context=trust), *handlers)
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):

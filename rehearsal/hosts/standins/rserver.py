@@ -28,12 +28,13 @@ def main(arguments: list[str]) -> int:
     if {"--check-config", "--test-config"} & given.keys():
         path = Path(given.get("--config-file", configuration.RSERVER_CONF))
         return configuration.check(path, deprecated="--test-config" in given)
-    from .workbench.server import Server  # which costs more than all that options are answered with
+    from .workbench import http_server  # which costs more than all that options are answered with
+    from .workbench.server import Server
 
     try:
         server = Server(configuration.read())
         server.join()
-        server.listen()
+        listening = http_server.listen(server)
     except (ConfigurationError, Refused, OSError) as error:
         log.write("ERROR", str(error))
         print(f"ERROR {error}", file=sys.stderr)
@@ -41,5 +42,5 @@ def main(arguments: list[str]) -> int:
     if os.fork():
         return 0
     os.setsid()
-    server.serve()
+    server.serve(listening)
     return 0

@@ -113,9 +113,7 @@ def _stop(server: "Server", user: str, ids: str) -> Answer:
 
 def _burden(server: "Server", node: cluster.Node) -> float:
     """What the balancer compares: the load of a node, or its sessions."""
-    from .server import status_of
-
-    block = server.own_status() if node.id == server.number else status_of(node)
+    block = server.own_status() if node.id == server.number else cluster.status_of(node)
     if server.files.load_balancer.get("balancer") == "system-load":
         return float(block.partition("Load: ")[2].partition(",")[0] or "inf")
     return sum(line.startswith(" ") for line in block.splitlines())

@@ -13,10 +13,13 @@ from typing import Any, NamedTuple
 import psycopg2
 from psycopg2.extensions import connection as Connection
 
+from . import log
 from .configuration import Database
 from .state import ConfigurationError, Refused
 
 STALE_SECONDS = 10
+PEER_SECONDS = 3.0
+OWN_LOAD = "/load-balancer/server-status"
 ONLINE, OFFLINE, INVALID_KEY, INVALID_PROTOCOL = "Online", "Offline", "Invalid secure cookie key", "Invalid protocol"
 MIGRATION_LOCK = 8787
 
@@ -209,3 +212,16 @@ def user_of_token(link: Connection, digest: str) -> tuple[str, str] | None:
         cursor.execute("select kind, user_name from api_token where hash = %s", (digest,))
         row = cursor.fetchone()
     return (str(row[0]), str(row[1])) if row else None
+
+
+def status_of(node: Node) -> str:
+    """What a node answers about its own load, empty where it does not."""
+    import urllib.request  # only who asks another node needs it
+
+    try:
+        with urllib.request.urlopen(f"http://{node.host}:{node.port}{OWN_LOAD}", timeout=PEER_SECONDS) as response:
+            text: str = response.read().decode()
+    except OSError as error:
+        log.write("ERROR", f"{error} [host: {node.host}:{node.port}, uri: {OWN_LOAD}]")
+        return ""
+    return text

@@ -1,16 +1,13 @@
-"""The running server: its place in the cluster and its HTTP."""
+"""The running server: its place in the cluster, and what it says of itself."""
 
 import contextlib
-import http.server
 import os
-import re
 import signal
 import socket
-import socketserver
 import threading
-import urllib.parse
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,9 +23,6 @@ if TYPE_CHECKING:
     from .saml import Provider
 
 HEARTBEAT_SECONDS = 2.0
-PEER_SECONDS = 3.0
-LONGEST_FORM = 65_536
-OWN_LOAD = "/load-balancer/server-status"
 
 
 def address_towards(uri: str) -> str:
@@ -40,7 +34,7 @@ def address_towards(uri: str) -> str:
 
 
 class Server:
-    """One running server: its place in the cluster and its HTTP."""
+    """One running server."""
 
     def __init__(self, files: Configuration) -> None:
         self.files = files
@@ -51,7 +45,6 @@ class Server:
         self._link: psycopg2.extensions.connection | None = None
         self._lock = threading.Lock()
         self._leaving = threading.Event()
-        self._http: http.server.ThreadingHTTPServer | None = None
         self._names: NameService | None = None
 
     def join(self) -> None:
@@ -88,12 +81,7 @@ class Server:
             log.write("INFO", f"Load balancing node {self.number} ({place.host}, {place.ipv4}) is online")
         self._disconnect()  # a connection does not survive the fork that follows
 
-    def listen(self) -> None:
-        """Take the port. Raises OSError when another process has it."""
-        where = (self.files.server.get("www-address", "0.0.0.0"), self.files.port)
-        self._http = _HttpServer(where, _handler_of(self))
-
-    def serve(self) -> None:
+    def serve(self, listening: ThreadingHTTPServer) -> None:
         """Until SIGTERM: heartbeats and requests. Then leave the cluster in order."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self._leaving.set())
@@ -107,8 +95,7 @@ class Server:
             self._names = NameService(self.database)
             self._names.start()
         Path(state.PID_FILE).write_text(str(os.getpid()))
-        assert self._http
-        threading.Thread(target=self._http.serve_forever, daemon=True).start()
+        threading.Thread(target=listening.serve_forever, daemon=True).start()
         administration.serve(self.files, self.version)
         while not self._leaving.wait(HEARTBEAT_SECONDS):
             self._beat()
@@ -178,7 +165,7 @@ class Server:
 
         others = [node for node in self.nodes() if node.status == cluster.ONLINE and node.id != self.number]
         with ThreadPoolExecutor(max_workers=16) as pool:
-            blocks = [self.own_status(), *pool.map(status_of, others)]
+            blocks = [self.own_status(), *pool.map(cluster.status_of, others)]
         return "\n".join(block for block in blocks if block)
 
     def _beat(self) -> None:
@@ -208,85 +195,3 @@ class Server:
             with contextlib.suppress(psycopg2.Error):
                 self._link.close()
         self._link = None
-
-
-def status_of(node: Node) -> str:
-    import urllib.request
-
-    try:
-        with urllib.request.urlopen(f"http://{node.host}:{node.port}{OWN_LOAD}", timeout=PEER_SECONDS) as response:
-            text: str = response.read().decode()
-    except OSError as error:
-        log.write("ERROR", f"{error} [host: {node.host}:{node.port}, uri: {OWN_LOAD}]")
-        return ""
-    return text
-
-
-class _HttpServer(http.server.ThreadingHTTPServer):
-    daemon_threads = True
-    allow_reuse_address = True
-
-    def server_bind(self) -> None:
-        socketserver.TCPServer.server_bind(self)
-
-
-def _handler_of(server: Server) -> type[http.server.BaseHTTPRequestHandler]:
-    class Handler(http.server.BaseHTTPRequestHandler):
-        timeout = 20
-
-        def do_GET(self) -> None:
-            path = self.path.partition("?")[0]
-            # Nothing public says how Workbench's nginx reads a path. This reads it as liberally as a server can.
-            meant = re.sub("/+", "/", os.path.normpath(urllib.parse.unquote(path)))
-            if meant.startswith(("/health-check", "/load-balancer/")):
-                path = meant
-            caller = str(self.client_address[0])
-            if path.startswith("/health-check") and server.files.server.get("server-health-check-enabled") == "1":
-                self._answer(200, server.health())
-            elif path.startswith("/load-balancer/") and server.files.balanced:
-                if caller != "127.0.0.1" and caller not in {node.ipv4 for node in server.nodes()}:
-                    self._answer(403, "Forbidden\n")
-                elif path == "/load-balancer/status":
-                    self._answer(200, server.cluster_status())
-                elif path == OWN_LOAD:
-                    self._answer(200, server.own_status())
-                else:
-                    self._answer(404, "Not Found\n")
-            else:
-                from . import pages  # only people who come by a browser need them
-
-                query = self.path.partition("?")[2]
-                self._answer(*pages.get(server, path, query, self.headers))
-
-        def do_POST(self) -> None:
-            from . import pages
-
-            length = int(self.headers.get("Content-Length") or 0)
-            if length > LONGEST_FORM:
-                self._answer(413, "Payload Too Large\n")
-                return
-            body, path = self.rfile.read(length), self.path.partition("?")[0]
-            if path.startswith(("/api/", "/load-balancer/api/")):
-                from . import api
-
-                self._answer(*api.post(server, path, body, self.headers, str(self.client_address[0])))
-                return
-            form = dict(urllib.parse.parse_qsl(body.decode(errors="replace")))
-            self._answer(*pages.post(server, self.path.partition("?")[0], form, self.headers))
-
-        def _answer(self, status: int, text: str, headers: Iterable[tuple[str, str]] = ()) -> None:
-            body = text.encode()
-            self.send_response(status)
-            given = {name for name, _ in headers}
-            if "Content-Type" not in given:
-                self.send_header("Content-Type", "text/plain; charset=utf-8")
-            self.send_header("Content-Length", str(len(body)))
-            for name, value in headers:
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    return Handler

@@ -25,7 +25,7 @@ def first(account: Account) -> Any:
     """The output of the first deployment, to which no certificate came: no hosted zone was given. AWS takes long."""
     wanted = {"access": {"hostname": HOST}, "nodes": {"count": 2}, "users": {"ann": {}}}
     with durations.during(durations.SLOW):
-        output = account.succeed(account.start("deploy", wanted)).output
+        output = account.deploy_as_previewed(wanted).output
     account.on_every_node("runuser -u ann -- touch /efs/home/ann/kept")
     return output
 
@@ -95,7 +95,7 @@ def test_the_address_works_once_the_zone_is_delegated_to(account: Account, first
     delegate(account, delegated=True)
     before = set(account.nodes)
     with durations.during(durations.SLOW):
-        output = account.succeed(account.start("deploy", {})).output
+        output = account.deploy_as_previewed({}).output
     assert output["connection"]["url"] == f"https://{HOST}"
     found = checks_of(output)
     assert {name: found[name] for name in ("targets", "address", "operational paths")} == {
@@ -190,7 +190,7 @@ def test_the_scheme_of_a_load_balancer_does_not_change(account: Account, first: 
 
 def test_an_address_that_is_taken_away_leaves_nothing_and_touches_no_node(account: Account, first: Any) -> None:
     before = set(account.nodes)
-    output = account.succeed(account.start("deploy", {"access": None})).output
+    output = account.deploy_as_previewed({"access": None}).output
     assert output["connection"]["url"] == "http://localhost:8787"
     assert of_address(account) == dict.fromkeys(of_address(account), 0)
     assert record_of_host(account) == []

@@ -483,7 +483,10 @@ def stack_failure(desired: Desired, stack: Stack, change_set: ChangeSet | None =
     if stack.status in ONLY_TO_DELETE and not _would_orphan(desired, stack):
         left = "Its creation was rolled back: the next execution removes what is left of it and starts again."
         if stack.status == "DELETE_FAILED":
-            left = "The next execution tries its deletion again, and then starts again."
+            left = (
+                "The next execution tries its deletion again. If that fails, too, delete by hand what the event names, "
+                "and start again."
+            )
         if desired.protected and TAKEN.search(root):
             left += f" {KEPT}"
     elif stack.status == "UPDATE_ROLLBACK_COMPLETE":

@@ -160,6 +160,8 @@ def _outputs(target: Target, unknown: Mapping[str, str]) -> dict[str, str]:
 
 def _why(target: Target) -> list[str]:
     """Return what makes the instances of a stack outdated: which parameters of its launch template differ."""
+    if not target.needs_change_set:  # the launch template is as it must be
+        return ["an earlier deployment ended before it replaced them"]
     now, then = target.stack.parameters if target.stack else {}, target.desired.parameters
     differing = [words for name, words in OF_LAUNCH_TEMPLATE.items() if now.get(name) != then[name]]
     return differing or ["this release of Benchwright launches them otherwise"]

@@ -164,3 +164,10 @@ def test_data_is_kept_where_the_policy_says_so() -> None:
     change = {"Action": "Remove", "LogicalResourceId": "Data", "ResourceType": DATA["Type"], "PolicyAction": "Retain"}
     (found,) = preview.changes_of([{"ResourceChange": change}])
     assert (found.action, found.data) == ("remove", "kept")
+
+
+def test_nodes_that_an_earlier_deployment_did_not_replace_are_said_to_be_so(world: World) -> None:
+    """It was stopped after the stack had its launch template."""
+    world.deploy(NODES)
+    target = Target(world.desired(NODES), change_sets.describe(NODES))
+    assert preview._why(target) == ["an earlier deployment ended before it replaced them"]

@@ -107,8 +107,8 @@ audit: $(VENV) $(AUDIT) $(TOOLS) ## known vulnerabilities of all that is pinned,
 sbom: $(VENV) build ## what the built layers hold, as CycloneDX, in build/sbom
 	@python -m tests.supply_chain.sbom
 
-bench: $(VENV) build ## how long things take: cold starts, decisions, the rehearsal
-	PYTHONPATH=layers/benchwright python -m tests.performance
+bench: $(VENV) build ## every number of docs/performance.md with its goal, measured, as root; ARGS="imports layers" for some of them
+	@PYTHONPATH=layers/benchwright python -m tests.performance $(ARGS)
 
 build: $(VENV) ## the artifacts that `sam deploy` uploads, in .aws-sam/build
 	python -c 'from rehearsal.application import build; build()' # leaves its mark, so that no test builds again

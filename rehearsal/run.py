@@ -149,6 +149,7 @@ class Rehearsal:
         shutil.rmtree(unfinished, ignore_errors=True)
         if aws:
             self.failures.read_crashes(aws.hosts.crashes)
+            self.report.operations = aws.operations.ended
         self.report.itself = list(self.failures.causes)
         self.report.judge()
         self.report.write(unfinished)

@@ -29,6 +29,7 @@ from moto.s3.models import FakeBucket
 
 from rehearsal.aws import moto_clock
 from rehearsal.aws.clock import Clock
+from rehearsal.aws.operations import Operations
 from rehearsal.aws.recorder import Identity, Recorder, resource_policies, role_policies
 from rehearsal.aws.server import Faults, NoFaults, Server
 from rehearsal.initial_account import InitialAccount
@@ -108,6 +109,7 @@ class LocalAws:
     def __post_init__(self) -> None:
         self.directory.mkdir(parents=True, exist_ok=True)
         self.recorder = Recorder(self.directory / "calls.jsonl", self.clock.now)
+        self.operations = Operations(self.clock.now)
         self.named = Names(self.account, self.region)
         self.server = Server(self.recorder, self.faults, self.identity_of, self.named.of)
         self.identities: dict[str, Identity] = {}

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from benchwright.report.execution import Execution as ReportedExecution
+from rehearsal.aws.operations import Operation
 from rehearsal.aws.services.step_functions.quotas import HISTORY_EVENTS, PAYLOAD_BYTES
 from rehearsal.judges.policies.verdict import Verdict
 from rehearsal.judges.secrets import Findings
@@ -34,7 +35,7 @@ class Report:
     `itself` is what failed of the rehearsal itself: with it, executions say nothing about the account.
 
     `speed` is how many times faster than this machine's AWS time ran at most. `machines` are the definitions of the
-    state machines that ran, as deployed, reduced to what leads where.
+    state machines that ran, as deployed, reduced to what leads where. `operations` are those of AWS, by their ends.
     """
 
     executions: list[Execution] = field(default_factory=list)
@@ -45,6 +46,7 @@ class Report:
     itself: list[str] = field(default_factory=list)
     speed: float = 1.0
     machines: dict[str, Any] = field(default_factory=dict)
+    operations: list[Operation] = field(default_factory=list)
 
     def judge(self) -> None:
         """Fill `checks` with what does not hold, beside the status of the last execution."""

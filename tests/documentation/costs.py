@@ -16,6 +16,7 @@ from tests.templates.templates import APPLICATION, FOUNDATION, NETWORK, NODES, r
 HEALINGS = prices.HOURS * 60 // BETWEEN
 BUILDER = APPLICATION["Resources"]["BuildInfrastructure"]["Properties"]["InstanceTypes"][0]
 BUILD_MINUTES = 17  # as long as the rehearsal lets a build take
+GIGABYTES = int(APPLICATION["Globals"]["Function"]["MemorySize"]) / 1024  # of each function
 SECOND_PER_INVOCATION = 1  # more than `make bench` measures, cold starts included
 
 
@@ -98,7 +99,7 @@ def shared() -> list[Line]:
         line("the application's key in KMS", keys, prices.KEY_MONTH),
         line(f"its {alarms} alarms on {watched} metrics", watched, prices.ALARM_METRIC_MONTH),
         line("its dashboard", 1, prices.DASHBOARD_MONTH),
-        line("healing: its function, a second each time", HEALINGS, 0.5, prices.LAMBDA_GB_SECOND),
+        line("healing: its function, a second each time", HEALINGS, GIGABYTES, prices.LAMBDA_GB_SECOND),
     ]
 
 
@@ -119,7 +120,7 @@ def standing_table() -> str:
 def brief() -> str:
     """What README.md says."""
     an_hour = sum(each.dollars for each in standing()) / prices.HOURS
-    first, again, *_ = (_of_run(run) for run in RUNS)
+    first, again, *_ = (of_run(run) for run in RUNS)
     return "\n".join(
         [
             standing_table(),
@@ -132,25 +133,23 @@ def brief() -> str:
     )
 
 
-def _of_run(run: Run) -> tuple[float, float, float]:
+def of_run(run: Run) -> tuple[float, float, float]:
     """Dollars of a run: state transitions, functions, image."""
-    memory = int(APPLICATION["Globals"]["Function"]["MemorySize"]) / 1024
     seconds = run.invocations * SECOND_PER_INVOCATION
-    functions = seconds * memory * prices.LAMBDA_GB_SECOND + run.invocations * prices.LAMBDA_REQUEST
+    functions = seconds * GIGABYTES * prices.LAMBDA_GB_SECOND + run.invocations * prices.LAMBDA_REQUEST
     return run.transitions * prices.TRANSITION, functions, run.builds * BUILD_MINUTES / 60 * _instance_hour(BUILDER)
 
 
 def runs_table() -> str:
     """The cost of executions. A build also takes an instance for its time."""
-    memory = int(APPLICATION["Globals"]["Function"]["MemorySize"]) / 1024
     rows = []
     for run in RUNS:
-        machine, functions, build = _of_run(run)
+        machine, functions, build = of_run(run)
         rows.append(
             [
                 run.name,
                 f"{run.transitions} × 0.000025 = {_small(machine)}",
-                f"{run.invocations} × {SECOND_PER_INVOCATION} s × {memory} GB = {_small(functions)}",
+                f"{run.invocations} × {SECOND_PER_INVOCATION} s × {GIGABYTES:g} GB = {_small(functions)}",
                 f"{BUILD_MINUTES} min of {BUILDER} = {_small(build)}" if run.builds else "",
                 _small(machine + functions + build),
             ]

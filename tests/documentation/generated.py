@@ -8,7 +8,7 @@ from pathlib import Path
 import yaml
 
 from benchwright.report import diagram
-from tests.documentation import alarms, costs, files_reference, input_reference, permissions, runbooks
+from tests.documentation import alarms, costs, files_reference, input_reference, performance, permissions, runbooks
 from tests.documentation.pages import ROOT, with_regions
 from tests.documentation.recording import FAILURE
 
@@ -27,6 +27,7 @@ REGIONS: Mapping[Path, Mapping[str, Callable[[], str]]] = {
     DOCS / "deploying.md": {"parameters": input_reference.parameter_table},
     DOCS / "operations.md": {"checks": runbooks.checks, "loops": runbooks.loops, "alarms": alarms.alarm_table},
     DOCS / "security.md": {"roles": permissions.roles, "resources": permissions.resource_policies},
+    DOCS / "performance.md": {"numbers": performance.numbers_table, "memory": performance.memory_table},
     DOCS / "costs.md": {"standing": costs.standing_table, "runs": costs.runs_table},
 }
 

@@ -1,132 +1,105 @@
-"""`make bench`: how long the things take for which someone waits. Measured, never asserted."""
+"""`make bench`: the numbers that this project promises, measured, with their goals. docs/performance.md explains them.
 
-import contextlib
+It fails for no number. It writes build/bench/report.json; with --release also the numbers that the next ones are
+compared with.
+"""
+
+import argparse
 import json
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from benchwright.models import MOST_USERS, User
-from benchwright.nodes.bundle import Endpoint, make_bundle
-from benchwright.planning.plan import LookupResult, make_plan
-from benchwright.planning.read_input import read_input
-from benchwright.record import Known
-from benchwright.secrets import Secret
-from benchwright.verification.list_nodes import read_list_nodes
+from rehearsal.aws.services.step_functions.quotas import HISTORY_EVENTS
+from tests.performance import cold_starts, deployments
+from tests.performance.deployments import Rehearsed
+from tests.performance.numbers import RELEASE, Number, change, document, last_release, shown, verdict
+from tests.templates.templates import APPLICATION
+from tests.workflow.test_graph import EVENTS_OF_A_LOOK, limits, most_looks
 
 ROOT = Path(__file__).parents[2]
-BUILT = ROOT / ".aws-sam" / "build"
-RUNS = 7
-BUSY_LOOPS = 2
 MOST_NODES = 50
-DEFAULTS = {
-    "workbench": {"version": "2026.07.1+147.pro6"},
-    "r_versions": ["4.5.1"],
-    "python_versions": [],
-    "nodes": {"count": 50, "instance_type": "m6i.xlarge"},
-    "database": {"min_capacity": 0.5, "max_capacity": 4},
+REPORT = ROOT / "build" / "bench" / "report.json"
+SECONDS_TO_REHEARSE = 3600
+
+
+def rehearse(*options: str) -> Rehearsed:
+    """A rehearsal, which must succeed."""
+    with tempfile.TemporaryDirectory() as directory:
+        command = [sys.executable, "-m", "rehearsal", "--report", directory, *options]
+        begun = time.monotonic()
+        subprocess.run(command, cwd=ROOT, check=True, timeout=SECONDS_TO_REHEARSE, stdout=sys.stderr)
+        took = time.monotonic() - begun
+        report, calls = ((Path(directory) / name).read_text("utf-8") for name in ("report.json", "calls.jsonl"))
+        return Rehearsed(json.loads(report), [json.loads(line) for line in calls.splitlines()], took)
+
+
+def of_rehearsals() -> Iterator[Number]:
+    """A first cluster; one with a second beside it, and then new nodes; larger first clusters."""
+    first = rehearse()
+    two = first.report["executions"][0]
+    yield from deployments.of_first(first)
+    yield from deployments.of_scale(2, first.report, None)
+    clusters = rehearse("--then", '{"cluster": "second"}', "--then", '{"image": {"rebuild": true}}')
+    yield from deployments.of_clusters(clusters.report)
+    yield from deployments.of_refresh(clusters)
+    for nodes in (10, MOST_NODES):
+        more = rehearse("--input", json.dumps({"nodes": {"count": nodes}}))
+        yield from deployments.of_scale(nodes, more.report, two)
+
+
+def of_history() -> Iterator[Number]:
+    """An execution in which every loop looks as often as it may."""
+    looks = sum(most_looks(step, seconds) for step, seconds in limits("deploy").items())
+    computed = "computed from waits.py and the limits of statemachine/"
+    yield Number("a deployment: most looks", looks, "", computed)
+    yield Number("a deployment: most events of its history", looks * EVENTS_OF_A_LOOK, "", computed, HISTORY_EVENTS)
+
+
+PARTS: Mapping[str, Callable[[], Iterator[Number]]] = {
+    "imports": cold_starts.of_imports,
+    "layers": cold_starts.of_layers,
+    "history": of_history,
+    "rehearsals": of_rehearsals,
 }
 
 
-def seconds(work: Callable[[], object]) -> float:
-    """The median of RUNS runs."""
-    taken = []
-    for _ in range(RUNS):
-        begin = time.perf_counter()
-        work()
-        taken.append(time.perf_counter() - begin)
-    return statistics.median(taken)
-
-
-def import_of(function: Path) -> Callable[[], object]:
-    """A cold start without Lambda's own share: a bare interpreter imports the built handler with its layers."""
-    layers = [str(path / "python") for path in BUILT.glob("*Layer") if (path / "python").is_dir()]
-    environment = {
-        "PATH": os.environ["PATH"],
-        "PYTHONPATH": os.pathsep.join([str(function), *layers]),
-        "APPLICATION": "benchwright",
-        "POWERTOOLS_METRICS_NAMESPACE": "Benchwright",
-        "AWS_DEFAULT_REGION": "us-east-1",
-    }
-    command = [os.path.realpath(sys._base_executable), "-S", "-s", "-c", "import app"]  # type: ignore[attr-defined]
-    return lambda: subprocess.run(command, env=environment, check=True, timeout=60, cwd=function)
-
-
-def rehearse(*options: str) -> tuple[dict[str, Any], float]:
-    """Run one rehearsal, which must succeed; returns its report and the wall seconds that it took, all included."""
-    with tempfile.TemporaryDirectory() as directory:
-        command = [sys.executable, "-m", "rehearsal", "--report", directory, *options]
-        begin = time.perf_counter()
-        subprocess.run(command, cwd=ROOT, check=True, timeout=1800, stdout=subprocess.DEVNULL)
-        whole = time.perf_counter() - begin
-        report: dict[str, Any] = json.loads((Path(directory) / "report.json").read_text())
-        return report, whole
-
-
-@contextlib.contextmanager
-def busy_loops() -> Iterator[None]:
-    """Let something else compute on this machine meanwhile."""
-    loops = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(BUSY_LOOPS)]
-    try:
-        yield
-    finally:
-        for loop in loops:
-            loop.kill()
-            loop.wait()
-
-
-def rehearsals() -> dict[str, float]:
-    """The wall time of the first deployment, of the same input again, and of the largest cluster; and how much longer
-    the largest takes in AWS time, in how many more transitions, than one of two nodes.
-    """
-    first, whole = rehearse()
-    _, again = rehearse("--then", "{}")
-    with busy_loops():
-        largest, largest_whole = rehearse("--input", json.dumps({"nodes": {"count": MOST_NODES}}))
-    two, fifty = first["executions"][0], largest["executions"][0]
-    name = f"rehearsal of {MOST_NODES} nodes beside {BUSY_LOOPS} busy loops"
-    return {
-        "rehearsal, first deployment: execution": first["wall_s"],
-        "rehearsal, first deployment: all": whole,
-        "rehearsal, and the same input again: all": again,
-        f"{name}: execution": largest["wall_s"],
-        f"{name}: all": largest_whole,
-        f"{name}: AWS time, times that of 2 nodes": fifty["makespan_s"] / two["makespan_s"],
-        f"{name}: transitions, times those of 2 nodes": fifty["transitions"] / two["transitions"],
-    }
-
-
-def main() -> None:
-    request, wanted = read_input({}, {}, DEFAULTS, "benchwright").whole()
-    users = wanted.model_copy(update={"users": {f"user{number}": User() for number in range(MOST_USERS)}})
-    plan, _ = make_plan(request, users, Known(), LookupResult({}, "ami"), defaults=DEFAULTS, execution="e")
-    header = "ID  Host             IPv4         Port  Status  Last Seen\n"
-    listing = header + "".join(f"{n:<4}ip-10-0-0-{n:<7}10.0.0.{n:<6}8787  Online  now\n" for n in range(1, 51))
-    measured = {
-        "read list-nodes of 50 nodes": seconds(lambda: read_list_nodes(listing)),
-        f"bundle with {MOST_USERS} users": seconds(
-            lambda: make_bundle(plan, Endpoint("db", 5432), Secret("a", "1"), Secret("b", "2"))
-        ),
-    }
-    for function in sorted((ROOT / "functions").iterdir()):
-        if (function / "app.py").exists():
-            measured[f"cold import of {function.name}"] = seconds(import_of(function))
-    if os.geteuid() == 0:
-        measured |= rehearsals()
-    table = Table("what", "seconds")
-    for name, taken in measured.items():
-        table.add_row(name, f"{taken:.4f}" if taken < 0.1 else f"{taken:.2f}")
-    Console().print(table)
+def main(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], metavar="|".join(PARTS), help="only these")
+    parser.add_argument("--release", action="store_true", help=f"write {RELEASE.relative_to(ROOT)}, too")
+    wanted = parser.parse_args(arguments)
+    parts = wanted.parts or [*PARTS]
+    if wanted.release and len(parts) < len(PARTS):
+        parser.error("a release has all numbers: give no part")
+    if "rehearsals" in parts and os.geteuid():
+        parser.error(f"rehearsals need root; without it: make bench ARGS='{' '.join([*PARTS][:-1])}'")
+    last = last_release()
+    before = {name: number["value"] for name, number in last["numbers"].items()}
+    numbers: list[Number] = []
+    table = Table("what", "is", "goal", "", f"since {last['release']}", "from")
+    for part in parts:
+        for number in PARTS[part]():
+            numbers.append(number)
+            value = f"{shown(number.value)} {number.unit}".strip()
+            table.add_row(number.name, value, number.shown_goal, verdict(number), change(number, before), number.source)
+    Console(width=160).print(table)
+    measured = document(numbers, APPLICATION["Mappings"]["Benchwright"]["Release"]["Version"])
+    for path in (REPORT, *([RELEASE] if wanted.release else [])):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(measured, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        print(f"written: {path.relative_to(ROOT)}")
+    missed = [each.name for each in numbers if each.is_met is False]
+    print(f"{len(missed)} of {sum(each.goal is not None for each in numbers)} goals are missed")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main(sys.argv[1:]))

@@ -89,6 +89,8 @@ OTHER_RETRIES = {
     "Notify of success": [PUBLISHING],
 }
 
+EVENTS_OF_A_LOOK = 9  # of its task, its choice and its wait, about
+
 
 def graphs(machine: str) -> Iterator[tuple[str, dict[str, Any]]]:
     """Each graph of a machine: the outer one, one for each branch, and what a Map does with each item, by its name."""
@@ -242,11 +244,11 @@ def test_no_variable_of_a_branch_has_the_name_of_one_outside(machine: str) -> No
 
 @pytest.mark.parametrize("machine", MACHINES)
 def test_waits_fit_in_the_machines_timeout_and_its_history(machine: str) -> None:
-    """A Standard execution's history holds 25,000 events; a look writes about 9, and other states of an item 60.
+    """A Standard execution's history holds 25,000 events; a look writes some, and other states of an item 60.
 
     A verification looks as often again under the lock, and an execution has room for so many clusters.
     """
-    looks = sum(most_looks(step, seconds) for step, seconds in limits(machine).items()) * 9
+    looks = sum(most_looks(step, seconds) for step, seconds in limits(machine).items()) * EVENTS_OF_A_LOOK
     assert (looks if machine != "verify" else (2 * looks + 60) * MOST_CLUSTERS) < 25_000
     assert definition_of(machine)["TimeoutSeconds"]
 

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
 from rehearsal.aws.clock import Clock
+from rehearsal.aws.operations import Operations
 
 from .errors import TokenAlreadyExists, ValidationError
 from .intrinsics import Scope
@@ -27,6 +28,7 @@ class Aws(Protocol):
     faults: Any
     account: str
     region: str
+    operations: Operations
 
     @property
     def endpoint(self) -> str: ...
@@ -191,7 +193,8 @@ class Engine:
     def _begin(self, stack: Stack, run: Callable[[], None]) -> None:
         def guarded() -> None:
             try:
-                run()
+                with self.aws.operations.during("stack", stack.name, stack.status.partition("_")[0]):
+                    run()
             except Exception as error:  # a mistake of the rehearsal must not leave a stack in progress for ever
                 logger.exception("the operation on the stack %s failed", stack.name)
                 failed = stack.status.replace("_COMPLETE_CLEANUP", "").replace("IN_PROGRESS", "FAILED")

@@ -254,6 +254,10 @@ class Machines:
         )
 
     def _boot(self, machine: Machine) -> None:
+        with self._aws.operations.during("boot", machine.group or machine.id):
+            self._start(machine)
+
+    def _start(self, machine: Machine) -> None:
         clock = self._aws.clock
         begun = clock.now()
         if clock.sleep(RUNNING_SECONDS, lambda: machine.ending):

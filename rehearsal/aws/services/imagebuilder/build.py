@@ -95,6 +95,10 @@ class ImageBuild:
 
     def run(self) -> None:
         """From PENDING to a final status."""
+        with self._aws.operations.during("image", self._image.recipe["name"]):
+            self._run()
+
+    def _run(self) -> None:
         image = self._image
         ended = "AVAILABLE"
         try:

@@ -165,8 +165,10 @@ class RunCommand:
                 if command.errors > command.allowed_errors:
                     invocation.end("Cancelled", "Terminated")
                     continue
-            self._aws.clock.sleep(DELIVERY_SECONDS)
-            self._deliver(command, invocation, machine)
+            mode = (command.call.get("Parameters") or {}).get("Mode") or [""]
+            with self._aws.operations.during("command", command.document, mode[0]):
+                self._aws.clock.sleep(DELIVERY_SECONDS)
+                self._deliver(command, invocation, machine)
 
     def _deliver(self, command: Command, invocation: Invocation, machine: Machine) -> None:
         clock, patience = self._aws.clock, command.call.get("TimeoutSeconds") or DEFAULT_DELIVERY_SECONDS

@@ -81,9 +81,10 @@ class ChangeSets:
         """Find the changes, as AWS does after CreateChangeSet has answered."""
         try:
             change_set.status = "CREATE_IN_PROGRESS"
-            self.engine.aws.clock.sleep(CHANGE_SET_SECONDS)
-            with self.engine.lock:
-                self._decide(change_set)
+            with self.engine.aws.operations.during("change set", change_set.stack.name):
+                self.engine.aws.clock.sleep(CHANGE_SET_SECONDS)
+                with self.engine.lock:
+                    self._decide(change_set)
         except Exception as error:
             change_set.reason = getattr(error, "message", None) or f"{type(error).__name__}: {error}"
             change_set.status = "FAILED"

@@ -1,0 +1,86 @@
+"""What a cold start computes, and how large the layers are, from what `sam build` made."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from rehearsal.application import BUILT, ROOT
+from tests.performance.numbers import Number
+from tests.templates.templates import APPLICATION, resources
+
+FUNCTIONS = resources(APPLICATION, "AWS::Serverless::Function")
+RUNS = 5
+MEGABYTE = 1_000_000
+MEASURED = "CPU time of a process"
+
+
+def folders(function: str) -> list[Path]:
+    """Where Lambda looks for the modules of a function: its code, and its layers of Python."""
+    layers = (layer["Ref"] for layer in FUNCTIONS[function]["Properties"]["Layers"])
+    return [BUILT / function, *(BUILT / name / "python" for name in layers if (BUILT / name / "python").is_dir())]
+
+
+def cpu_seconds(statement: str, function: str) -> float:
+    """The seconds that a bare interpreter computes for a statement, as a function. Others on this machine count for
+    nothing, so it is what Lambda's processors have to do, too.
+
+    As in Lambda (docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html) the X-Ray SDK finds LAMBDA_TASK_ROOT,
+    and so patches what makes calls; what the layers hold as bytecode is not compiled, and the function's code is.
+    """
+    task, *layers = folders(function)
+    environment = {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": os.pathsep.join(map(str, (task, *layers))),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "LAMBDA_TASK_ROOT": str(task),
+        "AWS_EXECUTION_ENV": "AWS_Lambda_python3.13",
+        "AWS_LAMBDA_FUNCTION_NAME": function,
+        "AWS_REGION": "us-east-1",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "APPLICATION": "benchwright",
+        "POWERTOOLS_METRICS_NAMESPACE": "Benchwright",
+    }
+    python = os.path.realpath(sys._base_executable)  # type: ignore[attr-defined]
+    process = subprocess.Popen([python, "-S", "-s", "-c", statement], env=environment, cwd=task)
+    _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise RuntimeError(f"{function}: `{statement}` ended with {process.returncode}")
+    return used.ru_utime + used.ru_stime
+
+
+def of_imports() -> Iterator[Number]:
+    """Every handler beside boto3, in turn, since this machine's speed changes."""
+    heaviest, slowest = "", 0.0
+    for function in sorted(FUNCTIONS):
+        pairs = [(cpu_seconds("import app", function), cpu_seconds("import boto3", function)) for _ in range(RUNS + 1)]
+        handler, boto3 = (statistics.median(column) for column in zip(*pairs[1:], strict=True))
+        yield Number(f"import of {function}", 1000 * handler, "ms", MEASURED)
+        if handler / boto3 > slowest:
+            heaviest, slowest = function, handler / boto3
+    yield Number("import of the heaviest handler, times that of boto3", slowest, "", f"{MEASURED}, {heaviest}", 1.5)
+
+
+def of_layers() -> Iterator[Number]:
+    """Each layer as SAM uploads it."""
+    for layer, resource in sorted(resources(APPLICATION, "AWS::Serverless::LayerVersion").items()):
+        place = BUILT / layer
+        if not place.is_dir():  # SAM leaves one without a build where it is
+            place = ROOT / resource["Properties"]["ContentUri"]
+        yield Number(f"{layer}, zipped", zipped(place) / MEGABYTE, "MB", "files of `sam build`", 14)
+
+
+def zipped(folder: Path) -> int:
+    """Bytes of a folder as an archive."""
+    with tempfile.TemporaryFile() as file:
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+            for path in sorted(folder.rglob("*")):
+                archive.write(path, path.relative_to(folder))
+        return file.tell()

@@ -5,17 +5,18 @@ import fcntl
 import functools
 import os
 import re
-import ssl
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from . import dpkg
 from .surroundings import complain
+
+TYPE_CHECKING = False  # typing's own would import typing
+if TYPE_CHECKING:
+    import ssl
 
 SOURCES = Path("/etc/apt")
 LISTS = Path("/var/lib/apt/lists")
@@ -224,12 +225,20 @@ def _policy(names: list[str]) -> None:
 
 
 @functools.cache
-def _trust() -> ssl.SSLContext:
+def _trust(*, with_tls: bool) -> "ssl.SSLContext":
+    """The authorities that count. Without TLS none does; were nothing given, those of OpenSSL would be read."""
+    import ssl
+
+    if not with_tls:
+        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     return ssl.create_default_context(cafile=os.environ.get("SSL_CERT_FILE") or "/etc/ssl/certs/ca-certificates.crt")
 
 
 def _fetch(url: str) -> bytes:
-    trust = _trust() if url.startswith("https:") else None
+    import urllib.error  # takes half of the time of a start, and most of them fetch nothing
+    import urllib.request
+
+    trust = _trust(with_tls=url.startswith("https:"))
     try:
         with urllib.request.urlopen(url, timeout=SECONDS, context=trust) as response:
             content: bytes = response.read()

@@ -3,12 +3,9 @@
 real .deb archives are unpacked to the root, and a database remembers what they brought.
 """
 
-import gzip
 import io
 import os
-import subprocess
 import sys
-import tarfile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -32,6 +29,8 @@ class Archive(NamedTuple):
     @classmethod
     def read(cls, path: Path) -> "Archive":
         """Raises PackageError when it is none."""
+        import tarfile  # most starts only ask what is installed
+
         content = path.read_bytes()
         members = dict(_members(content)) if content.startswith(b"!<arch>\n") else {}
         if "control.tar.gz" not in members:
@@ -66,6 +65,8 @@ def installed() -> dict[str, dict[str, str]]:
 
 def install(path: Path) -> None:
     """Unpack and configure one package. Raises PackageError."""
+    import tarfile
+
     archive = Archive.read(path)
     name = archive.control["Package"]
     with tarfile.open(fileobj=io.BytesIO(archive.data)) as tar:
@@ -95,6 +96,8 @@ def remove(name: str) -> None:
 def _run_script(name: str, script: str, argument: str) -> None:
     path = INFO / f"{name}.{script}"
     if path.exists():
+        import subprocess
+
         code = subprocess.run([path, argument], stdin=subprocess.DEVNULL, timeout=300, check=False).returncode
         if code:
             raise PackageError(
@@ -125,6 +128,9 @@ def _tree(folder: Path) -> dict[str, Path]:
 
 
 def _tar(files: dict[str, Path]) -> bytes:
+    import gzip
+    import tarfile
+
     content = io.BytesIO()
     with gzip.GzipFile(fileobj=content, mode="wb", mtime=0) as zipped, tarfile.open(fileobj=zipped, mode="w") as tar:
         for name, path in files.items():

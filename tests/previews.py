@@ -12,7 +12,7 @@ done
 cd /var/lib/benchwright
 names() { cut -d' ' -f1 "$@" | sort -u; }
 for name in $(names users.list locked.list); do echo "user $name $(getent shadow "$name" | cut -d: -f2,8)"; done
-for name in $(names groups.list emptied.list); do echo "group $name $(getent group "$name")"; done
+for name in $(names groups.list emptied.list); do echo "group $name $(getent group "$name" | cut -d: -f3,4)"; done
 for name in rstudio-server rstudio-launcher; do echo "service $name $(systemctl show -p MainPID --value $name)"; done
 """
 """Prints a line for each thing of a node that a configuration changes: kind, name, state."""

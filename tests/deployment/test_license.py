@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.root, pytest.mark.timeout(900)]
 
 @pytest.fixture(scope="module")
 def first(account: Account) -> Any:
-    return account.succeed(account.start("deploy", {"license": {"server": f"{HOST}:{PORT}"}})).output
+    return account.deploy_as_previewed({"license": {"server": f"{HOST}:{PORT}"}}).output
 
 
 def leases(account: Account) -> set[str]:
@@ -35,7 +35,7 @@ def test_each_node_leases_a_licence_of_the_server(account: Account, first: Any) 
 
 
 def test_a_node_that_leaves_gives_its_lease_back(account: Account, first: Any) -> None:
-    output = account.succeed(account.start("deploy", {"nodes": {"count": 1}})).output
+    output = account.deploy_as_previewed({"nodes": {"count": 1}}).output
     assert (output["license"], len(output["nodes"])) == ("Activated", 1)
     assert leases(account) == addresses(account)
 

@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.root, pytest.mark.timeout(900)]
 @pytest.fixture(scope="module")
 def first(account: Account) -> Any:
     """The output of the deployment of events/production.json."""
-    return account.deploy(PRODUCTION).output
+    return account.deploy_as_previewed(PRODUCTION).output
 
 
 @pytest.fixture
@@ -91,7 +91,7 @@ def test_the_same_people_come_by_saml_instead(account: Account, first: Any, brow
     account.aws.hosts.provider.published["/saml/metadata.xml"] = provider.metadata()
     left = dict.fromkeys(("issuer", "client_id", "client_secret", "username_claim", "groups_claim"))
     saml = {"method": "saml", "metadata_url": f"{ISSUER}/saml/metadata.xml", "groups_attribute": "groups"}
-    output = account.deploy({"auth": {**left, **saml}}).output
+    output = account.deploy_as_previewed({"auth": {**left, **saml}}).output
     found = {check["name"]: check["found"] for check in output["verification"]["checks"]}
     assert found["sign in"] == f"{ISSUER}/saml/metadata.xml is readable"
     place = door(account, browser)
@@ -110,14 +110,14 @@ def test_the_same_people_come_by_saml_instead(account: Account, first: Any, brow
 
 def test_people_and_address_are_taken_away_and_brought_back(account: Account, first: Any, browser: Browser) -> None:
     nodes = set(account.nodes)
-    output = account.deploy({"access": None, "auth": None}).output
+    output = account.deploy_as_previewed({"access": None, "auth": None}).output
     assert output["connection"]["url"] == "http://localhost:8787"
     look = "ls /etc/rstudio/openid-client-secret; grep -c openid /etc/rstudio/rserver.conf"
     look += "; getent passwd bob ann | cut -d: -f1"
     assert account.on_every_node(look) == {"0\nann\n"}
     sign_in = "curl -s localhost:8787/auth-sign-in | grep -o '<label>Password'"
     assert account.on_every_node(sign_in) == {"<label>Password\n"}
-    account.deploy({"access": PRODUCTION["access"], "auth": PRODUCTION["auth"]})
+    account.deploy_as_previewed({"access": PRODUCTION["access"], "auth": PRODUCTION["auth"]})
     assert session_of(account, browser, "bob")["uid"] == "200000"
     assert account.on_every_node("stat -c '%U %u' /efs/home/bob/kept") == {"bob 200000\n"}
     assert set(account.nodes) == nodes

@@ -22,12 +22,15 @@ pytestmark = [pytest.mark.root, pytest.mark.timeout(900)]
 
 
 class Failure(NamedTuple):
-    """A fault, and what the execution says of it: `reported` stands in the cause, in this order."""
+    """A fault, and what the execution says of it: `reported` stands in the cause, in this order. beside: a fault that
+    the same execution does not report.
+    """
 
     fault: str
     error: str
     step: str
     reported: tuple[str, ...]
+    beside: str = ""
 
 
 FILE_SYSTEM = Failure(
@@ -42,17 +45,6 @@ FILE_SYSTEM = Failure(
         f"- events of the stack benchwright-workbench-foundation: {CONSOLE}/cloudformation/home?",
         f"- log of the step: {CONSOLE}/cloudwatch/home?",
         f"- the execution: {CONSOLE}/states/home?",
-        "Next: Fix what this event names",
-    ),
-)
-PROTECTION = Failure(
-    "stack:resource=DatabaseCluster,during=update,reason=The cluster is being backed up",
-    "StackFailed",
-    "Deploy foundation",
-    (
-        "The stack benchwright-workbench-foundation ended UPDATE_ROLLBACK_COMPLETE: ",
-        "DatabaseCluster (AWS::RDS::DBCluster) is UPDATE_FAILED: The cluster is being backed up\n",
-        "the stack is as it was before",
         "Next: Fix what this event names",
     ),
 )
@@ -110,6 +102,8 @@ NOT_BEGUN = Failure(
         "The stack is as it was before: REVIEW_IN_PROGRESS.",
         "Next: Fix what this event names",
     ),
+    # Deletion protection, for which no node waits: a later execution has it made again.
+    beside="stack:resource=DatabaseCluster,during=update,reason=The cluster is being backed up",
 )
 OFFLINE = Failure(
     "node:ssm-offline,times=1",
@@ -179,7 +173,6 @@ def rehearsal_of(name: str, *failures: Failure, setting: Setting = ORDINARY) -> 
         rehearsal_of(
             "stacks and a node that never appears",
             FILE_SYSTEM,
-            PROTECTION,
             NOT_BEGUN,
             GROUP,
             OFFLINE,
@@ -204,6 +197,8 @@ def test_a_failure_is_explained_and_the_same_input_succeeds_afterwards(
     assert locks_given_back(directory) == [execution["name"] for execution in (*failed, last)]
     assert last["status"] == "SUCCEEDED", last["cause"]
     assert [node["status"] for node in last["output"]["nodes"]] == ["Online", "Online"]
+    if NOT_BEGUN in failures:  # the foundation lacks nothing any more
+        assert "cloudformation:ExecuteChangeSet" not in last["aws_calls"]
     assert [(execution["status"], execution["error"]) for execution in failed] == [
         ("FAILED", failure.error) for failure in failures
     ]
@@ -232,7 +227,9 @@ def rehearse(directory: Path, failures: tuple[Failure, ...], setting: Setting) -
     command += ["--input", str(same), "--name", setting.name, "--account", json.dumps(dict(setting.account))]
     command += ["--parameters", json.dumps(dict(setting.parameters))]
     for number, failure in enumerate(failures, 1):
-        command += ["--fault", f"{failure.fault},execution={number}", "--then", str(same)]
+        for fault in filter(None, (failure.fault, failure.beside)):
+            command += ["--fault", f"{fault},execution={number}"]
+        command += ["--then", str(same)]
     done = subprocess.run(
         command, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=880, check=False
     )

@@ -139,6 +139,7 @@ def test_deploy_stack_makes_change_sets_until_the_foundation_is_what_the_plan_sa
         "change_set": "",
         "refresh": "",
         "outputs": {},
+        "is_protected": True,
     }
     # Between the two the event of ResolvePlan changed the plan.
     assert (invoked.first["DeployStack"], invoked.again["DeployStack"]) == (asks, asks)

@@ -97,9 +97,12 @@ OWNED_KEYS = WRITTEN_KEYS | DEFAULT_KEYS
 
 
 class Part(BaseModel):
-    """A part of the input: unknown keys are refused, values are not coerced from other types."""
+    """A part of the input: unknown keys are refused, values are not coerced from other types.
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    Its validator is made at its first use (defer_build): most steps validate a plan, and no part of it alone.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, defer_build=True)
 
 
 def _unique(values: list[str]) -> list[str]:
@@ -223,7 +226,7 @@ def _of_letters(text: str) -> str:
     """Refuse what the services of a cluster refuse: they take letters, numbers and spaces of any script (the pattern of
     TagValue in the models of EFS, Systems Manager and IAM).
     """
-    if wrong := {each for each in text if ord(each) > 127 and unicodedata.category(each)[0] not in "LN"} - SPACES:
+    if wrong := {each for each in text if ord(each) > 127 and unicodedata.category(each) not in LETTERS}:
         raise ValueError(f"{''.join(sorted(wrong))!a} is neither a letter nor a number nor a space")
     return text
 
@@ -276,7 +279,7 @@ OF_NO_TENANT = f"{ENTRA}(?![0-9A-Fa-f]{{8}}(-[0-9A-Fa-f]{{4}}){{3}}-[0-9A-Fa-f]{
 NO_ISSUER_OF_ENTRA = (
     r"^https://login\.(microsoftonline\.(com|us)|partner\.microsoftonline\.cn)/[0-9A-Fa-f-]{36}(?!/v2\.0$)"
 )
-SPACES = frozenset(chr(code) for code in range(128, 0x3001) if unicodedata.category(chr(code)) == "Zs")
+LETTERS = frozenset(("Lu", "Ll", "Lt", "Lm", "Lo", "Nd", "Nl", "No", "Zs"))  # numbers and spaces, too, of any script
 FORMS: dict[str, str] = {}
 """What each pattern means in words: no one should have to read a regular expression in the cause of a failure."""
 
@@ -1093,6 +1096,20 @@ class Wanted(Part):
     def jupyter_versions(self) -> list[str]:
         """The versions of Python that JupyterLab has a kernel for; the first runs JupyterLab itself."""
         return self.python_versions if self.image.jupyter else []
+
+    @property
+    def baked(self) -> dict[str, str]:
+        """What of it is baked into the image, as image/recipe.yaml names it."""
+        return {
+            "workbench_version": self.workbench.version,
+            "r_versions": " ".join(self.r_versions),
+            "python_versions": " ".join(self.python_versions),
+            "pro_drivers": self.image.pro_drivers or "",
+            "tinytex": self.image.tinytex or "",
+            "nvidia": self.image.nvidia or "",
+            "packages": " ".join(self.image.packages),
+            "jupyter_versions": " ".join(self.jupyter_versions),
+        }
 
     @property
     def has_vscode(self) -> bool:

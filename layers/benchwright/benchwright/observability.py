@@ -8,7 +8,8 @@ from aws_lambda_powertools.metrics import MetricUnit, single_metric
 from benchwright.settings import settings
 
 logger = Logger()  # service name: POWERTOOLS_SERVICE_NAME, level: POWERTOOLS_LOG_LEVEL
-tracer = Tracer()  # off where X-Ray is absent: POWERTOOLS_TRACE_DISABLED
+# Off where X-Ray is absent: POWERTOOLS_TRACE_DISABLED. Without names it tries, and imports, all 14 that it can patch.
+tracer = Tracer(patch_modules=("botocore",))
 metrics = Metrics()  # namespace: POWERTOOLS_METRICS_NAMESPACE
 
 

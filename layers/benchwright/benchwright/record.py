@@ -17,6 +17,7 @@ import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from functools import cache
 from typing import Annotated, Any, get_origin
 
 from botocore.exceptions import ClientError
@@ -406,7 +407,6 @@ def _keep_ids_of_who_left(item: Item) -> Item:
 UPGRADES: Mapping[int, Callable[[Item], Item]] = {1: _prove_what_was_verified, 2: _keep_ids_of_who_left}
 
 
-KNOWN, RECORD = TypeAdapter(Known), TypeAdapter(Record)
 OF_KNOWN = {each.name for each in fields(Known)}
 ATTRIBUTES = OF_KNOWN | {each.name for each in fields(Record)} - {"known", "unreadable"} | {"version"}
 IN_JSON = frozenset(
@@ -419,6 +419,12 @@ IN_JSON = frozenset(
 TYPES = dict.fromkeys(("version", "held_since", "generation", "proven_generation", "has_access"), "N") | {
     "verified": "BOOL"
 }
+
+
+@cache
+def _validators() -> tuple[TypeAdapter[Known], TypeAdapter[Record]]:
+    """Make what validates an item at its first use: that takes some milliseconds."""
+    return TypeAdapter(Known), TypeAdapter(Record)
 
 
 def _decoded(stored: Mapping[str, Any]) -> Item:
@@ -463,9 +469,10 @@ def _record(stored: Mapping[str, Any]) -> Record:
             raise ValueError(f"its version is {version}")
         for earlier in range(version, VERSION):
             item = UPGRADES[earlier](item)
-        known = KNOWN.validate_python({name: item.pop(name) for name in OF_KNOWN & set(item)})
+        of_known, of_record = _validators()
+        known = of_known.validate_python({name: item.pop(name) for name in OF_KNOWN & set(item)})
         plan, unreadable = _plan(item.pop("plan", None))
-        return RECORD.validate_python(item | {"known": known, "plan": plan, "unreadable": unreadable})
+        return of_record.validate_python(item | {"known": known, "plan": plan, "unreadable": unreadable})
     except (ValueError, TypeError, AttributeError) as error:
         raise RecordUnreadable(
             f"The record of the cluster {cluster} is damaged: {_reason(error)}. Restore its item in the table "

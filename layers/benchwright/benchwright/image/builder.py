@@ -13,11 +13,12 @@ from botocore.exceptions import ClientError
 from benchwright.aws import client
 from benchwright.errors import ImageBuildFailed, TransientError, error_code, error_message
 from benchwright.image.build_log import last_lines
-from benchwright.image.recipe import Component, ComponentUse, Recipe
 from benchwright.settings import APPLICATION_TAG, settings
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # recipe imports YAML, which of all functions build_image alone needs
     from mypy_boto3_imagebuilder.type_defs import ComponentConfigurationTypeDef
+
+    from benchwright.image.recipe import Component, ComponentUse, Recipe
 
 # States of an image: botocore, imagebuilder, ImageStatus. An unknown one is waited for until the attempts end.
 FAILED_STATES = frozenset({"FAILED", "CANCELLED"})

@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from benchwright.models import Plan, Wanted
+from benchwright.models import Plan
 
 IMAGE_DIRECTORY = Path("/opt")  # where Lambda unpacks the layer made of image/
 
@@ -93,24 +93,10 @@ def recipe_names(application: str, cluster: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys((f"{application}-{cluster}", f"{application}-image")))
 
 
-def baked(wanted: Wanted) -> dict[str, str]:
-    """Return what of an input is baked into the image, as recipe.yaml names it."""
-    return {
-        "workbench_version": wanted.workbench.version,
-        "r_versions": " ".join(wanted.r_versions),
-        "python_versions": " ".join(wanted.python_versions),
-        "pro_drivers": wanted.image.pro_drivers or "",
-        "tinytex": wanted.image.tinytex or "",
-        "nvidia": wanted.image.nvidia or "",
-        "packages": " ".join(wanted.image.packages),
-        "jupyter_versions": " ".join(wanted.jupyter_versions),
-    }
-
-
 def load_recipe(application: str, plan: Plan, directory: Path = IMAGE_DIRECTORY) -> Recipe:
     """Read recipe.yaml and the component documents, and fill in what the plan wants."""
     described = yaml.load((directory / "recipe.yaml").read_text(), yaml.CSafeLoader)
-    values = baked(plan.wanted)
+    values = plan.wanted.baked
     uses = []
     for entry in described["components"]:
         if "when" in entry and not entry["when"].format_map(values):

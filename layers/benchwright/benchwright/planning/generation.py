@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from benchwright.image.recipe import baked
 from benchwright.models import ImagePlan, Wanted
 from benchwright.record import Known, Record
 
@@ -28,7 +27,7 @@ def begin(wanted: Wanted, known: Known, newest: str, others: Iterable[Record]) -
     alike = [
         (each.plan.image.generation, each.plan.image.parent_image)
         for each in others
-        if each.plan and not each.plan.image.ami and baked(each.plan.wanted) == baked(wanted)
+        if each.plan and not each.plan.image.ami and each.plan.wanted.baked == wanted.baked
     ]
     if known.generation:
         alike = [(number, parent) for number, parent in alike if number > known.generation and parent == newest]

@@ -57,7 +57,7 @@ def crossed(account: Account, nodes: set[str], on_its_way: str) -> Execution:
 @pytest.fixture(scope="module")
 def upgraded(account: Account, crossed: Execution) -> Execution:
     """The first deployment of this release."""
-    return account.deploy({})
+    return account.deploy_as_previewed({})
 
 
 def test_an_execution_that_is_on_its_way_during_an_upgrade_ends_well(account: Account, crossed: Execution) -> None:
@@ -93,6 +93,6 @@ def test_the_changelog_says_whether_an_upgrade_replaces_nodes(
 
 def test_after_the_upgrade_nothing_is_left_to_change(account: Account, upgraded: Execution) -> None:
     nodes = set(account.nodes)
-    account.deploy({})
+    account.deploy_as_previewed({})
     assert set(account.nodes) == nodes
     assert account.succeed(account.start("verify", {})).output["verification"]["verified"]

@@ -23,6 +23,7 @@ from tests.performance.deployments import Rehearsed
 from tests.performance.numbers import RELEASE, Number, change, document, last_release, shown, verdict
 from tests.templates.templates import APPLICATION
 from tests.workflow.test_graph import EVENTS_OF_A_LOOK, limits, most_looks
+from tests.workflow.test_replacement import MOST_EVENTS, longest_looks
 
 ROOT = Path(__file__).parents[2]
 MOST_NODES = 50
@@ -61,6 +62,8 @@ def of_history() -> Iterator[Number]:
     computed = "computed from waits.py and the limits of statemachine/"
     yield Number("a deployment: most looks", looks, "", computed)
     yield Number("a deployment: most events of its history", looks * EVENTS_OF_A_LOOK, "", computed, HISTORY_EVENTS)
+    slowest = sum(longest_looks().values()) * EVENTS_OF_A_LOOK
+    yield Number("a replacement, every step at its slowest: events", slowest, "", computed, MOST_EVENTS)
 
 
 PARTS: Mapping[str, Callable[[], Iterator[Number]]] = {

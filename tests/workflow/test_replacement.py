@@ -11,12 +11,11 @@ from rehearsal.aws.services.autoscaling import instance_refresh, scaling_activit
 from rehearsal.aws.services.ec2 import instances
 from rehearsal.aws.services.ssm import associations
 from tests.templates.templates import ACCESS, NODES, resources
-from tests.workflow.test_graph import limits, most_looks
+from tests.workflow.test_graph import EVENTS_OF_A_LOOK, limits, most_looks
 from tests.workflow.workflow import definition_of
 
 CONFIGURING_SECONDS = 300
 """Of a new node, whose script waits up to five minutes for its mounts; usually a minute."""
-EVENTS_OF_A_LOOK = 9
 MOST_EVENTS = 15_000
 TASK_SECONDS = 4
 """Of a look: its function, with the calls that it makes."""

@@ -106,8 +106,10 @@ def deploy_every_way(workflow: Workflow) -> None:
     never_done(workflow, "DeployStack all")
     workflow.run(near_its_end(definition), payload | {"dry_run": True})
     for plan in (WITH_ACCESS, WITHOUT_ACCESS_ANY_MORE):
-        Cluster(workflow, looks=2).plan = plan
-        workflow.run(definition, payload)
+        for is_protected in (True, False):
+            cluster = Cluster(workflow, looks=2)
+            cluster.plan, cluster.is_protected = plan, is_protected
+            workflow.run(definition, payload)
         for step in STEPS_OF_ACCESS:
             Cluster(workflow, fails={step: ImageBuildFailed("the reason")}).plan = plan
             workflow.run(definition, payload)

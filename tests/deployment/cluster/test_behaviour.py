@@ -649,7 +649,7 @@ def upgraded(account: Account, returned: Any) -> Any:
     before = account.images()
     with RowWatch(account) as watch:
         versions = {"workbench": {"version": None}, "r_versions": ["4.4.3", "4.5.2"], "python_versions": ["3.12.12"]}
-        output = account.deploy_as_previewed(versions).output
+        output = account.deploy_as_previewed({**versions, "nodes": {"replace_at_once": None}}).output
     return output, watch.tables, account.images() - before
 
 

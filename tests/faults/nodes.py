@@ -253,8 +253,8 @@ class Node:
                 time.sleep(LOOK_SECONDS)
 
     def _cluster(self, stale: str) -> str:
-        table = self.hosts.table(self)
-        table[:] = [row for row in table if str(row.id) not in stale.split()]
+        self.hosts.delete_rows(self, lambda row: str(row.id) in stale.split())
+        table = list(self.hosts.table(self))
         lines = [("ID", "Host", "IPv4", "Port", "Status", "Last Seen")]
         for row in table:
             status = "Online" if self.hosts.is_online(row) else "Offline"
@@ -333,6 +333,8 @@ class Hosts:
     tables: dict[str, list[Row]] = field(default_factory=dict)
     _rows: int = 0
     _addresses: int = 0
+    _changing: threading.Lock = field(default_factory=threading.Lock)
+    """Nodes join and leave at the same time, as transactions of the database that holds the table."""
 
     def wake(self, aws: LocalAws) -> None:
         self.aws = aws
@@ -370,13 +372,18 @@ class Hosts:
         return self.tables.setdefault(node.cluster, [])
 
     def join(self, node: Node) -> None:
-        if not any(row.ipv4 == node.address for row in self.table(node)):
-            self._rows += 1
-            self.table(node).append(Row(self._rows, node.name, node.address))
+        with self._changing:
+            if not any(row.ipv4 == node.address for row in self.table(node)):
+                self._rows += 1
+                self.table(node).append(Row(self._rows, node.name, node.address))
 
     def leave(self, node: Node) -> None:
-        table = self.table(node)
-        table[:] = [row for row in table if row.ipv4 != node.address]
+        self.delete_rows(node, lambda row: row.ipv4 == node.address)
+
+    def delete_rows(self, node: Node, goes: Callable[[Row], bool]) -> None:
+        with self._changing:
+            table = self.table(node)
+            table[:] = [row for row in table if not goes(row)]
 
     def is_online(self, row: Row) -> bool:
         return row.host in self.running

@@ -41,7 +41,7 @@ def operations_of(report: Mapping[str, Any], execution: Execution) -> list[Opera
 def by_hand(report: Mapping[str, Any], cluster: str) -> float:
     """Seconds that AWS works for someone who deploys the first cluster by hand, and waits for one thing after another.
 
-    With the test of an image, which Image Builder makes unless it is told not to.
+    This includes Image Builder's test of the image, which is on by default.
     """
     execution = report["executions"][0]
     branches = critical_path.one_after_another(operations_of(report, execution), cluster)

@@ -35,8 +35,8 @@ UNKNOWN, NO_SECRET = Endpoint("unknown.invalid", 5432), Secret("", "")
 
 
 class Event(LoopEvent):
-    """commands: what this execution sent so far. last: whether this is the last attempt. plan, after: of a dry run, and
-    what becomes of the nodes.
+    """commands: what this execution sent so far. waited: the seconds of all waits of this step. last: whether this is
+    the last attempt. plan, after: of a dry run, and what becomes of the nodes.
     """
 
     action: Literal["publish", "apply", "preview"]
@@ -46,6 +46,7 @@ class Event(LoopEvent):
     nodes: dict[str, str] = {}
     configuration: str = ""
     commands: list[Command] = []
+    waited: int = 0
     last: bool = False
 
 
@@ -132,7 +133,7 @@ def _apply(event: Event, plan: Plan, record: Record) -> Result:
     return Result(
         done=decision.action == "done",
         waiting_for=decision.waiting_for,
-        wait_seconds=COMMAND_SECONDS if decision.action == "send" else waits.after(event.wait_seconds),
+        wait_seconds=COMMAND_SECONDS if decision.action == "send" else waits.after(event.wait_seconds, event.waited),
         configuration=event.configuration,
         commands=commands,
     )

@@ -14,11 +14,11 @@ from benchwright.models import Plan
 from benchwright.nodes import auto_scaling, launches, replacement
 from benchwright.nodes.node_script import load_script
 from benchwright.nodes.preview import Nodes
-from benchwright.record import confirm_lock, plan_of
+from benchwright.record import Record, confirm_lock, plan_of
 from benchwright.settings import settings
 from benchwright.stacks import change_sets, desired_state, preview, preview_steps, waiting
 from benchwright.step import LoopEvent, step
-from benchwright.waits import WAITS
+from benchwright.waits import CREATION, CREATION_BESIDE_BUILD, WAITS, Waits
 
 
 class Event(LoopEvent):
@@ -113,7 +113,7 @@ def handler(event: Event) -> Result | Preview:
         return Result(
             done=False,
             waiting_for=launches.with_newest(failed, waiting_for or f"the next look at {desired.name}"),
-            wait_seconds=_wait(event, action, group.nodes if group else ()),
+            wait_seconds=_wait(event, action, group.nodes if group else (), _creation(event, stack, record)),
             change_set=_begun(event, action, name),
             refresh=event.refresh,
         )
@@ -191,10 +191,22 @@ def _remove(event: Event) -> Result:
     )
 
 
-def _wait(event: Event, action: change_sets.Action = "wait", nodes: Sequence[auto_scaling.Node] = ()) -> int:
+def _creation(event: Event, stack: change_sets.Stack | None, record: Record) -> Waits | None:
+    """Return the waits while a foundation is created, else None. An image is recorded as soon as it is there."""
+    if event.stack != "foundation" or stack is None or stack.status != "CREATE_IN_PROGRESS":
+        return None
+    return CREATION if record.ami else CREATION_BESIDE_BUILD
+
+
+def _wait(
+    event: Event,
+    action: change_sets.Action = "wait",
+    nodes: Sequence[auto_scaling.Node] = (),
+    creation: Waits | None = None,
+) -> int:
     """Return how long to wait: what this look has just set going may be over soon, and a node takes minutes to come."""
     step = "Protect stacks" if event.protects else f"{'Remove' if event.removes else 'Deploy'} {event.stack}"
-    waits = WAITS[step]
+    waits = creation or WAITS[step]
     if action == "wait" and any(node.state.startswith("Pending") for node in nodes):
         return waits.longest
     return waits.after(event.wait_seconds if action == "wait" else 0)

@@ -276,8 +276,8 @@ def test_each_step_is_reported_all_that_it_asks_for_and_what_its_last_look_left(
         ],
         "ConfigureNodes": [
             caller | {"action": "publish", "foundation": OUTPUTS},
-            apply | {"commands": [], "wait_seconds": 0},
-            apply | {"commands": ["command"], "wait_seconds": 10},
+            apply | {"commands": [], "wait_seconds": 0, "waited": 0},
+            apply | {"commands": ["command"], "wait_seconds": 10, "waited": 10},
         ],
         "VerifyCluster": [
             verify | {"attempt": 0, "waited": 0, "wait_seconds": 0},

@@ -13,7 +13,7 @@ from benchwright import errors
 from benchwright.failure.console_links import FUNCTIONS
 from benchwright.image import builder
 from benchwright.report.diagram import branches_of
-from benchwright.waits import WAITS
+from benchwright.waits import CREATION, WAITS, Waits
 from functions.resolve_plan.app import MOST_CLUSTERS
 from tests.templates.templates import APPLICATION, resources
 from tests.workflow.workflow import STATEMACHINE, definition_of
@@ -123,9 +123,14 @@ def most_looks(step: str, seconds: int) -> int:
     """How often a step looks that is never done."""
     if step == "Build image":
         return 1 + seconds // min(builder.WAITS.values())
+    every = [WAITS[step], CREATION] if step == "Deploy foundation" else [WAITS[step]]
+    return max(looks_of(waits, seconds) for waits in every)
+
+
+def looks_of(waits: Waits, seconds: int) -> int:
     looks, waited, wait = 1, 0, 0
     while waited < seconds:
-        wait = WAITS[step].after(wait)
+        wait = waits.after(wait, waited)
         looks, waited = looks + 1, waited + wait
     return looks
 

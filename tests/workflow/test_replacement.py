@@ -11,7 +11,7 @@ from rehearsal.aws.services.autoscaling import instance_refresh, scaling_activit
 from rehearsal.aws.services.ec2 import instances
 from rehearsal.aws.services.ssm import associations
 from tests.templates.templates import ACCESS, NODES, resources
-from tests.workflow.test_graph import EVENTS_OF_A_LOOK, limits, most_looks
+from tests.workflow.test_graph import EVENTS_OF_A_LOOK, limits, looks_of, most_looks
 from tests.workflow.workflow import definition_of
 
 CONFIGURING_SECONDS = 300
@@ -56,7 +56,9 @@ def longest_looks() -> dict[str, int]:
     image += of_image["DISTRIBUTING_SECONDS"] / min(builder.WAITS.values())
     others = ("Build image", "Preview stacks", "Remove access", "Retire certificate")  # where there is an address, none
     looks = {step: most_looks(step, seconds) for step, seconds in limits("deploy").items() if step not in others}
-    return {**looks, "Build image": math.ceil(image) + 2}
+    # Where nodes are replaced, the foundation is not created.
+    update = looks_of(WAITS["Deploy foundation"], limits("deploy")["Deploy foundation"])
+    return {**looks, "Deploy foundation": update, "Build image": math.ceil(image) + 2}
 
 
 def test_the_history_of_a_replacement_stays_short_however_slow_all_steps_are() -> None:

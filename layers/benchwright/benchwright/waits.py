@@ -9,15 +9,24 @@ from typing import Final
 
 @dataclass(frozen=True)
 class Waits:
-    """Seconds between two looks of a step: `first`, each later one `more` than the one before, at most `longest`."""
+    """Seconds between two looks of a step: `first`, each later one `more` than the one before, at most `longest`.
+
+    steady: for so many seconds in all each wait is the first one.
+    """
 
     first: int
     more: int
     longest: int
+    steady: int = 0
 
-    def after(self, previous: int) -> int:
-        """Return the wait after a look. previous: the wait before it; 0 for the first, or after something was begun."""
-        return min(previous + self.more, self.longest) if previous else self.first
+    def after(self, previous: int, waited: int = 0) -> int:
+        """Return the wait after a look.
+
+        previous: the wait before it; 0 for the first, or after something was begun. waited: all waits before it.
+        """
+        if not previous or waited < self.steady:
+            return self.first
+        return min(previous + self.more, self.longest)
 
 
 # How long Run Command takes to give a command that changes nothing to a node, and to show that it has ended.
@@ -29,7 +38,7 @@ WAITS: Final[Mapping[str, Waits]] = {
     "Request certificate": Waits(5, 5, 30),
     "Deploy access": Waits(5, 2, 20),
     "Deploy nodes": Waits(5, 2, 24),
-    "Configure nodes": Waits(5, 1, 15),
+    "Configure nodes": Waits(4, 1, 15, steady=180),  # nodes boot and are configured in three minutes, as a rule
     "Remove access": Waits(5, 2, 20),
     "Retire certificate": Waits(10, 5, 30),
     "Verify cluster": Waits(7, 3, 40),
@@ -41,3 +50,6 @@ WAITS: Final[Mapping[str, Waits]] = {
     "Delete configuration": Waits(5, 5, 30),
     "Preview stacks": Waits(4, 2, 10),
 }
+# While a foundation is created, which takes as long as its database. Until there is an image nothing waits for it.
+CREATION_BESIDE_BUILD: Final = Waits(5, 5, 60)
+CREATION: Final = Waits(5, 5, 12)

@@ -661,6 +661,20 @@ def test_while_a_stack_launches_nodes_the_waits_are_long_at_once(aws: Conversati
 
 @pytest.mark.usefixtures("steps")
 @pytest.mark.parametrize(
+    ("status", "ami", "seconds"),
+    [("CREATE_IN_PROGRESS", "", 60), ("CREATE_IN_PROGRESS", AMI, 12), ("UPDATE_IN_PROGRESS", AMI, 40)],
+)
+def test_a_foundation_is_looked_at_often_once_the_nodes_wait_for_it_alone(
+    aws: Conversation, status: str, ami: str, seconds: int
+) -> None:
+    item = record()["Item"] | ({"ami": {"S": ami}} if ami else {})
+    aws.answers = {**stack(status, unprotected()), "GetItem": {"Item": item}}
+    looks = [handle("deploy_stack", stack="foundation", wait_seconds=before)["wait_seconds"] for before in (5, 60)]
+    assert looks == [10, seconds]
+
+
+@pytest.mark.usefixtures("steps")
+@pytest.mark.parametrize(
     ("status", "seconds"),
     [("PENDING", 60), ("BUILDING", 60), ("DISTRIBUTING", 10), ("INTEGRATING", 10), ("A_NEW_ONE", 60)],
 )

@@ -200,7 +200,7 @@ def world(environment: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         monkeypatch.setattr(desired_state, "foundation", lambda *_: made.desired(FOUNDATION))
         monkeypatch.setattr(desired_state, "nodes", lambda *_, **__: made.desired(NODES))
         monkeypatch.setattr(desired_state, "must_go_offline", lambda *_: False)
-        monkeypatch.setattr(app, "confirm_lock", lambda *_: None)
+        monkeypatch.setattr(app, "confirm_lock", lambda *_: SimpleNamespace(ami=""))
         plan = SimpleNamespace(cluster="blue", wanted=SimpleNamespace(nodes=SimpleNamespace(count=2)))
         monkeypatch.setattr(app, "plan_of", lambda *_: plan)
         monkeypatch.setattr(replacement, "replace_outdated", lambda *_, **__: Progress(True, "", ""))

@@ -116,7 +116,7 @@ def world(environment: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         plan = SimpleNamespace(cluster="blue", wanted=SimpleNamespace(nodes=made))
         monkeypatch.setattr(desired_state, "nodes", lambda *_, **__: made.desired())
         monkeypatch.setattr(desired_state, "must_go_offline", lambda *_: False)
-        monkeypatch.setattr(app, "confirm_lock", lambda *_: None)
+        monkeypatch.setattr(app, "confirm_lock", lambda *_: SimpleNamespace(ami=""))
         monkeypatch.setattr(app, "plan_of", lambda *_: plan)
         settings.cache_clear()
         yield made

@@ -84,7 +84,6 @@ lint-python: $(VENV)
 lint-templates: $(VENV)
 	yamllint --strict .
 	cfn-lint $(TEMPLATES)
-	AWS_DEFAULT_REGION=us-east-1 sam validate --lint --template template.yaml
 
 lint-security: $(CHECKOV)
 	.venv-checkov/bin/checkov --directory . --config-file .checkov.yaml

@@ -8,13 +8,13 @@ import io
 import json
 import sys
 import tarfile
-import time
 from pathlib import Path
 from typing import Any, Final
 
 from benchwright.planning import server_options
 from benchwright.planning.read_input import read_input
 from rehearsal import launcher
+from rehearsal.aws.clock import Clock
 from rehearsal.initial_account import ZONE_ID, ZONE_NAME
 from tests.documentation.examples import examples, is_of_verify
 from tests.documentation.input_reference import HOST, defaults
@@ -94,7 +94,7 @@ def _run(scratch: Path) -> int:
     client = installed.aws.client
     for name in SECRETS:
         client("secretsmanager").create_secret(Name=name, SecretString="what a person wrote")
-    own = _what_an_address_names(client)
+    own = _what_an_address_names(client, installed.aws.clock)
     for content in merged():
         built = [image["ImageId"] for image in client("ec2").describe_images(Owners=["self"])["Images"]]
         text = json.dumps(content)
@@ -107,19 +107,19 @@ def _run(scratch: Path) -> int:
     return 0
 
 
-def _what_an_address_names(client: Any) -> dict[str, str]:
+def _what_an_address_names(client: Any, clock: Clock) -> dict[str, str]:
     """What is there in the account in place of what stands in the documents: zone, certificate and web ACL."""
     acm, options = client("acm"), {"CloudWatchMetricsEnabled": False, "SampledRequestsEnabled": False}
     certificate = acm.request_certificate(DomainName=f"*.{ZONE_NAME}", ValidationMethod="DNS")["CertificateArn"]
     while "ResourceRecord" not in (option := _certificate(acm, certificate)["DomainValidationOptions"][0]):
-        time.sleep(0.01)
+        clock.wait(1)
     record = {"Name": option["ResourceRecord"]["Name"], "Type": "CNAME", "TTL": 300}
     record["ResourceRecords"] = [{"Value": option["ResourceRecord"]["Value"]}]
     client("route53").change_resource_record_sets(
         HostedZoneId=ZONE_ID, ChangeBatch={"Changes": [{"Action": "UPSERT", "ResourceRecordSet": record}]}
     )
     while _certificate(acm, certificate)["Status"] != "ISSUED":
-        time.sleep(0.01)
+        clock.wait(1)
     web_acl = client("wafv2").create_web_acl(
         Name="workbench",
         Scope="REGIONAL",

@@ -10,6 +10,7 @@ import datetime
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ def html(report: Mapping[str, Any]) -> str:
     return template.render(report=report, each=found, executions=[found], time="Time", until="this report")
 
 
+@cache  # a function that is warm need not compile them again
 def environment(*folders: Path) -> jinja2.Environment:
     """Return what renders the templates of this folder, and of others before it."""
     templates = jinja2.Environment(

@@ -20,7 +20,6 @@ LONGEST_FIRST: Final = (
     "test_upgrade.py",
     "test_faults.py",
     "test_license.py",
-    "test_examples.py",
     "test_local_invoke.py",
 )
 """By the time of a processor that they took. Those of cluster/ after the first go on where the one before them ends."""

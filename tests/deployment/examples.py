@@ -8,17 +8,16 @@ import io
 import json
 import sys
 import tarfile
-from pathlib import Path
 from typing import Any, Final
 
 from benchwright.planning import server_options
 from benchwright.planning.read_input import read_input
-from rehearsal import launcher
 from rehearsal.aws.clock import Clock
 from rehearsal.initial_account import ZONE_ID, ZONE_NAME
 from tests.documentation.examples import examples, is_of_verify
 from tests.documentation.input_reference import HOST, defaults
 from tests.faults import account, deployment
+from tests.faults.account import Account
 
 SECRETS: Final = (
     *(
@@ -36,10 +35,6 @@ CERTIFICATE: Final = "arn:aws:acm:us-east-1:123456789012:certificate/12345678-12
 WEB_ACL: Final = "arn:aws:wafv2:us-east-1:123456789012:regional/webacl/workbench/12345678-1234-1234-1234-123456789012"
 ALONE: Final = ("image", "only_if_deployed", "dry_run")
 """Keys that keep others from having an effect."""
-
-
-def main() -> int:
-    return launcher.isolated(_run)
 
 
 def merged() -> list[dict[str, Any]]:
@@ -88,9 +83,7 @@ def _together(one: Any, other: Any) -> Any:
     return other
 
 
-def _run(scratch: Path) -> int:
-    installed = account.install(scratch, full=False)
-    installed.wake()
+def deploy_all(installed: Account) -> int:
     client = installed.aws.client
     for name in SECRETS:
         client("secretsmanager").create_secret(Name=name, SecretString="what a person wrote")
@@ -152,4 +145,4 @@ def _keys(archive: bytes) -> set[str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(account.alone(deploy_all))

@@ -7,7 +7,7 @@ import threading
 import time
 import types
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -19,6 +19,7 @@ from rehearsal import application, launcher
 from rehearsal.application import Application
 from rehearsal.aws import durations, traces
 from rehearsal.aws.clock import Clock
+from rehearsal.aws.durations import Durations
 from rehearsal.aws.local_aws import LocalAws
 from rehearsal.aws.server import NoFaults
 from rehearsal.aws.services import work
@@ -47,6 +48,8 @@ class Account:
     aws: Any  # a LocalAws, with what its modules add to it
     application: Application
     hosts: Hosts
+    usual: Durations
+    """How long AWS takes elsewhere, of all that takes next to no time here."""
 
     @property
     def table(self) -> str:
@@ -91,22 +94,34 @@ def install(directory: Path, *, full: bool) -> Account:
     aws: Any = LocalAws(clock=clock, directory=directory / "aws", port=PORT, faults=NoFaults(), hosts=hosts)
     aws.start()
     aws.functions.prepare = lambda _function: None  # its processes would not survive a fork
-    account = Account(aws, application.deploy(aws.client, aws.environment("sam"), {}), hosts)
+    account = Account(aws, application.deploy(aws.client, aws.environment("sam"), {}), hosts, {})
     account.rest()
     for function in lambda_backends[aws.account][aws.region].list_functions():
         aws.functions.fork_server(aws.functions._settings(function).packages, waits=full)  # which all cases share
     if not full:
-        _quicken(aws, directory)
+        account.usual = _quicken(aws, directory)
     gc.collect()
     gc.freeze()  # what is here stays: no fork needs to look at it again, which would copy it
     return account
 
 
-def _quicken(aws: Any, directory: Path) -> None:
+def alone(live: Callable[[Account], int]) -> int:
+    """Install the application in namespaces of its own; return the exit code of what then happens in the account."""
+    application.build()
+
+    def work(directory: Path) -> int:
+        account = install(directory, full=False)
+        account.wake()
+        return live(account)
+
+    return launcher.isolated(work)
+
+
+def _quicken(aws: Any, directory: Path) -> Durations:
     databases.install(directory)
     transport.install(aws)
-    durations.change(times.SHORT)
     vars(botocore.endpoint)["time"] = types.SimpleNamespace(**{**vars(time), "sleep": lambda _seconds: None})
+    return durations.change(times.SHORT)
 
 
 def _mount(*arguments: str) -> None:

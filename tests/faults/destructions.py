@@ -10,10 +10,9 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, Final
 
-from rehearsal import application, launcher
+from rehearsal import application
 from rehearsal.run import execution_of, live_history
 from tests.faults import account, world
 from tests.faults.account import Account
@@ -31,15 +30,8 @@ NOT_OURS: Final = ("key Enabled Default master key", "snapshot completed")
 """The key of EBS, which EC2 makes at the first volume; and what a build leaves that is cancelled late."""
 
 
-def main() -> int:
-    application.build()
-    return launcher.isolated(check)
-
-
-def check(scratch: Path) -> int:
+def check(it: Account) -> int:
     """Live through it; print what is wrong. The exit code is 1 where something is."""
-    it = account.install(scratch, full=False)
-    it.wake()
     wrong = [*clusters(it), *the_application(it)]
     print(*wrong, f"{len(wrong)} problems, {time.process_time():.0f} s of a processor", sep="\n")
     return 1 if wrong else 0
@@ -180,4 +172,4 @@ def _until(condition: Any) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(account.alone(check))

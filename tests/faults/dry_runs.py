@@ -8,10 +8,8 @@ import json
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any, Final
 
-from rehearsal import application, launcher
 from rehearsal.initial_account import ZONE_ID, ZONE_NAME
 from rehearsal.run import execution_of
 from tests.faults import account, world
@@ -34,15 +32,8 @@ CHANGES: Final[Mapping[str, Any]] = {
 }
 
 
-def main() -> int:
-    application.build()
-    return launcher.isolated(compare)
-
-
-def compare(scratch: Path) -> int:
+def compare(it: Account) -> int:
     """Run each dry run and each deployment; print what differs. The exit code is 1 where something does."""
-    it = account.install(scratch, full=False)
-    it.wake()
     wrong = [f"{name}: {problem}" for name, content in CHANGES.items() for problem in compare_one(it, name, content)]
     for line in wrong:
         print(line)
@@ -89,4 +80,4 @@ def execute(it: Account, content: Any) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(account.alone(compare))

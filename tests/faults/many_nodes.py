@@ -14,16 +14,14 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any, Final
 from unittest import mock
 
 from benchwright.report import history
-from rehearsal import application, launcher
 from rehearsal.aws import durations
 from rehearsal.aws.services.autoscaling import scaling_activities
 from rehearsal.run import execution_of, live_history
-from tests.faults import account, nodes, times
+from tests.faults import account, nodes
 from tests.faults.account import Account
 
 PATIENCE: Final = 1200
@@ -43,22 +41,17 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=50, metavar="N", help="nodes")
     parser.add_argument("--slow", action="store_true", help="the slowest durations, and nodes that use up their hooks")
     wanted = parser.parse_args()
-    application.build()
-    return launcher.isolated(functools.partial(replace, wanted))
+    return account.alone(functools.partial(replace, count=wanted.count, slow=wanted.slow))
 
 
-def replace(wanted: argparse.Namespace, scratch: Path) -> int:
+def replace(it: Account, count: int = 50, *, slow: bool = False) -> int:
     """Deploy, and replace all nodes; print what that took, and what is not as it must be."""
-    usual = durations.change(times.SHORT)
-    it = account.install(scratch, full=False)
-    durations.change(usual)
-    if wanted.slow:
+    durations.change(it.usual)
+    if slow:
         durations.change(durations.SLOW)
-    it.wake()
-    seconds = LEAVING_SECONDS["slow" if wanted.slow else "usual"]
-    problems = [*execute(it, {"nodes": {"count": wanted.count}}, 0)]
-    with nodes_that_take(it, seconds):
-        problems += execute(it, {"r_versions": ["4.4.3"]}, wanted.count)
+    problems = [*execute(it, {"nodes": {"count": count}}, 0)]
+    with nodes_that_take(it, LEAVING_SECONDS["slow" if slow else "usual"]):
+        problems += execute(it, {"r_versions": ["4.4.3"]}, count)
     for problem in problems:
         print(problem)
     print(f"{len(problems)} problems, {time.process_time():.0f} s of a processor")

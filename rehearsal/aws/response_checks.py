@@ -3,6 +3,7 @@
 An answer that AWS would not give leads a function astray, or lets it pass where AWS would not.
 """
 
+import functools
 import logging
 import re
 from collections.abc import Iterator, Mapping
@@ -11,7 +12,8 @@ from typing import Any, Final
 
 from botocore.awsrequest import HeadersDict
 from botocore.model import OperationModel
-from botocore.parsers import ResponseParserError, create_parser
+from botocore.parsers import ResponseParserError, ResponseParserFactory
+from botocore.utils import parse_timestamp
 from moto.core.request import determine_request_protocol
 
 from rehearsal.aws.calls import Call, ServiceError
@@ -53,6 +55,10 @@ ALLOWED: Final[dict[str, str]] = {
     "stepfunctions:DescribeStateMachineForExecution updateDate": "None",
 }
 
+PARSERS: Final = ResponseParserFactory()
+# What is described again and again has the same times in each answer.
+PARSERS.set_parser_defaults(timestamp_parser=functools.lru_cache(maxsize=4096)(parse_timestamp))
+
 
 def refuse_answer(call: Call, model: Any, status: int, headers: Mapping[str, str], content: bytes) -> None:
     """Raises when a successful answer is not in the form of its model. `headers` are in lower case.
@@ -78,7 +84,7 @@ def problems(
     shape: Any = model.output_shape
     response = {"status_code": status, "headers": HeadersDict(headers), "body": content}
     try:
-        parsed = create_parser(protocol).parse(response, shape)
+        parsed = PARSERS.create_parser(protocol).parse(response, shape)
     except ResponseParserError as error:
         return [f"it cannot be parsed: {error}"]
     del parsed["ResponseMetadata"]

@@ -2,6 +2,7 @@
 
 import functools
 import json
+import pickle
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -92,7 +93,12 @@ _Loader.add_multi_constructor("!", _short_form)
 
 def load(text: str) -> Any:
     """What YAML holds, with short function names written out; raises YAMLError, or ValidationError for a double key."""
-    return yaml.load(text, _Loader)
+    return pickle.loads(_loaded(text))
+
+
+@functools.lru_cache(maxsize=32)  # of the same few templates, which every change set reads twice
+def _loaded(text: str) -> bytes:
+    return pickle.dumps(yaml.load(text, _Loader))
 
 
 def parse(body: str) -> dict[str, Any]:

@@ -2,10 +2,13 @@
 
 import functools
 import gc
-from collections.abc import Iterable
+import inspect
+from collections.abc import Callable, Iterable
 from typing import Any
 
+import botocore.hooks
 import botocore.session
+import moto.core.models
 import moto.core.responses
 import moto.core.utils
 from moto.core.serialize import XFormedAttributePicker
@@ -15,6 +18,26 @@ from moto.core.serialize import XFormedAttributePicker
 vars(botocore.session)["create_loader"] = functools.cache(botocore.session.create_loader)
 # moto's own are other models: it adds to those of botocore. It would look through the folders of all services for each.
 vars(moto.core.utils)["create_loader"] = functools.cache(moto.core.utils.create_loader)
+
+# Each mock_aws makes a response for each address of every service and method, 1,300 of them, which are always the same.
+vars(moto.core.models)["CallbackResponse"] = functools.cache(moto.core.models.CallbackResponse)
+
+
+_signature_accepts_kwargs: Callable[[Any], Any] = vars(botocore.hooks)["accepts_kwargs"]
+
+
+def _accepts_kwargs(handler: Any) -> bool:
+    """Whether a handler takes any keyword: botocore makes its signature for that, 130 times for a session."""
+    code = getattr(handler, "__code__", None)
+    return bool(code.co_flags & inspect.CO_VARKEYWORDS if code else _signature_accepts_kwargs(handler))
+
+
+vars(botocore.hooks)["accepts_kwargs"] = _accepts_kwargs
+
+# Each session and client looks for the alias of an event's name once more.
+_aliaser: Any = botocore.hooks.EventAliaser
+_alias_of = functools.cache(_aliaser(None)._alias_event_name)
+_aliaser._alias_event_name = lambda _, name: _alias_of(name)
 
 # It looks through a class for the names of its methods at each call.
 vars(moto.core.responses)["method_names_from_class"] = functools.cache(moto.core.responses.method_names_from_class)

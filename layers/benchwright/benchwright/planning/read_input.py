@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, get_origin
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
@@ -231,7 +232,7 @@ def _mentions(value: Any, path: str) -> bool:
     if not isinstance(value, dict) or not path:
         return True
     return any(
-        path == key or (path.startswith(f"{key}.") and _mentions(item, path.removeprefix(f"{key}.")))
+        path == key or (path.startswith(key) and path[len(key)] == "." and _mentions(item, path[len(key) + 1 :]))
         for key, item in value.items()
     )
 
@@ -251,23 +252,28 @@ def _is_deeper(value: Any, levels: int) -> bool:
 
 def _named(merged: Mapping[str, Any], application: str) -> Named:
     """Find what is named and right in itself."""
-    secret_name = TypeAdapter(SecretName)
     image = {"ami": object_in(merged, "image").get("ami")}
     access = object_in(merged, "access")
     return Named(
         secrets={
             path: name
             for path, name in secret_names.keys(merged).items()
-            if _is_valid(secret_name, name) and name.startswith(secret_names.prefix_of(path, application))
+            if _is_valid(_secret_name().validate_python, name)
+            and name.startswith(secret_names.prefix_of(path, application))
         },
-        ami=image["ami"] if _is_valid(TypeAdapter(Image), image) else None,
-        access=Access.model_validate(access) if _is_valid(TypeAdapter(Access), access) else None,
+        ami=image["ami"] if _is_valid(Image.model_validate, image) else None,
+        access=Access.model_validate(access) if _is_valid(Access.model_validate, access) else None,
     )
 
 
-def _is_valid(kind: TypeAdapter[Any], value: Any) -> bool:
+@cache
+def _secret_name() -> TypeAdapter[Any]:
+    return TypeAdapter(SecretName)
+
+
+def _is_valid(validate: Callable[[Any], Any], value: Any) -> bool:
     try:
-        kind.validate_python(value)
+        validate(value)
     except ValidationError:
         return False
     return True

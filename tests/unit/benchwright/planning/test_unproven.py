@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from moto import mock_aws
 
 from benchwright import record
-from benchwright.aws import client
 from benchwright.errors import InvalidInput
 from benchwright.models import DEFAULT_CLUSTER, Auth, SessionLimits, merge_patch
 from benchwright.planning import account_check, service_roles, unproven
@@ -137,19 +136,21 @@ class Items:
 
 @pytest.fixture
 def items(known_account: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The table of clusters, and nothing else of an AWS."""
     clients = {"dynamodb": Items()}
-    monkeypatch.setattr(record, "client", lambda service: clients.get(service) or client(service))
+    monkeypatch.setattr(record, "client", clients.__getitem__)
 
 
 @pytest.fixture
-def table(known_account: None) -> Any:
+def table(known_account: None) -> Iterator[Any]:
     """The table of clusters, on moto's DynamoDB."""
-    return make_table()
+    with mock_aws():
+        yield make_table()
 
 
 @pytest.fixture
-def known_account(environment: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """An AWS that knows each secret and each AMI."""
+def known_account(environment: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An AWS that knows each secret and each AMI, and in which no cluster was destroyed."""
 
     def look_up(reading: Reading, problems: Iterable[Problem]) -> LookupResult:
         reading.whole(list(problems))
@@ -160,9 +161,8 @@ def known_account(environment: None, monkeypatch: pytest.MonkeyPatch) -> Iterato
     monkeypatch.setattr(app("resolve_plan"), "look_up", look_up)
     monkeypatch.setattr(account_check, "check", lambda *_, **__: account_check.Judgement())
     monkeypatch.setattr(service_roles, "ensure", lambda *_: None)
+    monkeypatch.setattr(app("resolve_plan"), "taken_names", lambda *_, **__: [])
     monkeypatch.setenv("APPLICATION", "benchwright")
-    with mock_aws():
-        yield
 
 
 def deploy(content: Any, execution: str, *, verified: bool = False) -> str:

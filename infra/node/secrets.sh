@@ -9,6 +9,6 @@ answer_file() { echo "$work/answers/$(sha256sum <<<"$1 $2" | cut -c 1-64)"; }
 
 # ARN VERSION [line [KEY]]: the text of a secret, every line of it; its one line without the end of it; KEY of its JSON.
 read_secret() {
-  { cat "$(answer_file "$1" "$2")" 2>/dev/null || ask_secret "$1" "$2"; } | python3 "$FOLDER/secret_text.py" "${@:3}" ||
+  { cat "$(answer_file "$1" "$2")" 2>/dev/null || ask_secret "$1" "$2"; } | python3 -IS "$FOLDER/secret_text.py" "${@:3}" ||
     fail "The node cannot read version $2 of the secret $1: $(last_log_line). Check that it exists, the node role may read it, and it is ${4:+JSON with a $4 of }${3:+one line of }printable text."
 }

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-import base64
+import io
 import json
 import os
 import re
+import runpy
+import sys
 from pathlib import Path
+from typing import Any
+from unittest import mock
 
 import pytest
 
-from tests.unit.benchwright.hostile import drawn
-from tests.unit.benchwright.node_script import bash, function
+from tests.unit.benchwright.hostile import SPECIMENS, drawn
+from tests.unit.benchwright.node_script import FOLDER, bash, function
 
 # The CLI prints what Secrets Manager answers; `None` in its text output could be the text, or that there is none.
 BEFORE = """
@@ -19,16 +23,38 @@ aws() { cat answer; }
 last_log_line() { echo 'the last line of the log'; }
 fail() { printf '%s' "$1" >&3; exit 1; }
 """
-ASK = "work=.; ask_secret() { aws; }"
 EACH = """
-for file in [0-9]*; do
-  cp "$file" answer
-  if (read_secret arn:x v1 "$@") >text 3>problem 2>log; then base64 -w 0 text; else printf '! %s' "$(<problem)"; fi
-  echo
+work=.
+for number in [0-9]*; do
+  ask_secret() { cat "$number"; }
+  (read_secret arn:x v1 "$@") >"text.$number" 3>"problem.$number" 2>/dev/null || rm "text.$number"
 done
 """
 CONTROL = r"[\0-\x1f\x7f-\x9f]"
 CONTROL_IN_A_FILE = r"[\0-\x08\x0b-\x1f\x7f-\x9f]"  # tabs and ends of lines are not
+
+
+BY_HAND = [
+    "\ufeffa\r\nb\r\n",
+    "\ufeffa",
+    "\ufeff",
+    "a\ufeff",
+    "a\n",
+    "a\r\n",
+    "\na",
+    "a\nb",
+    "",
+    "\n",
+    " a ",
+    "None",
+    "null",
+    "a\0b",
+    "a\rb",
+    "a\tb\n",
+    "\r\n\n",
+    " \t",
+]
+NO_SECRET = ["", "{}", "[]", "null", '{"password": 5}', '{"password": null}', '{"password": ["x"]}', "[" * 60_000]
 
 
 def read(answers: list[str], folder: Path, *kind: str) -> list[bytes | str]:
@@ -36,37 +62,40 @@ def read(answers: list[str], folder: Path, *kind: str) -> list[bytes | str]:
     for number, answer in enumerate(answers):
         (folder / f"{number:04}").write_text(answer)
     functions = map(function, ["answer_file", "read_secret"])
-    script = "\n".join([BEFORE, ASK, *functions, EACH])
-    lines = bash(script, *kind, folder=folder).splitlines()
-    assert len(lines) == len(answers)
-    return [line.removeprefix("! ") if line.startswith("! ") else base64.b64decode(line) for line in lines]
+    bash("\n".join([BEFORE, *functions, EACH]), *kind, folder=folder)
+    read_texts = {path.suffix: path.read_bytes() for path in folder.glob("text.*")}
+    problems = [(folder / f"problem.{number:04}").read_text() for number in range(len(answers))]
+    return [problem or read_texts[f".{number:04}"] for number, problem in enumerate(problems)]
+
+
+def written(answers: list[str], *kind: str) -> list[bytes | None]:
+    """What the program of `read_secret` writes of each answer, nothing where it refuses it, all in this process: a
+    Python for each would take a hundred times as long.
+    """
+    found: list[bytes | None] = []
+    for answer in answers:
+        output = io.TextIOWrapper(io.BytesIO())
+        around: dict[str, Any] = {"argv": ["secret_text.py", *kind], "stdin": io.StringIO(answer), "stdout": output}
+        with mock.patch.multiple(sys, **around):
+            try:
+                runpy.run_path(str(FOLDER / "secret_text.py"), run_name="__main__")
+            except SystemExit:
+                assert output.buffer.tell() == 0
+                found.append(None)
+            else:
+                output.seek(0)
+                found.append(output.buffer.read())
+    return found
+
+
+def as_password(text: str) -> str:
+    return json.dumps({"username": "rstudio", "password": text})
 
 
 @pytest.fixture(scope="module")
 def collected() -> list[str]:
     """Hostile texts, each as long as a secret may be at most."""
-    found = dict.fromkeys(text[:2_000] for text in drawn(90))
-    return [
-        *found,
-        "\ufeffa\r\nb\r\n",
-        "\ufeffa",
-        "\ufeff",
-        "a\ufeff",
-        "a\n",
-        "a\r\n",
-        "\na",
-        "a\nb",
-        "",
-        "\n",
-        " a ",
-        "None",
-        "null",
-        "a\0b",
-        "a\rb",
-        "a\tb\n",
-        "\r\n\n",
-        " \t",
-    ]
+    return [*dict.fromkeys(text[:2_000] for text in drawn(90)), *BY_HAND]
 
 
 def is_utf8(text: str) -> bool:
@@ -78,12 +107,22 @@ def refusal(form: str) -> str:
     return f"{reported}Check that it exists, the node role may read it, and it is {form}."
 
 
-def test_a_file_arrives_with_every_line_as_linux_ends_it(collected: list[str], tmp_path: Path) -> None:
-    found = read([json.dumps(text) for text in collected], tmp_path)
+@pytest.mark.parametrize("kind", [(), ("line",), ("line", "password")])
+def test_the_script_passes_on_what_the_program_writes(kind: tuple[str, ...], tmp_path: Path) -> None:
+    form = ["printable text", "one line of printable text", "JSON with a password of one line of printable text"]
+    few = [*BY_HAND, *(texts[0] for texts in SPECIMENS.values()), "é" * 2_000, " %s \\n"]
+    answers = [*map(as_password, few), *NO_SECRET] if "password" in kind else few
+    answers = [json.dumps(answer) for answer in answers]
+    expected = [refusal(form[len(kind)]) if text is None else text for text in written(answers, *kind)]
+    assert read(answers, tmp_path, *kind) == expected
+    assert 4 < sum(isinstance(text, bytes) for text in expected) < len(expected) - 4
+
+
+def test_a_file_arrives_with_every_line_as_linux_ends_it(collected: list[str]) -> None:
+    found = written([json.dumps(text) for text in collected])
     files = [text.removeprefix("\ufeff").replace("\r\n", "\n") for text in collected]
     fits = [bool(text.strip("\t\n ")) and is_utf8(text) and not re.search(CONTROL_IN_A_FILE, text) for text in files]
-    wrong = refusal("printable text")
-    assert found == [text.encode() if fit else wrong for text, fit in zip(files, fits, strict=True)]
+    assert found == [text.encode() if fit else None for text, fit in zip(files, fits, strict=True)]
     assert 20 < sum(fits) < len(fits) - 20
 
 
@@ -109,26 +148,19 @@ def test_what_is_refused_is_named_in_one_sentence(answer: str, kind: tuple[str, 
     assert bash(script, *kind, folder=tmp_path) == f"{why}\n"
 
 
-def test_a_line_arrives_without_its_end_and_anything_else_is_refused(collected: list[str], tmp_path: Path) -> None:
-    found = read([json.dumps(text) for text in collected], tmp_path, "line")
+def test_a_line_arrives_without_its_end_and_anything_else_is_refused(collected: list[str]) -> None:
+    found = written([json.dumps(text) for text in collected], "line")
     lines = [text.removeprefix("\ufeff").rstrip("\r\n") for text in collected]
     fits = [bool(line) and is_utf8(line) and not re.search(CONTROL, line) for line in lines]
-    assert found == [
-        line.encode() if fit else refusal("one line of printable text") for line, fit in zip(lines, fits, strict=True)
-    ]
+    assert found == [line.encode() if fit else None for line, fit in zip(lines, fits, strict=True)]
     assert 20 < sum(fits) < len(fits) - 20
 
 
-def test_the_password_of_a_database_arrives_as_it_is_and_anything_else_is_refused(
-    collected: list[str], tmp_path: Path
-) -> None:
-    secrets = [json.dumps({"username": "rstudio", "password": text}) for text in collected]
-    secrets += ["", "{}", "[]", "null", '{"password": 5}', '{"password": null}', '{"password": ["x"]}', "[" * 60_000]
-    found = read([json.dumps(secret) for secret in secrets], tmp_path, "line", "password")
+def test_the_password_of_a_database_arrives_as_it_is_and_anything_else_is_refused(collected: list[str]) -> None:
+    found = written([json.dumps(each) for each in [*map(as_password, collected), *NO_SECRET]], "line", "password")
     fits = [bool(text) and is_utf8(text) and not re.search(CONTROL, text) for text in collected]
-    wrong = refusal("JSON with a password of one line of printable text")
-    reported = [text.encode() if fit else wrong for text, fit in zip(collected, fits, strict=True)]
-    assert found == [*reported, *[wrong] * 8]
+    reported = [text.encode() if fit else None for text, fit in zip(collected, fits, strict=True)]
+    assert found == [*reported, *[None] * len(NO_SECRET)]
 
 
 @pytest.mark.parametrize("kind", [(), ("line",), ("line", "password")])

@@ -14,6 +14,7 @@ import os
 import pwd
 import time
 
+from . import surroundings
 from .surroundings import names_in, read, write
 
 TYPE_CHECKING = False  # typing's own would import typing
@@ -88,7 +89,7 @@ class Unit:
         mark = f"INVOCATION_ID={invocation}".encode()
         found = []
         for entry in names_in("/proc"):
-            if entry.isdecimal() and int(entry) != os.getpid():
+            if entry.isdecimal() and int(entry) != surroundings.own_process:
                 try:
                     with open(f"/proc/{entry}/environ", "rb") as environ:
                         if mark in environ.read().split(b"\0"):

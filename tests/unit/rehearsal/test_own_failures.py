@@ -21,7 +21,8 @@ from rehearsal.aws.postgres import PostgresNotStarted
 from rehearsal.aws.services import work
 from rehearsal.aws.services.cloudformation.reasons import reason_of
 from rehearsal.faults import Faults
-from rehearsal.hosts.base_image import launcher
+from rehearsal.hosts import standins
+from rehearsal.hosts.base_image import LAUNCHER, PYTHON
 from rehearsal.hosts.standins import crashes
 from rehearsal.initial_account import InitialAccount
 from rehearsal.launcher import listening
@@ -107,11 +108,11 @@ def test_a_stand_in_that_crashes_is_its_own_failure_unless_a_real_program_would_
     left.mkdir()
     source = Path(crashes.__file__).read_text().replace(str(crashes.CRASHES), str(left))
     (folder / "crashes.py").write_text(source)
-    (folder / "__init__.py").touch()
+    (folder / "__init__.py").write_text(Path(standins.__file__).read_text())
     ends = {}
     for name, error in (("rskey", "KeyError('port')"), ("snap", "OSError(28, 'No space left on device')")):
         (folder / f"{name}.py").write_text(f"def main(argv):\n    raise {error}\n")
-        program = launcher(name).replace("/opt/rehearsal", str(tmp_path))
+        program = LAUNCHER.format(python=PYTHON, rehearsal=tmp_path, module=name)
         ends[name] = subprocess.run([sys.executable, "-c", program], check=False, capture_output=True).returncode
     failures.read_crashes(left)
     failures.read_crashes(left)

@@ -8,6 +8,7 @@ from typing import Any
 
 import botocore.hooks
 import botocore.session
+import botocore.useragent
 import moto.core.models
 import moto.core.responses
 import moto.core.utils
@@ -38,6 +39,11 @@ vars(botocore.hooks)["accepts_kwargs"] = _accepts_kwargs
 _aliaser: Any = botocore.hooks.EventAliaser
 _alias_of = functools.cache(_aliaser(None)._alias_event_name)
 _aliaser._alias_event_name = lambda _, name: _alias_of(name)
+
+# Each request has its user agent made of the same parts, letter by letter.
+vars(botocore.useragent)["sanitize_user_agent_string_component"] = functools.lru_cache(maxsize=1_000)(
+    botocore.useragent.sanitize_user_agent_string_component
+)
 
 # It looks through a class for the names of its methods at each call.
 vars(moto.core.responses)["method_names_from_class"] = functools.cache(moto.core.responses.method_names_from_class)

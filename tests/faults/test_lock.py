@@ -1,12 +1,13 @@
 """Many that want one cluster at once: processes with the product's code, and writes as conditional as DynamoDB's."""
 
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import pytest
 
@@ -22,19 +23,17 @@ DEAD = f"{EXECUTION}:dead"
 
 @dataclass
 class Contender:
-    """A process, and the execution that it speaks for."""
+    """The conversation with a process, and the execution that it speaks for."""
 
     execution: str
-    process: subprocess.Popen[str]
+    conversation: TextIO
 
     def say(self, line: str) -> None:
-        assert self.process.stdin
-        self.process.stdin.write(line + "\n")
-        self.process.stdin.flush()
+        self.conversation.write(line + "\n")
+        self.conversation.flush()
 
     def hear(self) -> str:
-        assert self.process.stdout
-        return self.process.stdout.readline().strip()
+        return self.conversation.readline().strip()
 
 
 @dataclass
@@ -76,23 +75,19 @@ def arena(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arena]:
     )
     environment = before | aws.environment("ResolvePlan") | {"TABLE_NAME": "clusters", "APPLICATION": "benchwright"}
     environment |= {"PYTHONPATH": str(ROOT / "layers/benchwright"), "POWERTOOLS_TRACE_DISABLED": "true"}
-    contenders = [
-        Contender(
-            f"{EXECUTION}:{number}",
-            subprocess.Popen(
-                [sys.executable, str(ROOT / "tests/faults/contender.py")],
-                env=environment,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                text=True,
-            ),
-        )
-        for number in range(CONTENDERS)
-    ]
-    assert [contender.hear() for contender in contenders] == ["ready"] * CONTENDERS
-    yield Arena(aws, contenders)
-    for contender in contenders:
-        contender.process.communicate(timeout=60)
+    ours, theirs = zip(*(socket.socketpair() for _ in range(CONTENDERS)), strict=True)
+    descriptors = [each.fileno() for each in theirs]
+    command = [sys.executable, str(ROOT / "tests/faults/contender.py"), *map(str, descriptors)]
+    with subprocess.Popen(command, env=environment, pass_fds=descriptors) as process:
+        for each in theirs:
+            each.close()
+        contenders = [Contender(f"{EXECUTION}:{number}", each.makefile("rw")) for number, each in enumerate(ours)]
+        assert [contender.hear() for contender in contenders] == ["ready"] * CONTENDERS
+        yield Arena(aws, contenders)
+        for contender, each in zip(contenders, ours, strict=True):
+            contender.conversation.close()
+            each.close()
+        assert process.wait(60) == 0
     aws.stop()
     os.environ.clear()
     os.environ.update(before)

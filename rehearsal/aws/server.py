@@ -134,15 +134,9 @@ class Server:
     @functools.cached_property
     def _moto(self) -> DomainDispatcherApplication:
         logging.getLogger("werkzeug").setLevel(logging.ERROR)  # no line for each request
-
-        def create(service: Any) -> Any:
-            application = create_backend_app(service)
-            moto_clock.patch_datetimes()  # moto loads a service at its first request
-            return application
-
         # Errors such as throttling are common to all services and stand in no service's model.
         warnings.filterwarnings("ignore", message=".*does not match an error shape", module="moto.core.serialize")
-        return DomainDispatcherApplication(create)
+        return DomainDispatcherApplication(_moto_service)
 
     def _application(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         body = read_body(environ)
@@ -241,6 +235,14 @@ class Server:
             r"Credential=([^/]+)/", f"{environ.get('HTTP_AUTHORIZATION', '')} {environ.get('QUERY_STRING', '')}"
         )
         return (key and self.identify(key[1])) or UNKNOWN
+
+
+@functools.cache
+def _moto_service(service: Any) -> Any:
+    """moto's application of a service, which finds its account by each request: one for all servers of a process."""
+    application = create_backend_app(service)
+    moto_clock.patch_datetimes()  # moto loads a service at its first request
+    return application
 
 
 def _refuse(call: Call) -> NoReturn:

@@ -93,8 +93,10 @@ def answered(name: str, said: Sequence[str], folder: Path, around: str = "") -> 
     """What a function of the script makes of each of these answers of a tool, which stand in files by number."""
     for number, text in enumerate(said):
         (folder / f"{number:04}").write_bytes(text.encode(errors="surrogatepass"))
-    loop = f"for said in [0-9]*; do {name} | tr '\\n' '~'; echo; done"
-    return bash(f"{around}\n{function(name)}\n{loop}", folder=folder).splitlines()
+    loop = f'for said in [0-9]*; do ({name}) >"answer.$said"; done'
+    bash(f"{around}\n{function(name)}\n{loop}", folder=folder)
+    answers = [(folder / f"answer.{number:04}").read_bytes().decode() for number in range(len(said))]
+    return "".join(answer.replace("\n", "~") + "\n" for answer in answers).splitlines()
 
 
 OF_A_FILE = """RStudio License Manager 2026.05.0+764.pro1

@@ -2,8 +2,6 @@
 and removes those of a cluster that is destroyed.
 """
 
-from __future__ import annotations
-
 from collections.abc import Collection, Mapping
 from typing import Literal
 

@@ -4,8 +4,6 @@ Once a node has applied it, it becomes the one that new nodes apply. So a config
 not keep new nodes out of the cluster.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Literal

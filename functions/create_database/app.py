@@ -6,12 +6,9 @@ from benchwright.aws import client
 from benchwright.database.creation import Credentials, Server, ensure, parse_credentials
 from benchwright.errors import DatabaseFailed
 from benchwright.models import DATABASE_USER
-from benchwright.observability import tracer
 from benchwright.record import confirm_lock
 from benchwright.settings import settings
 from benchwright.step import StepEvent, step
-
-tracer.patch(("psycopg2",))  # before the first login, so that a trace has it
 
 
 class Database(BaseModel):

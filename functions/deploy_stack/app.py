@@ -1,7 +1,5 @@
 """Deploy stack: brings one of a cluster's stacks, and for the nodes also their instances, to what the plan says."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Literal

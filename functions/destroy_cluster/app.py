@@ -1,7 +1,5 @@
 """Destroy cluster: checks what is to go, deletes the data of a cluster where that is ordered, and says what stays."""
 
-from __future__ import annotations
-
 from typing import Any, Literal
 
 from pydantic import BaseModel

@@ -1,7 +1,5 @@
 """Explain failure: turns what went wrong, or what was verified, into the text that people get."""
 
-from __future__ import annotations
-
 import re
 from datetime import datetime
 from typing import Literal

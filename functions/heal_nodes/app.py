@@ -1,7 +1,5 @@
 """Heal nodes: has Auto Scaling replace a node whose Workbench does not answer. A schedule calls it."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime
 
 from botocore.exceptions import BotoCoreError, ClientError

@@ -1,7 +1,5 @@
 """Request certificate: has ACM issue the certificate of the cluster's address, or deletes it with the address."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 from pydantic import BaseModel

@@ -1,7 +1,5 @@
 """Resolve plan: validates the input, takes and gives back the lock, and records what this execution must make true."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Any, Literal
 

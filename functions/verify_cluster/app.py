@@ -1,7 +1,5 @@
 """Verify cluster: asks every node and the cluster itself, judges by the plan, and applies the safe remedies."""
 
-from __future__ import annotations
-
 from pydantic import BaseModel
 
 from benchwright.errors import VerificationFailed, printable, shorten

@@ -1,7 +1,5 @@
 """Write report: keeps what an execution did in the bucket, as data and as a page, when it is about to end."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime
 
 from pydantic import BaseModel

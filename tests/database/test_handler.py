@@ -10,6 +10,7 @@ import pytest
 from moto import mock_aws
 
 from benchwright import observability
+from benchwright.aws import session
 from benchwright.database.creation import Credentials
 from benchwright.errors import DatabaseFailed, LockLost, TransientError
 from benchwright.settings import settings
@@ -36,13 +37,13 @@ def handler(postgres: Postgres, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any
         "AWS_DEFAULT_REGION": "us-east-1",
         "AWS_ACCESS_KEY_ID": "testing",
         "AWS_SECRET_ACCESS_KEY": "testing",
-        "POWERTOOLS_TRACE_DISABLED": "true",
     }
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr("benchwright.aws._clients", {})
     monkeypatch.setattr(observability.metrics.provider, "namespace", "Benchwright")
     settings.cache_clear()
+    session.cache_clear()
     with mock_aws():
         boto3.client("dynamodb").create_table(
             TableName="clusters",
@@ -54,6 +55,7 @@ def handler(postgres: Postgres, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any
         boto3.client("dynamodb").put_item(TableName="clusters", Item=item)
         yield app.handler
     settings.cache_clear()
+    session.cache_clear()
 
 
 def secret(name: str, who: Credentials) -> str:

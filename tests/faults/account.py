@@ -17,7 +17,7 @@ from moto.awslambda.models import lambda_backends
 
 from rehearsal import application, launcher
 from rehearsal.application import Application
-from rehearsal.aws import durations, traces
+from rehearsal.aws import durations
 from rehearsal.aws.clock import Clock
 from rehearsal.aws.durations import Durations
 from rehearsal.aws.local_aws import LocalAws
@@ -61,7 +61,6 @@ class Account:
         """Stop every process and thread, so that a fork begins from the state alone."""
         self.aws.server.stop()
         self.aws.recorder.close()
-        self.aws.functions.traces.stop()
         self.aws._clients.clear()
         self.aws.recorder.record = lambda *_, **__: None  # who called what is counted by the faults
         self.aws.server.names = lambda _parameters: {}
@@ -77,7 +76,6 @@ class Account:
         _mount("-t", "overlay", "-o", layers, "case", str(self.aws.directory))
         work._threads.clear()
         self.aws.clock._changed = threading.Condition()
-        self.aws.functions.traces = traces.Daemon(self.aws.directory / "functions/traces.log")
         self.aws.server.listen(("127.0.0.1", PORT))
         self.hosts.wake(self.aws)
 

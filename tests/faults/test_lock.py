@@ -74,7 +74,7 @@ def arena(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arena]:
         BillingMode="PAY_PER_REQUEST",
     )
     environment = before | aws.environment("ResolvePlan") | {"TABLE_NAME": "clusters", "APPLICATION": "benchwright"}
-    environment |= {"PYTHONPATH": str(ROOT / "layers/benchwright"), "POWERTOOLS_TRACE_DISABLED": "true"}
+    environment |= {"PYTHONPATH": str(ROOT / "layers/benchwright")}
     ours, theirs = zip(*(socket.socketpair() for _ in range(CONTENDERS)), strict=True)
     descriptors = [each.fileno() for each in theirs]
     command = [sys.executable, str(ROOT / "tests/faults/contender.py"), *map(str, descriptors)]

@@ -99,6 +99,9 @@ def test_every_function_is_imported_from_its_code_and_its_layers() -> None:
 
 
 def test_an_import_that_fails_is_no_measurement() -> None:
-    assert cold_starts.cpu_seconds("import boto3", "ResolvePlan") > 0
+    with cold_starts.boto3() as folder:
+        assert cold_starts.cpu_seconds("import boto3", "ResolvePlan", folder) > 0
+    with pytest.raises(RuntimeError, match="`import boto3` ended with 1"):
+        cold_starts.cpu_seconds("import boto3", "ResolvePlan")  # the layer does without
     with pytest.raises(RuntimeError, match="ResolvePlan: `import nothing_at_all` ended with 1"):
         cold_starts.cpu_seconds("import nothing_at_all", "ResolvePlan")

@@ -64,7 +64,6 @@ def account(workflow: Workflow, monkeypatch: pytest.MonkeyPatch) -> Iterator[Acc
     made = Account()
     for name, value in {"APPLICATION": "benchwright", "BUCKET_NAME": "files", "VERSION": "1.2.3"}.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setenv("POWERTOOLS_TRACE_DISABLED", "1")
     monkeypatch.setattr(observability.metrics, "namespace", "Benchwright")
     for module in (archive, bucket):
         monkeypatch.setattr(module, "client", lambda _: made)

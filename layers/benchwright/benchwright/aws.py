@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
-import boto3
 from botocore.config import Config
+from botocore.session import Session
 
 from benchwright.settings import settings
 
+if TYPE_CHECKING:
+    import boto3
+
 _clients: dict[str, Any] = {}
+
+
+@cache
+def session() -> Session:
+    """Return where all clients get credentials and models from. It is botocore's: boto3, which adds resources and
+    transfers in threads that nothing here uses, would take a ninth more time to import (docs/performance.md).
+    """
+    return Session()
 
 
 def _client(service: str) -> Any:
@@ -21,7 +33,7 @@ def _client(service: str) -> Any:
             retries={"mode": "standard", "max_attempts": 4},
             user_agent_extra=f"benchwright/{settings().version}",
         )
-        _clients[service] = boto3.client(service, config=config)  # type: ignore[call-overload]
+        _clients[service] = session().create_client(service, config=config)
     return _clients[service]
 
 

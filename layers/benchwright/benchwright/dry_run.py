@@ -2,8 +2,6 @@
 (docs/decisions/0027).
 """
 
-from __future__ import annotations
-
 import base64
 import gzip
 from typing import Literal

@@ -5,14 +5,12 @@ effective value, each with its bounds. The descriptions are what a person reads 
 the examples, in an editor that knows docs/input.schema.json.
 """
 
-from __future__ import annotations
-
 import ipaddress
 import math
 import re
 import unicodedata
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -591,7 +589,7 @@ class Database(Part):
     )
 
     @model_validator(mode="after")
-    def _ordered(self) -> Database:
+    def _ordered(self) -> Self:
         if self.min_capacity > self.max_capacity:
             raise ValueError(f"min_capacity {self.min_capacity:g} is above max_capacity {self.max_capacity:g}")
         return self

@@ -1,15 +1,13 @@
-"""The one place of logger, tracer and metrics."""
+"""The one place of logger and metrics."""
 
 from __future__ import annotations
 
-from aws_lambda_powertools import Logger, Metrics, Tracer
+from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit, single_metric
 
 from benchwright.settings import settings
 
 logger = Logger()  # service name: POWERTOOLS_SERVICE_NAME, level: POWERTOOLS_LOG_LEVEL
-# Off where X-Ray is absent: POWERTOOLS_TRACE_DISABLED. Without names it tries, and imports, all 14 that it can patch.
-tracer = Tracer(patch_modules=("botocore",))
 metrics = Metrics()  # namespace: POWERTOOLS_METRICS_NAMESPACE
 
 

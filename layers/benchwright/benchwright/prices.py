@@ -4,8 +4,6 @@ Source: AWS's pricing pages of EC2, EBS, VPC, Elastic Load Balancing, Aurora, EF
 Step Functions and Lambda, as they were at `AS_OF`. docs/costs.md is made from them.
 """
 
-from __future__ import annotations
-
 import math
 from typing import NamedTuple
 

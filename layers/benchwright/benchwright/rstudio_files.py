@@ -14,8 +14,6 @@ H: the values of github.com/rstudio/helm, charts/rstudio-workbench: modes, and w
 E: github.com/samcofer/rstudio-configuration, with the page of the guide that each of its files names.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Mapping
 from enum import StrEnum

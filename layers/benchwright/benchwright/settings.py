@@ -1,7 +1,5 @@
 """All that the functions read from their environment, in one model."""
 
-from __future__ import annotations
-
 import os
 from functools import cache
 from typing import Any

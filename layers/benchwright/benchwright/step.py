@@ -1,19 +1,16 @@
 """The frame that every handler shares: from an event to a result, with its log, its metrics and its errors."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, Protocol
 
 from aws_lambda_powertools.metrics import MetricUnit
-from aws_lambda_powertools.utilities.parser import parse
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import BaseModel
 
 from benchwright.errors import BenchwrightError, from_client_error, from_connection_error, printable, shorten
-from benchwright.observability import logger, metrics, tracer
+from benchwright.observability import logger, metrics
 
 
 class StepEvent(BaseModel):
@@ -51,7 +48,7 @@ def step[Event: BaseModel](
             logger.set_correlation_id(str(event.get("execution", "")))
             logger.append_keys(cluster=event.get("cluster", ""))
             try:
-                result = function(parse(event=event, model=model))
+                result = function(model.model_validate(event))
             except ClientError as error:
                 raise _failed(from_client_error(error)) from error
             except BotoCoreError as error:
@@ -65,9 +62,7 @@ def step[Event: BaseModel](
                 raise ValueError(f"a result that is not done says for how long to wait: {answer['waiting_for']}")
             return answer
 
-        framed = tracer.capture_lambda_handler(handle, capture_response=False)
-        framed = metrics.log_metrics(framed)
-        return logger.inject_lambda_context(framed, clear_state=True)
+        return logger.inject_lambda_context(metrics.log_metrics(handle), clear_state=True)
 
     return decorate
 

@@ -4,9 +4,10 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
-import boto3
 import pytest
+from botocore.session import Session
 
+from benchwright import aws as clients
 from benchwright import observability
 from benchwright.settings import settings
 from tests.unit.benchwright.conversation import Conversation
@@ -39,9 +40,9 @@ ENVIRONMENT = {
 
 
 @cache
-def session() -> boto3.Session:
+def session() -> Session:
     """One for all tests: what it read of the models of AWS stays."""
-    return boto3.Session()
+    return Session()
 
 
 @pytest.fixture
@@ -51,9 +52,11 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         monkeypatch.setenv(name, value)
     monkeypatch.setattr("benchwright.aws._clients", {})
     monkeypatch.setattr(observability.metrics.provider, "namespace", "Benchwright")
-    settings.cache_clear()
+    for cached in (settings, clients.session):
+        cached.cache_clear()
     yield
-    settings.cache_clear()
+    for cached in (settings, clients.session):
+        cached.cache_clear()
 
 
 @pytest.fixture
@@ -61,9 +64,9 @@ def aws(environment: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Conversa
     """An AWS without answers yet; nothing leaves this process."""
     conversation = Conversation()
     handlers: dict[str, Any] = {"provide-client-params": conversation.note, "before-call": conversation.answer}
-    monkeypatch.setattr(boto3, "DEFAULT_SESSION", session())
+    monkeypatch.setattr("benchwright.aws.session", session)
     for event, handler in handlers.items():
-        session().events.register(event, handler)
+        session().register(event, handler)
     yield conversation
     for event, handler in handlers.items():
-        session().events.unregister(event, handler)
+        session().unregister(event, handler)

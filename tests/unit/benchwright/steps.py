@@ -31,7 +31,6 @@ ENVIRONMENT = {
     "AWS_EC2_METADATA_DISABLED": "true",
     "APPLICATION": "wb",
     "POWERTOOLS_METRICS_NAMESPACE": "Benchwright",
-    "POWERTOOLS_TRACE_DISABLED": "1",
 }
 HANDLE = """
 import json, sys, types

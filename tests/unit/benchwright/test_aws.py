@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchwright.aws import client
+from benchwright.aws import client, session
 from benchwright.settings import settings
 from tests.templates.test_version import VERSION
 
@@ -12,11 +12,13 @@ def test_every_call_of_aws_names_the_release(monkeypatch: pytest.MonkeyPatch) ->
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr("benchwright.aws._clients", {})
-    settings.cache_clear()
+    for cached in (settings, session):
+        cached.cache_clear()
     try:
         agent = str(vars(client("sts").meta.config)["user_agent"])
     finally:
-        settings.cache_clear()
+        for cached in (settings, session):
+            cached.cache_clear()
     assert f"benchwright/{VERSION}" in agent.split()
 
 

@@ -71,6 +71,20 @@ def test_every_function_has_its_package() -> None:
     assert all(package in used[function] for function, package in own.items())
 
 
+def test_fields_have_types_and_no_text_that_each_cold_start_compiles() -> None:
+    """Under `from __future__ import annotations` pydantic and typing compile the type of each field anew; see
+    docs/performance.md.
+    """
+
+    def has_fields(file: Path) -> bool:
+        classes = [node for node in ast.parse(file.read_text()).body if isinstance(node, ast.ClassDef) and node.bases]
+        return any(isinstance(part, ast.AnnAssign) for found in classes for part in found.body)
+
+    files = [file for folder in (LAYER, FUNCTIONS) for file in folder.rglob("*.py") if has_fields(file)]
+    assert len(files) > 30
+    assert [file for file in files if "from __future__ import annotations" in file.read_text()] == []
+
+
 def test_every_module_has_a_test_of_its_name_beside_the_tests_of_its_package() -> None:
     """Of a package within a package, one test has the name of the package."""
     tests = Path(__file__).parent

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from benchwright import step
 from benchwright.errors import StackFailed
@@ -15,6 +15,22 @@ def test_a_long_message_is_cut_and_stays_the_same_error(monkeypatch: pytest.Monk
     cut = step._failed(StackFailed("x" * 40_000))
     assert (type(cut), len(str(cut)) < 10_000) == (StackFailed, True)
     assert str(step._failed(StackFailed("short"))) == "short"
+
+
+CONTEXT: Any = SimpleNamespace(
+    function_name="step", memory_limit_in_mb=512, invoked_function_arn="arn", aws_request_id="1"
+)
+
+
+@pytest.mark.usefixtures("environment")
+def test_an_event_that_lacks_something_ends_in_an_error_that_names_it() -> None:
+    handler = step.step(step.LoopEvent)(lambda _: BaseModel())
+    with pytest.raises(ValidationError) as refused:
+        handler({"cluster": "blue", "wait_seconds": "soon"}, CONTEXT)
+    assert [(error["loc"], error["type"]) for error in refused.value.errors()] == [
+        (("execution",), "missing"),
+        (("wait_seconds",), "int_parsing"),
+    ]
 
 
 @pytest.mark.usefixtures("environment")
@@ -28,10 +44,7 @@ def test_a_step_that_is_not_done_says_how_long_to_wait() -> None:
 
     def answer(**result: Any) -> Any:
         event = {"cluster": "blue", "execution": "arn"}
-        context: Any = SimpleNamespace(
-            function_name="step", memory_limit_in_mb=512, invoked_function_arn="arn", aws_request_id="1"
-        )
-        return step.step(step.StepEvent)(lambda _: Result(**result))(event, context)
+        return step.step(step.StepEvent)(lambda _: Result(**result))(event, CONTEXT)
 
     assert answer(done=False, wait_seconds=5)["wait_seconds"] == 5
     assert answer(done=True)["done"]

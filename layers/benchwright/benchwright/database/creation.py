@@ -4,8 +4,6 @@ Nothing here drops, revokes or takes over. Passwords become SCRAM verifiers on t
 appear neither in the server's log nor in its statistics.
 """
 
-from __future__ import annotations
-
 import json
 import re
 import time

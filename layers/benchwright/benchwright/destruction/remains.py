@@ -1,7 +1,5 @@
 """What stays of a cluster that was destroyed, with the id and the monthly cost of each thing."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 

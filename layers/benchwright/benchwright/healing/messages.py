@@ -1,7 +1,5 @@
 """What people read when a node is replaced, or none is although none answers."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import NamedTuple
 

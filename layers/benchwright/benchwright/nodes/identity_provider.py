@@ -1,7 +1,5 @@
 """What a node gets of the identity provider, as infra/node/identity_provider.sh prints it."""
 
-from __future__ import annotations
-
 from pydantic import BaseModel, ConfigDict
 
 

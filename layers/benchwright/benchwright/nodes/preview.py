@@ -1,7 +1,5 @@
 """What a deployment would do to the nodes: which go, what their configuration changes, and which services restart."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Literal

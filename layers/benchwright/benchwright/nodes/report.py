@@ -1,7 +1,5 @@
 """The one line of JSON that the node script prints: its model, and its reading from a command's output."""
 
-from __future__ import annotations
-
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from benchwright.nodes.identity_provider import Answer

@@ -4,8 +4,6 @@ Source: Posit Workbench administration guide, "Local plugin" (profiles of users 
 profiles" (the file `profiles`).
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any, NamedTuple

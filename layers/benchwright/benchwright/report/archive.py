@@ -1,7 +1,5 @@
 """Where reports are: below `reports/` in the application's bucket, as report.json and report.html."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict

@@ -4,8 +4,6 @@ Source: github.com/posit-dev/vip, src/vip/config.py (the keys, and that VIP_TEST
 credentials), and `vip verify --help` of posit-vip 2026.10.3.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 

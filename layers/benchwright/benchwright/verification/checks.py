@@ -3,8 +3,6 @@
 REMEDIES is data: one entry per check that can fail. A test holds both sides together.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """How a person reaches a cluster whose nodes have no public address: through Session Manager, ready to paste."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from pydantic import BaseModel

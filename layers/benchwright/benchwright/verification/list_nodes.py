@@ -4,8 +4,6 @@ Both are text for people (no JSON form is documented), so the readers accept wha
 refuse the rest: any text gives a value or UnreadableListing, never a wrong "all nodes are Online".
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Address

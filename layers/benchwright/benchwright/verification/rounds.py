@@ -1,7 +1,5 @@
 """Asks the nodes and the cluster what they are, in rounds, and puts the answers together for the verification."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from datetime import UTC, datetime
 

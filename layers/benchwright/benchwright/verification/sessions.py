@@ -1,7 +1,5 @@
 """Sessions that a verification opens on demand: how Workbench spreads them over the nodes (infra/node/sessions.py)."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 from pydantic import BaseModel, ValidationError

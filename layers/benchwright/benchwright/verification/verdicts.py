@@ -1,7 +1,5 @@
 """What the verification of one cluster or of every cluster ends with: a report, and a message for people."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
@@ -62,7 +60,7 @@ class Report(BaseModel):
     output: dict[str, Any] = {}
 
 
-def brief(cluster: Cluster) -> str:
+def brief(cluster: "Cluster") -> str:
     """Describe a verified cluster, and its warnings, in a few lines."""
     return fit(_described(len(cluster.nodes), cluster.workbench, cluster.image, cluster.verification.warnings))
 

@@ -198,8 +198,6 @@ class ExecutionEnvironment:
             "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
             "AWS_REGION": aws.region,
             "AWS_DEFAULT_REGION": aws.region,
-            "AWS_XRAY_DAEMON_ADDRESS": self.functions.traces.address,
-            "AWS_XRAY_CONTEXT_MISSING": "LOG_ERROR",
             **dict(settings.environment),
             # Keys of the role, and the one address that stands for all of AWS.
             **self._keys.environment(),

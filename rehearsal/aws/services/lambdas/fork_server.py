@@ -36,15 +36,22 @@ def preload(mounts: list[list[Any]], modules: list[str], services: list[str], wa
         with contextlib.suppress(ImportError):  # a function that needs it fails as it does on AWS
             importlib.import_module(name)
     with contextlib.suppress(ImportError):
-        import boto3
         import botocore.endpoint
+        import botocore.session
 
         if not waits:
             vars(botocore.endpoint)["time"] = types.SimpleNamespace(**{**vars(time), "sleep": lambda _seconds: None})
-        boto3.setup_default_session(region_name=os.environ["AWS_REGION"])
+        session = botocore.session.Session()
+        loader = session.get_component("data_loader")
         for service in services:
-            create: Any = boto3.client
-            create(service, aws_access_key_id="none", aws_secret_access_key="none")
+            session.create_client(
+                service,
+                region_name=os.environ["AWS_REGION"],
+                aws_access_key_id="none",
+                aws_secret_access_key="none",
+            )
+        # Of the session that a function makes for itself only what reads the models is replaced.
+        vars(botocore.session)["create_loader"] = lambda _search_path=None: loader
     gc.freeze()
     gc.enable()
 

@@ -23,16 +23,12 @@ MS_RDONLY, MS_REMOUNT = 1 << 0, 1 << 5
 PROGRAM: Final = Path(__file__).with_name("fork_server.py")
 MODULES: Final = (
     "aws_lambda_powertools.metrics",
-    "aws_lambda_powertools.tracing",
-    "aws_lambda_powertools.utilities.parser",
     "aws_lambda_powertools.utilities.typing",
-    "asyncio",
     "psycopg2",
     "pydantic.dataclasses",
     "pydantic.plugin._loader",
     "simplejson",
     "snapshot_restore_py",
-    "wrapt",
     "yaml",
 )
 SERVICES: Final = (

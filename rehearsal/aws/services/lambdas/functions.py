@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rehearsal.aws import traces
 from rehearsal.aws.calls import PROCEED, Call, Proceed, ServiceError
 
 from .deployment_packages import DeploymentPackages, copy_runtime_client
@@ -37,7 +36,6 @@ class Functions:
     def __post_init__(self) -> None:
         self._background = ThreadPoolExecutor(1, "functions")
         self._packages = DeploymentPackages()
-        self.traces = traces.Daemon(self.directory / "traces.log")
         self.runtime = self.directory / "runtime"
         if not self.runtime.exists():
             copy_runtime_client(self.runtime)
@@ -101,7 +99,6 @@ class Functions:
             for server in self._servers.values():
                 server.stop()
             self._servers.clear()
-        self.traces.stop()
 
     def fork_server(self, packages: Path | None, *, waits: bool = True) -> ForkServer:
         """The process whose forks are functions with these Python packages."""

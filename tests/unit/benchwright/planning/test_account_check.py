@@ -12,12 +12,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 from unittest import mock
 
-import boto3
 import pytest
 from botocore.exceptions import EndpointConnectionError
 from moto.ec2.models.instance_types import INSTANCE_TYPES
 from moto.moto_api._internal.models import moto_api_backend
 
+from benchwright.aws import session
 from benchwright.models import Wanted
 from benchwright.planning import account_check
 from benchwright.planning.account_check import Judgement, check
@@ -79,13 +79,13 @@ class Account:
         }
         with mock.patch.dict(os.environ, environment), mock.patch.dict("benchwright.aws._clients", clear=True):
             settings.cache_clear()
-            boto3.DEFAULT_SESSION = None
+            session.cache_clear()
             try:
                 given = Wanted.model_validate(DEFAULTS | wanted)
                 return check(given, "blue", begun=begun or deployed, deployed=deployed)
             finally:
                 settings.cache_clear()
-                boto3.DEFAULT_SESSION = None
+                session.cache_clear()
 
 
 @pytest.fixture(scope="module")

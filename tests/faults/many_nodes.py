@@ -19,6 +19,8 @@ from unittest import mock
 
 from benchwright.report import history
 from rehearsal.aws import durations
+from rehearsal.aws.calls import Call
+from rehearsal.aws.protocols import UNKNOWN
 from rehearsal.aws.services.autoscaling import scaling_activities
 from rehearsal.run import execution_of, live_history
 from tests.faults import account, nodes
@@ -87,9 +89,12 @@ def execute(it: Account, content: Mapping[str, Any], least: int) -> Iterator[str
 
 
 def serving(it: Account) -> tuple[int, int]:
-    """How many nodes are in service, and how many instances the group has."""
-    client = it.aws.client("autoscaling")
-    for group in client.describe_auto_scaling_groups()["AutoScalingGroups"]:
+    """How many nodes are in service, and how many instances the group has, as an answer says before it is written.
+
+    This asks so often that to write and read answers about fifty instances would be most of the work.
+    """
+    call = Call("autoscaling", "DescribeAutoScalingGroups", {}, UNKNOWN, it.aws.region, {})
+    for group in it.aws.server._operations[call.service, call.operation](call)["AutoScalingGroups"]:
         states = [each["LifecycleState"] for each in group["Instances"]]
         return states.count("InService"), len(states)
     return 0, 0

@@ -182,7 +182,7 @@ class Postgres:
     def change_master_password(self, password: str) -> None:
         """What the rotation of the managed secret does to the server."""
         self.master_password = password
-        with contextlib.closing(self._administer()) as connection, connection.cursor() as cursor:
+        with contextlib.closing(self.administer()) as connection, connection.cursor() as cursor:
             cursor.execute(_set_password(connection, "ALTER ROLE {} PASSWORD {}", self.master, password))
 
     def connect(self, user: str, password: str, database: str = "postgres", **options: Any) -> Connection:
@@ -204,11 +204,12 @@ class Postgres:
         self, statement: str | sql.Composable, *parameters: object, database: str = "postgres"
     ) -> list[tuple[Any, ...]]:
         """Run one statement as Amazon's superuser, outside a transaction, and return its rows."""
-        with contextlib.closing(self._administer(database)) as connection, connection.cursor() as cursor:
+        with contextlib.closing(self.administer(database)) as connection, connection.cursor() as cursor:
             cursor.execute(statement, parameters or None)
             return cursor.fetchall() if cursor.description else []
 
-    def _administer(self, database: str = "postgres") -> Connection:
+    def administer(self, database: str = "postgres") -> Connection:
+        """Connect as Amazon's superuser, outside a transaction."""
         connection = self.connect(ADMINISTRATOR, self._administrator_password, database)
         connection.autocommit = True
         return connection
@@ -239,7 +240,7 @@ class Postgres:
     def _make_master(self) -> None:
         """The roles as they are on RDS: the master may create roles and databases, and is no superuser."""
         master, database = sql.Identifier(self.master), sql.Identifier("postgres")
-        with contextlib.closing(self._administer()) as connection, connection.cursor() as cursor:
+        with contextlib.closing(self.administer()) as connection, connection.cursor() as cursor:
             cursor.execute("CREATE ROLE rds_superuser NOLOGIN")
             attributes = "CREATE ROLE {} LOGIN NOSUPERUSER CREATEROLE CREATEDB INHERIT PASSWORD {}"
             cursor.execute(_set_password(connection, attributes, self.master, self.master_password))
@@ -256,7 +257,7 @@ class Postgres:
         deadline = time.monotonic() + START
         while self.running and time.monotonic() < deadline:
             try:
-                self._administer().close()
+                self.administer().close()
                 return
             except psycopg2.OperationalError:
                 time.sleep(0.02)

@@ -60,7 +60,7 @@ def world(postgres: Postgres) -> World:
 
 def _asked(postgres: Postgres, database: str, queries: dict[str, str]) -> World:
     found: World = {}
-    with closing(postgres._administer(database)) as connection, connection.cursor() as cursor:
+    with closing(postgres.administer(database)) as connection, connection.cursor() as cursor:
         for name, query in queries.items():
             cursor.execute(query)
             found[name] = cursor.fetchall()
@@ -75,7 +75,7 @@ def statements(log: str) -> list[str]:
 
 def empty(postgres: Postgres) -> None:
     """Take away what tests made, and give the master its permissions back."""
-    with closing(postgres._administer()) as connection, connection.cursor() as cursor:
+    with closing(postgres.administer()) as connection, connection.cursor() as cursor:
         cursor.execute("SELECT datname FROM pg_database WHERE datname !~ '^(postgres|template[01])$'")
         for (database,) in cursor.fetchall():
             cursor.execute(f'DROP DATABASE "{database}" WITH (FORCE)')

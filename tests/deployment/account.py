@@ -19,6 +19,7 @@ from typing import Any, Final, Self
 from unittest import mock
 
 import psycopg2
+from psycopg2.errors import UndefinedTable
 
 from benchwright.report import history
 from rehearsal import application, launcher, run
@@ -64,6 +65,32 @@ class Row:
     ipv4: str
     status: str
     image: str
+
+
+class NodeTable:
+    """Workbench's node table, over one connection as long as that lasts."""
+
+    def __init__(self, aws: LocalAws) -> None:
+        self._aws = aws
+        self._connection: Any = None
+
+    def rows(self) -> list[Row]:
+        """Return it as it is now; empty while there is none."""
+        images = {machine.address: machine.image_id for machine in self._aws.machines.by_id.values()}
+        (server,) = self._aws.postgres.values()
+        for _ in range(2):  # where the connection of before was lost, over a new one
+            with contextlib.suppress(psycopg2.OperationalError, psycopg2.InterfaceError, UndefinedTable):
+                self._connection = self._connection or server.administer("rstudio")
+                with self._connection.cursor() as cursor:
+                    cursor.execute(NODE_TABLE, (STALE_SECONDS,))
+                    return [Row(ipv4, status, images.get(ipv4, "")) for ipv4, status in cursor]
+            self.close()
+        return []
+
+    def close(self) -> None:
+        if self._connection:
+            self._connection.close()
+        self._connection = None
 
 
 class Account:
@@ -205,9 +232,17 @@ class Account:
         return any(details.get("name") == state for details in entered)
 
     @staticmethod
-    def until(condition: Callable[[], bool], what: str) -> None:
+    def until(condition: Callable[[], bool], what: str, *, pause: float = 0.1) -> None:
         """Wait in wall time, since what is waited for is real."""
-        waiting.until(condition, what, seconds=PATIENCE, pause=0.1)
+        waiting.until(condition, what, seconds=PATIENCE, pause=pause)
+
+    def in_aws_time_until(self, condition: Callable[[], bool], what: str) -> None:
+        """Let AWS time pass, which has the speed of the wall while no one waits for it, and look now and then."""
+
+        def look() -> bool:
+            return condition() or self.aws.clock.wait(5)
+
+        self.until(look, what)
 
     def changes(self, execution: str) -> set[str]:
         """The calls of an execution that change something, beside functions being invoked, subscribers notified and its
@@ -243,12 +278,8 @@ class Account:
 
     def rows(self) -> list[Row]:
         """Workbench's node table as it is now; empty while there is none."""
-        images = {machine.address: machine.image_id for machine in self.aws.machines.by_id.values()}
-        (server,) = self.aws.postgres.values()
-        with contextlib.suppress(psycopg2.OperationalError, psycopg2.errors.UndefinedTable):
-            found = server.execute(NODE_TABLE, STALE_SECONDS, database="rstudio")
-            return [Row(ipv4, status, images.get(ipv4, "")) for ipv4, status in found]
-        return []
+        with contextlib.closing(NodeTable(self.aws)) as table:
+            return table.rows()
 
     def images(self) -> set[str]:
         """The AMIs that were built here and still exist."""
@@ -273,10 +304,11 @@ class RowWatch:
         self._watcher.join()
 
     def _watch(self) -> None:
-        while not self._over.wait(0.1):
-            rows = self.account.rows()
-            if not self.tables or self.tables[-1] != rows:
-                self.tables.append(rows)
+        with contextlib.closing(NodeTable(self.account.aws)) as table:
+            while not self._over.wait(0.1):
+                rows = table.rows()
+                if not self.tables or self.tables[-1] != rows:
+                    self.tables.append(rows)
 
 
 @contextlib.contextmanager

@@ -122,9 +122,9 @@ def test_a_node_that_the_load_balancer_finds_unhealthy_raises_an_alarm(account: 
     assert account.state_of(name) == "OK"
     node, *_ = account.nodes.values()
     node.host.run("systemctl stop rstudio-server", timeout=60)
-    account.until(lambda: account.state_of(name) == "ALARM", "the load balancer to find the node unhealthy")
+    account.in_aws_time_until(lambda: account.state_of(name) == "ALARM", "the load balancer to find the node unhealthy")
     node.host.run("systemctl start rstudio-server", timeout=60)
-    account.until(lambda: account.state_of(name) == "OK", "the load balancer to find the node healthy")
+    account.in_aws_time_until(lambda: account.state_of(name) == "OK", "the load balancer to find the node healthy")
 
 
 def test_the_days_of_the_certificate_are_what_its_alarm_counts(account: Account, first: Any) -> None:
@@ -210,13 +210,15 @@ def test_one_that_faces_the_internet_takes_a_certificate_and_a_web_acl_of_ones_o
     def option() -> Any:
         return acm.describe_certificate(CertificateArn=certificate)["Certificate"]
 
-    account.until(lambda: "ResourceRecord" in option()["DomainValidationOptions"][0], "the validation record")
+    account.in_aws_time_until(
+        lambda: "ResourceRecord" in option()["DomainValidationOptions"][0], "the validation record"
+    )
     record = option()["DomainValidationOptions"][0]["ResourceRecord"]
     rrset = {"Name": record["Name"], "Type": "CNAME", "TTL": 300, "ResourceRecords": [{"Value": record["Value"]}]}
     account.aws.client("route53").change_resource_record_sets(
         HostedZoneId=ZONE_ID, ChangeBatch={"Changes": [{"Action": "UPSERT", "ResourceRecordSet": rrset}]}
     )
-    account.until(lambda: option()["Status"] == "ISSUED", "the certificate")
+    account.in_aws_time_until(lambda: option()["Status"] == "ISSUED", "the certificate")
     visibility = {"SampledRequestsEnabled": False, "CloudWatchMetricsEnabled": False, "MetricName": "wb"}
     web_acl = waf.create_web_acl(Name="wb", Scope="REGIONAL", DefaultAction={"Allow": {}}, VisibilityConfig=visibility)[
         "Summary"

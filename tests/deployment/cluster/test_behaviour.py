@@ -466,7 +466,7 @@ def _state(account: Account, alarm: dict[str, Any], lowest: int) -> str:
         values = [each.value for each in new()]
         return len(values) >= len(account.nodes) and min(values) == lowest
 
-    account.until(arrived, f"an answer of each node, of which the lowest is {lowest}")
+    account.until(arrived, f"an answer of each node, of which the lowest is {lowest}", pause=1)
     minutes = [timedelta(minutes=minute) for minute in range(alarm["EvaluationPeriods"])]
     lasting = [replace(each, at=each.at + minute) for each in new() for minute in minutes]
     return alarms.state(alarm, lasting, max(each.at for each in lasting) + timedelta(minutes=1))

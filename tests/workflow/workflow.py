@@ -1,6 +1,7 @@
 """State machines on the rehearsal's interpreter, with functions of a test: one process, waits that cost nothing."""
 
 import contextlib
+import functools
 import io
 import json
 import math
@@ -137,6 +138,12 @@ def definition_of(machine: str, notify_success: str = "DISABLED") -> dict[str, A
 
     notify_success: the stack's parameter.
     """
+    definition: dict[str, Any] = json.loads(_definition_text(machine, notify_success))
+    return definition
+
+
+@functools.cache
+def _definition_text(machine: str, notify_success: str) -> str:
 
     def substitute(found: re.Match[str]) -> str:
         name = found[1]
@@ -149,8 +156,7 @@ def definition_of(machine: str, notify_success: str = "DISABLED") -> dict[str, A
         return known.get(name) or f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{name.removesuffix('Arn')}"
 
     text = (STATEMACHINE / f"{machine}.asl.yaml").read_text()
-    definition: dict[str, Any] = yaml.load(re.sub(r"\$\{(\w+)\}", substitute, text), yaml.CSafeLoader)
-    return definition
+    return json.dumps(yaml.load(re.sub(r"\$\{(\w+)\}", substitute, text), yaml.CSafeLoader))
 
 
 @contextlib.contextmanager

@@ -1,5 +1,7 @@
 """JSONata expressions as Step Functions evaluates them: moto has no evaluation of its own."""
 
+import copy
+import functools
 import hashlib
 import json
 import re
@@ -15,7 +17,9 @@ ASSIGNED = re.compile(r"\$(\w+):=")
 def evaluate(expression: str) -> Any:
     """The value of a JSONata expression; an undefined one is None, which moto turns into QueryEvaluationError."""
     values, own = split_expression(expression)
-    parsed = jsonata.Jsonata(own)
+    parsed = copy.copy(_parsed(own))
+    parsed.environment = parsed.create_frame(jsonata.Jsonata.static_frame)
+    jsonata.Jsonata.CURRENT.jsonata = parsed  # which some functions of JSONata ask; a new one would note itself, too
     for name, value in values.items():
         parsed.assign(name, value)
     if "$uuid" in own:
@@ -23,6 +27,12 @@ def evaluate(expression: str) -> Any:
     if "$hash" in own:
         parsed.register_lambda("hash", _hash)
     return json.loads(json.dumps(parsed.evaluate(None), default=float))
+
+
+@functools.lru_cache(maxsize=1_000)
+def _parsed(expression: str) -> jsonata.Jsonata:
+    """An expression that is parsed already: that takes longer than to evaluate it, which changes nothing of it."""
+    return jsonata.Jsonata(expression)
 
 
 def split_expression(expression: str) -> tuple[dict[str, Any], str]:

@@ -318,11 +318,11 @@ def stack(aws: LocalAws) -> dict[str, Any]:
 
 
 def settled(aws: LocalAws) -> str:
-    for _ in range(400):
+    for _ in range(150):
         status = str(stack(aws)["StackStatus"])
         if not status.endswith("IN_PROGRESS"):
             return status
-        aws.clock.sleep(10)
+        aws.clock.sleep(30)
     raise AssertionError(status)
 
 

@@ -2,8 +2,6 @@
 
 import re
 
-import pytest
-
 from benchwright.models import Account, License
 from rehearsal.hosts.mirror import PYTHON_PACKAGES
 from rehearsal.hosts.packages import POSITRON_VERSION, QUARTO_VERSION, VSCODE_VERSION
@@ -15,28 +13,35 @@ RESTART = "systemctl stop rstudio-server; {tamper}; systemctl start rstudio-serv
 JUPYTERLAB = re.findall(r"^jupyterlab==(\S+)", PYTHON_PACKAGES.read_text(), re.MULTILINE)[
     -1
 ]  # of Python 3.10 and newer
-LOG = "cat /var/log/rstudio/rstudio-server/rserver.log"
+SERVER_LOG = "/var/log/rstudio/rstudio-server/rserver.log"
+LOG = f"cat {SERVER_LOG}"
+POINT = "/efs/shared-storage"
+HEAL = f"""cp -a /root/fstab /etc; cp -a /root/rstudio/. /etc/rstudio
+    mountpoint -q {POINT} || mount {POINT}; chmod 1777 {POINT}"""
+REFUSED = {
+    "chmod 0644 /etc/rstudio/database.conf": "it must be 0600 and belong to root:root",
+    "printf %064d 7 >/etc/rstudio/secure-cookie-key": "Could not decrypt the PostgreSQL password",
+    "echo no-such=1 >>/etc/rstudio/rserver.conf": "unrecognised option 'no-such'",
+    "chmod 0755 /efs/shared-storage": "it must be 1777",
+    "umount /efs/shared-storage; sed -i /shared-storage/d /etc/fstab": "it is not mounted",
+    "sed -i s/^balancer=.*/balancer=round-robin/ /etc/rstudio/load-balancer": "invalid balancer 'round-robin'",
+}
 
 
-@pytest.mark.parametrize(
-    ("tamper", "reason"),
-    [
-        ("chmod 0644 /etc/rstudio/database.conf", "it must be 0600 and belong to root:root"),
-        ("printf %064d 7 >/etc/rstudio/secure-cookie-key", "Could not decrypt the PostgreSQL password"),
-        ("echo no-such=1 >>/etc/rstudio/rserver.conf", "unrecognised option 'no-such'"),
-        ("chmod 0755 /efs/shared-storage", "it must be 1777"),
-        ("umount /efs/shared-storage; sed -i /shared-storage/d /etc/fstab", "it is not mounted"),
-        ("sed -i s/^balancer=.*/balancer=round-robin/ /etc/rstudio/load-balancer", "invalid balancer 'round-robin'"),
-    ],
-)
-def test_a_server_that_would_not_start_does_not_start(cluster: Cluster, tamper: str, reason: str) -> None:
+def test_a_server_that_would_not_start_does_not_start(cluster: Cluster) -> None:
     cluster.publish()
     node = cluster.add_node()
     cluster.apply(node)
-    done = node.run(RESTART.format(tamper=tamper), timeout=60)
-    assert done.stdout.splitlines()[-1] != "active"
-    reported = node.run(f"{LOG}; rstudio-server check-config 2>&1", timeout=60).stdout + done.stderr
-    assert reason in reported
+    node.run("cp -a /etc/rstudio /etc/fstab /root", timeout=60)
+    found = {}
+    for tamper, reason in REFUSED.items():
+        done = node.run(RESTART.format(tamper=f">{SERVER_LOG}; {tamper}"), timeout=60)
+        said = node.run(f"cat {SERVER_LOG}; rstudio-server check-config 2>&1", timeout=60).stdout + done.stderr
+        assert done.stdout.splitlines()[-1] != "active", tamper
+        found[tamper] = reason if reason in said else said
+        healed = node.run(RESTART.format(tamper=HEAL), timeout=60)
+        assert healed.stdout.splitlines()[-1:] == ["active"], (tamper, healed.stderr)
+    assert found == REFUSED
 
 
 def test_without_the_homes_no_service_starts(cluster: Cluster) -> None:

@@ -13,18 +13,14 @@ import sys
 import sysconfig
 from pathlib import Path
 
-from rehearsal.hosts import fork_server, naps
+from rehearsal.hosts import naps
 
 REHEARSAL = Path("/opt/rehearsal")
 """Where a node finds the interpreter, the stand-ins and what its host passes to it."""
 
-COMMANDS = REHEARSAL / "commands"
-"""Where the fork server of the stand-ins listens."""
-
 PYTHON = Path(os.path.realpath(sys.executable))
 """The interpreter itself, outside of any virtual environment."""
 
-SITE = Path(sysconfig.get_path("purelib"))
 STANDINS = Path(__file__).parent / "standins"
 PRODUCT = Path(__file__).parents[2] / "layers/benchwright/benchwright"
 """For what Workbench publishes and both need: the keys of rserver.conf."""
@@ -157,26 +153,34 @@ STANDINS_IF_ABSENT = {"usr/bin/curl": "curl", "usr/sbin/ip": "ip", "usr/bin/unzi
 
 LAUNCHER = """#!{python} -IS
 import gc
+import os
 import sys
 
 gc.disable()
 sys.path += ["{rehearsal}", "{rehearsal}/site"]
-from standins import run
 from standins.{module} import main
 
 gc.freeze()
 gc.enable()
-run("{module}", main)
+try:
+    code = main(sys.argv)
+except Exception as error:
+    from standins import crashes
+
+    crashes.leave("{module}", error)
+    raise
+for stream in filter(None, (sys.stdout, sys.stderr)):
+    stream.flush()
+os._exit(code)
 """
-FORKS = fork_server.possible()
 
 
 def launcher(module: str) -> str:
-    """The text of an executable that runs `main(argv)` of a stand-in: in a fork, or else in an interpreter without
-    site-packages at start and without collecting garbage of imports.
+    """The text of an executable that runs `main(argv)` of a stand-in.
+
+    Without site-packages at start, without collecting garbage of imports, and without taking the interpreter apart at
+    the end: a node runs thousands of them.
     """
-    if FORKS and module not in fork_server.NOT_FORKED:
-        return fork_server.STUB.format(socket=COMMANDS / fork_server.SOCKET, module=module)
     return LAUNCHER.format(python=PYTHON, rehearsal=REHEARSAL, module=module)
 
 
@@ -189,15 +193,10 @@ def mounts_of_the_interpreter() -> dict[Path, Path]:
     hidden = not prefix.is_relative_to("/usr") and prefix != Path("/")
     return {
         **({prefix: prefix} if hidden else {}),
-        REHEARSAL / "site": SITE,
+        REHEARSAL / "site": Path(sysconfig.get_path("purelib")),
         REHEARSAL / "standins": STANDINS,
         REHEARSAL / "benchwright": PRODUCT,
     }
-
-
-def folders_of_packages() -> dict[Path, Path]:
-    """Where a node finds what stand-ins import, by where it is here."""
-    return {STANDINS.parent: REHEARSAL, PRODUCT.parent: REHEARSAL, SITE: REHEARSAL / "site"}
 
 
 def make_base_image(layer: Path, authority: bytes) -> None:
@@ -255,7 +254,7 @@ def make_base_image(layer: Path, authority: bytes) -> None:
     _write(layer, str(REHEARSAL.relative_to("/") / "boot"), launcher("boot"), 0o755)
     for name, script in naps.COMMANDS.items():
         _write(layer, str(naps.FOLDER.relative_to("/") / name), script, 0o755)
-    for directory in ("host", "efs", "crashes", COMMANDS.name):
+    for directory in ("host", "efs", "crashes"):
         (layer / REHEARSAL.relative_to("/") / directory).mkdir(parents=True, mode=0o755)
 
 

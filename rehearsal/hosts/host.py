@@ -24,7 +24,7 @@ from pathlib import Path
 import trustme
 
 from rehearsal.aws.clock import Clock
-from rehearsal.hosts import base_image, fork_server, logs, naps
+from rehearsal.hosts import logs, naps
 from rehearsal.hosts.base_image import REHEARSAL, STANDINS, make_base_image, mounts_of_the_interpreter
 from rehearsal.hosts.exports import export, withdraw
 from rehearsal.hosts.identity_provider import HOST as IDENTITY_HOST
@@ -342,7 +342,6 @@ class Hosts:
         """
         self.directory = directory
         self.base = directory / "base"
-        self.commands = directory / "commands"
         self.crashes = directory / "crashes"  # where stand-ins leave what they did not expect
         self.endpoint = endpoint
         self.region = region
@@ -352,7 +351,6 @@ class Hosts:
         self.network = Network()
         self.metadata = MetadataService(account)
         self.running: dict[str, Host] = {}
-        self._fork_server: subprocess.Popen[bytes] | None = None
         self._published: Mapping[str, Sequence[str]] = {}
         self._lock = threading.Lock()
 
@@ -368,9 +366,6 @@ class Hosts:
         self.crashes.mkdir()
         self.crashes.chmod(0o1777)  # ordinary users of nodes run stand-ins, too
         make_base_image(self.base, self.mirror.authority.cert_pem.bytes())
-        if base_image.FORKS:
-            self.commands.mkdir()
-            self._fork_server = fork_server.start(self.commands, base_image.folders_of_packages())
         self.network.start()
         self.metadata.start()
         address = self.network.service_address("mirror")
@@ -384,9 +379,6 @@ class Hosts:
         """End every host and give the memory back."""
         for host in list(self.running.values()):
             host.stop()
-        if self._fork_server:
-            self._fork_server.kill()
-            self._fork_server.communicate(timeout=10)
         self.metadata.stop()
         self.mirror.stop()
         self.licenses.stop()
@@ -475,7 +467,6 @@ class Hosts:
             Path("/etc/hosts"): directory / "etc-hosts",
             REHEARSAL / "efs": directory / "efs",
             REHEARSAL / "crashes": self.crashes,
-            **({base_image.COMMANDS: self.commands} if base_image.FORKS else {}),
         }
         for file_system, points in file_systems.access_points.items():
             for name, point in points.items():

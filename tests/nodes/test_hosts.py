@@ -8,9 +8,8 @@ import pytest
 
 from rehearsal.aws.clock import Clock
 from rehearsal.hosts import logs
-from rehearsal.hosts.base_image import LAUNCHER, PYTHON, REHEARSAL, launcher
+from rehearsal.hosts.base_image import launcher
 from rehearsal.hosts.host import Host, HostError
-from tests.nodes.cluster import order_fault
 from tests.nodes.conftest import World
 from tests.waiting import until
 
@@ -71,49 +70,6 @@ def test_a_script_that_takes_too_long_is_killed_with_its_children(host: Host) ->
     done = host.run("#!/bin/bash\nsleep 999 & sleep 999", timeout=0.5)
     assert (done.returncode, done.timed_out) == (-9, True)
     until(lambda: lines(host, SLEEPERS) == ["0"], "the end of its children")
-
-
-def stand_in(module: str, *, forked: bool) -> str:
-    """The script that makes one of the name `command`."""
-    text = launcher(module) if forked else LAUNCHER.format(python=PYTHON, rehearsal=REHEARSAL, module=module)
-    return f"install -m 0755 /dev/stdin /usr/local/bin/command <<'END'\n{text}END\n"
-
-
-@pytest.mark.parametrize("forked", [True, False])
-def test_a_stand_in_is_a_process_of_who_runs_it(world: World, host: Host, *, forked: bool) -> None:
-    """Also where a fork of another process does its work."""
-    world.aws.objects["bucket/key"] = b"content\n"
-    lines(host, stand_in("aws", forked=forked))
-    script = """
-        cd /tmp; umask 027; export AWS_REGION=us-east-1
-        command() { /usr/local/bin/command "$@"; }  # instead of the builtin of the shell
-        command s3 cp s3://bucket/key copied; stat -c '%a %U:%G' "$PWD/copied"
-        command s3 cp s3://bucket/key - | tr a-z A-Z
-        command '' 'x  y' 2>&1 || echo $?
-        unset AWS_REGION; command s3 cp s3://bucket/key - 2>&1 || echo $?
-    """
-    assert lines(host, script, "ubuntu") == [
-        "640 ubuntu:ubuntu",
-        "CONTENT",
-        "",
-        "aws: [ERROR]: argument command: this stand-in has no 'aws  x  y'",
-        "252",
-        "",
-        'You must specify a region. You can also configure your region by running "aws configure".',
-        "253",
-    ]
-
-
-@pytest.mark.parametrize("forked", [True, False])
-def test_a_stand_in_that_is_killed_ends_with_its_children(host: Host, *, forked: bool) -> None:
-    lines(host, stand_in("rstudio_server", forked=forked))
-    order_fault(host, "hang")
-    version = "mkdir -p /usr/lib/rstudio-server; echo 2026.07.1 >/usr/lib/rstudio-server/VERSION"
-    hangs = "/usr/local/bin/command license-manager status"
-    assert lines(host, f"{version}; timeout 2 {hangs} || echo $?") == ["124"]
-    until(lambda: lines(host, SLEEPERS) == ["0"], "the end of what it waits for")
-    assert host.run(hangs, timeout=2).timed_out
-    until(lambda: lines(host, SLEEPERS) == ["0"], "the end of what it waits for")
 
 
 def test_orphans_are_reaped(host: Host) -> None:

@@ -13,8 +13,6 @@ SURROUNDINGS = "/opt/rehearsal/host/instance.json"
 FAULTS = "/run/rehearsal-faults"
 METADATA = "169.254.169.254"
 SECONDS = 5
-own_process = os.getpid()
-"""What this host knows this command by: a fork does its work, if the rehearsal has a fork server."""
 
 
 def surroundings() -> dict[str, Any]:

@@ -14,7 +14,6 @@ import os
 import pwd
 import time
 
-from . import surroundings
 from .surroundings import names_in, read, write
 
 TYPE_CHECKING = False  # typing's own would import typing
@@ -89,7 +88,7 @@ class Unit:
         mark = f"INVOCATION_ID={invocation}".encode()
         found = []
         for entry in names_in("/proc"):
-            if entry.isdecimal() and int(entry) != surroundings.own_process:
+            if entry.isdecimal() and int(entry) != os.getpid():
                 try:
                     with open(f"/proc/{entry}/environ", "rb") as environ:
                         if mark in environ.read().split(b"\0"):

@@ -21,8 +21,7 @@ from rehearsal.aws.postgres import PostgresNotStarted
 from rehearsal.aws.services import work
 from rehearsal.aws.services.cloudformation.reasons import reason_of
 from rehearsal.faults import Faults
-from rehearsal.hosts import standins
-from rehearsal.hosts.base_image import LAUNCHER, PYTHON
+from rehearsal.hosts.base_image import launcher
 from rehearsal.hosts.standins import crashes
 from rehearsal.initial_account import InitialAccount
 from rehearsal.launcher import listening
@@ -108,11 +107,11 @@ def test_a_stand_in_that_crashes_is_its_own_failure_unless_a_real_program_would_
     left.mkdir()
     source = Path(crashes.__file__).read_text().replace(str(crashes.CRASHES), str(left))
     (folder / "crashes.py").write_text(source)
-    (folder / "__init__.py").write_text(Path(standins.__file__).read_text())
+    (folder / "__init__.py").touch()
     ends = {}
     for name, error in (("rskey", "KeyError('port')"), ("snap", "OSError(28, 'No space left on device')")):
         (folder / f"{name}.py").write_text(f"def main(argv):\n    raise {error}\n")
-        program = LAUNCHER.format(python=PYTHON, rehearsal=tmp_path, module=name)
+        program = launcher(name).replace("/opt/rehearsal", str(tmp_path))
         ends[name] = subprocess.run([sys.executable, "-c", program], check=False, capture_output=True).returncode
     failures.read_crashes(left)
     failures.read_crashes(left)

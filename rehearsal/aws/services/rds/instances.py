@@ -12,6 +12,8 @@ from .model import ENGINE, Databases, Resource, characters, require
 from .parameters import filtered, identifier, shown
 
 INSTANCE_SECONDS = 360
+"""As CLUSTER_SECONDS has it."""
+
 INSTANCE_DELETION_SECONDS = 240
 
 

@@ -19,7 +19,7 @@ _clients: dict[str, Any] = {}
 @cache
 def session() -> Session:
     """Return where all clients get credentials and models from. It is botocore's: boto3, which adds resources and
-    transfers in threads that nothing here uses, would take a ninth more time to import (docs/performance.md).
+    transfers in threads that nothing here uses, would take an eighth more to import (docs/performance.md).
     """
     return Session()
 

@@ -16,7 +16,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-# What the managed runtime brings beside the interpreter; boto3 is left out on purpose: ours comes with the layer.
+# What the managed runtime brings beside the interpreter. Its boto3 and botocore are left out on purpose: the layer has
+# botocore, and what it lacks must be missing here, too.
 RUNTIME_CLIENT = ("awslambdaric", "simplejson", "snapshot_restore_py.py", "runtime_client")
 
 UNPACKED = Path(__file__).parents[4] / "build" / "functions"

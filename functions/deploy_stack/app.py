@@ -203,8 +203,8 @@ def _wait(
     creation: Waits | None = None,
 ) -> int:
     """Return how long to wait: what this look has just set going may be over soon, and a node takes minutes to come."""
-    step = "Protect stacks" if event.protects else f"{'Remove' if event.removes else 'Deploy'} {event.stack}"
-    waits = creation or WAITS[step]
+    state = "Protect stacks" if event.protects else f"{'Remove' if event.removes else 'Deploy'} {event.stack}"
+    waits = creation or WAITS[state]
     if action == "wait" and any(node.state.startswith("Pending") for node in nodes):
         return waits.longest
     return waits.after(event.wait_seconds if action == "wait" else 0)

@@ -49,7 +49,7 @@ def loops() -> str:
 
 def _every(step: str) -> str:
     if step == "Build image":
-        return f"{builder.LONGEST_WAIT} s, near its end {min(builder.WAITS.values())} s"
+        return f"{builder.LONGEST_WAIT} s, near its end {min(builder.LAST_WAITS.values())} s"
     return f"{WAITS[step].first} s, later {WAITS[step].longest} s"
 
 

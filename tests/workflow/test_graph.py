@@ -122,7 +122,7 @@ def limits(machine: str) -> dict[str, int]:
 def most_looks(step: str, seconds: int) -> int:
     """How often a step looks that is never done."""
     if step == "Build image":
-        return 1 + seconds // min(builder.WAITS.values())
+        return 1 + seconds // min(builder.LAST_WAITS.values())
     every = [WAITS[step], CREATION] if step == "Deploy foundation" else [WAITS[step]]
     return max(looks_of(waits, seconds) for waits in every)
 

@@ -53,7 +53,7 @@ def longest_looks() -> dict[str, int]:
     """How often each step of a deployment looks that makes an address and replaces nodes, at its slowest."""
     of_image = SLOW["rehearsal.aws.services.imagebuilder.build"]
     image = of_image["BUILDING_SECONDS"] / builder.LONGEST_WAIT
-    image += of_image["DISTRIBUTING_SECONDS"] / min(builder.WAITS.values())
+    image += of_image["DISTRIBUTING_SECONDS"] / min(builder.LAST_WAITS.values())
     others = ("Build image", "Preview stacks", "Remove access", "Retire certificate")  # where there is an address, none
     looks = {step: most_looks(step, seconds) for step, seconds in limits("deploy").items() if step not in others}
     # Where nodes are replaced, the foundation is not created.

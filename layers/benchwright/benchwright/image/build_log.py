@@ -7,9 +7,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from benchwright.aws import client
 from benchwright.observability import logger
 
-LONGEST_LINE = (
-    500  # characters; an event of CloudWatch holds up to 256 KiB, the cause of an execution 32,768 characters
-)
+# Characters: an event of CloudWatch holds up to 256 KiB, the cause of an execution 32,768 characters.
+LONGEST_LINE = 500
 
 
 def last_lines(group: str, count: int) -> list[str]:

@@ -26,7 +26,7 @@ UNUSABLE_STATES = frozenset({"DEPRECATED", "DELETED", "DISABLED"})
 LOG_LINES = 15
 # Seconds until the next look at a build, by its state. The longest is for all that comes before its distribution: it
 # takes many minutes, and none of it ends the build.
-LONGEST_WAIT, WAITS = 60, {"DISTRIBUTING": 10, "INTEGRATING": 10}
+LONGEST_WAIT, LAST_WAITS = 60, {"DISTRIBUTING": 10, "INTEGRATING": 10}
 # By what Image Builder gives as the reason (EC2 Image Builder user guide, "Troubleshoot"; EC2 API, error codes).
 REMEDIES: Mapping[str, str] = {
     "SSM Agent|Systems Manager|AWSTOE": "Systems Manager did not reach the build instance. Its subnet, the first "
@@ -80,7 +80,7 @@ def next_build_step(builds: Sequence[Build], joined: str) -> BuildStep:
 
 def wait_for(status: str) -> int:
     """Return how many seconds to wait before the next look at a build in this state."""
-    return WAITS.get(status, LONGEST_WAIT)
+    return LAST_WAITS.get(status, LONGEST_WAIT)
 
 
 def find_builds(recipe: Recipe, joined: str) -> list[Build]:

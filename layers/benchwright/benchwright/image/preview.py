@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from benchwright.dry_run import Change, Step, counted
 from benchwright.image.builder import BuildStep
 from benchwright.models import Plan
@@ -55,12 +53,11 @@ def retired(amis: list[str]) -> Step:
 def _parts(plan: Plan) -> dict[str, object]:
     """Return what a recipe is made of (image/recipe.py)."""
     wanted, image = plan.wanted, plan.wanted.image
-    generation: tuple[Literal["generation"], int] = ("generation", plan.image.generation)
     return {
         "workbench.version": wanted.workbench.version,
         "r_versions": wanted.r_versions,
         "python_versions": wanted.python_versions,
         "image.jupyter": image.jupyter,
         **{f"image.{name}": getattr(image, name) for name in ("packages", "pro_drivers", "tinytex", "nvidia")},
-        "image.rebuild": (generation, plan.image.parent_image),
+        "image.rebuild": (plan.image.generation, plan.image.parent_image),
     }

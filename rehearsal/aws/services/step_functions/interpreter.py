@@ -92,7 +92,8 @@ def _patch_jsonata() -> None:
         return "".join(f"{name}:={module.to_json_str(value)};" for name, value in bindings.items())
 
     module._eval_jsonata = evaluate_or_raise
-    # It evaluates what gave a text once more, for its type. What has another type is no JSON, and was an error before.
+    # moto evaluates an expression whose value is a text once more, to see that its type is supported, as that of a text
+    # is. What has no supported type, such as a function, is no JSON: `expressions.evaluate` has refused it before.
     _module("moto.stepfunctions.parser.asl.jsonata.validations")._validate_string_output = lambda *_: None
     functions.pop("$uuid", None)  # moto's return a sentence that they are not supported
     functions.pop("$hash", None)

@@ -11,7 +11,7 @@ import yaml
 from benchwright import errors
 from benchwright.image import builder
 from benchwright.verification.checks import REMEDIES
-from benchwright.waits import WAITS
+from benchwright.waits import CREATION, CREATION_BESIDE_BUILD, WAITS
 from tests.documentation.input_reference import escaped
 from tests.documentation.pages import ROOT, table
 
@@ -50,7 +50,11 @@ def loops() -> str:
 def _every(step: str) -> str:
     if step == "Build image":
         return f"{builder.LONGEST_WAIT} s, near its end {min(builder.LAST_WAITS.values())} s"
-    return f"{WAITS[step].first} s, later {WAITS[step].longest} s"
+    waits = f"{WAITS[step].first} s, later {WAITS[step].longest} s"
+    if step == "Deploy foundation":
+        beside, alone = CREATION_BESIDE_BUILD.longest, CREATION.longest
+        return f"{waits}; while it is created {beside} s, and {alone} s once there is an image"
+    return waits
 
 
 def _scopes(machine: Mapping[str, Any]) -> Iterator[Mapping[str, State]]:

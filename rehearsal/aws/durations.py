@@ -22,6 +22,8 @@ SLOW: Final[Durations] = {
     "rehearsal.aws.services.ec2.instances": {"ONLINE_SECONDS": 367, "TERMINATING_SECONDS": 300},
     # Thirty minutes: hashicorp/terraform#24799; more than ten: hashicorp/terraform-provider-aws#8054.
     "rehearsal.aws.services.elbv2.load_balancers": {"PROVISIONING_SECONDS": 1800},
+    # Lambda ends an initialization that takes longer: Lambda developer guide, "Lambda execution environment lifecycle".
+    "rehearsal.aws.services.lambdas.execution_environment": {"COLD_START_SECONDS": 10},
     # A change of a zone reaches all name servers within 60 seconds as a rule: Route 53 developer guide, GetChange.
     "rehearsal.aws.services.route53": {"INSYNC_SECONDS": 60},
 }

@@ -14,7 +14,7 @@ import pytest
 
 from rehearsal.aws.clock import Clock
 from rehearsal.aws.local_aws import LocalAws
-from rehearsal.aws.services.lambdas import deployment_packages
+from rehearsal.aws.services.lambdas import deployment_packages, execution_environment
 from tests.waiting import until
 
 pytestmark = [
@@ -185,6 +185,19 @@ def test_a_process_is_used_again_and_a_second_concurrent_call_gets_its_own(aws: 
         thread.join()
     assert len(set(processes)) == 2
     assert first in processes
+
+
+def test_the_first_call_of_a_process_is_a_cold_start_however_early_the_process_began(
+    aws: LocalAws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(execution_environment, "COLD_START_SECONDS", 600)
+    aws.client("lambda").update_function_configuration(FunctionName="app-Look-ABCDEF", MemorySize=255)
+    times = []
+    for _ in range(2):
+        began = aws.clock.now()
+        assert invoke(aws, "process")[0] is None
+        times.append(aws.clock.now() - began)
+    assert times[0] >= 600 > times[1]
 
 
 def test_a_timeout_ends_the_process_and_the_next_call_begins_again(aws: LocalAws) -> None:

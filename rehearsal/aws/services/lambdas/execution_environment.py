@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from .functions import Functions
 
 INIT_SECONDS = 30  # Lambda allows 10; a machine with two busy cores may need more
+# What the slowest handler computes with the share of a processor that its memory gives it (docs/performance.md, "Cold
+# starts"). Processes are started ahead of their first call, so that this machine's time does not count.
+COLD_START_SECONDS = 1
 MAXIMUM_RESPONSE_BYTES = 6_291_556  # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 # Below an empty file system of the process's own: a place that exists on every machine, whatever else does not.
 INSIDE = Path("/mnt")
@@ -67,7 +70,10 @@ class ExecutionEnvironment:
         return self._child.poll() is None
 
     def invoke(self, payload: bytes, execution: str | None) -> Outcome:
-        self.functions.aws.identities[self._keys.access_key].execution = execution
+        aws = self.functions.aws
+        aws.identities[self._keys.access_key].execution = execution
+        if self._cold:
+            aws.clock.sleep(COLD_START_SECONDS)
         if self.settings.in_vpc:
             _write_hosts(self.functions)
         request = str(uuid.uuid4())

@@ -217,7 +217,7 @@ class Pool:
         return _faulty(fault) if fault else outcome
 
     def warm(self) -> None:
-        """One that is ready before its first call: Lambda initialises ahead of time, too."""
+        """One whose process is ready before its first call, which is a cold start all the same."""
         environment = self._take()
         environment.await_readiness()
         self._give_back(environment)

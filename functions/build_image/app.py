@@ -2,7 +2,7 @@
 and removes those of a cluster that is destroyed.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Literal
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -191,11 +191,7 @@ def _remove(event: Event) -> Result:
         return _deploying(_others(event.cluster)) if name == shared else ""
 
     built = existing_images([each.ami for each in retirement.find_candidates(names)])
-    plans = [each.plan for each in others.values() if each.plan and not each.plan.image.ami]
-    needs = removal.Needs(
-        amis=frozenset(_needed(others, built)),
-        versions=frozenset(load_recipe(application, plan).version for plan in plans),
-    )
+    needs = removal.Needs(amis=frozenset(_needed(others, built)), versions=_wanted(others.values()))
     if going := removal.cancel_builds([name for name in names if not deploying(name)], needs, event.execution):
         return Result(
             done=False,
@@ -218,12 +214,20 @@ def _needed(clusters: Mapping[str, Record], built: Collection[str]) -> set[str]:
     return {ami for ami in (*planned, *back, *(each.ami for each in clusters.values())) if ami}
 
 
+def _wanted(clusters: Iterable[Record]) -> frozenset[str]:
+    """Return the versions of recipes that these clusters want: one may have failed before its image was recorded."""
+    plans = [each.plan for each in clusters if each.plan and not each.plan.image.ami]
+    return frozenset(load_recipe(settings().application, plan).version for plan in plans)
+
+
 def _old_images(event: Event, record: Record, current: str) -> list[retirement.Candidate]:
     """List the images that may go once the cluster uses `current`; as it was before, its nodes do not count."""
     leaving = event.cluster if event.action == "preview" else ""
     application = settings().application
     candidates = retirement.find_candidates(recipe_names(application, event.cluster))
     built = existing_images([each.ami for each in candidates])
-    needed = _needed({name: each for name, each in read_all().items() if name != leaving}, built)
+    staying = {name: each for name, each in read_all().items() if name != leaving}
+    needed, wanted = _needed(staying, built), _wanted(staying.values())
+    needed |= {each.ami for each in candidates if retirement.version_of(each.arn) in wanted}
     used = retirement.used_images(needed, application, without=leaving)
     return retirement.superseded(candidates, used, current, [ami for ami in record.verified_images if ami in built])

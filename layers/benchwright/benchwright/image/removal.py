@@ -31,7 +31,7 @@ class Needs:
 
     def includes(self, build: Mapping[str, Any]) -> bool:
         """Whether a build, as ListImageBuildVersions summarizes it, is one of them."""
-        return bool(self.amis & set(retirement.amis_of(build))) or _version_of(build["arn"]) in self.versions
+        return bool(self.amis & set(retirement.amis_of(build))) or retirement.version_of(build["arn"]) in self.versions
 
 
 def cancel_builds(names: Iterable[str], needs: Needs, execution: str) -> list[str]:
@@ -64,12 +64,12 @@ def remove_images(
     for build in [build for name in names for build in retirement.builds_of(name)]:
         arn, amis = build["arn"], retirement.amis_of(build)
         if needs.includes(build) or _goes_on(build):
-            versions.add(_version_of(arn))
+            versions.add(retirement.version_of(arn))
         elif taken := sorted(set(amis) & set(used)):
-            versions.add(_version_of(arn))
+            versions.add(retirement.version_of(arn))
             left.append(f"{taken[0]}, which an instance or a launch template uses")
         elif who := deploying(arn.split("/")[1]):
-            versions.add(_version_of(arn))
+            versions.add(retirement.version_of(arn))
             left.append(f"{arn}, which another cluster may be about to use ({who}): a later deployment removes it")
         else:
             kept = retirement.remove(arn, amis[0] if amis else "")
@@ -92,7 +92,7 @@ def remove_recipes(
     for summary in _pages("list_image_recipes", "imageRecipeSummaryList"):
         recipe = imagebuilder.get_image_recipe(imageRecipeArn=summary["arn"])["imageRecipe"]
         uses = {use["componentArn"] for use in recipe.get("components", [])}
-        if summary["name"] in recipe_names and _version_of(summary["arn"]) not in needed:
+        if summary["name"] in recipe_names and retirement.version_of(summary["arn"]) not in needed:
             ours.append(summary["arn"])
             names |= {arn.split("/")[1] for arn in uses}
         else:
@@ -109,11 +109,6 @@ def remove_recipes(
 
 def _goes_on(build: Mapping[str, Any]) -> bool:
     return build.get("state", {}).get("status") not in ENDED
-
-
-def _version_of(arn: str) -> str:
-    """Return the version of a recipe from its ARN, or from that of a build."""
-    return arn.split("/")[2]
 
 
 def remove_log(group: str) -> None:

@@ -82,6 +82,11 @@ def amis_of(build: Mapping[str, Any]) -> list[str]:
     return [ami["image"] for ami in build.get("outputResources", {}).get("amis", []) if ami.get("image")]
 
 
+def version_of(arn: str) -> str:
+    """Return the version of a recipe from its ARN, or from that of a build."""
+    return arn.split("/")[2]
+
+
 def used_images(recorded: Iterable[str | None], application: str, *, without: str = "") -> frozenset[str]:
     """Return every AMI that an instance, a launch template, or a recorded plan uses.
 

@@ -188,14 +188,28 @@ def test_images_go_when_neither_cluster_uses_or_may_return_to_them(cluster: Clus
 
 
 def test_no_image_goes_while_another_cluster_is_deployed(cluster: Cluster, green: Cluster) -> None:
+    """It has no plan yet that says what it wants."""
     (first, _), _ = cluster.deploy("4.5.2"), cluster.deploy("4.4.3")
-    going_back = green.begin("4.5.2")
+    record.take_lock("green", "arn:aws:states:us-east-1:123456789012:execution:wb-deploy:green")
     ended = cluster.end(cluster.begin("4.3.3"))
     assert ended["retired"] == []
     (warning,) = ended["warnings"]
     assert warning.startswith(f"The old image {first} was not retired, as another cluster may be about to use it")
-    assert green.end(going_back)["ami"] == first
+    record.release_lock("green", "arn:aws:states:us-east-1:123456789012:execution:wb-deploy:green")
+    assert green.deploy("4.5.2") == (first, [])
     assert cluster.deploy("4.3.3")[1] == []
+
+
+def test_an_image_stays_that_another_cluster_has_not_seen_yet(cluster: Cluster, green: Cluster) -> None:
+    """Its deployment failed while the image was built, as where the foundation could not be made."""
+    failed = green.begin("4.5.2")
+    failed()
+    record.release_lock("green", failed.keywords["execution"])
+    cluster.aws.clock.sleep(3600)
+    cluster.deploy("4.4.3")
+    assert cluster.deploy("4.3.3")[1] == []
+    green.deploy("4.5.2")
+    assert builds(cluster) == 3
 
 
 def test_the_last_cluster_takes_the_images_with_it(cluster: Cluster, green: Cluster) -> None:

@@ -105,6 +105,9 @@ def handler(event: Event) -> Result | Preview:
         group_of_stack = settings().group_name(event.cluster)
         action, failed = waiting.next_action_while_waiting(stack, is_desired, event.change_set, group_of_stack, since)
     waiting_for = change_sets.act(action, desired, stack, change_set, name)
+    if group and stack and stack.is_changing and action == "wait":  # before that, this execution may bring the remedy
+        log_group = settings().log_group_of_nodes(event.cluster)
+        waiting_for = waiting.another_try(group, since, failed, log_group=log_group) or waiting_for
     if stack and action == "execute" and not event.protects and change_sets.lacks_protection_alone(stack, desired):
         return Result(done=True, outputs=dict(stack.outputs), is_protected=False)
     if not (action in ("done", "protect", "discard") and is_final and stack):  # discard: the change set held no changes

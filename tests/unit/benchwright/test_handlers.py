@@ -653,7 +653,8 @@ def test_while_a_stack_launches_nodes_the_waits_are_long_at_once(aws: Conversati
     found = group("2", "2")
     found["DescribeAutoScalingGroups"]["AutoScalingGroups"][0]["Instances"][-1]["LifecycleState"] = state  # type: ignore[index]
     launching = {**stack("UPDATE_IN_PROGRESS", nodes(), outputs=NODES), **found}
-    aws.answers = {**launching, "DescribeScalingActivities": {"Activities": []}, "GetItem": record()}
+    asked = {"DescribeScalingActivities": {"Activities": []}, "GetLogEvents": {"events": []}, "GetItem": record()}
+    aws.answers = {**launching, **asked}
     case = CASES["nodes are replaced"]
     answer = handle(case.function, **case.event, wait_seconds=5)
     assert (answer["done"], answer["wait_seconds"]) == (False, seconds)

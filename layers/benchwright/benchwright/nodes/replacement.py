@@ -147,7 +147,7 @@ def replace_outdated(
             failed = launches.failed_launches(group.name, since)
             new = group.nodes if refresh and refresh.status in RUNNING_REFRESH else ()
             if found := refusals.refusal(log_group, new):
-                waiting_for = refusals.another_try(group.name, found, since, failed)
+                waiting_for = refusals.another_try(group, found, since, failed)
             else:
                 launches.raise_if_lasting(group.name, failed)
                 waiting_for = launches.with_newest(failed, waiting_for)

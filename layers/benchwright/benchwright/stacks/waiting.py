@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
+from benchwright.nodes import refusals
+from benchwright.nodes.auto_scaling import Group
 from benchwright.nodes.launches import Activity, failed_launches, raise_if_lasting
 from benchwright.stacks.change_sets import DELETION, Action, Stack
 
@@ -36,3 +38,12 @@ def next_action_while_waiting(
     if failed and not begun:
         return GIVEN_UP.get(stack.status, "wait"), failed
     return "wait", failed
+
+
+def another_try(group: Group, since: datetime | None, failed: Sequence[Activity], *, log_group: str) -> str:
+    """Have another node come in the place of one that cannot apply its configuration; return what is waited for, or an
+    empty text. since, failed: as above. Raises NodesNotReady where the other one cannot, either.
+    """
+    if (found := refusals.refusal(log_group, group.nodes)) is None:
+        return ""
+    return refusals.another_try(group, found, since, [each for each in failed if since and each.started >= since])

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from benchwright.errors import NodesNotReady
+from benchwright.nodes import refusals
 from benchwright.settings import settings
 from benchwright.stacks import desired_state
 from benchwright.stacks.change_sets import Desired
@@ -76,7 +77,7 @@ class World:
 
     def deploy(self, before: float = 0) -> None:
         """One execution: the step until it is done. before: seconds of AWS time that earlier steps take."""
-        began, answer = datetime.fromtimestamp(self.aws.clock.now(), UTC), dict[str, Any]()
+        began, answer = self.now(), dict[str, Any]()
         self.looks.clear()
         self.aws.clock.sleep(before)
         while not answer.get("done") and len(self.looks) < 5400 / BETWEEN_LOOKS:
@@ -86,6 +87,9 @@ class World:
             self.looks.append(answer["waiting_for"])
             self.aws.clock.sleep(BETWEEN_LOOKS)
         assert answer["done"], answer
+
+    def now(self) -> datetime:
+        return datetime.fromtimestamp(self.aws.clock.now(), UTC)
 
     def stack(self) -> dict[str, Any]:
         return dict(self.aws.client("cloudformation").describe_stacks(StackName=STACK)["Stacks"][0])
@@ -202,3 +206,25 @@ def test_the_same_input_succeeds_once_launches_do(world: World) -> None:
     lift(world)
     world.deploy()
     assert (world.stack()["StackStatus"], world.nodes()) == ("UPDATE_COMPLETE", [OLD, OLD])
+
+
+def test_what_new_nodes_say_that_cannot_be_configured_ends_an_update_that_waits_for_them(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when no node of a new image boots well: the nodes of the version before have left."""
+    lift(world)
+    world.deploy()
+    hook = {"LifecycleTransition": "autoscaling:EC2_INSTANCE_LAUNCHING", "HeartbeatTimeout": 2700}
+    world.aws.client("autoscaling").put_lifecycle_hook(
+        AutoScalingGroupName=GROUP, LifecycleHookName=refusals.HOOK, DefaultResult="ABANDON", **hook
+    )
+    world.count = 2
+
+    def last_words(_: str, instance: str) -> refusals.Refusal:
+        return refusals.Refusal(instance, "It did not boot as its image wants.", world.now())
+
+    monkeypatch.setattr(refusals, "_last_words", last_words)
+    with pytest.raises(NodesNotReady, match=r"cannot apply the configuration.* says: It did not boot as its image"):
+        world.deploy()
+    assert len(world.looks) * BETWEEN_LOOKS < 900
+    assert any("another node in the place of i-" in look for look in world.looks)

@@ -60,12 +60,13 @@ UNKNOWN_CAUSE = "Fix what AWS names"
 
 @dataclass(frozen=True)
 class Activity:
-    """A launch: how it ended, and what AWS said of it."""
+    """A launch: what it is, how it ended, and what AWS said of it."""
 
+    description: str
     status: str
     message: str
     started: datetime
-    ended: bool
+    ended: datetime | None
 
 
 def failed_launches(group: str, since: datetime | None) -> list[Activity]:
@@ -89,6 +90,12 @@ def failed_launches(group: str, since: datetime | None) -> list[Activity]:
         if error_code(error) != "ValidationError":
             raise
     return row
+
+
+def is_another_try(group: str, instance: str, failed: Sequence[Activity]) -> bool:
+    """Return whether an instance was launched after one of these launches had failed, and not at the same time."""
+    began = next((each.started for each in _launches(group) if each.description.endswith(instance)), None)
+    return any(began is None or (each.ended and each.ended <= began) for each in failed)
 
 
 def raise_if_lasting(group: str, failed: Sequence[Activity]) -> None:
@@ -118,7 +125,7 @@ def _launches(group: str) -> Iterator[Activity]:
     for item in (item for page in pages for item in page["Activities"]):
         if item["Description"].startswith("Launching"):
             message = item.get("StatusMessage") or "no reason given"
-            yield Activity(item["StatusCode"], message, item["StartTime"], ended="EndTime" in item)
+            yield Activity(item["Description"], item["StatusCode"], message, item["StartTime"], item.get("EndTime"))
 
 
 def _cause(message: str) -> str:

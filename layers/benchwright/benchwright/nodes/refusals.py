@@ -15,6 +15,7 @@ from botocore.exceptions import ClientError
 
 from benchwright.aws import client
 from benchwright.errors import NodesNotReady, error_code
+from benchwright.nodes import launches
 from benchwright.nodes.auto_scaling import Group, Node
 
 STREAM = "__var_log_benchwright_configure.log"  # the agent's name for the file, after the id of the instance
@@ -41,13 +42,13 @@ def refusal(log_group: str, nodes: Sequence[Node]) -> Refusal | None:
     return next((found for instance in waiting if (found := _last_words(log_group, instance))), None)
 
 
-def another_try(group: Group, found: Refusal, since: datetime | None, failed: Sequence[object]) -> str:
+def another_try(group: Group, found: Refusal, since: datetime | None, failed: Sequence[launches.Activity]) -> str:
     """Abandon the launch of a node that has failed, so that the group launches another one; return what is waited for.
 
     since: when this execution began; what a node said before is about an earlier configuration. failed: the launches
     that have failed since. Raises NodesNotReady where the node was itself the second try.
     """
-    if failed and since and found.at >= since:
+    if failed and since and found.at >= since and launches.is_another_try(group.name, found.instance, failed):
         serve = "; the nodes before them still serve" if any(node.state == "InService" for node in group.nodes) else ""
         raise NodesNotReady(
             f"New nodes of {group.name} cannot apply the configuration{serve}. {found.instance} "

@@ -99,6 +99,18 @@ def test_where_the_second_one_says_so_too_the_execution_ends_with_its_sentence(a
     assert abandoned(aws) == []
 
 
+def test_nodes_of_one_turn_are_all_first_tries(aws: Conversation) -> None:
+    """Several come at the same time: the second one that fails is no second try, however late it says so."""
+    first = activity("Cancelled", 1, ABANDONED) | {"Description": "Launching a new EC2 instance: i-9"}
+    own = {"StatusCode": "InProgress", "Description": "Launching a new EC2 instance: i-2"}
+    minutes = [BEGAN + timedelta(minutes=each) for each in range(8)]
+    first |= {"StartTime": minutes[1], "EndTime": minutes[4]}
+    look(aws, minutes[5], own | {"StartTime": minutes[1]}, first)
+    assert abandoned(aws) == ["i-2"]
+    with pytest.raises(NodesNotReady):
+        look(aws, minutes[7], own | {"StartTime": minutes[4]}, first)
+
+
 def test_what_a_node_said_before_this_execution_began_is_no_answer_to_it(aws: Conversation) -> None:
     """It had the configuration of before; another node gets the one of now."""
     before = activity("Cancelled", 1, ABANDONED) | {"StartTime": BEGAN + timedelta(minutes=1)}

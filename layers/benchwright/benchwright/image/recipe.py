@@ -88,9 +88,11 @@ def component_names(application: str, directory: Path = IMAGE_DIRECTORY) -> list
 def recipe_names(application: str, cluster: str) -> tuple[str, ...]:
     """Return the names of the recipes whose images a cluster may use, the application's last.
 
-    Before release 0.2 each cluster had recipes of its own.
+    Before release 0.2 each cluster had recipes of its own, except that `wb-dev-image` are now those of the application
+    wb-dev, and not of the cluster dev-image of wb.
     """
-    return tuple(dict.fromkeys((f"{application}-{cluster}", f"{application}-image")))
+    shared, own = f"{application}-image", f"{application}-{cluster}"
+    return (shared,) if own.endswith("-image") else (own, shared)
 
 
 def load_recipe(application: str, plan: Plan, directory: Path = IMAGE_DIRECTORY) -> Recipe:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from benchwright.image.recipe import component_data
+from benchwright.image.recipe import component_data, recipe_names
 
 CREATES = """\
 name: node
@@ -53,3 +53,10 @@ def test_another_program_is_another_document(image: Path) -> None:
     before = component_data(image, "node.yaml")
     (image / "files/usr/local/sbin/program").write_text(f"{PROGRAM}# changed\n")
     assert component_data(image, "node.yaml") != before
+
+
+def test_no_name_of_a_cluster_means_the_images_of_another_application() -> None:
+    """A destroy would cancel their builds, and delete their recipes and their log."""
+    (shared,) = set(recipe_names("wb-dev", "blue")) & set(recipe_names("wb-dev", "green"))
+    assert shared not in recipe_names("wb", "dev-image")
+    assert recipe_names("wb-dev", "image") == (shared,)

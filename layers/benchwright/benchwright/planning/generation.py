@@ -17,11 +17,12 @@ def begins(known: Known, execution: str, *, rebuild: bool) -> bool:
     return not known.generation or (rebuild and known.rebuilt_by != execution)
 
 
-def begin(wanted: Wanted, known: Known, newest: str, others: Iterable[Record]) -> ImagePlan:
+def begin(wanted: Wanted, known: Known, newest: str, others: Iterable[Record], *, rebuild: bool) -> ImagePlan:
     """Choose parent image and generation of a cluster that begins one. newest: the parent image of today.
 
-    A first deployment takes those of another cluster, whose image exists. A rebuild does so only where the other
-    cluster was rebuilt later than this one, on the parent image of today; else it begins one that no cluster has.
+    A first deployment takes those of another cluster, whose image exists. A rebuild, which it may be, too, does so only
+    where the other cluster was rebuilt later than this one, on the parent image of today; else it begins one that no
+    cluster has.
     """
     others = list(others)
     alike = [
@@ -29,11 +30,11 @@ def begin(wanted: Wanted, known: Known, newest: str, others: Iterable[Record]) -
         for each in others
         if each.plan and not each.plan.image.ami and each.plan.wanted.baked == wanted.baked
     ]
-    if known.generation:
+    if rebuild:
         alike = [(number, parent) for number, parent in alike if number > known.generation and parent == newest]
     if alike:
         generation, parent = max(alike)
-    elif known.generation:
+    elif rebuild:
         generation, parent = max(known.generation, *(each.known.generation for each in others), 0) + 1, newest
     else:
         generation, parent = 1, newest

@@ -82,7 +82,7 @@ def make_plan(
     """
     image = ImagePlan(ami=wanted.image.ami, parent_image=known.parent_image, generation=known.generation)
     if generation.begins(known, execution, rebuild=request.once.rebuild):
-        image = generation.begin(wanted, known, looked.parent_image, others)
+        image = generation.begin(wanted, known, looked.parent_image, others, rebuild=request.once.rebuild)
     # A version that an input gave is not one that was looked up: who takes it back gets another.
     looked_up = "" if known.input.get("database", {}).get("engine_version") else known.engine_version
     ids, gids = allocate_ids(wanted, known)

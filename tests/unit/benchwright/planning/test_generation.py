@@ -32,7 +32,7 @@ def other(number: int, parent: str = "ami-old", plan: Plan | None = None, ami: s
 def test_a_first_deployment_takes_the_image_of_a_cluster_that_wants_the_same(
     others: list[Record], chosen: tuple[int, str]
 ) -> None:
-    image = begin(WANTED, Known(), "ami-new", others)
+    image = begin(WANTED, Known(), "ami-new", others, rebuild=False)
     assert (image.generation, image.parent_image) == chosen
 
 
@@ -49,5 +49,20 @@ def test_a_first_deployment_takes_the_image_of_a_cluster_that_wants_the_same(
 def test_a_rebuild_is_one_that_another_cluster_did_later_or_a_new_one(
     others: list[Record], chosen: tuple[int, str]
 ) -> None:
-    image = begin(WANTED, Known(generation=2, parent_image="ami-old"), "ami-new", others)
+    image = begin(WANTED, Known(generation=2, parent_image="ami-old"), "ami-new", others, rebuild=True)
+    assert (image.generation, image.parent_image) == chosen
+
+
+@pytest.mark.parametrize(
+    ("others", "chosen"),
+    [
+        ([], (1, "ami-new")),
+        ([other(3)], (4, "ami-new")),
+        ([other(3, "ami-new")], (3, "ami-new")),
+    ],
+)
+def test_a_first_deployment_that_asks_for_the_parent_image_of_today_has_it(
+    others: list[Record], chosen: tuple[int, str]
+) -> None:
+    image = begin(WANTED, Known(), "ami-new", others, rebuild=True)
     assert (image.generation, image.parent_image) == chosen

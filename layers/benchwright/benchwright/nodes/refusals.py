@@ -21,6 +21,7 @@ from benchwright.nodes.auto_scaling import Group, Node
 STREAM = "__var_log_benchwright_configure.log"  # the agent's name for the file, after the id of the instance
 BEGAN, FAILED = "=== ", "FAILED: "  # infra/node/main.sh
 LINES = 100
+MOST_ASKED = 10  # nodes in a look; what keeps one from its configuration mostly keeps all. GetLogEvents: 25 a second
 HOOK = "configured"  # infra/nodes.yaml
 
 
@@ -38,8 +39,8 @@ class Refusal:
 
 def refusal(log_group: str, nodes: Sequence[Node]) -> Refusal | None:
     """Return the refusal of the first node that waits in the launching hook and has failed; None where none has."""
-    waiting = (node.instance for node in nodes if node.state == "Pending:Wait")
-    return next((found for instance in waiting if (found := _last_words(log_group, instance))), None)
+    waiting = [node.instance for node in nodes if node.state == "Pending:Wait"]
+    return next((found for instance in waiting[:MOST_ASKED] if (found := _last_words(log_group, instance))), None)
 
 
 def another_try(group: Group, found: Refusal, since: datetime | None, failed: Sequence[launches.Activity]) -> str:

@@ -56,6 +56,13 @@ def test_only_nodes_that_wait_for_their_configuration_are_asked(aws: Conversatio
     assert aws.calls == []
 
 
+def test_of_many_nodes_that_wait_a_look_asks_some(aws: Conversation) -> None:
+    """After another version of Workbench all 50 may; CloudWatch answers 25 such calls a second."""
+    aws.answers = {"GetLogEvents": log()}
+    assert refusal(LOGS, [Node(f"i-{number}", "Pending:Wait", "lt-1:2") for number in range(50)]) is None
+    assert len(aws.calls) == 10
+
+
 def look(
     aws: Conversation, said_at: datetime, *activities: dict[str, Any], runs: bool = True, answer: Any = None
 ) -> replacement.Progress:

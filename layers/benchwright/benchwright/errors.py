@@ -127,6 +127,7 @@ TRANSIENT_CODES = frozenset(
         "InternalServiceError",
         "InternalServiceErrorException",
         "LimitExceededException.Throttling",
+        "OperationAbortedException",  # CloudWatch Logs: two calls about one log group at the same moment
         "PriorRequestNotComplete",
         "ProvisionedThroughputExceededException",
         "RequestLimitExceeded",

@@ -209,6 +209,15 @@ def test_a_build_asks_no_inventory_and_its_log_has_an_end(aws: Conversation) -> 
     assert reported["PutRetentionPolicy"] == {"logGroupName": group, "retentionInDays": 90}
 
 
+@pytest.mark.usefixtures("builder")
+@pytest.mark.parametrize("operation", ["CreateLogGroup", "PutRetentionPolicy"])
+def test_two_clusters_that_make_the_log_group_at_the_same_moment_try_again(aws: Conversation, operation: str) -> None:
+    message = "A conflicting operation is currently in progress against this resource. Please try again."
+    aws.answers[operation] = refusal("OperationAbortedException", message)
+    with pytest.raises(TransientError, match=operation):
+        look_of(aws, EXECUTION)
+
+
 def build(number: int, status: str, ami: str = "") -> Build:
     return Build(f"arn:image/r/1.0.0/{number}", status, "", ami)
 

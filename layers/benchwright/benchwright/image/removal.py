@@ -17,6 +17,7 @@ from botocore.exceptions import ClientError
 from benchwright.aws import client
 from benchwright.errors import error_code
 from benchwright.image import retirement
+from benchwright.settings import settings
 
 # States in which a build goes on no more (botocore, imagebuilder, ImageStatus).
 ENDED = frozenset({"AVAILABLE", "CANCELLED", "DELETED", "DEPRECATED", "DISABLED", "FAILED"})
@@ -83,13 +84,17 @@ def remove_recipes(
     """Remove recipes, and their components, and others of these names, that no recipe names any more.
 
     needed: the versions of recipes that stay. is_shared: whether another cluster is being deployed, whose recipe may be
-    about to name a component: then all stay. Returns the ARNs of the components that stay for that reason.
+    about to name a component: then all stay. What others have in the account our role may not read; Image Builder keeps
+    a component that a recipe of theirs names. Returns the ARNs of the components that stay although no cluster needs
+    them.
     """
-    imagebuilder = client("imagebuilder")
+    imagebuilder, prefix = client("imagebuilder"), f"{settings().application}-"
     named: set[str] = set()
     names = set(component_names)
     ours: list[str] = []
     for summary in _pages("list_image_recipes", "imageRecipeSummaryList"):
+        if not summary["name"].startswith(prefix):
+            continue
         recipe = imagebuilder.get_image_recipe(imageRecipeArn=summary["arn"])["imageRecipe"]
         uses = {use["componentArn"] for use in recipe.get("components", [])}
         if summary["name"] in recipe_names and retirement.version_of(summary["arn"]) not in needed:
@@ -102,9 +107,15 @@ def remove_recipes(
     unneeded = [arn for arn in _components(names) if arn not in named]
     if is_shared:
         return unneeded
+    left = []
     for arn in unneeded:
-        _delete(imagebuilder.delete_component, componentBuildVersionArn=arn)
-    return []
+        try:
+            _delete(imagebuilder.delete_component, componentBuildVersionArn=arn)
+        except ClientError as error:
+            if error_code(error) != "ResourceDependencyException":
+                raise
+            left.append(f"{arn}, which a recipe names that is not Benchwright's")
+    return left
 
 
 def _goes_on(build: Mapping[str, Any]) -> bool:

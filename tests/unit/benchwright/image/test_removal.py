@@ -113,6 +113,28 @@ def test_components_that_another_recipe_names_stay(aws: Conversation) -> None:
     assert deleted == [f"{COMPONENT.format('wb-r')}/1", f"{COMPONENT.format('wb-old')}/1"]
 
 
+def test_recipes_that_others_have_in_the_account_are_left_alone(aws: Conversation) -> None:
+    """Our role may not read them. Image Builder itself keeps a component that one of them names."""
+    aws.answers = recipes()
+    base = f"{COMPONENT.format('wb-base')}/1"
+    theirs = {"arn": RECIPE.format("golden"), "name": "golden"}
+    ours = {"arn": RECIPE.format("wb-blue"), "name": "wb-blue"}
+
+    def recipe(asked: Mapping[str, Any]) -> Mapping[str, Any]:
+        if asked["imageRecipeArn"] == theirs["arn"]:
+            return refusal("AccessDeniedException")
+        return {"imageRecipe": {"components": [{"componentArn": base}]}}
+
+    def delete(asked: Mapping[str, Any]) -> Mapping[str, Any]:
+        return refusal("ResourceDependencyException") if asked["componentBuildVersionArn"] == base else {}
+
+    aws.answers["ListImageRecipes"] = {"imageRecipeSummaryList": [theirs, ours]}
+    aws.answers |= {"GetImageRecipe": recipe, "DeleteComponent": delete}
+    left = removal.remove_recipes(["wb-blue"], (), ["wb-base", "wb-r"], is_shared=False)
+    assert left == [f"{base}, which a recipe names that is not Benchwright's"]
+    assert len(aws.asked("DeleteComponent")) == 2
+
+
 def test_a_recipe_whose_image_stays_stays_with_its_components(aws: Conversation) -> None:
     aws.answers = recipes()
     assert removal.remove_recipes(["wb-blue", "wb-green"], {"1.0.0"}, ["wb-base", "wb-r"], is_shared=False) == []

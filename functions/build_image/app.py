@@ -156,9 +156,13 @@ def _retire(event: Event, record: Record) -> Result:
 
 
 def _retire_one(event: Event, candidate: retirement.Candidate) -> str:
-    """Retire an image unless another cluster is being deployed, which may use it from now on; return a warning."""
+    """Retire an image unless another cluster is being deployed, which may use it from now on, or was so when the images
+    were listed, and has recorded it since; return a warning.
+    """
     try:
-        deploying = _deploying(_others(event.cluster))
+        others = _others(event.cluster)
+        recorded = [name for name, each in sorted(others.items()) if each.ami == candidate.ami]
+        deploying = _deploying(others) or ", ".join(f"{name} has recorded it" for name in recorded)
     except (ClientError, BotoCoreError, RecordUnreadable) as error:
         deploying = f"not known: {error}"
     if deploying:

@@ -9,7 +9,7 @@ from botocore.exceptions import EndpointConnectionError
 from benchwright.image import retirement
 from benchwright.image.retirement import Candidate
 from tests.unit.benchwright.conversation import Answer, Conversation, refusal
-from tests.unit.benchwright.steps import handle, record
+from tests.unit.benchwright.steps import OTHER, handle, record
 
 VERSION = "arn:aws:imagebuilder:eu-west-1:123456789012:image/wb-blue/1.0.0"
 OLD = Candidate(f"{VERSION}/1", "ami-1", "2026-01-01")
@@ -101,6 +101,15 @@ def test_an_image_that_another_cluster_has_recorded_stays(answers: dict[str, Ans
     oldest = built(1) | {"outputResources": {"amis": [{"image": OWN}]}}
     answers["ListImageBuildVersions"] = {"imageSummaryList": [oldest, built(2), built(3)]}
     assert retired() == []
+
+
+def test_an_image_that_another_cluster_records_meanwhile_stays(aws: Conversation, answers: dict[str, Answer]) -> None:
+    """Its deployment was under way when the images were looked for, and has failed before the first one is removed."""
+    looks = iter([{"holder": {"S": OTHER}}, {"ami": {"S": "ami-1"}}])
+    answers["Scan"] = lambda _: {"Items": [{"cluster": {"S": "green"}, **next(looks)}]}
+    outcome = handle("build_image", action="retire", ami="ami-3")
+    assert (outcome["retired"], aws.writes) == ([], [])
+    assert outcome["warnings"][0].startswith("The old image ami-1 was not retired, as another cluster may be about to ")
 
 
 @pytest.mark.parametrize("refused", [refusal("UnauthorizedOperation"), UNREACHED], ids=["refused", "unreached"])

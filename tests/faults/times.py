@@ -6,7 +6,7 @@ from rehearsal.aws.durations import Durations
 
 SHORT: Final[Durations] = {
     "rehearsal.aws.services.rds.clusters": {"CLUSTER_SECONDS": 8},
-    "rehearsal.aws.services.rds.instances": {"INSTANCE_SECONDS": 8},
+    "rehearsal.aws.services.rds.instances": {"INSTANCE_SECONDS": 8, "INSTANCE_DELETION_SECONDS": 240},
     "rehearsal.aws.services.efs": {"MOUNT_TARGET_SECONDS": 4},
     "rehearsal.aws.services.ec2.instances": {"RUNNING_SECONDS": 2, "ONLINE_SECONDS": 4},
     "rehearsal.aws.services.imagebuilder.build": {

@@ -20,6 +20,8 @@ STANDARD_VCPUS: Final = "L-1216C47A"
 STANDARD_FAMILIES: Final = frozenset(("a", "c", "d", "h", "i", "im", "is", "m", "r", "t", "z"))
 """The letters before the number of a type, m7i.xlarge's m. Source: the EC2 instance types guide, "Quotas"."""
 
+# An assumption. Others wait 10 (aws-solutions-library-samples/guidance-for-claude-code-with-amazon-bedrock#252) or 10
+# to 15 (aws/agent-toolkit-for-aws).
 SETTLING_SECONDS: Final = 20
 """How long a new service-linked role does not work."""
 

@@ -15,6 +15,8 @@ from rehearsal.aws.calls import PROCEED, Call, Proceed, ServiceError
 from rehearsal.aws.local_aws import LocalAws
 from rehearsal.initial_account import ZONE_ID, ZONE_NAME
 
+# Terraform logs 35 to 57 (bshehram/myservice-devops-aws-tf, SAMPLE_TF_APPLY.md); within 60 as a rule (API reference,
+# GetChange).
 INSYNC_SECONDS = 35
 """Route 53 puts a change on all name servers within 60 seconds (developer guide, GetChange)."""
 

@@ -19,7 +19,7 @@ def client(aws: LocalAws) -> Any:
 def file_system(aws: LocalAws, client: Any) -> str:
     made = client.create_file_system(CreationToken="one", Encrypted=True, ThroughputMode="elastic")
     assert made["LifeCycleState"] == "creating"
-    aws.clock.sleep(6)
+    aws.clock.sleep(13)
     return str(made["FileSystemId"])
 
 

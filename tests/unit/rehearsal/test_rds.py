@@ -140,7 +140,7 @@ def test_a_cluster_is_deleted_only_unprotected_and_without_instances(
     with pytest.raises(rds.exceptions.ClientError, match="FinalDBSnapshotIdentifier is required"):
         rds.delete_db_cluster(DBClusterIdentifier="database")
     rds.delete_db_cluster(DBClusterIdentifier="database", SkipFinalSnapshot=True)
-    aws.clock.sleep(300)
+    aws.clock.sleep(500)
     with pytest.raises(rds.exceptions.DBInstanceNotFoundFault):
         rds.describe_db_instances(DBInstanceIdentifier="writer")
     with pytest.raises(rds.exceptions.DBClusterNotFoundFault):

@@ -15,8 +15,9 @@ from .scaling_activities import Group, Member
 
 RUNNING = frozenset({"Pending", "InProgress", "Cancelling"})
 # AWS seconds.
-BEGIN_SECONDS = 10
-PATIENCE_SECONDS = 3600  # without any progress
+BEGIN_SECONDS = 10  # InProgress after 3 (DevopsArtFactory/goployer#121)
+PATIENCE_SECONDS = 3600  # without progress; an assumption: the hour of Wait (API reference, RefreshPreferences)
+# An assumption; about 90 were seen with a load balancer's health checks (repost.aws, QU9RKhLxhnSRGeKNlRWkP_2A).
 BETWEEN_SECONDS = 10
 
 

@@ -20,7 +20,7 @@ from .launch_failures import FAILED, REFUSALS, REFUSED
 
 LAUNCHING = "autoscaling:EC2_INSTANCE_LAUNCHING"
 TERMINATING = "autoscaling:EC2_INSTANCE_TERMINATING"
-# AWS seconds.
+# AWS seconds. Assumptions: the user guide says only "periodically". The heartbeat: API reference, PutLifecycleHook.
 PROCEED_SECONDS = 2
 HEALTH_CHECK_SECONDS = 30
 RETRY_SECONDS = 60

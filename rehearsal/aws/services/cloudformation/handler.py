@@ -27,7 +27,12 @@ class Handler:
 
     type: ClassVar[str] = ""
     seconds: ClassVar[float] = 2
-    """How long AWS takes at least to create one, and to update it."""
+    """How long AWS takes at least to create one, and to update it; an assumption where no source is beside it or here.
+
+    Seen in us-east-1 (ADNANFAKHAR4504/rlhf-synth-fixer, archive/cdk-py/Pr2695/lib/PROMPT3.md): VPC 14, subnet 5,
+    internet gateway 17, address 18, NAT gateway 96 and 106, route table 12, security group 10, gateway endpoint 3, role
+    18, bucket 15, table 44, function 8, in a VPC 228, rule 62, log group 10.
+    """
     tagging: ClassVar[Tagging | None] = None
     updates: ClassVar[tuple[str, str]] = ("", "")
     """The operation that updates one with its properties, and the member that is the physical id, "" where none is."""

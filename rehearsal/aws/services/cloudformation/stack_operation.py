@@ -145,7 +145,7 @@ class Operation:
         properties = Properties(resource.properties)
         try:
             its.delete(context, resource.physical_id, properties)
-            context.wait(1)
+            context.wait(1)  # as most in the log of Handler.seconds, where a role took 12 and a rule 32
         except Exception as error:
             if not is_gone(error):
                 self.engine.event(self.stack, resource, "DELETE_FAILED", reason_of(error))

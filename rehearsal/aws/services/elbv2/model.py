@@ -12,10 +12,11 @@ from moto.elbv2.models import FakeLoadBalancer, elbv2_backends
 from rehearsal.aws.calls import ServiceError
 from rehearsal.aws.local_aws import LocalAws
 
-# AWS seconds. 2 minutes 42 seconds were measured for the creation of a stack's load balancer (issue of the public
-# repository bshehram/myservice-devops-aws-tf).
+# AWS seconds. Terraform, which looks every 10, logs 162 until one is active, and 37 until the security group of a
+# deleted one can go (bshehram/myservice-devops-aws-tf, SAMPLE_TF_APPLY.md and SAMPLE_TF_DESTROY.md); "up to 1min" says
+# kubernetes-sigs/aws-load-balancer-controller#208 of the interfaces.
 PROVISIONING_SECONDS = 150
-INTERFACES_GONE_SECONDS = 60  # not published: "a few minutes" at most in public reports of DependencyViolation
+INTERFACES_GONE_SECONDS = 60
 
 
 @dataclass(frozen=True)

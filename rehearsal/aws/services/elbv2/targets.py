@@ -16,6 +16,7 @@ from rehearsal.aws.services.ec2.firewall import Party, allows
 
 from .model import Balancing
 
+# An assumption; the first health check comes "immediately" (kubernetes-sigs/aws-load-balancer-controller#1834).
 REGISTRATION_SECONDS = 5
 """AWS seconds for which a new target shows that it is being registered."""
 

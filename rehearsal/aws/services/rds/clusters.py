@@ -23,7 +23,9 @@ aws/agent-toolkit-for-aws, creating-amazon-aurora-db-cluster-with-instances. How
 of bshehram/myservice-devops-aws-tf, SAMPLE_TF_APPLY.md, has 61 seconds for the cluster and 509 for its writer.
 """
 
+# An assumption; Terraform logs 28 to 32 for a change (hashicorp/terraform-provider-aws#45575).
 CHANGE_SECONDS = 20
+# Terraform logs 70 (bshehram/myservice-devops-aws-tf, SAMPLE_TF_DESTROY.md) and 63 (tungbq/aws-lab-with-terraform#100).
 CLUSTER_DELETION_SECONDS = 120
 
 

@@ -14,7 +14,9 @@ from .parameters import filtered, identifier, shown
 INSTANCE_SECONDS = 360
 """As CLUSTER_SECONDS has it."""
 
-INSTANCE_DELETION_SECONDS = 240
+# Terraform logs 455 to 719 (bshehram/myservice-devops-aws-tf, SAMPLE_TF_DESTROY.md), 707 (tungbq/aws-lab-with-terraform
+# #100).
+INSTANCE_DELETION_SECONDS = 455
 
 
 # What belongs to the cluster and is refused on one of its instances.

@@ -13,6 +13,8 @@ from rehearsal.aws.local_aws import LocalAws
 from .model import Cluster, Databases, Resource, require
 from .parameters import identifier
 
+# An assumption. Terraform's tests take 254 for a cluster, its snapshot and both deletions, 167 to 225 without the
+# snapshot (hashicorp/terraform-provider-aws#19413, #23560, #30655), and once 470 instead of 213 (#34885).
 SNAPSHOT_SECONDS = 90
 OF_CLUSTER = (
     *("AvailabilityZones", "ClusterCreateTime", "DBClusterIdentifier", "DbClusterResourceId", "Engine", "EngineMode"),

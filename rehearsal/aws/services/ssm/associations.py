@@ -17,7 +17,7 @@ from rehearsal.aws.services.ec2.instances import Machine
 
 from .run_command import Prepare, Select, StepRun, run_steps, share
 
-BEGIN_SECONDS = 5
+BEGIN_SECONDS = 5  # an assumption: a few seconds, as for a command
 # Of an association that are not shown as they were given.
 OWN = frozenset({"AssociationId", "AssociationVersion", "Tags"})
 

@@ -14,7 +14,7 @@ import yaml
 from rehearsal.aws.calls import ServiceError
 
 MAXIMUM_BYTES = 64 * 1024
-DEFAULT_STEP_SECONDS = 3600
+DEFAULT_STEP_SECONDS = 3600  # plugin reference, aws:runShellScript, timeoutSeconds
 TYPES = frozenset({"String", "StringList", "Boolean", "Integer", "MapList", "StringMap"})
 DOCUMENT_KEYS = frozenset({"schemaVersion", "description", "parameters", "mainSteps", "files"})
 STEP_KEYS = frozenset({"action", "name", "precondition", "inputs", "onFailure", "onSuccess", "finallyStep"})

@@ -27,15 +27,16 @@ from .documents import Step
 
 logger = logging.getLogger(__name__)
 
-# AWS seconds.
-VISIBLE_SECONDS = 2  # until an invocation can be seen after SendCommand
+# AWS seconds. A command was sent, run and seen to have ended within 5 (DataDog/stratus-red-team#108); how they divide
+# is an assumption.
+VISIBLE_SECONDS = 2  # until an invocation can be seen after SendCommand (boto/boto3#2701, which has no number)
 DELIVERY_SECONDS = 1
 REPORT_SECONDS = 1
 
 STOPPED = 137
 """The agent's code of a script that it killed. It takes a script that exits with it for one (executers.go)."""
 
-DEFAULT_DELIVERY_SECONDS = 3600
+DEFAULT_DELIVERY_SECONDS = 3600  # API reference, SendCommand, TimeoutSeconds
 ENDED = frozenset({"Success", "Failed", "TimedOut", "Cancelled"})
 
 type Prepare = Callable[[str, str | None, Mapping[str, Sequence[str]]], tuple[str, list[Step]]]

@@ -9,7 +9,7 @@ from ..service_call import call
 
 class Table(Handler):
     type = "AWS::DynamoDB::Table"
-    seconds = 10
+    seconds = 45
     tagging = Tagging("ResourceArn", "table/{}")
     deletes = ("DeleteTable", "TableName")
 

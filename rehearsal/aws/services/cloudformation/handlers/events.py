@@ -8,8 +8,9 @@ from ..service_call import call
 
 
 class Rule(Handler):
+    # Twice 30 (aws-cloudformation/aws-cloudformation-resource-providers-events, rule/CreateHandler.java).
     type = "AWS::Events::Rule"
-    seconds = 5
+    seconds = 60
     tagging = Tagging("ResourceARN", "rule/{}")
 
     def create(self, context: Context, properties: Properties) -> Made:

@@ -9,6 +9,8 @@ from ..service_call import call
 
 
 class Key(Handler):
+    # CloudFormation waits 15 after a creation, 60 after a change
+    # (aws-cloudformation/aws-cloudformation-resource-providers-kms, EventualConsistencyHandlerHelper.java).
     type = "AWS::KMS::Key"
     seconds = 5
     tagging = Tagging("KeyId")

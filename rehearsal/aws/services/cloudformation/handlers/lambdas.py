@@ -44,7 +44,7 @@ class Function(Handler):
             what=f"function {physical_id}",
         )
         if "VpcConfig" in properties:
-            context.wait(60)
+            context.wait(220)  # 228 in all in the log of Handler.seconds
         return {}
 
     def update(self, context: Context, physical_id: str, old: Properties, new: Properties) -> dict[str, Any]:

@@ -69,6 +69,7 @@ class ClusterParameterGroup(Handler):
 
 
 class Cluster(Handler):
+    # Between two looks (aws-cloudformation/aws-cloudformation-resource-providers-rds, BaseHandlerStd.java).
     type = "AWS::RDS::DBCluster"
     seconds = 30
     tagging = Tagging("ResourceName", "cluster:{}", operations=("AddTagsToResource", "RemoveTagsFromResource"))
@@ -152,6 +153,7 @@ _MODIFIABLE = (
 
 
 class Instance(Handler):
+    # Between two looks (aws-cloudformation/aws-cloudformation-resource-providers-rds, BaseHandlerStd.java).
     type = "AWS::RDS::DBInstance"
     seconds = 30
     tagging = Tagging("ResourceName", "db:{}", operations=("AddTagsToResource", "RemoveTagsFromResource"))

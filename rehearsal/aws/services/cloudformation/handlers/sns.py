@@ -11,6 +11,7 @@ _ATTRIBUTES = ("DisplayName", "KmsMasterKeyId", "SignatureVersion", "TracingConf
 
 
 class Topic(Handler):
+    # aws-cloudformation/aws-cloudformation-resource-providers-sns, topic/BaseHandlerStd.java: the wait at first.
     type = "AWS::SNS::Topic"
     seconds = 10
     tagging = Tagging("ResourceArn")

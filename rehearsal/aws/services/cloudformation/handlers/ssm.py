@@ -26,6 +26,8 @@ class Parameter(Handler):
 class Document(Handler):
     """With UpdateMethod NewVersion a changed content becomes a new version and the default one; with Replace (the
     default) a document that CloudFormation has named is replaced (user guide, AWS::SSM::Document, UpdateMethod).
+    CloudFormation looks after 30 seconds first (aws-cloudformation/aws-cloudformation-resource-providers-ssm,
+    document/CreateHandler.java), a rehearsal after 2.
     """
 
     type = "AWS::SSM::Document"

@@ -33,7 +33,7 @@ from benchwright.waits import WAITS
 
 class Event(LoopEvent):
     """build_arn: the build that this execution started or joined, from the step's previous result. warnings: those of
-    earlier steps, passed on. plan: of a dry run.
+    earlier steps, passed on. plan: of a dry run. waited: the seconds of all waits of this step.
     """
 
     action: Literal["build", "preview", "retire", "remove"] = "build"
@@ -41,6 +41,7 @@ class Event(LoopEvent):
     build_arn: str = ""
     ami: str = ""
     warnings: list[str] = []
+    waited: int = 0
 
 
 class Result(BaseModel):
@@ -89,7 +90,7 @@ def handler(event: Event) -> Result | Preview:
                 done=False,
                 build_arn=build.arn,
                 waiting_for=f"Image Builder: {build.arn.split('/', 1)[1]} is {build.status}",
-                wait_seconds=wait_for(build.status),
+                wait_seconds=wait_for(build.status, event.waited),
             )
         case "fail", build if build:
             raise build_failure(build)
@@ -102,7 +103,7 @@ def handler(event: Event) -> Result | Preview:
                 done=False,
                 build_arn=arn,
                 waiting_for=f"Image Builder: {arn.split('/', 1)[1]} was started",
-                wait_seconds=wait_for("PENDING"),
+                wait_seconds=wait_for("PENDING", 0),
             )
 
 

@@ -253,8 +253,8 @@ def test_each_step_is_reported_all_that_it_asks_for_and_what_its_last_look_left(
         ],
         "WriteReport": [caller | {"state": "Write report"}],
         "BuildImage": [
-            build | {"build_arn": ""},
-            build | {"build_arn": "b"},
+            build | {"build_arn": "", "waited": 0},
+            build | {"build_arn": "b", "waited": 30},
             caller | {"action": "retire", "ami": "ami-1", "warnings": ["config: x", "license: missing"]},
         ],
         "DeployStack": [

@@ -1,6 +1,7 @@
 """The state machines as graphs: what no run of them can show."""
 
 import json
+import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -122,9 +123,15 @@ def limits(machine: str) -> dict[str, int]:
 def most_looks(step: str, seconds: int) -> int:
     """How often a step looks that is never done."""
     if step == "Build image":
-        return 1 + seconds // min(builder.LAST_WAITS.values())
+        return looks_of_build(seconds)
     every = [WAITS[step], CREATION] if step == "Deploy foundation" else [WAITS[step]]
     return max(looks_of(waits, seconds) for waits in every)
+
+
+def looks_of_build(seconds: int) -> int:
+    """How often a build is looked at that takes so long."""
+    last = max(0, seconds - builder.LONG_WAITS_UNTIL)
+    return 1 + math.ceil((seconds - last) / builder.LONG_WAIT) + math.ceil(last / builder.LAST_WAIT)
 
 
 def looks_of(waits: Waits, seconds: int) -> int:

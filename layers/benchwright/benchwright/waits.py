@@ -30,26 +30,27 @@ class Waits:
 
 
 # How long Run Command takes to give a command that changes nothing to a node, and to show that it has ended.
-COMMAND_SECONDS: Final = 8
-# By the state that waits. The longest ones are what may be lost at the end of what takes long; together they keep the
-# history of an execution short enough (tests/workflow/test_graph.py).
+COMMAND_SECONDS: Final = 6
+# By the state that waits. A change set takes six seconds or more, as the rehearsal has it from public logs. The longest
+# ones are what may be lost at the end of what takes long; together they keep the history of an execution short enough
+# (tests/workflow/test_graph.py).
 WAITS: Final[Mapping[str, Waits]] = {
-    "Deploy foundation": Waits(5, 5, 40),
+    "Deploy foundation": Waits(7, 5, 40),
     "Request certificate": Waits(5, 5, 30),
-    "Deploy access": Waits(5, 2, 20),
-    "Deploy nodes": Waits(5, 2, 24),
-    "Configure nodes": Waits(4, 1, 15, steady=180),  # nodes boot and are configured in three minutes, as a rule
+    "Deploy access": Waits(7, 2, 20),
+    "Deploy nodes": Waits(7, 2, 24),
+    "Configure nodes": Waits(5, 1, 15, steady=180),  # nodes boot and are configured in three minutes, as a rule
     "Remove access": Waits(5, 2, 20),
     "Retire certificate": Waits(10, 5, 30),
-    "Verify cluster": Waits(7, 3, 40),
-    "Protect stacks": Waits(5, 5, 20),
+    "Verify cluster": Waits(5, 3, 40),
+    "Protect stacks": Waits(7, 5, 20),
     "Remove nodes": Waits(5, 5, 30),
     "Remove images": Waits(5, 5, 20),
     "Take snapshot": Waits(5, 5, 30),
     "Delete data": Waits(5, 5, 30),
     "Delete configuration": Waits(5, 5, 30),
-    "Preview stacks": Waits(4, 2, 10),
+    "Preview stacks": Waits(7, 2, 11),
 }
 # While a foundation is created, which takes as long as its database. Until there is an image nothing waits for it.
-CREATION_BESIDE_BUILD: Final = Waits(5, 5, 60)
-CREATION: Final = Waits(5, 5, 12)
+CREATION_BESIDE_BUILD: Final = Waits(7, 10, 60)
+CREATION: Final = Waits(7, 5, 12)

@@ -611,8 +611,8 @@ def test_the_stack_is_looked_at_again_when_its_nodes_are_replaced(aws: Conversat
     ("event", "tags", "answer"),
     [
         ({}, {}, (True, False, 0)),
-        ({"protects": True}, {}, (False, True, 5)),
-        ({}, {"team": "before"}, (False, True, 5)),  # tags of data change, too
+        ({"protects": True}, {}, (False, True, 7)),
+        ({}, {"team": "before"}, (False, True, 7)),  # tags of data change, too
     ],
 )
 def test_only_deletion_protection_is_not_waited_for(
@@ -629,14 +629,14 @@ def test_only_deletion_protection_is_not_waited_for(
     ("name", "before", "seconds"),
     [
         ("a build is begun", 0, 60),
-        ("a stack is begun", 40, 5),
-        ("a change set is executed", 40, 5),
+        ("a stack is begun", 40, 7),
+        ("a change set is executed", 40, 7),
         ("nodes are replaced", 8, 10),
         ("an address is removed", 20, 5),
         ("a certificate is requested", 0, 5),
         ("a certificate is validated", 20, 25),
-        ("a node is configured", 15, 8),
-        ("the nodes are asked, and a stale row is deleted", 0, 7),
+        ("a node is configured", 15, 6),
+        ("the nodes are asked, and a stale row is deleted", 0, 5),
         ("the nodes are asked, and a stale row is deleted", 39, 40),
     ],
 )
@@ -662,24 +662,37 @@ def test_while_a_stack_launches_nodes_the_waits_are_long_at_once(aws: Conversati
 
 @pytest.mark.usefixtures("steps")
 @pytest.mark.parametrize(
-    ("status", "ami", "seconds"),
-    [("CREATE_IN_PROGRESS", "", 60), ("CREATE_IN_PROGRESS", AMI, 12), ("UPDATE_IN_PROGRESS", AMI, 40)],
+    ("status", "ami", "waits"),
+    [
+        ("CREATE_IN_PROGRESS", "", [15, 60]),
+        ("CREATE_IN_PROGRESS", AMI, [10, 12]),
+        ("UPDATE_IN_PROGRESS", AMI, [10, 40]),
+    ],
 )
 def test_a_foundation_is_looked_at_often_once_the_nodes_wait_for_it_alone(
-    aws: Conversation, status: str, ami: str, seconds: int
+    aws: Conversation, status: str, ami: str, waits: list[int]
 ) -> None:
     item = record()["Item"] | ({"ami": {"S": ami}} if ami else {})
     aws.answers = {**stack(status, unprotected()), "GetItem": {"Item": item}}
     looks = [handle("deploy_stack", stack="foundation", wait_seconds=before)["wait_seconds"] for before in (5, 60)]
-    assert looks == [10, seconds]
+    assert looks == waits
 
 
 @pytest.mark.usefixtures("steps")
 @pytest.mark.parametrize(
-    ("status", "seconds"),
-    [("PENDING", 60), ("BUILDING", 60), ("DISTRIBUTING", 10), ("INTEGRATING", 10), ("A_NEW_ONE", 60)],
+    ("status", "waited", "seconds"),
+    [
+        ("PENDING", 0, 60),
+        ("BUILDING", 840, 60),
+        ("BUILDING", 900, 14),
+        ("DISTRIBUTING", 600, 14),
+        ("INTEGRATING", 600, 14),
+        ("A_NEW_ONE", 600, 60),
+    ],
 )
-def test_a_build_is_looked_at_more_often_near_its_end(aws: Conversation, status: str, seconds: int) -> None:
+def test_a_build_is_looked_at_more_often_after_a_while_and_near_its_end(
+    aws: Conversation, status: str, waited: int, seconds: int
+) -> None:
     aws.answers = {**builds({**built(""), "state": {"status": status}}), "GetItem": record()}
-    answer = handle("build_image")
+    answer = handle("build_image", waited=waited)
     assert (answer["done"], answer["wait_seconds"]) == (False, seconds)

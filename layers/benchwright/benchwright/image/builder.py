@@ -24,9 +24,11 @@ if TYPE_CHECKING:  # recipe imports YAML, which of all functions build_image alo
 FAILED_STATES = frozenset({"FAILED", "CANCELLED"})
 UNUSABLE_STATES = frozenset({"DEPRECATED", "DELETED", "DISABLED"})
 LOG_LINES = 15
-# Seconds until the next look at a build, by its state. The longest is for all that comes before its distribution: it
-# takes many minutes, and none of it ends the build.
-LONGEST_WAIT, LAST_WAITS = 60, {"DISTRIBUTING": 10, "INTEGRATING": 10}
+# Seconds until the next look at a build. A build takes more than 15 minutes as a rule, and its last state, the
+# distribution to one Region, only some seconds: a state does not say in time that the end is near.
+LONG_WAIT, LAST_WAIT = 60, 14
+LONG_WAITS_UNTIL = 900  # seconds waited in all
+LAST_STATES = frozenset({"DISTRIBUTING", "INTEGRATING"})
 # By what Image Builder gives as the reason (EC2 Image Builder user guide, "Troubleshoot"; EC2 API, error codes).
 REMEDIES: Mapping[str, str] = {
     "SSM Agent|Systems Manager|AWSTOE": "Systems Manager did not reach the build instance. Its subnet, the first "
@@ -78,9 +80,9 @@ def next_build_step(builds: Sequence[Build], joined: str) -> BuildStep:
     return BuildStep("wait", newest)
 
 
-def wait_for(status: str) -> int:
-    """Return how many seconds to wait before the next look at a build in this state."""
-    return LAST_WAITS.get(status, LONGEST_WAIT)
+def wait_for(status: str, waited: int) -> int:
+    """Return how many seconds to wait before the next look at a build. waited: the seconds of all waits before it."""
+    return LAST_WAIT if waited >= LONG_WAITS_UNTIL or status in LAST_STATES else LONG_WAIT
 
 
 def find_builds(recipe: Recipe, joined: str) -> list[Build]:

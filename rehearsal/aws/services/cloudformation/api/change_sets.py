@@ -17,7 +17,7 @@ from .requests import Requests, check_name, check_rules, check_token, check_upda
 from .responses import Pages, shown_change_set
 
 NO_CHANGES = "The submitted information didn't contain changes. Submit different information to create a change set."
-CHANGE_SET_SECONDS = 3
+CHANGE_SET_SECONDS = 6
 """How long computing a change set takes in an account. An assumption: 6 were seen for 7 and 16 resources (logs of CDK),
 11 for 71 (the log of Handler.seconds), more than 30 in acquia/moonshot#213, "up to a minute" in cloudtools/stacker#389.
 """

@@ -166,6 +166,9 @@ def test_all_connections_of_the_role_or_the_database_are_taken(step: Step, limit
     step.call()
     step.postgres.execute(f"ALTER {limited} rstudio CONNECTION LIMIT 1")
     before = world(step.postgres)
+    # The server counts a connection for a moment after its client has closed it.
+    held = "SELECT FROM pg_stat_activity WHERE backend_type = 'client backend' AND 'rstudio' IN (datname, usename)"
+    until(lambda: not step.postgres.execute(held), "the end of all connections")
     with (
         closing(step.postgres.connect(*step.application, "rstudio")),
         pytest.raises(TransientError, match=f'too many connections for {limited.lower()} "rstudio"'),

@@ -135,7 +135,7 @@ def test_deploy_stack_makes_change_sets_until_the_foundation_is_what_the_plan_sa
     asks = {
         "done": False,
         "waiting_for": f"CloudFormation: what would change in {stack}",
-        "wait_seconds": 5,
+        "wait_seconds": 7,
         "change_set": "",
         "refresh": "",
         "outputs": {},
@@ -188,7 +188,7 @@ def test_verify_cluster_finds_that_no_node_is_there_yet(invoked: Invoked) -> Non
     assert invoked.first["VerifyCluster"] == {
         "done": False,
         "waiting_for": "Systems Manager: a node to come online",
-        "wait_seconds": 7,
+        "wait_seconds": 5,
         "needs_lock": False,
         "round": 1,
         "stale": [],

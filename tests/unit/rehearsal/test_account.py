@@ -13,6 +13,7 @@ from botocore.exceptions import ClientError
 from rehearsal.aws.clock import Clock
 from rehearsal.aws.local_aws import LocalAws
 from rehearsal.aws.services.account import SETTLING_SECONDS, role_works
+from rehearsal.aws.services.efs import FILE_SYSTEM_SECONDS
 from rehearsal.initial_account import AccountGrammarError, InitialAccount, make_network
 
 WAIT = "Unable to create the resource. Verify that you have permission to create service linked role"
@@ -65,7 +66,7 @@ def mount_target(aws: LocalAws) -> tuple[str, str]:
     network = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
     subnet = ec2.create_subnet(VpcId=network, CidrBlock="10.0.0.0/24")["Subnet"]["SubnetId"]
     file_system = files.create_file_system(CreationToken=network)["FileSystemId"]
-    aws.clock.sleep(6)
+    aws.clock.sleep(FILE_SYSTEM_SECONDS + 1)
     made = files.create_mount_target(FileSystemId=file_system, SubnetId=subnet)
     aws.clock.sleep(120)
     (target,) = files.describe_mount_targets(FileSystemId=file_system)["MountTargets"]

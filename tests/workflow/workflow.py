@@ -144,7 +144,6 @@ def definition_of(machine: str, notify_success: str = "DISABLED") -> dict[str, A
 
 @functools.cache
 def _definition_text(machine: str, notify_success: str) -> str:
-
     def substitute(found: re.Match[str]) -> str:
         name = found[1]
         known = {

@@ -72,7 +72,7 @@ def test_every_function_has_its_package() -> None:
 
 
 def test_fields_have_types_and_no_text_that_each_cold_start_compiles() -> None:
-    """Under `from __future__ import annotations` pydantic and typing compile the type of each field anew; see
+    """Under `from __future__ import annotations` pydantic and typing compile the type of each field again; see
     docs/performance.md.
     """
 

@@ -232,7 +232,7 @@ def _mentions(value: Any, path: str) -> bool:
     if not isinstance(value, dict) or not path:
         return True
     return any(
-        path == key or (path.startswith(key) and path[len(key)] == "." and _mentions(item, path[len(key) + 1 :]))
+        path == key or (path.startswith(f"{key}.") and _mentions(item, path.removeprefix(f"{key}.")))
         for key, item in value.items()
     )
 

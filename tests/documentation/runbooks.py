@@ -49,7 +49,7 @@ def loops() -> str:
 
 def _every(step: str) -> str:
     if step == "Build image":
-        return f"{builder.LONG_WAIT} s, later {builder.LAST_WAIT} s"
+        return f"{builder.LONG_WAIT} s, later {builder.LAST_WAIT} s; or a hundredth of what was waited, if that is more"
     waits = f"{WAITS[step].first} s, later {WAITS[step].longest} s"
     if step == "Deploy foundation":
         beside, alone = CREATION_BESIDE_BUILD.longest, CREATION.longest

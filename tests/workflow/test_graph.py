@@ -1,9 +1,8 @@
 """The state machines as graphs: what no run of them can show."""
 
 import json
-import math
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from benchwright import errors
 from benchwright.failure.console_links import FUNCTIONS
 from benchwright.image import builder
 from benchwright.report.diagram import branches_of
-from benchwright.waits import CREATION, WAITS, Waits
+from benchwright.waits import CREATION, WAITS
 from functions.resolve_plan.app import MOST_CLUSTERS
 from tests.templates.templates import APPLICATION, resources
 from tests.workflow.workflow import STATEMACHINE, definition_of
@@ -123,21 +122,20 @@ def limits(machine: str) -> dict[str, int]:
 def most_looks(step: str, seconds: int) -> int:
     """How often a step looks that is never done."""
     if step == "Build image":
-        return looks_of_build(seconds)
+        return looks_of(while_building, seconds)
     every = [WAITS[step], CREATION] if step == "Deploy foundation" else [WAITS[step]]
-    return max(looks_of(waits, seconds) for waits in every)
+    return max(looks_of(waits.after, seconds) for waits in every)
 
 
-def looks_of_build(seconds: int) -> int:
-    """How often a build is looked at that takes so long."""
-    last = max(0, seconds - builder.LONG_WAITS_UNTIL)
-    return 1 + math.ceil((seconds - last) / builder.LONG_WAIT) + math.ceil(last / builder.LAST_WAIT)
+def while_building(_: int, waited: int) -> int:
+    return builder.wait_for("BUILDING", waited)
 
 
-def looks_of(waits: Waits, seconds: int) -> int:
+def looks_of(after: Callable[[int, int], int], seconds: int) -> int:
+    """How often is looked in so many seconds. after: the next wait, from the one before it and all waits before it."""
     looks, waited, wait = 1, 0, 0
     while waited < seconds:
-        wait = waits.after(wait, waited)
+        wait = after(wait, waited)
         looks, waited = looks + 1, waited + wait
     return looks
 

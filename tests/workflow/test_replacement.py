@@ -10,7 +10,7 @@ from rehearsal.aws.services.autoscaling import instance_refresh, scaling_activit
 from rehearsal.aws.services.ec2 import instances
 from rehearsal.aws.services.ssm import associations
 from tests.templates.templates import ACCESS, NODES, resources
-from tests.workflow.test_graph import EVENTS_OF_A_LOOK, limits, looks_of, looks_of_build, most_looks
+from tests.workflow.test_graph import EVENTS_OF_A_LOOK, limits, looks_of, most_looks, while_building
 from tests.workflow.workflow import definition_of
 
 CONFIGURING_SECONDS = 300
@@ -51,11 +51,11 @@ def test_a_look_comes_twice_before_an_old_node_leaves() -> None:
 def longest_looks() -> dict[str, int]:
     """How often each step of a deployment looks that makes an address and replaces nodes, at its slowest."""
     of_image = SLOW["rehearsal.aws.services.imagebuilder.build"]
-    image = looks_of_build(sum(map(int, of_image.values())))
+    image = looks_of(while_building, sum(map(int, of_image.values())))
     others = ("Build image", "Preview stacks", "Remove access", "Retire certificate")  # where there is an address, none
     looks = {step: most_looks(step, seconds) for step, seconds in limits("deploy").items() if step not in others}
     # Where nodes are replaced, the foundation is not created.
-    update = looks_of(WAITS["Deploy foundation"], limits("deploy")["Deploy foundation"])
+    update = looks_of(WAITS["Deploy foundation"].after, limits("deploy")["Deploy foundation"])
     return {**looks, "Deploy foundation": update, "Build image": image + 1}
 
 

@@ -25,8 +25,9 @@ FAILED_STATES = frozenset({"FAILED", "CANCELLED"})
 UNUSABLE_STATES = frozenset({"DEPRECATED", "DELETED", "DISABLED"})
 LOG_LINES = 15
 # Seconds until the next look at a build. A build takes more than 15 minutes as a rule, and its last state, the
-# distribution to one Region, only some seconds: a state does not say in time that the end is near.
-LONG_WAIT, LAST_WAIT = 60, 14
+# distribution to one Region, only some seconds: a state does not say in time that the end is near. So from then on a
+# hundredth of what it has taken so far is waited: no more is lost at its end, and slow builds need few looks.
+LONG_WAIT, LAST_WAIT = 75, 9
 LONG_WAITS_UNTIL = 900  # seconds waited in all
 LAST_STATES = frozenset({"DISTRIBUTING", "INTEGRATING"})
 # By what Image Builder gives as the reason (EC2 Image Builder user guide, "Troubleshoot"; EC2 API, error codes).
@@ -82,7 +83,9 @@ def next_build_step(builds: Sequence[Build], joined: str) -> BuildStep:
 
 def wait_for(status: str, waited: int) -> int:
     """Return how many seconds to wait before the next look at a build. waited: the seconds of all waits before it."""
-    return LAST_WAIT if waited >= LONG_WAITS_UNTIL or status in LAST_STATES else LONG_WAIT
+    if waited < LONG_WAITS_UNTIL and status not in LAST_STATES:
+        return LONG_WAIT
+    return max(LAST_WAIT, waited // 100)
 
 
 def find_builds(recipe: Recipe, joined: str) -> list[Build]:

@@ -10,7 +10,8 @@ Machines of an account each have processors of their own; here they share those 
 once as it has processors, and while others wait for one, time runs as much slower as more want to work than can.
 
 Rules for who uses it: real work runs inside `busy()`, every AWS duration is a `wait()`, or a `sleep()` inside `busy()`.
-What a machine of the account computes runs inside `processor()`, too.
+What a machine of the account computes runs inside `processor()`, too. Work of which is known how long it takes in an
+account runs inside `within()`: it counts as that long, and only if it takes longer here as what it takes.
 """
 
 import contextlib
@@ -59,6 +60,7 @@ class Clock:
         self._queued = 0
         self._changed = threading.Condition()
         self._workers = 0
+        self._due: list[float] = []  # when the work inside each `within()` is done in an account
         self._waiters: list[_Waiter] = []
         self._hurried = 0  # those for whom time runs fast
         self._wakes = 0
@@ -79,6 +81,22 @@ class Clock:
     def idle(self) -> AbstractContextManager[None]:
         """Inside `busy()`: another works, this one only waits for it."""
         return _between(self.release, self.hold)
+
+    @contextlib.contextmanager
+    def within(self, seconds: float) -> Iterator[None]:
+        """Inside `busy()`: real work that an account does in so many seconds. Until then time runs as if it were not
+        there, and then with the wall until it is done. It must not `sleep()`.
+        """
+        with self._changed:
+            due = self._tick() + seconds
+            self._due.append(due)
+            self._count(-1)
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._count(+1)
+                self._due.remove(due)
 
     def hold(self) -> None:
         """The beginning of `busy()`, where begin and end are in different threads."""
@@ -148,7 +166,7 @@ class Clock:
     @property
     def _rate(self) -> float:
         """AWS seconds in a second of the wall; 0 where the clock jumps."""
-        if self._workers > 0:
+        if self._workers > 0 or any(due <= self._aws for due in self._due):
             # Every machine that wants to compute gets its share of the processors, and takes so much longer.
             return self._processors / (self._processors + self._queued)
         if not self._hurried:
@@ -157,9 +175,16 @@ class Clock:
 
     def _tick(self) -> float:
         wall = time.monotonic()
-        self._aws += (wall - self._wall) * self._rate
-        self._wall = wall
+        left, self._wall = wall - self._wall, wall
+        while (due := self._next_due) < self._aws + left * self._rate:
+            left -= (due - self._aws) / self._rate
+            self._aws = due  # from here on with the wall
+        self._aws += left * self._rate
         return self._aws
+
+    @property
+    def _next_due(self) -> float:
+        return min((due for due in self._due if due > self._aws), default=math.inf)
 
     def _change_speed(self, speed: float) -> float:
         with self._changed:
@@ -216,7 +241,7 @@ class Clock:
         # Who was woken by the last jump, or by `wake()`, and has not run yet is in the list: no one jumps past it.
         if any(waiter.asked != self._wakes for waiter in self._waiters):
             return QUIET_SECONDS
-        earliest = min(waiter.deadline for waiter in self._waiters)
+        earliest = min(self._next_due, *(waiter.deadline for waiter in self._waiters))
         if earliest > self._aws:
             self._aws = earliest
             self._quiet_since = self._wall

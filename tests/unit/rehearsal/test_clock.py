@@ -50,6 +50,45 @@ def test_a_wait_beside_work_lasts_as_long_as_the_wall() -> None:
     assert time.monotonic() - began >= 0.2
 
 
+def test_work_of_known_length_holds_no_one_up_until_it_is_over() -> None:
+    clock = Clock(math.inf)
+    began, woken = clock.now(), list[float]()
+
+    def wait(seconds: float) -> None:
+        clock.wait(seconds)
+        woken.append(elapsed(clock, began))
+
+    waiting = [threading.Thread(target=wait, args=(seconds,)) for seconds in (500, 2000)]
+    with clock.busy():
+        for thread in waiting:
+            thread.start()
+        until(lambda: len(clock._waiters) == len(waiting), "both to wait")
+        with clock.within(1000):
+            until(lambda: len(woken) == 1 and elapsed(clock, began) >= 1000, "time to run to the end of the work")
+            time.sleep(0.1)
+            assert elapsed(clock, began) < 1100
+        assert elapsed(clock, began) < 1100
+    for thread in waiting:
+        thread.join(PATIENCE)
+    assert [round(moment, -2) for moment in woken] == [500, 2000]
+
+
+def test_work_that_takes_longer_than_in_an_account_counts_from_then_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(10_000)
+    waiter = threading.Thread(target=clock.wait, args=(3000,))
+    with clock.busy():
+        waiter.start()
+        until(lambda: bool(clock._waiters), "someone to wait")
+        wall = time.monotonic()
+        monkeypatch.setattr(time, "monotonic", lambda: wall)
+        began = clock.now()
+        with clock.within(1000):
+            monkeypatch.setattr(time, "monotonic", lambda: wall + 0.25)
+            assert elapsed(clock, began) == pytest.approx(1000.15)
+    monkeypatch.undo()
+    waiter.join(PATIENCE)
+
+
 def test_sleep_inside_work_lets_time_run() -> None:
     clock = Clock(math.inf)
     wall, began = time.monotonic(), clock.now()

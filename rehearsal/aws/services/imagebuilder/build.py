@@ -7,6 +7,7 @@ import dataclasses
 import datetime
 import uuid
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 from rehearsal.aws.services.ec2.instances import Machine
@@ -126,15 +127,15 @@ class ImageBuild:
         """Boots the parent image, runs build and validate, and makes the AMI of what they left behind."""
         image = self._image
         image.status = "BUILDING"
-        begun = self._aws.clock.now()
+        end = self._aws.clock.now() + BUILDING_SECONDS
         parent = self._machines.images.resolve(image.recipe["parentImage"])
         machine = self._launch(parent, "Build")
         try:
             for phase in ("build", "validate"):
-                self._run_phase(machine, phase)
+                self._run_phase(machine, phase, end)
             while image.inventory and self._aws.initial_account.inventory:
                 self._wait(3600)
-            with self._aws.clock.busy():
+            with self._until(end):
                 ami = self._machines.images.capture(
                     machine.host,
                     name=f"{image.recipe['name']} {image.created:%Y-%m-%dT%H-%M-%S.000Z}",
@@ -155,7 +156,7 @@ class ImageBuild:
             "description": ami.description,
             "accountId": self._aws.account,
         }
-        self._wait(begun + BUILDING_SECONDS - self._aws.clock.now())
+        self._wait(end - self._aws.clock.now())
         self._log(f"Created {ami.id} from {parent}")
 
     def _test(self) -> None:
@@ -163,13 +164,13 @@ class ImageBuild:
         image = self._image
         assert image.ami
         image.status = "TESTING"
-        begun = self._aws.clock.now()
+        end = self._aws.clock.now() + TESTING_SECONDS
         machine = self._launch(image.ami["image"], "Test")
         try:
-            self._run_phase(machine, "test")
+            self._run_phase(machine, "test", end)
         finally:
             self._machines.terminate(machine.id)
-        self._wait(begun + TESTING_SECONDS - self._aws.clock.now())
+        self._wait(end - self._aws.clock.now())
 
     def _launch(self, ami: str, purpose: str) -> Machine:
         infrastructure = self._image.infrastructure
@@ -197,7 +198,8 @@ class ImageBuild:
         self._log(f"{purpose} instance {machine.id} is running from {ami}")
         return machine
 
-    def _run_phase(self, machine: Machine, phase: str) -> None:
+    def _run_phase(self, machine: Machine, phase: str, end: float) -> None:
+        """end: when the state of the image that the phase belongs to is over."""
         for use in self._image.uses:
             if phase not in [entry["name"] for entry in use.document["phases"]]:
                 continue
@@ -205,7 +207,7 @@ class ImageBuild:
                 raise Cancelled
             self._log(f"Document {use.arn} ; Phase {phase}")
             assert machine.host
-            with self._aws.clock.busy():
+            with self._until(end):
                 failure = awstoe.run_phase(
                     machine.host,
                     use.document,
@@ -249,6 +251,10 @@ class ImageBuild:
 
     def _log(self, line: str) -> None:
         self._stream.write(f"{self._aws.clock.datetime():%Y-%m-%d %H:%M:%S} {line}")
+
+    def _until(self, end: float) -> AbstractContextManager[None]:
+        """Real work that is done in an account at that time."""
+        return self._aws.clock.within(end - self._aws.clock.now())
 
     def _pass(self, status: str, seconds: float) -> None:
         self._image.status = status

@@ -19,6 +19,7 @@ import yaml
 from botocore.utils import hyphenize_service_id
 
 from rehearsal.application import BUILT, ROOT, Application
+from rehearsal.aws.clock import HURRY
 from rehearsal.aws.local_aws import LocalAws
 from rehearsal.aws.postgres import DOCKER_HOST
 from rehearsal.aws.services.cloudformation.templates import load
@@ -37,9 +38,6 @@ ABSENT: Final = ("LoggingConfig", "Role", "VpcConfig")
 
 CLIENT: Final = re.compile(r'\bclient\("([a-z0-9-]+)"\)')
 """How functions and their layer ask for the client of a service."""
-
-HURRY: Final = 1000
-"""AWS time per wall time while the world is made: a database takes eleven minutes."""
 
 WAIT: Final = {"Delay": 0.1, "MaxAttempts": 600}
 

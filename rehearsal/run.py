@@ -25,7 +25,7 @@ from benchwright.report.history import Event
 from rehearsal import application, launcher
 from rehearsal.application import Application, CommandFailedError
 from rehearsal.aws import durations
-from rehearsal.aws.clock import Clock
+from rehearsal.aws.clock import HURRY, Clock
 from rehearsal.aws.local_aws import LocalAws
 from rehearsal.aws.services.schedules import NoSuchScheduleError, Schedules
 from rehearsal.faults import Faults
@@ -109,7 +109,8 @@ class Rehearsal:
                 parameters = self.wanted.parameters
                 if subnets := aws.initial_account.subnets:
                     parameters = make_network(aws.client, subnets) | parameters
-                installed = application.deploy(aws.client, aws.environment("sam"), parameters, self.wanted.name)
+                with aws.clock.at_speed(max(HURRY, self.wanted.speed)):
+                    installed = application.deploy(aws.client, aws.environment("sam"), parameters, self.wanted.name)
             for name, value in self.wanted.secret:
                 put_secret(aws, name, value)
             with ArgumentWatch() if self.wanted.watch_arguments else contextlib.nullcontext() as watch:

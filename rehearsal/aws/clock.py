@@ -24,6 +24,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from typing import Final
+
+HURRY: Final = 1000
+"""AWS time per wall time while a person is made to wait for what is not looked at, such as the installation."""
 
 # Threads hand over to one another within this time; only after it is everyone known to wait (infinite speed only).
 QUIET_SECONDS = 0.004

@@ -1,5 +1,6 @@
 """Namespaces of our own: whatever dies, the kernel takes every process, mount and device of a rehearsal away."""
 
+import contextlib
 import ctypes
 import errno
 import fcntl
@@ -7,6 +8,7 @@ import os
 import pwd
 import signal
 import socket
+import socketserver
 import struct
 import subprocess
 import sys
@@ -35,6 +37,14 @@ def listening(address: str, port: int = 0) -> socket.socket:
     listener.bind((address, port))
     listener.listen(128)
     return listener
+
+
+def stop_serving(server: socketserver.TCPServer) -> None:
+    """End a server that serves for ever. `shutdown()` alone waits for its next look, up to half a second."""
+    with contextlib.suppress(OSError):  # ENOTCONN; it wakes the thread that waits for connections all the same
+        server.socket.shutdown(socket.SHUT_RDWR)
+    server.shutdown()
+    server.server_close()
 
 
 def isolated(work: Callable[[Path], int], *, session: bool = False) -> int:

@@ -17,6 +17,8 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 import trustme
 
+from rehearsal.launcher import stop_serving
+
 HOST: Final = "idp.example.com"
 PORT: Final = 443
 ISSUER: Final = f"https://{HOST}"
@@ -66,8 +68,7 @@ class IdentityProvider:
 
     def stop(self) -> None:
         if self._server:
-            self._server.shutdown()
-            self._server.server_close()
+            stop_serving(self._server)
             self._server = None
 
     def start_again(self) -> None:

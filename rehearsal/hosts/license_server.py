@@ -10,6 +10,8 @@ import json
 import socketserver
 import threading
 
+from rehearsal.launcher import stop_serving
+
 HOST, PORT = "licenses.example.com", 8989
 TERMS = {"tier": "Advanced", "users": "25", "days-left": "200"}
 
@@ -29,8 +31,7 @@ class LicenseServer:
 
     def stop(self) -> None:
         if self._server:
-            self._server.shutdown()
-            self._server.server_close()
+            stop_serving(self._server)
 
     def take(self, address: str) -> bool:
         """Lease a seat, or renew the lease; False where none is left."""

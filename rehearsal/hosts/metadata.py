@@ -19,6 +19,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Protocol
 
 from rehearsal.hosts.network import METADATA_ADDRESS
+from rehearsal.launcher import stop_serving
 
 MAXIMUM_TOKEN_SECONDS = 21_600
 
@@ -67,8 +68,7 @@ class MetadataService:
 
     def stop(self) -> None:
         if self._server:
-            self._server.shutdown()
-            self._server.server_close()
+            stop_serving(self._server)
 
     def issue_token(self, address: str, seconds: int) -> str:
         token = secrets.token_urlsafe(40)

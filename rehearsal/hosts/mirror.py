@@ -22,6 +22,7 @@ import trustme
 
 from rehearsal.hosts import packages
 from rehearsal.hosts.packages import File, Package, program, script, tarball
+from rehearsal.launcher import stop_serving
 
 HOSTS = [
     "amazon-efs-utils.aws.com",
@@ -97,8 +98,7 @@ class Mirror:
 
     def stop(self) -> None:
         for server in self._servers:
-            server.shutdown()
-            server.server_close()
+            stop_serving(server)
 
     def checksum(self, url: str, algorithm: str) -> str | None:
         """The checksum of the real file at this address, as far as it is known; of our own content otherwise."""

@@ -8,6 +8,8 @@ from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from rehearsal.launcher import stop_serving
+
 LATEST = timedelta(minutes=15)
 """How far the time of a request may be off (S3 API reference, RequestTimeTooSkewed)."""
 NO_ACTION = "No active Lifecycle Action found with instance ID {}"
@@ -36,8 +38,7 @@ class AwsOfNodes:
         return int(self._server.server_address[1])
 
     def stop(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        stop_serving(self._server)
 
     def secret(self, name: str, text: str, version: str = "v1") -> str:
         """Store a secret and give its ARN."""

@@ -1,6 +1,7 @@
 """Namespaces: what runs inside cannot leave anything behind."""
 
 import contextlib
+import http.server
 import signal
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from rehearsal import launcher
 from tests.namespaces import visit_network_and_mounts
 from tests.waiting import PATIENCE, until
 
@@ -76,3 +78,14 @@ def test_a_thread_comes_back_from_other_namespaces_though_one_that_it_started_th
             assert Path.cwd() == tmp_path
     finally:
         over.set()
+
+
+def test_a_server_ends_at_once_though_it_looks_once_an_hour() -> None:
+    server = http.server.HTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler)
+    serving = threading.Thread(target=server.serve_forever, args=(3600,), daemon=True)
+    serving.start()
+    ending = threading.Thread(target=launcher.stop_serving, args=(server,), daemon=True)
+    ending.start()
+    ending.join(PATIENCE)
+    serving.join(PATIENCE)
+    assert (ending.is_alive(), serving.is_alive()) == (False, False)

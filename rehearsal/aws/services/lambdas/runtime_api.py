@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from rehearsal.launcher import stop_serving
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -71,12 +73,11 @@ class RuntimeApi:
 
         self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
-        threading.Thread(target=self._server.serve_forever, args=(0.2,), daemon=True).start()
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
         self.address = f"127.0.0.1:{self._server.server_port}"
 
     def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        stop_serving(self._server)
 
 
 def _trace_id() -> str:

@@ -628,7 +628,7 @@ def test_only_deletion_protection_is_not_waited_for(
 @pytest.mark.parametrize(
     ("name", "before", "seconds"),
     [
-        ("a build is begun", 0, 75),
+        ("a build is begun", 0, 90),
         ("a stack is begun", 40, 7),
         ("a change set is executed", 40, 7),
         ("nodes are replaced", 8, 10),
@@ -664,7 +664,7 @@ def test_while_a_stack_launches_nodes_the_waits_are_long_at_once(aws: Conversati
 @pytest.mark.parametrize(
     ("status", "ami", "waits"),
     [
-        ("CREATE_IN_PROGRESS", "", [15, 60]),
+        ("CREATE_IN_PROGRESS", "", [25, 60]),
         ("CREATE_IN_PROGRESS", AMI, [10, 12]),
         ("UPDATE_IN_PROGRESS", AMI, [10, 40]),
     ],
@@ -682,13 +682,13 @@ def test_a_foundation_is_looked_at_often_once_the_nodes_wait_for_it_alone(
 @pytest.mark.parametrize(
     ("status", "waited", "seconds"),
     [
-        ("PENDING", 0, 75),
-        ("BUILDING", 825, 75),
+        ("PENDING", 0, 90),
+        ("BUILDING", 810, 90),
         ("BUILDING", 900, 9),
         ("BUILDING", 2700, 27),
         ("DISTRIBUTING", 600, 9),
         ("INTEGRATING", 2700, 27),
-        ("A_NEW_ONE", 600, 75),
+        ("A_NEW_ONE", 600, 90),
     ],
 )
 def test_a_build_is_looked_at_more_often_after_a_while_and_near_its_end(

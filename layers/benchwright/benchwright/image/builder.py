@@ -27,7 +27,7 @@ LOG_LINES = 15
 # Seconds until the next look at a build. A build takes more than 15 minutes as a rule, and its last state, the
 # distribution to one Region, only some seconds: a state does not say in time that the end is near. So from then on a
 # hundredth of what it has taken so far is waited: no more is lost at its end, and slow builds need few looks.
-LONG_WAIT, LAST_WAIT = 75, 9
+LONG_WAIT, LAST_WAIT = 90, 9
 LONG_WAITS_UNTIL = 900  # seconds waited in all
 LAST_STATES = frozenset({"DISTRIBUTING", "INTEGRATING"})
 # By what Image Builder gives as the reason (EC2 Image Builder user guide, "Troubleshoot"; EC2 API, error codes).

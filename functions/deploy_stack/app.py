@@ -15,6 +15,7 @@ from benchwright.nodes.preview import Nodes
 from benchwright.record import Record, confirm_lock, plan_of
 from benchwright.settings import settings
 from benchwright.stacks import change_sets, desired_state, preview, preview_steps, waiting
+from benchwright.stacks.next_action import DELETION, Action, Stack, has_parameters, lacks_protection_alone, next_action
 from benchwright.step import LoopEvent, step
 from benchwright.waits import CREATION, CREATION_BESIDE_BUILD, WAITS, Waits
 
@@ -22,7 +23,7 @@ from benchwright.waits import CREATION, CREATION_BESIDE_BUILD, WAITS, Waits
 class Event(LoopEvent):
     """change_set, refresh: what this execution set going, from the step's previous result.
 
-    change_set: or change_sets.DELETION. began: when the execution began. node_script: its hash, as it was published.
+    change_set: or next_action.DELETION. began: when the execution began. node_script: its hash, as it was published.
     access: the outputs of the stack of the address; empty for none. protects: whether deletion protection is waited
     for, too. removes: whether the stack must be deleted; the one that holds data never is. plan: of a dry run, which
     looks at all stacks.
@@ -98,17 +99,17 @@ def handler(event: Event) -> Result | Preview:
         node_script=event.node_script,
     )
     change_set, name = change_sets.find_change_set(desired, stack, event.change_set)
-    action = change_sets.next_action(stack, change_set, desired, event.change_set)
+    action = next_action(stack, change_set, desired, event.change_set)
     failed: Sequence[launches.Activity] = ()
     if event.stack == "nodes" and action == "wait" and stack:
-        is_desired = change_sets.has_parameters(stack, desired)
+        is_desired = has_parameters(stack, desired)
         group_of_stack = settings().group_name(event.cluster)
         action, failed = waiting.next_action_while_waiting(stack, is_desired, event.change_set, group_of_stack, since)
     waiting_for = change_sets.act(action, desired, stack, change_set, name)
     if group and stack and stack.is_changing and action == "wait":  # before that, this execution may bring the remedy
         log_group = settings().log_group_of_nodes(event.cluster)
         waiting_for = waiting.another_try(group, since, failed, log_group=log_group) or waiting_for
-    if stack and action == "execute" and not event.protects and change_sets.lacks_protection_alone(stack, desired):
+    if stack and action == "execute" and not event.protects and lacks_protection_alone(stack, desired):
         return Result(done=True, outputs=dict(stack.outputs), is_protected=False)
     if not (action in ("done", "protect", "discard") and is_final and stack):  # discard: the change set held no changes
         return Result(
@@ -177,7 +178,7 @@ def _remove(event: Event) -> Result:
         return Result(done=True)
     desired = desired_state.to_remove(settings(), event.cluster, which, stack)
     change_set, name = change_sets.find_change_set(desired, stack, event.change_set)
-    action = change_sets.next_action(stack, change_set, desired, event.change_set)
+    action = next_action(stack, change_set, desired, event.change_set)
     is_of_nodes = event.stack == "nodes" and action not in ("refuse", "wait", "failed")
     if action == "done" or (action != "refuse" and stack.status == "REVIEW_IN_PROGRESS") or is_of_nodes:
         action = "delete stack"
@@ -192,7 +193,7 @@ def _remove(event: Event) -> Result:
     )
 
 
-def _creation(event: Event, stack: change_sets.Stack | None, record: Record) -> Waits | None:
+def _creation(event: Event, stack: Stack | None, record: Record) -> Waits | None:
     """Return the waits while a foundation is created, else None. An image is recorded as soon as it is there."""
     if event.stack != "foundation" or stack is None or stack.status != "CREATE_IN_PROGRESS":
         return None
@@ -201,7 +202,7 @@ def _creation(event: Event, stack: change_sets.Stack | None, record: Record) -> 
 
 def _wait(
     event: Event,
-    action: change_sets.Action = "wait",
+    action: Action = "wait",
     nodes: Sequence[auto_scaling.Node] = (),
     creation: Waits | None = None,
 ) -> int:
@@ -213,7 +214,7 @@ def _wait(
     return waits.after(event.wait_seconds if action == "wait" else 0)
 
 
-def _begun(event: Event, action: change_sets.Action, name: str) -> str:
+def _begun(event: Event, action: Action, name: str) -> str:
     """What this execution has set going after an action: the name of a change set, or DELETION."""
-    begun = {"execute": name, "discard unused": "", "delete stack": change_sets.DELETION}
+    begun = {"execute": name, "discard unused": "", "delete stack": DELETION}
     return begun.get(action, event.change_set)

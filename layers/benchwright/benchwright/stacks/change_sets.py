@@ -1,258 +1,36 @@
 """The conversation with CloudFormation: one stack brought to what is wanted, by change sets, one action per call.
 
-`next_action` is pure: from what was observed of the stack to the next action. Change sets show that there is nothing to
-do, work for creation and update alike, and show a replacement before it happens.
+Change sets show that there is nothing to do, work for creation and update alike, and show a replacement before it
+happens.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
-from datetime import datetime
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from botocore.exceptions import ClientError
 
 from benchwright import bucket
 from benchwright.aws import client
-from benchwright.errors import BenchwrightError, StackFailed, StackRefused, TransientError, error_code, error_message
+from benchwright.errors import BenchwrightError, TransientError, error_code, error_message
 from benchwright.settings import settings
+from benchwright.stacks import failures
+from benchwright.stacks.next_action import (
+    ABSENT,
+    BEING_COMPUTED,
+    DELETION,
+    ONLY_TO_DELETE,
+    SETTLED,
+    Action,
+    ChangeSet,
+    Desired,
+    Stack,
+)
 
-# Stack states, from the CloudFormation user guide, "Stack status codes".
-SETTLED = frozenset(
-    {"CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE", "IMPORT_COMPLETE", "IMPORT_ROLLBACK_COMPLETE"}
-)
-# CloudFormation takes no change of a stack in one of these: it can only be deleted.
-ONLY_TO_DELETE = frozenset({"ROLLBACK_COMPLETE", "CREATE_FAILED", "ROLLBACK_FAILED", "DELETE_FAILED"})
-FAILED_OUTCOMES = ONLY_TO_DELETE | {"UPDATE_ROLLBACK_COMPLETE", "UPDATE_ROLLBACK_FAILED", "UPDATE_FAILED"}
-# What may hold data, or what data is unreadable without: a change set that replaces or removes one of these is refused.
-STATEFUL_TYPES = frozenset(
-    {
-        "AWS::RDS::DBCluster",
-        "AWS::RDS::DBInstance",
-        "AWS::RDS::DBSubnetGroup",
-        "AWS::EFS::FileSystem",
-        "AWS::EFS::AccessPoint",
-        "AWS::KMS::Key",
-        "AWS::SecretsManager::Secret",
-    }
-)
-# What CloudFormation says of the resources that it gave up because another one failed.
-CANCELLED = re.compile(r"Resource (creation|update) cancelled")
-TAKEN = re.compile(r"already exists|already scheduled for deletion")
-KEPT = (
-    "What exists may be what an earlier stack of this name kept when it was deleted: docs/operations.md (StackFailed) "
-    "says how to keep its data, and how to give it up."
-)
-# What a resource fails with whose service cannot work with its service-linked role. Sources: answers of RDS and of AWS
-# Backup that others met; of EFS, the state in which a mount target is that could not be made.
-SERVICE_ROLES: Mapping[str, str] = {
-    r"permission to create service linked role": "rds",
-    r"AWSServiceRoleForBackup cannot be assumed": "backup",
-    r"[Mm]ount target.* error": "elasticfilesystem",
-}
-NO_CHANGES = ("didn't contain changes", "No updates are to be performed")
 OUR_CHANGE_SETS = "benchwright-"
-BEING_COMPUTED = ("CREATE_PENDING", "CREATE_IN_PROGRESS")
-BEING_EXECUTED = ("EXECUTE_PENDING", "EXECUTE_IN_PROGRESS", "EXECUTE_COMPLETE")
-BEING_DELETED = ("DELETE_PENDING", "DELETE_IN_PROGRESS")
-ABSENT = ("DELETE_COMPLETE", "REVIEW_IN_PROGRESS")
-DELETION = "deletion"
-"""In place of a change set's name, where an execution deleted the stack."""
-# What a person does about a stack that Benchwright leaves alone.
-REMEDIES: Mapping[str, str] = {
-    "CREATE_FAILED": "Roll it back, which removes what it made",
-    "ROLLBACK_FAILED": "Its creation never ended, so what it left holds no data: delete that, and only then the stack, "
-    "whose deletion alone would keep it and forget it",
-    "DELETE_FAILED": "Someone deleted it, and what it left holds the data of the cluster. Finish the deletion, which "
-    "keeps that, and import it into a new stack of this name, or give the cluster up",
-    "UPDATE_ROLLBACK_FAILED": "Fix what its last events name, and continue its rollback",
-    "UPDATE_FAILED": "Roll it back",
-}
-
-
-@dataclass(frozen=True)
-class Desired:
-    """What a stack must be: template text, parameters and tags. `tags` reach every resource.
-
-    protected: it holds data, so every resource of it stays when the stack is deleted.
-    """
-
-    name: str
-    template: str
-    parameters: Mapping[str, str]
-    tags: Mapping[str, str]
-    protected: bool = False
-
-
-@dataclass(frozen=True)
-class Stack:
-    """What a stack is.
-
-    changed: when it was last updated, or created (ISO 8601). reviewed: of one that was not created yet, and has no
-    parameters, those of each change set that could create it. left: of one that can only be deleted, each resource that
-    is still there: its name, type, id, and why.
-    """
-
-    status: str
-    arn: str = ""
-    changed: str = ""
-    template: str = ""
-    parameters: Mapping[str, str] = field(default_factory=dict)
-    tags: Mapping[str, str] = field(default_factory=dict)
-    outputs: Mapping[str, str] = field(default_factory=dict)
-    protected: bool = False
-    reason: str = ""
-    reviewed: tuple[Mapping[str, str], ...] = ()
-    left: tuple[str, ...] = ()
-
-    @property
-    def changed_at(self) -> datetime:
-        """`changed` as a time."""
-        return datetime.fromisoformat(self.changed)
-
-    @property
-    def is_changing(self) -> bool:
-        """Whether CloudFormation is at work on it."""
-        return self.status.endswith("_IN_PROGRESS") and self.status not in ABSENT
-
-
-@dataclass(frozen=True)
-class ChangeSet:
-    """A change set: the one that this execution executed, or the one that leads to what is desired."""
-
-    name: str
-    status: str
-    execution_status: str = ""
-    reason: str = ""
-    changes: tuple[Mapping[str, Any], ...] = ()
-    arn: str = ""
-    parameters: Mapping[str, str] = field(default_factory=dict)
-
-
-Action = Literal[
-    "create change set",
-    "execute",
-    "discard",
-    "discard unused",
-    "delete stack",
-    "cancel update",
-    "protect",
-    "wait",
-    "done",
-    "failed",
-    "leave to a person",
-    "refuse",
-]
-
-
-def next_action(stack: Stack | None, change_set: ChangeSet | None, desired: Desired, begun: str = "") -> Action:
-    """Decide the next action.
-
-    begun: the name of the change set that this execution executed last, or DELETION where it deleted the stack. That
-    change set alone says whether its execution failed: the stack keeps its old state, which can be that of an earlier
-    failure, until the execution has really begun.
-    """
-    if stack and _strangers(stack, desired):
-        return "refuse"
-    if stack and stack.is_changing:
-        return "wait"
-    if change_set and change_set.name == begun:
-        ended: Mapping[str, Action] = {"EXECUTE_FAILED": "failed", "OBSOLETE": "discard unused"}
-        return ended.get(change_set.execution_status, "wait")
-    if stack is None or stack.status in ABSENT:
-        return _next_of(change_set)
-    if begun and stack.status in ({"DELETE_FAILED"} if begun == DELETION else FAILED_OUTCOMES):
-        return "failed"
-    if stack.status in ONLY_TO_DELETE:
-        return "leave to a person" if _would_orphan(desired, stack) else "delete stack"
-    if stack.status not in SETTLED:
-        return "leave to a person"
-    if _is(stack, desired):
-        return "protect" if desired.protected and not stack.protected else "done"
-    return _next_of(change_set)
-
-
-def _is(stack: Stack, desired: Desired) -> bool:
-    is_template = stack.template == _as_given_back(desired.template)
-    return is_template and has_parameters(stack, desired) and stack.tags == desired.tags
-
-
-def lacks_protection_alone(stack: Stack | None, desired: Desired) -> bool:
-    """Return whether all that a stack lacks is that its data, or its load balancer, cannot be deleted."""
-    if stack is None or desired.parameters.get("DeletionProtection") != "true":
-        return False
-    return _is(stack, replace(desired, parameters={**desired.parameters, "DeletionProtection": "false"}))
-
-
-def _as_given_back(template: str) -> str:
-    """Return a template as GetTemplate answers it: with a question mark for each character beyond ASCII.
-
-    Source: `mangleLikeCloudFormation` in aws/aws-cdk-cli.
-    """
-    return re.sub(r"[^\x00-\x7f]", "?", template)
-
-
-def has_parameters(stack: Stack, desired: Desired) -> bool:
-    """Return whether CloudFormation lists the desired parameters, apart from those with the template's defaults.
-
-    No page says whether it lists the new ones while an update is in progress.
-    """
-    return desired.parameters.items() <= stack.parameters.items()
-
-
-def _owner(parameters: Mapping[str, str]) -> tuple[str, str]:
-    """Whose stack it is. Names alone do not say: cluster `b-c` of `a` and cluster `c` of `a-b` have the same."""
-    return parameters.get("Application", ""), parameters.get("Cluster", "")
-
-
-def _strangers(stack: Stack, desired: Desired) -> list[tuple[str, str]]:
-    """List the other owners of the stack, or of the change sets that could create it."""
-    found = {"DELETE_COMPLETE": (), "REVIEW_IN_PROGRESS": stack.reviewed}.get(stack.status, (stack.parameters,))
-    return [owner for owner in map(_owner, found) if owner != _owner(desired.parameters)]
-
-
-def _would_orphan(desired: Desired, stack: Stack) -> bool:
-    """Return whether a deletion of the stack would keep something that nothing knows of any more.
-
-    RetainExceptOnCreate removes when a creation is rolled back; on every deletion of a stack it retains, also after a
-    rollback that failed. Source: CloudFormation template reference, "DeletionPolicy attribute".
-    """
-    return desired.protected and bool(stack.left)
-
-
-def _next_of(change_set: ChangeSet | None) -> Action:
-    if change_set is None:
-        return "create change set"
-    if change_set.status == "FAILED":
-        return "discard"
-    if change_set.execution_status == "AVAILABLE":
-        return "execute"
-    if change_set.status in BEING_COMPUTED + BEING_DELETED or change_set.execution_status in BEING_EXECUTED:
-        return "wait"
-    # An earlier execution failed, another change of the stack overtook it, or it could not be deleted. The next one has
-    # the same name.
-    return "discard unused"
-
-
-def refused_changes(changes: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Name the changes that would lose something: replaced or removed stateful resources, regenerated secrets."""
-    refused = []
-    for change in (item["ResourceChange"] for item in changes if "ResourceChange" in item):
-        name = f"{change['LogicalResourceId']} ({change['ResourceType']})"
-        touched = {detail.get("Target", {}).get("Name") for detail in change.get("Details", [])}
-        if change["ResourceType"] not in STATEFUL_TYPES:
-            continue
-        if change["Action"] == "Remove":
-            refused.append(f"{name} would be removed")
-        elif change.get("Replacement") in ("True", "Conditional"):
-            refused.append(f"{name} would be replaced (Replacement: {change['Replacement']})")
-        elif change["Action"] == "Modify" and "GenerateSecretString" in touched:
-            refused.append(f"{name} would get a newly generated value")
-    return refused
 
 
 def find_change_set(desired: Desired, stack: Stack | None, begun: str) -> tuple[ChangeSet | None, str]:
@@ -353,7 +131,7 @@ def act(action: Action, desired: Desired, stack: Stack | None, change_set: Chang
             cloudformation.delete_change_set(StackName=desired.name, ChangeSetName=name)
             return f"CloudFormation: a new change set of {desired.name}"
         case "discard" if change_set:
-            refused = refusal(desired, change_set)
+            refused = failures.refusal(desired, change_set)
             cloudformation.delete_change_set(StackName=desired.name, ChangeSetName=name)
             if refused:
                 raise refused
@@ -379,13 +157,10 @@ def act(action: Action, desired: Desired, stack: Stack | None, change_set: Chang
 
 def _final_error(action: Action, desired: Desired, stack: Stack, change_set: ChangeSet | None) -> BenchwrightError:
     if action == "failed":
-        return stack_failure(desired, _as_it_ended(stack) if change_set else stack, change_set)
+        return failures.stack_failure(desired, _as_it_ended(stack) if change_set else stack, change_set)
     if action == "refuse":
-        return StackRefused(_describe_stranger(desired, stack))
-    return StackRefused(
-        f"The stack {desired.name} is {stack.status} ({stack.reason or 'no reason given'}), which needs a person. "
-        f"{_remedy(stack)}"
-    )
+        return failures.belongs_to_another(desired, stack)
+    return failures.needs_a_person(desired, stack)
 
 
 def _as_it_ended(stack: Stack) -> Stack:
@@ -404,146 +179,14 @@ def _cancel_update(name: str) -> None:
             raise
 
 
-def refusal(desired: Desired, change_set: ChangeSet) -> StackFailed | None:
-    """Say why CloudFormation could not make a change set; None where only the text of the template differs."""
-    return None if any(text in change_set.reason for text in NO_CHANGES) else _describe_refusal(desired, change_set)
-
-
-def guard(desired: Desired, changes: Iterable[Mapping[str, Any]]) -> StackRefused | None:
-    """Refuse changes that would lose data."""
-    refused = refused_changes(changes)
-    if not refused:
-        return None
-    return StackRefused(
-        f"The change of {desired.name} was refused, because it would lose data: {'; '.join(refused)}. "
-        "Undo the change of the template or the parameter that causes it; nothing was changed."
-    )
-
-
 def _execute(desired: Desired, stack: Stack | None, change_set: ChangeSet) -> None:
     cloudformation, name = client("cloudformation"), change_set.name
-    if refused := guard(desired, change_set.changes):
+    if refused := failures.guard(desired, change_set.changes):
         cloudformation.delete_change_set(StackName=desired.name, ChangeSetName=name)
         raise refused
     cloudformation.execute_change_set(
-        StackName=desired.name, ChangeSetName=name, ClientRequestToken=_token(name, stack)
+        StackName=desired.name, ChangeSetName=name, ClientRequestToken=failures.request_token(name, stack)
     )
-
-
-def _describe_stranger(desired: Desired, stack: Stack) -> str:
-    """Say whose the stack is that has the name of ours."""
-    application, cluster = _strangers(stack, desired)[0]
-    whose = "is not Benchwright's: it has no parameters Application and Cluster"
-    if application and cluster:
-        whose = f"is of the cluster {cluster} of the application {application}"
-    return (
-        f"The stack {desired.name} {whose}. It was not touched. Name this cluster otherwise: the name of a stack is "
-        "made of the application's and the cluster's."
-    )
-
-
-def _describe_refusal(desired: Desired, change_set: ChangeSet) -> StackFailed:
-    """Say why CloudFormation could not make a change set.
-
-    What its validation found, such as a name that is taken, is in no status: DescribeEvents alone shows it, as long as
-    the change set is there, and knows it by its ARN only. Source: CloudFormation user guide, "Validate stack
-    deployments", and the issue aws-cloudformation/cloudformation-cli#1116.
-    """
-    lines = [f"CloudFormation refused the change of {desired.name}: {change_set.reason}"]
-    try:
-        events = client("cloudformation").describe_events(ChangeSetName=change_set.arn, Filters={"FailedEvents": True})[
-            "OperationEvents"
-        ]
-    except ClientError as error:  # what explains a failure must not hide it
-        events = []
-        lines.append(f"The findings of its validation cannot be read: {error_message(error)}")
-    lines += [
-        f"- {event.get('LogicalResourceId')} ({event.get('ResourceType')}): {event['ValidationStatusReason']}"
-        for event in events
-        if event.get("ValidationStatusReason") and event.get("ValidationFailureMode") != "WARN"
-    ]
-    if desired.protected and any(TAKEN.search(line) for line in lines):
-        lines.append(KEPT)
-    return StackFailed("\n".join(lines))
-
-
-def stack_failure(desired: Desired, stack: Stack, change_set: ChangeSet | None = None) -> StackFailed:
-    """Name the root event: the first failure since the last operation began, not the cancellations that it caused.
-
-    change_set: what was executed, where that failed; if the newest operation is another one, it never began.
-    """
-    root = root_event(stack.arn, _token(change_set.name, stack) if change_set else "")
-    if root is None and change_set:
-        return StackFailed(
-            f"CloudFormation could not begin the change of {desired.name}: {change_set.reason or 'no reason given'}. "
-            f"The stack is as it was before: {stack.status}. Fix what the reason names, often a permission of the role "
-            "that CloudFormation assumes, and start again."
-        )
-    root = root or "no failed event was found; look at the stack's events"
-    if stack.status in ONLY_TO_DELETE and not _would_orphan(desired, stack):
-        left = "Its creation was rolled back: the next execution removes what is left of it and starts again."
-        if stack.status == "DELETE_FAILED":
-            left = (
-                "The next execution tries its deletion again. If that fails, too, delete by hand what the event names, "
-                "and start again."
-            )
-        if desired.protected and TAKEN.search(root):
-            left += f" {KEPT}"
-    elif stack.status == "UPDATE_ROLLBACK_COMPLETE":
-        left = "The change was rolled back: the stack is as it was before."
-    else:
-        left = _remedy(stack)
-    return StackFailed("\n".join([f"The stack {desired.name} ended {stack.status}: {root}", left, *_about_role(root)]))
-
-
-def _about_role(root: str) -> Iterable[str]:
-    """Say which service-linked role may be what the failed resource lacked."""
-    for text, service in SERVICE_ROLES.items():
-        if re.search(text, root):
-            name = f"{service}.amazonaws.com"
-            yield (
-                f"The service-linked role of {name} may be missing, or too new to work: start again after a minute. If "
-                f"it fails again: aws iam create-service-linked-role --aws-service-name {name}"
-            )
-
-
-def _remedy(stack: Stack) -> str:
-    """Say what a person does about a stack, and what it left."""
-    what = REMEDIES.get(stack.status, "Fix it in the CloudFormation console, as its last events say")
-    lines = [f"{what}; then start the execution again (docs/operations.md, StackRefused)."]
-    return "\n".join([*lines, *(["What it left:"] if stack.left else []), *(f"- {line}" for line in stack.left)])
-
-
-def root_event(arn: str, token: str = "") -> str | None:
-    """Return the failure that began it all, as one sentence.
-
-    That is the first failure of a resource. Without one, as where a person cancelled an update, it is the reason of the
-    stack's own first event after the beginning; empty if there is none.
-    token: of the operation in question, where it has one. None if the newest operation has another one, or none began.
-    """
-    failures: list[str] = []
-    ends = ""
-    for page in client("cloudformation").get_paginator("describe_stack_events").paginate(StackName=arn):
-        for event in page["StackEvents"]:  # newest first
-            status, reason = event["ResourceStatus"], event.get("ResourceStatusReason", "")
-            is_stack = (
-                event["ResourceType"] == "AWS::CloudFormation::Stack"
-                and event.get("PhysicalResourceId") == event["StackId"]
-            )
-            if is_stack and status in ("CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS", "DELETE_IN_PROGRESS"):
-                is_ours = not token or event.get("ClientRequestToken", token) == token
-                return (failures[-1] if failures else ends) if is_ours else None
-            sentence = f"{event['LogicalResourceId']} ({event['ResourceType']}) is {status}: {reason}"
-            if is_stack:
-                ends = sentence if reason else ends
-            elif status.endswith("_FAILED") and not CANCELLED.match(reason):
-                failures.append(sentence)
-    return failures[-1] if failures else None
-
-
-def _token(change_set: str, stack: Stack | None) -> str:
-    """Return the token by which CloudFormation recognises a repeated execution, and which it notes in the events."""
-    return hashlib.sha256(f"{change_set} {stack.arn if stack else ''}".encode()).hexdigest()
 
 
 def _change_set_name(desired: Desired, stack: Stack | None) -> str:

@@ -24,9 +24,9 @@ from benchwright.nodes.auto_scaling import Group
 from benchwright.nodes.preview import Nodes
 from benchwright.settings import Settings
 from benchwright.settings import settings as of_function
-from benchwright.stacks import change_sets, desired_state
-from benchwright.stacks.change_sets import ABSENT, BEING_COMPUTED, ChangeSet, Desired, Stack
+from benchwright.stacks import change_sets, desired_state, failures
 from benchwright.stacks.desired_state import must_go_offline
+from benchwright.stacks.next_action import ABSENT, BEING_COMPUTED, Action, ChangeSet, Desired, Stack, next_action
 
 PREFIX = "-dry-run-"  # of the name of the stack beside the one that does not exist
 # What becomes of the old resource: ResourceChange, PolicyAction (CloudFormation API reference).
@@ -49,8 +49,8 @@ class Target:
     stack: Stack | None
 
     @property
-    def action(self) -> change_sets.Action:
-        return change_sets.next_action(self.stack, None, self.desired)
+    def action(self) -> Action:
+        return next_action(self.stack, None, self.desired)
 
     @property
     def creates(self) -> bool:
@@ -190,8 +190,8 @@ def _judge(target: Target, found: ChangeSet | BenchwrightError) -> list[Mapping[
     if isinstance(found, BenchwrightError):
         return found
     if found.status == "FAILED":
-        return change_sets.refusal(target.desired, found) or []
-    return change_sets.guard(target.desired, found.changes) or list(found.changes)
+        return failures.refusal(target.desired, found) or []
+    return failures.guard(target.desired, found.changes) or list(found.changes)
 
 
 def remove_beside(name: str) -> None:

@@ -1,7 +1,7 @@
 """The conversation with CloudFormation: which change set is executed, and what is done with one that is not."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from types import SimpleNamespace
@@ -11,7 +11,7 @@ import pytest
 
 from benchwright.errors import StackFailed, StackRefused, TransientError
 from benchwright.stacks import change_sets
-from benchwright.stacks.change_sets import ChangeSet, Desired, Stack
+from benchwright.stacks.next_action import ABSENT, ChangeSet, Desired, Stack, next_action
 from tests.unit.benchwright.conversation import Conversation, refusal
 
 DESIRED = Desired("wb-blue-foundation", "template", {}, {}, protected=True)
@@ -152,7 +152,7 @@ def test_a_stack_whose_deletion_ends_between_two_questions_is_begun_again(aws: C
     assert stack == Stack("REVIEW_IN_PROGRESS", "arn:stack", "2026-01-01 00:00:00+00:00")
     change_set, name = change_sets.find_change_set(DESIRED, stack, "")
     assert (change_set, name[:12]) == (None, "benchwright-")
-    assert change_sets.next_action(stack, change_set, DESIRED) == "create change set"
+    assert next_action(stack, change_set, DESIRED) == "create change set"
 
 
 def test_a_change_set_is_named_by_the_stack_as_it_is(aws: Conversation) -> None:
@@ -165,47 +165,8 @@ def test_a_change_set_is_named_by_the_stack_as_it_is(aws: Conversation) -> None:
     ]
     names = [change_sets.find_change_set(DESIRED, found, "")[1] for found in (stack, stack, *others)]
     assert (names[0] == names[1], len(set(names))) == (True, 4)
-    absent = [None, *(Stack(status, "arn", changed) for status in change_sets.ABSENT for changed in "12")]
+    absent = [None, *(Stack(status, "arn", changed) for status in ABSENT for changed in "12")]
     assert len({change_sets.find_change_set(DESIRED, found, "")[1] for found in absent}) == 1
-
-
-OURS = change_sets._token(NAME, STACK)
-
-
-def reported_of(aws: Conversation, token: str, *events: tuple[str, str, str]) -> str:
-    """The failure of our change set, by the events of the newest operation, which has this token, oldest first."""
-    reported = [
-        {
-            "StackId": "arn:stack",
-            "PhysicalResourceId": "arn:stack" if name == "wb" else name,
-            "LogicalResourceId": name,
-            "ResourceType": "AWS::CloudFormation::Stack" if name == "wb" else "AWS::Logs::LogGroup",
-            "ResourceStatus": status,
-            "ResourceStatusReason": reason,
-            "ClientRequestToken": token,
-        }
-        for name, status, reason in reversed(events)
-    ]
-    aws.answers = {"DescribeStackEvents": {"StackEvents": reported}}
-    failed = ChangeSet(NAME, "CREATE_COMPLETE", "EXECUTE_FAILED", "the role cannot be assumed")
-    return str(change_sets.stack_failure(DESIRED, replace(STACK, status="UPDATE_ROLLBACK_COMPLETE"), failed))
-
-
-BEGINS = ("wb", "UPDATE_IN_PROGRESS", "User Initiated")
-ROLLED_BACK = "The change was rolled back: the stack is as it was before."
-
-
-def test_a_failure_of_another_operation_is_no_failure_of_ours(aws: Conversation) -> None:
-    events = [BEGINS, ("Group", "UPDATE_FAILED", "no room"), ("wb", "UPDATE_ROLLBACK_COMPLETE", "")]
-    assert reported_of(aws, OURS, *events) == (
-        "The stack wb-blue-foundation ended UPDATE_ROLLBACK_COMPLETE: "
-        f"Group (AWS::Logs::LogGroup) is UPDATE_FAILED: no room\n{ROLLED_BACK}"
-    )
-    assert reported_of(aws, "another", *events) == (
-        "CloudFormation could not begin the change of wb-blue-foundation: the role cannot be assumed. The stack is as "
-        "it was before: UPDATE_ROLLBACK_COMPLETE. Fix what the reason names, often a permission of the role that "
-        "CloudFormation assumes, and start again."
-    )
 
 
 def test_a_failed_change_that_is_still_being_rolled_back_is_looked_at_again(aws: Conversation) -> None:
@@ -215,110 +176,6 @@ def test_a_failed_change_that_is_still_being_rolled_back_is_looked_at_again(aws:
     with pytest.raises(TransientError) as caught:
         change_sets.act("failed", DESIRED, STACK, failed, NAME)
     assert str(caught.value) == f"The stack {STACK.arn} is UPDATE_ROLLBACK_IN_PROGRESS; it is looked at again."
-
-
-def test_a_change_that_a_person_cancelled_has_the_reason_of_its_rollback(aws: Conversation) -> None:
-    reported = reported_of(
-        aws,
-        OURS,
-        BEGINS,
-        ("Group", "UPDATE_IN_PROGRESS", ""),
-        ("wb", "UPDATE_ROLLBACK_IN_PROGRESS", "User Initiated"),
-        ("Group", "UPDATE_FAILED", "Resource update cancelled"),
-        ("wb", "UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS", ""),
-        ("wb", "UPDATE_ROLLBACK_COMPLETE", ""),
-    )
-    assert reported == (
-        "The stack wb-blue-foundation ended UPDATE_ROLLBACK_COMPLETE: "
-        f"wb (AWS::CloudFormation::Stack) is UPDATE_ROLLBACK_IN_PROGRESS: User Initiated\n{ROLLED_BACK}"
-    )
-
-
-def event(resource: str, status: str, reason: str = "") -> dict[str, str]:
-    is_stack = resource == "wb"
-    return {
-        "StackId": ARN,
-        "LogicalResourceId": resource,
-        "PhysicalResourceId": ARN if is_stack else f"{resource}-1",
-        "ResourceType": "AWS::CloudFormation::Stack" if is_stack else "AWS::Some::Thing",
-        "ResourceStatus": status,
-        "ResourceStatusReason": reason,
-    }
-
-
-def reported(monkeypatch: pytest.MonkeyPatch, status: str, events: Sequence[dict[str, str]]) -> str:
-    """What is said of a stack with these events, oldest first."""
-    pages = [{"StackEvents": [one]} for one in reversed(events)]
-    paginator = SimpleNamespace(paginate=lambda **_: pages)
-    monkeypatch.setattr(change_sets, "client", lambda _: SimpleNamespace(get_paginator=lambda _: paginator))
-    return str(change_sets.stack_failure(Desired("wb", "template", {}, {}), Stack(status)))
-
-
-def test_the_root_event_is_the_first_failure_and_no_cancellation(monkeypatch: pytest.MonkeyPatch) -> None:
-    events = [
-        event("wb", "CREATE_IN_PROGRESS"),
-        event("Key", "CREATE_FAILED", "Resource creation cancelled"),
-        event("Database", "CREATE_FAILED", "The request was cancelled: no capacity"),
-        event("FileSystem", "CREATE_FAILED", "no quota"),
-        event("wb", "ROLLBACK_IN_PROGRESS", "The following resource(s) failed to create: [Key, Database, FileSystem]."),
-        event("wb", "ROLLBACK_COMPLETE"),
-    ]
-    assert reported(monkeypatch, "ROLLBACK_COMPLETE", events).splitlines() == [
-        (
-            "The stack wb ended ROLLBACK_COMPLETE: "
-            "Database (AWS::Some::Thing) is CREATE_FAILED: The request was cancelled: no capacity"
-        ),
-        "Its creation was rolled back: the next execution removes what is left of it and starts again.",
-    ]
-
-
-@pytest.mark.parametrize(
-    ("reason", "role"),
-    [
-        (
-            (
-                "Unable to create the resource. Verify that you have permission to create service linked role. "
-                "Otherwise wait and try again later (Service: Rds, Status Code: 400, Request ID: 0)"
-            ),
-            "rds",
-        ),
-        (
-            (
-                "The provided role arn:aws:iam::123456789012:role/aws-service-role/backup.amazonaws.com/"
-                "AWSServiceRoleForBackup cannot be assumed by AWS Backup."
-            ),
-            "backup",
-        ),
-        ("Mount target fsmt-0123456789abcdef0 is in state error", "elasticfilesystem"),
-    ],
-)
-def test_a_service_linked_role_that_is_too_new_or_missing_is_named(
-    monkeypatch: pytest.MonkeyPatch, reason: str, role: str
-) -> None:
-    events = [event("wb", "CREATE_IN_PROGRESS"), event("Data", "CREATE_FAILED", reason)]
-    *_, remedy = reported(monkeypatch, "ROLLBACK_COMPLETE", events).splitlines()
-    assert remedy == (
-        f"The service-linked role of {role}.amazonaws.com may be missing, or too new to work: start again after a "
-        f"minute. If it fails again: aws iam create-service-linked-role --aws-service-name {role}.amazonaws.com"
-    )
-
-
-def test_failures_before_the_last_operation_are_another_story(monkeypatch: pytest.MonkeyPatch) -> None:
-    events = [
-        event("wb", "UPDATE_IN_PROGRESS"),
-        event("Old", "UPDATE_FAILED", "long ago"),
-        event("wb", "UPDATE_ROLLBACK_COMPLETE"),
-        event("wb", "UPDATE_IN_PROGRESS"),
-        event("New", "UPDATE_FAILED", "now"),
-    ]
-    text = reported(monkeypatch, "UPDATE_ROLLBACK_COMPLETE", events)
-    assert text.endswith(
-        "New (AWS::Some::Thing) is UPDATE_FAILED: now\nThe change was rolled back: the stack is as it was before."
-    )
-    assert reported(monkeypatch, "UPDATE_ROLLBACK_FAILED", events).endswith(
-        "now\nFix what its last events name, and continue its rollback; then start the execution again "
-        "(docs/operations.md, StackRefused)."
-    )
 
 
 def test_the_same_change_of_a_stack_made_again_has_another_token(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,12 +1,10 @@
-"""From what was observed of a stack to the next action, and which changes are refused."""
+"""From what was observed of a stack to the next action."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
-from benchwright.stacks import change_sets
-from benchwright.stacks.change_sets import DELETION, ChangeSet, Desired, Stack
+from benchwright.stacks.next_action import DELETION, ChangeSet, Desired, Stack, next_action
 
 DESIRED = Desired("s", "template", {"a": "1"}, {"t": "v"}, protected=True)
 
@@ -89,7 +87,7 @@ def stack(status: str, **changed: Any) -> Stack:
 def test_the_next_action_follows_from_the_stack_and_its_change_set(
     found: Stack | None, change_set: ChangeSet | None, begun: str, action: str
 ) -> None:
-    assert change_sets.next_action(found, change_set, DESIRED, begun) == action
+    assert next_action(found, change_set, DESIRED, begun) == action
 
 
 @pytest.mark.parametrize("status", ["ROLLBACK_COMPLETE", "CREATE_FAILED", "ROLLBACK_FAILED", "DELETE_FAILED"])
@@ -107,43 +105,4 @@ def test_a_stack_is_not_deleted_where_that_would_orphan_what_it_left(
     status: str, protected: bool, left: tuple[str, ...], begun: str, action: str
 ) -> None:
     wanted = Desired("s", "template", {"a": "1"}, {"t": "v"}, protected=protected)
-    assert change_sets.next_action(stack(status, left=left), None, wanted, begun) == action
-
-
-def change(action: str, resource_type: str, replacement: str = "False", target: str = "") -> Mapping[str, Any]:
-    return {
-        "ResourceChange": {
-            "Action": action,
-            "LogicalResourceId": "R",
-            "ResourceType": resource_type,
-            "Replacement": replacement,
-            "Details": [{"Target": {"Attribute": "Properties", "Name": target}}],
-        }
-    }
-
-
-@pytest.mark.parametrize(
-    ("item", "refused"),
-    [
-        (change("Add", "AWS::RDS::DBCluster"), []),
-        (change("Modify", "AWS::RDS::DBCluster"), []),
-        (
-            change("Modify", "AWS::RDS::DBCluster", "True"),
-            ["R (AWS::RDS::DBCluster) would be replaced (Replacement: True)"],
-        ),
-        (
-            change("Modify", "AWS::EFS::FileSystem", "Conditional"),
-            ["R (AWS::EFS::FileSystem) would be replaced (Replacement: Conditional)"],
-        ),
-        (change("Remove", "AWS::KMS::Key"), ["R (AWS::KMS::Key) would be removed"]),
-        (change("Remove", "AWS::EC2::SecurityGroup"), []),
-        (change("Modify", "AWS::AutoScaling::AutoScalingGroup", "True"), []),
-        (
-            change("Modify", "AWS::SecretsManager::Secret", target="GenerateSecretString"),
-            ["R (AWS::SecretsManager::Secret) would get a newly generated value"],
-        ),
-        (change("Modify", "AWS::SecretsManager::Secret", target="Description"), []),
-    ],
-)
-def test_a_change_that_loses_something_is_refused(item: Mapping[str, Any], refused: list[str]) -> None:
-    assert change_sets.refused_changes([item]) == refused
+    assert next_action(stack(status, left=left), None, wanted, begun) == action

@@ -82,11 +82,12 @@ lint-python: $(VENV)
 	mypy layers/benchwright/benchwright functions rehearsal tests watch
 
 lint-templates: $(VENV)
-	yamllint --strict .
-	cfn-lint $(TEMPLATES)
+	@# By itself yamllint walks through all that git ignores, too.
+	git ls-files -z --cached --others --exclude-standard '*.yaml' '*.yml' .yamllint | xargs -0 yamllint --strict
+	python -P tests/linter.py .venv/bin/cfn-lint $(TEMPLATES)
 
 lint-security: $(CHECKOV)
-	.venv-checkov/bin/checkov --directory . --config-file .checkov.yaml
+	.venv-checkov/bin/python -P tests/linter.py .venv-checkov/bin/checkov --directory . --config-file .checkov.yaml
 
 # Tests wait now and then: more processes than cores use it. Deployments come first: they take the longest, and wait most.
 # What all of them recorded is judged together: no call denied, no permission unused.

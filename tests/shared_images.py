@@ -76,7 +76,7 @@ def shared_by_accounts(shared: Path) -> Iterator[None]:
         made_of = json.dumps([uses, base_image.LOCKING_UNITS], default=str)  # which a test changes
         kept = shared / f"image-{hashlib.sha256(made_of.encode()).hexdigest()}.tar"
         if kept.exists():
-            build._run_phase = lambda machine, _: vars(machine.host).update(capture=lambda layer: unpack(kept, layer))
+            build._run_phase = lambda machine, *_: vars(machine.host).update(capture=lambda layer: unpack(kept, layer))
             run_build(build)
             return
         run_build(build)

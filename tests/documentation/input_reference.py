@@ -15,6 +15,7 @@ from benchwright.errors import InvalidInput
 from benchwright.models import (
     DEFAULT_CLUSTER,
     DIGITS,
+    LONGEST_NAME,
     OWNED_KEYS,
     RESERVED_NAMES,
     RESERVED_PERCENT,
@@ -355,6 +356,8 @@ def schema() -> Schema:
     properties["users"]["propertyNames"] |= taken
     properties["groups"]["propertyNames"] |= taken
     properties["tags"]["propertyNames"] |= {"not": {"pattern": f"{TAKEN_TAG}|^ | $"}}
+    for name, key in (("File", "sections"), ("Limits", "groups"), ("Limits", "users")):
+        parts[name]["properties"][key]["propertyNames"]["maxLength"] = LONGEST_NAME
     # Only null, which takes back what an earlier release accepted.
     properties["config"]["properties"] = {key: {"type": "null"} for key in sorted(OWNED_KEYS)}
     properties["files"]["properties"] = {name: {"type": "null"} for name in sorted(REFUSED)}
@@ -539,13 +542,17 @@ def limits_of(part: Schema) -> str:
     if "maxProperties" in part:
         texts.append(f"at most {part['maxProperties']}")
     for what, where in (("", part), ("each ", part.get("items", {})), ("names ", part.get("propertyNames", {}))):
-        if "pattern" in where:
-            texts.append(f"{what}{code(where['pattern'])}")
-    if isinstance(part.get("additionalProperties"), dict) and "pattern" in (
-        value := _not_null(part["additionalProperties"])
-    ):
-        texts.append(f"values {code(value['pattern'])}")
+        texts += _of_text(where, what)
+    if isinstance(value := part.get("additionalProperties"), dict):
+        texts += _of_text(_not_null(value), "values ")
     return ", ".join(texts)
+
+
+def _of_text(part: Schema, what: str) -> Iterator[str]:
+    """The limits of a text. what: stands before the pattern."""
+    if "pattern" in part:
+        longest = f" of at most {part['maxLength']:,} characters" if "maxLength" in part else ""
+        yield f"{what}{code(part['pattern'])}{longest}"
 
 
 def _patched(part: Schema) -> Schema:

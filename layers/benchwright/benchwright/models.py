@@ -97,7 +97,8 @@ OWNED_KEYS = WRITTEN_KEYS | DEFAULT_KEYS
 class Part(BaseModel):
     """A part of the input: unknown keys are refused, values are not coerced from other types.
 
-    Its validator is made at its first use (defer_build): most steps validate a plan, and no part of it alone.
+    Its validator is made at its first use (defer_build): most steps validate a plan, and no part of it alone. For the
+    same reason a part is the default of another by its factory.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, defer_build=True)
@@ -282,9 +283,12 @@ FORMS: dict[str, str] = {}
 """What each pattern means in words: no one should have to read a regular expression in the cause of a failure."""
 
 
-def _form(pattern: str, words: str) -> StringConstraints:
+def _form(pattern: str, words: str, longest: int | None = None) -> StringConstraints:
+    """longest: of a class with most of Unicode. {1,1000} behind such a class makes the pattern 1,000 times as large,
+    which pydantic compiles in each cold start (docs/performance.md).
+    """
     FORMS[pattern] = words
-    return StringConstraints(pattern=pattern)
+    return StringConstraints(pattern=pattern, max_length=longest)
 
 
 def _but(*patterns: str) -> Any:
@@ -312,11 +316,11 @@ ConfigKey = Annotated[
 # One line of printable text: what an INI file can hold without an escape.
 ConfigValue = Annotated[
     str,
-    _form(r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]{0,1000}$", "one line of at most 1,000 printable characters"),
+    _form(r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]*$", "one line of at most 1,000 printable characters", 1000),
     AfterValidator(_as_workbench_reads_it),
     _but("#", "^ ", " $"),
 ]
-LONGEST_FILE = 16_000  # characters
+LONGEST_FILE, LONGEST_NAME = 16_000, 100  # characters: of a file, and of the name of a section
 # Of a file of /etc/rstudio. A key may be the name of an environment variable or of a repository.
 FileName = Annotated[
     str,
@@ -331,7 +335,7 @@ FileKey = Annotated[
 ]
 SectionName = Annotated[
     str,
-    _form(r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029#;=\[\]]{1,100}$", "1 to 100 printable characters without #;=[]"),
+    _form(r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029#;=\[\]]+$", "1 to 100 printable characters without #;=[]", LONGEST_NAME),
     AfterValidator(_trimmed),
     _but("^ ", " $"),
 ]
@@ -340,8 +344,9 @@ SectionName = Annotated[
 ProfileName = Annotated[
     str,
     _form(
-        r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029#;=\[\]*@][^\x00-\x1f\x7f-\x9f\u2028\u2029#;=\[\]]{0,99}$",
+        r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029#;=\[\]*@][^\x00-\x1f\x7f-\x9f\u2028\u2029#;=\[\]]*$",
         "1 to 100 printable characters without #;=[], the first not * or @",
+        LONGEST_NAME,
     ),
     AfterValidator(_trimmed),
     _but("^ ", " $"),
@@ -365,8 +370,9 @@ TagKey = Annotated[
 TagValue = Annotated[
     str,
     _form(
-        r"^[^\x00-\x1f!-*,;<>?\[-\^`{-\x9f\u2028\u2029]{1,256}$",
+        r"^[^\x00-\x1f!-*,;<>?\[-\^`{-\x9f\u2028\u2029]+$",
         "1 to 256 letters, numbers, spaces and _.:/=+@-",
+        256,
     ),
     AfterValidator(_of_letters),
     AfterValidator(_trimmed),
@@ -458,7 +464,7 @@ Word = Annotated[
 # As directories and identity providers name groups, also with blanks and capitals.
 GroupName = Annotated[
     str,
-    _form(r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029,#]{1,255}$", "the name of one group, without commas and without #"),
+    _form(r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029,#]+$", "the name of one group, without commas and without #", 255),
     AfterValidator(_as_workbench_reads_it),
     _but("^ ", " $"),
 ]
@@ -969,7 +975,7 @@ class SessionLimits(Part):
 class Limits(Part):
     """CPU and memory of sessions, and the share of a node that is no session's."""
 
-    default: SessionLimits = Field(default=SessionLimits(), description="the limits of everyone's sessions")
+    default: SessionLimits = Field(default_factory=SessionLimits, description="the limits of everyone's sessions")
     groups: Annotated[dict[ProfileName, SessionLimits], Field(max_length=MOST_LIMITS)] = Field(
         default={},
         description=f"limits of up to {MOST_LIMITS} groups by name; what one leaves out is that of `default`, "
@@ -1014,7 +1020,9 @@ class Wanted(Part):
         examples=[["3.13.9"]],
         json_schema_extra={"uniqueItems": True},
     )
-    image: Image = Field(default=Image(), description="the AMI of the nodes", examples=[{"packages": ["default-jdk"]}])
+    image: Image = Field(
+        default_factory=Image, description="the AMI of the nodes", examples=[{"packages": ["default-jdk"]}]
+    )
     nodes: Nodes = Field(description="number and size of the nodes")
     database: Database = Field(description="capacity and version of the database")
     license: AnyLicense | None = Field(
@@ -1029,7 +1037,7 @@ class Wanted(Part):
         examples=[{"hostname": "workbench.example.com", "hosted_zone_id": "Z0123456789ABCDEFGHIJ"}],
     )
     auth: Auth = Field(
-        default=Auth(),
+        default_factory=Auth,
         description="how people sign in; without it they have the passwords of `users`",
         examples=[
             {
@@ -1063,11 +1071,11 @@ class Wanted(Part):
         examples=[{"rsession.conf": {"keys": {"session-timeout-minutes": "60"}}}],
     )
     limits: Limits = Field(
-        default=Limits(),
+        default_factory=Limits,
         description="CPU and memory of sessions: by default, by group and by user",
         examples=[{"default": {"cpus": 1, "memory_mb": 2048, "max_cpus": 4, "max_memory_mb": 8192}}],
     )
-    repos: Repos = Field(default=Repos(), description="where people's R and Python get packages from")
+    repos: Repos = Field(default_factory=Repos, description="where people's R and Python get packages from")
     audit: Audit | None = Field(
         default=None,
         description="what Workbench records of people's sign-ins and sessions of R, on the shared storage",
@@ -1201,7 +1209,7 @@ class Plan(Part):
     wanted: Wanted
     image: ImagePlan
     license: License | None
-    sign_in: SignIn = SignIn()
+    sign_in: SignIn = Field(default_factory=SignIn)
     file_secrets: dict[str, FileSecret] = Field(default={}, description="by the name of the file")
     accounts: list[Account]
     engine_version: str = Field(

@@ -209,7 +209,9 @@ def _check_length(plan: Plan, record: Known) -> None:
 
 def _model_defaults() -> dict[str, Any]:
     return {
-        name: info.default for name, info in Wanted.model_fields.items() if not info.is_required() and name != "image"
+        name: info.get_default(call_default_factory=True)
+        for name, info in Wanted.model_fields.items()
+        if not info.is_required() and name != "image"
     } | {"image": {"ami": None}}
 
 

@@ -1,10 +1,11 @@
 """`sam`, as it is installed, without most of what it computes: a deployment parses the same template ten times.
 
-It reads YAML with libyaml instead of Python, compresses fast instead of well, collects no garbage, and looks at a stack
-that goes more often. `sam deploy` writes the address of S3 into the template, and `sam delete` understands one that
-begins with https://s3 alone: for it, the local S3 has the address that it has in AWS.
+It reads YAML with libyaml instead of Python, compresses fast instead of well, collects no garbage, not even at its end,
+and looks at a stack that goes more often. `sam deploy` writes the address of S3 into the template, and `sam delete`
+understands one that begins with https://s3 alone: for it, the local S3 has the address that it has in AWS.
 """
 
+import atexit
 import gc
 import os
 import time
@@ -18,6 +19,7 @@ import yaml
 LOCAL, IN_AWS = os.environ.get("AWS_ENDPOINT_URL", ""), "https://s3.amazonaws.com"
 
 gc.disable()
+atexit.register(gc.freeze)
 vars(zlib)["Z_DEFAULT_COMPRESSION"] = zlib.Z_BEST_SPEED
 vars(yaml)["SafeLoader"] = yaml.CSafeLoader
 if delay := os.environ.get("SAM_CLI_POLL_DELAY"):

@@ -1,10 +1,8 @@
 """What Secrets Manager says about a secret without its value: its ARN and its current version."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from botocore.exceptions import ClientError
 
@@ -14,8 +12,7 @@ from benchwright.errors import DatabaseFailed, error_code
 AT_ONCE = 10  # connections that a client of botocore keeps (Config, max_pool_connections)
 
 
-@dataclass(frozen=True)
-class Secret:
+class Secret(NamedTuple):
     """A secret that the input names, as Secrets Manager describes it."""
 
     arn: str

@@ -1,14 +1,10 @@
 """How long the state machine waits before it looks again (docs/decisions/0001-polling.md)."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 
-@dataclass(frozen=True)
-class Waits:
+class Waits(NamedTuple):
     """Seconds between two looks of a step: `first`, each later one `more` than the one before, at most `longest`.
 
     steady: for so many seconds in all each wait is the first one.

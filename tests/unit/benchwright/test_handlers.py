@@ -4,7 +4,7 @@ nothing.
 
 import contextlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from types import MappingProxyType, SimpleNamespace
@@ -133,7 +133,7 @@ def foundation() -> Desired:
 
 def unprotected() -> Desired:
     """The foundation as it was just made."""
-    return replace(foundation(), parameters={**foundation().parameters, "DeletionProtection": "false"})
+    return foundation()._replace(parameters={**foundation().parameters, "DeletionProtection": "false"})
 
 
 def nodes() -> Desired:
@@ -274,7 +274,7 @@ CASES = {
         {"stack": "access", "removes": True},
         lambda: stack(
             "UPDATE_COMPLETE",
-            replace(access_to_remove(), parameters={**access_to_remove().parameters, "DeletionProtection": "true"}),
+            access_to_remove()._replace(parameters={**access_to_remove().parameters, "DeletionProtection": "true"}),
         ),
         ["ExecuteChangeSet"],
     ),
@@ -283,7 +283,7 @@ CASES = {
         {"stack": "access", "removes": True},
         lambda: stack(
             "UPDATE_COMPLETE",
-            replace(access_to_remove(), parameters={**access_to_remove().parameters, "HostedZoneId": "Z1"}),
+            access_to_remove()._replace(parameters={**access_to_remove().parameters, "HostedZoneId": "Z1"}),
         ),
         ["ExecuteChangeSet"],
     ),
@@ -485,7 +485,7 @@ def test_a_certificate_that_is_still_in_use_is_waited_for_and_then_left(aws: Con
 
 @pytest.mark.usefixtures("steps")
 def test_the_stack_of_a_stranger_is_not_removed(aws: Conversation) -> None:
-    theirs = replace(access_to_remove(), parameters={"Application": "theirs", "Cluster": "blue"})
+    theirs = access_to_remove()._replace(parameters={"Application": "theirs", "Cluster": "blue"})
     aws.answers = {**stack("UPDATE_COMPLETE", theirs), "GetItem": record()}
     with pytest.raises(StackRefused, match="is of the cluster blue of the application theirs"):
         handle("deploy_stack", stack="access", removes=True)
@@ -494,7 +494,7 @@ def test_the_stack_of_a_stranger_is_not_removed(aws: Conversation) -> None:
 
 @pytest.mark.usefixtures("steps")
 def test_the_scheme_of_a_load_balancer_is_not_changed(aws: Conversation) -> None:
-    there = replace(access_to_remove(), parameters={**access_to_remove().parameters, "Scheme": "internet-facing"})
+    there = access_to_remove()._replace(parameters={**access_to_remove().parameters, "Scheme": "internet-facing"})
     aws.answers = {**stack("UPDATE_COMPLETE", there), "GetItem": record(**WITH_ACCESS)}
     with pytest.raises(StackRefused, match=r'cannot change in place. First take it away with \{"access": null\}'):
         handle("deploy_stack", stack="access", foundation=FOUNDATION, certificate_arn=CERTIFICATE)
@@ -618,7 +618,7 @@ def test_the_stack_is_looked_at_again_when_its_nodes_are_replaced(aws: Conversat
 def test_only_deletion_protection_is_not_waited_for(
     aws: Conversation, event: dict[str, Any], tags: dict[str, str], answer: tuple[bool, bool, int]
 ) -> None:
-    found = replace(unprotected(), tags={**unprotected().tags, **tags})
+    found = unprotected()._replace(tags={**unprotected().tags, **tags})
     aws.answers = {**stack("CREATE_COMPLETE", found), "GetItem": record()}
     look = handle("deploy_stack", stack="foundation", **event)
     assert (look["done"], look["is_protected"], look["wait_seconds"]) == answer

@@ -1,12 +1,9 @@
 """The conversation with ACM: the certificate of a cluster's host name, found again by its tags."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from botocore.exceptions import ClientError
 
@@ -18,16 +15,14 @@ from benchwright.settings import settings
 USABLE, PENDING = "ISSUED", "PENDING_VALIDATION"
 
 
-@dataclass(frozen=True)
-class DnsRecord:
+class DnsRecord(NamedTuple):
     """A CNAME record, with names that end with a dot."""
 
     name: str
     value: str
 
 
-@dataclass(frozen=True)
-class Certificate:
+class Certificate(NamedTuple):
     """A certificate as ACM describes it.
 
     names: those that it is for; the first may be a wildcard. record: what proves to ACM that the name is yours; None

@@ -1,8 +1,6 @@
 """The conversation with Route 53: the record by which ACM validates a certificate."""
 
-from __future__ import annotations
-
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from botocore.exceptions import ClientError
 
@@ -13,8 +11,7 @@ from benchwright.errors import error_code
 TTL = 300  # seconds; ACM reads the record at validation and before each renewal
 
 
-@dataclass(frozen=True)
-class HostedZone:
+class HostedZone(NamedTuple):
     """A hosted zone. name: without the dot at its end. name_servers: none of a private zone."""
 
     id: str

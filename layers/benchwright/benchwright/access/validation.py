@@ -1,10 +1,7 @@
 """How far the certificate of an address is, and what to do next: decisions, no conversation with AWS."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from benchwright.access.certificates import PENDING, USABLE, Certificate, DnsRecord
 from benchwright.access.hosted_zones import HostedZone
@@ -22,8 +19,7 @@ REMEDIES: Mapping[str, str] = {
 }
 
 
-@dataclass(frozen=True)
-class CertificateStep:
+class CertificateStep(NamedTuple):
     """What to do next about the certificate, and what is waited for.
 
     write record: into the hosted zone. show record: no hosted zone was given, so a person must create it.

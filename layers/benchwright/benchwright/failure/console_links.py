@@ -4,12 +4,10 @@ AWS documents few of these addresses; they are what the console itself shows in 
 the message by name as well, so an address that AWS changes costs a search and no knowledge.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 from urllib.parse import quote
 
 # The console's host in each partition that the application can be deployed in: as in template.yaml, Mappings.
@@ -67,8 +65,7 @@ SECRET = re.compile(r"arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:\d{12}:secret:([A
 OPERATION = re.compile(r"^([A-Z][A-Za-z0-9]+) answered ")
 
 
-@dataclass(frozen=True)
-class Failure:
+class Failure(NamedTuple):
     """What is known of a failure. began: when the execution began."""
 
     step: str
@@ -92,8 +89,7 @@ class Failure:
         return f"{self.application}-{self.cluster}-nodes-group" if waited or self.error == "NodesNotReady" else ""
 
 
-@dataclass(frozen=True)
-class Console:
+class Console(NamedTuple):
     """The console of AWS in one region."""
 
     host: str

@@ -4,11 +4,8 @@ Each node asks its own Workbench every minute, and reports 1 for an answer and 0
 configured, it reports nothing. What is not reported counts neither way.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from benchwright.nodes.auto_scaling import Group
 
@@ -21,8 +18,7 @@ NEEDED = ("Launch", "Terminate", "ReplaceUnhealthy", "HealthCheck")  # processes
 type Answers = Mapping[str, Sequence[float | None]]
 
 
-@dataclass(frozen=True)
-class Decision:
+class Decision(NamedTuple):
     """What to do about a cluster. silent: its nodes that have not answered for so long. instance: the one to replace.
 
     report: of `none answers`, whether this is the first decision that finds it, so that people read it once.

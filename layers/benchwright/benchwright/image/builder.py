@@ -1,12 +1,9 @@
 """The conversation with EC2 Image Builder: one image per recipe version, built once, found again ever after."""
 
-from __future__ import annotations
-
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from botocore.exceptions import ClientError
 
@@ -46,8 +43,7 @@ REMEDIES: Mapping[str, str] = {
 OTHER_REMEDY = "Look at the reason, and at the instance of the build in CloudTrail."
 
 
-@dataclass(frozen=True)
-class Build:
+class Build(NamedTuple):
     """One build of an image version, as Image Builder lists it."""
 
     arn: str
@@ -56,8 +52,7 @@ class Build:
     ami: str = ""
 
 
-@dataclass(frozen=True)
-class BuildStep:
+class BuildStep(NamedTuple):
     """What to do next about an image."""
 
     action: Literal["use", "wait", "build", "fail"]
@@ -88,7 +83,7 @@ def wait_for(status: str, waited: int) -> int:
     return max(LAST_WAIT, waited // 100)
 
 
-def find_builds(recipe: Recipe, joined: str) -> list[Build]:
+def find_builds(recipe: "Recipe", joined: str) -> list[Build]:
     """List the builds of exactly this recipe version, oldest first; once one was joined, those of its name alone."""
     names = [_name_of(joined)] if joined else recipe.names
     return [build for name in names for build in _builds(name, recipe.version)]
@@ -123,7 +118,7 @@ def existing_images(amis: Sequence[str]) -> dict[str, Mapping[str, Any]]:
     return {image["ImageId"]: image for image in found["Images"]}
 
 
-def ensure_recipe(recipe: Recipe, execution: str) -> str:
+def ensure_recipe(recipe: "Recipe", execution: str) -> str:
     """Make sure that the recipe and its components exist; return the recipe's ARN."""
     imagebuilder = client("imagebuilder")
     recipe_arn = _arn("image-recipe", f"{recipe.name}/{recipe.version}")
@@ -153,7 +148,7 @@ def ensure_recipe(recipe: Recipe, execution: str) -> str:
     return recipe_arn
 
 
-def keep_log(recipe: Recipe) -> None:
+def keep_log(recipe: "Recipe") -> None:
     """Make the log group of the recipe's builds, which Image Builder makes without an end, or give it one."""
     logs, group = client("logs"), log_group(recipe.name)
     try:
@@ -241,7 +236,7 @@ def remedy(reason: str, *, is_component: bool) -> str:
     return next((text for pattern, text in REMEDIES.items() if re.search(pattern, reason, re.IGNORECASE)), OTHER_REMEDY)
 
 
-def _ensure_component(component: Component, execution: str) -> str:
+def _ensure_component(component: "Component", execution: str) -> str:
     arn = _arn("component", f"{component.name}/{component.version}/1")
     if _has_component(arn):
         return arn
@@ -305,7 +300,7 @@ def _token(*content: str) -> str:
     return hashlib.sha256("\n".join(content).encode()).hexdigest()
 
 
-def _component(arn: str, use: ComponentUse) -> ComponentConfigurationTypeDef:
+def _component(arn: str, use: "ComponentUse") -> "ComponentConfigurationTypeDef":
     """A component in a recipe; Image Builder refuses an empty list of parameters."""
     if not use.parameters:
         return {"componentArn": arn}

@@ -5,13 +5,10 @@ and a changed one never collides with an immutable version that exists. All clus
 recipe name, so they share what has the same content (docs/decisions/0030).
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -20,8 +17,7 @@ from benchwright.models import Plan
 IMAGE_DIRECTORY = Path("/opt")  # where Lambda unpacks the layer made of image/
 
 
-@dataclass(frozen=True)
-class Component:
+class Component(NamedTuple):
     """One component document in one version."""
 
     name: str
@@ -29,16 +25,14 @@ class Component:
     data: str
 
 
-@dataclass(frozen=True)
-class ComponentUse:
+class ComponentUse(NamedTuple):
     """A component in a recipe, with the parameters of this use."""
 
     component: Component
     parameters: tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True)
-class Recipe:
+class Recipe(NamedTuple):
     """A recipe in one version: the components in their order on a parent image. names: as `recipe_names` has them."""
 
     names: tuple[str, ...]

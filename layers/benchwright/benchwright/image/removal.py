@@ -5,12 +5,9 @@ the account names it. Source of the order: Image Builder refuses to delete what 
 reference, DeleteComponent, ResourceDependencyException).
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from botocore.exceptions import ClientError
 
@@ -23,8 +20,7 @@ from benchwright.settings import settings
 ENDED = frozenset({"AVAILABLE", "CANCELLED", "DELETED", "DEPRECATED", "DISABLED", "FAILED"})
 
 
-@dataclass(frozen=True)
-class Needs:
+class Needs(NamedTuple):
     """What other clusters need: AMIs, by id, and images that they want or may be building, by the recipe's version."""
 
     amis: frozenset[str] = frozenset()

@@ -1,10 +1,7 @@
 """Which old images may go, and how they go: after verification only, and never one that any cluster needs."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -19,8 +16,7 @@ REMEMBERED = 10
 DELETED = frozenset({"success", "skipped"})
 
 
-@dataclass(frozen=True)
-class Candidate:
+class Candidate(NamedTuple):
     """A finished image: its build, its AMI, its time of creation (ISO 8601)."""
 
     arn: str

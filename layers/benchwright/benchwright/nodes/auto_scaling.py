@@ -1,10 +1,7 @@
 """The conversation with EC2 Auto Scaling: the nodes as their group sees them."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from benchwright.aws import client
 
@@ -13,8 +10,7 @@ LIVING = frozenset({"InService", "Pending:Wait"})
 REBALANCING, REFRESH = "AZRebalance", "InstanceRefresh"
 
 
-@dataclass(frozen=True)
-class Node:
+class Node(NamedTuple):
     """An instance of the group. `template_version` is the id and the version of its launch template: "lt-0a1b:3".
 
     healthy: whether Auto Scaling counts it as such; one that it does not is about to be replaced.
@@ -26,8 +22,7 @@ class Node:
     healthy: bool = True
 
 
-@dataclass(frozen=True)
-class Group:
+class Group(NamedTuple):
     """The Auto Scaling group of a cluster: its instances by id, which of its processes are suspended, the ARNs of the
     target groups with which it registers instances, how many instances it should have, and the launch template of new
     ones, as in Node.

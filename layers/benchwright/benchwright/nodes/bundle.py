@@ -6,12 +6,10 @@ covers the plain configuration and the versions of the secrets, not what differs
 (docs/decisions/0013).
 """
 
-from __future__ import annotations
-
 import hashlib
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 from urllib.parse import quote
 
 from benchwright.errors import NodeConfigurationFailed
@@ -27,16 +25,14 @@ JUPYTER = "/opt/python/jupyter"  # image/components/jupyter.yaml
 CODE_SERVER = "/usr/lib/rstudio-server/bin/pwb-code-server/bin/code-server"  # of the package of Workbench
 
 
-@dataclass(frozen=True)
-class Endpoint:
+class Endpoint(NamedTuple):
     """Where the database answers."""
 
     host: str
     port: int
 
 
-@dataclass(frozen=True)
-class Bundle:
+class Bundle(NamedTuple):
     """What a node applies, under the hash of its content."""
 
     configuration: str

@@ -1,13 +1,10 @@
 """A file of a node, and the forms of its content."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(NamedTuple):
     """A file on a node. Where only the node knows a part of the content, such as a secret, it adds that itself."""
 
     path: str

@@ -1,11 +1,9 @@
 """Launches of the group of nodes that failed: which, whether they are no passing fault, and what a person does."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from botocore.exceptions import ClientError
 
@@ -58,8 +56,7 @@ REMEDIES: Mapping[str, str] = {
 UNKNOWN_CAUSE = "Fix what AWS names"
 
 
-@dataclass(frozen=True)
-class Activity:
+class Activity(NamedTuple):
     """A launch: what it is, how it ended, and what AWS said of it."""
 
     description: str

@@ -1,18 +1,15 @@
 """The script that makes an instance a node: the folder infra/node, as it goes into the bucket."""
 
-from __future__ import annotations
-
 import hashlib
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from benchwright.nodes.archive import compressed, packed
 
 SCRIPT_DIRECTORY = Path("/opt/node")  # where Lambda unpacks it: the layer made of infra/
 
 
-@dataclass(frozen=True)
-class NodeScript:
+class NodeScript(NamedTuple):
     """The folder as a tar.gz, and the SHA-256 of that in hexadecimal digits.
 
     The SSM document of a cluster carries the hash, and runs nothing else.

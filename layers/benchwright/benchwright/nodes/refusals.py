@@ -4,12 +4,9 @@ Such a node waits in the launching hook of its group, which terminates it after 
 CloudWatch agent has sent its log by then, and the end of the log has the reason.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from botocore.exceptions import ClientError
 
@@ -25,8 +22,7 @@ MOST_ASKED = 10  # nodes in a look; what keeps one from its configuration mostly
 HOOK = "configured"  # infra/nodes.yaml
 
 
-@dataclass(frozen=True)
-class Refusal:
+class Refusal(NamedTuple):
     """Why a node cannot apply its configuration: the sentence in its log.
 
     at: when CloudWatch received them; the clock of the node may be off.

@@ -2,13 +2,10 @@
 (docs/decisions/0031).
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from botocore.exceptions import ClientError
 
@@ -34,8 +31,7 @@ RUNNING_REFRESH = frozenset({"Pending", "InProgress", "Baking", "RollbackInProgr
 WARM_UP = 60
 
 
-@dataclass(frozen=True)
-class Refresh:
+class Refresh(NamedTuple):
     """The newest instance refresh of the group. began: None as long as it is pending."""
 
     id: str
@@ -44,8 +40,7 @@ class Refresh:
     began: datetime | None = None
 
 
-@dataclass(frozen=True)
-class Progress:
+class Progress(NamedTuple):
     """How far the nodes are. refresh: the id of the instance refresh that this execution began; empty for none."""
 
     done: bool
@@ -53,8 +48,7 @@ class Progress:
     refresh: str
 
 
-@dataclass(frozen=True)
-class ReplacementStep:
+class ReplacementStep(NamedTuple):
     """What to do next about the nodes, and what is waited for."""
 
     action: Literal["refresh", "pause", "resume", "wait", "fail", "done"]

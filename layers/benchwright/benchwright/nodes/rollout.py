@@ -2,11 +2,8 @@
 (docs/decisions/0012).
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from benchwright.errors import NodeConfigurationFailed
 from benchwright.nodes.auto_scaling import replacement_command
@@ -23,8 +20,7 @@ MEANINGS: Mapping[str, str] = {
 }
 
 
-@dataclass(frozen=True)
-class RolloutStep:
+class RolloutStep(NamedTuple):
     """send: instances that get the command now. offline: instances whose agent is waited for."""
 
     action: Literal["send", "wait", "done"]

@@ -5,8 +5,7 @@ comment.
 import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from botocore.exceptions import ClientError
 from pydantic import BaseModel
@@ -28,8 +27,7 @@ class Command(BaseModel):
     instances: list[str]
 
 
-@dataclass(frozen=True)
-class Invocation:
+class Invocation(NamedTuple):
     """A command on one instance.
 
     detail: AWS's StatusDetails as its documentation spells them, such as "Execution Timed Out". output: what the

@@ -3,10 +3,8 @@
 Minor versions are withdrawn after about a year, and Aurora upgrades by itself: no version can be pinned for ever.
 """
 
-from __future__ import annotations
-
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from benchwright.aws import client
 from benchwright.models import ENGINE_VERSION
@@ -17,8 +15,7 @@ INSTANCE_CLASS = "db.serverless"  # of the instances in infra/foundation.yaml
 FAMILY = "aurora-postgresql17"  # of the parameter group in infra/foundation.yaml
 
 
-@dataclass(frozen=True)
-class Engines:
+class Engines(NamedTuple):
     """What RDS has: the version that the cluster runs, empty while there is none, and those that a new one can have."""
 
     running: str = ""

@@ -1,11 +1,9 @@
 """From what an input wants, what was recorded and what was looked up to a plan: decisions, no conversation with AWS."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from dataclasses import replace
+from typing import Any, Literal, NamedTuple
 
 from benchwright import licensing
 from benchwright.models import (
@@ -36,13 +34,12 @@ LONGEST_PLAN, LONGEST_RECORD = 160_000, 390_000
 Source = Literal["input", "recorded", "parameter", "default"]
 
 
-@dataclass(frozen=True)
-class LookupResult:
+class LookupResult(NamedTuple):
     """What the plan needs to know from outside: secrets by name, and the parent image behind its public parameter."""
 
     secrets: Mapping[str, Secret]
     parent_image: str
-    engines: Engines = field(default_factory=Engines)
+    engines: Engines = Engines()
 
 
 def sources_of(patch: Mapping[str, Any], known: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Source]:

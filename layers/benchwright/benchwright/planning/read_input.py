@@ -1,12 +1,9 @@
 """From an execution's input to what it wants: every problem at once, and what only AWS knows to exist."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from functools import cache
-from typing import Any, get_origin
+from typing import Any, NamedTuple, get_origin
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
@@ -58,8 +55,7 @@ SECURE_COOKIES = "auth-cookies-force-secure"  # of rserver.conf; nodes/bundle.py
 KINDS = {str: "a text", list: "a list", bool: "true or false", int: "a number", float: "a number", type(None): "null"}
 
 
-@dataclass(frozen=True)
-class Request:
+class Request(NamedTuple):
     """An execution's input, taken apart: which cluster, what acts once, and the patch on the recorded input."""
 
     cluster: str
@@ -67,8 +63,7 @@ class Request:
     patch: dict[str, Any]
 
 
-@dataclass(frozen=True)
-class VerifyRequest:
+class VerifyRequest(NamedTuple):
     """What a verification is about: one cluster, or every one that is recorded. sessions: how many it opens."""
 
     cluster: str
@@ -76,8 +71,7 @@ class VerifyRequest:
     sessions: int = 0
 
 
-@dataclass(frozen=True)
-class Named:
+class Named(NamedTuple):
     """What an input names and only AWS knows to exist: secrets by the path of the key that names them, an AMI, and an
     address.
 
@@ -89,8 +83,7 @@ class Named:
     access: Access | None = None
 
 
-@dataclass(frozen=True)
-class Reading:
+class Reading(NamedTuple):
     """An input as far as it can be read.
 
     wanted: None where a problem keeps it from being read as a whole. recorded: the input of earlier executions.
@@ -100,7 +93,7 @@ class Reading:
     wanted: Wanted | None
     named: Named
     problems: tuple[Problem, ...]
-    recorded: Mapping[str, Any] = field(default_factory=dict)
+    recorded: Mapping[str, Any] = {}
 
     def whole(self, more: Iterable[Problem] = ()) -> tuple[Request, Wanted]:
         """Return the request and every effective value; raises InvalidInput that lists all problems, and `more`."""

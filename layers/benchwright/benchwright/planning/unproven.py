@@ -5,13 +5,10 @@ input that does not mention it would use it again. Until an execution with a val
 failure names the value, who gave it, and the input that takes it back.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from benchwright.models import DEFAULT_CLUSTER, merge_patch
 from benchwright.record import Known, Record
@@ -25,8 +22,7 @@ REBUILD: Path = ("image", "rebuild")
 LONGEST_VALUE, LONGEST_TEXT = 80, 12_000
 
 
-@dataclass(frozen=True)
-class Unproven:
+class Unproven(NamedTuple):
     """A recorded value that no verified execution has used.
 
     value: None where the input returned the key to its default. execution: the ARN of who gave the value, empty where

@@ -1,12 +1,9 @@
 """What a stack needs next: from what was observed of it to the next action. Nothing here calls AWS."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 # Stack states, from the CloudFormation user guide, "Stack status codes".
 SETTLED = frozenset(
@@ -23,8 +20,7 @@ DELETION = "deletion"
 """In place of a change set's name, where an execution deleted the stack."""
 
 
-@dataclass(frozen=True)
-class Desired:
+class Desired(NamedTuple):
     """What a stack must be: template text, parameters and tags. `tags` reach every resource.
 
     protected: it holds data, so every resource of it stays when the stack is deleted.
@@ -37,8 +33,7 @@ class Desired:
     protected: bool = False
 
 
-@dataclass(frozen=True)
-class Stack:
+class Stack(NamedTuple):
     """What a stack is.
 
     changed: when it was last updated, or created (ISO 8601). reviewed: of one that was not created yet, and has no
@@ -50,9 +45,9 @@ class Stack:
     arn: str = ""
     changed: str = ""
     template: str = ""
-    parameters: Mapping[str, str] = field(default_factory=dict)
-    tags: Mapping[str, str] = field(default_factory=dict)
-    outputs: Mapping[str, str] = field(default_factory=dict)
+    parameters: Mapping[str, str] = {}
+    tags: Mapping[str, str] = {}
+    outputs: Mapping[str, str] = {}
     protected: bool = False
     reason: str = ""
     reviewed: tuple[Mapping[str, str], ...] = ()
@@ -69,8 +64,7 @@ class Stack:
         return self.status.endswith("_IN_PROGRESS") and self.status not in ABSENT
 
 
-@dataclass(frozen=True)
-class ChangeSet:
+class ChangeSet(NamedTuple):
     """A change set: the one that this execution executed, or the one that leads to what is desired."""
 
     name: str
@@ -79,7 +73,7 @@ class ChangeSet:
     reason: str = ""
     changes: tuple[Mapping[str, Any], ...] = ()
     arn: str = ""
-    parameters: Mapping[str, str] = field(default_factory=dict)
+    parameters: Mapping[str, str] = {}
 
 
 Action = Literal[
@@ -134,7 +128,7 @@ def lacks_protection_alone(stack: Stack | None, desired: Desired) -> bool:
     """Return whether all that a stack lacks is that its data, or its load balancer, cannot be deleted."""
     if stack is None or desired.parameters.get("DeletionProtection") != "true":
         return False
-    return _is(stack, replace(desired, parameters={**desired.parameters, "DeletionProtection": "false"}))
+    return _is(stack, desired._replace(parameters={**desired.parameters, "DeletionProtection": "false"}))
 
 
 def _as_given_back(template: str) -> str:

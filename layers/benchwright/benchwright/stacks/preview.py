@@ -5,13 +5,10 @@ deployment that begins meanwhile would create it, and then it could not be remov
 a stack beside it, which no deployment uses. Names of applications and clusters have no two hyphens in a row.
 """
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from botocore.exceptions import ClientError
 
@@ -38,8 +35,7 @@ OF_LAUNCH_TEMPLATE: Mapping[str, str] = {
 KEPT = frozenset({"Retain", "Snapshot", "ReplaceAndRetain", "ReplaceAndSnapshot"})
 
 
-@dataclass(frozen=True)
-class Target:
+class Target(NamedTuple):
     """A stack as it must be and as it is.
 
     creates: whether a deployment would make it, also after a deletion. place: the stack that gets the change set.
@@ -62,7 +58,7 @@ class Target:
 
     @property
     def place(self) -> Desired:
-        return replace(self.desired, name=beside(self.desired.name)) if self.creates else self.desired
+        return self.desired._replace(name=beside(self.desired.name)) if self.creates else self.desired
 
 
 def beside(name: str) -> str:

@@ -2,12 +2,10 @@
 gets them through it.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
+from typing import NamedTuple
 
 from benchwright.access import certificates
 from benchwright.access.certificates import DnsRecord
@@ -30,8 +28,7 @@ ANSWERS, SHOWN, REFUSED = (200, 302, 303), 200, 403
 FEW_DAYS = 30
 
 
-@dataclass(frozen=True)
-class Address:
+class Address(NamedTuple):
     """An address as AWS describes it.
 
     load_balancer: its name in DNS; empty where there is none, and then nothing else is known. addresses: some of its
@@ -42,14 +39,13 @@ class Address:
     hostname: str
     load_balancer: str = ""
     addresses: Sequence[str] = ()
-    targets: Mapping[str, str] = field(default_factory=dict)
+    targets: Mapping[str, str] = {}
     issued: bool = False
     record: DnsRecord | None = None
     expires: datetime | None = None
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(NamedTuple):
     """What a node got for a page of the address: code is 0 where no answer came, and detail says why; else detail is
     where a redirect leads.
     """

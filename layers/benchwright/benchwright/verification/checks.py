@@ -5,7 +5,7 @@ REMEDIES is data: one entry per check that can fail. A test holds both sides tog
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from pydantic import BaseModel
 
@@ -128,8 +128,7 @@ class Verification(BaseModel):
     stale: list[int]
 
 
-@dataclass(frozen=True)
-class Observed:
+class Observed(NamedTuple):
     """What was seen of a cluster. in_service: address by instance id; images: AMI by instance id; coming_or_leaving:
     addresses of instances that are not in service yet, or no longer. unreadable: who printed what cannot be read in
     place of `listed` and `balanced`, if any node did. strange: lines of the status page that cannot be read.

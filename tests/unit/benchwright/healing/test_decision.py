@@ -1,7 +1,5 @@
 """Which node is replaced: one at a time, never all, and never while something else works on the nodes."""
 
-from dataclasses import replace
-
 import pytest
 
 from benchwright.healing.decision import BETWEEN, NEEDED, SILENT, Answers, Decision, decide, find_silent
@@ -91,7 +89,7 @@ def test_that_no_node_answers_is_reported_once(answers: Answers, report: bool) -
         (group(node(A), node(B), node(C, "Standby")), "another node comes or leaves: i-c Standby"),
         (group(node(A), node(B, healthy=False)), "another node is about to be replaced: i-b"),
         (group(node(A), node(B), desired=3), "the group has 2 of 3 nodes"),
-        *((replace(THREE, suspended=frozenset({each})), f"someone suspended {each} of the group g") for each in NEEDED),
+        *((THREE._replace(suspended=frozenset({each})), f"someone suspended {each} of the group g") for each in NEEDED),
     ],
 )
 def test_it_waits_while_the_group_is_not_whole(nodes: Group, why: str) -> None:
@@ -105,5 +103,5 @@ def test_it_waits_for_an_execution_and_for_an_instance_refresh() -> None:
 
 
 def test_the_process_that_benchwright_suspends_itself_keeps_no_node_from_being_replaced() -> None:
-    suspended = replace(THREE, suspended=frozenset({"AZRebalance"}))
+    suspended = THREE._replace(suspended=frozenset({"AZRebalance"}))
     assert decided({A: YES, B: NO, C: YES}, suspended).action == "replace"

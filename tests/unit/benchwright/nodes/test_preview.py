@@ -1,6 +1,5 @@
 """What a dry run says of nodes, of their configuration and of sessions."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -34,7 +33,7 @@ def bundle(given: Any, *, database: str = "v1", key: str = "v1") -> dict[str, st
         (TWO, 3, (True, False), {"created": 1, "replaced": 2}),
         (TWO, 1, (True, False), {"removed": 1, "replaced": 1}),
         (TWO, 2, (True, True), {"replaced": 2}),
-        (replace(TWO, nodes=(Node("i-1", "InService", "lt:0"), *TWO.nodes[1:])), 2, (False, False), {"replaced": 1}),
+        (TWO._replace(nodes=(Node("i-1", "InService", "lt:0"), *TWO.nodes[1:])), 2, (False, False), {"replaced": 1}),
     ],
 )
 def test_how_many_nodes_come_go_and_are_replaced(

@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
@@ -159,9 +158,9 @@ def test_a_change_set_is_named_by_the_stack_as_it_is(aws: Conversation) -> None:
     aws.answers = {"DescribeChangeSet": refusal("ChangeSetNotFound")}
     stack = Stack("UPDATE_COMPLETE", "arn:stack", "2026-01-01")
     others = [
-        replace(stack, arn="arn:b"),
-        replace(stack, changed="2026-01-02"),
-        replace(stack, status="CREATE_COMPLETE"),
+        stack._replace(arn="arn:b"),
+        stack._replace(changed="2026-01-02"),
+        stack._replace(status="CREATE_COMPLETE"),
     ]
     names = [change_sets.find_change_set(DESIRED, found, "")[1] for found in (stack, stack, *others)]
     assert (names[0] == names[1], len(set(names))) == (True, 4)
@@ -172,7 +171,7 @@ def test_a_change_set_is_named_by_the_stack_as_it_is(aws: Conversation) -> None:
 def test_a_failed_change_that_is_still_being_rolled_back_is_looked_at_again(aws: Conversation) -> None:
     status = {"StackStatus": "UPDATE_ROLLBACK_IN_PROGRESS", "StackName": DESIRED.name, "StackId": STACK.arn}
     aws.answers = {"DescribeStacks": {"Stacks": [{**status, "CreationTime": datetime(2026, 1, 1, tzinfo=UTC)}]}}
-    failed = replace(change_set(HARMLESS), execution_status="EXECUTE_FAILED")
+    failed = change_set(HARMLESS)._replace(execution_status="EXECUTE_FAILED")
     with pytest.raises(TransientError) as caught:
         change_sets.act("failed", DESIRED, STACK, failed, NAME)
     assert str(caught.value) == f"The stack {STACK.arn} is UPDATE_ROLLBACK_IN_PROGRESS; it is looked at again."

@@ -1,7 +1,6 @@
 """Why a change of a stack was refused, or failed: what is said of it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -34,7 +33,7 @@ def reported_of(aws: Conversation, token: str, *events: tuple[str, str, str]) ->
     ]
     aws.answers = {"DescribeStackEvents": {"StackEvents": reported}}
     failed = ChangeSet(NAME, "CREATE_COMPLETE", "EXECUTE_FAILED", "the role cannot be assumed")
-    return str(failures.stack_failure(DESIRED, replace(STACK, status="UPDATE_ROLLBACK_COMPLETE"), failed))
+    return str(failures.stack_failure(DESIRED, STACK._replace(status="UPDATE_ROLLBACK_COMPLETE"), failed))
 
 
 BEGINS = ("wb", "UPDATE_IN_PROGRESS", "User Initiated")

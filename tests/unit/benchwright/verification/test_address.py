@@ -1,7 +1,6 @@
 """When an address works, and what is reported where it does not."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -98,12 +97,12 @@ def test_a_cluster_without_an_address_has_nothing_to_check() -> None:
     ],
 )
 def test_healthy_targets_are_exactly_the_nodes_in_service(targets: dict[str, str], found: str) -> None:
-    assert judged(replace(WORKS, targets=targets)) == {"targets": found}
+    assert judged(WORKS._replace(targets=targets)) == {"targets": found}
 
 
 def test_a_node_that_leaves_may_be_draining() -> None:
     draining = {**WORKS.targets, "i-3": "draining (Target.DeregistrationInProgress)", "i-4": "unhealthy.draining"}
-    assert judged(replace(WORKS, targets=draining)) == {}
+    assert judged(WORKS._replace(targets=draining)) == {}
 
 
 @pytest.mark.parametrize(
@@ -164,7 +163,7 @@ def test_no_page_is_left_out(path: str) -> None:
     ],
 )
 def test_a_certificate_that_expires_soon_is_a_warning(expires: datetime | None, holds: bool, warned: bool) -> None:
-    seen = replace(WORKS, expires=expires)
+    seen = WORKS._replace(expires=expires)
     assert ("certificate" not in judged(seen)) is holds
     warnings = judge_address(seen, ANSWERS, NODES, NOW).warnings
     assert [warning.partition(":")[0] for warning in warnings] == (["certificate"] if warned else [])
@@ -188,7 +187,7 @@ def test_a_name_without_an_address_in_dns_is_a_warning() -> None:
     ],
 )
 def test_without_a_certificate_the_records_to_create_are_a_warning(record: DnsRecord | None, named: str) -> None:
-    verdict = judge_address(replace(WORKS, issued=False, record=record, targets={}, expires=None), [], NODES, NOW)
+    verdict = judge_address(WORKS._replace(issued=False, record=record, targets={}, expires=None), [], NODES, NOW)
     assert verdict.checks == []
     (warning,) = verdict.warnings
     assert named in warning
@@ -197,7 +196,7 @@ def test_without_a_certificate_the_records_to_create_are_a_warning(record: DnsRe
 
 def test_a_certificate_that_stays_until_the_next_one_is_issued_is_a_warning() -> None:
     """As where `certificate_arn` is taken back, and no hosted zone is given."""
-    verdict = judge_address(replace(WORKS, record=DnsRecord("_x.wb.", "_y.acm.")), ANSWERS, NODES, NOW)
+    verdict = judge_address(WORKS._replace(record=DnsRecord("_x.wb.", "_y.acm.")), ANSWERS, NODES, NOW)
     assert all(check.holds for check in verdict.checks)
     (warning,) = verdict.warnings
     assert "the one before stays in use. Create the record _x.wb. CNAME _y.acm., and start" in warning
@@ -206,8 +205,8 @@ def test_a_certificate_that_stays_until_the_next_one_is_issued_is_a_warning() ->
 def test_a_node_is_asked_only_where_there_is_something_to_answer() -> None:
     assert address.question(WORKS) == "wb.example.com 10.0.1.7 10.0.2.7"
     assert address.question(None) == ""
-    assert address.question(replace(WORKS, issued=False)) == ""
-    assert address.question(replace(WORKS, addresses=[])) == ""
+    assert address.question(WORKS._replace(issued=False)) == ""
+    assert address.question(WORKS._replace(addresses=[])) == ""
 
 
 def stack_of_address(**outputs: str) -> dict[str, object]:
@@ -244,7 +243,7 @@ def test_an_address_is_observed_at_its_stack_its_targets_its_interfaces_and_its_
     }
     seen = address.observe(a_plan({"access": {"hostname": "wb.example.com"}}))
     targets = {"i-1": "healthy", "i-2": "unhealthy (Target.Timeout)"}
-    assert seen == replace(WORKS, addresses=["10.0.1.7", "10.0.2.7", "10.0.3.7"], targets=targets)
+    assert seen == WORKS._replace(addresses=["10.0.1.7", "10.0.2.7", "10.0.3.7"], targets=targets)
     (asked,) = aws.asked("DescribeNetworkInterfaces")
     assert asked["Filters"] == [{"Name": "description", "Values": ["ELB app/wb-Load-1/0a1b"]}]
     # Of another certificate, the record for the requested one is looked for.

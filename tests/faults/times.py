@@ -6,9 +6,15 @@ from rehearsal.aws.durations import Durations
 
 SHORT: Final[Durations] = {
     "rehearsal.aws.services.rds.clusters": {"CLUSTER_SECONDS": 8},
-    "rehearsal.aws.services.rds.instances": {"INSTANCE_SECONDS": 8, "INSTANCE_DELETION_SECONDS": 240},
+    "rehearsal.aws.services.rds.instances": {
+        "INSTANCE_SECONDS": 8,
+        "FURTHER_INSTANCE_SECONDS": 4,
+        "INSTANCE_DELETION_SECONDS": 240,
+    },
     "rehearsal.aws.services.efs": {"MOUNT_TARGET_SECONDS": 4},
     "rehearsal.aws.services.ec2.instances": {"RUNNING_SECONDS": 2, "ONLINE_SECONDS": 4},
+    # Made-up nodes are configured as soon as they run: the hook must hold them from that moment on.
+    "rehearsal.aws.services.autoscaling.scaling_activities": {"SEEN_SECONDS": 0},
     "rehearsal.aws.services.imagebuilder.build": {
         "PENDING_SECONDS": 1,
         "CREATING_SECONDS": 1,
@@ -17,4 +23,4 @@ SHORT: Final[Durations] = {
         "DISTRIBUTING_SECONDS": 5,
     },
 }
-"""None is zero: what begins is never done at once."""
+"""No other one is zero: what begins is never done at once."""

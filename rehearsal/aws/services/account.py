@@ -22,7 +22,7 @@ STANDARD_FAMILIES: Final = frozenset(("a", "c", "d", "h", "i", "im", "is", "m", 
 
 # An assumption. Others wait 10 (aws-solutions-library-samples/guidance-for-claude-code-with-amazon-bedrock#252) or 10
 # to 15 (aws/agent-toolkit-for-aws).
-SETTLING_SECONDS: Final = 20
+SETTLING_SECONDS = 20
 """How long a new service-linked role does not work."""
 
 

@@ -157,7 +157,7 @@ def test_a_group_fills_itself_over_its_zones(aws: LocalAws, client: Any, templat
     create(aws, template)
     aws.clock.sleep(5)
     assert list(instances(aws).values()) == ["Pending", "Pending"]
-    aws.clock.sleep(20)
+    aws.clock.sleep(30)
     assert list(instances(aws).values()) == ["InService", "InService"]
     (group,) = client.describe_auto_scaling_groups()["AutoScalingGroups"]
     assert [one["AvailabilityZone"] for one in group["Instances"]] == ["us-east-1a", "us-east-1b"]
@@ -200,7 +200,7 @@ def test_a_launch_fails_on_order_and_succeeds_when_it_is_tried_again(
 def test_no_more_vcpus_run_than_the_quota_allows(aws: LocalAws, client: Any, template: str) -> None:
     aws.initial_account = InitialAccount(vcpus=3)
     create(aws, template, count=2)
-    aws.clock.sleep(scaling_activities.RETRY_SECONDS // 2)
+    aws.clock.sleep(scaling_activities.RETRY_SECONDS * 2 // 3)
     activities = client.describe_scaling_activities(AutoScalingGroupName=GROUP)["Activities"]
     assert sorted(activity["StatusCode"] for activity in activities) == ["Failed", "Successful"]
     (failed,) = (activity for activity in activities if activity["StatusCode"] == "Failed")

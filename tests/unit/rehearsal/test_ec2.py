@@ -80,7 +80,7 @@ def test_an_instance_boots_runs_its_user_data_and_ends(tmp_path: Path) -> None:
         assert console.splitlines()[-1] == "ip-10-0-0-4 has booted"
         aws.client("ec2").terminate_instances(InstanceIds=[instance_id])
         assert state(aws, instance_id) == "shutting-down"
-        aws.clock.sleep(30)
+        aws.clock.sleep(40)
         assert (state(aws, instance_id), host.stopped, online(aws)) == ("terminated", True, [])
 
 

@@ -53,17 +53,26 @@ def test_a_cluster_becomes_available_in_its_time_and_its_server_answers_with_the
     assert made["MasterUserSecret"]["SecretStatus"] == "creating"
     postgres: Postgres = aws.postgres["database"]
     assert not postgres.running
-    aws.clock.sleep(250)
+    aws.clock.sleep(40)
     assert status(rds) == "creating"
-    aws.clock.sleep(60)
+    aws.clock.sleep(20)
     assert status(rds) == "available"
-    instance = rds.create_db_instance(DBInstanceIdentifier="writer", **INSTANCE)["DBInstance"]
-    assert instance["DBInstanceStatus"] == "creating"
+    for name in ("writer", "reader"):
+        instance = rds.create_db_instance(DBInstanceIdentifier=name, **INSTANCE)["DBInstance"]
+        assert instance["DBInstanceStatus"] == "creating"
     assert postgres.running
-    aws.clock.sleep(370)
-    assert rds.describe_db_instances()["DBInstances"][0]["DBInstanceStatus"] == "available"
+    aws.clock.sleep(400)
+    found = {
+        each["DBInstanceIdentifier"]: each["DBInstanceStatus"] for each in rds.describe_db_instances()["DBInstances"]
+    }
+    assert found == {"writer": "available", "reader": "creating"}  # a further one begins when the first one is there
+    aws.clock.sleep(410)
+    assert {each["DBInstanceStatus"] for each in rds.describe_db_instances()["DBInstances"]} == {"available"}
     members = rds.describe_db_clusters()["DBClusters"][0]["DBClusterMembers"]
-    assert [(member["DBInstanceIdentifier"], member["IsClusterWriter"]) for member in members] == [("writer", True)]
+    assert [(member["DBInstanceIdentifier"], member["IsClusterWriter"]) for member in members] == [
+        ("writer", True),
+        ("reader", False),
+    ]
 
 
 def test_the_endpoint_carries_a_certificate_of_its_name_and_the_secret_opens_it(
@@ -140,7 +149,7 @@ def test_a_cluster_is_deleted_only_unprotected_and_without_instances(
     with pytest.raises(rds.exceptions.ClientError, match="FinalDBSnapshotIdentifier is required"):
         rds.delete_db_cluster(DBClusterIdentifier="database")
     rds.delete_db_cluster(DBClusterIdentifier="database", SkipFinalSnapshot=True)
-    aws.clock.sleep(500)
+    aws.clock.sleep(600)
     with pytest.raises(rds.exceptions.DBInstanceNotFoundFault):
         rds.describe_db_instances(DBInstanceIdentifier="writer")
     with pytest.raises(rds.exceptions.DBClusterNotFoundFault):

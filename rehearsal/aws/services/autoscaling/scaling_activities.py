@@ -21,6 +21,8 @@ from .launch_failures import FAILED, REFUSALS, REFUSED
 LAUNCHING = "autoscaling:EC2_INSTANCE_LAUNCHING"
 TERMINATING = "autoscaling:EC2_INSTANCE_TERMINATING"
 # AWS seconds. Assumptions: the user guide says only "periodically". The heartbeat: API reference, PutLifecycleHook.
+# Three launches without a hook took 32 or 33 (awslabs/amazon-eks-ami#66), of which the instance itself takes 15.
+SEEN_SECONDS = 15
 PROCEED_SECONDS = 2
 HEALTH_CHECK_SECONDS = 30
 RETRY_SECONDS = 60
@@ -244,6 +246,7 @@ class Group:
             return
         machine = member.machine
         clock.sleep(GONE_SECONDS, lambda: machine.ending or machine.instance.state == "running")
+        clock.sleep(SEEN_SECONDS, lambda: machine.ending)
         for hook in [hook for hook in list(self.hooks.values()) if hook["LifecycleTransition"] == LAUNCHING]:
             result, why = self._wait_in(member, hook, "Pending:Wait")
             if machine.ending or member.leaving:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, ClassVar
 from . import graph
 from .model import Deployment, Resource, Stack
 from .reasons import reason_of
-from .stack_operation import Operation
+from .stack_operation import BEGIN_SECONDS, END_SECONDS, Operation
 
 if TYPE_CHECKING:
     from .engine import Engine
@@ -50,7 +50,9 @@ class Creation(Operation):
             self.engine.event(self.stack, resource, "CREATE_COMPLETE")
             return True
 
+        self.pause(BEGIN_SECONDS)
         failed = graph.walk(needed, needed, work, self.clock)
+        self.pause(END_SECONDS)
         status, reason = ON_FAILURE[on_failure]
         reason = f"The following resource(s) failed to create: [{', '.join(failed)}]. {reason}"
         if not failed:

@@ -21,6 +21,12 @@ if TYPE_CHECKING:
 
 CANCELLED = {"CREATE": "Resource creation cancelled", "UPDATE": "Resource update cancelled"}
 REPLACING = "Requested update requires the creation of a new physical resource; hence creating one."
+# AWS seconds of CloudFormation's own, the medians of public logs of CDK. Until the first resource begins: 2, 2, 2 and 4
+# in a new stack, 5 in an updated one, 2 in a deleted one. Until a resource begins whose needs are there: 0 to 3, mostly
+# 0 or 1. Until the stack has ended after its last resource: 0 to 2.
+BEGIN_SECONDS = 2
+NEXT_SECONDS = 1
+END_SECONDS = 1
 _DYNAMIC = re.compile(r"\{\{resolve:(ssm|secretsmanager):([^}]+)\}\}")
 
 
@@ -43,6 +49,10 @@ class Operation:
     def is_cancelled(self) -> bool:
         """Whether what is in progress gives up."""
         return self.failed
+
+    def pause(self, seconds: float) -> None:
+        """Let CloudFormation's own time pass; what is given up is not waited for."""
+        self.clock.sleep(seconds, self.is_cancelled)
 
     def fail(self) -> None:
         self.failed = True
@@ -106,9 +116,11 @@ class Operation:
 
     def make(self, resource: Resource, scope: Scope, wanted: Deployment, verb: str) -> None:
         """Create a resource and wait until it is usable; `verb` is what the events call it."""
-        started = self.clock.now()
         its = handler(resource.type)
         context = self.context(resource.logical_id)
+        if resource.dependencies:
+            context.wait(NEXT_SECONDS)
+        started = self.clock.now()
         context.identify = functools.partial(setattr, resource, "physical_id")
         resource.properties = self.properties(scope, wanted, resource.definition)
         self.fail_as_ordered(resource, context)
@@ -142,10 +154,10 @@ class Operation:
         self.engine.event(self.stack, resource, "DELETE_IN_PROGRESS")
         its = handler(resource.type)
         context = self.context(resource.logical_id, snapshot=policy == "Snapshot", cancellable=False)
-        properties = Properties(resource.properties)
+        properties, started = Properties(resource.properties), self.clock.now()
         try:
             its.delete(context, resource.physical_id, properties)
-            context.wait(1)  # as most in the log of Handler.seconds, where a role took 12 and a rule 32
+            context.wait(max(0.0, started + its.delete_seconds - self.clock.now()))
         except Exception as error:
             if not is_gone(error):
                 self.engine.event(self.stack, resource, "DELETE_FAILED", reason_of(error))
@@ -182,11 +194,13 @@ class Operation:
         present = {
             name: resource for name, resource in self.stack.resources.items() if resource.status != "DELETE_COMPLETE"
         }
+        self.clock.sleep(BEGIN_SECONDS)
         failed = self.remove_all(present, policy)
         if failed:
             reason = f"The following resource(s) failed to delete: [{', '.join(failed)}]. "
             self.engine.settle(self.stack, "DELETE_FAILED", reason)
             return
+        self.clock.sleep(END_SECONDS)
         self.stack.outputs = []
         self.stack.deleted = self.engine.moment()
         self.engine.settle(self.stack, "DELETE_COMPLETE")

@@ -12,7 +12,7 @@ from .intrinsics import Scope
 from .model import Deployment, Resource, Stack, Undo
 from .properties import different, replaces, tag_property_of, tags_in
 from .reasons import reason_of
-from .stack_operation import REPLACING, Operation
+from .stack_operation import BEGIN_SECONDS, END_SECONDS, NEXT_SECONDS, REPLACING, Operation
 
 if TYPE_CHECKING:
     from .engine import Engine
@@ -43,6 +43,7 @@ class Update(Operation):
         scope = self.scope(self.wanted)
         needed = graph.dependencies(scope)
         former = {name: r for name, r in self.stack.resources.items() if r.status != "DELETE_COMPLETE"}
+        self.pause(BEGIN_SECONDS)
         failed = graph.walk(
             needed,
             needed,
@@ -73,6 +74,7 @@ class Update(Operation):
         self.stack.deployment, self.stack.outputs = self.wanted, outputs
         removed = {name: resource for name, resource in former.items() if name not in needed}
         self._clean_up(self.replaced, removed)
+        self.clock.sleep(END_SECONDS)
         self.engine.settle(self.stack, "UPDATE_COMPLETE")
 
     def _failures(self, failed: list[str]) -> str:
@@ -140,6 +142,8 @@ class Update(Operation):
         """Change the properties of a resource from the former ones to those that it has now."""
         its = handler(resource.type)
         context = self.context(resource.logical_id, cancellable=not back)
+        if resource.dependencies:
+            context.wait(NEXT_SECONDS)
         started = self.clock.now()
         if not back:
             self.fail_as_ordered(resource, context)
@@ -156,7 +160,8 @@ class Update(Operation):
             new.read |= old.read
             resource.attributes |= its.ready(context, resource.physical_id, new)
             new.check(resource.type, rest)
-        context.wait(max(0.0, started + min(its.seconds, 30) - self.clock.now()))
+        least = min(its.seconds, 30) if its.update_seconds is None else its.update_seconds
+        context.wait(max(0.0, started + least - self.clock.now()))
 
     def _clean_up(self, replaced: list[Resource], removed: Mapping[str, Resource]) -> None:
         """Delete what the update left behind; failures stand in the events and do not fail the update."""

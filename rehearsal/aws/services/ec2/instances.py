@@ -23,13 +23,15 @@ logger = logging.getLogger(__name__)
 GROUP_TAG = "aws:autoscaling:groupName"
 # AWS seconds.
 RUNNING_SECONDS = 15  # hashicorp/packer#4704
-# 30 to several minutes (DataDog/stratus-red-team#108), now and then more than 120 (CIROH-UA/ngen-datastream#362).
+# An assumption: from "running" 30 to several minutes (DataDog/stratus-red-team#108), now and then more than 120
+# (CIROH-UA/ngen-datastream#362).
 ONLINE_SECONDS = 75
 # Until the system log of a boot is posted: 120 (canonical/pycloudlib#143) to 300 (coreos/coreos-assembler#1580).
 CONSOLE_SECONDS = 240
 CONNECTION_LOST_SECONDS = 300  # an agent says that it lives every five minutes (aws/amazon-ssm-agent#479)
-# An assumption; Terraform, which looks every 10, logs 81 (bshehram/myservice-devops-aws-tf, SAMPLE_TF_DESTROY.md).
-TERMINATING_SECONDS = 20
+# The median of sixteen public logs of Terraform, which looks every 10: 20 to 81 (81: bshehram/myservice-devops-aws-tf,
+# SAMPLE_TF_DESTROY.md).
+TERMINATING_SECONDS = 32
 # Cloud-init waits for ever, a rehearsal does not.
 USER_DATA_SECONDS = 3600
 

@@ -12,9 +12,10 @@ from moto.elbv2.models import FakeLoadBalancer, elbv2_backends
 from rehearsal.aws.calls import ServiceError
 from rehearsal.aws.local_aws import LocalAws
 
-# AWS seconds. Terraform, which looks every 10, logs 162 until one is active, and 37 until the security group of a
-# deleted one can go (bshehram/myservice-devops-aws-tf, SAMPLE_TF_APPLY.md and SAMPLE_TF_DESTROY.md); "up to 1min" says
-# kubernetes-sigs/aws-load-balancer-controller#208 of the interfaces.
+# AWS seconds. Until one is active, ten public logs of Terraform, which looks every 10, have 135 to 187 (162: bshehram/
+# myservice-devops-aws-tf, SAMPLE_TF_APPLY.md) and one of CDK 123, the median 148. Until the security group of a deleted
+# one can go, one has 37 (the same, SAMPLE_TF_DESTROY.md) and one 153; "up to 1min" says kubernetes-sigs/
+# aws-load-balancer-controller#208 of the interfaces.
 PROVISIONING_SECONDS = 150
 INTERFACES_GONE_SECONDS = 60
 

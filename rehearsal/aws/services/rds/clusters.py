@@ -17,16 +17,13 @@ from .model import ENGINE, Cluster, Databases, characters, require
 from .parameters import check_capacity, filtered, identifier, security_groups, shown
 from .snapshots import Snapshots
 
-CLUSTER_SECONDS = 300
-"""Together with INSTANCE_SECONDS eleven minutes: "cluster and instance creation can take 10-20 minutes" says
-aws/agent-toolkit-for-aws, creating-amazon-aurora-db-cluster-with-instances. How they divide is an assumption: the log
-of bshehram/myservice-devops-aws-tf, SAMPLE_TF_APPLY.md, has 61 seconds for the cluster and 509 for its writer.
-"""
-
-# An assumption; Terraform logs 28 to 32 for a change (hashicorp/terraform-provider-aws#45575).
-CHANGE_SECONDS = 20
-# Terraform logs 70 (bshehram/myservice-devops-aws-tf, SAMPLE_TF_DESTROY.md) and 63 (tungbq/aws-lab-with-terraform#100).
-CLUSTER_DELETION_SECONDS = 120
+# Four public logs of Terraform, which looks every 10, have 42 to 61 (61: bshehram/myservice-devops-aws-tf,
+# SAMPLE_TF_APPLY.md), the median 48. With its two instances it takes 14 minutes: 10 to 20, says
+# aws/agent-toolkit-for-aws, creating-amazon-aurora-db-cluster-with-instances.
+CLUSTER_SECONDS = 50
+CHANGE_SECONDS = 30  # 28 to 32 in Terraform's (hashicorp/terraform-provider-aws#45575)
+# 70 in Terraform's (bshehram/myservice-devops-aws-tf, SAMPLE_TF_DESTROY.md), 63 (tungbq/aws-lab-with-terraform#100).
+CLUSTER_DELETION_SECONDS = 70
 
 
 @dataclass(frozen=True)

@@ -164,7 +164,7 @@ def test_a_creation_whose_launches_do_not_fail_goes_on_and_is_changed_afterwards
         world.deploy()
     began = world.stack()["StackId"]
     lift(world)
-    world.aws.clock.sleep(65)  # the launch that succeeds has begun, and CloudFormation may not know it yet
+    world.aws.clock.sleep(80)  # the launch has succeeded, and CloudFormation may not know it yet
     world.count = 2
     world.deploy()
     assert (world.stack()["StackId"], world.nodes(), world.deletions()) == (began, [OLD, OLD], 0)

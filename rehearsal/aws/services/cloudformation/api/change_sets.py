@@ -18,8 +18,9 @@ from .responses import Pages, shown_change_set
 
 NO_CHANGES = "The submitted information didn't contain changes. Submit different information to create a change set."
 CHANGE_SET_SECONDS = 6
-"""How long computing a change set takes in an account. An assumption: 6 were seen for 7 and 16 resources (logs of CDK),
-11 for 71 (the log of Handler.seconds), more than 30 in acquia/moonshot#213, "up to a minute" in cloudtools/stacker#389.
+"""How long computing a change set takes in an account. Public logs of CDK have 6 for 7, 16 and 36 resources, 11 for 19
+and for 71 (the log of Handler.seconds), the median 6; acquia/moonshot#213 has more than 30, cloudtools/stacker#389 says
+"up to a minute".
 """
 EXECUTION_SECONDS = 5
 """How long an execution takes that fails before it begins. An assumption: a few seconds."""

@@ -13,8 +13,9 @@ INSTANCES_SECONDS = 3600
 class Group(Handler):
     """Created, or changed in size, only when exactly the desired number of instances is in service."""
 
+    # 25 and 26, of which 15 after "Eventual consistency check initiated" (DotBlossom/AWS-CDK-InferenceCluster-Peering).
     type = "AWS::AutoScaling::AutoScalingGroup"
-    seconds = 10
+    seconds = 25
 
     def create(self, context: Context, properties: Properties) -> Made:
         name = properties.get("AutoScalingGroupName") or context.name(255)

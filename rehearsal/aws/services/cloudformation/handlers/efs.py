@@ -10,7 +10,9 @@ from ..service_call import call
 
 
 class FileSystem(Handler):
+    # A file system and its deletion took 18 without a mount target (hashicorp/terraform-provider-aws#38017).
     type = "AWS::EFS::FileSystem"
+    delete_seconds = 6
     tagging = Tagging("ResourceId")
     deletes = ("DeleteFileSystem", "FileSystemId")
 

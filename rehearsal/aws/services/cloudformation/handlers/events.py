@@ -10,7 +10,8 @@ from ..service_call import call
 class Rule(Handler):
     # Twice 30 (aws-cloudformation/aws-cloudformation-resource-providers-events, rule/CreateHandler.java).
     type = "AWS::Events::Rule"
-    seconds = 60
+    seconds = 62
+    delete_seconds = 32
     tagging = Tagging("ResourceARN", "rule/{}")
 
     def create(self, context: Context, properties: Properties) -> Made:

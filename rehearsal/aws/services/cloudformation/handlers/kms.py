@@ -9,10 +9,12 @@ from ..service_call import call
 
 
 class Key(Handler):
-    # CloudFormation waits 15 after a creation, 60 after a change
+    # CloudFormation waits 15 after a creation and a deletion, 60 after a change
     # (aws-cloudformation/aws-cloudformation-resource-providers-kms, EventualConsistencyHandlerHelper.java).
     type = "AWS::KMS::Key"
-    seconds = 5
+    seconds = 15
+    update_seconds = 60
+    delete_seconds = 15
     tagging = Tagging("KeyId")
 
     def create(self, context: Context, properties: Properties) -> Made:

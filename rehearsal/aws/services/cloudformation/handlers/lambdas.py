@@ -21,10 +21,13 @@ _DEFAULTS: dict[str, Any] = {
 
 
 class Function(Handler):
-    """In a VPC, Lambda makes network interfaces first, which takes a while (Lambda developer guide, "VPC")."""
+    """In a VPC, Lambda makes network interfaces first, which takes a while (Lambda developer guide, "VPC"), and
+    CloudFormation waits until they are gone.
+    """
 
     type = "AWS::Lambda::Function"
     seconds = 8
+    delete_seconds = 7
     tagging = Tagging("Resource", "function:{}")
     deletes = ("DeleteFunction", "FunctionName")
 
@@ -46,6 +49,11 @@ class Function(Handler):
         if "VpcConfig" in properties:
             context.wait(220)  # 228 in all in the log of Handler.seconds
         return {}
+
+    def delete(self, context: Context, physical_id: str, properties: Properties) -> None:
+        super().delete(context, physical_id, properties)
+        if "VpcConfig" in properties:
+            context.wait(88)
 
     def update(self, context: Context, physical_id: str, old: Properties, new: Properties) -> dict[str, Any]:
         client = context.client("lambda")

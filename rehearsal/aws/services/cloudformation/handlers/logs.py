@@ -19,6 +19,7 @@ class QueryDefinition(Handler):
 
 class LogGroup(Handler):
     type = "AWS::Logs::LogGroup"
+    seconds = 10
     tagging = Tagging("resourceArn", "log-group:{}")
     deletes = ("DeleteLogGroup", "logGroupName")
 

@@ -8,6 +8,9 @@ from ..errors import ResourceFailed
 from ..handler import Handler, Tagging
 from ..service_call import call
 
+# Between two looks (aws-cloudformation/aws-cloudformation-resource-providers-rds, BaseHandlerStd.java).
+LOOK_SECONDS = 30
+
 
 def identifier(generated: str) -> str:
     """A generated name of a cluster or an instance without the hyphens that RDS refuses.
@@ -69,9 +72,8 @@ class ClusterParameterGroup(Handler):
 
 
 class Cluster(Handler):
-    # Between two looks (aws-cloudformation/aws-cloudformation-resource-providers-rds, BaseHandlerStd.java).
     type = "AWS::RDS::DBCluster"
-    seconds = 30
+    seconds = LOOK_SECONDS
     tagging = Tagging("ResourceName", "cluster:{}", operations=("AddTagsToResource", "RemoveTagsFromResource"))
 
     def create(self, context: Context, properties: Properties) -> Made:
@@ -84,7 +86,10 @@ class Cluster(Handler):
 
     def ready(self, context: Context, physical_id: str, properties: Properties) -> dict[str, Any]:
         cluster = context.until(
-            lambda: self._available(context, physical_id), within=3600, every=10, what=f"cluster {physical_id}"
+            lambda: self._available(context, physical_id),
+            within=3600,
+            every=LOOK_SECONDS,
+            what=f"cluster {physical_id}",
         )
         return {
             "DBClusterArn": cluster["DBClusterArn"],
@@ -132,7 +137,7 @@ class Cluster(Handler):
             except rds.exceptions.DBClusterNotFoundFault:
                 return True
 
-        context.until(gone, within=3600, every=10, what=f"cluster {physical_id}")
+        context.until(gone, within=3600, every=LOOK_SECONDS, what=f"cluster {physical_id}")
 
 
 _MODIFIABLE = (
@@ -153,9 +158,8 @@ _MODIFIABLE = (
 
 
 class Instance(Handler):
-    # Between two looks (aws-cloudformation/aws-cloudformation-resource-providers-rds, BaseHandlerStd.java).
     type = "AWS::RDS::DBInstance"
-    seconds = 30
+    seconds = LOOK_SECONDS
     tagging = Tagging("ResourceName", "db:{}", operations=("AddTagsToResource", "RemoveTagsFromResource"))
 
     def create(self, context: Context, properties: Properties) -> Made:
@@ -165,7 +169,10 @@ class Instance(Handler):
 
     def ready(self, context: Context, physical_id: str, properties: Properties) -> dict[str, Any]:
         instance = context.until(
-            lambda: self._available(context, physical_id), within=3600, every=10, what=f"instance {physical_id}"
+            lambda: self._available(context, physical_id),
+            within=3600,
+            every=LOOK_SECONDS,
+            what=f"instance {physical_id}",
         )
         endpoint = instance.get("Endpoint", {})
         return {
@@ -199,4 +206,4 @@ class Instance(Handler):
             except rds.exceptions.DBInstanceNotFoundFault:
                 return True
 
-        context.until(gone, within=3600, every=10, what=f"instance {physical_id}")
+        context.until(gone, within=3600, every=LOOK_SECONDS, what=f"instance {physical_id}")

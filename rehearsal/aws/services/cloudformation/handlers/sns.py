@@ -13,7 +13,7 @@ _ATTRIBUTES = ("DisplayName", "KmsMasterKeyId", "SignatureVersion", "TracingConf
 class Topic(Handler):
     # aws-cloudformation/aws-cloudformation-resource-providers-sns, topic/BaseHandlerStd.java: the wait at first.
     type = "AWS::SNS::Topic"
-    seconds = 10
+    seconds = 11
     tagging = Tagging("ResourceArn")
     deletes = ("DeleteTopic", "TopicArn")
 

@@ -26,11 +26,13 @@ class Parameter(Handler):
 class Document(Handler):
     """With UpdateMethod NewVersion a changed content becomes a new version and the default one; with Replace (the
     default) a document that CloudFormation has named is replaced (user guide, AWS::SSM::Document, UpdateMethod).
-    CloudFormation looks after 30 seconds first (aws-cloudformation/aws-cloudformation-resource-providers-ssm,
-    document/CreateHandler.java), a rehearsal after 2.
+    CloudFormation looks after 30 seconds first, whatever it does with one (CreateHandler.java, UpdateHandler.java and
+    DeleteHandler.java of aws-cloudformation/aws-cloudformation-resource-providers-ssm).
     """
 
     type = "AWS::SSM::Document"
+    seconds = 30
+    delete_seconds = 30
     tagging = Tagging("ResourceId", operations=("AddTagsToResource", "RemoveTagsFromResource"))
     deletes = ("DeleteDocument", "Name")
 

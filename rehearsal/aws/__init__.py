@@ -7,6 +7,7 @@ import inspect
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import botocore.client
 import botocore.hooks
 import botocore.session
 import botocore.useragent
@@ -35,6 +36,42 @@ def _accepts_kwargs(handler: Any) -> bool:
 
 
 vars(botocore.hooks)["accepts_kwargs"] = _accepts_kwargs
+
+_creator: Any = botocore.client.ClientCreator
+_node_list: Any = botocore.hooks.NodeList
+_models: dict[int, Any] = {}
+_methods: dict[Any, dict[str, Any]] = {}
+
+
+def _model_of_service(description: dict[str, Any], service_name: str, make: Any = botocore.client.ServiceModel) -> Any:
+    """The model that each client of a service makes of the same description, with all that it has looked up."""
+    if id(description) not in _models:
+        _models[id(description)] = make(description, service_name)  # which keeps the description, and so its id
+    return _models[id(description)]
+
+
+def _methods_of_client(creator: Any, model: Any, make: Any = _creator._create_methods) -> Any:
+    """The methods of each client of a service, one for each operation: ec2 has 800."""
+    if model not in _methods:
+        _methods[model] = make(creator, model)
+    return dict(_methods[model])
+
+
+def _copy_of_handlers(hooks: Any, node: dict[str, Any]) -> dict[str, Any]:
+    """The handlers of a session, which each client copies, node by node."""
+    return {
+        key: _node_list(*map(list, value))
+        if isinstance(value, _node_list)
+        else hooks._recursive_copy(value)
+        if isinstance(value, dict)
+        else value
+        for key, value in node.items()
+    }
+
+
+vars(botocore.client)["ServiceModel"] = _model_of_service
+_creator._create_methods = _methods_of_client
+vars(botocore.hooks)["_PrefixTrie"]._recursive_copy = _copy_of_handlers
 
 # Each session and client looks for the alias of an event's name once more.
 _aliaser: Any = botocore.hooks.EventAliaser

@@ -10,6 +10,7 @@ import contextlib
 import dataclasses
 import functools
 import logging
+import os
 import re
 import socket
 import threading
@@ -26,7 +27,7 @@ from moto.core.utils import get_service_model
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import BaseWSGIServer, make_server
 
-from rehearsal.aws import moto_clock
+from rehearsal.aws import direct, moto_clock
 from rehearsal.aws.calls import PROCEED, Call, Operation, Proceed, ServiceError
 from rehearsal.aws.protocols import (
     UNKNOWN,
@@ -122,10 +123,13 @@ class Server:
         thread = threading.Thread(target=server.serve_forever, args=(pause,), name=name, daemon=True)
         thread.start()
         self._listeners.append((server, thread))
+        if host == "127.0.0.1":
+            direct.SERVERS[os.getpid(), server.port] = server
         return server.port
 
     def stop(self) -> None:
         for server, thread in self._listeners:
+            direct.SERVERS.pop((os.getpid(), server.port), None)
             server.shutdown()
             thread.join()
             server.server_close()

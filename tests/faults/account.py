@@ -23,7 +23,7 @@ from rehearsal.aws.durations import Durations
 from rehearsal.aws.local_aws import LocalAws
 from rehearsal.aws.server import NoFaults
 from rehearsal.aws.services import work
-from tests.faults import databases, nodes, real_nodes, times, transport
+from tests.faults import databases, nodes, real_nodes, times
 
 PORT: Final = 4566
 """Of the local AWS. Every case has a network of its own, so all of them have this one."""
@@ -97,7 +97,7 @@ def install(directory: Path, *, full: bool) -> Account:
     for function in lambda_backends[aws.account][aws.region].list_functions():
         aws.functions.fork_server(aws.functions._settings(function).packages, waits=full)  # which all cases share
     if not full:
-        account.usual = _quicken(aws, directory)
+        account.usual = _quicken(directory)
     gc.collect()
     gc.freeze()  # what is here stays: no fork needs to look at it again, which would copy it
     return account
@@ -115,9 +115,8 @@ def alone(live: Callable[[Account], int]) -> int:
     return launcher.isolated(work)
 
 
-def _quicken(aws: Any, directory: Path) -> Durations:
+def _quicken(directory: Path) -> Durations:
     databases.install(directory)
-    transport.install(aws)
     vars(botocore.endpoint)["time"] = types.SimpleNamespace(**{**vars(time), "sleep": lambda _seconds: None})
     return durations.change(times.SHORT)
 

@@ -15,6 +15,7 @@ from moto.core.responses import ActionResult
 from moto.ssm.responses import SimpleSystemManagerResponse
 from moto.stepfunctions.parser.models import stepfunctions_parser_backends
 
+from rehearsal.aws import direct
 from rehearsal.aws.calls import PROCEED, Call, ServiceError
 from rehearsal.aws.clock import Clock
 from rehearsal.aws.local_aws import LocalAws
@@ -38,10 +39,12 @@ class OneFault(NoFaults):
         return {"code": "ThrottlingException", "message": "Rate exceeded"}
 
 
-@pytest.fixture(scope="module")
-def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAws]:
+@pytest.fixture(scope="module", params=["directly", "over HTTP"])
+def aws(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[LocalAws]:
     local = LocalAws(Clock(7200), tmp_path_factory.mktemp("aws"), faults=OneFault(), modules=())
     local.start()
+    if request.param == "over HTTP":
+        direct.SERVERS.clear()
     yield local
     local.stop()
 

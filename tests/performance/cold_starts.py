@@ -51,6 +51,7 @@ def cpu_seconds(statement: str, function: str, *further: Path) -> float:
         "AWS_DEFAULT_REGION": "us-east-1",
         "APPLICATION": "benchwright",
         "POWERTOOLS_METRICS_NAMESPACE": "Benchwright",
+        "PYDANTIC_DISABLE_PLUGINS": "__all__",
     }
     python = os.path.realpath(sys._base_executable)  # type: ignore[attr-defined]
     process = subprocess.Popen([python, "-S", "-s", "-c", statement], env=environment, cwd=task)

@@ -249,7 +249,7 @@ def test_functions_get_the_environment_that_they_read() -> None:
     )
     others = {"pgsslrootcert", "aws_region"}  # a user's own setting, and what Lambda gives to every function
     read = {name.upper() for name in Settings.model_fields if name not in others}
-    assert given == read | {"POWERTOOLS_LOG_LEVEL", "POWERTOOLS_METRICS_NAMESPACE"}
+    assert given == read | {"POWERTOOLS_LOG_LEVEL", "POWERTOOLS_METRICS_NAMESPACE", "PYDANTIC_DISABLE_PLUGINS"}
 
 
 def test_each_function_is_named_in_its_logs_and_writes_to_a_group_of_its_own() -> None:

@@ -7,7 +7,6 @@ The class name is the error name that Step Functions sees, so the state machines
 from __future__ import annotations
 
 import json
-import re
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import NoCredentialsError, ParamValidationError
@@ -95,7 +94,13 @@ class TransientError(BenchwrightError):
 
 # What a message may hold of foreign text: no control character but line break and tab, nothing that turns the direction
 # of writing, and no lone surrogate, which has no form in UTF-8 and would end the function that returns it.
-UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+UNPRINTABLE = dict.fromkeys(
+    (
+        *(*range(0x09), *range(0x0B, 0x20), *range(0x7F, 0xA0)),
+        *(*range(0x2028, 0x202F), *range(0x2066, 0x206A), *range(0xD800, 0xE000)),
+    ),
+    "\ufffd",
+)
 
 # Step Functions cuts a cause at 32,768 characters of JSON, and a branch of a Parallel packs it into JSON once more. The
 # rest is for the stack trace.
@@ -105,7 +110,7 @@ SHORTENED = "\n(shortened; see the log)"
 
 def printable(text: str) -> str:
     """Return a text in characters that every channel takes."""
-    return UNPRINTABLE.sub("\ufffd", text)
+    return text.translate(UNPRINTABLE)
 
 
 def shorten(message: str) -> str:

@@ -7,8 +7,6 @@ The lock is the ARN of the execution that holds it. Taking, stealing and releasi
 so of many that try at once exactly one succeeds; a holder that no longer runs loses the lock to whoever asks next.
 """
 
-from __future__ import annotations
-
 import contextlib
 import gzip
 import hashlib
@@ -16,12 +14,10 @@ import json
 import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
-from functools import cache
 from typing import Annotated, Any, get_origin
 
 from botocore.exceptions import ClientError
-from pydantic import AfterValidator, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from benchwright.aws import client
 from benchwright.errors import ClusterLocked, LockLost, RecordUnreadable, TransientError, error_code
@@ -52,12 +48,13 @@ def _whole_objects(recorded: dict[str, Any]) -> dict[str, Any]:
 type RecordedInput = Annotated[dict[str, Any], AfterValidator(_whole_objects)]
 
 
-@dataclass(frozen=True)
-class Known:
+class Known(BaseModel):
     """What earlier executions recorded of a cluster."""
 
-    input: RecordedInput = field(default_factory=dict)
-    accounts: dict[str, tuple[int, int]] = field(default_factory=dict)  # name -> (uid, gid)
+    model_config = ConfigDict(frozen=True)
+
+    input: RecordedInput = {}
+    accounts: dict[str, tuple[int, int]] = {}  # name -> (uid, gid)
     parent_image: str = ""
     engine_version: str = ""
     other_engine_version: str = ""  # to take in place of it, as long as no database runs
@@ -68,16 +65,15 @@ class Known:
     generation: int = 0
     rebuilt_by: str = ""  # the execution that began this generation: a retry of the same step does not begin another
     # The input and the generation of the last execution that verified the cluster, and who gave what differs from it.
-    proven: RecordedInput = field(default_factory=dict)
+    proven: RecordedInput = {}
     proven_accounts: tuple[str, ...] = ()  # names whose ids a verified execution has used
-    groups: dict[str, int] = field(default_factory=dict)  # name -> gid
+    groups: dict[str, int] = {}  # name -> gid
     proven_groups: tuple[str, ...] = ()
     proven_generation: int = 0
-    origins: dict[str, list[str]] = field(default_factory=dict)  # execution -> dotted paths
+    origins: dict[str, list[str]] = {}  # execution -> dotted paths
 
 
-@dataclass(frozen=True)
-class Record:
+class Record(BaseModel):
     """What the table holds of a cluster; every field is empty for a cluster that was never asked for.
 
     held_since: when the lock was taken, in seconds since 1970. verified_images: the images that the cluster was
@@ -85,9 +81,11 @@ class Record:
     cannot be used, where there is one. foundation: the ARN of the stack whose data an execution began to delete.
     """
 
+    model_config = ConfigDict(frozen=True, defer_build=True)
+
     holder: str = ""
     held_since: int = 0
-    known: Known = field(default_factory=Known)
+    known: Known = Known()
     plan: Plan | None = None
     planned_by: str = ""
     unreadable: str = ""
@@ -204,7 +202,7 @@ def save_plan(cluster: str, execution: str, plan: Plan, known: Known) -> None:
 def stored_length(plan: Plan, known: Known) -> int:
     """Return the bytes of plan and input in the cluster's item, also once an execution has verified them."""
     proven = max(known.input, known.proven, key=lambda each: len(_json(each)))
-    values = _attributes(plan, "", replace(known, proven=proven)).values()
+    values = _attributes(plan, "", known.model_copy(update={"proven": proven})).values()
     return sum(len(value) if isinstance(value, bytes) else len(value.encode()) for (value,) in map(dict.values, values))
 
 
@@ -407,8 +405,8 @@ def _keep_ids_of_who_left(item: Item) -> Item:
 UPGRADES: Mapping[int, Callable[[Item], Item]] = {1: _prove_what_was_verified, 2: _keep_ids_of_who_left}
 
 
-OF_KNOWN = {each.name for each in fields(Known)}
-ATTRIBUTES = OF_KNOWN | {each.name for each in fields(Record)} - {"known", "unreadable"} | {"version"}
+OF_KNOWN = {*Known.model_fields}
+ATTRIBUTES = OF_KNOWN | {*Record.model_fields} - {"known", "unreadable"} | {"version"}
 IN_JSON = frozenset(
     (
         *("input", "accounts", "groups", "proven", "proven_accounts", "proven_groups", "origins", "plan"),
@@ -419,12 +417,6 @@ IN_JSON = frozenset(
 TYPES = dict.fromkeys(("version", "held_since", "generation", "proven_generation", "has_access"), "N") | {
     "verified": "BOOL"
 }
-
-
-@cache
-def _validators() -> tuple[TypeAdapter[Known], TypeAdapter[Record]]:
-    """Make what validates an item at its first use: that takes some milliseconds."""
-    return TypeAdapter(Known), TypeAdapter(Record)
 
 
 def _decoded(stored: Mapping[str, Any]) -> Item:
@@ -469,10 +461,9 @@ def _record(stored: Mapping[str, Any]) -> Record:
             raise ValueError(f"its version is {version}")
         for earlier in range(version, VERSION):
             item = UPGRADES[earlier](item)
-        of_known, of_record = _validators()
-        known = of_known.validate_python({name: item.pop(name) for name in OF_KNOWN & set(item)})
+        known = Known.model_validate({name: item.pop(name) for name in OF_KNOWN & set(item)})
         plan, unreadable = _plan(item.pop("plan", None))
-        return of_record.validate_python(item | {"known": known, "plan": plan, "unreadable": unreadable})
+        return Record.model_validate(item | {"known": known, "plan": plan, "unreadable": unreadable})
     except (ValueError, TypeError, AttributeError) as error:
         raise RecordUnreadable(
             f"The record of the cluster {cluster} is damaged: {_reason(error)}. Restore its item in the table "

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from typing import Any, Literal, NamedTuple
 
 from benchwright import licensing
@@ -122,18 +121,19 @@ def make_plan(
         sources=sources_of(request.patch, known.input, defaults),
     )
     rebuilt_by = execution if request.once.rebuild else known.rebuilt_by
-    record = replace(
-        known,
-        input=merge_patch(known.input, request.patch),
-        accounts=ids,
-        groups=gids,
-        parent_image=image.parent_image,
-        engine_version=plan.engine_version,
-        other_engine_version=other_version(plan.engine_version, looked.engines),
-        has_access=known.has_access or wanted.access is not None,
-        generation=image.generation,
-        rebuilt_by=rebuilt_by,
-        origins=unproven.origins(known, request.patch, execution),
+    record = known.model_copy(
+        update={
+            "input": merge_patch(known.input, request.patch),
+            "accounts": ids,
+            "groups": gids,
+            "parent_image": image.parent_image,
+            "engine_version": plan.engine_version,
+            "other_engine_version": other_version(plan.engine_version, looked.engines),
+            "has_access": known.has_access or wanted.access is not None,
+            "generation": image.generation,
+            "rebuilt_by": rebuilt_by,
+            "origins": unproven.origins(known, request.patch, execution),
+        }
     )
     _check_length(plan, record)
     return plan, record

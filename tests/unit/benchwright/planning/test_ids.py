@@ -1,6 +1,5 @@
 """Ids are given once, for ever, once a verified execution has used them."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,7 +12,7 @@ from tests.unit.benchwright.planning.test_sign_in import JIT
 
 
 def verified(known: Known) -> Known:
-    return replace(known, proven_accounts=tuple(known.accounts), proven_groups=tuple(known.groups))
+    return known.model_copy(update={"proven_accounts": tuple(known.accounts), "proven_groups": tuple(known.groups)})
 
 
 @pytest.mark.parametrize(

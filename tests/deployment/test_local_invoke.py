@@ -79,9 +79,10 @@ def test_build_image_starts_a_build(invoked: Invoked) -> None:
         "done": False,
         "ami": "",
         "build_arn": f"arn:aws:imagebuilder:us-east-1:123456789012:image/{image}",
+        "build_state": "",
         "built": False,
         "waiting_for": f"Image Builder: {image} was started",
-        "wait_seconds": 60,
+        "wait_seconds": 90,
         "retired": [],
         "warnings": [],
     }

@@ -49,7 +49,8 @@ def loops() -> str:
 
 def _every(step: str) -> str:
     if step == "Build image":
-        return f"{builder.LONG_WAIT} s, later {builder.LAST_WAIT} s; or a hundredth of what was waited, if that is more"
+        last = builder.IN_LAST_STATES.first
+        return f"{builder.LONG_WAIT} s, later {last} s; between them a hundredth of what was waited"
     waits = f"{WAITS[step].first} s, later {WAITS[step].longest} s"
     if step == "Deploy foundation":
         beside, alone = CREATION_BESIDE_BUILD.longest, CREATION.longest

@@ -97,7 +97,14 @@ class Cluster:
         if event["action"] == "retire":
             return {"done": True, "retired": ["ami-old"], "warnings": event["warnings"]}
         done = self.done("BuildImage build")
-        return {"done": done, "ami": "ami-1", "build_arn": "b", "waiting_for": "a build", "wait_seconds": 30}
+        return {
+            "done": done,
+            "ami": "ami-1",
+            "build_arn": "b",
+            "build_state": "s",
+            "waiting_for": "a build",
+            "wait_seconds": 30,
+        }
 
     def deploy_stack(self, event: dict[str, Any]) -> Any:
         if event["stack"] == "all":
@@ -253,8 +260,8 @@ def test_each_step_is_reported_all_that_it_asks_for_and_what_its_last_look_left(
         ],
         "WriteReport": [caller | {"state": "Write report"}],
         "BuildImage": [
-            build | {"build_arn": "", "waited": 0},
-            build | {"build_arn": "b", "waited": 30},
+            build | {"build_arn": "", "build_state": "", "waited": 0, "wait_seconds": 0},
+            build | {"build_arn": "b", "build_state": "s", "waited": 30, "wait_seconds": 30},
             caller | {"action": "retire", "ami": "ami-1", "warnings": ["config: x", "license: missing"]},
         ],
         "DeployStack": [

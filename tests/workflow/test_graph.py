@@ -122,7 +122,7 @@ def limits(machine: str) -> dict[str, int]:
 def most_looks(step: str, seconds: int) -> int:
     """How often a step looks that is never done."""
     if step == "Build image":
-        return looks_of(while_building, seconds)
+        return max(looks_of(after, seconds) for after in (while_building, builder.IN_LAST_STATES.after))
     every = [WAITS[step], CREATION] if step == "Deploy foundation" else [WAITS[step]]
     return max(looks_of(waits.after, seconds) for waits in every)
 

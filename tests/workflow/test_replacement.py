@@ -2,6 +2,7 @@
 
 import math
 
+from benchwright.image.builder import IN_LAST_STATES
 from benchwright.models import MOST_TURNS, Nodes
 from benchwright.nodes.replacement import WARM_UP
 from benchwright.waits import WAITS
@@ -51,7 +52,8 @@ def test_a_look_comes_twice_before_an_old_node_leaves() -> None:
 def longest_looks() -> dict[str, int]:
     """How often each step of a deployment looks that makes an address and replaces nodes, at its slowest."""
     of_image = SLOW["rehearsal.aws.services.imagebuilder.build"]
-    image = looks_of(while_building, sum(map(int, of_image.values())))
+    image = looks_of(while_building, int(of_image["BUILDING_SECONDS"]))
+    image += looks_of(IN_LAST_STATES.after, int(of_image["DISTRIBUTING_SECONDS"]))
     others = ("Build image", "Preview stacks", "Remove access", "Retire certificate")  # where there is an address, none
     looks = {step: most_looks(step, seconds) for step, seconds in limits("deploy").items() if step not in others}
     # Where nodes are replaced, the foundation is not created.

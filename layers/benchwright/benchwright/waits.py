@@ -48,5 +48,5 @@ WAITS: Final[Mapping[str, Waits]] = {
     "Preview stacks": Waits(7, 2, 11),
 }
 # While a foundation is created, which takes as long as its database. Until there is an image nothing waits for it.
-CREATION_BESIDE_BUILD: Final = Waits(7, 20, 60)
+CREATION_BESIDE_BUILD: Final = Waits(7, 20, 75)
 CREATION: Final = Waits(7, 5, 12)

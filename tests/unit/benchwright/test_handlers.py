@@ -664,7 +664,7 @@ def test_while_a_stack_launches_nodes_the_waits_are_long_at_once(aws: Conversati
 @pytest.mark.parametrize(
     ("status", "ami", "waits"),
     [
-        ("CREATE_IN_PROGRESS", "", [25, 60]),
+        ("CREATE_IN_PROGRESS", "", [25, 75]),
         ("CREATE_IN_PROGRESS", AMI, [10, 12]),
         ("UPDATE_IN_PROGRESS", AMI, [10, 40]),
     ],
@@ -680,20 +680,21 @@ def test_a_foundation_is_looked_at_often_once_the_nodes_wait_for_it_alone(
 
 @pytest.mark.usefixtures("steps")
 @pytest.mark.parametrize(
-    ("status", "waited", "seconds"),
+    ("before", "status", "waited", "seconds"),
     [
-        ("PENDING", 0, 90),
-        ("BUILDING", 810, 90),
-        ("BUILDING", 900, 9),
-        ("BUILDING", 2700, 27),
-        ("DISTRIBUTING", 600, 9),
-        ("INTEGRATING", 2700, 27),
-        ("A_NEW_ONE", 600, 90),
+        (("", 0), "PENDING", 0, 90),
+        (("BUILDING", 90), "BUILDING", 810, 90),
+        (("BUILDING", 90), "BUILDING", 900, 9),
+        (("BUILDING", 26), "BUILDING", 2700, 27),
+        (("BUILDING", 90), "DISTRIBUTING", 600, 5),
+        (("DISTRIBUTING", 5), "DISTRIBUTING", 605, 6),
+        (("DISTRIBUTING", 30), "INTEGRATING", 2700, 30),
+        (("BUILDING", 90), "A_NEW_ONE", 600, 90),
     ],
 )
 def test_a_build_is_looked_at_more_often_after_a_while_and_near_its_end(
-    aws: Conversation, status: str, waited: int, seconds: int
+    aws: Conversation, before: tuple[str, int], status: str, waited: int, seconds: int
 ) -> None:
     aws.answers = {**builds({**built(""), "state": {"status": status}}), "GetItem": record()}
-    answer = handle("build_image", waited=waited)
+    answer = handle("build_image", waited=waited, build_state=before[0], wait_seconds=before[1])
     assert (answer["done"], answer["wait_seconds"]) == (False, seconds)

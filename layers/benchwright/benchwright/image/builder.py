@@ -11,6 +11,7 @@ from benchwright.aws import client
 from benchwright.errors import ImageBuildFailed, TransientError, error_code, error_message
 from benchwright.image.build_log import last_lines
 from benchwright.settings import APPLICATION_TAG, settings
+from benchwright.waits import Waits
 
 if TYPE_CHECKING:  # recipe imports YAML, which of all functions build_image alone needs
     from mypy_boto3_imagebuilder.type_defs import ComponentConfigurationTypeDef
@@ -21,11 +22,12 @@ if TYPE_CHECKING:  # recipe imports YAML, which of all functions build_image alo
 FAILED_STATES = frozenset({"FAILED", "CANCELLED"})
 UNUSABLE_STATES = frozenset({"DEPRECATED", "DELETED", "DISABLED"})
 LOG_LINES = 15
-# Seconds until the next look at a build. A build takes more than 15 minutes as a rule, and its last state, the
-# distribution to one Region, only some seconds: a state does not say in time that the end is near. So from then on a
-# hundredth of what it has taken so far is waited: no more is lost at its end, and slow builds need few looks.
-LONG_WAIT, LAST_WAIT = 90, 9
+# Seconds until the next look at a build. A build takes more than 15 minutes as a rule; from then on a hundredth of what
+# it has taken so far is waited, so that slow builds need few looks. The distribution to one Region takes only some
+# seconds, to several ones minutes.
+LONG_WAIT = 90
 LONG_WAITS_UNTIL = 900  # seconds waited in all
+IN_LAST_STATES = Waits(5, 1, 30)
 LAST_STATES = frozenset({"DISTRIBUTING", "INTEGRATING"})
 # By what Image Builder gives as the reason (EC2 Image Builder user guide, "Troubleshoot"; EC2 API, error codes).
 REMEDIES: Mapping[str, str] = {
@@ -76,11 +78,15 @@ def next_build_step(builds: Sequence[Build], joined: str) -> BuildStep:
     return BuildStep("wait", newest)
 
 
-def wait_for(status: str, waited: int) -> int:
-    """Return how many seconds to wait before the next look at a build. waited: the seconds of all waits before it."""
-    if waited < LONG_WAITS_UNTIL and status not in LAST_STATES:
-        return LONG_WAIT
-    return max(LAST_WAIT, waited // 100)
+def wait_for(status: str, waited: int, before: str = "", previous: int = 0) -> int:
+    """Return how many seconds to wait before the next look at a build.
+
+    waited: the seconds of all waits before it. before, previous: the build's state at the look before, and the wait
+    between the two.
+    """
+    if status in LAST_STATES:
+        return IN_LAST_STATES.after(previous if before in LAST_STATES else 0)
+    return LONG_WAIT if waited < LONG_WAITS_UNTIL else waited // 100
 
 
 def find_builds(recipe: "Recipe", joined: str) -> list[Build]:

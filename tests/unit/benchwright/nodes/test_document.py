@@ -34,7 +34,7 @@ def run(folder: Path, main: str | None = None) -> subprocess.CompletedProcess[st
         "AWS::Region": "us-east-1",
         "Cluster": "blue",
         "BucketName": "bucket",
-        "AutoScalingGroup": "group",
+        "Application": "wb",
         "NodeLogGroup": "/nodes",
         "NodeScript": hashlib.sha256(archive).hexdigest(),
     }

@@ -34,7 +34,7 @@ def run(folder: Path, main: str | None = None) -> subprocess.CompletedProcess[st
         "AWS::Region": "us-east-1",
         "Cluster": "blue",
         "BucketName": "bucket",
-        "Application": "wb",
+        "AutoScalingGroup": "group",
         "NodeLogGroup": "/nodes",
         "NodeScript": hashlib.sha256(archive).hexdigest(),
     }

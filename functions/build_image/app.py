@@ -21,14 +21,13 @@ from benchwright.image.builder import (
     next_build_step,
     start_build,
     usable_builds,
-    wait_for,
 )
 from benchwright.image.recipe import component_names, load_recipe, recipe_names
 from benchwright.observability import logger
 from benchwright.record import Record, confirm_lock, plan_of, read, read_all, save_image
 from benchwright.settings import settings
 from benchwright.step import LoopEvent, step
-from benchwright.waits import WAITS
+from benchwright.waits import WAITS, wait_for_build
 
 
 class Event(LoopEvent):
@@ -94,7 +93,7 @@ def handler(event: Event) -> Result | Preview:
                 build_arn=build.arn,
                 build_state=build.status,
                 waiting_for=f"Image Builder: {build.arn.split('/', 1)[1]} is {build.status}",
-                wait_seconds=wait_for(build.status, event.waited, event.build_state, event.wait_seconds),
+                wait_seconds=wait_for_build(build.status, event.waited, event.build_state, event.wait_seconds),
             )
         case "fail", build if build:
             raise build_failure(build)
@@ -107,7 +106,7 @@ def handler(event: Event) -> Result | Preview:
                 done=False,
                 build_arn=arn,
                 waiting_for=f"Image Builder: {arn.split('/', 1)[1]} was started",
-                wait_seconds=wait_for("PENDING", 0),
+                wait_seconds=wait_for_build("PENDING", 0),
             )
 
 

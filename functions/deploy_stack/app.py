@@ -15,7 +15,7 @@ from benchwright.nodes.preview import Nodes
 from benchwright.record import Record, confirm_lock, plan_of
 from benchwright.settings import settings
 from benchwright.stacks import change_sets, desired_state, preview, preview_steps, waiting
-from benchwright.stacks.next_action import DELETION, Action, Stack, has_parameters, lacks_protection_alone, next_action
+from benchwright.stacks.decision import DELETION, Action, Stack, has_parameters, lacks_protection_alone, next_action
 from benchwright.step import LoopEvent, step
 from benchwright.waits import CREATION, CREATION_BESIDE_BUILD, WAITS, Waits
 
@@ -23,7 +23,7 @@ from benchwright.waits import CREATION, CREATION_BESIDE_BUILD, WAITS, Waits
 class Event(LoopEvent):
     """change_set, refresh: what this execution set going, from the step's previous result.
 
-    change_set: or next_action.DELETION. began: when the execution began. node_script: its hash, as it was published.
+    change_set: or decision.DELETION. began: when the execution began. node_script: its hash, as it was published.
     access: the outputs of the stack of the address; empty for none. protects: whether deletion protection is waited
     for, too. removes: whether the stack must be deleted; the one that holds data never is. plan: of a dry run, which
     looks at all stacks.

@@ -10,7 +10,7 @@ from benchwright.destruction import foundation, policies, remains, request, secr
 from benchwright.destruction.remains import Remaining
 from benchwright.settings import settings
 from benchwright.stacks import change_sets
-from benchwright.stacks.next_action import Stack
+from benchwright.stacks.decision import Stack
 from benchwright.step import step
 from benchwright.waits import WAITS
 

@@ -9,9 +9,8 @@ from typing import Any
 import yaml
 
 from benchwright import errors
-from benchwright.image import builder
 from benchwright.verification.checks import REMEDIES
-from benchwright.waits import CREATION, CREATION_BESIDE_BUILD, WAITS
+from benchwright.waits import BUILD_SECONDS, CREATION, CREATION_BESIDE_BUILD, WAITS, WHILE_BUILDING, WHILE_DISTRIBUTING
 from tests.documentation.input_reference import escaped
 from tests.documentation.pages import ROOT, table
 
@@ -49,8 +48,9 @@ def loops() -> str:
 
 def _every(step: str) -> str:
     if step == "Build image":
-        last = builder.IN_LAST_STATES.first
-        return f"{builder.LONG_WAIT} s, later {last} s; between them a hundredth of what was waited"
+        first, last = WHILE_DISTRIBUTING.first, WHILE_DISTRIBUTING.longest
+        hundredth = f"after {BUILD_SECONDS // 60} minutes a hundredth of what was waited"
+        return f"{WHILE_BUILDING} s, later {last} s; {hundredth}, and from {first} s on while it is distributed"
     waits = f"{WAITS[step].first} s, later {WAITS[step].longest} s"
     if step == "Deploy foundation":
         beside, alone = CREATION_BESIDE_BUILD.longest, CREATION.longest

@@ -11,9 +11,8 @@ import yaml
 
 from benchwright import errors
 from benchwright.failure.console_links import FUNCTIONS
-from benchwright.image import builder
 from benchwright.report.diagram import branches_of
-from benchwright.waits import CREATION, WAITS
+from benchwright.waits import CREATION, WAITS, WHILE_DISTRIBUTING, wait_for_build
 from functions.resolve_plan.app import MOST_CLUSTERS
 from tests.templates.templates import APPLICATION, resources
 from tests.workflow.workflow import STATEMACHINE, definition_of
@@ -122,13 +121,16 @@ def limits(machine: str) -> dict[str, int]:
 def most_looks(step: str, seconds: int) -> int:
     """How often a step looks that is never done."""
     if step == "Build image":
-        return max(looks_of(after, seconds) for after in (while_building, builder.IN_LAST_STATES.after))
+        return max(looks_at_build(built, seconds - built) for built in range(0, seconds + 1, 60))
     every = [WAITS[step], CREATION] if step == "Deploy foundation" else [WAITS[step]]
     return max(looks_of(waits.after, seconds) for waits in every)
 
 
-def while_building(_: int, waited: int) -> int:
-    return builder.wait_for("BUILDING", waited)
+def looks_at_build(building: int, distributing: int) -> int:
+    """How often a build is looked at that takes so many seconds until its last state, and in it."""
+    return looks_of(lambda _, waited: wait_for_build("BUILDING", waited), building) + looks_of(
+        WHILE_DISTRIBUTING.after, distributing
+    )
 
 
 def looks_of(after: Callable[[int, int], int], seconds: int) -> int:

@@ -2,7 +2,6 @@
 
 import math
 
-from benchwright.image.builder import IN_LAST_STATES
 from benchwright.models import MOST_TURNS, Nodes
 from benchwright.nodes.replacement import WARM_UP
 from benchwright.waits import WAITS
@@ -11,7 +10,7 @@ from rehearsal.aws.services.autoscaling import instance_refresh, scaling_activit
 from rehearsal.aws.services.ec2 import instances
 from rehearsal.aws.services.ssm import associations
 from tests.templates.templates import ACCESS, NODES, resources
-from tests.workflow.test_graph import EVENTS_OF_A_LOOK, limits, looks_of, most_looks, while_building
+from tests.workflow.test_graph import EVENTS_OF_A_LOOK, limits, looks_at_build, looks_of, most_looks
 from tests.workflow.workflow import definition_of
 
 CONFIGURING_SECONDS = 300
@@ -52,13 +51,12 @@ def test_a_look_comes_twice_before_an_old_node_leaves() -> None:
 def longest_looks() -> dict[str, int]:
     """How often each step of a deployment looks that makes an address and replaces nodes, at its slowest."""
     of_image = SLOW["rehearsal.aws.services.imagebuilder.build"]
-    image = looks_of(while_building, int(of_image["BUILDING_SECONDS"]))
-    image += looks_of(IN_LAST_STATES.after, int(of_image["DISTRIBUTING_SECONDS"]))
+    image = looks_at_build(int(of_image["BUILDING_SECONDS"]), int(of_image["DISTRIBUTING_SECONDS"]))
     others = ("Build image", "Preview stacks", "Remove access", "Retire certificate")  # where there is an address, none
     looks = {step: most_looks(step, seconds) for step, seconds in limits("deploy").items() if step not in others}
     # Where nodes are replaced, the foundation is not created.
     update = looks_of(WAITS["Deploy foundation"].after, limits("deploy")["Deploy foundation"])
-    return {**looks, "Deploy foundation": update, "Build image": image + 1}
+    return {**looks, "Deploy foundation": update, "Build image": image}
 
 
 def test_the_history_of_a_replacement_stays_short_however_slow_all_steps_are() -> None:

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Annotated, Any, get_origin
 
 from botocore.exceptions import ClientError
-from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from benchwright.aws import client
 from benchwright.errors import ClusterLocked, LockLost, RecordUnreadable, TransientError, error_code
@@ -51,7 +51,7 @@ type RecordedInput = Annotated[dict[str, Any], AfterValidator(_whole_objects)]
 class Known(BaseModel):
     """What earlier executions recorded of a cluster."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     input: RecordedInput = {}
     accounts: dict[str, tuple[int, int]] = {}  # name -> (uid, gid)
@@ -85,7 +85,7 @@ class Record(BaseModel):
 
     holder: str = ""
     held_since: int = 0
-    known: Known = Known()
+    known: Known = Field(default_factory=Known)
     plan: Plan | None = None
     planned_by: str = ""
     unreadable: str = ""

@@ -50,3 +50,21 @@ WAITS: Final[Mapping[str, Waits]] = {
 # While a foundation is created, which takes as long as its database. Until there is an image nothing waits for it.
 CREATION_BESIDE_BUILD: Final = Waits(7, 20, 75)
 CREATION: Final = Waits(7, 5, 12)
+# A build of an image takes more than 15 minutes as a rule; from then on a hundredth of what this step has waited so far
+# is waited, so that slow builds need few looks. The distribution to one Region takes only some seconds, to several
+# Regions minutes.
+BUILD_SECONDS: Final = 900
+WHILE_BUILDING: Final = 90
+WHILE_DISTRIBUTING: Final = Waits(5, 1, 30)
+LAST_STATES: Final = frozenset({"DISTRIBUTING", "INTEGRATING"})
+
+
+def wait_for_build(state: str, waited: int, before: str = "", previous: int = 0) -> int:
+    """Return how many seconds to wait before the next look at a build.
+
+    waited: the seconds of all waits before it. before, previous: the build's state at the look before, and the wait
+    between the two.
+    """
+    if state in LAST_STATES:
+        return WHILE_DISTRIBUTING.after(previous if before in LAST_STATES else 0)
+    return WHILE_BUILDING if waited < BUILD_SECONDS else waited // 100

@@ -19,7 +19,7 @@ from benchwright.nodes.node_script import load_script
 from benchwright.record import read, revision
 from benchwright.settings import settings
 from benchwright.stacks import desired_state
-from benchwright.stacks.next_action import Desired, Stack
+from benchwright.stacks.decision import Desired, Stack
 from tests.unit.benchwright.conversation import Answer, Conversation, refusal
 from tests.unit.benchwright.steps import COMMAND, EXECUTION, OTHER, ROOT, app, handle, record
 from tests.unit.benchwright.verification.test_checks import a_plan, report

@@ -13,9 +13,8 @@ from typing import Any
 from benchwright.aws import client
 from benchwright.destruction import policies, secrets
 from benchwright.settings import settings
-from benchwright.stacks import change_sets
-from benchwright.stacks import next_action as deployment
-from benchwright.stacks.next_action import DELETION, SETTLED, Action, Desired, Stack
+from benchwright.stacks import change_sets, decision
+from benchwright.stacks.decision import DELETION, SETTLED, Action, Desired, Stack
 
 
 @dataclass(frozen=True)
@@ -71,7 +70,7 @@ def delete(cluster: str, begun: str, kept: Collection[str], *, is_last: bool) ->
         return Progress()
     desired = letting_go(cluster, stack, kept)
     change_set, name = change_sets.find_change_set(desired, stack, begun)
-    action = deployment.next_action(stack, change_set, desired, begun)
+    action = decision.next_action(stack, change_set, desired, begun)
     template = _template(stack) if stack.status == "DELETE_FAILED" else ""
     action = next_action(action, stack, is_let_go=policies.MARK in template, is_last=is_last)
     if action == "delete stack":

@@ -12,7 +12,7 @@ from benchwright.models import CLUSTER_NAME, CLUSTER_NAME_IN_WORDS, LONGEST_CLUS
 from benchwright.planning.problems import Problem, refusal, without_texts
 from benchwright.planning.similar_names import meant
 from benchwright.record import Record
-from benchwright.stacks.next_action import Stack
+from benchwright.stacks.decision import Stack
 
 KEYS = ("cluster", "delete_data", "final_snapshot")
 NAME = "the name of the cluster to destroy"

@@ -11,7 +11,6 @@ from benchwright.aws import client
 from benchwright.errors import ImageBuildFailed, TransientError, error_code, error_message
 from benchwright.image.build_log import last_lines
 from benchwright.settings import APPLICATION_TAG, settings
-from benchwright.waits import Waits
 
 if TYPE_CHECKING:  # recipe imports YAML, which of all functions build_image alone needs
     from mypy_boto3_imagebuilder.type_defs import ComponentConfigurationTypeDef
@@ -22,13 +21,6 @@ if TYPE_CHECKING:  # recipe imports YAML, which of all functions build_image alo
 FAILED_STATES = frozenset({"FAILED", "CANCELLED"})
 UNUSABLE_STATES = frozenset({"DEPRECATED", "DELETED", "DISABLED"})
 LOG_LINES = 15
-# Seconds until the next look at a build. A build takes more than 15 minutes as a rule; from then on a hundredth of what
-# it has taken so far is waited, so that slow builds need few looks. The distribution to one Region takes only some
-# seconds, to several ones minutes.
-LONG_WAIT = 90
-LONG_WAITS_UNTIL = 900  # seconds waited in all
-IN_LAST_STATES = Waits(5, 1, 30)
-LAST_STATES = frozenset({"DISTRIBUTING", "INTEGRATING"})
 # By what Image Builder gives as the reason (EC2 Image Builder user guide, "Troubleshoot"; EC2 API, error codes).
 REMEDIES: Mapping[str, str] = {
     "SSM Agent|Systems Manager|AWSTOE": "Systems Manager did not reach the build instance. Its subnet, the first "
@@ -76,17 +68,6 @@ def next_build_step(builds: Sequence[Build], joined: str) -> BuildStep:
     if newest.status in FAILED_STATES:
         return BuildStep("fail" if newest.arn == joined else "build", newest)
     return BuildStep("wait", newest)
-
-
-def wait_for(status: str, waited: int, before: str = "", previous: int = 0) -> int:
-    """Return how many seconds to wait before the next look at a build.
-
-    waited: the seconds of all waits before it. before, previous: the build's state at the look before, and the wait
-    between the two.
-    """
-    if status in LAST_STATES:
-        return IN_LAST_STATES.after(previous if before in LAST_STATES else 0)
-    return LONG_WAIT if waited < LONG_WAITS_UNTIL else waited // 100
 
 
 def find_builds(recipe: "Recipe", joined: str) -> list[Build]:

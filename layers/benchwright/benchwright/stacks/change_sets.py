@@ -18,7 +18,7 @@ from benchwright.aws import client
 from benchwright.errors import BenchwrightError, TransientError, error_code, error_message
 from benchwright.settings import settings
 from benchwright.stacks import failures
-from benchwright.stacks.next_action import (
+from benchwright.stacks.decision import (
     ABSENT,
     BEING_COMPUTED,
     DELETION,
@@ -28,6 +28,7 @@ from benchwright.stacks.next_action import (
     ChangeSet,
     Desired,
     Stack,
+    request_token,
 )
 
 OUR_CHANGE_SETS = "benchwright-"
@@ -185,7 +186,7 @@ def _execute(desired: Desired, stack: Stack | None, change_set: ChangeSet) -> No
         cloudformation.delete_change_set(StackName=desired.name, ChangeSetName=name)
         raise refused
     cloudformation.execute_change_set(
-        StackName=desired.name, ChangeSetName=name, ClientRequestToken=failures.request_token(name, stack)
+        StackName=desired.name, ChangeSetName=name, ClientRequestToken=request_token(name, stack)
     )
 
 

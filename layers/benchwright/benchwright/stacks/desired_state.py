@@ -10,7 +10,7 @@ from typing import Literal
 from benchwright.errors import StackRefused
 from benchwright.models import Database, Plan
 from benchwright.settings import Settings
-from benchwright.stacks.next_action import SETTLED, Desired, Stack
+from benchwright.stacks.decision import SETTLED, Desired, Stack
 
 INFRA_DIRECTORY = Path("/opt")  # where Lambda unpacks the layer made of infra/
 

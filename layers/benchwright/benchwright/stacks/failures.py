@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -11,20 +10,17 @@ from botocore.exceptions import ClientError
 
 from benchwright.aws import client
 from benchwright.errors import StackFailed, StackRefused, error_message
-from benchwright.stacks.next_action import ONLY_TO_DELETE, ChangeSet, Desired, Stack, strangers, would_orphan
-
-# What may hold data, or what data is unreadable without: a change set that replaces or removes one of these is refused.
-STATEFUL_TYPES = frozenset(
-    {
-        "AWS::RDS::DBCluster",
-        "AWS::RDS::DBInstance",
-        "AWS::RDS::DBSubnetGroup",
-        "AWS::EFS::FileSystem",
-        "AWS::EFS::AccessPoint",
-        "AWS::KMS::Key",
-        "AWS::SecretsManager::Secret",
-    }
+from benchwright.stacks.decision import (
+    ONLY_TO_DELETE,
+    ChangeSet,
+    Desired,
+    Stack,
+    refused_changes,
+    request_token,
+    strangers,
+    would_orphan,
 )
+
 # What CloudFormation says of the resources that it gave up because another one failed.
 CANCELLED = re.compile(r"Resource (creation|update) cancelled")
 TAKEN = re.compile(r"already exists|already scheduled for deletion")
@@ -61,23 +57,6 @@ def guard(desired: Desired, changes: Iterable[Mapping[str, Any]]) -> StackRefuse
         f"The change of {desired.name} was refused, because it would lose data: {'; '.join(refused)}. "
         "Undo the change of the template or the parameter that causes it; nothing was changed."
     )
-
-
-def refused_changes(changes: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Name the changes that would lose something: replaced or removed stateful resources, regenerated secrets."""
-    refused = []
-    for change in (item["ResourceChange"] for item in changes if "ResourceChange" in item):
-        name = f"{change['LogicalResourceId']} ({change['ResourceType']})"
-        touched = {detail.get("Target", {}).get("Name") for detail in change.get("Details", [])}
-        if change["ResourceType"] not in STATEFUL_TYPES:
-            continue
-        if change["Action"] == "Remove":
-            refused.append(f"{name} would be removed")
-        elif change.get("Replacement") in ("True", "Conditional"):
-            refused.append(f"{name} would be replaced (Replacement: {change['Replacement']})")
-        elif change["Action"] == "Modify" and "GenerateSecretString" in touched:
-            refused.append(f"{name} would get a newly generated value")
-    return refused
 
 
 def refusal(desired: Desired, change_set: ChangeSet) -> StackFailed | None:
@@ -202,8 +181,3 @@ def root_event(arn: str, token: str = "") -> str | None:
             elif status.endswith("_FAILED") and not CANCELLED.match(reason):
                 failures.append(sentence)
     return failures[-1] if failures else None
-
-
-def request_token(change_set: str, stack: Stack | None) -> str:
-    """Return the token by which CloudFormation recognises a repeated execution, and which it notes in the events."""
-    return hashlib.sha256(f"{change_set} {stack.arn if stack else ''}".encode()).hexdigest()

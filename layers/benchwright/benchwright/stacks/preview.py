@@ -22,8 +22,8 @@ from benchwright.nodes.preview import Nodes
 from benchwright.settings import Settings
 from benchwright.settings import settings as of_function
 from benchwright.stacks import change_sets, desired_state, failures
+from benchwright.stacks.decision import ABSENT, BEING_COMPUTED, Action, ChangeSet, Desired, Stack, next_action
 from benchwright.stacks.desired_state import must_go_offline
-from benchwright.stacks.next_action import ABSENT, BEING_COMPUTED, Action, ChangeSet, Desired, Stack, next_action
 
 PREFIX = "-dry-run-"  # of the name of the stack beside the one that does not exist
 # What becomes of the old resource: ResourceChange, PolicyAction (CloudFormation API reference).

@@ -11,7 +11,7 @@ from datetime import datetime
 from benchwright.nodes import refusals
 from benchwright.nodes.auto_scaling import Group
 from benchwright.nodes.launches import Activity, failed_launches, raise_if_lasting
-from benchwright.stacks.next_action import DELETION, Action, Stack
+from benchwright.stacks.decision import DELETION, Action, Stack
 
 # How an operation that is in progress is given up: CloudFormation allows it in these states alone.
 GIVEN_UP: Mapping[str, Action] = {"CREATE_IN_PROGRESS": "delete stack", "UPDATE_IN_PROGRESS": "cancel update"}
@@ -22,7 +22,7 @@ def next_action_while_waiting(
 ) -> tuple[Action, Sequence[Activity]]:
     """Decide whether to wait for the stack, and list the launches that fail meanwhile.
 
-    is_desired: whether the stack has the parameters that this execution wants. begun: as in next_action.next_action.
+    is_desired: whether the stack has the parameters that this execution wants. begun: as in decision.next_action.
     group: the name of the group of the nodes. since: failed launches before it do not count. If another execution began
     the change with other parameters, this execution may bring the remedy: what this one wants was not tried yet. A
     first creation is then deleted, which CloudFormation allows while it is in progress: the nodes hold no data. An

@@ -8,7 +8,7 @@ from botocore.exceptions import ClientError
 from benchwright.destruction import foundation
 from benchwright.destruction.policies import KEY, SECRETS, letting_go
 from benchwright.errors import StackFailed, StackRefused
-from benchwright.stacks.next_action import DELETION, Action, Stack
+from benchwright.stacks.decision import DELETION, Action, Stack
 from tests.unit.benchwright.conversation import Answer, Conversation, refusal
 from tests.unit.benchwright.destruction.test_policies import TEMPLATE
 from tests.unit.benchwright.destruction.test_secrets import TAGS

@@ -7,7 +7,7 @@ import pytest
 from benchwright.destruction.request import Request, check, read
 from benchwright.errors import InvalidInput
 from benchwright.record import Record
-from benchwright.stacks.next_action import Stack
+from benchwright.stacks.decision import Stack
 
 OURS = Stack("CREATE_COMPLETE", parameters={"Application": "wb", "Cluster": "blue"})
 

@@ -10,7 +10,7 @@ import pytest
 
 from benchwright.errors import StackFailed, StackRefused, TransientError
 from benchwright.stacks import change_sets
-from benchwright.stacks.next_action import ABSENT, ChangeSet, Desired, Stack, next_action
+from benchwright.stacks.decision import ABSENT, ChangeSet, Desired, Stack, next_action
 from tests.unit.benchwright.conversation import Conversation, refusal
 
 DESIRED = Desired("wb-blue-foundation", "template", {}, {}, protected=True)

@@ -7,7 +7,7 @@ import pytest
 
 from benchwright.settings import Settings
 from benchwright.stacks import desired_state
-from benchwright.stacks.next_action import Stack
+from benchwright.stacks.decision import Stack
 from tests.unit.benchwright.verification.test_checks import a_plan
 
 

@@ -1,20 +1,19 @@
 """Why a change of a stack was refused, or failed: what is said of it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
 from benchwright.stacks import failures
-from benchwright.stacks.next_action import ChangeSet, Desired, Stack
+from benchwright.stacks.decision import ChangeSet, Desired, Stack, request_token
 from tests.unit.benchwright.conversation import Conversation
 
 DESIRED = Desired("wb-blue-foundation", "template", {}, {}, protected=True)
 STACK = Stack("UPDATE_COMPLETE", "arn:stack", protected=True)
 NAME = "benchwright-1"
 ARN = "arn:aws:cloudformation:eu-west-1:123456789012:stack/wb/1"
-OURS = failures.request_token(NAME, STACK)
+OURS = request_token(NAME, STACK)
 
 
 def reported_of(aws: Conversation, token: str, *events: tuple[str, str, str]) -> str:
@@ -155,42 +154,3 @@ def test_failures_before_the_last_operation_are_another_story(monkeypatch: pytes
         "now\nFix what its last events name, and continue its rollback; then start the execution again "
         "(docs/operations.md, StackRefused)."
     )
-
-
-def change(action: str, resource_type: str, replacement: str = "False", target: str = "") -> Mapping[str, Any]:
-    return {
-        "ResourceChange": {
-            "Action": action,
-            "LogicalResourceId": "R",
-            "ResourceType": resource_type,
-            "Replacement": replacement,
-            "Details": [{"Target": {"Attribute": "Properties", "Name": target}}],
-        }
-    }
-
-
-@pytest.mark.parametrize(
-    ("item", "refused"),
-    [
-        (change("Add", "AWS::RDS::DBCluster"), []),
-        (change("Modify", "AWS::RDS::DBCluster"), []),
-        (
-            change("Modify", "AWS::RDS::DBCluster", "True"),
-            ["R (AWS::RDS::DBCluster) would be replaced (Replacement: True)"],
-        ),
-        (
-            change("Modify", "AWS::EFS::FileSystem", "Conditional"),
-            ["R (AWS::EFS::FileSystem) would be replaced (Replacement: Conditional)"],
-        ),
-        (change("Remove", "AWS::KMS::Key"), ["R (AWS::KMS::Key) would be removed"]),
-        (change("Remove", "AWS::EC2::SecurityGroup"), []),
-        (change("Modify", "AWS::AutoScaling::AutoScalingGroup", "True"), []),
-        (
-            change("Modify", "AWS::SecretsManager::Secret", target="GenerateSecretString"),
-            ["R (AWS::SecretsManager::Secret) would get a newly generated value"],
-        ),
-        (change("Modify", "AWS::SecretsManager::Secret", target="Description"), []),
-    ],
-)
-def test_a_change_that_loses_something_is_refused(item: Mapping[str, Any], refused: list[str]) -> None:
-    assert failures.refused_changes([item]) == refused

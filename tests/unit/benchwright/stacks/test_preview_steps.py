@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from benchwright.nodes.preview import Nodes
-from benchwright.stacks.next_action import Desired, Stack
+from benchwright.stacks.decision import Desired, Stack
 from benchwright.stacks.preview import Target
 from benchwright.stacks.preview_steps import steps
 

@@ -22,7 +22,7 @@ from benchwright.nodes import replacement
 from benchwright.nodes.replacement import Progress
 from benchwright.settings import settings
 from benchwright.stacks import change_sets, desired_state
-from benchwright.stacks.next_action import Desired, Stack
+from benchwright.stacks.decision import Desired, Stack
 from functions.deploy_stack import app
 from rehearsal.aws.clock import Clock
 from rehearsal.aws.local_aws import LocalAws

@@ -18,7 +18,7 @@ from benchwright.errors import NodesNotReady
 from benchwright.nodes import refusals
 from benchwright.settings import settings
 from benchwright.stacks import desired_state
-from benchwright.stacks.next_action import Desired
+from benchwright.stacks.decision import Desired
 from functions.deploy_stack import app
 from rehearsal.aws.local_aws import LocalAws
 from rehearsal.faults import Faults

@@ -1,10 +1,11 @@
-"""From what was observed of a stack to the next action."""
+"""From what was observed of a stack to the next action, and which changes are refused."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
-from benchwright.stacks.next_action import DELETION, ChangeSet, Desired, Stack, next_action
+from benchwright.stacks.decision import DELETION, ChangeSet, Desired, Stack, next_action, refused_changes
 
 DESIRED = Desired("s", "template", {"a": "1"}, {"t": "v"}, protected=True)
 
@@ -106,3 +107,42 @@ def test_a_stack_is_not_deleted_where_that_would_orphan_what_it_left(
 ) -> None:
     wanted = Desired("s", "template", {"a": "1"}, {"t": "v"}, protected=protected)
     assert next_action(stack(status, left=left), None, wanted, begun) == action
+
+
+def change(action: str, resource_type: str, replacement: str = "False", target: str = "") -> Mapping[str, Any]:
+    return {
+        "ResourceChange": {
+            "Action": action,
+            "LogicalResourceId": "R",
+            "ResourceType": resource_type,
+            "Replacement": replacement,
+            "Details": [{"Target": {"Attribute": "Properties", "Name": target}}],
+        }
+    }
+
+
+@pytest.mark.parametrize(
+    ("item", "refused"),
+    [
+        (change("Add", "AWS::RDS::DBCluster"), []),
+        (change("Modify", "AWS::RDS::DBCluster"), []),
+        (
+            change("Modify", "AWS::RDS::DBCluster", "True"),
+            ["R (AWS::RDS::DBCluster) would be replaced (Replacement: True)"],
+        ),
+        (
+            change("Modify", "AWS::EFS::FileSystem", "Conditional"),
+            ["R (AWS::EFS::FileSystem) would be replaced (Replacement: Conditional)"],
+        ),
+        (change("Remove", "AWS::KMS::Key"), ["R (AWS::KMS::Key) would be removed"]),
+        (change("Remove", "AWS::EC2::SecurityGroup"), []),
+        (change("Modify", "AWS::AutoScaling::AutoScalingGroup", "True"), []),
+        (
+            change("Modify", "AWS::SecretsManager::Secret", target="GenerateSecretString"),
+            ["R (AWS::SecretsManager::Secret) would get a newly generated value"],
+        ),
+        (change("Modify", "AWS::SecretsManager::Secret", target="Description"), []),
+    ],
+)
+def test_a_change_that_loses_something_is_refused(item: Mapping[str, Any], refused: list[str]) -> None:
+    assert refused_changes([item]) == refused

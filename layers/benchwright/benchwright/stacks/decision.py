@@ -1,7 +1,8 @@
 """What a stack needs next: from what was observed of it to the next action. Nothing here calls AWS."""
 
+import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, Literal, NamedTuple
 
@@ -12,6 +13,18 @@ SETTLED = frozenset(
 # CloudFormation takes no change of a stack in one of these: it can only be deleted.
 ONLY_TO_DELETE = frozenset({"ROLLBACK_COMPLETE", "CREATE_FAILED", "ROLLBACK_FAILED", "DELETE_FAILED"})
 FAILED_OUTCOMES = ONLY_TO_DELETE | {"UPDATE_ROLLBACK_COMPLETE", "UPDATE_ROLLBACK_FAILED", "UPDATE_FAILED"}
+# What may hold data, or what data is unreadable without: a change set that replaces or removes one of these is refused.
+STATEFUL_TYPES = frozenset(
+    {
+        "AWS::RDS::DBCluster",
+        "AWS::RDS::DBInstance",
+        "AWS::RDS::DBSubnetGroup",
+        "AWS::EFS::FileSystem",
+        "AWS::EFS::AccessPoint",
+        "AWS::KMS::Key",
+        "AWS::SecretsManager::Secret",
+    }
+)
 BEING_COMPUTED = ("CREATE_PENDING", "CREATE_IN_PROGRESS")
 BEING_EXECUTED = ("EXECUTE_PENDING", "EXECUTE_IN_PROGRESS", "EXECUTE_COMPLETE")
 BEING_DELETED = ("DELETE_PENDING", "DELETE_IN_PROGRESS")
@@ -179,3 +192,25 @@ def _next_of(change_set: ChangeSet | None) -> Action:
     # An earlier execution failed, another change of the stack overtook it, or it could not be deleted. The next one has
     # the same name.
     return "discard unused"
+
+
+def refused_changes(changes: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Name the changes that would lose something: replaced or removed stateful resources, regenerated secrets."""
+    refused = []
+    for change in (item["ResourceChange"] for item in changes if "ResourceChange" in item):
+        name = f"{change['LogicalResourceId']} ({change['ResourceType']})"
+        touched = {detail.get("Target", {}).get("Name") for detail in change.get("Details", [])}
+        if change["ResourceType"] not in STATEFUL_TYPES:
+            continue
+        if change["Action"] == "Remove":
+            refused.append(f"{name} would be removed")
+        elif change.get("Replacement") in ("True", "Conditional"):
+            refused.append(f"{name} would be replaced (Replacement: {change['Replacement']})")
+        elif change["Action"] == "Modify" and "GenerateSecretString" in touched:
+            refused.append(f"{name} would get a newly generated value")
+    return refused
+
+
+def request_token(change_set: str, stack: Stack | None) -> str:
+    """Return the token by which CloudFormation recognises a repeated execution, and which it notes in the events."""
+    return hashlib.sha256(f"{change_set} {stack.arn if stack else ''}".encode()).hexdigest()

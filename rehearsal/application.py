@@ -124,8 +124,8 @@ def deploy(
     except CommandFailedError as failed:
         reasons = "\n".join(_reasons(client("cloudformation"), name))
         raise CommandFailedError(f"{failed}\n{reasons}") from failed
-    # The models of services and the modules of moto stay: no collection of garbage needs to look at them. Among them is
-    # next to no garbage.
+    # The models of services and the modules of moto stay: no collection of garbage needs to look at them. They hold
+    # hardly any garbage.
     gc.freeze()
     stack = client("cloudformation").describe_stacks(StackName=name)["Stacks"][0]
     resources = client("cloudformation").describe_stack_resources(StackName=name)["StackResources"]

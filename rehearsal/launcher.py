@@ -40,8 +40,10 @@ def listening(address: str, port: int = 0) -> socket.socket:
 
 
 def stop_serving(server: socketserver.TCPServer) -> None:
-    """End a server that serves for ever. `shutdown()` alone waits for its next look, up to half a second."""
-    with contextlib.suppress(OSError):  # ENOTCONN; it wakes the thread that waits for connections all the same
+    """End a server that serves for ever. `shutdown()` alone waits for its next look, up to half a second; the end of
+    its socket wakes it.
+    """
+    with contextlib.suppress(OSError):  # it was closed before
         server.socket.shutdown(socket.SHUT_RDWR)
     server.shutdown()
     server.server_close()

@@ -11,7 +11,7 @@ once as it has processors, and while others wait for one, time runs as much slow
 
 Rules for who uses it: real work runs inside `busy()`, every AWS duration is a `wait()`, or a `sleep()` inside `busy()`.
 What a machine of the account computes runs inside `processor()`, too. Work of which is known how long it takes in an
-account runs inside `within()`: it counts as that long, and only if it takes longer here as what it takes.
+account runs inside `within()`: it counts as so many seconds, or as long as it takes here if that is longer.
 """
 
 import contextlib
@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from typing import Final
 
 HURRY: Final = 1000
-"""AWS time per wall time while a person is made to wait for what is not looked at, such as the installation."""
+"""AWS seconds per second of the wall while something is installed that no one watches."""
 
 # Threads hand over to one another within this time; only after it is everyone known to wait (infinite speed only).
 QUIET_SECONDS = 0.004

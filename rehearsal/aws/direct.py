@@ -22,12 +22,13 @@ SERVERS: dict[tuple[int, int], BaseWSGIServer] = {}
 
 
 def send(session: URLLib3Session, request: AWSPreparedRequest, connect: Any = URLLib3Session.send) -> AWSResponse:
+    """What botocore does with each request: answered here if it is for a server of this process, else over HTTP."""
     url = urlsplit(request.url)
     server = SERVERS.get((os.getpid(), url.port or 80)) if url.hostname in {"localhost", "127.0.0.1"} else None
     if server is None:
         return connect(session, request)
     begun: list[tuple[str, list[tuple[str, str]]]] = []
-    environ = Request(server, request, url.netloc).make_environ()
+    environ = DirectRequest(server, request, url.netloc).make_environ()
     del environ["werkzeug.socket"]
     try:
         content = b"".join(server.app(environ, lambda status, headers, _error=None: begun.append((status, headers))))
@@ -41,7 +42,7 @@ def send(session: URLLib3Session, request: AWSPreparedRequest, connect: Any = UR
 URLLib3Session.send = send  # type: ignore[method-assign, assignment]
 
 
-class Request(MotoRequestHandler):
+class DirectRequest(MotoRequestHandler):
     """A request as the server has it once it was read from a connection."""
 
     def __init__(self, server: BaseWSGIServer, request: AWSPreparedRequest, host: str) -> None:

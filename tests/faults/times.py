@@ -23,4 +23,4 @@ SHORT: Final[Durations] = {
         "DISTRIBUTING_SECONDS": 5,
     },
 }
-"""No other one is zero: what begins is never done at once."""
+"""All others are above zero: what begins is never done at once."""

@@ -2,18 +2,21 @@
 
 import datetime
 import json
+import os
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 from botocore.exceptions import ClientError, ConnectionClosedError
 from moto.core.responses import ActionResult
 from moto.ssm.responses import SimpleSystemManagerResponse
 from moto.stepfunctions.parser.models import stepfunctions_parser_backends
+from urllib3 import HTTPConnectionPool
 
 from rehearsal.aws import direct
 from rehearsal.aws.calls import PROCEED, Call, ServiceError
@@ -44,9 +47,16 @@ def aws(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
     local = LocalAws(Clock(7200), tmp_path_factory.mktemp("aws"), faults=OneFault(), modules=())
     local.start()
     if request.param == "over HTTP":
-        direct.SERVERS.clear()
+        del direct.SERVERS[os.getpid(), local.port]
     yield local
     local.stop()
+
+
+def test_a_call_of_this_process_opens_a_connection_only_over_http(aws: LocalAws) -> None:
+    urlopen = HTTPConnectionPool.urlopen
+    with mock.patch.object(HTTPConnectionPool, "urlopen", autospec=True, side_effect=urlopen) as connected:
+        aws.client("sts").get_caller_identity()
+    assert connected.called is not ((os.getpid(), aws.port) in direct.SERVERS)
 
 
 @pytest.fixture(scope="module")

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 CANCELLED = {"CREATE": "Resource creation cancelled", "UPDATE": "Resource update cancelled"}
 REPLACING = "Requested update requires the creation of a new physical resource; hence creating one."
 # AWS seconds of CloudFormation's own, the medians of public logs of CDK. Until the first resource begins: 2, 2, 2 and 4
-# in a new stack, 5 in an updated one, 2 in a deleted one. Until a resource begins whose needs are there: 0 to 3, mostly
-# 0 or 1. Until the stack has ended after its last resource: 0 to 2.
+# in a new stack, 5 in an updated one, 2 in a deleted one. Until it calls the service for a resource whose needs are
+# there: 0 to 3, mostly 0 or 1. Until the stack has ended after its last resource: 0 to 2.
 BEGIN_SECONDS = 2
 NEXT_SECONDS = 1
 END_SECONDS = 1

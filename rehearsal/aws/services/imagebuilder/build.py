@@ -128,12 +128,13 @@ class ImageBuild:
         """Boots the parent image, runs build and validate, and makes the AMI of what they left behind."""
         image = self._image
         image.status = "BUILDING"
-        end = self._aws.clock.now() + BUILDING_SECONDS
+        begun = self._aws.clock.now()
+        end = begun + BUILDING_SECONDS
         parent = self._machines.images.resolve(image.recipe["parentImage"])
         machine = self._launch(parent, "Build")
         try:
             for phase in ("build", "validate"):
-                self._run_phase(machine, phase, end)
+                self._run_phase(machine, phase, begun, end)
             while image.inventory and self._aws.initial_account.inventory:
                 self._wait(3600)
             with self._until(end):
@@ -165,10 +166,11 @@ class ImageBuild:
         image = self._image
         assert image.ami
         image.status = "TESTING"
-        end = self._aws.clock.now() + TESTING_SECONDS
+        begun = self._aws.clock.now()
+        end = begun + TESTING_SECONDS
         machine = self._launch(image.ami["image"], "Test")
         try:
-            self._run_phase(machine, "test", end)
+            self._run_phase(machine, "test", begun, end)
         finally:
             self._machines.terminate(machine.id)
         self._wait(end - self._aws.clock.now())
@@ -199,8 +201,8 @@ class ImageBuild:
         self._log(f"{purpose} instance {machine.id} is running from {ami}")
         return machine
 
-    def _run_phase(self, machine: Machine, phase: str, end: float) -> None:
-        """end: when the state of the image that the phase belongs to is over."""
+    def _run_phase(self, machine: Machine, phase: str, begun: float, end: float) -> None:
+        """begun, end: of the image's state that the phase belongs to, where nothing fails."""
         for use in self._image.uses:
             if phase not in [entry["name"] for entry in use.document["phases"]]:
                 continue
@@ -218,7 +220,7 @@ class ImageBuild:
                     log=self._log,
                 )
             if failure:
-                self._wait(FAILING_SECONDS)
+                self._wait(begun + FAILING_SECONDS - self._aws.clock.now())
                 component = {
                     "componentArn": use.arn,
                     "phaseName": phase,

@@ -90,7 +90,8 @@ class Instances:
         now = self.aws.clock.now()
         at = now + INSTANCE_SECONDS
         if members:
-            at = (members[0].at if members[0].becomes == "available" else now) + FURTHER_INSTANCE_SECONDS
+            first = members[0].at if members[0].becomes == "available" else now  # seen as such at a look only
+            at = max(now, first) + FURTHER_INSTANCE_SECONDS
         instance.go("creating", "available", at)
         self.databases.name(document["Endpoint"]["Address"], self.aws.names[cluster.document["Endpoint"]])
         return {"DBInstance": document}

@@ -47,7 +47,7 @@ class Function(Handler):
             what=f"function {physical_id}",
         )
         if "VpcConfig" in properties:
-            context.wait(220)  # 228 in all in the log of Handler.seconds
+            context.wait(228)  # the log of Handler.seconds
         return {}
 
     def delete(self, context: Context, physical_id: str, properties: Properties) -> None:

@@ -11,7 +11,7 @@ _ATTRIBUTES = ("DisplayName", "KmsMasterKeyId", "SignatureVersion", "TracingConf
 
 
 class Topic(Handler):
-    # aws-cloudformation/aws-cloudformation-resource-providers-sns, topic/BaseHandlerStd.java: the wait at first.
+    # aws-cloudformation/aws-cloudformation-resource-providers-sns, topic/BaseHandlerStd.java: waits 10 s.
     type = "AWS::SNS::Topic"
     seconds = 11
     tagging = Tagging("ResourceArn")

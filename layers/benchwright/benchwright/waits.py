@@ -34,7 +34,7 @@ WAITS: Final[Mapping[str, Waits]] = {
     "Deploy foundation": Waits(7, 5, 40),
     "Request certificate": Waits(5, 5, 30),
     "Deploy access": Waits(7, 2, 20),
-    "Deploy nodes": Waits(7, 2, 24),
+    "Deploy nodes": Waits(7, 1, 24),
     "Configure nodes": Waits(5, 1, 15, steady=180),  # nodes boot and are configured in three minutes, as a rule
     "Remove access": Waits(5, 2, 20),
     "Retire certificate": Waits(10, 5, 30),

@@ -631,7 +631,7 @@ def test_only_deletion_protection_is_not_waited_for(
         ("a build is begun", 0, 90),
         ("a stack is begun", 40, 7),
         ("a change set is executed", 40, 7),
-        ("nodes are replaced", 8, 10),
+        ("nodes are replaced", 8, 9),
         ("an address is removed", 20, 5),
         ("a certificate is requested", 0, 5),
         ("a certificate is validated", 20, 25),
@@ -648,7 +648,7 @@ def test_a_step_says_how_long_to_wait(aws: Conversation, name: str, before: int,
 
 
 @pytest.mark.usefixtures("steps")
-@pytest.mark.parametrize(("state", "seconds"), [("Pending", 24), ("Pending:Wait", 24), ("InService", 7)])
+@pytest.mark.parametrize(("state", "seconds"), [("Pending", 24), ("Pending:Wait", 24), ("InService", 6)])
 def test_while_a_stack_launches_nodes_the_waits_are_long_at_once(aws: Conversation, state: str, seconds: int) -> None:
     found = group("2", "2")
     found["DescribeAutoScalingGroups"]["AutoScalingGroups"][0]["Instances"][-1]["LifecycleState"] = state  # type: ignore[index]

@@ -186,6 +186,11 @@ class Faults:
                     return {"word": fault.word or "", **fault.details}
         return None
 
+    def awaits(self, kind: str) -> bool:
+        """Whether a fault of this kind is ordered for the execution under way."""
+        with self._lock:
+            return self._under_way and any(fault.kind == kind for fault in self._of_now())
+
     def at_end(self, lift: Callable[[], None]) -> None:
         """Have `lift` take back a fault that lasts, such as one planted on a node, when the execution ends."""
         with self._lock:

@@ -47,8 +47,8 @@ logger = logging.getLogger(__name__)
 
 
 class Faults(Protocol):
-    """What must fail in a rehearsal. `take` returns what to do, once, or None; what `at_end` is given takes back a
-    fault that lasts.
+    """What must fail in a rehearsal. `take` returns what to do, once, or None; `awaits`, whether any of a kind is to
+    come; what `at_end` is given takes back a fault that lasts.
 
     Of a "call" it returns the error to answer with (`code`, and perhaps `message` and `status`), or `lost`: the
     connection breaks before the call takes effect ("request") or after it ("answer"); `with_it` then ends the caller.
@@ -56,12 +56,17 @@ class Faults(Protocol):
 
     def take(self, kind: str, **facts: Any) -> dict[str, Any] | None: ...
 
+    def awaits(self, kind: str) -> bool: ...
+
     def at_end(self, lift: Callable[[], None]) -> None: ...
 
 
 class NoFaults:
     def take(self, kind: str, **facts: Any) -> dict[str, Any] | None:
         return None
+
+    def awaits(self, kind: str) -> bool:
+        return False
 
     def at_end(self, lift: Callable[[], None]) -> None:
         return None

@@ -22,7 +22,7 @@ from benchwright.errors import error_code
 from benchwright.models import ENGINE_VERSION, Wanted
 from benchwright.planning import engine, limits
 from benchwright.planning.problems import Problem, remedy
-from benchwright.settings import settings
+from benchwright.settings import APPLICATION_TAG, CLUSTER_TAG, settings
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2.type_defs import FilterTypeDef
@@ -233,7 +233,7 @@ def _judge_quota(wanted: Wanted, cluster: str, observed: Observed) -> tuple[list
     others = sum(
         _vcpus(instance)
         for instance in observed.instances
-        if QUOTAS.get(_family(instance["InstanceType"])) == code and not _is_own(instance, cluster)
+        if QUOTAS.get(_family(instance["InstanceType"])) == code and not _is_counted_with_ours(instance, cluster)
     )
     needed = wanted.nodes.count * each
     room = int(observed.quota) - others
@@ -416,8 +416,18 @@ def _vcpus(instance: Mapping[str, Any]) -> int:
 
 
 def _is_own(instance: Mapping[str, Any], cluster: str) -> bool:
-    tags = {tag["Key"]: tag["Value"] for tag in instance.get("Tags", [])}
-    return settings().tags(cluster).items() <= tags.items()
+    return settings().tags(cluster).items() <= _tags(instance).items()
+
+
+def _is_counted_with_ours(instance: Mapping[str, Any], cluster: str) -> bool:
+    """Return whether it is a node, or builds an image of the application: a build ends before nodes are launched."""
+    tags = _tags(instance)
+    builds = tags.get(APPLICATION_TAG) == settings().application and CLUSTER_TAG not in tags
+    return builds or _is_own(instance, cluster)
+
+
+def _tags(instance: Mapping[str, Any]) -> dict[str, str]:
+    return {tag["Key"]: tag["Value"] for tag in instance.get("Tags", [])}
 
 
 def _table_of(subnet: Mapping[str, Any], tables: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:

@@ -210,7 +210,9 @@ class ImageBuild:
                 raise Cancelled
             self._log(f"Document {use.arn} ; Phase {phase}")
             assert machine.host
-            with self._until(end):
+            # What is to fail does so after the same time, however long the scripts before it take here.
+            fails = self._aws.faults.awaits("image")
+            with self._until(begun + FAILING_SECONDS if fails else end):
                 failure = awstoe.run_phase(
                     machine.host,
                     use.document,

@@ -208,6 +208,7 @@ def test_a_build_is_counted_with_the_vcpus_of_its_instance() -> None:
 def test_nodes_for_which_the_quota_has_no_room(account: Account) -> None:
     account.run("m5.large", 2, {"Name": "of others"})
     account.run("g4dn.xlarge", 2, {"Name": "of another quota"})
+    account.run("m5.xlarge", 1, BUILDS)
     raised = "aws service-quotas request-service-quota-increase --service-code ec2 --quota-code L-1216C47A"
     quota = "the quota L-1216C47A of us-east-1 is 16, of which others use 4"
     (problem,) = account.check(**nodes(4)).problems
@@ -375,6 +376,7 @@ def small_subnets(account: Account) -> list[str]:
 
 
 OWN = {"benchwright:application": "wb", "benchwright:cluster": "blue"}
+BUILDS = {"benchwright:application": "wb"}
 
 
 def test_subnets_that_are_too_small(account: Account) -> None:

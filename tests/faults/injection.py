@@ -9,6 +9,7 @@ from typing import Any, Final, Literal
 
 from rehearsal.aws.calls import Call
 from rehearsal.aws.recorder import Identity
+from rehearsal.aws.server import NoFaults
 
 type Kind = Literal[
     "throttled",
@@ -111,8 +112,8 @@ def caller_of(name: str) -> str:
     return "node" if name.startswith("i-") else name
 
 
-class Injection:
-    """The faults of a local AWS (`rehearsal.aws.server.Faults`) that counts every call and lets one go wrong.
+class Injection(NoFaults):
+    """The faults of a local AWS that counts every call and lets one go wrong.
 
     `functions` are the callers that are functions; `kill` ends the process of one, by the identity of its calls.
     """
@@ -136,12 +137,6 @@ class Injection:
     def end(self) -> None:
         with self._lock:
             self._under_way = False
-
-    def awaits(self, kind: str) -> bool:
-        return False  # of its kinds none is a build that fails
-
-    def at_end(self, lift: Callable[[], None]) -> None:
-        """Nothing of this kind lasts."""
 
     def take(self, kind: str, **facts: Any) -> dict[str, Any] | None:
         if kind != "call":

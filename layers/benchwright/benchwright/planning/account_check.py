@@ -422,8 +422,7 @@ def _is_own(instance: Mapping[str, Any], cluster: str) -> bool:
 def _is_counted_with_ours(instance: Mapping[str, Any], cluster: str) -> bool:
     """Return whether it is a node, or builds an image of the application: a build ends before nodes are launched."""
     tags = _tags(instance)
-    builds = tags.get(APPLICATION_TAG) == settings().application and CLUSTER_TAG not in tags
-    return builds or _is_own(instance, cluster)
+    return tags.get(APPLICATION_TAG) == settings().application and tags.get(CLUSTER_TAG, cluster) == cluster
 
 
 def _tags(instance: Mapping[str, Any]) -> dict[str, str]:

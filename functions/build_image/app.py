@@ -6,7 +6,6 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Literal
 
 from botocore.exceptions import BotoCoreError, ClientError
-from pydantic import BaseModel
 
 from benchwright.dry_run import Step, unpack
 from benchwright.errors import ImageBuildFailed, RecordUnreadable
@@ -26,7 +25,7 @@ from benchwright.image.recipe import component_names, load_recipe, recipe_names
 from benchwright.observability import logger
 from benchwright.record import Record, confirm_lock, plan_of, read, read_all, save_image
 from benchwright.settings import settings
-from benchwright.step import LoopEvent, step
+from benchwright.step import LoopEvent, LoopResult, StepResult, step
 from benchwright.waits import WAITS, wait_for_build
 
 
@@ -45,24 +44,20 @@ class Event(LoopEvent):
     waited: int = 0
 
 
-class Result(BaseModel):
+class Result(LoopResult):
     """ami: the image to use, once done. warnings: what was left undone without harm."""
 
-    done: bool
     ami: str = ""
     build_arn: str = ""
     build_state: str = ""
     built: bool = False
-    waiting_for: str = ""
-    wait_seconds: int = 0
     retired: list[str] = []
     warnings: list[str] = []
 
 
-class Preview(BaseModel):
+class Preview(StepResult):
     """What a deployment would do. ami: the image to use; empty where there is none yet."""
 
-    done: bool = True
     ami: str = ""
     steps: list[Step]
     retires: Step

@@ -8,8 +8,6 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Literal
 
-from pydantic import BaseModel
-
 from benchwright import licensing
 from benchwright.dry_run import Step, unpack
 from benchwright.errors import NodeConfigurationFailed
@@ -24,7 +22,7 @@ from benchwright.nodes.report import NodeReport, read_report
 from benchwright.nodes.run_command import Command, Invocation
 from benchwright.record import Record, confirm_lock, plan_of, save_configuration, save_license
 from benchwright.secrets import Secret, require_secret
-from benchwright.step import LoopEvent, step
+from benchwright.step import LoopEvent, LoopResult, StepResult, step
 from benchwright.verification import sign_in
 from benchwright.waits import COMMAND_SECONDS, WAITS
 
@@ -48,21 +46,17 @@ class Event(LoopEvent):
     last: bool = False
 
 
-class Result(BaseModel):
+class Result(LoopResult):
     """configuration: the hash that every node must report. node_script: that of the script, once published."""
 
-    done: bool
-    waiting_for: str = ""
-    wait_seconds: int = 0
     configuration: str = ""
     node_script: str = ""
     commands: list[Command] = []
 
 
-class Preview(BaseModel):
+class Preview(StepResult):
     """What a deployment would do. sessions: what becomes of those that run."""
 
-    done: bool = True
     steps: list[Step]
     sessions: list[str]
 

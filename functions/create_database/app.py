@@ -8,7 +8,7 @@ from benchwright.errors import DatabaseFailed
 from benchwright.models import DATABASE_USER
 from benchwright.record import confirm_lock
 from benchwright.settings import settings
-from benchwright.step import StepEvent, step
+from benchwright.step import StepEvent, StepResult, step
 
 
 class Database(BaseModel):
@@ -26,10 +26,9 @@ class Event(StepEvent):
     database: Database
 
 
-class Result(BaseModel):
+class Result(StepResult):
     """What became of role and database."""
 
-    done: bool = True
     role: str
     database: str
     server_version: str

@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Literal
 
-from pydantic import BaseModel
-
 from benchwright.dry_run import Step, unpack
 from benchwright.errors import StackRefused
 from benchwright.models import Plan
@@ -16,7 +14,7 @@ from benchwright.record import Record, confirm_lock, plan_of
 from benchwright.settings import settings
 from benchwright.stacks import change_sets, desired_state, preview, preview_steps, waiting
 from benchwright.stacks.decision import DELETION, Action, Stack, has_parameters, lacks_protection_alone, next_action
-from benchwright.step import LoopEvent, step
+from benchwright.step import LoopEvent, LoopResult, step
 from benchwright.waits import CREATION, CREATION_BESIDE_BUILD, WAITS, Waits
 
 
@@ -43,26 +41,20 @@ class Event(LoopEvent):
     began: datetime | None = None
 
 
-class Result(BaseModel):
+class Result(LoopResult):
     """outputs: the stack's outputs, once done. change_set, refresh: as in Event. is_protected: False while the stack is
     only being given deletion protection, for which nothing has to wait.
     """
 
-    done: bool
-    waiting_for: str = ""
-    wait_seconds: int = 0
     change_set: str = ""
     refresh: str = ""
     outputs: dict[str, str] = {}
     is_protected: bool = True
 
 
-class Preview(BaseModel):
+class Preview(LoopResult):
     """What a deployment would do. standing: the parameters of the stacks as they are, of which the bill is made."""
 
-    done: bool
-    waiting_for: str = ""
-    wait_seconds: int = 0
     steps: list[Step] = []
     nodes: Nodes = Nodes()
     foundation: dict[str, str] = {}

@@ -11,7 +11,7 @@ from benchwright.destruction.remains import Remaining
 from benchwright.settings import settings
 from benchwright.stacks import change_sets
 from benchwright.stacks.decision import Stack
-from benchwright.step import step
+from benchwright.step import LoopResult, StepResult, step
 from benchwright.waits import WAITS
 
 STACKS = ("nodes", "access", "foundation")
@@ -40,7 +40,7 @@ class Event(BaseModel):
     left: list[str] = []
 
 
-class Result(BaseModel):
+class Result(LoopResult):
     """deletes_data, final_snapshot, change_set: as in Event. database, file_system, stack: the ids of the foundation's,
     where there are any.
     """
@@ -53,15 +53,12 @@ class Result(BaseModel):
     file_system: str = ""
     stack: str = ""
     validation_record: str = ""
-    waiting_for: str = ""
-    wait_seconds: int = 0
     change_set: str = ""
 
 
-class Destroyed(BaseModel):
+class Destroyed(StepResult):
     """What an execution answers: stays lists everything that is left, monthly_usd what all of that costs."""
 
-    done: bool = True
     cluster: str
     data: Literal["deleted", "kept"]
     stays: list[Remaining]

@@ -14,7 +14,7 @@ from benchwright.observability import report_verdict
 from benchwright.planning.unproven import describe
 from benchwright.record import read
 from benchwright.settings import settings
-from benchwright.step import step
+from benchwright.step import StepResult, step
 from benchwright.verification.verdicts import (
     LONGEST_SUBJECT,
     ClusterVerdict,
@@ -47,12 +47,11 @@ class Event(BaseModel):
     changes: list[str] | None = None
 
 
-class Result(Explanation):
+class Result(Explanation, StepResult):
     """error: the name to fail with. text: the cause to fail with. subject: for the notification, in the characters and
     the length that SNS allows. brief: the reason in a few lines, for a report of several clusters.
     """
 
-    done: bool = True
     brief: str
 
 

@@ -15,17 +15,16 @@ from benchwright.nodes.auto_scaling import describe_group
 from benchwright.nodes.replacement import RUNNING_REFRESH, newest_refresh
 from benchwright.observability import logger
 from benchwright.settings import settings
-from benchwright.step import step
+from benchwright.step import StepResult, step
 
 
 class Event(BaseModel):
     """What the schedule gives: nothing. Every recorded cluster is looked at."""
 
 
-class Result(BaseModel):
+class Result(StepResult):
     """replaced: by cluster the node that Auto Scaling was asked to replace."""
 
-    done: bool = True
     replaced: dict[str, str] = {}
 
 

@@ -10,7 +10,7 @@ from benchwright.access.validation import next_certificate_step, not_validated, 
 from benchwright.dry_run import Step, unpack
 from benchwright.observability import logger
 from benchwright.record import confirm_lock, plan_of, save_access_removed
-from benchwright.step import LoopEvent, step
+from benchwright.step import LoopEvent, LoopResult, StepResult, step
 from benchwright.waits import WAITS
 
 
@@ -33,24 +33,20 @@ class Record(BaseModel):
     value: str
 
 
-class Result(BaseModel):
+class Result(LoopResult):
     """certificate_arn: of a certificate that is issued; empty where record must be created first. requested, written:
     as in Event.
     """
 
-    done: bool
-    waiting_for: str = ""
-    wait_seconds: int = 0
     certificate_arn: str = ""
     record: Record | None = None
     requested: str = ""
     written: str = ""
 
 
-class Preview(BaseModel):
+class Preview(StepResult):
     """What a deployment would do. certificate_arn: of the one that the address would have, or in place of it."""
 
-    done: bool = True
     certificate_arn: str = ""
     steps: list[Step]
 

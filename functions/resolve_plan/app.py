@@ -18,7 +18,7 @@ from benchwright.planning.problems import Problem, refusal
 from benchwright.planning.read_input import Reading, cluster_of, read_input, read_verify_input, warn
 from benchwright.record import Known
 from benchwright.settings import settings
-from benchwright.step import step
+from benchwright.step import StepResult, step
 
 
 class Event(BaseModel):
@@ -44,14 +44,13 @@ class Event(BaseModel):
     warnings: list[str] = []
 
 
-class Result(BaseModel):
+class Result(StepResult):
     """proceed: False where there is nothing to do; message says why. plan: each effective value and where it came
     from. changes: a line for each that differs from what the cluster was last verified with. warnings: what keeps
     nothing from beginning, but may fail later. dry_run: whether the execution is to say what it would do, and
     no more. packed: the plan of one, as it travels.
     """
 
-    done: bool = True
     cluster: str
     proceed: bool = True
     quiet: bool = False
@@ -64,19 +63,17 @@ class Result(BaseModel):
     packed: str = ""
 
 
-class Summary(BaseModel):
+class Summary(StepResult):
     """The output of a dry run."""
 
-    done: bool = True
     output: dict[str, Any]
 
 
-class Found(BaseModel):
+class Found(StepResult):
     """What a verification is about. left_out: clusters for which the history of one execution has no room. sessions:
     how many it opens.
     """
 
-    done: bool = True
     clusters: list[str]
     every_cluster: bool
     sessions: int

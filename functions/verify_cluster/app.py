@@ -1,14 +1,12 @@
 """Verify cluster: asks every node and the cluster itself, judges by the plan, and applies the safe remedies."""
 
-from pydantic import BaseModel
-
 from benchwright.errors import VerificationFailed, printable, shorten
 from benchwright.image.retirement import remember
 from benchwright.nodes import auto_scaling
 from benchwright.nodes.run_command import Command
 from benchwright.observability import logger, report_days_of_license, report_verdict
 from benchwright.record import confirm_lock, plan_of, read, revision, save_verified
-from benchwright.step import LoopEvent, step
+from benchwright.step import LoopEvent, LoopResult, step
 from benchwright.verification import rounds, sessions
 from benchwright.verification.address import observe, question
 from benchwright.verification.checks import failing, unmet
@@ -40,15 +38,12 @@ class Event(LoopEvent):
     summary: Cluster | None = None
 
 
-class Result(BaseModel):
+class Result(LoopResult):
     """needs_lock: under the lock alone a safe remedy may be applied, and a cluster be judged that someone else began
     to deploy. round, stale, questions and problems go into the next event. brief: the verified cluster in a line, for a
     report of several.
     """
 
-    done: bool
-    waiting_for: str = ""
-    wait_seconds: int = 0
     needs_lock: bool = False
     round: int = 0
     stale: list[int] = []

@@ -2,10 +2,8 @@
 
 from datetime import UTC, datetime
 
-from pydantic import BaseModel
-
 from benchwright.report.archive import Addresses, report_of, store
-from benchwright.step import StepEvent, step
+from benchwright.step import StepEvent, StepResult, step
 
 
 class Event(StepEvent):
@@ -18,10 +16,9 @@ class Event(StepEvent):
     cause: str = ""
 
 
-class Result(BaseModel):
+class Result(StepResult):
     """text: what is added to a notification."""
 
-    done: bool = True
     report: Addresses
     text: str
 

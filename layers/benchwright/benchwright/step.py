@@ -26,10 +26,24 @@ class LoopEvent(StepEvent):
     wait_seconds: int = 0
 
 
+class StepResult(BaseModel):
+    """What every step answers: whether the state machine can go on."""
+
+    done: bool = True
+
+
+class LoopResult(StepResult):
+    """What a step answers that is repeated: until it is done, what for and how long the state machine waits."""
+
+    done: bool
+    waiting_for: str = ""
+    wait_seconds: int = 0
+
+
 class Step[Event: BaseModel](Protocol):
     """A step: takes a parsed event and returns its result."""
 
-    def __call__(self, event: Event) -> BaseModel: ...
+    def __call__(self, event: Event) -> StepResult: ...
 
 
 def step[Event: BaseModel](
@@ -57,9 +71,10 @@ def step[Event: BaseModel](
                 raise _failed(error) from error.__cause__
             metrics.add_metric(name="StepSucceeded", unit=MetricUnit.Count, value=1)
             answer: dict[str, Any] = result.model_dump(mode="json")
-            logger.info("step", done=answer.get("done"), waiting_for=answer.get("waiting_for"))
-            if answer.get("done") is False and not answer["wait_seconds"]:  # the loop would have no wait and no limit
-                raise ValueError(f"a result that is not done says for how long to wait: {answer['waiting_for']}")
+            logger.info("step", done=result.done, waiting_for=answer.get("waiting_for"))
+            if isinstance(result, LoopResult) and not result.done and not result.wait_seconds:
+                # The loop would have no wait, and so no limit.
+                raise ValueError(f"a result that is not done says for how long to wait: {result.waiting_for}")
             return answer
 
         return logger.inject_lambda_context(metrics.log_metrics(handle), clear_state=True)

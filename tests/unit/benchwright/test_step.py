@@ -4,7 +4,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from benchwright import step
 from benchwright.errors import StackFailed
@@ -24,7 +24,7 @@ CONTEXT: Any = SimpleNamespace(
 
 @pytest.mark.usefixtures("environment")
 def test_an_event_that_lacks_something_ends_in_an_error_that_names_it() -> None:
-    handler = step.step(step.LoopEvent)(lambda _: BaseModel())
+    handler = step.step(step.LoopEvent)(lambda _: step.StepResult())
     with pytest.raises(ValidationError) as refused:
         handler({"cluster": "blue", "wait_seconds": "soon"}, CONTEXT)
     assert [(error["loc"], error["type"]) for error in refused.value.errors()] == [
@@ -37,14 +37,9 @@ def test_an_event_that_lacks_something_ends_in_an_error_that_names_it() -> None:
 def test_a_step_that_is_not_done_says_how_long_to_wait() -> None:
     """Else its loop would neither wait nor end."""
 
-    class Result(BaseModel):
-        done: bool
-        waiting_for: str = "a stack"
-        wait_seconds: int = 0
-
     def answer(**result: Any) -> Any:
         event = {"cluster": "blue", "execution": "arn"}
-        return step.step(step.StepEvent)(lambda _: Result(**result))(event, CONTEXT)
+        return step.step(step.StepEvent)(lambda _: step.LoopResult(waiting_for="a stack", **result))(event, CONTEXT)
 
     assert answer(done=False, wait_seconds=5)["wait_seconds"] == 5
     assert answer(done=True)["done"]

@@ -8,6 +8,7 @@ from pydantic import BaseModel
 
 from benchwright.failure.console_links import link_of
 from benchwright.failure.explanation import DEFAULT_ACTION, NEXT_ACTIONS, SHORTENED, between, cut
+from benchwright.step import StepResult
 
 if TYPE_CHECKING:
     from benchwright.verification.rounds import Cluster
@@ -47,17 +48,16 @@ class ClusterVerdict(BaseModel):
     explanation: Explanation | None = None
 
 
-class Report(BaseModel):
+class Report(StepResult):
     """failed: whether a cluster failed; the execution then fails with this error and text. output: what it answers
     otherwise. subject and text: the message for subscribers, in what SNS allows.
     """
 
-    done: bool = True
     failed: bool = False
     error: str = ""
     subject: str
     text: str
-    output: dict[str, Any] = {}
+    output: dict[str, Any] = {}  # noqa: RUF012 - pydantic copies it
 
 
 def brief(cluster: "Cluster") -> str:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
+import tomllib
 from typing import Any, NamedTuple
-
-import yaml
 
 from benchwright import prices
 from benchwright.healing.decision import BETWEEN
@@ -42,7 +41,7 @@ def quantities() -> dict[str, int]:
     """What a cluster is made of, by the names that benchwright.prices has for it, as the templates say it."""
     agent = ROOT / "image/files/usr/local/share/benchwright/cloudwatch-agent.json"
     measured = json.loads(agent.read_text())["metrics"]["metrics_collected"].values()
-    block_device = yaml.safe_load((ROOT / "image" / "recipe.yaml").read_text())["block_devices"][0]
+    block_device = tomllib.loads((ROOT / "image" / "recipe.toml").read_text())["block_devices"][0]
     alarms, watched = _alarms(NODES)
     return {
         "ROOT_VOLUME_GB": block_device["ebs"]["volumeSize"],

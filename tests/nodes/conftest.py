@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -125,8 +126,8 @@ def run_components(host: Host, *phases: str) -> list[str]:
     """Run phases of all components of the recipe; gives the build log, and fails the test at the first failed step."""
     log: list[str] = []
     for phase in phases:
-        for use in yaml.load((IMAGE / "recipe.yaml").read_text(), yaml.CSafeLoader)["components"]:
-            document = yaml.load(component_data(IMAGE, use["file"]), yaml.CSafeLoader)
+        for use in tomllib.loads((IMAGE / "recipe.toml").read_text())["components"]:
+            document = yaml.load(component_data(IMAGE, use["name"]), yaml.CSafeLoader)
             parameters = {name: VALUES.get(value, value) for name, value in use.get("parameters", {}).items()}
             failure = awstoe.run_phase(host, document, phase, parameters, log=log.append)
             assert failure is None, f"{use['name']}: {failure}\n" + "\n".join(log[-30:])

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from benchwright.models import SMALLEST_VOLUME
 
 IMAGE = Path(__file__).parents[2] / "image"
 BOOT_CHECK = (IMAGE / "files/usr/local/sbin/benchwright-boot-check").read_text()
-RECIPE = yaml.load((IMAGE / "recipe.yaml").read_text(), yaml.CSafeLoader)
+RECIPE = tomllib.loads((IMAGE / "recipe.toml").read_text())
 COMPONENTS = {
     path.stem: yaml.load(path.read_text(), yaml.CSafeLoader) for path in sorted((IMAGE / "components").glob("*.yaml"))
 }
@@ -135,7 +136,7 @@ def test_every_check_is_there_and_ends_the_build_when_it_fails() -> None:
 
 
 def test_the_recipe_uses_every_component_once_and_checks_last() -> None:
-    used = [use["file"].removesuffix(".yaml") for use in RECIPE["components"]]
+    used = [use["name"] for use in RECIPE["components"]]
     assert (sorted(used), used[:2], used[-2:]) == (
         sorted(COMPONENTS),
         ["versions", "base"],

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,7 +70,7 @@ def scripts_of_templates() -> Iterator[Script]:
 def scripts_of_components() -> Iterator[Script]:
     """What ExecuteBash runs, and each file with a shebang that CreateFile writes."""
     for path in COMPONENTS:
-        for phase in yaml.load(component_data(IMAGE, path.name), yaml.CSafeLoader)["phases"]:
+        for phase in yaml.load(component_data(IMAGE, path.stem), yaml.CSafeLoader)["phases"]:
             for step in phase["steps"]:
                 where = f"{path.name}:{phase['name']}:{step['name']}"
                 if step["action"] == "ExecuteBash":
@@ -165,7 +166,7 @@ def test_every_file_of_the_image_is_one_that_a_component_creates() -> None:
         for step in phase["steps"]
         if step["action"] == "CreateFile"
         for file in step["inputs"]
-        if "content" not in file
+        if file["content"] == "$FILE"
     }
     files = {f"/{path.relative_to(IMAGE / 'files')}" for path in (IMAGE / "files").rglob("*") if path.is_file()}
     assert created == files
@@ -222,11 +223,12 @@ INPUTS: dict[str, dict[str, bool]] = {
 
 @pytest.mark.parametrize("path", COMPONENTS, ids=lambda path: path.stem)
 def test_component_documents_are_ones_and_use_only_actions_that_were_thought_through(path: Path) -> None:
-    text = component_data(IMAGE, path.name)
+    text = component_data(IMAGE, path.stem)
     document = component_document.parse(text)
     assert document["name"] == path.stem
     assert document["description"]
     assert len(text) < COMPONENT_LIMIT
+    assert "content: $FILE" not in text, "the path comes right before it"
     for phase in document["phases"]:
         for step in phase["steps"]:
             where = f"{path.name}:{phase['name']}:{step['name']}"
@@ -245,14 +247,12 @@ def test_component_documents_are_ones_and_use_only_actions_that_were_thought_thr
 
 
 def test_the_recipe_uses_each_document_once_with_all_its_parameters() -> None:
-    recipe = yaml.load((ROOT / "image" / "recipe.yaml").read_text(), yaml.CSafeLoader)
+    recipe = tomllib.loads((ROOT / "image" / "recipe.toml").read_text())
     assert set(recipe) == {"block_devices", "components"}
-    assert [
-        ROOT / "image" / "components" / entry["file"] for entry in sorted(recipe["components"], key=lambda e: e["file"])
-    ] == COMPONENTS
+    assert sorted(entry["name"] for entry in recipe["components"]) == [path.stem for path in COMPONENTS]
     assert len(recipe["components"]) <= RECIPE_LIMIT
     for entry in recipe["components"]:
-        document = component_document.parse(component_data(IMAGE, entry["file"]))
+        document = component_document.parse(component_data(IMAGE, entry["name"]))
         assert entry["name"] == document["name"]
         assert set(entry.get("parameters", {})) == set(component_document.parameters(document))
         for value in entry.get("parameters", {}).values():

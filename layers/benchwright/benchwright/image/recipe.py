@@ -7,10 +7,10 @@ recipe name, so they share what has the same content (docs/decisions/0030).
 
 import hashlib
 import json
+import re
+import tomllib
 from pathlib import Path
 from typing import Any, NamedTuple
-
-import yaml
 
 from benchwright.models import Plan
 
@@ -62,20 +62,23 @@ def content_version(*content: object) -> str:
     return f"1.{int.from_bytes(digest[:4]) >> 2}.{int.from_bytes(digest[4:8]) >> 2}"
 
 
-def component_data(directory: Path, file: str) -> str:
-    """Return a component document. A file that it creates without content gets that of the same path in image/files."""
-    text = (directory / "components" / file).read_text()
-    document = yaml.load(text, yaml.CSafeLoader)
-    steps = [step for phase in document["phases"] for step in phase["steps"] if step["action"] == "CreateFile"]
-    missing = [created for step in steps for created in step["inputs"] if "content" not in created]
-    for created in missing:
-        created["content"] = (directory / "files" / created["path"].lstrip("/")).read_text()
-    return yaml.dump(document, Dumper=yaml.CSafeDumper, sort_keys=False) if missing else text
+def component_data(directory: Path, name: str) -> str:
+    """Return a component document. `$FILE` is the content of the same path in image/files, as a string of JSON, which
+    is one of YAML.
+    """
+
+    def with_content(created: re.Match[str]) -> str:
+        content = (directory / "files" / created[1].lstrip("/")).read_text()
+        return f"path: {created[1]}, content: {json.dumps(content, ensure_ascii=False)}"
+
+    return re.sub(
+        r"path: (\S+), content: \$FILE\b", with_content, (directory / "components" / f"{name}.yaml").read_text()
+    )
 
 
 def component_names(application: str, directory: Path = IMAGE_DIRECTORY) -> list[str]:
     """Return the names of all components that a recipe of this release can have."""
-    described = yaml.load((directory / "recipe.yaml").read_text(), yaml.CSafeLoader)
+    described = tomllib.loads((directory / "recipe.toml").read_text())
     return [f"{application}-{entry['name']}" for entry in described["components"]]
 
 
@@ -90,14 +93,14 @@ def recipe_names(application: str, cluster: str) -> tuple[str, ...]:
 
 
 def load_recipe(application: str, plan: Plan, directory: Path = IMAGE_DIRECTORY) -> Recipe:
-    """Read recipe.yaml and the component documents, and fill in what the plan wants."""
-    described = yaml.load((directory / "recipe.yaml").read_text(), yaml.CSafeLoader)
+    """Read recipe.toml and the component documents, and fill in what the plan wants."""
+    described = tomllib.loads((directory / "recipe.toml").read_text())
     values = plan.wanted.baked
     uses = []
     for entry in described["components"]:
         if "when" in entry and not entry["when"].format_map(values):
             continue
-        data = component_data(directory, entry["file"])
+        data = component_data(directory, entry["name"])
         component = Component(f"{application}-{entry['name']}", content_version(data), data)
         parameters = tuple(
             (name, str(text).format_map(values)) for name, text in (entry.get("parameters") or {}).items()

@@ -20,11 +20,8 @@ from tests.unit.benchwright.verification.test_checks import a_plan
 from tests.unit.rehearsal.fake_hosts import instance_profile, local_aws, subnets
 
 RECIPE = """\
-block_devices:
-  - deviceName: /dev/sda1
-    ebs: {encrypted: true}
-components:
-  - {name: r, file: r.yaml, parameters: {RVersions: "{r_versions}"}}
+block_devices = [{deviceName = "/dev/sda1", ebs = {encrypted = true}}]
+components = [{name = "r", parameters = {RVersions = "{r_versions}"}}]
 """
 COMPONENT = """\
 schemaVersion: 1.0
@@ -98,7 +95,7 @@ class Cluster:
 @pytest.fixture
 def cluster(environment: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
     (tmp_path / "components").mkdir()
-    (tmp_path / "recipe.yaml").write_text(RECIPE)
+    (tmp_path / "recipe.toml").write_text(RECIPE)
     (tmp_path / "components/r.yaml").write_text(COMPONENT)
     for function in (recipe.load_recipe, recipe.component_names):
         monkeypatch.setattr(app("build_image"), function.__name__, partial(function, directory=tmp_path))

@@ -16,7 +16,7 @@ phases:
       - name: Programs
         action: CreateFile
         inputs:
-          - {path: /usr/local/sbin/program, permissions: "0755", overwrite: true}
+          - {path: /usr/local/sbin/program, content: $FILE, permissions: "0755", overwrite: true}
           - {path: /etc/inline, content: "kept", permissions: "0644", overwrite: true}
 """
 RUNS = """\
@@ -36,8 +36,8 @@ def image(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_file_without_content_has_that_of_its_path(image: Path) -> None:
-    given = yaml.safe_load(component_data(image, "node.yaml"))
+def test_a_file_has_the_content_of_its_path_in_files(image: Path) -> None:
+    given = yaml.safe_load(component_data(image, "node"))
     wanted = yaml.safe_load(CREATES)
     program, inline = wanted["phases"][0]["steps"][0]["inputs"]
     program["content"] = PROGRAM
@@ -46,13 +46,13 @@ def test_a_file_without_content_has_that_of_its_path(image: Path) -> None:
 
 
 def test_a_document_that_creates_no_such_file_is_given_as_it_was_written(image: Path) -> None:
-    assert component_data(image, "base.yaml") == RUNS
+    assert component_data(image, "base") == RUNS
 
 
 def test_another_program_is_another_document(image: Path) -> None:
-    before = component_data(image, "node.yaml")
+    before = component_data(image, "node")
     (image / "files/usr/local/sbin/program").write_text(f"{PROGRAM}# changed\n")
-    assert component_data(image, "node.yaml") != before
+    assert component_data(image, "node") != before
 
 
 def test_no_name_of_a_cluster_means_the_images_of_another_application() -> None:

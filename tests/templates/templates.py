@@ -96,6 +96,11 @@ def render(value: Any, pseudo: Mapping[str, str] = PSEUDO_PARAMETERS) -> Any:
             return value
 
 
+def folder_of(function: str) -> str:
+    """The folder of a function's code in functions/, as functions/Makefile finds it."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", function).lower()
+
+
 def translated() -> dict[str, Any]:
     """Return the application as CloudFormation sees it after the transform of SAM."""
     packaged = deepcopy(APPLICATION)  # the transform accepts no local paths, and writes into what it is given

@@ -17,6 +17,7 @@ from tests.templates.templates import (
     NODES,
     ROOT,
     TEMPLATES,
+    folder_of,
     render,
     resources,
     translated,
@@ -254,11 +255,10 @@ def test_functions_get_the_environment_that_they_read() -> None:
 
 def test_each_function_is_named_in_its_logs_and_writes_to_a_group_of_its_own() -> None:
     functions = {name: item["Properties"] for name, item in resources(APPLICATION, "AWS::Serverless::Function").items()}
-    folders = {path.parent.name for path in (ROOT / "functions").glob("*/app.py")}
-    assert {properties["CodeUri"].strip("/").split("/")[1] for properties in functions.values()} == folders
+    folders = {name: folder_of(name) for name in functions}
+    assert set(folders.values()) == {path.parent.name for path in (ROOT / "functions").glob("*/app.py")}
     for name, properties in functions.items():
-        folder = re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
-        assert properties["CodeUri"] == f"functions/{folder}/"
+        folder = folders[name]
         own = OF_ONE_FUNCTION.get(name, {})
         assert properties["Environment"]["Variables"] == {"POWERTOOLS_SERVICE_NAME": folder} | own
         assert properties["LoggingConfig"]["LogGroup"] == {"Ref": f"{name}LogGroup"}

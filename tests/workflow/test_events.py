@@ -3,7 +3,6 @@
 import importlib
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import jsonata
@@ -15,6 +14,7 @@ from rehearsal.application import ROOT, stack_name
 from rehearsal.aws.services.cloudformation.templates import load
 from rehearsal.initial_account import ZONE_ID
 from rehearsal.local_invoke import COMMAND, EVENTS, event_of
+from tests.templates.templates import folder_of
 from tests.workflow.test_graph import MACHINES, states
 
 RESOURCES = load((ROOT / "template.yaml").read_text(encoding="utf-8"))["Resources"]
@@ -62,8 +62,7 @@ def evaluated(expression: str) -> Any:
 
 def model_of(function: str) -> type[BaseModel]:
     """The class Event of the function's handler."""
-    folder = Path(RESOURCES[function]["Properties"]["CodeUri"])
-    module = importlib.import_module(".".join([*folder.parts, "app"]))
+    module = importlib.import_module(f"functions.{folder_of(function)}.app")
     event: type[BaseModel] = module.Event
     return event
 

@@ -25,11 +25,12 @@ from pydantic import (
 )
 
 DEFAULT_CLUSTER = "workbench"
-SMALLEST_VOLUME = 100  # GiB: of the root volume of an image that is built here (image/recipe.yaml)
+SMALLEST_VOLUME = 100  # GiB: of the root volume of an image that is built here (image/recipe.toml)
 # A replacement of all nodes has at most so many turns. In each, nodes come, and then as many leave: the step Deploy
 # nodes has the time for so many, even if each node takes all the time that it may (docs/decisions/0031-replacement.md).
 MOST_TURNS = 10
 METRICS_PORT = 8989  # of each node; infra/nodes.yaml opens it, and infra/node/administration.sh asks it
+HOME, SHARED_STORAGE = "/efs/home", "/efs/shared-storage"  # of each node
 DATABASE_NAME = DATABASE_USER = "rstudio"  # of Workbench's database, and of the role that owns it
 # Names of what AWS makes for a cluster begin with both: RDS takes no double hyphen and none at the end, Systems Manager
 # keeps the three prefixes for itself, and EventBridge Scheduler has a group `default`. CloudFormation cuts generated
@@ -1105,7 +1106,7 @@ class Wanted(Part):
 
     @property
     def baked(self) -> dict[str, str]:
-        """What of it is baked into the image, as image/recipe.yaml names it."""
+        """What of it is baked into the image, as image/recipe.toml names it."""
         return {
             "workbench_version": self.workbench.version,
             "r_versions": " ".join(self.r_versions),

@@ -56,13 +56,14 @@ NEED_NO_LOG = frozenset({"InvalidInput", "ClusterLocked", "LockLost", "RecordUnr
 STEPS_OF_NODES = frozenset({"Deploy nodes", "Configure nodes"})
 MOST_INSTANCES = 3
 
+# Patterns as text: most functions that import this use none of them.
 # A person may give an execution any name; in a text it ends before the punctuation of its sentence.
-EXECUTION = re.compile(r"arn:aws[a-z-]*:states:[a-z0-9-]+:\d{12}:execution:[\w-]+:[\w.@=+!-]*[\w@=+-]")
-IMAGE = re.compile(r"(?:\bimage/|\bImage Builder: )([A-Za-z0-9-]+)/(\d+\.\d+\.\d+/\d+)\b")
-INSTANCE = re.compile(r"\bi-[0-9a-f]{8,17}\b")
-COMMAND = re.compile(r"\bRun Command: ([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\b")
-SECRET = re.compile(r"arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:\d{12}:secret:([A-Za-z0-9/_+=.@!-]+)-[A-Za-z0-9]{6}\b")
-OPERATION = re.compile(r"^([A-Z][A-Za-z0-9]+) answered ")
+EXECUTION = r"arn:aws[a-z-]*:states:[a-z0-9-]+:\d{12}:execution:[\w-]+:[\w.@=+!-]*[\w@=+-]"
+IMAGE = r"(?:\bimage/|\bImage Builder: )([A-Za-z0-9-]+)/(\d+\.\d+\.\d+/\d+)\b"
+INSTANCE = r"\bi-[0-9a-f]{8,17}\b"
+COMMAND = r"\bRun Command: ([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\b"
+SECRET = r"arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:\d{12}:secret:([A-Za-z0-9/_+=.@!-]+)-[A-Za-z0-9]{6}\b"
+OPERATION = r"^([A-Z][A-Za-z0-9]+) answered "
 
 
 class Failure(NamedTuple):
@@ -172,26 +173,26 @@ def _console_of(execution: str) -> Console | None:
 
 def _places(failure: Failure, console: Console) -> Iterator[tuple[str, str]]:
     message, application = failure.message, failure.application
-    for name, version in _once(IMAGE.findall(message)):
+    for name, version in _once(re.findall(IMAGE, message)):
         yield f"log of the build {name}/{version}", console.log_stream(f"/aws/imagebuilder/{name}", version)
         yield "images of Image Builder", console.images()
     for stack in failure.stacks:
         yield f"events of the stack {stack}", console.stack(stack)
     if failure.group:
         yield f"activities of the Auto Scaling group {failure.group}", console.group(failure.group)
-    for command in _once(COMMAND.findall(message)):
+    for command in _once(re.findall(COMMAND, message)):
         yield f"command {command}", console.command(command)
-    for instance in (instances := _once(INSTANCE.findall(message)))[:MOST_INSTANCES]:
+    for instance in (instances := _once(re.findall(INSTANCE, message)))[:MOST_INSTANCES]:
         yield f"node {instance}", console.instance(instance)
     if failure.error == "NodeConfigurationFailed" and instances:
         yield "what the node reported", console.log_search(f"/{application}/nodes", instances[0], failure.began)
     if failure.error == "DatabaseFailed":
         yield "databases", console.databases()
-    for name in _once(SECRET.findall(message)):
+    for name in _once(re.findall(SECRET, message)):
         yield f"secret {name}", console.secret(name)
-    if failure.error == "AwsCallFailed" and (called := OPERATION.match(message)):
+    if failure.error == "AwsCallFailed" and (called := re.match(OPERATION, message)):
         yield f"calls of {called[1]} in CloudTrail", console.calls(called[1])
-    for other in _once(match[0] for match in EXECUTION.finditer(message)):
+    for other in _once(match[0] for match in re.finditer(EXECUTION, message)):
         if other != failure.execution:
             yield "the other execution", console.execution(other)
     if failure.step in FUNCTIONS and failure.error not in NEED_NO_LOG:

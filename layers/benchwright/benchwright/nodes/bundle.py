@@ -8,18 +8,17 @@ covers the plain configuration and the versions of the secrets, not what differs
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import NamedTuple
 from urllib.parse import quote
 
 from benchwright.errors import NodeConfigurationFailed
-from benchwright.models import DATABASE_NAME, DATABASE_USER, File, Plan
+from benchwright.models import DATABASE_NAME, DATABASE_USER, HOME, SHARED_STORAGE, File, Plan
 from benchwright.nodes import administration, files, limits, sign_in
 from benchwright.nodes.archive import compressed, packed
 from benchwright.nodes.entries import Entry, ini, lines, rstudio
 from benchwright.secrets import Secret
 
-HOME, SHARED_STORAGE = "/efs/home", "/efs/shared-storage"
 DATABASE_CA = "/etc/benchwright/rds-ca.pem"
 JUPYTER = "/opt/python/jupyter"  # image/components/jupyter.yaml
 CODE_SERVER = "/usr/lib/rstudio-server/bin/pwb-code-server/bin/code-server"  # of the package of Workbench
@@ -178,22 +177,6 @@ def make_bundle(plan: Plan, endpoint: Endpoint, database: Secret, secure_cookie_
     configuration = hashlib.sha256(_packed(contents)).hexdigest()
     contents["env"] = f"CONFIGURATION={configuration}\n{contents['env']}"
     return Bundle(configuration, compressed(_packed(contents)))
-
-
-def accounts_digest(plan: Plan) -> str:
-    """Return the digest by which a node reports its users, of the sorted lines name:uid:gid."""
-    return _digest(sorted(f"{account.name}:{account.uid}:{account.gid}\n" for account in plan.accounts))
-
-
-def groups_digest(plan: Plan) -> str:
-    """Return the digest by which a node reports its groups, of the sorted lines name:gid: and name:gid:member."""
-    members = [f"{group.name}:{group.gid}:{member}\n" for group in plan.groups for member in ("", *group.members)]
-    return _digest(sorted(members))
-
-
-def _digest(texts: Iterable[str]) -> str:
-    """Return 32 digits of a digest: a report has little room."""
-    return hashlib.sha256("".join(texts).encode()).hexdigest()[:32]
 
 
 def _word(text: str) -> str:

@@ -1,7 +1,11 @@
 """The one line of JSON that the node script prints: its model, and its reading from a command's output."""
 
+import hashlib
+from collections.abc import Iterable
+
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from benchwright.models import Plan
 from benchwright.nodes.identity_provider import Answer
 
 
@@ -105,3 +109,19 @@ def read_report(output: str) -> NodeReport | None:
             except ValidationError:
                 continue
     return None
+
+
+def accounts_digest(plan: Plan) -> str:
+    """Return the digest by which a node reports its users, of the sorted lines name:uid:gid."""
+    return _digest(sorted(f"{account.name}:{account.uid}:{account.gid}\n" for account in plan.accounts))
+
+
+def groups_digest(plan: Plan) -> str:
+    """Return the digest by which a node reports its groups, of the sorted lines name:gid: and name:gid:member."""
+    members = [f"{group.name}:{group.gid}:{member}\n" for group in plan.groups for member in ("", *group.members)]
+    return _digest(sorted(members))
+
+
+def _digest(texts: Iterable[str]) -> str:
+    """Return 32 digits of a digest: a report has little room."""
+    return hashlib.sha256("".join(texts).encode()).hexdigest()[:32]

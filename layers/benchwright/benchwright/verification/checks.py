@@ -10,9 +10,8 @@ from typing import NamedTuple
 from pydantic import BaseModel
 
 from benchwright import licensing
-from benchwright.models import Plan, Wanted
-from benchwright.nodes.bundle import HOME, SHARED_STORAGE, accounts_digest, groups_digest
-from benchwright.nodes.report import Ides, LicenseTerms, NodeReport
+from benchwright.models import HOME, SHARED_STORAGE, Plan, Wanted
+from benchwright.nodes.report import Ides, LicenseTerms, NodeReport, accounts_digest, groups_digest
 from benchwright.verification.list_nodes import BalancedNode, ListedNode
 
 CLOCK_TOLERANCE = 1.0  # seconds by which a node's clock may be off

@@ -18,7 +18,7 @@ from benchwright.models import (
     AccountName,
     Id,
 )
-from benchwright.nodes.bundle import groups_digest
+from benchwright.nodes.report import groups_digest
 from tests.unit.benchwright.node_script import bash, constant, function
 from tests.unit.benchwright.verification.test_checks import a_plan
 

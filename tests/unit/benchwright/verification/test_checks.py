@@ -5,8 +5,7 @@ from typing import Any
 import pytest
 
 from benchwright.models import Plan
-from benchwright.nodes.bundle import accounts_digest, groups_digest
-from benchwright.nodes.report import LicenseTerms, NodeReport, read_report
+from benchwright.nodes.report import LicenseTerms, NodeReport, accounts_digest, groups_digest, read_report
 from benchwright.planning.plan import LookupResult, make_plan
 from benchwright.planning.read_input import read_input
 from benchwright.record import Known

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from benchwright.errors import InvalidInput, VerificationFailed
-from benchwright.nodes.bundle import accounts_digest
+from benchwright.nodes.report import accounts_digest
 from benchwright.verification.checks import Verification, verify
 from benchwright.verification.sessions import Spread, with_warning
 from tests.unit.benchwright.conversation import Conversation

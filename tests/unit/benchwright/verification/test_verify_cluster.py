@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from benchwright.errors import VerificationFailed
-from benchwright.nodes.bundle import accounts_digest
+from benchwright.nodes.report import accounts_digest
 from benchwright.verification.checks import REMEDIES
 from benchwright.verification.list_nodes import STATUS_SEPARATOR
 from tests.unit.benchwright.conversation import Answer, Conversation

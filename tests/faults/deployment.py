@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any, Final
 
 from rehearsal.initial_account import ZONE_ID, ZONE_NAME
+from rehearsal.own_failures import Failures
 from rehearsal.run import execution_of, live_history
 from tests.faults import healing, world
 from tests.faults.account import Account
@@ -93,7 +94,7 @@ class Outcome:
 
 def run(account: Account, case: Case, clean: World | None) -> Outcome:
     """Deploy with the fault of a case; where that fails, is stopped or puts something off, deploy again likewise."""
-    began = time.monotonic()
+    began, own = time.monotonic(), Failures()
     functions = frozenset(account.application.functions.values())
     called = FAILS if case.place.deployment == "failing" else case
     injection = Injection(called, functions, kill_in(account.aws.functions))
@@ -106,7 +107,7 @@ def run(account: Account, case: Case, clean: World | None) -> Outcome:
     if case.place.deployment == "healing":
         outcome.problems += healing.problems(account)
     outcome.world = world.look(account)
-    outcome.problems += _problems(outcome)
+    outcome.problems += [*_problems(outcome), *(f"the rehearsal itself failed: {cause}" for cause in own.causes)]
     outcome.seconds = round(time.monotonic() - began, 2)
     return outcome
 

@@ -101,6 +101,7 @@ class Node:
     secrets: dict[str, str] = field(default_factory=dict)
     licensed: bool = False
     accounts: list[str] = field(default_factory=list)
+    memberships: list[str] = field(default_factory=list)
     options: dict[str, str] = field(default_factory=dict)
     probe: str | None = None
     launched: bool = False

@@ -177,7 +177,7 @@ def _create_file(run: _Run, inputs: list[Mapping[str, Any]], timeout: float) -> 
         if not item.get("overwrite", False):
             lines.append(f"! test -e {target} || {{ echo {target} is there already; exit 1; }}")
         lines.append(f'mkdir -p "$(dirname {target})"')
-        lines.append(f"printf %s {shlex.quote(str(item.get('content', '')))} >{target}")
+        lines.append(f"printf %s {shlex.quote(str(item['content']))} >{target}")
         owner, group = item.get("owner"), item.get("group")
         if owner or group:
             lines.append(f"chown {shlex.quote(f'{owner or ""}:{group}' if group else str(owner))} {target}")

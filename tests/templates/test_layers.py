@@ -1,4 +1,4 @@
-"""What `sam build` puts into the layers of Python: bytecode that is used as it is, and the services that are called."""
+"""What `sam build` makes: bytecode that is used as it is, and of botocore the services that are called."""
 
 import ast
 import importlib.util
@@ -12,6 +12,9 @@ from typing import Final
 import pytest
 
 from rehearsal.application import BUILT, ROOT
+from tests.templates.templates import APPLICATION, folder_of, resources
+
+FUNCTIONS: Final = sorted(resources(APPLICATION, "AWS::Serverless::Function"))
 
 UNCHECKED: Final = (1).to_bytes(4, "little")
 """Flags of a file that is used without a look at its source: https://peps.python.org/pep-0552/."""
@@ -21,12 +24,20 @@ CLIENTS: Final = (
 )
 
 
-@pytest.mark.parametrize("layer", ["BenchwrightLayer", "Psycopg2Layer"])
-def test_all_code_of_a_layer_has_bytecode_that_is_used_as_it_is(layer: str) -> None:
-    sources = list((BUILT / layer).rglob("*.py"))
+@pytest.mark.parametrize("built", ["BenchwrightLayer", "Psycopg2Layer", *FUNCTIONS])
+def test_all_code_has_bytecode_that_is_used_as_it_is(built: str) -> None:
+    sources = list((BUILT / built).rglob("*.py"))
     compiled = [Path(importlib.util.cache_from_source(str(path))).read_bytes()[:8] for path in sources]
     assert sources
     assert compiled == [importlib.util.MAGIC_NUMBER + UNCHECKED] * len(sources)
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_a_function_has_all_of_its_folder(function: str) -> None:
+    def files(folder: Path) -> set[Path]:
+        return {path.relative_to(folder) for path in folder.rglob("*") if "__pycache__" not in path.parts}
+
+    assert files(BUILT / function) == files(ROOT / "functions" / folder_of(function))
 
 
 def test_there_is_a_model_of_each_service_for_which_a_client_is_made_and_no_other() -> None:

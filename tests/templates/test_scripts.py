@@ -228,7 +228,6 @@ def test_component_documents_are_ones_and_use_only_actions_that_were_thought_thr
     assert document["name"] == path.stem
     assert document["description"]
     assert len(text) < COMPONENT_LIMIT
-    assert "content: $FILE" not in text, "the path comes right before it"
     for phase in document["phases"]:
         for step in phase["steps"]:
             where = f"{path.name}:{phase['name']}:{step['name']}"
@@ -240,6 +239,8 @@ def test_component_documents_are_ones_and_use_only_actions_that_were_thought_thr
                 assert set(given) <= set(known), where
                 assert {key for key, required in known.items() if required} <= set(given), where
                 assert ("checksum" in given) == ("algorithm" in given), where
+                file = IMAGE / "files" / given.get("path", "/").lstrip("/")
+                assert not file.is_file() or given["content"] == file.read_text(), where
                 if "permissions" in given:
                     assert re.fullmatch(r"0[0-7]{3}", given["permissions"]), f"{where}: octal, and quoted in YAML"
                 if "source" in given:

@@ -4,5 +4,6 @@ with AWS.
 
 import gc
 
-# An import leaves no garbage. Python would look for some every 2,000 objects: a fiftieth of a cold start.
+# An import leaves no garbage, and a step little. Python looks for it every 2,000 objects, which takes up to a
+# thirty-fifth of a cold start.
 gc.set_threshold(100_000)

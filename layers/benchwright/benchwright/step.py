@@ -72,9 +72,9 @@ def step[Event: BaseModel](
             metrics.add_metric(name="StepSucceeded", unit=MetricUnit.Count, value=1)
             answer: dict[str, Any] = result.model_dump(mode="json")
             logger.info("step", done=result.done, waiting_for=answer.get("waiting_for"))
-            if isinstance(result, LoopResult) and not result.done and not result.wait_seconds:
+            if not result.done and not answer.get("wait_seconds"):
                 # The loop would have no wait, and so no limit.
-                raise ValueError(f"a result that is not done says for how long to wait: {result.waiting_for}")
+                raise ValueError(f"a result that is not done says for how long to wait: {answer}")
             return answer
 
         return logger.inject_lambda_context(metrics.log_metrics(handle), clear_state=True)

@@ -12,6 +12,7 @@ import tomllib
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from benchwright.errors import ImageBuildFailed
 from benchwright.models import Plan
 
 IMAGE_DIRECTORY = Path("/opt")  # where Lambda unpacks the layer made of image/
@@ -64,16 +65,21 @@ def content_version(*content: object) -> str:
 
 def component_data(directory: Path, name: str) -> str:
     """Return a component document. `$FILE` is the content of the same path in image/files, as a string of JSON, which
-    is one of YAML.
+    is one of YAML. Raises ImageBuildFailed where it stands elsewhere: the image would have a file of five characters.
     """
 
     def with_content(created: re.Match[str]) -> str:
         content = (directory / "files" / created[1].lstrip("/")).read_text()
         return f"path: {created[1]}, content: {json.dumps(content, ensure_ascii=False)}"
 
-    return re.sub(
-        r"path: (\S+), content: \$FILE\b", with_content, (directory / "components" / f"{name}.yaml").read_text()
-    )
+    document = (directory / "components" / f"{name}.yaml").read_text()
+    filled, count = re.subn(r"path: (\S+), content: \$FILE\b", with_content, document)
+    if count != document.count("$FILE"):
+        raise ImageBuildFailed(
+            f"image/components/{name}.yaml has a $FILE that stands for no file. Write it right behind the path, as in "
+            "{path: /etc/example, content: $FILE, owner: root}; then run `sam build` and `sam deploy`."
+        )
+    return filled
 
 
 def component_names(application: str, directory: Path = IMAGE_DIRECTORY) -> list[str]:
@@ -102,9 +108,7 @@ def load_recipe(application: str, plan: Plan, directory: Path = IMAGE_DIRECTORY)
             continue
         data = component_data(directory, entry["name"])
         component = Component(f"{application}-{entry['name']}", content_version(data), data)
-        parameters = tuple(
-            (name, str(text).format_map(values)) for name, text in (entry.get("parameters") or {}).items()
-        )
+        parameters = tuple((name, text.format_map(values)) for name, text in entry.get("parameters", {}).items())
         uses.append(ComponentUse(component, parameters))
     block_devices = tuple(described["block_devices"])
     content = (

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from benchwright.failure.console_links import link_of
 from benchwright.failure.explanation import DEFAULT_ACTION, NEXT_ACTIONS, SHORTENED, between, cut
@@ -57,7 +57,7 @@ class Report(StepResult):
     error: str = ""
     subject: str
     text: str
-    output: dict[str, Any] = {}  # noqa: RUF012 - pydantic copies it
+    output: dict[str, Any] = Field(default_factory=dict)
 
 
 def brief(cluster: "Cluster") -> str:

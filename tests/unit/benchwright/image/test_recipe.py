@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from benchwright.errors import ImageBuildFailed
 from benchwright.image.recipe import component_data, recipe_names
 
 CREATES = """\
@@ -47,6 +48,13 @@ def test_a_file_has_the_content_of_its_path_in_files(image: Path) -> None:
 
 def test_a_document_that_creates_no_such_file_is_given_as_it_was_written(image: Path) -> None:
     assert component_data(image, "base") == RUNS
+
+
+@pytest.mark.parametrize("entry", ["{content: $FILE, path: /etc/x}", '{path: /etc/x, content: "$FILE"}'])
+def test_a_file_that_would_not_be_filled_in_is_refused(image: Path, entry: str) -> None:
+    (image / "components/base.yaml").write_text(f"- {entry}\n")
+    with pytest.raises(ImageBuildFailed, match=r"image/components/base.yaml has a \$FILE that stands for no file"):
+        component_data(image, "base")
 
 
 def test_another_program_is_another_document(image: Path) -> None:

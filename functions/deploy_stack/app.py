@@ -13,7 +13,15 @@ from benchwright.nodes.preview import Nodes
 from benchwright.record import Record, confirm_lock, plan_of
 from benchwright.settings import settings
 from benchwright.stacks import change_sets, desired_state, preview, preview_steps, waiting
-from benchwright.stacks.decision import DELETION, Action, Stack, has_parameters, lacks_protection_alone, next_action
+from benchwright.stacks.decision import (
+    DELETED_IN_PART,
+    DELETION,
+    Action,
+    Stack,
+    has_parameters,
+    lacks_protection_alone,
+    next_action,
+)
 from benchwright.step import LoopEvent, LoopResult, step
 from benchwright.waits import CREATION, CREATION_BESIDE_BUILD, WAITS, Waits
 
@@ -97,6 +105,7 @@ def handler(event: Event) -> Result | Preview:
         is_desired = has_parameters(stack, desired)
         group_of_stack = settings().group_name(event.cluster)
         action, failed = waiting.next_action_while_waiting(stack, is_desired, event.change_set, group_of_stack, since)
+    _free(event, action, stack)
     waiting_for = change_sets.act(action, desired, stack, change_set, name)
     if group and stack and stack.is_changing and action == "wait":  # before that, this execution may bring the remedy
         log_group = settings().log_group_of_nodes(event.cluster)
@@ -174,6 +183,7 @@ def _remove(event: Event) -> Result:
     is_of_nodes = event.stack == "nodes" and action not in ("refuse", "wait", "failed")
     if action == "done" or (action != "refuse" and stack.status == "REVIEW_IN_PROGRESS") or is_of_nodes:
         action = "delete stack"
+    _free(event, action, stack)
     waiting_for = change_sets.act(action, desired, stack, change_set, name)
     if action == "delete stack":
         waiting_for = f"CloudFormation: {desired.name} is deleted"
@@ -183,6 +193,12 @@ def _remove(event: Event) -> Result:
         wait_seconds=_wait(event, action),
         change_set=_begun(event, action, name),
     )
+
+
+def _free(event: Event, action: Action, stack: Stack | None) -> None:
+    """Delete what would keep CloudFormation from deleting the stack of the nodes, where it could not before."""
+    if event.stack == "nodes" and action == "delete stack" and stack and stack.status in DELETED_IN_PART:
+        auto_scaling.delete_empty_group(settings().group_name(event.cluster))
 
 
 def _creation(event: Event, stack: Stack | None, record: Record) -> Waits | None:

@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from botocore.exceptions import ClientError
+
 from rehearsal.judges import secrets
 from tests.faults.account import Account
 from tests.faults.made_up import MADE_UP
@@ -164,7 +166,11 @@ def _agreement(account: Account, item: Mapping[str, Any]) -> Iterator[str]:
     ]:
         used = group["LaunchTemplate"]
         of_group = {"LaunchTemplateId": used["LaunchTemplateId"], "Versions": [used["Version"]]}
-        (version,) = ec2.describe_launch_template_versions(**of_group)["LaunchTemplateVersions"]
+        try:
+            (version,) = ec2.describe_launch_template_versions(**of_group)["LaunchTemplateVersions"]
+        except ClientError as error:
+            yield f"new nodes of {cluster} have no launch template: {error.response['Error']['Code']}"
+            continue
         yield f"new nodes of {cluster} have the recorded image: {version['LaunchTemplateData']['ImageId'] == ami}"
     for bucket in s3.list_buckets()["Buckets"]:
         with contextlib.suppress(s3.exceptions.NoSuchKey):

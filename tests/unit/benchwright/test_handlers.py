@@ -262,6 +262,18 @@ CASES = {
         lambda: {**stack("UPDATE_COMPLETE", nodes(), outputs=NODES), **group("2", "2", template="lt-0")},
         ["SuspendProcesses", "StartInstanceRefresh"],
     ),
+    "nodes that CloudFormation could not remove lose their group first": Case(
+        "deploy_stack",
+        {"stack": "nodes", "removes": True},
+        lambda: {**stack("DELETE_FAILED", nodes()), "DeleteAutoScalingGroup": {}},
+        ["DeleteAutoScalingGroup", "DeleteStack"],
+    ),
+    "nodes whose first creation could not be rolled back are removed with those that still run": Case(
+        "deploy_stack",
+        {"stack": "nodes", "ami": AMI, "foundation": FOUNDATION, "node_script": SCRIPT},
+        lambda: {**stack("ROLLBACK_FAILED", nodes()), "DeleteAutoScalingGroup": refusal("ResourceInUse")},
+        ["DeleteAutoScalingGroup", "DeleteStack"],
+    ),
     "the stack of an address is begun": Case(
         "deploy_stack",
         {"stack": "access", "foundation": FOUNDATION, "certificate_arn": CERTIFICATE},

@@ -14,6 +14,7 @@ from rehearsal.aws.local_aws import LocalAws
 from rehearsal.aws.services.autoscaling import decisions, scaling_activities
 from rehearsal.aws.services.autoscaling.decisions import Candidate
 from rehearsal.aws.services.autoscaling.launch_failures import REFUSALS
+from rehearsal.aws.services.cloudformation.reasons import is_gone
 from rehearsal.faults import Faults
 from rehearsal.initial_account import InitialAccount
 from tests.unit.rehearsal.fake_hosts import instance_profile, local_aws, subnets
@@ -205,6 +206,33 @@ def test_no_more_vcpus_run_than_the_quota_allows(aws: LocalAws, client: Any, tem
     assert sorted(activity["StatusCode"] for activity in activities) == ["Failed", "Successful"]
     (failed,) = (activity for activity in activities if activity["StatusCode"] == "Failed")
     assert "more vCPU capacity than your current vCPU limit of 3 allows" in failed["StatusMessage"]
+
+
+def test_cloudformation_knows_what_is_gone_by_what_services_answer(aws: LocalAws, client: Any, template: str) -> None:
+    ec2, ssm = aws.client("ec2"), aws.client("ssm")
+    vpc = ec2.create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"]
+    gateway = ec2.create_internet_gateway()["InternetGateway"]["InternetGatewayId"]
+    create(aws, template, count=0)
+    for call in (
+        functools.partial(client.delete_lifecycle_hook, AutoScalingGroupName="gone", LifecycleHookName="gone"),
+        functools.partial(client.delete_lifecycle_hook, AutoScalingGroupName=GROUP, LifecycleHookName="gone"),
+        functools.partial(client.update_auto_scaling_group, AutoScalingGroupName="gone", MinSize=0),
+        functools.partial(ec2.detach_internet_gateway, InternetGatewayId=gateway, VpcId=vpc),
+        functools.partial(ssm.delete_document, Name="gone"),
+    ):
+        with pytest.raises(ClientError) as caught:
+            call()
+        assert is_gone(caught.value), caught.value
+
+
+def test_a_group_whose_launch_template_is_gone_can_only_be_deleted(aws: LocalAws, client: Any, template: str) -> None:
+    create(aws, template, count=0)
+    aws.client("ec2").delete_launch_template(LaunchTemplateId=template)
+    with pytest.raises(ClientError, match="must use a valid fully-formed launch template") as caught:
+        client.update_auto_scaling_group(AutoScalingGroupName=GROUP, MinSize=0, MaxSize=0)
+    assert not is_gone(caught.value)
+    client.delete_auto_scaling_group(AutoScalingGroupName=GROUP)
+    assert not client.describe_auto_scaling_groups()["AutoScalingGroups"]
 
 
 def test_a_group_refuses_what_cannot_be(aws: LocalAws, client: Any, template: str) -> None:

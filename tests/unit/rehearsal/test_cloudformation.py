@@ -705,6 +705,21 @@ def test_a_protected_stack_is_not_deleted_and_retained_resources_stay(cloud: Clo
     ]
 
 
+def test_what_a_resource_needs_goes_although_the_resource_could_not(cloud: Cloud, faults: dict[str, str]) -> None:
+    parameter = {"Type": "AWS::SSM::Parameter", "Properties": {"Type": "String", "Value": {"Ref": "Needed"}}}
+    cloud.deploy("partly", template(Needed=group(LogGroupName="partly-needed"), Stays=parameter))
+    faults["DeleteParameter"] = "AccessDeniedException"
+    assert cloud.delete("partly") == "DELETE_FAILED"
+    assert cloud.groups("partly-") == {}
+    assert cloud.ended("partly", since="DELETE_IN_PROGRESS") == [
+        ("Stays", "DELETE_FAILED"),
+        ("Needed", "DELETE_COMPLETE"),
+        ("partly", "DELETE_FAILED"),
+    ]
+    del faults["DeleteParameter"]
+    assert cloud.delete("partly") == "DELETE_COMPLETE"
+
+
 def test_a_creation_in_progress_is_given_up_when_the_stack_is_deleted(cloud: Cloud) -> None:
     first, then = group(LogGroupName="early-first"), group(LogGroupName="early-then")
     cloud.change_set("early", template(First=first, Then={**then, "DependsOn": "First"}))

@@ -3,7 +3,10 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from botocore.exceptions import ClientError
+
 from benchwright.aws import client
+from benchwright.errors import error_code
 
 # An instance that waits in the launching hook runs, and is configured like one in service.
 LIVING = frozenset({"InService", "Pending:Wait"})
@@ -74,6 +77,22 @@ def pause_refresh(group: str) -> None:
 def resume_refresh(group: str) -> None:
     """Have instance refreshes of a group go on."""
     client("autoscaling").resume_processes(AutoScalingGroupName=group, ScalingProcesses=[REFRESH])
+
+
+def delete_empty_group(name: str) -> None:
+    """Delete a group that is there although the deletion of its stack failed, if it has no instances.
+
+    CloudFormation deletes the launch template all the same, and its next try sets the size of the group to 0 first,
+    which Auto Scaling may refuse then. Sources: the issues 852 and 1508 of
+    aws-cloudformation/cloudformation-coverage-roadmap; EC2 Auto Scaling user guide, "Troubleshoot launch templates":
+    the template is validated whenever a group is updated.
+    """
+    try:
+        client("autoscaling").delete_auto_scaling_group(AutoScalingGroupName=name)
+    except ClientError as error:
+        # Instances, of which CloudFormation empties it; or it is gone.
+        if error_code(error) not in ("ResourceInUse", "ScalingActivityInProgress", "ValidationError"):
+            raise
 
 
 def replacement_command(instance: str) -> str:

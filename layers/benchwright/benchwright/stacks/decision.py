@@ -11,7 +11,8 @@ SETTLED = frozenset(
     {"CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE", "IMPORT_COMPLETE", "IMPORT_ROLLBACK_COMPLETE"}
 )
 # CloudFormation takes no change of a stack in one of these: it can only be deleted.
-ONLY_TO_DELETE = frozenset({"ROLLBACK_COMPLETE", "CREATE_FAILED", "ROLLBACK_FAILED", "DELETE_FAILED"})
+DELETED_IN_PART = frozenset({"ROLLBACK_FAILED", "DELETE_FAILED"})
+ONLY_TO_DELETE = DELETED_IN_PART | {"ROLLBACK_COMPLETE", "CREATE_FAILED"}
 FAILED_OUTCOMES = ONLY_TO_DELETE | {"UPDATE_ROLLBACK_COMPLETE", "UPDATE_ROLLBACK_FAILED", "UPDATE_FAILED"}
 # What may hold data, or what data is unreadable without: a change set that replaces or removes one of these is refused.
 STATEFUL_TYPES = frozenset(

@@ -79,6 +79,8 @@ class Groups:
                 max(settings["DesiredCapacity"], settings["MinSize"]), settings["MaxSize"]
             )
         self._check(settings)
+        # "The values in the launch template are only validated when an Auto Scaling group that is using the launch
+        # template is created or updated" (EC2 Auto Scaling user guide): whatever is updated.
         Group(self._aws, group.name, settings).template()
         group.settings = settings
         group.reconcile(self._by_user("a user request update of AutoScalingGroup constraints", group))

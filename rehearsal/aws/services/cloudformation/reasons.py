@@ -17,16 +17,24 @@ _HANDLER_CODES = {
     "NoSuchEntity": "NotFound",
     "Throttl": "Throttling",
 }
+# Where the code of a service has none of the usual words, or nothing but the message says it, as of Auto Scaling.
+_GONE_CODES = ("404", "InvalidDocument", "Gateway.NotAttached")
+_GONE_MESSAGES = ("AutoScalingGroup name not found", "No Lifecycle Hook found")
 
 
 def is_gone(error: Exception) -> bool:
-    """Whether a deletion failed because there is nothing to delete."""
+    """Whether a deletion failed because there is nothing to delete, which handlers answer as NotFound.
+
+    Source: CloudFormation CLI user guide, "Resource type handler contract".
+    """
     if isinstance(error, ResourceGone):
         return True
     if not isinstance(error, ClientError):
         return False
-    code = str(error.response["Error"]["Code"])
-    return any(word in code for word in ("NotFound", "NoSuch", "DoesNotExist", "NonExistent")) or code == "404"
+    code, message = str(error.response["Error"]["Code"]), error.response["Error"].get("Message", "")
+    if code == "ValidationError":
+        return message.startswith(_GONE_MESSAGES)
+    return any(word in code for word in ("NotFound", "NoSuch", "DoesNotExist", "NonExistent")) or code in _GONE_CODES
 
 
 def reason_of(error: Exception) -> str:

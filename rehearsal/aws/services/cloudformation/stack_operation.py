@@ -166,7 +166,11 @@ class Operation:
         return True
 
     def remove_all(self, resources: Mapping[str, Resource], policy: Callable[[Resource], str]) -> list[str]:
-        """Delete resources, dependents first and each although another one failed; return those that failed."""
+        """Delete resources, dependents first; return those that failed.
+
+        What a resource needs is deleted although that resource could not be. Sources: the issues 852 and 1508 of
+        aws-cloudformation/cloudformation-coverage-roadmap.
+        """
         needed = {name: resource.dependencies & set(resources) for name, resource in resources.items()}
         failed: list[str] = []
 

@@ -10,6 +10,7 @@ from typing import Any, Final
 from moto.ec2.models import ec2_backends
 from moto.ec2.models.instance_types import INSTANCE_TYPES
 from moto.ec2.models.instances import Instance
+from moto.iam.models import iam_backends
 
 from rehearsal.aws.calls import PROCEED, Call, Proceed, ServiceError
 from rehearsal.aws.local_aws import LocalAws
@@ -29,6 +30,7 @@ SETTLING_SECONDS = 20
 def install(aws: LocalAws) -> None:
     Instance.cpu_options = property(_cpu_options)  # by this name moto's serializer looks for CpuOptions
     aws.server.add("iam", "CreateServiceLinkedRole", lambda call: _create_role(aws, call))
+    aws.server.add("iam", "DeletePolicy", lambda call: _refuse_attached(aws, call))
     aws.server.add("service-quotas", "GetServiceQuota", lambda call: _quota(aws, call))
     aws.server.add("ec2", "GetEbsDefaultKmsKeyId", lambda call: {"KmsKeyId": _key(aws)})
 
@@ -62,6 +64,17 @@ def _create_role(aws: LocalAws, call: Call) -> Proceed:
             400,
         )
     aws.service_roles[service] = aws.clock.now()
+    return PROCEED
+
+
+def _refuse_attached(aws: LocalAws, call: Call) -> Proceed:
+    """DeletePolicy, which moto carries out, also where a role has the policy.
+
+    Source: IAM API reference, DeletePolicy: a policy is detached from all users, groups and roles first.
+    """
+    policy = iam_backends[aws.account]["global"].managed_policies.get(call["PolicyArn"])
+    if policy and policy.attachment_count:
+        raise ServiceError("DeleteConflict", "Cannot delete a policy attached to entities.", 409)
     return PROCEED
 
 

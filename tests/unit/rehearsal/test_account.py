@@ -1,5 +1,6 @@
 """What a person orders with --account, and an account in which no service was used before."""
 
+import json
 import math
 import os
 from collections.abc import Iterator
@@ -46,6 +47,20 @@ def refusal(aws: LocalAws) -> str:
     with pytest.raises(ClientError) as caught:
         aws.client("rds").create_db_cluster(DBClusterIdentifier="a", Engine="aurora-postgresql", EngineVersion="17.7")
     return str(caught.value)
+
+
+def test_a_policy_that_a_role_has_is_not_deleted(new: LocalAws) -> None:
+    iam = new.client("iam")
+    allowed = {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [allowed]})
+    iam.create_role(RoleName="its", AssumeRolePolicyDocument=document)
+    policy = iam.create_policy(PolicyName="its", PolicyDocument=document)["Policy"]["Arn"]
+    iam.attach_role_policy(RoleName="its", PolicyArn=policy)
+    with pytest.raises(iam.exceptions.DeleteConflictException, match="attached to entities"):
+        iam.delete_policy(PolicyArn=policy)
+    iam.detach_role_policy(RoleName="its", PolicyArn=policy)
+    iam.delete_policy(PolicyArn=policy)
+    assert not iam.list_policies(Scope="Local")["Policies"]
 
 
 def test_a_service_cannot_work_with_its_role_at_once(new: LocalAws) -> None:

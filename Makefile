@@ -42,7 +42,7 @@ NPM_CI := bin/npm ci --ignore-scripts --no-audit --no-fund --silent --fetch-time
 .PHONY: help rehearse serve watch remove-application check-input faults bench test test-quick lint lint-python lint-templates lint-security tests tests-quick prepare judges audit sbom tools build previous directory docs docs-recording format clean python machine
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # The simulator judges the policies: in a rehearsal no call may be made that AWS would deny.
 rehearse: | $(CHECK) ## one deployment from nothing, offline, as root; options in ARGS="…" (ARGS=--help lists them)

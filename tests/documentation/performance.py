@@ -23,7 +23,8 @@ def numbers_table() -> str:
 
 def memory_table() -> str:
     """What a cold start takes, and functions of a first deployment cost, by their memory."""
-    imports = [each["value"] for name, each in last_release()["numbers"].items() if name.startswith("import of ")]
+    numbers = last_release()["numbers"].items()
+    imports = [each["value"] for name, each in numbers if name.startswith("import of ") and each["unit"] == "ms"]
     slowest, invocations = max(imports, default=0.0) / 1000, RUNS[0].invocations
     rows = []
     for memory in MEMORY:

@@ -34,23 +34,25 @@ def checks() -> str:
 
 
 def loops() -> str:
-    """Each loop of `deploy`: what it repeats, how long it waits before the next look, and when it gives up."""
-    definition = yaml.load((ROOT / "statemachine" / "deploy.asl.yaml").read_text(encoding="utf-8"), yaml.CSafeLoader)
-    rows = []
-    for states in _scopes(definition):
-        for state in states.values():
-            for choice in state.get("Choices", []):
-                if limit := LIMIT.search(choice["Condition"]):
-                    step = states[state["Default"]]["Next"]
-                    rows.append([f"`{step}`", _every(step), _duration(int(limit[1]))])
-    return table(["step", "looks every", "gives up after"], rows)
+    """Each loop of `deploy` and those of `destroy` alone: what it repeats, how long it waits, and when it gives up."""
+    rows: dict[str, list[str]] = {}
+    for machine in ("deploy", "destroy"):
+        definition = yaml.load((ROOT / "statemachine" / f"{machine}.asl.yaml").read_text("utf-8"), yaml.CSafeLoader)
+        for states in _scopes(definition):
+            for state in states.values():
+                for choice in state.get("Choices", []):
+                    if limit := LIMIT.search(choice["Condition"]):
+                        step = states[state["Default"]]["Next"]
+                        rows.setdefault(step, [f"`{step}`", _every(step), _duration(int(limit[1]))])
+    return table(["step", "looks every", "gives up after"], [*rows.values()])
 
 
 def _every(step: str) -> str:
     if step == "Build image":
         first, last = WHILE_DISTRIBUTING.first, WHILE_DISTRIBUTING.longest
-        hundredth = f"after {BUILD_SECONDS // 60} minutes a hundredth of what was waited"
-        return f"{WHILE_BUILDING} s, later {last} s; {hundredth}, and from {first} s on while it is distributed"
+        hundredth = "then a hundredth of what was waited"
+        built = f"{WHILE_BUILDING} s for {BUILD_SECONDS // 60} minutes, {hundredth}"
+        return f"{built}; while it is distributed {first} s, later {last} s"
     waits = f"{WAITS[step].first} s, later {WAITS[step].longest} s"
     if step == "Deploy foundation":
         beside, alone = CREATION_BESIDE_BUILD.longest, CREATION.longest

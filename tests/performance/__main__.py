@@ -89,6 +89,7 @@ def main(arguments: list[str]) -> int:
     numbers: list[Number] = []
     table = Table("what", "is", "goal", "", f"since {last['release']}", "from")
     for part in parts:
+        print(f"measuring {part}", file=sys.stderr)
         for number in PARTS[part]():
             numbers.append(number)
             value = f"{shown(number.value)} {number.unit}".strip()

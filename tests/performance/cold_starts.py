@@ -6,6 +6,7 @@ import compileall
 import importlib.util
 import os
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -79,7 +80,7 @@ def boto3() -> Iterator[Path]:
 
 def of_imports() -> Iterator[Number]:
     """Every handler beside boto3, in turn, since this machine's speed changes."""
-    heaviest, slowest = "", 0.0
+    heaviest, slowest, baselines = "", 0.0, list[float]()
     with boto3() as folder:
         for function in sorted(FUNCTIONS):
             pairs = [
@@ -88,8 +89,11 @@ def of_imports() -> Iterator[Number]:
             ]
             handler, compared = (min(column) for column in zip(*pairs, strict=True))  # what disturbs only adds
             yield Number(f"import of {function}", 1000 * handler, "ms", MEASURED)
+            baselines.append(compared)
             if handler / compared > slowest:
                 heaviest, slowest = function, handler / compared
+    baseline = statistics.median(baselines)
+    yield Number("import of boto3", 1000 * baseline, "ms", f"{MEASURED}, in turn with each handler: the median")
     yield Number("import of the heaviest handler, times that of boto3", slowest, "", f"{MEASURED}, {heaviest}", 1.5)
 
 

@@ -559,7 +559,7 @@ class Nodes(Part):
     )
     replace_at_once: Annotated[int, Field(ge=1, le=50)] | None = Field(
         default=None,
-        description="how many nodes are replaced at the same time; null: a tenth of them, at least one",
+        description="how many nodes are replaced at the same time; null: a tenth of them, rounded up",
         examples=[2],
     )
 

@@ -74,7 +74,7 @@ def component_data(directory: Path, name: str) -> str:
 
     document = (directory / "components" / f"{name}.yaml").read_text()
     filled, count = re.subn(r"path: (\S+), content: \$FILE\b", with_content, document)
-    if count != document.count("$FILE"):
+    if count != len(re.findall(r"content:\s*[\"']?\$FILE\b", document)):
         raise ImageBuildFailed(
             f"image/components/{name}.yaml has a $FILE that stands for no file. Write it right behind the path, as in "
             "{path: /etc/example, content: $FILE, owner: root}; then run `sam build` and `sam deploy`."

@@ -3,8 +3,6 @@
 from collections.abc import Iterable
 from typing import Any, Literal
 
-from pydantic import BaseModel
-
 from benchwright import record
 from benchwright.destruction.secrets import taken_names
 from benchwright.dry_run import Step, pack, unpack
@@ -18,10 +16,10 @@ from benchwright.planning.problems import Problem, refusal
 from benchwright.planning.read_input import Reading, cluster_of, read_input, read_verify_input, warn
 from benchwright.record import Known
 from benchwright.settings import settings
-from benchwright.step import StepResult, step
+from benchwright.step import StepEvent, StepResult, step
 
 
-class Event(BaseModel):
+class Event(StepEvent):
     """input: the execution's input as it was given. quiet: a cluster that is busy or absent is no error (schedules).
 
     destroys: whether the lock is that of an execution that destroys the cluster.
@@ -30,7 +28,6 @@ class Event(BaseModel):
     """
 
     action: Literal["validate", "find", "inspect", "lock", "plan", "release", "preview", "summarize"]
-    execution: str
     cluster: str = ""
     input: Any = None
     quiet: bool = False

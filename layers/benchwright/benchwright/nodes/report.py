@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Iterable
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from benchwright.models import Plan
 from benchwright.nodes.identity_provider import Answer
@@ -49,7 +49,17 @@ class Gpus(BaseModel):
 
 
 class NodeReport(BaseModel):
-    """What a node says of itself; fields that a failing script could not find out are None."""
+    """What a node says of itself; fields that a failing script could not find out are None.
+
+    rstudio_server, probe: uid:gid of the service user, and of the probe account as the directory has it. groups: the
+    digest of the configured groups, as of users. clock_offset: seconds; None where chrony does not report it. agent:
+    state of the CloudWatch agent. agent, ides, gpus: None where an earlier release configured the node. license_terms:
+    None where there is no licence. metadata, helper: refused or reachable, as an ordinary user finds the metadata
+    service and the ports of EFS's mount helper. audit: owner and mode of the folder of the audit logs. metrics: ok, or
+    why Workbench shows no metrics. limits: on, or off where the job launcher makes no control groups; None without
+    limits of sessions. differences: what of files and accounts is no longer as a configuration left it; None: not
+    compared. sign_in: what the identity provider says of itself, where the node did not take it.
+    """
 
     model_config = ConfigDict(extra="ignore", strict=True)
 
@@ -59,40 +69,28 @@ class NodeReport(BaseModel):
     ipv4: str | None = None
     workbench: str | None = None
     configuration: str | None = None
-    rstudio_server: str | None = Field(default=None, description="uid:gid of the service user")
+    rstudio_server: str | None = None
     users: Users | None = None
-    groups: str | None = Field(default=None, description="the digest of the configured groups, as of users")
-    probe: str | None = Field(default=None, description="uid:gid of the probe account as the directory has it")
-    clock_offset: float | None = Field(default=None, description="seconds; None where chrony does not report it")
+    groups: str | None = None
+    probe: str | None = None
+    clock_offset: float | None = None
     services: dict[str, str] = {}
-    agent: str | None = Field(
-        default=None, description="state of the CloudWatch agent; None where an earlier release configured the node"
-    )
+    agent: str | None = None
     health: str | None = None
     license: str | None = None
-    license_terms: LicenseTerms | None = Field(default=None, description="None where there is no licence")
-    metadata: str | None = Field(default=None, description="refused or reachable, as an ordinary user finds it")
-    helper: str | None = Field(
-        default=None, description="refused or reachable, as an ordinary user finds the ports of EFS's mount helper"
-    )
-    ides: Ides | None = Field(default=None, description="None where an earlier release configured the node")
-    audit: str | None = Field(default=None, description="owner and mode of the folder of the audit logs")
-    metrics: str | None = Field(default=None, description="ok, or why Workbench shows no metrics")
-    gpus: Gpus | None = Field(default=None, description="None where an earlier release configured the node")
-    limits: str | None = Field(
-        default=None,
-        description="on, or off where the job launcher makes no control groups; None without limits of sessions",
-    )
+    license_terms: LicenseTerms | None = None
+    metadata: str | None = None
+    helper: str | None = None
+    ides: Ides | None = None
+    audit: str | None = None
+    metrics: str | None = None
+    gpus: Gpus | None = None
+    limits: str | None = None
     mounts: list[str] = []
-    differences: list[str] | None = Field(
-        default=None,
-        description="what of files and accounts is no longer as a configuration left it; None: not compared",
-    )
+    differences: list[str] | None = None
     changed: list[str] = []
     restarted: bool = False
-    sign_in: Answer | None = Field(
-        default=None, description="what the identity provider says of itself, where the node did not take it"
-    )
+    sign_in: Answer | None = None
     error: str | None = None
     log: str | None = None
 

@@ -5,15 +5,12 @@ a network that works, and the use of its EBS key.
 deployment that would succeed.
 """
 
-from __future__ import annotations
-
 import ipaddress
 import math
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -59,8 +56,7 @@ KEY_OF_AWS = "alias/aws/ebs"
 AUTO_SCALING = "aws-service-role/autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling"
 
 
-@dataclass(frozen=True)
-class Observed:
+class Observed(NamedTuple):
     """What AWS said; None where it did not say it, and `unknown` has the reason.
 
     type: the instance type as EC2 describes it, empty where there is none of this name. offered: zones that have
@@ -82,8 +78,7 @@ class Observed:
     unknown: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Judgement:
+class Judgement(NamedTuple):
     """problems: what makes a deployment fail; warnings: what may, or could not be looked up."""
 
     problems: tuple[Problem, ...] = ()
@@ -98,11 +93,11 @@ def check(wanted: Wanted, cluster: str, *, begun: bool, deployed: bool) -> Judge
     return judge(wanted, cluster, observe(wanted.nodes.instance_type), begun=begun, deployed=deployed)
 
 
-@dataclass
 class _Questions:
     """Answers by field of Observed; a question that AWS does not answer leaves a warning."""
 
-    unknown: list[str] = field(default_factory=list)
+    def __init__(self) -> None:
+        self.unknown: list[str] = []
 
     def ask[Answer](self, what: str, question: Callable[[], Answer]) -> Answer | None:
         try:
@@ -132,7 +127,7 @@ def observe(instance_type: str) -> Observed:
         instances=ask("the instances that run", _instances),
         key=ask("the account's default EBS key", _key),
     )
-    return replace(observed, unknown=tuple(questions.unknown))
+    return observed._replace(unknown=tuple(questions.unknown))
 
 
 def judge(wanted: Wanted, cluster: str, observed: Observed, *, begun: bool, deployed: bool) -> Judgement:
@@ -555,7 +550,7 @@ def _instances() -> list[Mapping[str, Any]]:
     return [instance for page in pages for found in page["Reservations"] for instance in found["Instances"]]
 
 
-def _in_the_network() -> list[FilterTypeDef]:
+def _in_the_network() -> list["FilterTypeDef"]:
     return [{"Name": "vpc-id", "Values": [settings().vpc_id]}]
 
 

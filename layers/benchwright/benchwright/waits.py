@@ -49,7 +49,7 @@ WAITS: Final[Mapping[str, Waits]] = {
 }
 # While a foundation is created, which takes as long as its database. Until there is an image nothing waits for it.
 CREATION_BESIDE_BUILD: Final = Waits(7, 20, 75)
-CREATION: Final = Waits(7, 5, 12)
+CREATION: Final = Waits(7, 1, 8)
 # A build of an image takes more than 15 minutes as a rule; from then on a hundredth of what this step has waited so far
 # is waited, so that slow builds need few looks. The distribution to one Region takes only some seconds, to several
 # Regions minutes.

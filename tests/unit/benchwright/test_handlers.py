@@ -677,7 +677,7 @@ def test_while_a_stack_launches_nodes_the_waits_are_long_at_once(aws: Conversati
     ("status", "ami", "waits"),
     [
         ("CREATE_IN_PROGRESS", "", [25, 75]),
-        ("CREATE_IN_PROGRESS", AMI, [10, 12]),
+        ("CREATE_IN_PROGRESS", AMI, [6, 8]),
         ("UPDATE_IN_PROGRESS", AMI, [10, 40]),
     ],
 )

@@ -30,7 +30,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="make faults", description=__doc__)
     parser.add_argument("--sample", type=int, metavar="N", help="only so many cases, of every kind and from everywhere")
     parser.add_argument("--kind", action="append", choices=KINDS, metavar="KIND", help="only such cases; repeatable")
-    parser.add_argument("--place", default="", metavar="TEXT", help="only cases whose place contains this")
+    parser.add_argument(
+        "--place", action="append", metavar="TEXT", help="only cases whose place contains this; repeatable"
+    )
     parser.add_argument(
         "--full", type=int, default=FULL_SAMPLE, metavar="N", help="so many again on the full rehearsal"
     )
@@ -87,7 +89,7 @@ def run_part(wanted: argparse.Namespace, scratch: Path, console: Console) -> int
     else:
         chosen, workers = wanted_cases(wanted, installed, clean), wanted.workers
         if not chosen:
-            console.print(f"No case is chosen: no place of these kinds contains {wanted.place!r}.")
+            console.print("No case is of such a kind and at such a place.")
             return 2
     outcomes: list[Outcome] = []
     for outcome in forks.run(installed, chosen, workers, worlds):
@@ -101,7 +103,8 @@ def run_part(wanted: argparse.Namespace, scratch: Path, console: Console) -> int
 def wanted_cases(wanted: argparse.Namespace, installed: account.Account, clean: report.Clean) -> list[Case]:
     machine = installed.application.machine("deploy").rpartition(":")[2]
     chosen = cases.all_cases(clean, installed.application.functions.values(), machine)
-    chosen = [case for case in chosen if wanted.place in str(case) and (not wanted.kind or case.kind in wanted.kind)]
+    chosen = [case for case in chosen if not wanted.kind or case.kind in wanted.kind]
+    chosen = [case for case in chosen if not wanted.place or any(place in str(case) for place in wanted.place)]
     return cases.spread(chosen, wanted.sample) if wanted.sample else chosen
 
 

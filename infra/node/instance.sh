@@ -65,14 +65,16 @@ ensure_room() {
   [ "$free" -ge "$MINIMUM_ROOM" ] || fail "The disk of this node is full: $free MB of the root volume are free, and $MINIMUM_ROOM MB are needed. Delete what fills it (du -xm / | sort -n | tail), or replace the node, and deploy again."
 }
 
-# Once in the life of an instance, before anything of Workbench runs on it. An image of an earlier release has no such program.
+# Once in the life of an instance, before anything of Workbench runs on it. An image of an earlier release has no such program, and one that
+# was made of a node has its mark. Where the metadata service does not answer, ensure_credentials says so.
 check_boot() {
-  local problems checked=$STATE/boot-checked
-  [ ! -e "$checked" ] && [ -x "$BOOT_CHECK" ] || return 0
+  local problems instance checked=$STATE/boot-checked
+  [ -x "$BOOT_CHECK" ] && instance=$(metadata instance-id) || return 0
+  [ "$(contents "$checked")" != "$instance" ] || return 0
   begin 'check how the image booted'
   timeout 300 cloud-init status --wait || true
   problems=$("$BOOT_CHECK") || fail "This instance did not boot as its image wants: $(shortened "${problems//$'\n'/. }" 400). Correct what changes the image, or the instance while it boots. Then deploy with {\"image\": {\"rebuild\": true}} or another image.ami."
-  touch "$checked"
+  echo "$instance" >"$checked"
 }
 
 # Sets a clock that is far off: to slew it takes hours, in which AWS and the other nodes refuse its requests.

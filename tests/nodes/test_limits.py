@@ -28,3 +28,6 @@ def test_a_node_that_boots_without_its_limits_is_not_configured_until_it_has_the
     node.run("rm /etc/sysctl.d/60-benchwright.conf", timeout=60)
     node.reboot()
     assert cluster.apply(node)["error"] is None
+    # One whose image was made of a node that was configured is.
+    node.run("echo i-of-another-instance >/var/lib/benchwright/boot-checked", timeout=60)
+    assert "did not boot as its image wants" in cluster.fail_to_apply(node)

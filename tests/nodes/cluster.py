@@ -1,10 +1,14 @@
 """A small cluster for tests: an image, a PostgreSQL, a bundle as Benchwright renders it, and nodes that apply it."""
 
 import json
+import shutil
+import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from shlex import quote
 from typing import Any
+
+from psycopg2 import sql
 
 from benchwright.models import Account, ImagePlan, License, NodeGroup, Plan, SignIn, Wanted
 from benchwright.nodes.bundle import Bundle, Endpoint, make_bundle
@@ -61,6 +65,17 @@ class Cluster:
     nodes: list[Host] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Give it an empty database of its own, empty file systems and its secrets."""
+        self.postgres.execute("drop database if exists rstudio with (force)")
+        self.postgres.execute("drop role if exists rstudio")
+        self.postgres.execute(sql.SQL("create role rstudio login password {}").format(sql.Literal(PASSWORD)))
+        self.postgres.execute("create database rstudio owner rstudio")
+        shutil.rmtree(self.directory)
+        self.directory.mkdir()
+        self.actions = ROOT_ACCESS
         database = {"username": "rstudio", "password": PASSWORD}
         self.database = Secret(self.world.aws.secret("benchwright/workbench/database", json.dumps(database)), "v1")
         self.key = Secret(self.world.aws.secret("benchwright/workbench/secure-cookie-key", KEY), "v1")
@@ -111,7 +126,9 @@ class Cluster:
         return bundle.configuration
 
     def license(self, text: str) -> License:
-        return License(secret_arn=self.world.aws.secret("benchwright/license/file", text), secret_version="v1")
+        version = f"v{zlib.crc32(text.encode())}"
+        arn = self.world.aws.secret("benchwright/license/file", text, version)
+        return License(secret_arn=arn, secret_version=version)
 
     def add_node(self) -> Host:
         """Boot an instance of the image: its units start, then its user data runs, as on EC2."""
@@ -161,9 +178,13 @@ class Cluster:
         link.close()
         return rows
 
-    def stop(self) -> None:
-        for node in self.nodes:
+    def stop(self, kept: int = 0) -> None:
+        """Stop the nodes after the first ones, which no longer see them."""
+        for node in self.nodes[kept:]:
             node.stop()
+            if kept:
+                self.postgres.execute(f"delete from node where ipv4 = '{node.address}'", database="rstudio")
+        del self.nodes[kept:]
 
 
 def order_fault(node: Host, word: str, text: str = "") -> None:

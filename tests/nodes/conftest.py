@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import pytest
 import trustme
 import yaml
-from psycopg2 import sql
 
 from benchwright.image.recipe import component_data
 from rehearsal.aws.postgres import Postgres
@@ -164,19 +163,30 @@ def postgres(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         yield server
 
 
-@pytest.fixture
-def cluster(world: World, image: Path, postgres: Postgres, tmp_path: Path) -> Iterator["Cluster"]:
-    """A cluster without nodes, in a database of its own that is empty."""
-    from tests.nodes.cluster import PASSWORD, Cluster
+@pytest.fixture(scope="module")
+def cluster_of_file(
+    world: World, image: Path, postgres: Postgres, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator["Cluster"]:
+    """For fixtures that make nodes with which several tests of a file go on: a node that has a configuration costs two
+    seconds of a processor.
+    """
+    from tests.nodes.cluster import Cluster
 
-    postgres.execute(sql.SQL("create role rstudio login password {}").format(sql.Literal(PASSWORD)))
-    postgres.execute("create database rstudio owner rstudio")
-    made = Cluster(world, image, postgres, DATABASE, tmp_path)
+    made = Cluster(world, image, postgres, DATABASE, tmp_path_factory.mktemp("cluster"))
     yield made
     made.stop()
-    postgres.execute("drop database rstudio with (force)")
-    postgres.execute("drop role rstudio")
-    world.aws.calls.clear()
-    world.aws.log_events.clear()
-    world.aws.metrics.clear()
-    world.hosts.metadata.silent.clear()
+
+
+@pytest.fixture
+def cluster(cluster_of_file: "Cluster") -> Iterator["Cluster"]:
+    """The cluster of the file, with no nodes but those of the file's fixtures; where it has none, it is empty."""
+    kept = len(cluster_of_file.nodes)
+    yield cluster_of_file
+    cluster_of_file.stop(kept)
+    aws = cluster_of_file.world.aws
+    aws.calls.clear()
+    cluster_of_file.world.hosts.metadata.silent.clear()
+    if not kept:
+        cluster_of_file.reset()
+        aws.log_events.clear()
+        aws.metrics.clear()

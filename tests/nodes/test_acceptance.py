@@ -32,17 +32,18 @@ def tokens(cluster: Cluster) -> int:
     return int(rows[0][0])
 
 
-@pytest.fixture
-def nodes(cluster: Cluster) -> list[Host]:
-    made = [cluster.add_node() for _ in range(2)]
-    publish(cluster)
+@pytest.fixture(scope="module")
+def nodes(cluster_of_file: Cluster) -> list[Host]:
+    """All tests of this file go on with these, in this order."""
+    made = [cluster_of_file.add_node() for _ in range(2)]
+    publish(cluster_of_file)
     for node in made:
-        cluster.apply(node)
+        cluster_of_file.apply(node)
     return made
 
 
 def test_sessions_are_spread_over_the_nodes_and_end(cluster: Cluster, nodes: list[Host]) -> None:
-    cluster.start_session(nodes[0], "ann")
+    kept = cluster.start_session(nodes[0], "ann")
     done = cluster.run(nodes[1], "sessions", sessions="5 probe")
     assert done.returncode == 0, done.stdout
     addresses = [address for address, _ in cluster.statuses()]
@@ -51,6 +52,7 @@ def test_sessions_are_spread_over_the_nodes_and_end(cluster: Cluster, nodes: lis
     assert (first, second) == (2, 3)  # the first has one of ann, who keeps it
     assert running(*nodes) == ["ann", ""]
     assert tokens(cluster) == 0
+    nodes[0].run(f"kill -9 {kept}", timeout=60)
 
 
 def test_what_cannot_work_is_one_sentence_and_leaves_no_session(cluster: Cluster, nodes: list[Host]) -> None:
@@ -74,8 +76,8 @@ def test_what_cannot_work_is_one_sentence_and_leaves_no_session(cluster: Cluster
     assert failed().startswith("Workbench has no API on this node (workbench-api-enabled). Start a deployment with {}")
 
 
-def test_a_licence_without_the_api_is_named(cluster: Cluster) -> None:
-    node = cluster.add_node()
+def test_a_licence_without_the_api_is_named(cluster: Cluster, nodes: list[Host]) -> None:
+    node = nodes[0]
     publish(cluster, "Basic")
     cluster.apply(node)
     done = cluster.run(node, "sessions", sessions="1 probe")

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
 from jsonschema import Draft4Validator
 
 from rehearsal.aws.services.embedded_metrics import metrics_of
@@ -21,53 +22,34 @@ FILES = "__var_log_benchwright_configure.log", "__var_log_rstudio_rstudio-server
 STREAMS = {(LOG_GROUP, f"{INSTANCE}{file}") for file in FILES}
 
 
-def test_its_configuration_is_what_the_agent_accepts(cluster: Cluster) -> None:
-    configuration = json.loads(_run(cluster.add_node(), f"cat {CONFIGURATION}"))
+@pytest.fixture(scope="module")
+def node(cluster_of_file: Cluster) -> Host:
+    """All tests of this file go on with this node, in this order: it is configured in the middle of them."""
+    cluster_of_file.world.aws.group = GROUP
+    return cluster_of_file.add_node()
+
+
+def test_its_configuration_is_what_the_agent_accepts(node: Host) -> None:
+    configuration = json.loads(_run(node, f"cat {CONFIGURATION}"))
     assert list(Draft4Validator(SCHEMA).iter_errors(configuration)) == []
     assert {entry["log_group_name"] for entry in _collected(configuration)} == {LOG_GROUP}
 
 
-def test_what_a_node_logs_arrives_and_outlives_it(cluster: Cluster) -> None:
-    cluster.publish()
-    node = cluster.add_node()
-    cluster.apply(node)
-    events = cluster.world.aws.log_events
-    until(lambda: events.keys() >= STREAMS, f"the streams {STREAMS}")
-    _run(node, "echo the last line >>/var/log/benchwright/configure.log && systemctl stop amazon-cloudwatch-agent")
-    configured, served, journal = ("\n".join(events[LOG_GROUP, f"{INSTANCE}{file}"]) for file in FILES)
-    assert configured.startswith("=== ")
-    assert configured.endswith("done\nthe last line")
-    assert _run(node, "cat /var/log/rstudio/rstudio-server/rserver.log").strip().startswith(served[:40])
-    assert "Started rstudio-server.service." in journal
-
-
-def test_an_agent_that_has_ended_is_reported_and_the_next_configuration_starts_it(cluster: Cluster) -> None:
-    cluster.publish()
-    node = cluster.add_node()
-    assert cluster.apply(node)["agent"] == "active"
-    _run(node, "systemctl stop amazon-cloudwatch-agent")
-    assert report(cluster.run(node, "report"))["agent"] == "inactive"
-    assert cluster.apply(node)["agent"] == "active"
-
-
-def test_how_full_a_node_is_arrives_by_node_and_for_the_group(cluster: Cluster) -> None:
+def test_how_full_a_node_is_arrives_by_node_and_for_the_group(cluster: Cluster, node: Host) -> None:
     aws = cluster.world.aws
-    aws.group = GROUP
-    cluster.add_node()
-    group, node = ("AutoScalingGroupName", GROUP), ("InstanceId", INSTANCE)
+    group, instance = ("AutoScalingGroupName", GROUP), ("InstanceId", INSTANCE)
     root = (("fstype", "ext4"), ("path", "/"))
     names = {"mem_used_percent": (), "swap_used_percent": (), "disk_used_percent": root, "disk_inodes_free": root}
     assert names.keys() == {name for namespace, name, _ in NODE_METRICS if namespace == "CWAgent"}
-    expected = {(name, (group,)) for name in names} | {(name, (group, node, *own)) for name, own in names.items()}
+    expected = {(name, (group,)) for name in names} | {(name, (group, instance, *own)) for name, own in names.items()}
     until(lambda: aws.metrics.keys() >= expected, "all metrics")
     assert aws.metrics.keys() == expected
     assert 0 < aws.metrics["mem_used_percent", (group,)] < 100
 
 
-def test_a_node_publishes_each_minute_whether_workbench_answers(cluster: Cluster) -> None:
+def test_a_node_publishes_each_minute_whether_workbench_answers(cluster: Cluster, node: Host) -> None:
     """Not before it was configured, and not while it leaves."""
     cluster.publish()
-    node = cluster.add_node()
     assert _probed(node) == ""
     cluster.apply(node)
     renamed = {"wb": "benchwright", "one": "workbench", "i-0": INSTANCE}
@@ -84,6 +66,28 @@ def test_a_node_publishes_each_minute_whether_workbench_answers(cluster: Cluster
     assert [datum["Value"] for _, datum in metrics_of(line)] == [0, 0]
     assert json.loads(line)["reason"].startswith("curl: (7) ")
     assert _probed(node, "touch /run/benchwright/terminating") == ""
+    _run(node, "rm /run/benchwright/terminating")
+
+
+def test_what_a_node_logs_arrives_and_outlives_it(cluster: Cluster, node: Host) -> None:
+    cluster.publish()
+    cluster.apply(node)
+    events = cluster.world.aws.log_events
+    until(lambda: events.keys() >= STREAMS, f"the streams {STREAMS}")
+    _run(node, "echo the last line >>/var/log/benchwright/configure.log && systemctl stop amazon-cloudwatch-agent")
+    configured, served, journal = ("\n".join(events[LOG_GROUP, f"{INSTANCE}{file}"]) for file in FILES)
+    assert configured.startswith("=== ")
+    assert configured.endswith("done\nthe last line")
+    assert _run(node, "cat /var/log/rstudio/rstudio-server/rserver.log").strip().startswith(served[:40])
+    assert "Started rstudio-server.service." in journal
+
+
+def test_an_agent_that_has_ended_is_reported_and_the_next_configuration_starts_it(cluster: Cluster, node: Host) -> None:
+    cluster.publish()
+    assert cluster.apply(node)["agent"] == "active"
+    _run(node, "systemctl stop amazon-cloudwatch-agent")
+    assert report(cluster.run(node, "report"))["agent"] == "inactive"
+    assert cluster.apply(node)["agent"] == "active"
 
 
 def test_a_package_that_was_changed_is_not_installed(world: World, host: Host) -> None:

@@ -2,6 +2,9 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
+
+from rehearsal.hosts.host import Host
 from tests.nodes.cluster import FOLDER, SCRIPT, Cluster, order_fault, report
 
 OBJECT = f"{FOLDER}/node-{SCRIPT.sha256}.tar.gz"
@@ -13,11 +16,26 @@ REMEDY = (
 CANNOT = f"This node cannot read its script s3://{OBJECT}: "
 
 
-def test_the_script_is_fetched_once_and_again_when_it_is_not_what_the_stack_was_given(cluster: Cluster) -> None:
+@pytest.fixture(scope="module")
+def node_of_file(cluster_of_file: Cluster) -> Host:
+    return cluster_of_file.add_node()
+
+
+@pytest.fixture
+def node(node_of_file: Host, cluster: Cluster) -> Host:
+    """All tests go on with this node, from which its script is gone; the first one finds it without a configuration."""
     cluster.publish()
-    node = cluster.add_node()
+    node_of_file.run(f"rm -f {KEPT}", timeout=60)
+    return node_of_file
+
+
+def test_the_script_is_fetched_once_and_again_when_it_is_not_what_the_stack_was_given(
+    cluster: Cluster, node: Host
+) -> None:
     for _ in range(2):
-        assert report(cluster.run(node, "report"))["error"] is None
+        reported = report(cluster.run(node, "report"))
+        assert reported["error"] is None
+        assert reported["differences"] == ["nothing is recorded of what a configuration has made"]
     assert cluster.world.aws.calls.count(FETCHED) == 1
     node.run(f"echo exit 3 >>{KEPT}", timeout=60)
     assert report(cluster.run(node, "report"))["error"] is None
@@ -25,9 +43,7 @@ def test_the_script_is_fetched_once_and_again_when_it_is_not_what_the_stack_was_
     assert node.run("ls /run/benchwright", timeout=60).stdout.split() == ["lock", KEPT.rpartition("/")[2]]
 
 
-def test_a_script_that_someone_changed_in_the_bucket_is_not_run(cluster: Cluster) -> None:
-    cluster.publish()
-    node = cluster.add_node()
+def test_a_script_that_someone_changed_in_the_bucket_is_not_run(cluster: Cluster, node: Host) -> None:
     cluster.world.aws.objects[OBJECT] = b"another"
     reported = cluster.fail_to_apply(node)
     assert reported == f"s3://{OBJECT} is not what was published. Deploy again, which publishes it again."
@@ -36,27 +52,21 @@ def test_a_script_that_someone_changed_in_the_bucket_is_not_run(cluster: Cluster
     assert cluster.apply(node)["error"] is None
 
 
-def test_a_script_that_is_not_there_is_named_with_what_to_do(cluster: Cluster) -> None:
-    cluster.publish()
-    node = cluster.add_node()
+def test_a_script_that_is_not_there_is_named_with_what_to_do(cluster: Cluster, node: Host) -> None:
     del cluster.world.aws.objects[OBJECT]
     reported = cluster.fail_to_apply(node)
     said = "fatal error: An error occurred (403) when calling the HeadObject operation: Forbidden"
     assert reported == f"{CANNOT}{said}. {REMEDY}"
 
 
-def test_a_clock_that_is_so_far_off_that_s3_refuses_is_set(cluster: Cluster) -> None:
-    cluster.publish()
-    node = cluster.add_node()
+def test_a_clock_that_is_so_far_off_that_s3_refuses_is_set(cluster: Cluster, node: Host) -> None:
     order_fault(node, "clock", "-3600")
     assert abs(cluster.apply(node)["clock_offset"]) < 1
     assert cluster.world.aws.calls.count(FETCHED) == 2
 
 
-def test_a_clock_that_is_set_while_a_run_waits_does_not_take_its_files_away(cluster: Cluster) -> None:
+def test_a_clock_that_is_set_while_a_run_waits_does_not_take_its_files_away(cluster: Cluster, node: Host) -> None:
     """What runs that the agent ended have left is known by its age, of which a jump of the clock gives it an hour."""
-    cluster.publish()
-    node = cluster.add_node()
     node.run("setsid flock /run/benchwright/lock sleep infinity >/dev/null 2>&1 & echo $! >/run/holder", timeout=60)
     with ThreadPoolExecutor(1) as pool:
         applied = pool.submit(cluster.apply, node)

@@ -1,21 +1,26 @@
 """What an instance of the image sets at its boot, and what a node says where that is missing."""
 
+import pytest
+
+from rehearsal.hosts.host import Host
 from tests.nodes.cluster import Cluster
 
 
-def test_an_instance_of_the_image_has_its_limits_from_the_boot_on(cluster: Cluster) -> None:
-    cluster.publish()
-    node = cluster.add_node()
+@pytest.fixture(scope="module")
+def node(cluster_of_file: Cluster) -> Host:
+    """Both tests go on with this node, which has no configuration before the second one."""
+    return cluster_of_file.add_node()
+
+
+def test_an_instance_of_the_image_has_its_limits_from_the_boot_on(node: Host) -> None:
     swap = "stat -c '%a %s' /swapfile; grep -c swap /etc/fstab; systemctl show -p ActiveState --value efs-home.mount"
     assert node.run(swap, timeout=60).stdout == "600 4294967296\n1\nactive\n"
     node.reboot()
     assert node.run(swap, timeout=60).stdout == "600 4294967296\n1\nactive\n"
-    assert cluster.apply(node)["error"] is None
 
 
-def test_a_node_that_boots_without_its_limits_is_not_configured_until_it_has_them(cluster: Cluster) -> None:
+def test_a_node_that_boots_without_its_limits_is_not_configured_until_it_has_them(cluster: Cluster, node: Host) -> None:
     cluster.publish()
-    node = cluster.add_node()
     node.run("mv /etc/sysctl.d/60-benchwright.conf /root", timeout=60)
     node.reboot()
     error = cluster.fail_to_apply(node)

@@ -112,21 +112,26 @@ def ignore(asked: list[str], times: int, end: str) -> Callable[[str], bool]:
     return ignored
 
 
+@pytest.fixture(scope="module")
+def node(cluster_of_file: Cluster) -> Host:
+    """The tests below go on with this node, and the last one takes it away."""
+    cluster_of_file.publish()
+    made = cluster_of_file.add_node()
+    cluster_of_file.apply(made)
+    return made
+
+
 @pytest.mark.parametrize("end", [TOKEN, ROLE])
-def test_a_node_asks_again_where_the_metadata_service_does_not_answer(cluster: Cluster, end: str) -> None:
-    cluster.publish()
-    node = cluster.add_node()
+def test_a_node_asks_again_where_the_metadata_service_does_not_answer(cluster: Cluster, node: Host, end: str) -> None:
     asked: list[str] = []
     cluster.world.hosts.metadata.silent[node.address] = ignore(asked, 2, end)
     assert cluster.apply(node)["error"] is None
     assert len(asked) == 2
 
 
-def test_without_metadata_a_node_fails_once_and_names_the_reason(cluster: Cluster) -> None:
-    cluster.publish()
-    node = cluster.add_node()
-    cluster.run(node, "report")  # it has its script
-    cluster.world.hosts.metadata.instances.pop(node.address)
+def test_without_metadata_a_node_fails_once_and_names_the_reason(cluster: Cluster, node: Host) -> None:
+    instances = cluster.world.hosts.metadata.instances
+    instance = instances.pop(node.address)
     began = time.monotonic()
     reported = cluster.fail_to_apply(node)
     assert reported.startswith(
@@ -136,13 +141,11 @@ def test_without_metadata_a_node_fails_once_and_names_the_reason(cluster: Cluste
         "Check that the launch template enables the service and names the instance profile, or replace the node, and "
         "deploy again."
     )
+    instances[node.address] = instance
     assert time.monotonic() - began < 90  # the next questions of the same run are asked once
 
 
-def test_a_node_that_leaves_asks_again_where_the_metadata_service_does_not_answer(cluster: Cluster) -> None:
-    cluster.publish()
-    node = cluster.add_node()
-    cluster.apply(node)
+def test_a_node_that_leaves_asks_again_where_the_metadata_service_does_not_answer(cluster: Cluster, node: Host) -> None:
     asked: list[str] = []
     metadata = cluster.world.hosts.metadata
     metadata.silent[node.address] = lambda path: ignore(asked, 1, STATE)(path) or ignore(asked, 3, ROLE)(path)

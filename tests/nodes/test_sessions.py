@@ -1,5 +1,7 @@
 """People's sessions outlive what is configured, and are suspended before their node goes."""
 
+import pytest
+
 from benchwright.models import Account
 from rehearsal.hosts.host import Host
 from tests.nodes.cluster import START_SESSION, Cluster
@@ -9,14 +11,20 @@ ANNA = Account(name="anna", uid=5001, gid=5001)
 SUSPENDED = "/efs/home/anna/.local/share/rstudio/sessions/active/session-{}/suspended-session-data"
 
 
+@pytest.fixture(scope="module")
+def node(cluster_of_file: Cluster) -> Host:
+    """All tests of this file go on with this node, which the last one takes away."""
+    cluster_of_file.publish(accounts=[ANNA])
+    made = cluster_of_file.add_node()
+    cluster_of_file.apply(made)
+    return made
+
+
 def main_process(node: Host, service: str) -> str:
     return node.run(f"systemctl show -p MainPID --value {service}", timeout=60).stdout.strip()
 
 
-def test_a_change_of_the_configuration_restarts_the_server_and_ends_no_session(cluster: Cluster) -> None:
-    cluster.publish(accounts=[ANNA])
-    node = cluster.add_node()
-    cluster.apply(node)
+def test_a_change_of_the_configuration_restarts_the_server_and_ends_no_session(cluster: Cluster, node: Host) -> None:
     session = cluster.start_session(node, "anna")
     launcher, server = main_process(node, "rstudio-launcher"), main_process(node, "rstudio-server")
     cluster.publish(accounts=[ANNA], config={"auth-timeout-minutes": "45"})
@@ -29,6 +37,7 @@ def test_a_change_of_the_configuration_restarts_the_server_and_ends_no_session(c
     assert main_process(node, "rstudio-launcher") == launcher
     assert main_process(node, "rstudio-server") not in {server, "0"}
     assert node.run("rstudio-server active-sessions", timeout=60).stdout == f"{session}  anna  rsession\n"
+    node.run(f"kill -9 {session}", timeout=60)
 
 
 BROWSER = """#!/bin/bash
@@ -53,24 +62,10 @@ def open_browser(node: Host, user: str) -> int:
     script = BROWSER.format(resume=START_SESSION.format(user=user))
     assert node.run(script, timeout=60).returncode == 0
     found = node.run("until rstudio-server active-sessions | grep -o '^[0-9]*'; do sleep 0.1; done", timeout=60)
-    return int(found.stdout)
+    return int(found.stdout.split()[0])
 
 
-def test_no_open_browser_resumes_a_session_of_an_instance_that_is_terminated(cluster: Cluster) -> None:
-    cluster.publish(accounts=[ANNA])
-    node = cluster.add_node()
-    cluster.apply(node)
-    session = open_browser(node, "anna")
-    terminate(cluster)
-    assert cluster.statuses() == []
-    assert node.run("rstudio-server active-sessions", timeout=60).stdout == ""
-    assert node.run(f"stat -c %U {SUSPENDED.format(session)}", timeout=60).stdout == "anna\n"
-
-
-def test_sessions_are_suspended_before_a_change_of_the_launcher_stops_it(cluster: Cluster) -> None:
-    cluster.publish(accounts=[ANNA])
-    node = cluster.add_node()
-    cluster.apply(node)
+def test_sessions_are_suspended_before_a_change_of_the_launcher_stops_it(cluster: Cluster, node: Host) -> None:
     session, launcher = open_browser(node, "anna"), main_process(node, "rstudio-launcher")
     node.run("echo thread-pool-size=8 >>/etc/rstudio/launcher.conf", timeout=60)
     assert cluster.apply(node)["changed"] == ["etc/rstudio/launcher.conf"]
@@ -86,11 +81,11 @@ def terminate(cluster: Cluster) -> None:
     until(lambda: not cluster.world.aws.waiting, "the end of the hook")
 
 
-def test_a_terminated_instance_suspends_its_sessions_stops_workbench_and_completes_its_hook(cluster: Cluster) -> None:
-    cluster.publish(accounts=[ANNA])
-    node = cluster.add_node()
-    cluster.apply(node)
-    sessions = [cluster.start_session(node, "anna") for _ in range(2)]
+def test_a_terminated_instance_suspends_its_sessions_stops_workbench_and_completes_its_hook(
+    cluster: Cluster, node: Host
+) -> None:
+    """No open browser resumes a session meanwhile."""
+    sessions = [open_browser(node, "anna"), cluster.start_session(node, "anna")]
     terminate(cluster)
     assert cluster.statuses() == []
     assert node.run("rstudio-server active-sessions", timeout=60).stdout == ""

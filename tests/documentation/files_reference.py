@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from benchwright.models import OWNED_KEYS, RSERVER_CONF
+from benchwright.models import RSERVER_CONF
 from benchwright.planning.files import takes
 from benchwright.rstudio_files import FILES, REFUSED, Effect, File
+from benchwright.values import OWNED_KEYS
 from tests.documentation.pages import table
 
 EFFECTS = {

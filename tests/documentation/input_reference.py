@@ -14,12 +14,7 @@ from typing import Any, NamedTuple
 from benchwright.errors import InvalidInput
 from benchwright.models import (
     DEFAULT_CLUSTER,
-    DIGITS,
-    LONGEST_NAME,
-    OWNED_KEYS,
-    RESERVED_NAMES,
     RESERVED_PERCENT,
-    TAKEN_TAG,
     Access,
     Auth,
     Once,
@@ -35,6 +30,7 @@ from benchwright.planning.sign_in import METHODS, NEEDED
 from benchwright.planning.unproven import WHOLE
 from benchwright.rstudio_files import REFUSED
 from benchwright.settings import Settings
+from benchwright.values import DIGITS, LONGEST_NAME, OWNED_KEYS, RESERVED_NAMES, TAKEN_TAG
 from tests.documentation.pages import code, table
 from tests.templates.templates import APPLICATION
 

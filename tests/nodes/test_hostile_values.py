@@ -14,9 +14,10 @@ import pytest
 from psycopg2 import sql
 from pydantic import TypeAdapter, ValidationError
 
-from benchwright.models import OWNED_KEYS, Account, ConfigValue
+from benchwright.models import Account
 from benchwright.planning.server_options import PUBLISHED
 from benchwright.rstudio_files import VALUES
+from benchwright.values import OWNED_KEYS, ConfigValue
 from rehearsal.hosts.host import Host
 from tests.nodes.cluster import Cluster
 from tests.unit.benchwright.hostile import PRINTABLE, SPECIMENS, as_boost_reads

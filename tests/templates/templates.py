@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from samtranslator.translator.transform import transform
 
-from benchwright.models import LONGEST_APPLICATION
+from benchwright.values import LONGEST_APPLICATION
 from rehearsal.aws.services.cloudformation.templates import load
 
 ROOT = Path(__file__).parents[2]

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import pytest
 
-from benchwright.models import APPLICATION_NAME, CLUSTER_NAME, LONGEST_APPLICATION, LONGEST_CLUSTER
+from benchwright.values import APPLICATION_NAME, CLUSTER_NAME, LONGEST_APPLICATION, LONGEST_CLUSTER
 from rehearsal.aws.services.cloudformation.context import SUFFIX, generated_name
 from rehearsal.aws.services.cloudformation.handlers.rds import identifier
 from tests.templates.templates import FOUNDATION, NETWORK, NODES, TEMPLATES, render

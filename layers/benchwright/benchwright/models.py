@@ -5,23 +5,58 @@ effective value, each with its bounds. The descriptions are what a person reads 
 the examples, in an editor that knows docs/input.schema.json.
 """
 
-import ipaddress
 import math
-import re
-import unicodedata
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Discriminator,
-    Field,
-    StringConstraints,
-    Tag,
-    model_validator,
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
+
+from benchwright.values import (
+    ARM,
+    CLUSTER_NAME_IN_WORDS,
+    HIGHEST_ID,
+    LONGEST_FILE,
+    LOWEST_ID,
+    MAC,
+    NUMBER,
+    PRIVATE_RANGES,
+    AccountName,
+    CertificateArn,
+    Cidr,
+    ClusterName,
+    ConfigKey,
+    ConfigValue,
+    Cpus,
+    EngineVersion,
+    FileKey,
+    FileName,
+    FileText,
+    GroupName,
+    Hostname,
+    Id,
+    Issuer,
+    Megabytes,
+    MetadataUrl,
+    NameIdFormat,
+    ProfileName,
+    PythonVersion,
+    RepositoryUrl,
+    RVersion,
+    SecretName,
+    SectionName,
+    TagKey,
+    TagValue,
+    UbuntuPackage,
+    WebAclArn,
+    Word,
+    but,
+    form,
+    half_step,
+    not_everyone,
+    one_architecture,
+    one_case,
+    unique,
+    with_openid,
 )
 
 DEFAULT_CLUSTER = "workbench"
@@ -32,67 +67,6 @@ MOST_TURNS = 10
 METRICS_PORT = 8989  # of each node; infra/nodes.yaml opens it, and infra/node/administration.sh asks it
 HOME, SHARED_STORAGE = "/efs/home", "/efs/shared-storage"  # of each node
 DATABASE_NAME = DATABASE_USER = "rstudio"  # of Workbench's database, and of the role that owns it
-# Names of what AWS makes for a cluster begin with both: RDS takes no double hyphen and none at the end, Systems Manager
-# keeps the three prefixes for itself, and EventBridge Scheduler has a group `default`. CloudFormation cuts generated
-# names of RDS at 63 characters and must leave the whole application in them, or policies would not match
-# (tests/templates/test_names.py).
-APPLICATION_NAME, LONGEST_APPLICATION = r"^(?!default$|aws|amazon|amzn)[a-z][a-z0-9]*(-[a-z0-9]+)*$", 30
-CLUSTER_NAME, LONGEST_CLUSTER = r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", 20
-NAME_IN_WORDS = "lower-case letters, digits and single hyphens, a letter first, no hyphen last"
-APPLICATION_NAME_IN_WORDS = (
-    f"at most {LONGEST_APPLICATION} {NAME_IN_WORDS}, not default, and not beginning with aws, amazon or amzn"
-)
-# Of a version: at most two digits, and no zero before another, since no download has one.
-NUMBER = "(0|[1-9][0-9]?)"
-ENGINE_VERSION = r"^17\.[0-9]{1,2}$"
-CLUSTER_NAME_IN_WORDS = f"at most {LONGEST_CLUSTER} {NAME_IN_WORDS}"
-# A node's own accounts end below 2,000 (Ubuntu's first user is 1000); ids are allocated from 20,000 to 59,999.
-LOWEST_ID, FIRST_ALLOCATED_ID, LAST_ALLOCATED_ID, HIGHEST_ID = 2_000, 20_000, 59_999, 2_147_483_646
-# Workbench gives its own ids to the people and groups that it provisions: from here to the first id of systemd-nspawn.
-FIRST_PROVISIONED_ID, LAST_PROVISIONED_ID = 200_000, 524_287
-# Ranges that an account may not have, and who owns them (systemd.io/UIDS-GIDS; the range of foreign images by
-# FOREIGN_UID_BASE of systemd 257 and newer, that of greeters by GREETER_UID_MIN of systemd 258 and newer).
-OWNED_IDS: tuple[tuple[int, int, str], ...] = (
-    (60_001, 60_513, "systemd-homed has it for home directories"),
-    (60_514, 60_577, "systemd-nspawn maps users of the host to it"),
-    (60_578, 60_705, "systemd has it for greeters"),
-    (61_184, 65_519, "systemd has it for dynamic users of services"),
-    (65_534, 65_534, "it is that of 'nobody', the account of Linux for ids that it cannot map"),
-    (65_535, 65_535, "Linux takes it for no id at all (-1 in 16 bits)"),
-    (524_288, 1_879_048_191, "systemd-nspawn has it for containers"),
-    (2_147_352_576, 2_147_418_111, "systemd has it for foreign images"),
-)
-# A user has a group of the same name, so the groups of Ubuntu 24.04 are taken, too: of the group `admin`, which is not
-# even there, /etc/sudoers makes each member root.
-RESERVED_NAMES = frozenset(
-    {
-        *("root", "daemon", "bin", "sys", "sync", "games", "man", "lp", "mail", "news", "uucp", "proxy", "www-data"),
-        *("backup", "list", "irc", "nobody", "ubuntu", "ec2-user", "ssm-user", "postgres", "sshd", "syslog"),
-        *("rstudio-server", "systemd-network", "systemd-resolve", "messagebus", "_apt", "_chrony"),
-        *("systemd-timesync", "systemd-journal", "dhcpcd", "polkitd", "uuidd", "tss", "tcpdump", "landscape"),
-        *("fwupd-refresh", "usbmux", "pollinate", "ec2-instance-connect", "_rpc", "statd", "rtkit", "dnsmasq"),
-        *("gnats", "stunnel4", "admin", "sudo", "adm", "wheel", "docker", "lxd", "disk", "shadow", "tty", "kmem"),
-        *("staff", "users", "nogroup", "dialout", "fax", "voice", "cdrom", "floppy", "tape", "audio", "dip"),
-        *("operator", "src", "utmp", "video", "sasl", "plugdev", "input", "sgx", "kvm", "render", "crontab"),
-        *("netdev", "rdma", "_ssh", "ssl-cert", "systemd-oom", "systemd-coredump", "systemd-bus-proxy"),
-        *("sssd", "pulse", "pulse-access", "lpadmin", "sambashare", "libvirt", "podman", "nvidia-persistenced"),
-    }
-)
-# Keys of rserver.conf that an input may not have: those that Benchwright writes, as two owners would undo each other,
-# and those whose default the nodes, checks and security groups rely on.
-WRITTEN_KEYS = frozenset(
-    {
-        *("load-balancing-enabled", "server-shared-storage-path", "server-project-sharing"),
-        *("server-health-check-enabled", "launcher-address", "launcher-port", "launcher-sessions-enabled"),
-        *("launcher-default-cluster", "launcher-sessions-callback-address", "server-license-type"),
-    }
-)
-DEFAULT_KEYS = frozenset(
-    {
-        *("server-user", "secure-cookie-key-file", "database-config-file", "ssl-enabled", "www-address", "www-port"),
-    }
-)
-OWNED_KEYS = WRITTEN_KEYS | DEFAULT_KEYS
 
 
 class Part(BaseModel):
@@ -105,379 +79,12 @@ class Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, defer_build=True)
 
 
-def _unique(values: list[str]) -> list[str]:
-    if repeated := sorted({value for value in values if values.count(value) > 1}):
-        raise ValueError(f"named twice: {', '.join(repeated)}")
-    return values
-
-
-def _as_workbench_reads_it(value: str) -> str:
-    """Refuse what Workbench would change: the Boost library, which reads rserver.conf, cuts a line at its first # and
-    trims it (Boost.Program_options, src/config_file.cpp).
-    """
-    if "#" in value:
-        raise ValueError("Workbench takes everything from a # on for a comment")
-    if value != value.strip(" "):
-        raise ValueError("Workbench takes spaces at the ends away")
-    return value
-
-
-def _of_an_account(name: Any) -> Any:
-    """Refuse, each with its reason, what a directory may call a person and Ubuntu calls no account.
-
-    The pattern holds what useradd of Ubuntu 24.04 takes (shadow 4.13, lib/chkname.c): letters, digits, dots, - and _,
-    not digits alone, no - first. adduser, and programs that compare names, keep to lower case. A dot in front would
-    hide a home.
-    """
-    if isinstance(name, str) and "@" in name:
-        raise ValueError("an e-mail address is no name of an account on Ubuntu; the part before the @ may be one")
-    if isinstance(name, str) and name != name.lower():
-        raise ValueError("adduser of Ubuntu refuses upper case, since programs differ on whether two names are one")
-    if isinstance(name, str) and re.fullmatch(DIGITS, name):
-        raise ValueError("a name of digits alone is taken for an id")
-    return name
-
-
-def _free_id(number: int) -> int:
-    for first, last, owner in OWNED_IDS:
-        if first <= number <= last:
-            raise ValueError(f"{owner}, as every id from {first} to {last}" if first < last else owner)
-    return number
-
-
-def _issuer(url: str) -> str:
-    """Refuse the address of the discovery document, which many identity providers show in place of their issuer."""
-    if DISCOVERY in url:
-        raise ValueError(f"it is the address of the discovery document; the issuer is what comes before {DISCOVERY}")
-    return url
-
-
-def _filled_in(url: Any) -> Any:
-    """Refuse an address in which a guide's placeholder is still there, such as <tenant> or {tenantid}."""
-    if isinstance(url, str) and (found := re.search(r"[<{][^<>{}]*[>}]", url)):
-        raise ValueError(
-            f"{found[0]} stands for something of yours, such as the id of your tenant: put that in its place"
-        )
-    return url
-
-
-def _of_a_tenant(url: str) -> str:
-    """Refuse an address of Entra ID that names no tenant. Source: Microsoft identity platform, "ID token claims
-    reference" (iss has the id of the tenant), and "OpenID Connect", of common, organizations and consumers.
-    """
-    if found := re.match(OF_NO_TENANT, url):
-        name = url[found.end() :].partition("/")[0]
-        raise ValueError(
-            f"{name} is no id of a tenant; put in its place that of yours, in the Entra admin center under Overview: "
-            "Tenant ID"
-        )
-    if re.match(NO_ISSUER_OF_ENTRA, url):
-        raise ValueError(
-            "Entra ID signs tokens by its v2.0 endpoint as https://login.microsoftonline.com/TENANT/v2.0, with nothing "
-            "after v2.0, and a node compares every letter"
-        )
-    return url
-
-
-def _with_openid(scopes: list[str]) -> list[str]:
-    """Refuse what gives no ID token (OpenID Connect Core 1.0, section 3.1.2.1)."""
-    if "openid" not in scopes:
-        raise ValueError("openid is missing, without which an identity provider does not say who signs in")
-    return scopes
-
-
-def _of_a_file(name: Any) -> Any:
-    """Refuse, each with its reason, what would be a file elsewhere."""
-    if isinstance(name, str) and "/" in name:
-        raise ValueError("a name has no slash: every file lies in /etc/rstudio itself")
-    if isinstance(name, str) and ".." in name:
-        raise ValueError("a name has no two dots in a row")
-    return name
-
-
-def _with_line_ends_of_linux(text: Any) -> Any:
-    """Refuse what an editor of Windows writes: a program of Linux takes it for a part of each value."""
-    if isinstance(text, str) and "\r" in text:
-        raise ValueError(r"it has a carriage return (\r); lines of a file end with \n alone")
-    return text
-
-
-def _half_step(capacity: float) -> float:
-    if capacity * 2 != int(capacity * 2):
-        raise ValueError("Aurora capacity comes in steps of 0.5")
-    return capacity
-
-
-def _one_architecture(instance_type: str) -> str:
-    if re.match(ARM, instance_type):
-        raise ValueError("an arm64 instance type; the image of Benchwright is x86_64")
-    if re.match(MAC, instance_type):
-        raise ValueError("an instance type for macOS, on hosts of its own; the image of Benchwright is Ubuntu")
-    return instance_type
-
-
-def _free_tag(key: str) -> str:
-    if re.match(TAKEN_TAG, key):
-        raise ValueError("the prefixes aws: and benchwright: are taken")
-    return _trimmed(key)
-
-
-def _of_letters(text: str) -> str:
-    """Refuse what the services of a cluster refuse: they take letters, numbers and spaces of any script (the pattern of
-    TagValue in the models of EFS, Systems Manager and IAM).
-    """
-    if wrong := {each for each in text if ord(each) > 127 and unicodedata.category(each) not in LETTERS}:
-        raise ValueError(f"{''.join(sorted(wrong))!a} is neither a letter nor a number nor a space")
-    return text
-
-
-def _network(text: str) -> str:
-    """Refuse what EC2 refuses: numbers above 255, and a range that does not begin at its first address."""
-    try:
-        ipaddress.IPv4Network(text)
-    except ValueError:
-        raise ValueError("it is not a range of IPv4 addresses, or does not begin at its first one") from None
-    return text
-
-
-def _not_everyone(cidr: str) -> str:
-    if cidr.endswith("/0"):
-        raise ValueError("it is every address, and the metrics ask for no password")
-    return cidr
-
-
-def _without_blanks_around(text: Any) -> Any:
-    """Refuse what is easily copied with a name, and is not seen where the name is not shown."""
-    if isinstance(text, str) and text != text.strip():
-        where = "ends" if text == text.lstrip() else "begins"
-        raise ValueError(f"it {where} with a space or a line break")
-    return text
-
-
-def _trimmed(text: str) -> str:
-    if text != text.strip(" "):
-        raise ValueError("it begins or ends with a space, which some services take away")
-    return text
-
-
-def _one_case(tags: dict[str, str]) -> dict[str, str]:
-    """Refuse keys that differ in case alone: IAM takes them for one, and CloudFormation tags a role (IAM user guide,
-    "Rules for tagging").
-    """
-    _unique([key.lower() for key in tags])
-    return tags
-
-
-# Of an instance type, and of the key of a tag; patterns, since the template and the JSON Schema refuse them, too.
-ARM, MAC = r"^(a1|[a-z]+[0-9]+g[a-z]*)[.-]", r"^mac"
-TAKEN_TAG = r"^([Aa][Ww][Ss]|[Bb][Ee][Nn][Cc][Hh][Ww][Rr][Ii][Gg][Hh][Tt]):"
-DIGITS = "^[0-9]+$"
-DISCOVERY = "/.well-known/openid-configuration"  # OpenID Connect Discovery 1.0, section 4
-ENTRA = r"^https://(login\.microsoftonline\.(com|us)|login\.partner\.microsoftonline\.cn|sts\.windows\.net)/"
-OF_NO_TENANT = f"{ENTRA}(?![0-9A-Fa-f]{{8}}(-[0-9A-Fa-f]{{4}}){{3}}-[0-9A-Fa-f]{{12}}(/|$))"
-# The v1.0 endpoint signs as sts.windows.net, which its own discovery document says, so no address without v2.0 fits.
-NO_ISSUER_OF_ENTRA = (
-    r"^https://login\.(microsoftonline\.(com|us)|partner\.microsoftonline\.cn)/[0-9A-Fa-f-]{36}(?!/v2\.0$)"
-)
-LETTERS = frozenset(("Lu", "Ll", "Lt", "Lm", "Lo", "Nd", "Nl", "No", "Zs"))  # numbers and spaces, too, of any script
-FORMS: dict[str, str] = {}
-"""What each pattern means in words: no one should have to read a regular expression in the cause of a failure."""
-
-
-def _form(pattern: str, words: str, longest: int | None = None) -> StringConstraints:
-    """longest: of a class with most of Unicode. {1,1000} behind such a class makes the pattern 1,000 times as large,
-    which pydantic compiles in each cold start (docs/performance.md).
-    """
-    FORMS[pattern] = words
-    return StringConstraints(pattern=pattern, max_length=longest)
-
-
-def _but(*patterns: str) -> Any:
-    """Say in the JSON Schema what a validator refuses."""
-    return Field(json_schema_extra={"not": {"type": "string", "pattern": "|".join(patterns)}})
-
-
-ClusterName = Annotated[str, StringConstraints(pattern=CLUSTER_NAME, max_length=LONGEST_CLUSTER)]
-RVersion = Annotated[str, _form(rf"^[3-9]\.{NUMBER}\.{NUMBER}$", "a version of R of three numbers")]
-PythonVersion = Annotated[str, _form(rf"^3\.{NUMBER}\.{NUMBER}$", "a version of Python 3 of three numbers")]
-EngineVersion = Annotated[str, _form(ENGINE_VERSION, "a version 17 of Aurora PostgreSQL, such as 17.7")]
-Id = Annotated[
-    int,
-    Field(ge=LOWEST_ID, le=HIGHEST_ID),
-    AfterValidator(_free_id),
-    Field(json_schema_extra={"not": {"anyOf": [{"minimum": first, "maximum": last} for first, last, _ in OWNED_IDS]}}),
-]
-# Debian policy manual, section 5.6.7.
-UbuntuPackage = Annotated[
-    str, _form(r"^[a-z0-9][a-z0-9.+-]{1,99}$", "the name of a package: 2 to 100 lower-case letters, digits and .+-")
-]
-ConfigKey = Annotated[
-    str, _form(r"^[a-z0-9][a-z0-9-]{0,99}$", "at most 100 lower-case letters, digits and -, and no - first")
-]
-# One line of printable text: what an INI file can hold without an escape.
-ConfigValue = Annotated[
-    str,
-    _form(r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]*$", "one line of at most 1,000 printable characters", 1000),
-    AfterValidator(_as_workbench_reads_it),
-    _but("#", "^ ", " $"),
-]
-LONGEST_FILE, LONGEST_NAME = 16_000, 100  # characters: of a file, and of the name of a section
-# Of a file of /etc/rstudio. A key may be the name of an environment variable or of a repository.
-FileName = Annotated[
-    str,
-    _form(
-        r"^[A-Za-z0-9_][A-Za-z0-9_-]{0,49}(\.[A-Za-z0-9_-]{1,50}){0,4}$",
-        "the name of a file: up to five words of letters, digits, - and _, with single dots between, no - first",
-    ),
-    BeforeValidator(_of_a_file),
-]
-FileKey = Annotated[
-    str, _form(r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$", "at most 100 letters, digits, dots, - and _, no dot or - first")
-]
-SectionName = Annotated[
-    str,
-    _form(r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029#;=\[\]]+$", "1 to 100 printable characters without #;=[]", LONGEST_NAME),
-    AfterValidator(_trimmed),
-    _but("^ ", " $"),
-]
-# Of a group or a user in a profile: also as a directory or an identity provider names them. [*] is everyone's, and @
-# marks a group.
-ProfileName = Annotated[
-    str,
-    _form(
-        r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029#;=\[\]*@][^\x00-\x1f\x7f-\x9f\u2028\u2029#;=\[\]]*$",
-        "1 to 100 printable characters without #;=[], the first not * or @",
-        LONGEST_NAME,
-    ),
-    AfterValidator(_trimmed),
-    _but("^ ", " $"),
-]
-# As much as EC2's largest instances have: u7inh-32tb.480xlarge.
-Cpus = Annotated[float, Field(ge=0.5, le=1920)]
-Megabytes = Annotated[int, Field(ge=100, le=33_554_432)]
-FileText = Annotated[
-    str,
-    StringConstraints(max_length=LONGEST_FILE),
-    _form(r"^[^\x00-\x08\x0b-\x1f\x7f-\x9f]+$", "lines of printable text"),
-    BeforeValidator(_with_line_ends_of_linux),
-]
-TagKey = Annotated[
-    str,
-    _form(r"^[A-Za-z0-9 _.:/=+@-]{1,128}$", "1 to 128 letters, digits, spaces and _.:/=+@-"),
-    AfterValidator(_free_tag),
-]
-# Letters and numbers of any script: what ASCII has beside them is left out, and _of_letters looks at the rest. Not
-# empty: CloudFormation, which tags what it makes, refuses that (API reference, Tag).
-TagValue = Annotated[
-    str,
-    _form(
-        r"^[^\x00-\x1f!-*,;<>?\[-\^`{-\x9f\u2028\u2029]+$",
-        "1 to 256 letters, numbers, spaces and _.:/=+@-",
-        256,
-    ),
-    AfterValidator(_of_letters),
-    AfterValidator(_trimmed),
-    _but("^ ", " $"),
-]
-AccountName = Annotated[
-    str,
-    _form(r"^[a-z0-9_][a-z0-9._-]{0,31}$", "1 to 32 lower-case letters, digits, dots, - and _, no dot or - first"),
-    BeforeValidator(_of_an_account),
-    _but(DIGITS),
-]
-SECRET_NAME = r"^[A-Za-z0-9/_+=.@-]{1,400}$"
-SecretName = Annotated[
-    str, _form(SECRET_NAME, "1 to 400 letters, digits and /_+=.@-"), BeforeValidator(_without_blanks_around)
-]
-# At most 64 characters: the common name of a certificate (RFC 5280, ub-common-name), which ACM makes of it.
-Hostname = Annotated[
-    str,
-    StringConstraints(max_length=64),
-    _form(
-        r"^(([a-z0-9]|[a-z0-9][a-z0-9-]{0,61}[a-z0-9])\.)+([a-z]|[a-z][a-z0-9-]{0,61}[a-z0-9])$",
-        "a host name in lower case with a domain, of at most 64 characters, such as workbench.example.com",
-    ),
-]
-Cidr = Annotated[
-    str,
-    _form(r"^([0-9]{1,3}\.){3}[0-9]{1,3}/([0-9]|[12][0-9]|3[0-2])$", "an IPv4 range such as 10.0.0.0/8"),
-    AfterValidator(_network),
-]
-CertificateArn = Annotated[
-    str,
-    _form(
-        r"^arn:aws[a-z-]*:acm:[a-z0-9-]+:[0-9]{12}:certificate/[A-Za-z0-9-]{1,64}$", "the ARN of a certificate in ACM"
-    ),
-]
-WebAclArn = Annotated[
-    str,
-    _form(
-        r"^arn:aws[a-z-]*:wafv2:[a-z0-9-]+:[0-9]{12}:regional/webacl/[A-Za-z0-9_-]{1,128}/[0-9a-f-]{1,36}$",
-        "the ARN of a regional web ACL of AWS WAF",
-    ),
-]
-# OpenID Connect Discovery 1.0, section 3: https, and neither query nor fragment. A password does not belong into it.
-Issuer = Annotated[
-    str,
-    _form(
-        r"^https://[A-Za-z0-9.-]{1,253}(:[1-9][0-9]{0,4})?(/[A-Za-z0-9._~%!$&'()*+,;=:@-]*)*$",
-        "an https address without query, such as https://idp.example.com/realms/people",
-    ),
-    StringConstraints(max_length=500),
-    BeforeValidator(_filled_in),
-    AfterValidator(_issuer),
-    AfterValidator(_of_a_tenant),
-    _but(DISCOVERY.replace(".", r"\."), OF_NO_TENANT, NO_ISSUER_OF_ENTRA),
-]
-MetadataUrl = Annotated[
-    str,
-    _form(
-        r"^https://[A-Za-z0-9.-]{1,253}(:[1-9][0-9]{0,4})?(/[A-Za-z0-9._~%!$&'()*+,;=:@/-]*)?(\?[!$&-;=?-Z_a-z~%]*)?$",
-        "an https address such as https://idp.example.com/metadata.xml",
-    ),
-    StringConstraints(max_length=1000),
-    BeforeValidator(_filled_in),
-]
-# Of packages, as repos.conf and pip.conf take it. Who may read a file of a node could read a password in it.
-RepositoryUrl = Annotated[
-    str,
-    _form(
-        r"^https?://[A-Za-z0-9.-]{1,253}(:[1-9][0-9]{0,4})?(/[A-Za-z0-9._~+-]+)*/?$",
-        "an address such as https://packages.example.com/cran/latest, without a password",
-    ),
-    StringConstraints(max_length=500),
-]
-# The last word of each format of SAML 2.0 Core, section 8.3, in the spelling of Posit's guides ("emailaddress").
-NameIdFormat = Literal[
-    "unspecified",
-    "emailaddress",
-    "persistent",
-    "transient",
-    "entity",
-    "kerberos",
-    "x509subjectname",
-    "windowsdomainqualifiedname",
-]
-# Of a client, a scope, a claim or an attribute: what rserver.conf takes as one word.
-Word = Annotated[
-    str, _form(r"^[!\"$-~]{1,255}$", "1 to 255 letters, digits and signs of ASCII without blanks and without #")
-]
-# As directories and identity providers name groups, also with blanks and capitals.
-GroupName = Annotated[
-    str,
-    _form(r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029,#]+$", "the name of one group, without commas and without #", 255),
-    AfterValidator(_as_workbench_reads_it),
-    _but("^ ", " $"),
-]
-PRIVATE_RANGES = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")  # RFC 1918
-
-
 class Workbench(Part):
     """Which Posit Workbench."""
 
     version: Annotated[
         str,
-        _form(
+        form(
             rf"^(2023\.12|20(2[4-9]|[3-9][0-9])\.(0[1-9]|1[0-2]))\.{NUMBER}\+[0-9]{{1,4}}\.pro[0-9]{{1,3}}$",
             "a full version of Workbench from 2023.12 on, the first that clusters as Benchwright sets it up",
         ),
@@ -493,7 +100,7 @@ OLDEST_PYTHON_OF_JUPYTER = (3, 9)  # image/files/etc/benchwright/jupyter.txt
 class Image(Part):
     """Where the AMI of the nodes comes from, and what is in it beside R, Python and Workbench."""
 
-    ami: Annotated[str, _form(r"^ami-[0-9a-f]{8,17}$", "ami- and 8 to 17 of 0-9 and a-f")] | None = Field(
+    ami: Annotated[str, form(r"^ami-[0-9a-f]{8,17}$", "ami- and 8 to 17 of 0-9 and a-f")] | None = Field(
         default=None,
         description="the id of an AMI of your own, made from the components and files in image/; null builds one",
         examples=["ami-0123456789abcdef0"],
@@ -506,7 +113,7 @@ class Image(Part):
     )
     pro_drivers: (
         Annotated[
-            str, _form(rf"^20[2-9][0-9]\.(0[1-9]|1[0-2])\.{NUMBER}$", "a version of Posit's drivers of three numbers")
+            str, form(rf"^20[2-9][0-9]\.(0[1-9]|1[0-2])\.{NUMBER}$", "a version of Posit's drivers of three numbers")
         ]
         | None
     ) = Field(
@@ -517,7 +124,7 @@ class Image(Part):
     tinytex: (
         Annotated[
             str,
-            _form(
+            form(
                 r"^20(26\.(0[4-9]|1[0-2])|(2[7-9]|[3-9][0-9])\.(0[1-9]|1[0-2]))(\.[0-9]{2})?$",
                 "a release of TinyTeX from 2026.04 on, as a year and a month",
             ),
@@ -528,13 +135,13 @@ class Image(Part):
         description="a release of TinyTeX, with which Quarto and R Markdown make PDF; null: the image has none",
         examples=["2026.10"],
     )
-    nvidia: Annotated[str, _form(r"^[1-9][0-9]{2}$", "a branch of NVIDIA's driver of three digits")] | None = Field(
+    nvidia: Annotated[str, form(r"^[1-9][0-9]{2}$", "a branch of NVIDIA's driver of three digits")] | None = Field(
         default=None,
         description="a branch of NVIDIA's driver as Ubuntu signs it, for an instance type with GPUs; null: the image "
         "has none",
         examples=["580"],
     )
-    packages: Annotated[list[UbuntuPackage], Field(max_length=100), AfterValidator(_unique)] = Field(
+    packages: Annotated[list[UbuntuPackage], Field(max_length=100), AfterValidator(unique)] = Field(
         default=[],
         description="up to 100 further packages of Ubuntu 24.04 by name",
         examples=[["default-jdk", "texlive-latex-base"]],
@@ -548,9 +155,9 @@ class Nodes(Part):
     count: Annotated[int, Field(ge=1, le=50)] = Field(description="a number of nodes from 1 to 50", examples=[3])
     instance_type: Annotated[
         str,
-        _form(r"^[a-z][a-z0-9-]{0,19}\.[a-z0-9-]{1,20}$", "the name of an instance type"),
-        AfterValidator(_one_architecture),
-        _but(ARM, MAC),
+        form(r"^[a-z][a-z0-9-]{0,19}\.[a-z0-9-]{1,20}$", "the name of an instance type"),
+        AfterValidator(one_architecture),
+        but(ARM, MAC),
     ] = Field(description='an x86_64 EC2 instance type such as "m6i.xlarge"', examples=["m7i.2xlarge"])
     root_volume_size: Annotated[int, Field(ge=SMALLEST_VOLUME, le=16_384)] | None = Field(
         default=None,
@@ -577,12 +184,12 @@ def least_at_once(count: int) -> int:
 class Database(Part):
     """Aurora Serverless v2: its capacity in ACU, and its version."""
 
-    min_capacity: Annotated[float, Field(ge=0.5, le=256), AfterValidator(_half_step)] = Field(
+    min_capacity: Annotated[float, Field(ge=0.5, le=256), AfterValidator(half_step)] = Field(
         description="the lowest capacity in ACU, from 0.5 to 256 in steps of 0.5",
         examples=[1],
         json_schema_extra={"multipleOf": 0.5},
     )
-    max_capacity: Annotated[float, Field(ge=1, le=256), AfterValidator(_half_step)] = Field(
+    max_capacity: Annotated[float, Field(ge=1, le=256), AfterValidator(half_step)] = Field(
         description="the highest capacity in ACU, from 1 to 256 in steps of 0.5",
         examples=[16],
         json_schema_extra={"multipleOf": 0.5},
@@ -626,7 +233,7 @@ class User(Part):
         "line of at most 128 bytes",
         examples=["benchwright/users/ann"],
     )
-    groups: Annotated[list[AccountName], Field(max_length=MOST_GROUPS_OF_A_USER - 1), AfterValidator(_unique)] = Field(
+    groups: Annotated[list[AccountName], Field(max_length=MOST_GROUPS_OF_A_USER - 1), AfterValidator(unique)] = Field(
         default=[],
         description=f"up to {MOST_GROUPS_OF_A_USER - 1} names of `groups` that the user is a member of, beside those "
         "whose `members` have the user",
@@ -644,7 +251,7 @@ class Group(Part):
         "when left out",
         examples=[5001],
     )
-    members: Annotated[list[AccountName], Field(max_length=MOST_USERS), AfterValidator(_unique)] = Field(
+    members: Annotated[list[AccountName], Field(max_length=MOST_USERS), AfterValidator(unique)] = Field(
         default=[],
         description="names of `users`, beside those whose `groups` have the group",
         examples=[["ann"]],
@@ -656,7 +263,7 @@ class LicenseServer(Part):
     """A floating licence: each node leases a seat of a licence server that you run."""
 
     server: Annotated[
-        str, _form(r"^[A-Za-z0-9][A-Za-z0-9.-]{0,252}:[1-9][0-9]{0,4}$", "the host and the port of a licence server")
+        str, form(r"^[A-Za-z0-9][A-Za-z0-9.-]{0,252}:[1-9][0-9]{0,4}$", "the host and the port of a licence server")
     ] = Field(
         description="the host and port of your Posit licence server, which the nodes must reach",
         examples=["10.0.0.20:8989"],
@@ -698,13 +305,13 @@ class Access(Part):
     hostname: Hostname = Field(
         description="the host name of the address, at most 64 characters", examples=["workbench.example.com"]
     )
-    hosted_zone_id: (
-        Annotated[str, _form(r"^Z[A-Z0-9]{1,31}$", "Z and at most 31 capital letters and digits")] | None
-    ) = Field(
-        default=None,
-        description="the id of a hosted zone in Route 53 that gets the records of the host name: a public one, or with "
-        "`certificate_arn` also a private one; null shows the records, for you to create",
-        examples=["Z0123456789ABCDEFGHIJ"],
+    hosted_zone_id: Annotated[str, form(r"^Z[A-Z0-9]{1,31}$", "Z and at most 31 capital letters and digits")] | None = (
+        Field(
+            default=None,
+            description="the id of a hosted zone in Route 53 that gets the records of the host name: a public one, or "
+            "with `certificate_arn` also a private one; null shows the records, for you to create",
+            examples=["Z0123456789ABCDEFGHIJ"],
+        )
     )
     certificate_arn: CertificateArn | None = Field(
         default=None,
@@ -717,7 +324,7 @@ class Access(Part):
         "for public ones, which needs public subnets and `allowed_cidrs`; to change it, first take `access` away",
         examples=["internet-facing"],
     )
-    allowed_cidrs: Annotated[list[Cidr], Field(min_length=1, max_length=5), AfterValidator(_unique)] = Field(
+    allowed_cidrs: Annotated[list[Cidr], Field(min_length=1, max_length=5), AfterValidator(unique)] = Field(
         default=list(PRIVATE_RANGES),
         description="1 to 5 IPv4 ranges from which people reach the address",
         examples=[["203.0.113.0/24"]],
@@ -751,7 +358,7 @@ class Audit(Part):
 class Metrics(Part):
     """Workbench's metrics for Prometheus, on port 8989 of each node."""
 
-    allowed_cidr: Annotated[Cidr, AfterValidator(_not_everyone), _but("/0$")] = Field(
+    allowed_cidr: Annotated[Cidr, AfterValidator(not_everyone), but("/0$")] = Field(
         description="the IPv4 range from which Prometheus reads the metrics; they ask for no password",
         examples=["10.0.1.0/24"],
     )
@@ -799,7 +406,7 @@ class Auth(Part):
         examples=["preferred_username"],
     )
     scopes: (
-        Annotated[list[Word], Field(min_length=1, max_length=20), AfterValidator(_unique), AfterValidator(_with_openid)]
+        Annotated[list[Word], Field(min_length=1, max_length=20), AfterValidator(unique), AfterValidator(with_openid)]
         | None
     ) = Field(
         default=None,
@@ -1011,12 +618,12 @@ class Wanted(Part):
     """Every effective value of a cluster's input."""
 
     workbench: Workbench = Field(description="the version of Posit Workbench")
-    r_versions: Annotated[list[RVersion], Field(min_length=1, max_length=8), AfterValidator(_unique)] = Field(
+    r_versions: Annotated[list[RVersion], Field(min_length=1, max_length=8), AfterValidator(unique)] = Field(
         description='1 to 8 R versions such as ["4.5.1"]',
         examples=[["4.4.3", "4.5.2"]],
         json_schema_extra={"uniqueItems": True},
     )
-    python_versions: Annotated[list[PythonVersion], Field(max_length=8), AfterValidator(_unique)] = Field(
+    python_versions: Annotated[list[PythonVersion], Field(max_length=8), AfterValidator(unique)] = Field(
         description='up to 8 Python versions such as ["3.13.1"]',
         examples=[["3.13.9"]],
         json_schema_extra={"uniqueItems": True},
@@ -1092,7 +699,7 @@ class Wanted(Part):
         description="an account for tests of the cluster, and Workbench's API, by which they open sessions for it",
         examples=[{"account": "probe"}],
     )
-    tags: Annotated[dict[TagKey, TagValue], Field(max_length=40), AfterValidator(_one_case)] = Field(
+    tags: Annotated[dict[TagKey, TagValue], Field(max_length=40), AfterValidator(one_case)] = Field(
         default={},
         description="tags of all that is made but node disks and images, which clusters share; keys of letters, "
         "digits, spaces and _.:/=+@- without accents, values also in other scripts; not aws: or benchwright:",

@@ -201,7 +201,7 @@ VALUES: Mapping[str, Mapping[str, Values]] = {
 }
 
 FILES: Mapping[str, File] = {
-    # Its keys: planning/server_options.py. Those that an input may not give: models.py, OWNED_KEYS.
+    # Its keys: planning/server_options.py. Those that an input may not give: values.py, OWNED_KEYS.
     "rserver.conf": File(Format.KEYS, Effect.RESTART, "A O", unknown=Unknown.NO_START),
     "rsession.conf": File(Format.KEYS, Effect.RELOAD, "A O E", _words(_RSESSION), Unknown.NO_SESSION),
     "launcher.conf": File(

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchwright.errors import InvalidInput
-from benchwright.models import CLUSTER_NAME, CLUSTER_NAME_IN_WORDS, LONGEST_CLUSTER
 from benchwright.planning.problems import Problem, refusal, without_texts
 from benchwright.planning.similar_names import meant
 from benchwright.record import Record
 from benchwright.stacks.decision import Stack
+from benchwright.values import CLUSTER_NAME, CLUSTER_NAME_IN_WORDS, LONGEST_CLUSTER
 
 KEYS = ("cluster", "delete_data", "final_snapshot")
 NAME = "the name of the cluster to destroy"

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from benchwright.models import FIRST_PROVISIONED_ID, LOWEST_ID, Auth, Plan
+from benchwright.models import Auth, Plan
 from benchwright.nodes import directory
 from benchwright.nodes.entries import Entry, ini, lines, rstudio
+from benchwright.values import FIRST_PROVISIONED_ID, LOWEST_ID
 
 SERVICE_USER = "rstudio-server"
 CLIENT_SECRET, SAML_METADATA, SCIM_TOKEN = "openid-client-secret", "saml-metadata.xml", "scim-token"

@@ -16,10 +16,11 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from benchwright.aws import client
 from benchwright.errors import error_code
-from benchwright.models import ENGINE_VERSION, Wanted
+from benchwright.models import Wanted
 from benchwright.planning import engine, limits
 from benchwright.planning.problems import Problem, remedy
 from benchwright.settings import APPLICATION_TAG, CLUSTER_TAG, settings
+from benchwright.values import ENGINE_VERSION
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2.type_defs import FilterTypeDef

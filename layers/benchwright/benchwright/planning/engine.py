@@ -7,8 +7,8 @@ import re
 from typing import NamedTuple
 
 from benchwright.aws import client
-from benchwright.models import ENGINE_VERSION
 from benchwright.settings import settings
+from benchwright.values import ENGINE_VERSION
 
 ENGINE = "aurora-postgresql"
 INSTANCE_CLASS = "db.serverless"  # of the instances in infra/foundation.yaml

@@ -7,10 +7,11 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
-from benchwright.models import BY_PROVIDER, MOST_GROUPS_OF_A_USER, RESERVED_NAMES, Wanted
+from benchwright.models import BY_PROVIDER, MOST_GROUPS_OF_A_USER, Wanted
 from benchwright.planning import elsewhere, server_options
 from benchwright.planning.problems import OR_BACK, Problem, object_in, objects_in
 from benchwright.planning.similar_names import meant
+from benchwright.values import RESERVED_NAMES
 
 # Keys of rserver.conf that name groups, divided by commas: who may sign in, and who may do what an administrator may
 # (Posit Workbench administration guide, "Restricting access" and "Administrative dashboard").

@@ -5,16 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from benchwright.models import (
-    FIRST_ALLOCATED_ID,
-    FIRST_PROVISIONED_ID,
-    LAST_ALLOCATED_ID,
-    LAST_PROVISIONED_ID,
-    Wanted,
-)
+from benchwright.models import Wanted
 from benchwright.planning.problems import Problem, refusal
 from benchwright.planning.sign_in import is_provisioned
 from benchwright.record import Known
+from benchwright.values import FIRST_ALLOCATED_ID, FIRST_PROVISIONED_ID, LAST_ALLOCATED_ID, LAST_PROVISIONED_ID
 
 type Pair = tuple[int, int]
 

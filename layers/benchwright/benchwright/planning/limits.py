@@ -10,11 +10,12 @@ from typing import Any, NamedTuple
 
 from pydantic import TypeAdapter, ValidationError
 
-from benchwright.models import PROFILE_KEYS, RESERVED_PERCENT, Limits, ProfileName, Wanted
+from benchwright.models import PROFILE_KEYS, RESERVED_PERCENT, Limits, Wanted
 from benchwright.planning import elsewhere, groups
 from benchwright.planning.problems import BACK, OR_BACK, Problem, object_in, objects_in
 from benchwright.planning.similar_names import meant
 from benchwright.rstudio_files import PROFILES
+from benchwright.values import ProfileName
 
 AT_MOST = {"default-cpus": "max-cpus", "default-mem-mb": "max-mem-mb"}
 # Until then a session that PAM had opened was not in the launcher's control group (release notes, rstudio-pro#8120).

@@ -10,8 +10,9 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 
 from benchwright.errors import InvalidInput
-from benchwright.models import FORMS, SECRET_NAME, Wanted
+from benchwright.models import Wanted
 from benchwright.rstudio_files import FILES
+from benchwright.values import FORMS, SECRET_NAME
 
 # How much of an input a refusal repeats: characters of a value and of a path, and problems.
 LONGEST_SHOWN, LONGEST_PATH, MOST_PROBLEMS = 80, 120, 20

@@ -9,23 +9,12 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from benchwright.errors import InvalidInput
 from benchwright.models import (
-    APPLICATION_NAME,
-    APPLICATION_NAME_IN_WORDS,
-    CLUSTER_NAME,
-    CLUSTER_NAME_IN_WORDS,
     DEFAULT_CLUSTER,
-    LONGEST_APPLICATION,
-    LONGEST_CLUSTER,
     MOST_TURNS,
     OLDEST_PYTHON_OF_JUPYTER,
-    OWNED_KEYS,
-    PRIVATE_RANGES,
-    RESERVED_NAMES,
-    WRITTEN_KEYS,
     Access,
     Image,
     Once,
-    SecretName,
     Wanted,
     least_at_once,
     merge_patch,
@@ -45,6 +34,19 @@ from benchwright.planning.problems import (
 )
 from benchwright.planning.similar_names import meant
 from benchwright.rstudio_files import FILES
+from benchwright.values import (
+    APPLICATION_NAME,
+    APPLICATION_NAME_IN_WORDS,
+    CLUSTER_NAME,
+    CLUSTER_NAME_IN_WORDS,
+    LONGEST_APPLICATION,
+    LONGEST_CLUSTER,
+    OWNED_KEYS,
+    PRIVATE_RANGES,
+    RESERVED_NAMES,
+    WRITTEN_KEYS,
+    SecretName,
+)
 
 # Levels of an input: users, a name, its keys, and room for what is wrong. Python's own readers end at about 1,000.
 DEEPEST = 8

@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from benchwright.models import SECRET_NAME
 from benchwright.planning.problems import (
     ARN_OF_SECRET,
     SECRETS_OF_SIGN_IN,
@@ -15,6 +14,7 @@ from benchwright.planning.problems import (
     object_in,
     objects_in,
 )
+from benchwright.values import SECRET_NAME
 
 # Posit Workbench administration guide, "License management": a key is activated for a machine, and a machine that is
 # killed does not give it back.

@@ -10,18 +10,10 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, get_args
 
-from benchwright.models import (
-    BY_PROVIDER,
-    ENTRA,
-    FIRST_PROVISIONED_ID,
-    LAST_PROVISIONED_ID,
-    LOWEST_ID,
-    RESERVED_NAMES,
-    Auth,
-    Wanted,
-)
+from benchwright.models import BY_PROVIDER, Auth, Wanted
 from benchwright.planning import server_options
 from benchwright.planning.problems import BACK, OR_BACK, Problem, object_in, objects_in
+from benchwright.values import ENTRA, FIRST_PROVISIONED_ID, LAST_PROVISIONED_ID, LOWEST_ID, RESERVED_NAMES
 
 # The methods that each key of `auth` belongs to. A key that is not here belongs to all of them.
 METHODS: Mapping[str, tuple[str, ...]] = {

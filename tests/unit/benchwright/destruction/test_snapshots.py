@@ -4,7 +4,7 @@ import pytest
 
 from benchwright.destruction import snapshots
 from benchwright.errors import DatabaseFailed
-from benchwright.models import LONGEST_APPLICATION, LONGEST_CLUSTER
+from benchwright.values import LONGEST_APPLICATION, LONGEST_CLUSTER
 from tests.unit.benchwright.conversation import Answer, Conversation, refusal
 
 ABSENT = refusal("DBClusterSnapshotNotFoundFault")

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from benchwright.models import (
+from benchwright.nodes.report import groups_digest
+from benchwright.values import (
     FIRST_PROVISIONED_ID,
     HIGHEST_ID,
     LAST_PROVISIONED_ID,
@@ -18,7 +19,6 @@ from benchwright.models import (
     AccountName,
     Id,
 )
-from benchwright.nodes.report import groups_digest
 from tests.unit.benchwright.node_script import bash, constant, function
 from tests.unit.benchwright.verification.test_checks import a_plan
 

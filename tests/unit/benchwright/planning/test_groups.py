@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from benchwright.errors import InvalidInput
-from benchwright.models import RESERVED_NAMES, Wanted
+from benchwright.models import Wanted
 from benchwright.planning import groups
 from benchwright.planning.read_input import read_input
+from benchwright.values import RESERVED_NAMES
 from tests.unit.benchwright.planning.test_plan import DEFAULTS, plan_from
 
 AMI = "ami-0123456789abcdef0"

@@ -25,7 +25,7 @@ from moto import mock_aws
 from benchwright import record
 from benchwright.errors import InvalidInput, NodeConfigurationFailed, RecordUnreadable, shorten
 from benchwright.image.recipe import load_recipe
-from benchwright.models import MOST_GROUPS, MOST_USERS, RESERVED_NAMES, Plan, merge_patch
+from benchwright.models import MOST_GROUPS, MOST_USERS, Plan, merge_patch
 from benchwright.nodes.bundle import Endpoint, make_bundle
 from benchwright.planning import account_check, engine, lookup, server_options
 from benchwright.planning.engine import Engines
@@ -35,6 +35,7 @@ from benchwright.record import Known
 from benchwright.secrets import Secret
 from benchwright.settings import Settings
 from benchwright.stacks import desired_state
+from benchwright.values import RESERVED_NAMES
 from functions.resolve_plan import app as resolve_plan
 from tests.documentation.input_reference import OIDC, SAML
 from tests.templates.templates import NODES

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from benchwright.models import OWNED_KEYS
 from benchwright.planning.server_options import PUBLISHED, known, warn
+from benchwright.values import OWNED_KEYS
 
 VERSION = "2026.07.1+147.pro6"
 UNKNOWN = ": not among the published keys of rserver.conf. "

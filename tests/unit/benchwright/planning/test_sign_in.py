@@ -456,7 +456,7 @@ def test_groups_of_an_identity_provider_are_no_news(whole: Any, more: Any) -> No
     ],
 )
 def test_an_e_mail_address_in_place_of_a_user_name_is_warned_about(whole: Any, patch: Any, warned: bool) -> None:
-    """No account on Ubuntu has an @ in its name (models.py); provisioning leaves out what follows it."""
+    """No account on Ubuntu has an @ in its name (values.py); provisioning leaves out what follows it."""
     texts = sign_in.warn(wanted_of(merge_patch(whole, patch)))
     assert len(texts) == warned
     if warned:

@@ -2,7 +2,10 @@
 
 import re
 
+import pytest
+
 from benchwright.models import Account, License
+from rehearsal.hosts.host import Host
 from rehearsal.hosts.mirror import PYTHON_PACKAGES
 from rehearsal.hosts.packages import POSITRON_VERSION, QUARTO_VERSION, VSCODE_VERSION
 from tests.nodes.cluster import Cluster, lift_fault, order_fault, report
@@ -14,7 +17,7 @@ JUPYTERLAB = re.findall(r"^jupyterlab==(\S+)", PYTHON_PACKAGES.read_text(), re.M
     -1
 ]  # of Python 3.10 and newer
 SERVER_LOG = "/var/log/rstudio/rstudio-server/rserver.log"
-LOG = f"cat {SERVER_LOG}"
+ANNA = [Account(name="anna", uid=5001, gid=5001)]
 POINT = "/efs/shared-storage"
 HEAL = f"""cp -a /root/fstab /etc; cp -a /root/rstudio/. /etc/rstudio
     mountpoint -q {POINT} || mount {POINT}; chmod 1777 {POINT}"""
@@ -28,10 +31,22 @@ REFUSED = {
 }
 
 
-def test_a_server_that_would_not_start_does_not_start(cluster: Cluster) -> None:
-    cluster.publish()
-    node = cluster.add_node()
-    cluster.apply(node)
+@pytest.fixture(scope="module")
+def node(cluster_of_file: Cluster) -> Host:
+    """Most tests go on with this node, in this order: what they break they heal, until the last ones."""
+    cluster_of_file.publish(accounts=ANNA)
+    made = cluster_of_file.add_node()
+    cluster_of_file.apply(made)
+    return made
+
+
+def test_an_installation_is_not_verified_while_the_server_runs(node: Host) -> None:
+    done = node.run("rstudio-server verify-installation", timeout=60)
+    assert done.returncode == 1
+    assert "Server is running and must be stopped" in done.stdout + done.stderr
+
+
+def test_a_server_that_would_not_start_does_not_start(node: Host) -> None:
     node.run("cp -a /etc/rstudio /etc/fstab /root", timeout=60)
     found = {}
     for tamper, reason in REFUSED.items():
@@ -44,10 +59,13 @@ def test_a_server_that_would_not_start_does_not_start(cluster: Cluster) -> None:
     assert found == REFUSED
 
 
-def test_without_the_homes_no_service_starts(cluster: Cluster) -> None:
-    cluster.publish()
-    node = cluster.add_node()
-    cluster.apply(node)
+def test_who_mounts_at_the_same_time_mounts_once(node: Host) -> None:
+    node.run("systemctl stop efs-home.mount", timeout=60)
+    ask = "for _ in 1 2 3 4; do systemctl start /efs/home & done; wait; grep -c ' /efs/home ' /proc/mounts"
+    assert node.run(ask, timeout=60).stdout == "1\n"
+
+
+def test_without_the_homes_no_service_starts(node: Host) -> None:
     node.run("systemctl stop rstudio-server rstudio-launcher; umount /efs/home", timeout=30)
     order_fault(node, "mounts")
     for service in ("rstudio-launcher", "rstudio-server"):
@@ -59,10 +77,7 @@ def test_without_the_homes_no_service_starts(cluster: Cluster) -> None:
     assert started.stdout == "/efs/home is a mountpoint\n"
 
 
-def test_workbench_starts_when_its_mounts_come_after_a_reboot(cluster: Cluster) -> None:
-    cluster.publish()
-    node = cluster.add_node()
-    cluster.apply(node)
+def test_workbench_starts_when_its_mounts_come_after_a_reboot(node: Host) -> None:
     node.run("systemctl stop rstudio-server rstudio-launcher", timeout=60)  # sessions and homes are closed
     order_fault(node, "mounts")
     node.reboot()
@@ -74,58 +89,18 @@ def test_workbench_starts_when_its_mounts_come_after_a_reboot(cluster: Cluster) 
     assert node.run("grep -c ' /efs/' /proc/mounts", timeout=60).stdout == "2\n"
 
 
-def test_who_mounts_at_the_same_time_mounts_once(cluster: Cluster) -> None:
-    node = cluster.add_node()
-    node.run("systemctl stop efs-home.mount", timeout=60)
-    ask = "for _ in 1 2 3 4; do systemctl start /efs/home & done; wait; grep -c ' /efs/home ' /proc/mounts"
-    assert node.run(ask, timeout=60).stdout == "1\n"
-
-
-def test_an_installation_is_not_verified_while_the_server_runs(cluster: Cluster) -> None:
+def test_another_protocol_than_the_cluster_s_is_refused(cluster: Cluster, node: Host) -> None:
     cluster.publish()
-    node = cluster.add_node()
-    cluster.apply(node)
-    done = node.run("rstudio-server verify-installation", timeout=60)
-    assert done.returncode == 1
-    assert "Server is running and must be stopped" in done.stdout + done.stderr
-
-
-def test_another_protocol_than_the_cluster_s_is_refused(cluster: Cluster) -> None:
-    cluster.publish()
-    first, node = cluster.add_node(), cluster.add_node()
-    cluster.apply(first)  # while a node is Online, what defines the cluster stays
-    cluster.apply(node)
+    another = cluster.add_node()
+    cluster.apply(another)  # while a node is Online, what defines the cluster stays
+    ((protocol,),) = cluster.postgres.execute("select protocol from cluster", database="rstudio")
     cluster.postgres.execute("update cluster set protocol = 'Https'", database="rstudio")
-    node.run("systemctl restart rstudio-server", timeout=30)
-    assert "Invalid protocol" in node.run(LOG, timeout=60).stdout
+    another.run("systemctl restart rstudio-server", timeout=30)
+    cluster.postgres.execute("update cluster set protocol = %s", protocol, database="rstudio")
+    assert "Invalid protocol" in another.run(f"cat {SERVER_LOG}", timeout=60).stdout
 
 
 LEASE = License(server="licenses.example.com:8989")
-
-
-def test_a_node_leases_a_licence_and_gives_it_back_when_it_leaves(cluster: Cluster) -> None:
-    leases = cluster.world.hosts.licenses.leases
-    cluster.publish(license=LEASE)
-    node = cluster.add_node()
-    reported = cluster.apply(node)
-    assert (reported["license"], reported["license_terms"]) == (
-        "Activated",
-        {"tier": "Advanced", "seats": 25, "days_left": 200},
-    )
-    assert len(leases) == 1
-    assert cluster.apply(node)["changed"] == []
-    cluster.publish(license=cluster.license("a licence"))
-    assert "var/lib/benchwright/license-server" in cluster.apply(node)["changed"]
-    assert (report(cluster.run(node, "report"))["license"], leases) == ("Activated", set())
-    cluster.publish(license=LEASE)
-    cluster.apply(node)
-    assert len(leases) == 1
-    metadata = cluster.world.hosts.metadata.instances[node.address]
-    cluster.world.aws.waiting.add((metadata.instance_id, "stop-services"))
-    metadata.state = "Terminated"  # type: ignore[attr-defined]
-    until(lambda: not cluster.world.aws.waiting, "the node to let its group go on")
-    assert leases == set()
-    assert node.run("ls /var/lib/rstudio-server/license-server", timeout=60).returncode != 0
 
 
 def test_a_licence_server_that_has_no_seat_left_or_does_not_answer_is_named(cluster: Cluster) -> None:
@@ -146,14 +121,23 @@ def test_a_licence_key_is_refused(cluster: Cluster) -> None:
     assert "holds a licence key, which each machine uses up" in cluster.fail_to_apply(cluster.add_node())
 
 
-def test_an_installation_is_verified_by_a_session_of_someone_where_there_is_a_licence(cluster: Cluster) -> None:
-    anna = [Account(name="anna", uid=5001, gid=5001)]
-    cluster.publish(accounts=anna)
-    node = cluster.add_node()
+def test_no_session_ends_and_no_service_stops_because_a_library_changes(cluster: Cluster, node: Host) -> None:
+    session = cluster.start_session(node, "anna")
+    done = node.run("apt-get update && apt-get install -y --reinstall psmisc", timeout=60)
+    assert (done.returncode, "systemctl restart rstudio" in done.stdout) == (0, False)
+    assert node.run(f"cat /proc/{session}/comm", timeout=60).stdout == "rsession\n"
+    node.run("rm /etc/needrestart/conf.d/benchwright.conf; apt-get install -y --reinstall psmisc", timeout=60)
+    assert node.run(f"test -e /proc/{session}", timeout=60).returncode == 1
+
+
+def test_an_installation_is_verified_by_a_session_of_someone_where_there_is_a_licence(
+    cluster: Cluster, node: Host
+) -> None:
+    cluster.publish(accounts=ANNA)
     launched = "grep -E '^Launched .* session job' /var/log/benchwright/configure.log"
     cluster.apply(node)
     assert node.run(launched, timeout=60).stdout == ""  # which no licence allows
-    cluster.publish(accounts=anna, license=cluster.license("a licence"))
+    cluster.publish(accounts=ANNA, license=cluster.license("a licence"))
     reported = cluster.apply(node)
     ides = {
         "jupyterlab": JUPYTERLAB,
@@ -169,20 +153,32 @@ def test_an_installation_is_verified_by_a_session_of_someone_where_there_is_a_li
         f"Launched {each} job for cluster Local\n" for each in sessions
     )
     node.run("rm -r /opt/python/jupyter/lib/python*/site-packages/jupyterlab-*", timeout=60)
-    cluster.publish(accounts=anna, license=cluster.license("a licence"), config={"admin-enabled": "1"})
+    cluster.publish(accounts=ANNA, license=cluster.license("a licence"), config={"admin-enabled": "1"})
     assert "JupyterLab does not start on this node" in cluster.fail_to_apply(node)
     node.run("rm -r /usr/lib/rstudio-server/bin/positron-server /usr/local/bin/pdflatex", timeout=60)
     lacking = {"jupyterlab": None, "positron": None, "tinytex": None}
     assert report(cluster.run(node, "report"))["ides"] == ides | lacking
 
 
-def test_no_session_ends_and_no_service_stops_because_a_library_changes(cluster: Cluster) -> None:
-    cluster.publish(accounts=[Account(name="anna", uid=5001, gid=5001)])
-    node = cluster.add_node()
+def test_a_node_leases_a_licence_and_gives_it_back_when_it_leaves(cluster: Cluster, node: Host) -> None:
+    leases = cluster.world.hosts.licenses.leases
+    cluster.publish(license=LEASE)
+    reported = cluster.apply(node)
+    assert (reported["license"], reported["license_terms"]) == (
+        "Activated",
+        {"tier": "Advanced", "seats": 25, "days_left": 200},
+    )
+    assert len(leases) == 1
+    assert cluster.apply(node)["changed"] == []
+    cluster.publish(license=cluster.license("a licence"))
+    assert "var/lib/benchwright/license-server" in cluster.apply(node)["changed"]
+    assert (report(cluster.run(node, "report"))["license"], leases) == ("Activated", set())
+    cluster.publish(license=LEASE)
     cluster.apply(node)
-    session = cluster.start_session(node, "anna")
-    done = node.run("apt-get update && apt-get install -y --reinstall psmisc", timeout=60)
-    assert (done.returncode, "systemctl restart rstudio" in done.stdout) == (0, False)
-    assert node.run(f"cat /proc/{session}/comm", timeout=60).stdout == "rsession\n"
-    node.run("rm /etc/needrestart/conf.d/benchwright.conf; apt-get install -y --reinstall psmisc", timeout=60)
-    assert node.run(f"test -e /proc/{session}", timeout=60).returncode == 1
+    assert len(leases) == 1
+    metadata = cluster.world.hosts.metadata.instances[node.address]
+    cluster.world.aws.waiting.add((metadata.instance_id, "stop-services"))
+    metadata.state = "Terminated"  # type: ignore[attr-defined]
+    until(lambda: not cluster.world.aws.waiting, "the node to let its group go on")
+    assert leases == set()
+    assert node.run("ls /var/lib/rstudio-server/license-server", timeout=60).returncode != 0

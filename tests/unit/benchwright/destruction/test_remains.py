@@ -87,6 +87,16 @@ def test_a_key_that_is_gone_is_not_listed(aws: Conversation) -> None:
     ]
 
 
+def test_a_key_without_our_tag_is_listed_without_state_and_cost(aws: Conversation) -> None:
+    aws.answers = {"DescribeKey": refusal("AccessDeniedException")}
+    (_, found) = after_data([], {"copy": KEY}, "")
+    assert found == Remaining(
+        what="AWS::KMS::Key",
+        id=KEY,
+        note="not a key of this application: its state and its cost are not known here",
+    )
+
+
 def test_what_cloudformation_kept_though_it_was_let_go_is_named() -> None:
     def event(name: str, status: str) -> dict[str, str]:
         return {"LogicalResourceId": name, "PhysicalResourceId": "fs-1", "ResourceType": "T", "ResourceStatus": status}

@@ -9,6 +9,7 @@ from benchwright.access.preview import not_yet_known, steps
 from benchwright.access.validation import next_certificate_step, not_validated, raise_if_failed
 from benchwright.dry_run import Step, unpack
 from benchwright.observability import logger
+from benchwright.record import Record as ClusterRecord
 from benchwright.record import confirm_lock, plan_of, save_access_removed
 from benchwright.step import LoopEvent, LoopResult, StepResult, step
 from benchwright.waits import WAITS
@@ -16,13 +17,16 @@ from benchwright.waits import WAITS
 
 class Event(LoopEvent):
     """requested, written: the certificate that this execution requested, and the name of the record that it wrote; from
-    the previous result. last: whether this is the last look. plan: of a dry run.
+    the previous result. after, in_use: the last certificate that earlier looks of a retirement came to, and those that
+    they could not delete yet. last: whether this is the last look. plan: of a dry run.
     """
 
     action: Literal["request", "retire", "preview"]
     plan: str = ""
     requested: str = ""
     written: str = ""
+    after: str = ""
+    in_use: list[str] = []
     last: bool = False
 
 
@@ -34,14 +38,16 @@ class Record(BaseModel):
 
 
 class Result(LoopResult):
-    """certificate_arn: of a certificate that is issued; empty where record must be created first. requested, written:
-    as in Event.
+    """certificate_arn: of a certificate that is issued; empty where record must be created first. requested, written,
+    after, in_use: as in Event.
     """
 
     certificate_arn: str = ""
     record: Record | None = None
     requested: str = ""
     written: str = ""
+    after: str = ""
+    in_use: list[str] = []
 
 
 class Preview(StepResult):
@@ -59,7 +65,7 @@ def handler(event: Event) -> Result | Preview:
     known = confirm_lock(event.cluster, event.execution)
     access = plan_of(known, event.cluster).wanted.access if event.action == "request" else None
     if access is None:
-        return _retire(event)
+        return _retire(event, known)
     if access.certificate_arn:
         return Result(done=True, certificate_arn=access.certificate_arn)
     found = certificates.of_cluster(event.cluster, access.hostname)
@@ -104,19 +110,27 @@ def _preview(event: Event) -> Preview:
     return Preview(certificate_arn=arn, steps=steps(next_step, access))
 
 
-def _retire(event: Event) -> Result:
+def _retire(event: Event, known: ClusterRecord) -> Result:
     """Delete the certificates of an address that is gone; ACM knows some minutes later that nothing uses them.
 
-    The record has the address until then: an execution that ends before is continued by the next one.
+    The record has the address until then: an execution that ends before is continued by the next one. Without a plan
+    in the record, which someone may have deleted, the cluster may have an address.
     """
-    in_use = certificates.delete_unused(event.cluster)
-    if in_use and not event.last:
+    if known.planned_by and not known.known.has_access:
+        return Result(done=True)
+    arns = certificates.arns_after(event.after)
+    in_use = certificates.delete_unused(event.cluster, [*event.in_use, *arns])
+    has_more = len(arns) == certificates.IN_ONE_LOOK
+    if (in_use or has_more) and not event.last:
+        waiting_for = f"{', '.join(in_use)} to be no longer in use" if in_use else "the tags of more certificates"
         return Result(
             done=False,
-            waiting_for=f"ACM: {', '.join(in_use)} to be no longer in use",
-            wait_seconds=WAITS["Retire certificate"].after(event.wait_seconds),
+            waiting_for=f"ACM: {waiting_for}",
+            wait_seconds=WAITS["Retire certificate"].after(0 if has_more else event.wait_seconds),
+            after=arns[-1] if arns else event.after,
+            in_use=in_use,
         )
-    if in_use:
-        logger.warning("certificates not deleted", in_use=in_use)
+    if in_use or has_more:
+        logger.warning("certificates not deleted", in_use=in_use, has_more=has_more)
     save_access_removed(event.cluster, event.execution)
     return Result(done=True)

@@ -133,6 +133,8 @@ class Cluster:
             "certificate_arn": "arn:c" if done else "",
             "requested": "arn:c",
             "written": "_x.wb",
+            "after": "arn:b",
+            "in_use": ["arn:a"],
             "waiting_for": "a record",
             "wait_seconds": 15,
         }
@@ -661,6 +663,11 @@ def test_an_address_goes_when_no_node_is_registered_with_it_any_more(workflow: W
         for change_set, seconds in (("", 0), ("c", 20))
     ]
     assert [event for _, event in workflow.invocations if event.get("stack") == "access"] == removals
+    retire = caller | {"action": "retire", "last": False}
+    assert [event for name, event in workflow.invocations if name == "RequestCertificate"] == [
+        retire | {"after": "", "in_use": [], "wait_seconds": 0},
+        retire | {"after": "arn:b", "in_use": ["arn:a"], "wait_seconds": 15},
+    ]
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,7 @@ class Destruction:
         if step == self.fails:
             raise StackFailed("the reason")
         answer: dict[str, Any] = {"done": self.steps.count(step) >= self.looks, "waiting_for": "AWS", "change_set": "c"}
-        answer["wait_seconds"] = 5
+        answer |= {"wait_seconds": 5, "after": "arn:c", "in_use": []}
         if step == "BuildImage remove":
             answer["warnings"] = ["ami-1, which another cluster uses"]
         if step == "DestroyCluster validate":

@@ -495,6 +495,52 @@ def test_a_certificate_that_is_still_in_use_is_waited_for_and_then_left(aws: Con
     assert [operation for operation, _ in aws.writes] == ["UpdateItem"]
 
 
+def test_a_cluster_that_never_had_an_address_has_no_certificate_to_retire(aws: Conversation) -> None:
+    known = record()
+    aws.answers = {"GetItem": {"Item": known["Item"] | {"planned_by": {"S": OTHER}, "has_access": {"N": "0"}}}}
+    assert handle("request_certificate", action="retire")["done"]
+    assert [operation for operation, _ in aws.calls] == ["GetItem"]
+
+
+def test_more_certificates_than_a_look_comes_to_are_left_to_the_next_looks(
+    aws: Conversation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ACM answers ten questions for tags in a second, and the function has a minute."""
+    monkeypatch.setattr("benchwright.access.certificates.IN_ONE_LOOK", 2)
+    arns = [f"{CERTIFICATE}-{number}" for number in range(5)]
+    listed = [{"CertificateArn": arn, "DomainName": "wb.example.com"} for arn in arns]
+    tags = [{"Key": key, "Value": value} for key, value in settings().tags("blue").items()]
+    wait = 0
+    used = {arns[0]: ["arn:lb"], arns[4]: []}
+    aws.answers = {
+        **certificates("ISSUED"),
+        "GetItem": record(),
+        "UpdateItem": {},
+        "ListCertificates": {"CertificateSummaryList": listed},
+        "ListTagsForCertificate": lambda asked: {"Tags": tags if asked["CertificateArn"] in used else []},
+        "DescribeCertificate": lambda asked: {
+            "Certificate": {**listed[0], "CertificateArn": asked["CertificateArn"], "Status": "ISSUED"}
+            | {"InUseBy": used[asked["CertificateArn"]]}
+        },
+    }
+    passed: dict[str, Any] = {}
+    looks = []
+    for _ in range(4):
+        answer = handle("request_certificate", action="retire", wait_seconds=wait, **passed)
+        passed = {name: answer[name] for name in ("after", "in_use")}
+        looks.append((answer["done"], *passed.values(), wait := answer["wait_seconds"]))
+    used[arns[0]] = []
+    assert handle("request_certificate", action="retire", **passed)["done"]
+    assert looks == [
+        (False, arns[1], [arns[0]], 10),
+        (False, arns[3], [arns[0]], 10),
+        (False, arns[4], [arns[0]], 15),
+        (False, arns[4], [arns[0]], 20),
+    ]
+    assert [asked["CertificateArn"] for asked in aws.asked("DeleteCertificate")] == [arns[4], arns[0]]
+    assert [operation for operation, _ in aws.writes][-1] == "UpdateItem"
+
+
 @pytest.mark.usefixtures("steps")
 def test_the_stack_of_a_stranger_is_not_removed(aws: Conversation) -> None:
     theirs = access_to_remove()._replace(parameters={"Application": "theirs", "Cluster": "blue"})

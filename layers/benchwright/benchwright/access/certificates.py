@@ -1,7 +1,7 @@
 """The conversation with ACM: the certificate of a cluster's host name, found again by its tags."""
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -13,6 +13,9 @@ from benchwright.observability import logger
 from benchwright.settings import settings
 
 USABLE, PENDING = "ISSUED", "PENDING_VALIDATION"
+# Certificates whose tags one look reads: ten a second may be asked for, and a function has a minute (ACM user guide,
+# "Quotas", where a region has 2,500 certificates).
+IN_ONE_LOOK = 250
 
 
 class DnsRecord(NamedTuple):
@@ -68,19 +71,20 @@ def describe(arn: str) -> Certificate | None:
     )
 
 
-def of_cluster(cluster: str, hostname: str = "") -> list[Certificate]:
-    """Describe every certificate that Benchwright requested for the cluster; with a host name, those for it alone.
+def of_cluster(cluster: str, hostname: str) -> list[Certificate]:
+    """Describe every certificate that Benchwright requested for the cluster and the host name.
 
     ACM finds none by its tags, and an account may have thousands.
     """
-    pages = client("acm").get_paginator("list_certificates").paginate()
-    arns = [
-        found["CertificateArn"]
-        for page in pages
-        for found in page["CertificateSummaryList"]
-        if hostname in ("", found["DomainName"])
-    ]
+    arns = [arn for arn, name in _listed() if name == hostname]
     return [found for arn in arns if is_requested(arn, cluster) and (found := describe(arn))]
+
+
+def arns_after(last: str) -> list[str]:
+    """Return the ARNs, in order, of the certificates that a look comes to after that of the last one: fewer than
+    IN_ONE_LOOK where these are all.
+    """
+    return sorted(arn for arn, _ in _listed() if arn > last)[:IN_ONE_LOOK]
 
 
 def request(cluster: str, hostname: str, failed: Iterable[str]) -> str:
@@ -99,10 +103,14 @@ def request(cluster: str, hostname: str, failed: Iterable[str]) -> str:
     return str(answer["CertificateArn"])
 
 
-def delete_unused(cluster: str) -> list[str]:
-    """Delete the cluster's requested certificates that nothing uses; return the ARNs of those still in use."""
+def delete_unused(cluster: str, arns: Iterable[str]) -> list[str]:
+    """Delete those certificates that were requested for the cluster and that nothing uses; return the ARNs of those
+    still in use.
+    """
     in_use = []
-    for certificate in of_cluster(cluster):
+    for arn in arns:
+        if not is_requested(arn, cluster) or not (certificate := describe(arn)):
+            continue
         try:
             if not certificate.used_by:
                 client("acm").delete_certificate(CertificateArn=certificate.arn)
@@ -115,6 +123,13 @@ def delete_unused(cluster: str) -> list[str]:
                 raise
         in_use.append(certificate.arn)
     return in_use
+
+
+def _listed() -> Iterator[tuple[str, str]]:
+    """List the ARN and the first name of each certificate of the account."""
+    for page in client("acm").get_paginator("list_certificates").paginate():
+        for found in page["CertificateSummaryList"]:
+            yield found["CertificateArn"], found["DomainName"]
 
 
 def is_requested(arn: str, cluster: str) -> bool:

@@ -102,13 +102,12 @@ def test_a_wildcard_stands_for_one_label(names: tuple[str, ...], covers: bool) -
 
 def test_certificates_of_other_clusters_and_for_other_names_are_left_out(acm: Conversation) -> None:
     assert [found.arn for found in certificates.of_cluster("blue", "wb.example.com")] == [OURS]
-    assert [found.arn for found in certificates.of_cluster("blue")] == [OURS, OLD]
-    assert [asked["CertificateArn"] for asked in acm.asked("ListTagsForCertificate")][:2] == [OURS, THEIRS]
+    assert [asked["CertificateArn"] for asked in acm.asked("ListTagsForCertificate")] == [OURS, THEIRS]
 
 
 def test_one_that_was_deleted_meanwhile_is_not_ours(acm: Conversation) -> None:
     acm.answers["ListTagsForCertificate"] = refusal("ResourceNotFoundException")
-    assert certificates.of_cluster("blue") == []
+    assert certificates.of_cluster("blue", "wb.example.com") == []
 
 
 def test_a_retry_has_the_same_token_and_an_attempt_after_a_failure_another(acm: Conversation) -> None:
@@ -128,11 +127,20 @@ def test_a_retry_has_the_same_token_and_an_attempt_after_a_failure_another(acm: 
     }
 
 
+def test_a_look_comes_to_so_many_certificates_and_the_next_one_to_the_others(
+    acm: Conversation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(certificates, "IN_ONE_LOOK", 2)
+    assert certificates.arns_after("") == [OLD, OURS]
+    assert certificates.arns_after(OURS) == [THEIRS]
+    assert certificates.arns_after(THEIRS) == []
+
+
 def test_only_what_nothing_uses_is_deleted(acm: Conversation) -> None:
     acm.answers["DescribeCertificate"] = lambda asked: described(
         asked["CertificateArn"], InUseBy=["arn:lb"] if asked["CertificateArn"] == OLD else []
     )
-    assert certificates.delete_unused("blue") == [OLD]
+    assert certificates.delete_unused("blue", TAGS) == [OLD]
     assert acm.writes == [("DeleteCertificate", {"CertificateArn": OURS})]
 
 
@@ -141,4 +149,4 @@ def test_only_what_nothing_uses_is_deleted(acm: Conversation) -> None:
 )
 def test_acm_knows_later_than_elastic_load_balancing(acm: Conversation, code: str, in_use: list[str]) -> None:
     acm.answers["DeleteCertificate"] = refusal(code)
-    assert certificates.delete_unused("blue") == in_use
+    assert certificates.delete_unused("blue", TAGS) == in_use

@@ -93,7 +93,7 @@ def answered(name: str, said: Sequence[str], folder: Path, around: str = "") -> 
     """What a function of the script makes of each of these answers of a tool, which stand in files by number."""
     for number, text in enumerate(said):
         (folder / f"{number:04}").write_bytes(text.encode(errors="surrogatepass"))
-    loop = f'for said in [0-9]*; do ({name}) >"answer.$said"; done'
+    loop = f'for answer in [0-9]*; do ({name}) >"answer.$answer"; done'
     bash(f"{around}\n{function(name)}\n{loop}", folder=folder)
     answers = [(folder / f"answer.{number:04}").read_bytes().decode() for number in range(len(said))]
     return "".join(answer.replace("\n", "~") + "\n" for answer in answers).splitlines()
@@ -154,10 +154,10 @@ STATUS_LINES = st.sampled_from(
 def test_any_status_of_a_licence_is_one_line_and_activated_only_where_it_says_so(
     has_file: bool, tmp_path: Path
 ) -> None:
-    said = ["\n".join(lines) for lines in drawn(200, st.lists(STATUS_LINES | texts, max_size=4))]
+    said = ["\n".join(lines) for lines in drawn(100, st.lists(STATUS_LINES | texts, max_size=4))]
     if has_file:
         (tmp_path / "benchwright.lic").touch()
-    around = f'{WITHOUT_SERVER}\nrstudio-server() {{ cat "$said"; }}'
+    around = f'{WITHOUT_SERVER}\nrstudio-server() {{ cat "$answer"; }}'
     for text, line in zip(said, answered("license_status", said, tmp_path, around), strict=True):
         assert line.endswith("~")
         reported, statuses = line[:-1], re.findall(r"^[ \t]*Status:[ \t]*(.*[^\s])", text, re.MULTILINE)
@@ -172,7 +172,7 @@ FIELDS = st.sampled_from(["0", "3", "-0.000012345", "0.5", "007", "-", "1e3", "+
 
 def test_any_answer_of_the_clock_is_a_number_or_null(tmp_path: Path) -> None:
     said = [",".join(fields) for fields in drawn(300, st.lists(FIELDS | texts, max_size=7))]
-    for text, line in zip(said, answered("clock_offset", said, tmp_path, 'chronyc() { cat "$said"; }'), strict=True):
+    for text, line in zip(said, answered("clock_offset", said, tmp_path, 'chronyc() { cat "$answer"; }'), strict=True):
         assert line.endswith("~")
         if line != "null~":
             fields = text.rstrip("\n").replace("\0", "").split(",")

@@ -28,7 +28,8 @@ from benchwright.verification.verdicts import (
 
 class Event(BaseModel):
     """explain: what the state machine caught, and in which step, of a cluster that is empty where the failure is of no
-    one cluster; began: when the execution began; warnings: those of the first state. report: how the verification of
+    one cluster; dry_run: whether it changes nothing, so that it says nothing of the cluster either; began: when the
+    execution began; warnings: those of the first state. report: how the verification of
     each cluster ended; left_out: those for which the execution had no room; changes: of a deployment, a line for each
     thing that it changed.
     """
@@ -39,6 +40,7 @@ class Event(BaseModel):
     step: str = ""
     error: str = ""
     cause: str = ""
+    dry_run: bool = False
     began: datetime | None = None
     warnings: list[str] = []
     every_cluster: bool = False
@@ -79,7 +81,7 @@ def _explain(event: Event) -> Result:
         unproven=values,
         warnings=event.warnings,
     )
-    if is_of_cluster:
+    if is_of_cluster and not event.dry_run:
         report_verdict(event.cluster, verified=False, step=where, error=error)
     subject = f"Benchwright: {event.cluster or _of_no_cluster(where, error)}: {error} in {where}"
     return Result(

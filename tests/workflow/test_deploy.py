@@ -226,6 +226,7 @@ def test_a_dry_run_fails_with_the_error_of_the_deployment(workflow: Workflow) ->
     assert report.error == "StackRefused"
     assert cause(report).startswith("Preview stacks: ")
     assert "it would lose data" in cause(report)
+    assert [event["dry_run"] for name, event in workflow.invocations if name == "ExplainFailure"] == [True]
 
 
 def test_steps_are_asked_until_they_are_done(workflow: Workflow) -> None:
@@ -362,7 +363,7 @@ def test_the_cause_of_a_failure_is_lines_for_people(workflow: Workflow) -> None:
     assert workflow.published[0]["Message"] == cause(report)
     (explained,) = [event for name, event in workflow.invocations if name == "ExplainFailure"]
     assert datetime.fromisoformat(explained["began"]).tzinfo is not None
-    assert explained["warnings"] == ["config: x"]
+    assert (explained["warnings"], explained["dry_run"]) == (["config: x"], False)
 
 
 def test_bad_input_fails_in_the_first_state_and_touches_no_lock(workflow: Workflow) -> None:
@@ -371,7 +372,8 @@ def test_bad_input_fails_in_the_first_state_and_touches_no_lock(workflow: Workfl
     assert (report.status, report.error) == ("FAILED", "InvalidInput")
     assert "nodes.count: 0 is refused" in cause(report)
     assert set(cluster.seen) == {"ResolvePlan validate", "ExplainFailure"}
-    assert [event["warnings"] for name, event in workflow.invocations if name == "ExplainFailure"] == [[]]
+    explained = [event for name, event in workflow.invocations if name == "ExplainFailure"]
+    assert [(event["warnings"], event["dry_run"]) for event in explained] == [([], False)]
 
 
 def refusal(operation: str, code: str) -> ClientError:

@@ -26,12 +26,13 @@ def test_a_verdict_is_one_metric_whichever_function_shows_it() -> None:
 
 def test_a_failure_says_that_the_cluster_is_not_verified_unless_it_changed_nothing() -> None:
     cases = [
-        ("workbench", "VerificationFailed"),
-        ("big", "States.Timeout"),
-        ("", "InvalidInput"),
-        ("workbench", "InvalidInput"),
-        ("workbench", "ClusterLocked"),
-        ("workbench", "LockLost"),
+        ("workbench", "VerificationFailed", False),
+        ("big", "States.Timeout", False),
+        ("", "InvalidInput", False),
+        ("workbench", "InvalidInput", False),
+        ("workbench", "ClusterLocked", False),
+        ("workbench", "LockLost", False),
+        ("workbench", "StackRefused", True),
     ]
     cause = json.dumps({"step": "Build image", "cause": "no R"})
     written = lines(
@@ -39,7 +40,8 @@ def test_a_failure_says_that_the_cluster_is_not_verified_unless_it_changed_nothi
         "explain_failure",
         [
             {"cluster": cluster, "execution": "arn:execution", "step": "s", "error": error, "cause": cause}
-            for cluster, error in cases
+            | {"dry_run": dry_run}
+            for cluster, error, dry_run in cases
         ],
     )
     assert [(line["cluster"], line["ClusterVerified"]) for line in written if "ClusterVerified" in line] == [

@@ -1,10 +1,13 @@
 # shellcheck shell=bash
 # Fetches the bundle, which holds the configuration of the cluster, and reads its values.
 
+# The configuration that an execution asks for. Where none does, a new node takes the current one. A node that was configured keeps its own: the
+# association runs again on all nodes when its document changes, and only an execution changes nodes that serve, one before the others.
 fetch_bundle() {
   local folder="s3://$BUCKET/clusters/$CLUSTER/configuration" key value
   begin 'fetch the configuration'
   configuration=$SSM_Configuration
+  if [ -z "$configuration" ] && was_launched; then configuration=$(contents "$STATE/configuration"); fi
   [ -n "$configuration" ] || configuration=$(aws s3 cp "$folder/current" -) || fail "The node cannot read $folder/current: $(last_log_line). Check that the cluster is deployed and the node role may read the bucket."
   [[ $configuration =~ ^[0-9A-Za-z]{8,64}$ ]] || fail "$folder/current holds no configuration hash but '${configuration:0:80}'; deploy again, which writes it again."
   aws s3 cp --only-show-errors "$folder/$configuration.tar.gz" "$work/bundle.tar.gz" || fail "The node cannot read $folder/$configuration.tar.gz: $(last_log_line). Deploy again."

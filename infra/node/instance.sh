@@ -116,11 +116,17 @@ ensure_mounts() {
   done
 }
 
+# Whether this instance was configured before. An AMI that was made of a node brings that node's file.
+was_launched() {
+  local instance
+  instance=$(metadata instance-id) && [ "$(contents "$STATE/launched")" = "$instance" ]
+}
+
 # The group waits for each instance that it launches after the first ones. The first ones, and repeated runs, have no action to complete.
 complete_launch() {
   local instance
   instance=$(metadata instance-id) || fail "The instance metadata service does not give the instance id: $(last_log_line). Check that the launch template enables the service, and deploy again."
-  [ "$(cat "$STATE/launched" 2>/dev/null)" != "$instance" ] || return 0 # an AMI made of a node brings that node's file
+  ! was_launched || return 0
   begin 'notify the Auto Scaling group that this node is configured'
   if ! aws autoscaling complete-lifecycle-action --auto-scaling-group-name "$GROUP" --lifecycle-hook-name configured \
     --instance-id "$instance" --lifecycle-action-result CONTINUE 2>"$work/lifecycle"; then

@@ -196,6 +196,7 @@ class Node:
         self.script = wanted
 
     def _fetch_bundle(self, configuration: str) -> tuple[str, dict[str, str]]:
+        configuration = configuration or (self.launched and self.configuration) or ""
         if not configuration:
             configuration = self._call("The node cannot read current", self._read, "current").decode()
         archive = self._call("The node cannot read the bundle", self._read, f"{configuration}.tar.gz")

@@ -63,6 +63,8 @@ class Cluster:
     directory: Path
     actions: frozenset[str] = ROOT_ACCESS
     nodes: list[Host] = field(default_factory=list)
+    configured: set[Host] = field(default_factory=set)
+    current: str = ""
 
     def __post_init__(self) -> None:
         self.reset()
@@ -122,8 +124,9 @@ class Cluster:
     def upload(self, bundle: Bundle) -> str:
         self.world.aws.objects[f"{FOLDER}/node-{SCRIPT.sha256}.tar.gz"] = SCRIPT.archive
         self.world.aws.objects[f"{FOLDER}/{bundle.configuration}.tar.gz"] = bundle.archive
-        self.world.aws.objects[f"{FOLDER}/current"] = bundle.configuration.encode()
-        return bundle.configuration
+        self.current = bundle.configuration
+        self.world.aws.objects[f"{FOLDER}/current"] = self.current.encode()
+        return self.current
 
     def license(self, text: str) -> License:
         version = f"v{zlib.crc32(text.encode())}"
@@ -145,11 +148,22 @@ class Cluster:
         node.run(UNTIL_MOUNTED, timeout=60)
         return node
 
-    def run(self, node: Host, mode: str, stale_nodes: str = "", configuration: str = "", **asked: str) -> Completed:
-        """Run the document of the cluster as Run Command does."""
+    def run(
+        self, node: Host, mode: str, stale_nodes: str = "", configuration: str | None = None, **asked: str
+    ) -> Completed:
+        """Run the document of the cluster as Run Command does.
+
+        configuration: of `apply`: empty as the association has it, which configures a new node; by default so until one
+        has succeeded, and then the current one, as an execution has it.
+        """
+        if configuration is None:
+            configuration = self.current if mode == "apply" and node in self.configured else ""
         environment = {"SSM_Mode": mode, "SSM_StaleNodes": stale_nodes, "SSM_Configuration": configuration}
         environment["SSM_Sessions"] = asked.get("sessions", "")
-        return node.run(templates.document_script(NAMES), environment=environment, timeout=90)
+        done = node.run(templates.document_script(NAMES), environment=environment, timeout=90)
+        if mode == "apply" and not done.returncode:
+            self.configured.add(node)
+        return done
 
     def apply(self, node: Host) -> dict[str, Any]:
         """Apply the current configuration, which must succeed; gives the report."""

@@ -46,6 +46,12 @@ def said(node: Host, script: str) -> str:
     return done.stdout
 
 
+def apply_as_new(cluster: Cluster, node: Host) -> None:
+    """As the association does on a node that was just launched, which asks no identity provider."""
+    said(node, f"rm {STATE}/launched")
+    cluster.run(node, "apply", configuration="")
+
+
 def there(node: Host) -> dict[str, str]:
     """The files of sign-in on a node, with their modes and owners."""
     lines = said(node, f"stat -c '%n %a %U:%G' {' '.join(FILES)} 2>/dev/null || true").splitlines()
@@ -154,7 +160,7 @@ def test_a_node_reads_what_the_identity_provider_says_of_itself(cluster: Cluster
         ("https://nowhere.example.com", "curl: (6) Could not resolve host: nowhere.example.com"),
     ):
         publish(cluster, OIDC | {"issuer": issuer})
-        cluster.run(node, "apply")  # whether Workbench starts without its provider, only Workbench knows
+        apply_as_new(cluster, node)  # whether Workbench starts without its provider, only Workbench knows
         assert asked(cluster, node).problem == problem
 
 
@@ -162,7 +168,7 @@ def test_a_node_reads_what_the_identity_provider_says_of_itself(cluster: Cluster
 def test_a_node_changes_nothing_for_an_identity_provider_that_does_not_fit(
     cluster: Cluster, node: Host, before: Any
 ) -> None:
-    """Where an execution brings it; a node that starts by itself takes it all the same."""
+    """Where an execution brings it; a new node takes it all the same."""
     publish(cluster, before)
     cluster.apply(node)
     look = f"cat /etc/rstudio/rserver.conf {STATE}/configuration; systemctl show -p MainPID rstudio-server"
@@ -183,7 +189,7 @@ def test_a_node_changes_nothing_for_an_identity_provider_that_does_not_fit(
         assert failed["sign_in"] == {"method": "oidc", **answer}
         assert (failed["changed"], failed["restarted"]) == ([], False)
         assert (said(node, look), there(node)) == left
-    cluster.run(node, "apply")
+    apply_as_new(cluster, node)
     assert f"auth-openid-issuer={slash}\n" in said(node, "cat /etc/rstudio/rserver.conf")
 
 

@@ -562,15 +562,20 @@ def test_a_clock_that_is_off_is_set(cluster: Cluster, node: Host) -> None:
     assert abs(cluster.apply(node)["clock_offset"]) < 1
 
 
-def test_a_node_takes_the_configuration_that_it_is_reported_and_else_the_current_one(
+def test_a_node_takes_the_configuration_that_it_is_asked_for_else_its_own_and_a_new_one_the_current(
     cluster: Cluster, node: Host
 ) -> None:
-    reported = cluster.publish(config={"auth-timeout-minutes": "45"})
+    asked = cluster.publish(config={"auth-timeout-minutes": "45"})
     current = cluster.publish()
-    done = cluster.run(node, "apply", configuration=reported)
-    assert (done.returncode, report(done)["configuration"]) == (0, reported)
+    done = cluster.run(node, "apply", configuration=asked)
+    assert (done.returncode, report(done)["configuration"]) == (0, asked)
     assert "auth-timeout-minutes=45" in node.run("cat /etc/rstudio/rserver.conf", timeout=60).stdout.splitlines()
-    assert cluster.apply(node)["configuration"] == current
+    # As when the document changes, and the association runs again.
+    itself = report(cluster.run(node, "apply", configuration=""))
+    assert (itself["configuration"], itself["changed"], itself["restarted"]) == (asked, [], False)
+    # As a new one, whose image was made of a node.
+    node.run("echo -n i-of-another-instance >/var/lib/benchwright/launched", timeout=60)
+    assert report(cluster.run(node, "apply", configuration=""))["configuration"] == current
     gone = report(cluster.run(node, "apply", configuration="0" * 64))["error"]
     assert str(gone).startswith("The node cannot read s3://")
     assert cluster.apply(node)["changed"] == []

@@ -293,6 +293,7 @@ def test_a_text_is_refused_by_name_or_arrives(path: str) -> None:
     place = PLACES[path]
     arrived, refused = set(), set()
 
+    @examples(150)
     @given(near(*place.valid))
     def is_refused_or_arrives(text: str) -> None:
         try:
@@ -315,6 +316,7 @@ top_keys = st.sampled_from(
 )
 
 
+@examples(300)
 @given(st.dictionaries(top_keys | texts, json_values, max_size=4) | json_values)
 def test_any_json_becomes_a_plan_or_a_short_refusal(raw: Any) -> None:
     try:

@@ -5,7 +5,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from botocore.exceptions import ClientError
 
@@ -184,9 +184,18 @@ def newest_refresh(group: str) -> Refresh | None:
     refreshes = client("autoscaling").describe_instance_refreshes(AutoScalingGroupName=group)["InstanceRefreshes"]
     if not refreshes:
         return None
-    found = max(refreshes, key=lambda refresh: str(refresh.get("StartTime", "9")))  # a pending one has no time yet
+    found = max(refreshes, key=_moment)
     reason = found.get("StatusReason", "")
     return Refresh(found["InstanceRefreshId"], found["Status"], reason, found.get("StartTime"))
+
+
+def _moment(refresh: Mapping[str, Any]) -> str:
+    """Return what puts instance refreshes in order: a pending one has no time yet, one that was cancelled while it was
+    pending has at most that of its end.
+    """
+    if refresh["Status"] in RUNNING_REFRESH:
+        return "9"
+    return str(refresh.get("StartTime") or refresh.get("EndTime", ""))
 
 
 def start_refresh(group: str, count: int, at_once: int) -> str:

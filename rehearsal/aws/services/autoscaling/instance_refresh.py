@@ -40,8 +40,8 @@ class Refresh:
         """Replace what is to be replaced; a task of its own."""
         clock = self.group.aws.clock
         clock.sleep(BEGIN_SECONDS, lambda: self.status == "Cancelling")
-        self.started = clock.datetime()
-        if self.status == "Pending":
+        if self.status == "Pending":  # one that was cancelled before has never begun
+            self.started = clock.datetime()
             self.status = "InProgress"
             self._replace()
         if self.status == "Cancelling":

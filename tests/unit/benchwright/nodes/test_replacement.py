@@ -98,6 +98,28 @@ def test_the_newest_refresh_is_the_one_that_has_not_begun(aws: Conversation) -> 
     assert replacement.newest_refresh(GROUP) == Refresh("newer", "Failed", began=began)
 
 
+@pytest.mark.parametrize("ended", [{}, {"EndTime": datetime(2026, 1, 15, tzinfo=UTC)}])
+def test_a_refresh_that_was_cancelled_before_it_began_is_not_the_newest_for_ever(
+    aws: Conversation, ended: dict[str, Any]
+) -> None:
+    began = datetime(2026, 2, 1, tzinfo=UTC)
+    refreshes = [
+        {"InstanceRefreshId": "newer", "Status": "Failed", "StartTime": began},
+        {"InstanceRefreshId": "cancelled", "Status": "Cancelled"} | ended,
+    ]
+    aws.answers = {"DescribeInstanceRefreshes": {"InstanceRefreshes": refreshes}}
+    assert replacement.newest_refresh(GROUP) == Refresh("newer", "Failed", began=began)
+
+
+def test_a_refresh_that_was_cancelled_before_it_began_is_the_newest_until_another_begins(aws: Conversation) -> None:
+    refreshes = [
+        {"InstanceRefreshId": "older", "Status": "Failed", "StartTime": datetime(2026, 1, 1, tzinfo=UTC)},
+        {"InstanceRefreshId": "cancelled", "Status": "Cancelled", "EndTime": datetime(2026, 1, 15, tzinfo=UTC)},
+    ]
+    aws.answers = {"DescribeInstanceRefreshes": {"InstanceRefreshes": refreshes}}
+    assert replacement.newest_refresh(GROUP) == Refresh("cancelled", "Cancelled")
+
+
 @pytest.mark.parametrize(("old", "new"), [("9", "10"), ("10", "9"), ("1", "11")])
 def test_a_node_of_any_other_template_version_is_outdated(old: str, new: str) -> None:
     nodes = [Node("i-1", "InService", new), Node("i-2", "InService", old)]

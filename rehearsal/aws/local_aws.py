@@ -155,6 +155,8 @@ class LocalAws:
                 stop(self)
         self.server.stop()
         self.recorder.close()
+        # With an infinite clock, what goes on without end, such as launches that fail, would take a processor for ever.
+        self.clock.hold()
 
     def remember_policies(self) -> None:
         """Keep the policies of now for those that are about to be deleted: their calls are judged at the end."""

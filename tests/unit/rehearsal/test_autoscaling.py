@@ -3,6 +3,7 @@
 import base64
 import functools
 import re
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -173,6 +174,16 @@ def test_a_group_fills_itself_over_its_zones(aws: LocalAws, client: Any, templat
     assert [(host.files / "greeting").read_text() for host in aws.hosts.booted] == ["hello\n", "hello\n"]
     activities = client.describe_scaling_activities(AutoScalingGroupName=GROUP)["Activities"]
     assert [one["StatusCode"] for one in activities] == ["Successful", "Successful"]
+
+
+def test_no_time_is_skipped_for_what_goes_on_when_an_account_has_ended(tmp_path: Path) -> None:
+    """Launches that fail are tried again without end: with a clock that skips their pauses, all the time."""
+    with local_aws(tmp_path) as aws:
+        ended = aws.clock.now()
+    pause = threading.Thread(target=aws.clock.wait, args=(3600,), daemon=True)
+    pause.start()
+    pause.join(0.2)
+    assert aws.clock.now() - ended < 3600
 
 
 @pytest.mark.parametrize("word", REFUSALS)

@@ -38,6 +38,7 @@ NAMES = {
     "NodeLogGroup": "/benchwright/nodes",
     "NodeScript": SCRIPT.sha256,
 }
+ANNA = Account(name="anna", uid=5001, gid=5001)
 START_SESSION = """#!/bin/bash
 set -euo pipefail
 launcher=$(systemctl show -p MainPID --value rstudio-launcher)
@@ -47,6 +48,7 @@ env "$invocation" HOME=/efs/home/{user} setpriv --reuid={user} --regid={user} --
 until grep -qx rsession /proc/$!/comm; do sleep 0.01; done
 echo $!
 """
+END_SESSIONS = "rstudio-server active-sessions | cut -d' ' -f1 | xargs -r kill -9"
 MOUNTED = "mountpoint -q /efs/home && mountpoint -q /efs/shared-storage"
 UNTIL_MOUNTED = f"for _ in $(seq 50); do if {MOUNTED}; then break; fi; /bin/sleep 0.2; done"
 ROOT_ACCESS = frozenset({"ClientMount", "ClientWrite", "ClientRootAccess"})

@@ -177,6 +177,23 @@ def cluster_of_file(
     made.stop()
 
 
+@pytest.fixture(scope="module")
+def node(cluster_of_file: "Cluster") -> Host:
+    """A node with Anna's account, with which the tests of a file go on, in their order."""
+    from tests.nodes.cluster import ANNA
+
+    cluster_of_file.publish(accounts=[ANNA])
+    made = cluster_of_file.add_node()
+    cluster_of_file.apply(made)
+    return made
+
+
+@pytest.fixture(scope="module")
+def new_node(cluster_of_file: "Cluster") -> Host:
+    """The same without a configuration."""
+    return cluster_of_file.add_node()
+
+
 @pytest.fixture
 def cluster(cluster_of_file: "Cluster") -> Iterator["Cluster"]:
     """The cluster of the file, with no nodes but those of the file's fixtures; where it has none, it is empty."""

@@ -1,4 +1,7 @@
-"""People of a directory sign in: real sssd on the nodes, a real slapd, and each way in which it fails."""
+"""People of a directory sign in: real sssd on the nodes, a real slapd, and each way in which it fails.
+
+The tests with `new_node` go on with the same node, in their order.
+"""
 
 import zlib
 from collections.abc import Iterator
@@ -30,6 +33,7 @@ AUTH = {"method": "sssd", "sssd_conf": SECRET, "probe_account": "svc-probe"}
 ANNA = Account(name="anna", uid=20000, gid=20000)
 # What the script waits for is there at once or never.
 SHORT = "install -m 0755 /dev/stdin /usr/local/bin/sleep <<'END'\n#!/bin/sh\nexec /bin/sleep 0.1\nEND"
+LONG = "rm /usr/local/bin/sleep"
 BY_NODE = (
     "cd /efs/home; stat -c '%a %u:%g' jane.doe; ls -A jane.doe | head -n 1; getent passwd jane.doe; id -Gn jane.doe"
 )
@@ -101,36 +105,6 @@ def test_people_of_a_directory_sign_in_and_have_one_uid_and_home_on_every_node(
     assert lines(second, "systemctl is-active sssd; getent passwd joe | cut -d: -f3") == ["active", "70003"]
 
 
-def test_the_method_comes_and_goes_also_for_people_of_the_same_name(cluster: Cluster, directory: Directory) -> None:
-    node = cluster.add_node()
-    analysts = NodeGroup(name="analysts", gid=30000, members=["anna"])
-    cluster.publish(accounts=[ANNA], groups=[analysts])
-    cluster.apply(node)
-    lines(node, "touch /efs/home/anna/kept; echo anna:'her password' | chpasswd")
-    publish(cluster, sssd_conf(), locked=[ANNA], emptied=[analysts])
-    assert cluster.apply(node)["probe"] == "70001:70000"
-    assert lines(node, "id anna; grep -c anna /etc/passwd") == [
-        "uid=70004(anna) gid=70000(people) groups=70000(people),70100(workbench-users),70200(analysts)",
-        "0",
-    ]
-    cluster.publish(accounts=[ANNA], groups=[analysts])
-    reported = cluster.apply(node)
-    assert "probe" not in reported
-    assert lines(
-        node, "id anna; getent passwd joe; systemctl is-enabled sssd; systemctl is-active sssd; ls /etc/sssd"
-    ) == [
-        "uid=20000(anna) gid=20000(anna) groups=20000(anna),30000(analysts)",
-        "disabled",
-        "inactive",
-        "conf.d",
-    ]
-    assert lines(node, "ls /efs/home/anna; ls /etc/pam.d/rstudio* /var/lib/sss/mc; grep -c sss /etc/pam.d/rstudio") == [
-        *("kept", "/etc/pam.d/rstudio", "", "/var/lib/sss/mc:"),
-        "0",  # it is that of the package again
-    ]
-    assert cluster.apply(node)["changed"] == []
-
-
 def test_what_gave_numbers_outlives_the_node_and_an_sssd_of_the_image_stays(
     cluster: Cluster, directory: Directory
 ) -> None:
@@ -164,6 +138,132 @@ def test_what_gave_numbers_outlives_the_node_and_an_sssd_of_the_image_stays(
     assert "which Workbench gives to others, who would own them: /efs/home/late (uid 200001). Give" in (
         cluster.fail_to_apply(cluster.add_node())
     )
+
+
+def test_while_the_directory_is_away_nodes_know_whom_they_knew_and_new_ones_wait(
+    cluster: Cluster, directory: Directory
+) -> None:
+    node = cluster.add_node()
+    publish(cluster, sssd_conf())
+    cluster.apply(node)
+    directory.stop()
+    assert cluster.apply(node)["probe"] == "70001:70000"
+    fresh = cluster.add_node()
+    fresh.run(SHORT, timeout=60)
+    assert "the directory cannot be reached from this node" in cluster.fail_to_apply(fresh)
+    directory.start(cluster.world.hosts.network.names[HOST])
+    assert cluster.apply(fresh)["probe"] == "70001:70000"
+    shared = Account(name="ben", uid=70003, gid=20001)
+    publish(cluster, sssd_conf(), accounts=[shared])
+    assert cluster.fail_to_apply(fresh).startswith("Uid 70003 of user ben belongs to joe on this node.")
+    publish(cluster, sssd_conf(), accounts=[ANNA])
+    assert cluster.fail_to_apply(fresh).startswith(
+        "User anna has an account of Workbench or of a directory on this node"
+    )
+    another = cluster.add_node()  # which does not know the directory yet
+    assert "taken for the other: anna (uid 20000) and anna (uid 70004). Take" in cluster.fail_to_apply(another)
+
+
+# Workbench that does not start with a configuration, which nothing before its start finds out.
+REFUSES = """mkdir -p /etc/systemd/system/rstudio-server.service.d
+cat >/etc/systemd/system/rstudio-server.service.d/test.conf <<'END'
+[Service]
+ExecStartPre=/bin/sh -c '! grep -q admin-enabled=1 /etc/rstudio/rserver.conf'
+END
+systemctl daemon-reload"""
+FAILS = {"admin_group": "people"}
+BACK = " The previous files are back, and Workbench runs with them."
+AS_IT_WAS = """exec 2>&1
+systemctl is-enabled sssd; systemctl is-active sssd rstudio-server
+sha256sum /etc/rstudio/rserver.conf /etc/sssd/sssd.conf /etc/sssd/conf.d/* /etc/pam.d/rstudio*
+cd /var/lib/benchwright; cat directory probe files users/anna /efs/home/.benchwright-numbers
+getent passwd anna joe; getent shadow anna; id anna; getent group analysts; ls -n /efs/home"""
+
+
+def with_password(cluster: Cluster) -> Account:
+    arn = cluster.world.aws.secret("benchwright/users/anna", "her password")
+    return Account(name="anna", uid=20000, gid=20000, secret_arn=arn, secret_version="v1")
+
+
+def test_passwords_are_back_where_a_directory_fails(cluster: Cluster, directory: Directory, new_node: Host) -> None:
+    node = new_node
+    anna, analysts = with_password(cluster), NodeGroup(name="analysts", gid=30000, members=["anna"])
+    cluster.publish(accounts=[anna], groups=[analysts])
+    cluster.apply(node)
+    before = lines(node, f"{REFUSES}; {AS_IT_WAS}")
+    for options, auth in ((sssd_conf(), FAILS), (sssd_conf(ldap_search_base="ou=none,dc=example,dc=com"), {})):
+        node.run(SHORT, timeout=60)
+        publish(cluster, options, auth, locked=[anna], emptied=[analysts])
+        assert cluster.fail_to_apply(node).endswith(BACK)
+        assert lines(node, AS_IT_WAS) == before
+    browser = Browser()
+    browser.submit(node, "/auth-sign-in", "/auth-do-sign-in", username="anna", password="her password")
+    assert "user-id" in browser.cookies
+    publish(cluster, sssd_conf(), locked=[anna], emptied=[analysts])
+    assert cluster.apply(node)["probe"] == "70001:70000"
+    assert lines(node, "id -u anna") == ["70004"]
+    node.run(LONG, timeout=60)
+
+
+def test_a_directory_is_back_where_another_method_fails(cluster: Cluster, directory: Directory, new_node: Host) -> None:
+    node = new_node
+    publish(cluster, sssd_conf())
+    cluster.apply(node)
+    before = lines(node, f"rm -rf /efs/home/anna; {REFUSES}; {AS_IT_WAS}")
+    node.run(SHORT, timeout=60)
+    analysts = NodeGroup(name="analysts", gid=30000, members=["anna"])
+    tries: list[Any] = [
+        lambda: cluster.publish(accounts=[ANNA], groups=[analysts], config={"admin-enabled": "1"}),
+        lambda: publish(cluster, sssd_conf(ldap_search_base="ou=none,dc=example,dc=com")),
+        lambda: publish(cluster, sssd_conf(cache_credentials="False"), FAILS),
+    ]
+    for number, attempt in enumerate(tries):
+        attempt()
+        assert cluster.fail_to_apply(node).endswith(BACK)
+        assert lines(node, "rm -rf /efs/home/anna; " + AS_IT_WAS) == before, number
+    assert report(cluster.run(node, "report"))["probe"] == "70001:70000"
+    browser = Browser()
+    browser.submit(node, "/auth-sign-in", "/auth-do-sign-in", username="joe", password="joe's password")
+    assert "user-id" in browser.cookies
+    cluster.publish(accounts=[ANNA], groups=[analysts])
+    assert "probe" not in cluster.apply(node)
+    assert lines(node, "id anna; systemctl is-active sssd") == [
+        "uid=20000(anna) gid=20000(anna) groups=20000(anna),30000(analysts)",
+        "inactive",
+    ]
+    node.run(LONG, timeout=60)
+
+
+def test_the_method_comes_and_goes_also_for_people_of_the_same_name(
+    cluster: Cluster, directory: Directory, new_node: Host
+) -> None:
+    node = new_node
+    analysts = NodeGroup(name="analysts", gid=30000, members=["anna"])
+    cluster.publish(accounts=[ANNA], groups=[analysts])
+    cluster.apply(node)
+    lines(node, "touch /efs/home/anna/kept; echo anna:'her password' | chpasswd")
+    publish(cluster, sssd_conf(), locked=[ANNA], emptied=[analysts])
+    assert cluster.apply(node)["probe"] == "70001:70000"
+    assert lines(node, "id anna; grep -c anna /etc/passwd") == [
+        "uid=70004(anna) gid=70000(people) groups=70000(people),70100(workbench-users),70200(analysts)",
+        "0",
+    ]
+    cluster.publish(accounts=[ANNA], groups=[analysts])
+    reported = cluster.apply(node)
+    assert "probe" not in reported
+    assert lines(
+        node, "id anna; getent passwd joe; systemctl is-enabled sssd; systemctl is-active sssd; ls /etc/sssd"
+    ) == [
+        "uid=20000(anna) gid=20000(anna) groups=20000(anna),30000(analysts)",
+        "disabled",
+        "inactive",
+        "conf.d",
+    ]
+    assert lines(node, "ls /efs/home/anna; ls /etc/pam.d/rstudio* /var/lib/sss/mc; grep -c sss /etc/pam.d/rstudio") == [
+        *("kept", "/etc/pam.d/rstudio", "", "/var/lib/sss/mc:"),
+        "0",  # it is that of the package again
+    ]
+    assert cluster.apply(node)["changed"] == []
 
 
 UNCHANGED = "so nothing was changed on this node:"
@@ -219,9 +319,9 @@ WRONG: dict[str, tuple[dict[str, str], dict[str, str], str]] = {
 
 
 def test_a_directory_that_does_not_work_is_explained_and_leaves_the_node_as_it_was(
-    cluster: Cluster, directory: Directory
+    cluster: Cluster, directory: Directory, new_node: Host
 ) -> None:
-    node = cluster.add_node()
+    node = new_node
     node.run(SHORT, timeout=60)
     cluster.publish(accounts=[ANNA])
     cluster.apply(node)
@@ -234,95 +334,3 @@ def test_a_directory_that_does_not_work_is_explained_and_leaves_the_node_as_it_w
     arn = cluster.world.aws.secret(SECRET, "")
     expected = {name: text.replace("SECRET", arn) for name, (_, _, text) in WRONG.items()}
     assert {name: text[: len(expected[name])] for name, text in found.items()} == expected
-
-
-def test_while_the_directory_is_away_nodes_know_whom_they_knew_and_new_ones_wait(
-    cluster: Cluster, directory: Directory
-) -> None:
-    node = cluster.add_node()
-    publish(cluster, sssd_conf())
-    cluster.apply(node)
-    directory.stop()
-    assert cluster.apply(node)["probe"] == "70001:70000"
-    fresh = cluster.add_node()
-    fresh.run(SHORT, timeout=60)
-    assert "the directory cannot be reached from this node" in cluster.fail_to_apply(fresh)
-    directory.start(cluster.world.hosts.network.names[HOST])
-    assert cluster.apply(fresh)["probe"] == "70001:70000"
-    shared = Account(name="ben", uid=70003, gid=20001)
-    publish(cluster, sssd_conf(), accounts=[shared])
-    assert cluster.fail_to_apply(fresh).startswith("Uid 70003 of user ben belongs to joe on this node.")
-    publish(cluster, sssd_conf(), accounts=[ANNA])
-    assert cluster.fail_to_apply(fresh).startswith(
-        "User anna has an account of Workbench or of a directory on this node"
-    )
-    another = cluster.add_node()  # which does not know the directory yet
-    assert "taken for the other: anna (uid 20000) and anna (uid 70004). Take" in cluster.fail_to_apply(another)
-
-
-# Workbench that does not start with a configuration, which nothing before its start finds out.
-REFUSES = """mkdir -p /etc/systemd/system/rstudio-server.service.d
-cat >/etc/systemd/system/rstudio-server.service.d/test.conf <<'END'
-[Service]
-ExecStartPre=/bin/sh -c '! grep -q admin-enabled=1 /etc/rstudio/rserver.conf'
-END
-systemctl daemon-reload"""
-FAILS = {"admin_group": "people"}
-BACK = " The previous files are back, and Workbench runs with them."
-AS_IT_WAS = """exec 2>&1
-systemctl is-enabled sssd; systemctl is-active sssd rstudio-server
-sha256sum /etc/rstudio/rserver.conf /etc/sssd/sssd.conf /etc/sssd/conf.d/* /etc/pam.d/rstudio*
-cd /var/lib/benchwright; cat directory probe files users/anna /efs/home/.benchwright-numbers
-getent passwd anna joe; getent shadow anna; id anna; getent group analysts; ls -n /efs/home"""
-
-
-def with_password(cluster: Cluster) -> Account:
-    arn = cluster.world.aws.secret("benchwright/users/anna", "her password")
-    return Account(name="anna", uid=20000, gid=20000, secret_arn=arn, secret_version="v1")
-
-
-def test_passwords_are_back_where_a_directory_fails(cluster: Cluster, directory: Directory) -> None:
-    anna, analysts = with_password(cluster), NodeGroup(name="analysts", gid=30000, members=["anna"])
-    node = cluster.add_node()
-    cluster.publish(accounts=[anna], groups=[analysts])
-    cluster.apply(node)
-    before = lines(node, f"{REFUSES}; {AS_IT_WAS}")
-    for options, auth in ((sssd_conf(), FAILS), (sssd_conf(ldap_search_base="ou=none,dc=example,dc=com"), {})):
-        node.run(SHORT, timeout=60)
-        publish(cluster, options, auth, locked=[anna], emptied=[analysts])
-        assert cluster.fail_to_apply(node).endswith(BACK)
-        assert lines(node, AS_IT_WAS) == before
-    browser = Browser()
-    browser.submit(node, "/auth-sign-in", "/auth-do-sign-in", username="anna", password="her password")
-    assert "user-id" in browser.cookies
-    publish(cluster, sssd_conf(), locked=[anna], emptied=[analysts])
-    assert cluster.apply(node)["probe"] == "70001:70000"
-    assert lines(node, "id -u anna") == ["70004"]
-
-
-def test_a_directory_is_back_where_another_method_fails(cluster: Cluster, directory: Directory) -> None:
-    node = cluster.add_node()
-    publish(cluster, sssd_conf())
-    cluster.apply(node)
-    before = lines(node, f"{REFUSES}; {AS_IT_WAS}")
-    node.run(SHORT, timeout=60)
-    analysts = NodeGroup(name="analysts", gid=30000, members=["anna"])
-    tries: list[Any] = [
-        lambda: cluster.publish(accounts=[ANNA], groups=[analysts], config={"admin-enabled": "1"}),
-        lambda: publish(cluster, sssd_conf(ldap_search_base="ou=none,dc=example,dc=com")),
-        lambda: publish(cluster, sssd_conf(cache_credentials="False"), FAILS),
-    ]
-    for number, attempt in enumerate(tries):
-        attempt()
-        assert cluster.fail_to_apply(node).endswith(BACK)
-        assert lines(node, "rm -rf /efs/home/anna; " + AS_IT_WAS) == before, number
-    assert report(cluster.run(node, "report"))["probe"] == "70001:70000"
-    browser = Browser()
-    browser.submit(node, "/auth-sign-in", "/auth-do-sign-in", username="joe", password="joe's password")
-    assert "user-id" in browser.cookies
-    cluster.publish(accounts=[ANNA], groups=[analysts])
-    assert "probe" not in cluster.apply(node)
-    assert lines(node, "id anna; systemctl is-active sssd") == [
-        "uid=20000(anna) gid=20000(anna) groups=20000(anna),30000(analysts)",
-        "inactive",
-    ]

@@ -16,17 +16,12 @@ REMEDY = (
 CANNOT = f"This node cannot read its script s3://{OBJECT}: "
 
 
-@pytest.fixture(scope="module")
-def node_of_file(cluster_of_file: Cluster) -> Host:
-    return cluster_of_file.add_node()
-
-
 @pytest.fixture
-def node(node_of_file: Host, cluster: Cluster) -> Host:
+def node(new_node: Host, cluster: Cluster) -> Host:
     """All tests go on with this node, from which its script is gone; the first one finds it without a configuration."""
     cluster.publish()
-    node_of_file.run(f"rm -f {KEPT}", timeout=60)
-    return node_of_file
+    new_node.run(f"rm -f {KEPT}", timeout=60)
+    return new_node
 
 
 def test_the_script_is_fetched_once_and_again_when_it_is_not_what_the_stack_was_given(

@@ -8,8 +8,8 @@ import pytest
 
 from benchwright.models import FileSecret, Repos
 from rehearsal.hosts.host import Host
-from tests.nodes.cluster import Cluster, lift_fault, order_fault, report
-from tests.nodes.test_sessions import ANNA, main_process
+from tests.nodes.cluster import ANNA, END_SESSIONS, Cluster, lift_fault, order_fault, report
+from tests.nodes.test_sessions import main_process
 
 RSESSION, PROFILES = "rsession.conf", "launcher.local.profiles.conf"
 
@@ -28,19 +28,11 @@ def apply(cluster: Cluster, node: Host, files: dict[str, Any], **wanted: Any) ->
     return [path.removeprefix("etc/rstudio/") for path in reported["changed"]], reported["restarted"]
 
 
-@pytest.fixture(scope="module")
-def node_of_file(cluster_of_file: Cluster) -> Host:
-    cluster_of_file.publish(accounts=[ANNA])
-    made = cluster_of_file.add_node()
-    cluster_of_file.apply(made)
-    return made
-
-
-@pytest.fixture
-def node(node_of_file: Host) -> Iterator[Host]:
-    """All tests go on with the same node. Each begins with the configuration that it needs, and no session."""
-    yield node_of_file
-    node_of_file.run("rstudio-server active-sessions | cut -d' ' -f1 | xargs -r kill -9", timeout=60)
+@pytest.fixture(autouse=True)
+def no_session(node: Host) -> Iterator[None]:
+    """Each test begins with the configuration that it needs, and no session."""
+    yield
+    node.run(END_SESSIONS, timeout=60)
 
 
 def test_what_needs_no_restart_ends_no_session_and_is_taken_back(cluster: Cluster, node: Host) -> None:

@@ -112,15 +112,6 @@ def ignore(asked: list[str], times: int, end: str) -> Callable[[str], bool]:
     return ignored
 
 
-@pytest.fixture(scope="module")
-def node(cluster_of_file: Cluster) -> Host:
-    """The tests below go on with this node, and the last one takes it away."""
-    cluster_of_file.publish()
-    made = cluster_of_file.add_node()
-    cluster_of_file.apply(made)
-    return made
-
-
 @pytest.mark.parametrize("end", [TOKEN, ROLE])
 def test_a_node_asks_again_where_the_metadata_service_does_not_answer(cluster: Cluster, node: Host, end: str) -> None:
     asked: list[str] = []

@@ -18,7 +18,7 @@ from rehearsal.hosts.standins.workbench import log
 from rehearsal.hosts.standins.workbench.name_service import MODULE
 from rehearsal.hosts.standins.workbench.openid import SECRET_FILE
 from tests.browser import OUTSIDE, Browser, new_browser, said
-from tests.nodes.cluster import Cluster
+from tests.nodes.cluster import END_SESSIONS, Cluster
 from tests.nodes.conftest import World
 
 AUTH = {
@@ -74,7 +74,6 @@ def nodes_of_file(cluster_of_file: Cluster) -> list[Host]:
 
 
 FORGET = "truncate licensed_users, licensed_groups, licensed_group_members, active_session_metadata"
-NO_SESSIONS = "rstudio-server active-sessions | cut -d' ' -f1 | xargs -r kill -9; rm -rf /efs/home/*"
 
 
 @pytest.fixture
@@ -82,7 +81,7 @@ def nodes(nodes_of_file: list[Host], cluster: Cluster) -> Iterator[list[Host]]:
     """All tests go on with the same two nodes, which know no person yet."""
     yield nodes_of_file
     for node in nodes_of_file:
-        node.run(NO_SESSIONS, timeout=60)
+        node.run(f"{END_SESSIONS}; rm -rf /efs/home/*", timeout=60)
     cluster.postgres.execute(FORGET, database="rstudio")
 
 

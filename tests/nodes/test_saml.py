@@ -13,8 +13,7 @@ from rehearsal.hosts.host import Host
 from rehearsal.hosts.identity_provider import ISSUER
 from rehearsal.hosts.standins.workbench.log import LOG
 from tests.browser import OUTSIDE, Browser, said
-from tests.nodes.cluster import Cluster
-from tests.nodes.test_sign_in import ANNA
+from tests.nodes.cluster import ANNA, Cluster
 from tests.saml import SIGN_ON, IdentityProvider
 
 BOB = Account(name="bob", uid=5002, gid=5002)

@@ -1,23 +1,10 @@
-"""People's sessions outlive what is configured, and are suspended before their node goes."""
+"""People's sessions outlive what is configured, and are suspended before their node goes, in the last test."""
 
-import pytest
-
-from benchwright.models import Account
 from rehearsal.hosts.host import Host
-from tests.nodes.cluster import START_SESSION, Cluster
+from tests.nodes.cluster import ANNA, START_SESSION, Cluster
 from tests.waiting import until
 
-ANNA = Account(name="anna", uid=5001, gid=5001)
 SUSPENDED = "/efs/home/anna/.local/share/rstudio/sessions/active/session-{}/suspended-session-data"
-
-
-@pytest.fixture(scope="module")
-def node(cluster_of_file: Cluster) -> Host:
-    """All tests of this file go on with this node, which the last one takes away."""
-    cluster_of_file.publish(accounts=[ANNA])
-    made = cluster_of_file.add_node()
-    cluster_of_file.apply(made)
-    return made
 
 
 def main_process(node: Host, service: str) -> str:

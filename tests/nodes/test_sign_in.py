@@ -2,11 +2,9 @@
 
 import urllib.parse
 
-from benchwright.models import Account
 from tests.browser import OUTSIDE, Browser, said
-from tests.nodes.cluster import Cluster
+from tests.nodes.cluster import ANNA, Cluster
 
-ANNA = Account(name="anna", uid=5001, gid=5001)
 PASSWORD = "correct horse 'battery' staple"
 
 

@@ -1,14 +1,15 @@
-"""The stand-in of Workbench refuses what the real one refuses; the node script fixes most of it before it shows."""
+"""The stand-in of Workbench refuses what the real one refuses; the node script fixes most of it before it shows.
+
+Most tests go on with the same node: what they break they heal, until the last ones.
+"""
 
 import re
 
-import pytest
-
-from benchwright.models import Account, License
+from benchwright.models import License
 from rehearsal.hosts.host import Host
 from rehearsal.hosts.mirror import PYTHON_PACKAGES
 from rehearsal.hosts.packages import POSITRON_VERSION, QUARTO_VERSION, VSCODE_VERSION
-from tests.nodes.cluster import Cluster, lift_fault, order_fault, report
+from tests.nodes.cluster import ANNA, Cluster, lift_fault, order_fault, report
 from tests.nodes.conftest import PYTHON_VERSIONS
 from tests.waiting import until
 
@@ -17,7 +18,6 @@ JUPYTERLAB = re.findall(r"^jupyterlab==(\S+)", PYTHON_PACKAGES.read_text(), re.M
     -1
 ]  # of Python 3.10 and newer
 SERVER_LOG = "/var/log/rstudio/rstudio-server/rserver.log"
-ANNA = [Account(name="anna", uid=5001, gid=5001)]
 POINT = "/efs/shared-storage"
 HEAL = f"""cp -a /root/fstab /etc; cp -a /root/rstudio/. /etc/rstudio
     mountpoint -q {POINT} || mount {POINT}; chmod 1777 {POINT}"""
@@ -29,15 +29,6 @@ REFUSED = {
     "umount /efs/shared-storage; sed -i /shared-storage/d /etc/fstab": "it is not mounted",
     "sed -i s/^balancer=.*/balancer=round-robin/ /etc/rstudio/load-balancer": "invalid balancer 'round-robin'",
 }
-
-
-@pytest.fixture(scope="module")
-def node(cluster_of_file: Cluster) -> Host:
-    """Most tests go on with this node, in this order: what they break they heal, until the last ones."""
-    cluster_of_file.publish(accounts=ANNA)
-    made = cluster_of_file.add_node()
-    cluster_of_file.apply(made)
-    return made
 
 
 def test_an_installation_is_not_verified_while_the_server_runs(node: Host) -> None:
@@ -133,11 +124,11 @@ def test_no_session_ends_and_no_service_stops_because_a_library_changes(cluster:
 def test_an_installation_is_verified_by_a_session_of_someone_where_there_is_a_licence(
     cluster: Cluster, node: Host
 ) -> None:
-    cluster.publish(accounts=ANNA)
+    cluster.publish(accounts=[ANNA])
     launched = "grep -E '^Launched .* session job' /var/log/benchwright/configure.log"
     cluster.apply(node)
     assert node.run(launched, timeout=60).stdout == ""  # which no licence allows
-    cluster.publish(accounts=ANNA, license=cluster.license("a licence"))
+    cluster.publish(accounts=[ANNA], license=cluster.license("a licence"))
     reported = cluster.apply(node)
     ides = {
         "jupyterlab": JUPYTERLAB,
@@ -153,7 +144,7 @@ def test_an_installation_is_verified_by_a_session_of_someone_where_there_is_a_li
         f"Launched {each} job for cluster Local\n" for each in sessions
     )
     node.run("rm -r /opt/python/jupyter/lib/python*/site-packages/jupyterlab-*", timeout=60)
-    cluster.publish(accounts=ANNA, license=cluster.license("a licence"), config={"admin-enabled": "1"})
+    cluster.publish(accounts=[ANNA], license=cluster.license("a licence"), config={"admin-enabled": "1"})
     assert "JupyterLab does not start on this node" in cluster.fail_to_apply(node)
     node.run("rm -r /usr/lib/rstudio-server/bin/positron-server /usr/local/bin/pdflatex", timeout=60)
     lacking = {"jupyterlab": None, "positron": None, "tinytex": None}

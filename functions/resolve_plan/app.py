@@ -61,9 +61,11 @@ class Result(StepResult):
 
 
 class Summary(StepResult):
-    """The output of a dry run."""
+    """The output of a dry run, but for plan and changes, which the report of the execution looks for as in Result."""
 
     output: dict[str, Any]
+    plan: dict[str, Any]
+    changes: list[str]
 
 
 class Found(StepResult):
@@ -211,7 +213,6 @@ def _preview(event: Event) -> Result:
         )
     return Result(
         cluster=event.cluster,
-        plan=shown(plan),
         packed=pack(plan),
         changes=changes(found, plan, known),
         warnings=[*event.warnings, *warnings],
@@ -220,7 +221,8 @@ def _preview(event: Event) -> Result:
 
 def _summarize(event: Event) -> Summary:
     steps = dry_run_summary.in_order([*event.steps, dry_run_summary.VERIFICATION])
-    costs = dry_run_summary.bill(event.standing, unpack(event.packed))
+    plan = unpack(event.packed)
+    costs = dry_run_summary.bill(event.standing, plan)
     return Summary(
         output={
             "cluster": event.cluster,
@@ -232,9 +234,10 @@ def _summarize(event: Event) -> Summary:
             "sessions": event.sessions,
             "minutes": dry_run_summary.minutes(steps),
             "bill": costs,
-            "changes": event.changes,
             "warnings": event.warnings,
-        }
+        },
+        plan=shown(plan),
+        changes=event.changes,
     )
 
 

@@ -76,7 +76,8 @@ class Cluster:
         if event["action"] == "release":
             self.held = False
         if event["action"] == "summarize":
-            return {"done": True, "output": {"cluster": "workbench", "dry_run": True, "would": event["steps"]}}
+            output = {"cluster": "workbench", "dry_run": True, "would": event["steps"]}
+            return {"done": True, "output": output, "plan": self.plan, "changes": event["changes"]}
         given = event.get("input", {})
         quiet = given == {"only_if_deployed": True}
         return {
@@ -84,7 +85,7 @@ class Cluster:
             "proceed": not given.get("dry_run", False),
             "quiet": quiet,
             "message": "",
-            "plan": self.plan,
+            **({} if event["action"] == "preview" else {"plan": self.plan}),
             "changes": ["nodes.count: 3 (was 2)"],
             "warnings": ["config: x"],
             "dry_run": given.get("dry_run", False),
@@ -206,6 +207,7 @@ def test_a_dry_run_looks_at_every_step_without_the_lock_and_says_what_they_would
         "cluster": "workbench",
         "dry_run": True,
         "would": ["builds", "goes", "deploys", "configures"],
+        "changes": ["nodes.count: 3 (was 2)"],
         "plan": {"image": {}},
         **WRITTEN,
     }

@@ -118,7 +118,9 @@ def test_a_dry_run(workflow: Workflow, account: Account) -> None:
     report = workflow.run("deploy", {"dry_run": True})
     folder, written, _ = account.written()
     assert (report.status, folder) == ("SUCCEEDED", "workbench/deploy")
-    assert written["execution"]["output"] == {key: value for key, value in report.output.items() if key != "report"}
+    execution = written["execution"]
+    assert execution["output"] == {key: value for key, value in report.output.items() if key != "report"}
+    assert (execution["plan"], execution["changes"]) == ({"image": {}}, ["nodes.count: 3 (was 2)"])
 
 
 def test_a_deployment_that_has_nothing_to_do(workflow: Workflow, account: Account) -> None:

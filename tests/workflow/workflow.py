@@ -37,7 +37,9 @@ type Function = Callable[[dict[str, Any]], Any]
 
 @dataclass(frozen=True)
 class Ended:
-    """An execution that has ended. seconds: AWS time from its start to its end."""
+    """An execution that has ended. seconds: AWS time from its start to its end. max_payload: the largest input or
+    output of a state, in bytes.
+    """
 
     arn: str
     status: str
@@ -47,6 +49,7 @@ class Ended:
     seconds: float
     visited: list[str]
     transitions: int
+    max_payload: int
 
 
 @dataclass
@@ -124,6 +127,7 @@ def end(execution: Any) -> Ended:
         seconds=(execution.stop_date - execution.start_date).total_seconds(),
         visited=[state.name for state in history.visits(events)],
         transitions=history.transitions(events),
+        max_payload=history.max_payload(events),
     )
 
 

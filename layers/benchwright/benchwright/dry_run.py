@@ -3,7 +3,7 @@
 """
 
 import base64
-import gzip
+import lzma
 from typing import Literal
 
 from pydantic import BaseModel
@@ -13,7 +13,7 @@ from benchwright.models import Plan
 
 # Characters of a plan on its way: the result and the input of a state have at most 256 KiB, with all that is beside it
 # (Step Functions developer guide, "Quotas related to state machine executions").
-LONGEST = 200_000
+LONGEST = 180_000
 
 
 class Change(BaseModel):
@@ -33,11 +33,14 @@ class Change(BaseModel):
 
 
 class Step(BaseModel):
-    """What one step of a deployment would do. minutes: about how long it takes; 0 where that is seconds."""
+    """What one step of a deployment would do. omitted: by kind, how many changes are too many to be listed. minutes:
+    about how long it takes; 0 where that is seconds.
+    """
 
     step: str
     sentences: list[str]
     changes: list[Change] = []
+    omitted: dict[str, int] = {}
     minutes: int = 0
 
 
@@ -47,8 +50,11 @@ def counted(number: int, what: str) -> str:
 
 
 def pack(plan: Plan) -> str:
-    """Return a plan as a text that a state passes on. Raises InvalidInput where it is too long for that."""
-    text = base64.b64encode(gzip.compress(plan.model_dump_json().encode(), mtime=0)).decode()
+    """Return a plan as a text that a state passes on. Raises InvalidInput where it is too long for that.
+
+    LZMA finds again what a plan says of a user in several places; to gzip they are too far apart.
+    """
+    text = base64.b64encode(lzma.compress(plan.model_dump_json().encode())).decode()
     if len(text) > LONGEST:
         raise InvalidInput(
             f"The plan of the cluster {plan.cluster} has {len(text):,} characters when it is compressed, and a dry run "
@@ -59,4 +65,4 @@ def pack(plan: Plan) -> str:
 
 def unpack(text: str) -> Plan:
     """Return the plan that `pack` packed."""
-    return Plan.model_validate_json(gzip.decompress(base64.b64decode(text)))
+    return Plan.model_validate_json(lzma.decompress(base64.b64decode(text)))

@@ -1,7 +1,8 @@
 """What a deployment would do to the nodes: which go, what their configuration changes, and which services restart."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Literal
 
 from pydantic import BaseModel
@@ -24,6 +25,7 @@ SENTENCES: Mapping[Effect, str] = {
     Effect.RESTART: "The Workbench server restarts, on one node first. Sessions go on.",
     Effect.RESTART_LAUNCHER: "The Workbench server and the job launcher restart, on one node first.",
 }
+MOST_LISTED = 100  # users, and groups, that change: of more, states pass on and people read how many there are
 SUSPENDED = "RStudio sessions are suspended and open again; all others are lost."
 # Where a node puts each secret that `env` of a bundle names by ARN and version (infra/node/files.sh); that of sign-in
 # is in one of its files.
@@ -103,6 +105,8 @@ def publication(before: Contents | None, after: Contents, nodes: Nodes) -> tuple
     changes = configuration(before, after)
     effect = effect_of(changes, after)
     of = {kind: [each for each in changes if each.kind == kind] for kind in ("file", "user", "group")}
+    omitted = {kind: len(of[kind]) for kind in ("user", "group") if len(of[kind]) > MOST_LISTED}
+    named = [each for each in changes if each.kind not in omitted]
     if before is None:
         counts = {kind: len(listed) for kind, listed in of.items() if listed}
         sentences = [
@@ -111,8 +115,8 @@ def publication(before: Contents | None, after: Contents, nodes: Nodes) -> tuple
     elif not changes:
         sentences = ["The configuration of the nodes stays as it is."]
     else:
-        sentences = [_sentence(change) for change in changes]
-    steps = [Step(step="Publish configuration", sentences=sentences, changes=changes)]
+        sentences = [*map(_sentence, named), *(_count(kind, of[kind]) for kind in omitted)]
+    steps = [Step(step="Publish configuration", sentences=sentences, changes=named, omitted=omitted)]
     if nodes.kept and changes and before is not None:
         applied = f"{counted(nodes.kept, 'node')} that stay{'s' if nodes.kept == 1 else ''}: {SENTENCES[effect]}"
         steps.append(Step(step="Configure nodes", sentences=[f"On {applied}"], minutes=2))
@@ -160,6 +164,18 @@ def _sentence(change: Change) -> str:
         return f"The group {change.name} loses its members."
     because = f" ({', '.join(change.because)})" if change.because else ""
     return f"The {change.kind} {change.name} {verbs[change.action]}{because}."
+
+
+def _count(kind: str, changes: Sequence[Change]) -> str:
+    """Say what becomes of so many users or groups that none is named."""
+    verbs = {
+        "create": "made",
+        "change": "changed",
+        "remove": "locked, with their homes kept" if kind == "user" else "emptied",
+    }
+    numbers = Counter[str](change.action for change in changes)
+    said = ", ".join(f"{numbers[action]:,} {verb}" for action, verb in verbs.items() if numbers[action])
+    return f"{len(changes):,} {kind}s: {said}."
 
 
 def _files(old: Contents, new: Contents) -> Iterator[Change]:

@@ -24,8 +24,8 @@ PAYLOAD_BYTES = 262_144  # of an input or output of an execution or a state
 @dataclass
 class History:
     """events: without what states carry, which may be 256 KiB for each. Of that, what a report shows: max_payload, the
-    largest in bytes of UTF-8; plan and changes, as the step `Resolve plan` answered; entered, what the last state that
-    was entered got.
+    largest in bytes of UTF-8; plan and changes, as the step `Resolve plan` answered, or `Summarize preview` of a dry
+    run; entered, what the last state that was entered got.
     """
 
     events: list[Event]

@@ -7,7 +7,7 @@ import pytest
 from benchwright.nodes.archive import unpacked
 from benchwright.nodes.auto_scaling import Group, Node
 from benchwright.nodes.bundle import Endpoint, make_bundle
-from benchwright.nodes.preview import Nodes, configuration, nodes_after, publication, replacement, sessions
+from benchwright.nodes.preview import MOST_LISTED, Nodes, configuration, nodes_after, publication, replacement, sessions
 from benchwright.rstudio_files import Effect
 from benchwright.secrets import Secret
 from tests.unit.benchwright.nodes.test_replacement import wanted as wanted_nodes
@@ -100,6 +100,20 @@ def test_what_a_configuration_changes_and_what_that_needs(
     steps, needed = publication(bundle(before), bundle(after), KEPT)
     assert needed is effect
     assert [step.step for step in steps] == ["Publish configuration", *(["Configure nodes"] if changes else [])]
+
+
+@pytest.mark.parametrize(("count", "is_listed"), [(MOST_LISTED, True), (MOST_LISTED + 1, False)])
+def test_so_many_users_that_none_is_listed_are_counted(count: int, is_listed: bool) -> None:
+    before: dict[str, Any] = {f"user{number}": {"uid": 30_000 + number} for number in range(1, count)}
+    after = {name: value | {"comment": "another"} for name, value in before.items()} | {"new": {"uid": 31_000}}
+    old = bundle({"users": before})
+    new = old | {"users": "".join(f"{name} {value}\n" for name, value in after.items())}
+    (published, *_), _effect = publication(old, new, KEPT)
+    assert len(published.changes) == (count if is_listed else 0)
+    assert published.omitted == ({} if is_listed else {"user": count})
+    assert len(published.sentences) == (count if is_listed else 1)
+    if not is_listed:
+        assert published.sentences == [f"{count} users: 1 made, {count - 1} changed."]
 
 
 def test_a_new_version_of_a_secret_changes_the_file_that_has_it() -> None:

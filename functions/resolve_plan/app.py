@@ -126,6 +126,8 @@ def _validate(event: Event) -> Result:
     problems += taken_names(request.cluster, is_begun=bool(known.foundation))
     if reading.named.access:
         problems += address.problems_of_change(reading.named.access, known)
+    if request.once.only_if_deployed:
+        problems += unproven.repeated(known, request.patch)
     # What only the whole input shows, too: ids that contradict each other, and the length.
     wanted = _planned(event, known, reading, problems, is_checked=True)[0].wanted
     return Result(

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from benchwright.models import DEFAULT_CLUSTER, merge_patch
+from benchwright.planning.problems import Problem
 from benchwright.record import Known, Record
 
 type Path = tuple[str, ...]
@@ -106,6 +107,19 @@ def find(record: Record) -> list[Unproven]:
         back = _nested(("image", "ami"), record.verified_images[0])
         values.append(Unproven(REBUILD, True, known.rebuilt_by, back))
     return values
+
+
+def repeated(record: Record, given: Mapping[str, Any]) -> list[Problem]:
+    """Refuse `only_if_deployed`, which schedules give, where the execution would use unproven values that its own input
+    does not give: no one looks when they fail again.
+    """
+    names = [value.name for value in find(record) if value.path != REBUILD and not mentions(given, value.path)]
+    if not names:
+        return []
+    wrong = f"no verified execution has used {', '.join(names)} yet, which the record has"
+    these = "this" if len(names) == 1 else "these"
+    give = f"it after a deployment with {{}}, or after one that takes {these} back"
+    return [("only_if_deployed", True, wrong, give)]
 
 
 def take_back_all(values: Sequence[Unproven]) -> dict[str, Any]:

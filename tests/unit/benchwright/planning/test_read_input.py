@@ -30,6 +30,7 @@ from benchwright.nodes.bundle import Endpoint, make_bundle
 from benchwright.planning import account_check, engine, lookup, server_options
 from benchwright.planning.engine import Engines
 from benchwright.planning.plan import LookupResult, make_plan, shown
+from benchwright.planning.problems import Problem, refusal
 from benchwright.planning.read_input import read_input
 from benchwright.record import Known
 from benchwright.secrets import Secret
@@ -556,6 +557,46 @@ def test_a_monthly_rebuild_leaves_a_cluster_alone_that_uses_an_ami_of_its_own(mo
     monthly = {"image": {"rebuild": True}, "only_if_deployed": True}
     result = resolve_plan._validate(resolve_plan.Event(action="validate", execution="e", input=monthly))
     assert (result.proceed, result.message) == (False, f"workbench uses the AMI {ami} of its own: nothing to rebuild")
+
+
+@pytest.mark.parametrize(
+    ("known", "refused"),
+    [
+        (Known(input={"nodes": {"count": 3}}, origins={EXECUTION: ["nodes.count"]}), "nodes.count"),
+        (Known(input={"nodes": {"count": 3}}, proven={"nodes": {"count": 3}}), ""),
+        (Known(generation=2, proven_generation=1), ""),  # an earlier rebuild failed, which is tried again
+    ],
+)
+def test_a_monthly_rebuild_does_not_repeat_values_that_failed(
+    monkeypatch: pytest.MonkeyPatch, known: Known, refused: str
+) -> None:
+    def look_up(_: Any, problems: list[Problem]) -> LookupResult:
+        if problems:
+            raise refusal(problems)
+        return LookupResult({}, "ami-p")
+
+    recorded = record.Record(known=known, verified=True, verified_images=["ami-1"])
+    monkeypatch.setattr(record, "read", lambda _: recorded)
+    monkeypatch.setattr(resolve_plan, "look_up", look_up)
+    monkeypatch.setattr(account_check, "check", lambda *_, **__: account_check.Judgement())
+    monkeypatch.setattr(resolve_plan, "taken_names", lambda *_, **__: [])
+    monkeypatch.setattr(resolve_plan, "settings", lambda: PARAMETERS)
+    monthly: Any = {"image": {"rebuild": True}, "only_if_deployed": True}
+    event = resolve_plan.Event(action="validate", execution="e", input=monthly)
+    if not refused:
+        assert resolve_plan._validate(event).proceed
+        return
+    with pytest.raises(InvalidInput) as raised:
+        resolve_plan._validate(event)
+    _, problem, _, value = str(raised.value).splitlines()
+    assert problem == (
+        f"- only_if_deployed: true is refused: no verified execution has used {refused} yet, which the record has. "
+        "Give it after a deployment with {}, or after one that takes this back."
+    )
+    assert value.endswith('To take it back: {"nodes": {"count": null}}')
+    # Who gives the same value again means it.
+    again = event.model_copy(update={"input": monthly | {"nodes": {"count": 3}}})
+    assert resolve_plan._validate(again).proceed
 
 
 @pytest.mark.parametrize(("verified", "dry_run"), [(True, True), (False, False)])

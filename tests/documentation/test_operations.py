@@ -10,6 +10,7 @@ import pytest
 from botocore import xform_name
 
 from benchwright.failure.console_links import link_of_object
+from benchwright.healing.decision import NEEDED
 from benchwright.report.archive import Addresses
 from benchwright.verification.checks import REMEDIES
 from benchwright.verification.connection import connect
@@ -121,6 +122,14 @@ def split(line: str) -> Iterator[list[str]]:
         if not ends:
             command = list(words)
             yield command[command.index("aws") :] if "aws" in command else command
+
+
+def test_nodes_are_kept_from_healing_by_a_process_that_it_needs() -> None:
+    """EnterStandby is no way: the group has no more nodes than its minimum (infra/nodes.yaml)."""
+    names = ("suspend-processes", "resume-processes", "enter-standby")
+    found = [(words[2], words[words.index("--scaling-processes") + 1]) for words in commands() if words[2] in names]
+    assert [name for name, _ in found] == ["suspend-processes", "resume-processes"]
+    assert {process for _, process in found} < {*NEEDED}
 
 
 @pytest.mark.parametrize("words", commands(), ids=lambda words: "-".join(words[1:3]))

@@ -18,6 +18,7 @@ from benchwright.verification.verdicts import ClusterVerdict, report_one
 from tests.documentation.pages import PAGES, ROOT, blocks, inline_code
 from tests.documentation.runbooks import checks, loops, named_errors
 from tests.templates.templates import APPLICATION, resources
+from tests.workflow.workflow import definition_of
 
 TEXT = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
 RUNBOOKS = TEXT.partition("## When an execution failed")[2].partition("\n## ")[0]
@@ -59,6 +60,15 @@ def test_every_loop_that_gives_up_is_named() -> None:
         *("Protect stacks", "Preview stacks", "Remove nodes", "Remove images"),
         *("Take snapshot", "Delete data", "Delete configuration"),
     ]
+
+
+def test_how_long_each_machine_runs_is_said() -> None:
+    row = next(line for line in TEXT.splitlines() if line.startswith("| `States.Timeout` |"))
+    said = {
+        name: int(hours) for hours, names in re.findall(r"(\d+) hours \((.+?)\)", row) for name in names.split(", ")
+    }
+    machines = ("deploy", "destroy", "verify")
+    assert said == {f"`{name}`": definition_of(name)["TimeoutSeconds"] / 3600 for name in machines}
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)

@@ -50,7 +50,9 @@ def another_try(group: Group, found: Refusal, since: datetime | None, failed: Se
         raise NodesNotReady(
             f"New nodes of {group.name} cannot apply the configuration{serve}. {found.instance} "
             f"says: {found.sentence}\nCorrect what it names, or take the value back, then start the execution again: "
-            "another node is launched with what is configured then."
+            "another node is launched with what is configured then. New nodes of the same image take what nodes have "
+            "applied: where that is what fails, first correct it in a deployment that changes neither their number nor "
+            "their instance type."
         )
     try:
         client("autoscaling").complete_lifecycle_action(

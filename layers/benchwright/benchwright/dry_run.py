@@ -1,9 +1,10 @@
 """What a dry run says, in the parts that its steps add, and the plan as it travels between them
 (docs/decisions/0027).
+
+LZMA is imported where it is used: that AWS's runtime has it is likely, not published, and only dry runs need it.
 """
 
 import base64
-import lzma
 from typing import Literal
 
 from pydantic import BaseModel
@@ -54,6 +55,8 @@ def pack(plan: Plan) -> str:
 
     LZMA finds again what a plan says of a user in several places; to gzip they are too far apart.
     """
+    import lzma  # noqa: PLC0415
+
     text = base64.b64encode(lzma.compress(plan.model_dump_json().encode())).decode()
     if len(text) > LONGEST:
         raise InvalidInput(
@@ -65,4 +68,6 @@ def pack(plan: Plan) -> str:
 
 def unpack(text: str) -> Plan:
     """Return the plan that `pack` packed."""
+    import lzma  # noqa: PLC0415
+
     return Plan.model_validate_json(lzma.decompress(base64.b64decode(text)))

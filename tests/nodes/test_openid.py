@@ -41,6 +41,8 @@ from standins.rskey import Key
 print(Key(Path("/etc/rstudio/secure-cookie-key").read_bytes()).encrypt({CLIENT_SECRET!r}))
 """
 """What `rstudio-server encrypt-password` does, which reads from a terminal alone."""
+AWAIT_NAMES = "timeout 30 sh -c 'until getent passwd bob >/dev/null; do sleep 0.1; done'"
+"""The command that starts the server ends before the server answers for accounts."""
 CLAIMS = "at_hash, aud, auth_time, exp, groups, iat, iss, name, nonce, sub"
 DOCUMENT = "its discovery document"
 ANN_HERE = Account(name="ann", uid=5001, gid=5001)
@@ -158,7 +160,7 @@ def test_accounts_of_the_database_are_known_only_where_the_name_service_asks(
         ("sed -i 's/ pwb//' /etc/nsswitch.conf", "sed -Ei 's/^(passwd|group|shadow):.*/& pwb/' /etc/nsswitch.conf"),
         (f"mv {MODULE} /root", f"mv /root/{MODULE.name} {MODULE.parent}"),
         ("mv /etc/rstudio/workbench-nss.conf /root", "mv /root/workbench-nss.conf /etc/rstudio"),
-        ("rstudio-server stop", "rstudio-server start"),
+        ("rstudio-server stop", f"rstudio-server start; {AWAIT_NAMES}"),
     ):
         assert second.run(f"{lose}\n{look}", timeout=60).stdout == "root\n", lose
         assert second.run(f"{regain}\n{look}", timeout=60).stdout == found, regain

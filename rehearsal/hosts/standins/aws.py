@@ -2,9 +2,10 @@
 `autoscaling complete-lifecycle-action`.
 
 The real CLI takes 0.6 to 0.9 seconds a call on a small machine, nearly all of it imports; this one signs and sends its
-requests itself. Credentials come from the metadata service, which it asks as often as the real one does: once, unless
-AWS_METADATA_SERVICE_NUM_ATTEMPTS says more. The region comes from the options or the environment, the endpoint from the
-environment or the rehearsal, since the nodes of a rehearsal cannot resolve amazonaws.com.
+requests itself, and retries as the real one does, without a delay. Credentials come from the metadata service, which it
+asks as often as the real one does: once, unless AWS_METADATA_SERVICE_NUM_ATTEMPTS says more. The region comes from the
+options or the environment, the endpoint from the environment or the rehearsal, since the nodes of a rehearsal cannot
+resolve amazonaws.com.
 """
 
 from __future__ import annotations
@@ -28,6 +29,29 @@ KEPT = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~"
 KEPT_IN_PATHS = f"{KEPT}/"
 SERVICE_ERROR, USAGE_ERROR, CREDENTIALS_ERROR = 254, 252, 253
 SECONDS = 30
+ATTEMPTS = 3
+"""Of retry mode `standard`, the default of version 2 of the CLI, which retries a request without an answer and after
+these errors (docs.aws.amazon.com/cli/latest/userguide/cli-configure-retries.html).
+"""
+RETRIED_STATUSES = {500, 502, 503, 504}
+RETRIED_CODES = {
+    "BandwidthLimitExceeded",
+    "EC2ThrottledException",
+    "LimitExceededException",
+    "PriorRequestNotComplete",
+    "ProvisionedThroughputExceededException",
+    "RequestLimitExceeded",
+    "RequestThrottled",
+    "RequestThrottledException",
+    "RequestTimeout",
+    "RequestTimeoutException",
+    "SlowDown",
+    "ThrottledException",
+    "Throttling",
+    "ThrottlingException",
+    "TooManyRequestsException",
+    "TransactionInProgressException",
+}
 OPTIONS = {
     ("secretsmanager", "get-secret-value"): {"secret-id", "version-id", "version-stage"},
     ("autoscaling", "complete-lifecycle-action"): {
@@ -64,6 +88,23 @@ class ServiceError(Exception):
         self.status = status
         self.body = body
 
+    @property
+    def code(self) -> str:
+        """The code of the error in a body of JSON or XML; the status where it has none."""
+        if self.body.startswith("{"):
+            return str(json.loads(self.body).get("__type", self.status)).rpartition("#")[2]
+        return self.xml("Code")
+
+    @property
+    def retried(self) -> bool:
+        """Whether the CLI sends the request again."""
+        return self.status in RETRIED_STATUSES or self.code in RETRIED_CODES
+
+    def during(self, operation: str) -> str:
+        """What the CLI says before the message: `(CODE) when calling the OPERATION operation`."""
+        tries = f" (reached max retries: {ATTEMPTS - 1})" if self.retried else ""
+        return f"({self.code}) when calling the {operation} operation{tries}"
+
     def xml(self, name: str) -> str:
         """The text of an element of the error."""
         found = re.search(rf"<{name}>(.*?)</{name}>", self.body, re.DOTALL)
@@ -78,7 +119,18 @@ class Caller:
         self.key, self.secret, self.token = key, secret, token
 
     def send(self, service: str, method: str, path: str, body: bytes, headers: dict[str, str]) -> bytes:
-        """Sign and send one request. Raises ServiceError, or OSError when no one answers."""
+        """Sign and send a request, and retry it. Raises ServiceError, or OSError when no one answers."""
+        invocation = os.urandom(16).hex()
+        for attempt in range(1, ATTEMPTS + 1):
+            own = {"Amz-Sdk-Invocation-Id": invocation, "Amz-Sdk-Request": f"attempt={attempt}; max={ATTEMPTS}"}
+            try:
+                return self._send(service, method, path, body, {**headers, **own})
+            except (ServiceError, OSError) as error:
+                if attempt == ATTEMPTS or (isinstance(error, ServiceError) and not error.retried):
+                    raise
+        raise AssertionError("the last attempt returns or raises")
+
+    def _send(self, service: str, method: str, path: str, body: bytes, headers: dict[str, str]) -> bytes:
         place = self.endpoint.removeprefix("http://")
         host, _, port = place.partition(":")
         signed = self._signed(service, method, path, body, {**headers, "Host": place})
@@ -182,8 +234,8 @@ def _copy(caller: Caller, words: list[str]) -> None:
     except ServiceError as error:
         from http import HTTPStatus  # only here: a start of the stand-in is mostly imports
 
-        status = HTTPStatus(403 if error.status == 404 else error.status)
-        what = f"({status.value}) when calling the HeadObject operation: {status.phrase}"
+        head = ServiceError(403 if error.status == 404 else error.status, "")
+        what = f"{head.during('HeadObject')}: {HTTPStatus(head.status).phrase}"
         raise CallError(f"fatal error: An error occurred {what}", 1) from error
     except OSError as error:
         raise CallError(
@@ -205,9 +257,8 @@ def call_json(
         content = caller.send(service, "POST", "/", json.dumps(parameters).encode(), headers)
     except ServiceError as error:
         answer = json.loads(error.body or "{}")
-        name = str(answer.get("__type", error.status)).rpartition("#")[2]
         text = answer.get("message") or answer.get("Message") or ""
-        raise CallError(f"An error occurred ({name}) when calling the {operation} operation: {text}") from error
+        raise CallError(f"An error occurred {error.during(operation)}: {text}") from error
     except OSError as error:
         raise CallError(f'Could not connect to the endpoint URL: "{caller.endpoint}/"', 255) from error
     answered: dict[str, object] = json.loads(content or "{}")
@@ -221,8 +272,7 @@ def call_query(caller: Caller, service: str, version: str, operation: str, param
     try:
         return caller.send(service, "POST", "/", body, {"Content-Type": "application/x-www-form-urlencoded"}).decode()
     except ServiceError as error:
-        what = f"({error.xml('Code')}) when calling the {operation} operation: {error.xml('Message')}"
-        raise CallError(f"An error occurred {what}") from error
+        raise CallError(f"An error occurred {error.during(operation)}: {error.xml('Message')}") from error
     except OSError as error:
         raise CallError(f'Could not connect to the endpoint URL: "{caller.endpoint}/"', 255) from error
 

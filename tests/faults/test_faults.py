@@ -12,6 +12,7 @@ from tests.faults.cases import all_cases, spread
 from tests.faults.deployment import Outcome
 from tests.faults.ended import Ended
 from tests.faults.injection import KINDS, OF_FUNCTIONS, OF_NODES, Case, Deployment, Place
+from tests.faults.report import Report
 
 ROOT = Path(__file__).parents[2]
 MACHINE = "benchwright-deploy"
@@ -79,3 +80,24 @@ def test_a_sample_is_the_same_each_time_and_has_every_kind() -> None:
     sample = spread(cases, 20)
     assert sample == spread(cases, 20)
     assert (len(sample), {case.kind for case in sample}) == (20, set(OF_FUNCTIONS))
+
+
+@pytest.mark.parametrize(
+    ("caller", "full", "problems", "disagrees"),
+    [
+        ("Build", "SUCCEEDED", [], False),
+        ("Build", "AwsCallFailed", [], True),
+        ("node", "NodeConfigurationFailed", [], False),
+        ("node", "SUCCEEDED", ["it hangs"], True),
+    ],
+)
+def test_a_case_must_end_alike_on_the_full_rehearsal(
+    caller: str, full: str, problems: list[str], *, disagrees: bool
+) -> None:
+    case = Case("denied", Place(caller, "s3:GetObject"))
+    quick = Report.of([Outcome(case, Ended("SUCCEEDED"))], {"first": clean("Done", {})})
+    other = Outcome(case, Ended("FAILED", full), Ended("SUCCEEDED"))
+    if full == "SUCCEEDED":
+        other = Outcome(case, Ended(full), problems=problems)
+    quick.compare_with(Report.of([other], {"first": clean("Done", {})}))
+    assert bool(quick.disagreements) == disagrees

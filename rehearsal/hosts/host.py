@@ -41,6 +41,7 @@ PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 READY_SECONDS = 120
 BOOT_SECONDS = 120
 DISK_BYTES = 8 << 30  # as Ubuntu's images have; of memory only what is written is taken
+_CREATING = threading.Lock()
 
 SET_UP = r"""
 set -euo pipefail
@@ -89,6 +90,14 @@ class AccessPoint:
     uid: int = 0
     gid: int = 0
     permissions: int = 0o755
+
+    def create_root(self) -> None:
+        """What EFS does at the first mount; several hosts may boot at the same time."""
+        with _CREATING:
+            if not self.directory.exists():
+                self.directory.mkdir(parents=True)
+                os.chown(self.directory, self.uid, self.gid)
+                self.directory.chmod(self.permissions)
 
 
 @dataclass(frozen=True)
@@ -470,10 +479,7 @@ class Hosts:
         }
         for file_system, points in file_systems.access_points.items():
             for name, point in points.items():
-                if not point.directory.exists():
-                    point.directory.mkdir(parents=True)
-                    os.chown(point.directory, point.uid, point.gid)
-                    point.directory.chmod(point.permissions)
+                point.create_root()
                 exported = self.directory / "exports" / directory.name / name
                 exported.mkdir(parents=True)
                 export(point.directory, exported, file_systems.actions)

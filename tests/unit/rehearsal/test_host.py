@@ -1,16 +1,18 @@
 """A host that cannot be made, and scripts of hosts beside children of other threads."""
 
+import contextlib
 import os
 import threading
 import time
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from rehearsal.hosts.host import Host, HostError
+from rehearsal.hosts.host import AccessPoint, Host, HostError
 from tests.unit.rehearsal.fake_hosts import FakeHosts
 
 
@@ -45,3 +47,22 @@ def test_a_script_is_never_busy_though_another_thread_makes_a_child_while_it_is_
         forker.join()
     os.waitpid(children[0], 0)
     assert (done.returncode, done.stdout, done.stderr) == (0, "done\n", "")
+
+
+def test_hosts_that_boot_at_the_same_time_create_the_root_of_an_access_point_once(tmp_path: Path) -> None:
+    missed = threading.Barrier(2)
+
+    class Missing(type(tmp_path)):  # type: ignore[misc]
+        def exists(self, **_: Any) -> bool:
+            """Where there is none, wait until the other host has seen so, too."""
+            found: bool = super().exists()
+            if not found:
+                with contextlib.suppress(threading.BrokenBarrierError):
+                    missed.wait(1)
+            return found
+
+    point = AccessPoint(Missing(tmp_path / "root"), os.getuid(), os.getgid(), 0o1777)
+    with ThreadPoolExecutor(2) as hosts:
+        for booted in [hosts.submit(point.create_root) for _ in range(2)]:
+            booted.result()
+    assert (tmp_path / "root").stat().st_mode & 0o7777 == 0o1777

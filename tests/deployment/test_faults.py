@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 SPEED = "300"
 CONSOLE = "https://us-east-1.console.aws.amazon.com"
 
-pytestmark = [pytest.mark.root, pytest.mark.timeout(900)]
+pytestmark = pytest.mark.root
 
 
 class Failure(NamedTuple):

@@ -10,7 +10,7 @@ from tests.deployment.account import Account
 SECRET = "benchwright/license/basic"
 BASIC = "-- a licence file --\nLicensee: Rehearsal\nTier: Basic\n"
 
-pytestmark = [pytest.mark.root, pytest.mark.timeout(900)]
+pytestmark = pytest.mark.root
 
 
 @pytest.fixture(scope="module")

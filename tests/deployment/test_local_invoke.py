@@ -28,7 +28,7 @@ FUNCTIONS: Final = sorted(
     if resource["Type"] == "AWS::Serverless::Function"
 )
 
-pytestmark = [pytest.mark.root, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.root
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ PRODUCTION = json.loads((ROOT / "events/production.json").read_text())
 HOST = PRODUCTION["access"]["hostname"]
 BOB = "bob:*:200000:200000:Bob Example:/efs/home/bob:/bin/bash\n"
 
-pytestmark = [pytest.mark.root, pytest.mark.timeout(900)]
+pytestmark = pytest.mark.root
 
 
 @pytest.fixture(scope="module")

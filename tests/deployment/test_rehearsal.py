@@ -26,7 +26,7 @@ CHANGING = ("Create", "ExecuteChangeSet", "Delete", "Put", "StartInstanceRefresh
 REPORT = {"s3:PutObject"}
 """What an execution changes that changes no cluster: it writes its report."""
 
-pytestmark = [pytest.mark.root, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.root
 
 
 @pytest.fixture(scope="module")

@@ -45,7 +45,7 @@ NO_EXECUTION: Final = "arn:aws:states:us-east-1:123456789012:execution:benchwrig
 CONNECT: Final = "import psycopg2; psycopg2.connect('connect_timeout=10 user=rstudio dbname=rstudio')"
 """What psql does: everything else comes from the environment."""
 
-pytestmark = [pytest.mark.root, pytest.mark.timeout(900)]
+pytestmark = pytest.mark.root
 
 
 class Served:

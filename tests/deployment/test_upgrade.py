@@ -15,7 +15,7 @@ from tests.deployment.account import Account, new_account
 REPLACES = "the next deployment builds a new image and replaces the nodes"
 """What CHANGELOG.md says of a release whose upgrade does."""
 
-pytestmark = [pytest.mark.root, pytest.mark.timeout(900)]
+pytestmark = pytest.mark.root
 
 
 @pytest.fixture(scope="module")

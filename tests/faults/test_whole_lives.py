@@ -17,7 +17,7 @@ from tests.deployment.examples import merged
 
 ROOT = Path(__file__).parents[2]
 
-pytestmark = [pytest.mark.root, pytest.mark.timeout(900)]
+pytestmark = pytest.mark.root
 
 
 @pytest.fixture(scope="module")

@@ -162,7 +162,7 @@ class Cluster:
             configuration = self.current if mode == "apply" and node in self.configured else ""
         environment = {"SSM_Mode": mode, "SSM_StaleNodes": stale_nodes, "SSM_Configuration": configuration}
         environment["SSM_Sessions"] = asked.get("sessions", "")
-        done = node.run(templates.document_script(NAMES), environment=environment, timeout=90)
+        done = node.run(templates.document_script(NAMES), environment=environment, timeout=300)
         if mode == "apply" and not done.returncode:
             self.configured.add(node)
         return done

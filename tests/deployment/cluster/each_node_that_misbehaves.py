@@ -25,7 +25,7 @@ from tests.deployment.cluster.misbehaviour import (
     replace,
 )
 
-pytestmark = [pytest.mark.root, pytest.mark.timeout(600), pytest.mark.usefixtures("four_nodes")]
+pytestmark = [pytest.mark.root, pytest.mark.usefixtures("four_nodes")]
 
 
 @pytest.mark.parametrize("place", [1, 3], ids=["first", "other"])

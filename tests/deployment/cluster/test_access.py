@@ -17,7 +17,7 @@ HOST = "workbench.example.com"
 ADDRESS = {"hostname": HOST, "hosted_zone_id": ZONE_ID}
 CHECKS = {"targets", "address", "operational paths", "certificate"}
 
-pytestmark = [pytest.mark.root, pytest.mark.timeout(900)]
+pytestmark = pytest.mark.root
 
 
 @pytest.fixture(scope="module")

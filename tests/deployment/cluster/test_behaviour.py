@@ -33,7 +33,7 @@ WHEN_IT_HAPPENS = {"ExecutionsFailed", "ExecutionsTimedOut", "ExecutionsAborted"
 """Nothing is published until one happens."""
 LICENCE = "-- a licence file --\nLicensee: Rehearsal\n"
 
-pytestmark = [pytest.mark.root, pytest.mark.timeout(900)]
+pytestmark = pytest.mark.root
 
 
 # Before there is a cluster.

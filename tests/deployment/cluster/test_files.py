@@ -44,7 +44,7 @@ FILES = {
     "databricks.conf": f"0600 rstudio-server\n{DATABRICKS}",
 }
 
-pytestmark = [pytest.mark.root, pytest.mark.timeout(900)]
+pytestmark = pytest.mark.root
 
 
 @pytest.fixture(scope="module")

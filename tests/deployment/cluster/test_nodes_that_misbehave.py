@@ -27,7 +27,7 @@ from tests.deployment.cluster.misbehaviour import (
     misbehave,
 )
 
-pytestmark = [pytest.mark.root, pytest.mark.timeout(900), pytest.mark.usefixtures("four_nodes")]
+pytestmark = [pytest.mark.root, pytest.mark.usefixtures("four_nodes")]
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 from tests.deployment.account import CLUSTER, Account
 from watch.removal import NotRemovedError, Removal
 
-pytestmark = [pytest.mark.root, pytest.mark.timeout(900)]
+pytestmark = pytest.mark.root
 
 FILE = "/efs/home/kept"
 """In a home of the file system, as a person would have made it."""

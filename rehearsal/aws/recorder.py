@@ -57,14 +57,16 @@ class Recorder:
 
     path: Path
     now: Callable[[], float]
-    secrets: set[str] = field(default_factory=set)
+    secrets: tuple[str, ...] = ()
+    """The longest first: one may hold another. A new tuple for each, since calls are recorded meanwhile."""
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
     _file: io.TextIOWrapper | None = field(default=None, repr=False)
 
     def register_secret(self, value: str) -> None:
         """A value that must never stand in the record, in whatever parameter it comes."""
-        if value:
-            self.secrets.add(value)
+        with self._lock:
+            if value and value not in self.secrets:
+                self.secrets = tuple(sorted((*self.secrets, value), key=len, reverse=True))
 
     def record(
         self,

@@ -1,8 +1,9 @@
 """calls.jsonl says who called what, and never a secret."""
 
 from pathlib import Path
+from typing import Any
 
-from rehearsal.aws.recorder import Identity, Recorder
+from rehearsal.aws.recorder import STRUCK_OUT, Identity, Recorder
 
 FUNCTION = Identity("ResolvePlan", "arn:aws:iam::123456789012:role/benchwright/resolve", "arn:of:execution")
 
@@ -74,3 +75,29 @@ def test_the_administrator_leaves_no_trace(tmp_path: Path) -> None:
     calls = recorder(tmp_path)
     calls.record(Identity("rehearsal", recorded=False), "iam", "CreateRole", {}, "ok")
     assert list(calls.entries()) == []
+
+
+def test_a_secret_that_holds_another_is_struck_out_as_a_whole(tmp_path: Path) -> None:
+    calls = recorder(tmp_path)
+    for secret in ("tiger", "tiger-and-lion", "lion", "tiger"):
+        calls.register_secret(secret)
+    calls.record(FUNCTION, "ssm", "SendCommand", {"Comment": "a tiger-and-lion b tiger"}, "ok")
+    (entry,) = calls.entries()
+    assert entry["parameters"]["Comment"] == f"a {STRUCK_OUT} b {STRUCK_OUT}"
+
+
+def test_a_secret_may_come_while_a_call_is_recorded(tmp_path: Path) -> None:
+    calls = recorder(tmp_path)
+
+    class Watched(str):
+        __slots__ = ()
+
+        def replace(self, old: str, *others: Any) -> str:
+            calls.register_secret(f"another after {old}")
+            return super().replace(old, *others)
+
+    for secret in ("first", "second"):
+        calls.register_secret(secret)
+    calls.record(FUNCTION, "ssm", "SendCommand", {"Comment": Watched("first")}, "ok")
+    (entry,) = calls.entries()
+    assert entry["parameters"]["Comment"] == STRUCK_OUT

@@ -253,7 +253,7 @@ class Serving:
         refusal = Refusal(aws.hosts.mirror.authority, FORWARDED, NO_DATABASE)
 
         def find() -> tuple[str, int] | None:
-            servers = [(server.addresses[0], server.port) for server in aws.postgres.values() if server.running]
+            servers = [(server.addresses[0], server.port) for server in list(aws.postgres.values()) if server.running]
             if self._containers and self._containers.database in servers:
                 servers.remove(self._containers.database)
             return servers[-1] if servers else None

@@ -160,7 +160,8 @@ class LocalAws:
 
     def remember_policies(self) -> None:
         """Keep the policies of now for those that are about to be deleted: their calls are judged at the end."""
-        self._policies |= role_policies(self.account) | resource_policies(self.account, self.region)
+        with self.server.moto_lock:  # other calls change what has policies
+            self._policies |= role_policies(self.account) | resource_policies(self.account, self.region)
 
     def write_policies(self) -> None:
         """policies.json, as everything is deployed now, and as what is gone was before it went."""

@@ -61,6 +61,8 @@ class Recorder:
     """The longest first: one may hold another. A new tuple for each, since calls are recorded meanwhile."""
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
     _file: io.TextIOWrapper | None = field(default=None, repr=False)
+    _closed: bool = field(default=False, repr=False)
+    """A call that ends after that is added to the others."""
 
     def register_secret(self, value: str) -> None:
         """A value that must never stand in the record, in whatever parameter it comes."""
@@ -94,7 +96,7 @@ class Recorder:
         with self._lock:
             if self._file is None:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
-                self._file = self.path.open("w", encoding="utf-8", buffering=1)
+                self._file = self.path.open("a" if self._closed else "w", encoding="utf-8", buffering=1)
             self._file.write(entry.line() + "\n")
 
     def entries(self) -> Iterator[dict[str, Any]]:
@@ -117,7 +119,7 @@ class Recorder:
         with self._lock:
             if self._file is not None:
                 self._file.close()
-                self._file = None
+                self._file, self._closed = None, True
 
     def _struck_out(self, value: Any, name: str = "") -> Any:
         if name in SECRET_FIELDS:
@@ -195,9 +197,11 @@ def resource_policies(account: str, region: str) -> dict[str, dict[str, Any]]:
             each.file_system_arn: {
                 "resource": each.file_system_policy,
                 "cluster": {tag["Key"]: tag["Value"] for tag in each.info_json()["Tags"]}.get("benchwright:cluster"),
-                "access_points": [p.access_point_arn for p in efs.access_points.values() if p.file_system_id == name],
+                "access_points": [
+                    p.access_point_arn for p in list(efs.access_points.values()) if p.file_system_id == name
+                ],
             }
-            for name, each in efs.file_systems_by_id.items()
+            for name, each in list(efs.file_systems_by_id.items())  # created under the lock of EFS
         },
     }
     return {

@@ -76,7 +76,7 @@ class NodeTable:
 
     def rows(self) -> list[Row]:
         """Return it as it is now; empty while there is none."""
-        images = {machine.address: machine.image_id for machine in self._aws.machines.by_id.values()}
+        images = {machine.address: machine.image_id for machine in list(self._aws.machines.by_id.values())}
         (server,) = self._aws.postgres.values()
         for _ in range(2):  # where the connection of before was lost, over a new one
             with contextlib.suppress(psycopg2.OperationalError, psycopg2.InterfaceError, UndefinedTable):
@@ -106,7 +106,7 @@ class Account:
         """The running instances of the cluster by id; each has a `host`."""
         return {
             machine.id: machine
-            for machine in self.aws.machines.by_id.values()
+            for machine in list(self.aws.machines.by_id.values())
             if machine.host and machine.all_tags.get("benchwright:cluster") == CLUSTER
         }
 

@@ -341,14 +341,14 @@ class Hosts:
     def wake(self, aws: LocalAws) -> None:
         self.aws = aws
         aws.balancing.probe = lambda _group, target, _source: (
-            200 if target.machine.host in self.running.values() else 503
+            200 if target.machine.host in list(self.running.values()) else 503
         )
         names = aws.directory / "functions/hosts"
         names.write_text("127.0.0.1 localhost\n")
         subprocess.run(["mount", "--bind", str(names), "/etc/hosts"], check=True, timeout=10)
 
     def described(self, cluster: str, configuration: str) -> Iterator[str]:
-        for node in self.running.values():
+        for node in list(self.running.values()):
             if node.cluster == cluster:
                 found = "the recorded configuration" if node.configuration == configuration else node.configuration
                 yield f"files on a node of {cluster}: {found}"

@@ -52,12 +52,12 @@ class Hosts(host.Hosts):
 
     def described(self, cluster: str, configuration: str) -> Iterator[str]:
         known = secrets.stored(self.aws.client)
-        for machine in self.aws.machines.by_id.values():
+        for machine in list(self.aws.machines.by_id.values()):
             if machine.host and machine.all_tags.get("benchwright:cluster") == cluster:
                 found = machine.host.run("cat /var/lib/benchwright/configuration", timeout=PATIENCE).stdout
                 yield f"files on a node of {cluster}: {WANTED if found == configuration else found}"
                 yield from _files(cluster, machine.host, known)
-        for name, server in self.aws.postgres.items():
+        for name, server in list(self.aws.postgres.items()):
             if f"-{cluster}-foundation-" in name:
                 with contextlib.suppress(psycopg2.OperationalError, psycopg2.errors.UndefinedTable):
                     for (status,) in server.execute(NODE_TABLE, STALE_SECONDS, database="rstudio"):

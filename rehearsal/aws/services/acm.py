@@ -213,7 +213,7 @@ class Certificates:
         return [
             balancer_arn
             for balancer_arn, balancer in list(balancers.items())
-            if any(arn in listener.certificates for listener in balancer.listeners.values())
+            if any(arn in listener.certificates for listener in list(balancer.listeners.values()))
         ]
 
     def _described(self, bundle: Any) -> dict[str, Any]:

@@ -69,7 +69,7 @@ class Efs:
                 del self.gone[identifier]
                 self.backend.delete_mount_target(identifier)
         for collection in (self.backend.file_systems_by_id, self.backend.mount_targets_by_id):
-            for identifier, thing in collection.items():
+            for identifier, thing in list(collection.items()):  # moto deletes file systems under another lock
                 thing.life_cycle_state = self.state(identifier)
 
     @contextlib.contextmanager
@@ -242,19 +242,18 @@ def file_systems(aws: LocalAws, role_arn: str | None) -> FileSystems:
     A file system without an available mount target, and an access point that is not available yet, cannot be mounted.
     """
     efs = INSTALLED[aws.directory]
-    efs.settle()
-    backend = efs.backend
     points: dict[str, dict[str, AccessPoint]] = {}
     granted = set(CLIENT_ACTIONS)
-    for identifier, file_system in backend.file_systems_by_id.items():
-        if not any(target.life_cycle_state == "available" for target in file_system.iter_mount_targets()):
-            continue
-        points[identifier] = {
-            point.access_point_id: _access_point_directory(aws, point)
-            for point in backend.describe_access_points(None, identifier)
-            if efs.state(point.access_point_id) == "available"
-        }
-        granted &= client_actions(aws, file_system.file_system_policy, role_arn)
+    with efs.settled(), aws.server.moto_lock:  # stacks make and delete what is looked at
+        for identifier, file_system in efs.backend.file_systems_by_id.items():
+            if not any(target.life_cycle_state == "available" for target in file_system.iter_mount_targets()):
+                continue
+            points[identifier] = {
+                point.access_point_id: _access_point_directory(aws, point)
+                for point in efs.backend.describe_access_points(None, identifier)
+                if efs.state(point.access_point_id) == "available"
+            }
+            granted &= client_actions(aws, file_system.file_system_policy, role_arn)
     return FileSystems(points, frozenset(granted))
 
 

@@ -70,7 +70,9 @@ class Zones:
         """
         with self.settled():
             within = [
-                zone for zone in self.backend.zones.values() if _lies_in(name, zone.name) and self._is_public(zone)
+                zone
+                for zone in list(self.backend.zones.values())
+                if _lies_in(name, zone.name) and self._is_public(zone)
             ]
             if not within:
                 return None
@@ -124,7 +126,7 @@ class Zones:
         """
         if not self._begun:
             return
-        for zone in self.backend.zones.values():
+        for zone in list(self.backend.zones.values()):
             for record in zone.rrsets:
                 if record.type == "A" and record.alias_target:
                     target = str(record.alias_target["DNSName"]).lower().rstrip(".").removeprefix("dualstack.")
@@ -200,7 +202,7 @@ class Zones:
     def _problem_of_alias(self, given: Mapping[str, Any]) -> str:
         target = given["AliasTarget"]
         name, zone = target["DNSName"].lower().rstrip(".").removeprefix("dualstack."), target["HostedZoneId"]
-        balancers = self.aws.balancing.backend.load_balancers.values() if self.aws.balancing else []
+        balancers = list(self.aws.balancing.backend.load_balancers.values()) if self.aws.balancing else []
         tried = f"Tried to create an alias that targets {name}., type {given['Type']} in zone {zone}"
         found = [each for each in balancers if each.dns_name.lower() == name]
         if not found:

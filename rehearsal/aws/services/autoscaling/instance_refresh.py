@@ -134,7 +134,7 @@ class Refresh:
             )
 
     def _serving(self) -> int:
-        return sum(member.state == "InService" and not member.leaving for member in self.group.members)
+        return sum(member.state == "InService" and not member.leaving for member in list(self.group.members))
 
     def _warm_up(self) -> float:
         given = self.preferences.get("InstanceWarmup")

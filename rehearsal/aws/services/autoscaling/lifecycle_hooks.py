@@ -28,7 +28,7 @@ class LifecycleHooks:
         hook = group.hooks.pop(call["LifecycleHookName"], None)
         if hook is None:
             raise ServiceError("ValidationError", f"No Lifecycle Hook found: {call['LifecycleHookName']}")
-        for member in group.members:  # actions that wait for it are completed
+        for member in list(group.members):  # actions that wait for it are completed
             if member.action and member.action.hook == call["LifecycleHookName"]:
                 member.action.result = "CONTINUE"
                 member.action.answered.set()

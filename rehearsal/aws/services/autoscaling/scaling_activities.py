@@ -97,10 +97,10 @@ class Group:
 
     @property
     def living(self) -> list[Member]:
-        return [member for member in self.members if not member.leaving]
+        return [member for member in list(self.members) if not member.leaving]
 
     def member(self, instance_id: str) -> Member | None:
-        return next((member for member in self.members if member.id == instance_id), None)
+        return next((member for member in list(self.members) if member.id == instance_id), None)
 
     def template(self) -> tuple[dict[str, str], dict[str, Any]]:
         """The launch template's id, name and version that are meant now, and its data. Refuses as AWS does."""
@@ -155,7 +155,7 @@ class Group:
 
     def complete(self, hook: str, result: str, *, token: str | None, instance_id: str | None) -> None:
         """CompleteLifecycleAction."""
-        for member in self.members:
+        for member in list(self.members):
             action = member.action
             if (
                 action
@@ -172,7 +172,7 @@ class Group:
 
     def heartbeat(self, hook: str, *, token: str | None, instance_id: str | None) -> None:
         """RecordLifecycleActionHeartbeat: the time-out starts again."""
-        for member in self.members:
+        for member in list(self.members):
             action = member.action
             if action and action.hook == hook and (action.token == token or member.id == instance_id):
                 action.deadline = self.aws.clock.now() + int(self.hooks[hook]["HeartbeatTimeout"])

@@ -47,7 +47,7 @@ class TargetGroups:
             )
         for arn in arns:
             attached.remove(arn)
-            ends = [self.aws.balancing.targets.deregister(arn, member.id) for member in group.members]
+            ends = [self.aws.balancing.targets.deregister(arn, member.id) for member in list(group.members)]
             self.removed.setdefault(group.name, {})[arn] = max(ends, default=self.aws.clock.now())
         return {}
 

@@ -45,7 +45,7 @@ def between(stack: Stack, old: tuple[Deployment, Scope] | None, new: tuple[Deplo
     wanted, scope = new
     target = evaluated(scope, wanted)
     former = evaluated(old[1], old[0]) if old else {}
-    present = {name for name, resource in stack.resources.items() if resource.status != "DELETE_COMPLETE"}
+    present = {name for name, resource in list(stack.resources.items()) if resource.status != "DELETE_COMPLETE"}
     modified: dict[str, str] = {}
     changes = []
     for name, properties in target.items():

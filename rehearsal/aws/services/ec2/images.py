@@ -148,7 +148,7 @@ class Images:
         if not call.get("DeleteAssociatedSnapshots"):
             return {"Return": True}
         snapshot = ami.ebs_snapshot.id
-        if any(other.ebs_snapshot.id == snapshot for other in self._backend.amis.values()):
+        if any(other.ebs_snapshot.id == snapshot for other in list(self._backend.amis.values())):
             return {"Return": True, "DeleteSnapshotResults": [{"SnapshotId": snapshot, "ReturnCode": "skipped"}]}
         self._backend.delete_snapshot(snapshot)
         return {"Return": True, "DeleteSnapshotResults": [{"SnapshotId": snapshot, "ReturnCode": "success"}]}

@@ -104,7 +104,7 @@ class Machine:
 
     @property
     def all_tags(self) -> dict[str, str]:
-        return {tag["key"]: tag["value"] for tag in self.instance.get_tags()}
+        return dict(self.instance.ec2_backend.tags.get(self.id, {}))
 
     def credentials(self) -> dict[str, str]:
         """Keys of the instance's role; calls made with them stand in calls.jsonl under the instance's id."""
@@ -176,7 +176,8 @@ class Machines:
         )
         machine = self.by_id[reservation.instances[0].id]
         if profile:
-            self._backend.associate_iam_instance_profile(instance_id=machine.id, **{named: profile})
+            with self._aws.server.moto_lock:
+                self._backend.associate_iam_instance_profile(instance_id=machine.id, **{named: profile})
         return machine
 
     def disconnect(self, machine: Machine) -> None:
@@ -213,11 +214,11 @@ class Machines:
         return {"InstanceId": machine.id, "Timestamp": self._aws.clock.datetime(), "Output": output}
 
     def drop_unused_layers(self) -> None:
-        in_use = {machine.image_id for machine in self.by_id.values() if not machine.gone.is_set()}
+        in_use = {machine.image_id for machine in list(self.by_id.values()) if not machine.gone.is_set()}
         self.images.drop_unused(in_use)
 
     def end(self) -> None:
-        for machine in self.by_id.values():
+        for machine in list(self.by_id.values()):
             machine.ending = True
             if machine.host:
                 machine.host.stop()
@@ -249,7 +250,7 @@ class Machines:
     def _profile(self, name: str | None, arn: str | None) -> Any:
         if not name and not arn:
             return None
-        for profile in iam_backends[self._aws.account]["aws"].instance_profiles.values():
+        for profile in list(iam_backends[self._aws.account]["aws"].instance_profiles.values()):
             if profile.arn == arn or profile.name == name:
                 return profile
         raise ServiceError(

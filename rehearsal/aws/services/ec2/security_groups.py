@@ -18,9 +18,11 @@ def refuse_used(aws: LocalAws, call: Call) -> Proceed:
     if aws.balancing:
         with aws.balancing.settled():
             pass  # interfaces whose time has come are gone now
-    interfaces = [each for each in backend.enis.values() if each.requester_id == "amazon-elb"]
-    used = any(group == each.id for interface in interfaces for each in interface.group_set)
-    if used or any(_names(rules, group) for rules in _rules_of_others(backend, group)):
+    with aws.server.moto_lock:  # stacks delete several groups at once
+        interfaces = [each for each in backend.enis.values() if each.requester_id == "amazon-elb"]
+        used = any(group == each.id for interface in interfaces for each in interface.group_set)
+        named = any(_names(rules, group) for rules in _rules_of_others(backend, group))
+    if used or named:
         raise ServiceError("DependencyViolation", f"resource {group} has a dependent object", 400)
     return PROCEED
 

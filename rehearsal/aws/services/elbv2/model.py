@@ -75,11 +75,11 @@ class Balancing:
                     self.ec2.get_subnet(interface.subnet.id).del_subnet_ip(interface.private_ip_address)
                     self.ec2.delete_network_interface(identifier)
         used: dict[str, list[str]] = {}
-        for arn, balancer in self.backend.load_balancers.items():
+        for arn, balancer in list(self.backend.load_balancers.items()):
             balancer.state = "active" if now >= self.active_at.get(arn, 0) else "provisioning"
             for group in targets_of(balancer):
                 used.setdefault(group, []).append(arn)
-        for arn, group in self.backend.target_groups.items():
+        for arn, group in list(self.backend.target_groups.items()):
             group.load_balancer_arns = used.get(arn, [])
         self._listen()
         self.publish()

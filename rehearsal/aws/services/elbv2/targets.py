@@ -119,7 +119,7 @@ class Targets:
         now, targets = self.balancing.aws.clock.now(), self._by_group.setdefault(arn, {})
         for identifier, target in list(targets.items()):
             if now >= target.drained_at:
-                del targets[identifier]
+                targets.pop(identifier, None)  # Auto Scaling asks at the same moment
                 if self.balancing.proxy:
                     self.balancing.proxy.cut(target)
         return list(targets.values())
@@ -190,7 +190,9 @@ class Targets:
                 self.balancing.settle()
                 due = [(group, target) for group, target in self._checked() if clock.now() >= target.next_check]
                 changes, upcoming = self._changes, [target.next_check for _, target in self._checked()]
-                upcoming += [target.drained_at for arn in self._by_group for target in self.of(arn) if target.leaving]
+                upcoming += [
+                    target.drained_at for arn in list(self._by_group) for target in self.of(arn) if target.leaving
+                ]
                 if not upcoming:
                     self._checking = False
                     return
@@ -235,8 +237,8 @@ class Targets:
         return "Target.ResponseCodeMismatch", f"Health checks failed with these codes: [{status}]"
 
     def _zones(self, group: Any) -> set[str]:
-        balancers = [self.balancing.balancer(arn) for arn in group.load_balancer_arns]
-        return {subnet.availability_zone for balancer in balancers for subnet in balancer.subnets}
+        balancers = map(self.balancing.backend.load_balancers.get, group.load_balancer_arns)
+        return {subnet.availability_zone for balancer in balancers if balancer for subnet in balancer.subnets}
 
     def _notice(self, machine: Any) -> None:
         """An instance that ends is no target any more."""

@@ -54,7 +54,7 @@ class InfrastructureConfigurations:
         return {"infrastructureConfigurationArn": arn}
 
     def _check_profile(self, call: Call) -> None:
-        profiles = iam_backends[self.aws.account]["aws"].instance_profiles.values()
+        profiles = list(iam_backends[self.aws.account]["aws"].instance_profiles.values())
         if call["instanceProfileName"] not in {profile.name for profile in profiles}:
             raise invalid(
                 "instanceProfileName",

@@ -29,6 +29,7 @@ MAXIMUM_RESPONSE_BYTES = 6_291_556  # https://docs.aws.amazon.com/lambda/latest/
 # Below an empty file system of the process's own: a place that exists on every machine, whatever else does not.
 INSIDE = Path("/mnt")
 SEARCH = ("/opt/python", f"{INSIDE}/runtime")
+_HOSTS = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -229,10 +230,11 @@ def layers(runtime: Path, opt: Path | None) -> list[Mount]:
 def _write_hosts(functions: "Functions") -> Path:
     """The hosts file of the network, rewritten in place: processes that run see a database made after they started."""
     path = functions.directory / "hosts"
-    names = dict(functions.aws.names)
-    text = "127.0.0.1 localhost\n" + "".join(f"{address} {name}\n" for name, address in names.items())
-    if not path.exists() or path.read_text() != text:
-        with path.open("r+" if path.exists() else "w") as file:
-            file.write(text)
-            file.truncate()
+    with _HOSTS:  # else who read the names earlier could be the last to write
+        names = dict(functions.aws.names)
+        text = "127.0.0.1 localhost\n" + "".join(f"{address} {name}\n" for name, address in names.items())
+        if not path.exists() or path.read_text() != text:
+            with path.open("r+" if path.exists() else "w") as file:
+                file.write(text)
+                file.truncate()
     return path

@@ -38,5 +38,5 @@ def install(aws: LocalAws) -> None:
 
 def stop(aws: LocalAws) -> None:
     """Stop every server."""
-    for postgres in aws.postgres.values():
+    for postgres in list(aws.postgres.values()):
         postgres.stop()

@@ -57,7 +57,7 @@ class Associations:
         given = {key: value for key, value in call.given().items() if key not in OWN}
         self._check(given)
         if name := given.get("AssociationName"):
-            for other in self._associations.values():
+            for other in list(self._associations.values()):
                 if other.given.get("AssociationName") == name:
                     raise ServiceError("AssociationAlreadyExists", f"The association {name} exists already.")
         given["_tags"] = {tag["Key"]: tag["Value"] for tag in call.get("Tags") or []}
@@ -88,7 +88,7 @@ class Associations:
         return {"AssociationDescription": self._description(self._found(call))}
 
     def list_associations(self, call: Call) -> dict[str, Any]:
-        shown = [self._shown(association) for association in self._associations.values()]
+        shown = [self._shown(association) for association in list(self._associations.values())]
         keys = {"AssociationId": "AssociationId", "AssociationName": "AssociationName", "Name": "Name"}
         for item in call.get("AssociationFilterList") or []:
             key = keys.get(item["key"])

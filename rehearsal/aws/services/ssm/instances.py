@@ -83,7 +83,7 @@ class SystemsManager:
 
     def select(self, targets: Iterable[Mapping[str, Any]]) -> list[Machine]:
         """The registered instances that fit all of the targets."""
-        machines = [self._aws.machines.by_id[instance_id] for instance_id in self._registered]
+        machines = [self._aws.machines.by_id[instance_id] for instance_id in list(self._registered)]
         for target in targets:
             key, values = target["Key"], target.get("Values") or []
             if key == "InstanceIds":
@@ -95,7 +95,7 @@ class SystemsManager:
         return machines
 
     def describe_instance_information(self, call: Call) -> dict[str, Any]:
-        machines = [self._aws.machines.by_id[instance_id] for instance_id in self._registered]
+        machines = [self._aws.machines.by_id[instance_id] for instance_id in list(self._registered)]
         filters = [(item["Key"], item["Values"]) for item in call.get("Filters") or []]
         filters += [(item["key"], item["valueSet"]) for item in call.get("InstanceInformationFilterList") or []]
         for key, values in filters:

@@ -391,12 +391,12 @@ def run_steps(
 def publish_text(aws: LocalAws, logs: Any, group: str, stream: str, text: str) -> None:
     """Write lines to a log stream, making stream and group where they are missing, as the agent does."""
     exists = logs.describe_log_groups(logGroupNamePrefix=group)["logGroups"]
-    try:
-        if not any(one["logGroupName"] == group for one in exists):
+    existing = logs.exceptions.ResourceAlreadyExistsException  # another node may have been first
+    if not any(one["logGroupName"] == group for one in exists):
+        with contextlib.suppress(existing):
             logs.create_log_group(logGroupName=group)
+    with contextlib.suppress(existing):
         logs.create_log_stream(logGroupName=group, logStreamName=stream)
-    except logs.exceptions.ResourceAlreadyExistsException:
-        pass
     now = round(aws.clock.now() * 1000)
     logs.put_log_events(
         logGroupName=group, logStreamName=stream, logEvents=[{"timestamp": now, "message": text.rstrip("\n") or "\n"}]

@@ -92,7 +92,7 @@ class Requests:
                 raise ValidationError(f"Stack [{call['StackName']}] does not exist")
             stacks = [stack]
         for stack in stacks:
-            for change_set in stack.change_sets:
+            for change_set in list(stack.change_sets):
                 if name in (change_set.name, change_set.id):
                     return change_set
         raise ChangeSetNotFound(f"ChangeSet [{name}] does not exist")

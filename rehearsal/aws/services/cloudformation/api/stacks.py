@@ -126,7 +126,7 @@ class Stacks:
         if call.get("StackName"):
             chosen = [self.engine.existing(call["StackName"], deleted=True)]
         else:
-            chosen = [stack for stack in self.engine.stacks.values() if stack.status != "DELETE_COMPLETE"]
+            chosen = [stack for stack in list(self.engine.stacks.values()) if stack.status != "DELETE_COMPLETE"]
         return self.pages.page(call, "Stacks", [shown_stack(stack) for stack in chosen])
 
     def list_stacks(self, call: Call) -> Mapping[str, Any]:
@@ -144,7 +144,7 @@ class Stacks:
                 "ParentId": stack.parent_id,
                 "RootId": stack.root_id,
             }
-            for stack in reversed(self.engine.stacks.values())
+            for stack in reversed(list(self.engine.stacks.values()))
             if not statuses or stack.status in statuses
         ]
         return self.pages.page(call, "StackSummaries", shown)
@@ -169,7 +169,7 @@ class Stacks:
             physical = call.get("PhysicalResourceId")
             chosen = [
                 stack
-                for stack in self.engine.stacks.values()
+                for stack in list(self.engine.stacks.values())
                 if any(resource.physical_id == physical for resource in stack.reported)
             ]
             if not chosen:

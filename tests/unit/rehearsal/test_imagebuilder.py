@@ -114,6 +114,13 @@ def state(client: Any, arn: str) -> dict[str, Any]:
     return dict(client.get_image(imageBuildVersionArn=arn)["image"]["state"])
 
 
+def ended(aws: LocalAws, client: Any, arn: str, *, every: float = 30) -> Any:
+    """The state of a build once it has ended; what it really runs takes its own time. every: AWS seconds."""
+    while (found := state(client, arn))["status"] not in ("AVAILABLE", "CANCELLED", "FAILED"):
+        aws.clock.sleep(every)
+    return found
+
+
 def test_a_component_version_is_immutable(client: Any) -> None:
     arn = component(client)
     assert arn == "arn:aws:imagebuilder:us-east-1:123456789012:component/install/1.0.0/1"
@@ -258,8 +265,7 @@ def test_a_build_runs_the_components_and_makes_an_ami(aws: LocalAws, client: Any
 def test_a_build_takes_its_time_and_writes_its_log(aws: LocalAws, client: Any) -> None:
     begun = aws.clock.now()
     arn = build(aws, recipe(client))
-    while state(client, arn)["status"] != "AVAILABLE":
-        aws.clock.sleep(5)
+    ended(aws, client, arn, every=5)
     assert 1425 <= aws.clock.now() - begun <= 1450
     events = aws.client("logs").get_log_events(logGroupName="/aws/imagebuilder/workbench", logStreamName="1.0.0/1")
     lines = [event["message"].split(" ", 2)[2] for event in events["events"]]
@@ -274,8 +280,7 @@ def test_accounts_of_a_test_run_share_what_the_same_components_have_built(tmp_pa
             instance_profile(aws, "builder")
             client = aws.client("imagebuilder")
             arn = build(aws, recipe(client, data))
-            while (status := state(client, arn)["status"]) not in ("AVAILABLE", "FAILED"):
-                aws.clock.sleep(30)
+            status = ended(aws, client, arn)["status"]
             (ami,) = client.get_image(imageBuildVersionArn=arn)["image"]["outputResources"]["amis"]
             layer = aws.machines.images.layer(ami["image"])
             events = aws.client("logs").get_log_events(
@@ -289,9 +294,7 @@ def test_accounts_of_a_test_run_share_what_the_same_components_have_built(tmp_pa
 def test_a_failed_build_says_where_and_why_and_leaves_no_ami(aws: LocalAws, client: Any) -> None:
     recipe_arn = recipe(client, FAILING)
     arn = build(aws, recipe_arn)
-    while state(client, arn)["status"] not in ("AVAILABLE", "FAILED"):
-        aws.clock.sleep(30)
-    failed = state(client, arn)
+    failed = ended(aws, client, arn)
     assert failed["status"] == "FAILED"
     assert failed["failureContext"]["componentFailure"] == {
         "componentArn": "arn:aws:imagebuilder:us-east-1:123456789012:component/install/1.0.0/1",
@@ -310,9 +313,7 @@ def test_a_fault_fails_the_step_that_it_names(tmp_path: Path) -> None:
         instance_profile(aws, "builder")
         client = aws.client("imagebuilder")
         arn = build(aws, recipe(client))
-        while state(client, arn)["status"] not in ("AVAILABLE", "FAILED"):
-            aws.clock.sleep(30)
-        component_failure = state(client, arn)["failureContext"]["componentFailure"]
+        component_failure = ended(aws, client, arn)["failureContext"]["componentFailure"]
         assert (component_failure["phaseName"], component_failure["errorMessage"]) == ("validate", "the mirror is away")
 
 
@@ -327,8 +328,7 @@ def test_a_build_can_be_cancelled(aws: LocalAws, client: Any) -> None:
     arn = build(aws, recipe(client))
     aws.clock.sleep(300)
     client.cancel_image_creation(imageBuildVersionArn=arn)
-    aws.clock.sleep(30)
-    assert state(client, arn)["status"] == "CANCELLED"
+    assert ended(aws, client, arn)["status"] == "CANCELLED"
     assert aws.client("ec2").describe_images(Owners=["self"])["Images"] == []
 
 
@@ -337,8 +337,7 @@ def test_a_build_that_asks_ssm_inventory_does_not_end(aws: LocalAws, client: Any
     aws.clock.sleep(3000)
     assert state(client, arn)["status"] == "BUILDING"
     client.cancel_image_creation(imageBuildVersionArn=arn)
-    aws.clock.sleep(30)
-    assert state(client, arn)["status"] == "CANCELLED"
+    assert ended(aws, client, arn)["status"] == "CANCELLED"
 
 
 @pytest.mark.parametrize(("with_snapshots", "left"), [(True, 0), (False, 1)])
@@ -346,7 +345,7 @@ def test_a_deregistered_ami_is_gone_with_its_files_and_where_that_is_wanted_with
     aws: LocalAws, client: Any, with_snapshots: bool, left: int
 ) -> None:
     arn = build(aws, recipe(client))
-    aws.clock.sleep(1500)
+    ended(aws, client, arn)
     image = client.get_image(imageBuildVersionArn=arn)["image"]
     ami = image["outputResources"]["amis"][0]["image"]
     layer = aws.machines.images.layer(ami)

@@ -1,6 +1,7 @@
 """Systems Manager of the local AWS: documents that are checked, commands that really run, associations."""
 
 from collections.abc import Callable, Iterator
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -324,8 +325,9 @@ def associate(client: Any, name: str) -> str:
 
 
 def runs(aws: LocalAws) -> list[int]:
-    """How often the document has run on each host."""
-    found = [host.files / "runs" for host in aws.hosts.booted]
+    """How often the document has run on each host, in the order of their launches: they boot in any."""
+    hosts = sorted(aws.hosts.booted, key=lambda host: ip_address(host.address))
+    found = [host.files / "runs" for host in hosts]
     return [len(path.read_text().splitlines()) if path.exists() else 0 for path in found]
 
 

@@ -158,6 +158,13 @@ class LocalAws:
         # With an infinite clock, what goes on without end, such as launches that fail, would take a processor for ever.
         self.clock.hold()
 
+    def moto_backend(self, backends: Any, region: str = "") -> Any:
+        """moto's backend of a service in this account, for handlers that change what it holds.
+
+        region: where the service is not regional, moto's word for everywhere.
+        """
+        return self.server.locked(backends[self.account][region or self.region])
+
     def remember_policies(self) -> None:
         """Keep the policies of now for those that are about to be deleted: their calls are judged at the end."""
         with self.server.moto_lock:  # other calls change what has policies

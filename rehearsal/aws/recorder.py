@@ -100,10 +100,10 @@ class Recorder:
             self._file.write(entry.line() + "\n")
 
     def entries(self) -> Iterator[dict[str, Any]]:
-        """What is recorded so far, as read back from the file."""
+        """What is recorded so far, as read back from the file. The last line may be half there: it is written now."""
         if self.path.exists():
-            with self.path.open(encoding="utf-8") as file:
-                yield from map(json.loads, file)
+            written, _, _ = self.path.read_text(encoding="utf-8").rpartition("\n")
+            yield from map(json.loads, written.splitlines())
 
     def count(self, execution: str | None = None) -> dict[str, int]:
         """Calls as {"service:Operation": n}, of one execution or of all."""

@@ -88,6 +88,10 @@ class Server:
     _operations: dict[tuple[str, str], Operation] = field(default_factory=dict)
     _listeners: list[tuple[BaseWSGIServer, threading.Thread]] = field(default_factory=list)
 
+    def locked(self, backend: Any) -> Any:
+        """A backend of moto for handlers that change what it holds: each of its methods takes the lock."""
+        return _LockedBackend(backend, self.moto_lock)
+
     def add(self, service: str, operation: str, handler: Operation) -> None:
         """`service` and `operation` as botocore names them: add("ssm", "SendCommand", handler)."""
         get_service_model(service).operation_model(operation)  # a name that botocore does not know is a mistake here
@@ -244,6 +248,27 @@ class Server:
             r"Credential=([^/]+)/", f"{environ.get('HTTP_AUTHORIZATION', '')} {environ.get('QUERY_STRING', '')}"
         )
         return (key and self.identify(key[1])) or UNKNOWN
+
+
+@dataclass(frozen=True)
+class _LockedBackend:
+    """A backend of moto whose methods take moto's lock: a request that goes through a dictionary never sees it change
+    its size. Attributes are moto's own.
+    """
+
+    _backend: Any
+    _lock: threading.RLock
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._backend, name)
+        if not callable(found):
+            return found
+
+        def call(*arguments: Any, **named: Any) -> Any:
+            with self._lock:
+                return found(*arguments, **named)
+
+        return call
 
 
 @functools.cache

@@ -177,7 +177,7 @@ class Account:
 
     def published(self) -> list[str]:
         """The subjects of all messages to the topic."""
-        lines = map(json.loads, self.aws.recorder.path.read_text().splitlines())
+        lines = self.aws.recorder.entries()
         return [line["parameters"]["Subject"] for line in lines if line["operation"] == "Publish"]
 
     def end(self, execution: str) -> Execution:
@@ -248,10 +248,9 @@ class Account:
         """The calls of an execution that change something, beside functions being invoked, subscribers notified and its
         report written.
         """
-        lines = map(json.loads, self.aws.recorder.path.read_text().splitlines())
         return {
             f"{line['service']}:{line['operation']}"
-            for line in lines
+            for line in self.aws.recorder.entries()
             if line["execution"] == execution
             and not line["operation"].startswith(READING)
             and (line["service"], line["operation"]) not in {("lambda", "Invoke"), ("sns", "Publish")}
@@ -269,7 +268,7 @@ class Account:
 
     def messages(self) -> list[str]:
         """The texts of all messages to the topic."""
-        lines = map(json.loads, self.aws.recorder.path.read_text().splitlines())
+        lines = self.aws.recorder.entries()
         return [line["parameters"]["Message"] for line in lines if line["operation"] == "Publish"]
 
     def on_every_node(self, script: str) -> set[str]:

@@ -66,7 +66,7 @@ class Certificates:
 
     @property
     def backend(self) -> Any:
-        return acm_backends[self.aws.account][self.aws.region]
+        return self.aws.moto_backend(acm_backends)
 
     @contextlib.contextmanager
     def settled(self) -> Iterator[None]:

@@ -50,7 +50,7 @@ class Efs:
 
     @property
     def backend(self) -> Any:
-        return efs_backends[self.aws.account][self.aws.region]
+        return self.aws.moto_backend(efs_backends)
 
     def state(self, identifier: str) -> str:
         """The life cycle state of a file system, mount target or access point."""
@@ -152,7 +152,7 @@ class Efs:
 
     def create_access_point(self, call: Call) -> Mapping[str, Any]:
         self._require_available(call["FileSystemId"])
-        for existing in self.backend.access_points.values():
+        for existing in list(self.backend.access_points.values()):
             if existing.client_token == call["ClientToken"]:
                 raise ServiceError("AccessPointAlreadyExists", f"{existing.access_point_id} has this token already.")
         made = self.backend.create_access_point(
@@ -209,7 +209,7 @@ class Efs:
 
     def _principals(self) -> set[str]:
         iam = iam_backends[self.aws.account]["aws"]
-        return {role.arn for role in iam.roles.values()} | {f"arn:aws:iam::{self.aws.account}:root"}
+        return {role.arn for role in list(iam.roles.values())} | {f"arn:aws:iam::{self.aws.account}:root"}
 
     def _refuse_unknown_key(self, key: str) -> None:
         kms = self.aws.client("kms")

@@ -33,7 +33,7 @@ class LogEvents:
         group = logs_backends[self.aws.account][call.region].groups.get(call["logGroupName"])
         if group and call["logStreamName"] in group.streams:  # moto refuses any other
             for event in call["logEvents"]:
-                embedded_metrics.extract(cloudwatch_backends[self.aws.account][call.region], event["message"])
+                embedded_metrics.extract(self.aws.moto_backend(cloudwatch_backends, call.region), event["message"])
         return PROCEED
 
 
@@ -71,8 +71,8 @@ class LogStream:
 
     def __init__(self, aws: LocalAws, group: str, name: str) -> None:
         self.name = name
-        self._logs, self._clock, self._group = logs_backends[aws.account][aws.region], aws.clock, group
-        self._metrics = cloudwatch_backends[aws.account][aws.region]
+        self._logs, self._clock, self._group = aws.moto_backend(logs_backends), aws.clock, group
+        self._metrics = aws.moto_backend(cloudwatch_backends)
         self._lock = threading.Lock()
         self._logs.ensure_log_group(group)
         with contextlib.suppress(ResourceAlreadyExistsException):  # an image that was deleted is built again

@@ -44,7 +44,7 @@ class Zones:
     def backend(self) -> Any:
         from moto.route53.models import route53_backends
 
-        return route53_backends[self.aws.account]["aws"]
+        return self.aws.moto_backend(route53_backends, "aws")
 
     @contextlib.contextmanager
     def settled(self) -> Iterator[None]:

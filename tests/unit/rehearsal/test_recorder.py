@@ -37,6 +37,22 @@ def test_a_call_is_one_line_with_caller_role_and_outcome(tmp_path: Path) -> None
     ]
 
 
+def test_a_line_that_is_only_half_written_is_not_read_yet(tmp_path: Path) -> None:
+    calls = recorder(tmp_path)
+    calls.record(FUNCTION, "ssm", "GetParameter", {"Name": "a\u2028b"}, "ok")
+    with calls.path.open("a") as file:
+        file.write('{"time": "2027-01-15T08:00:00.250+00:00", "exec')
+    assert [entry["parameters"] for entry in calls.entries()] == [{"Name": "a\u2028b"}]
+
+
+def test_a_call_that_ends_after_the_record_was_closed_is_added_to_the_others(tmp_path: Path) -> None:
+    calls = recorder(tmp_path)
+    calls.record(FUNCTION, "ssm", "GetParameter", {}, "ok")
+    calls.close()
+    calls.record(FUNCTION, "ssm", "PutParameter", {}, "ok")
+    assert [entry["operation"] for entry in calls.entries()] == ["GetParameter", "PutParameter"]
+
+
 def test_secret_fields_and_known_secrets_are_struck_out_wherever_they_stand(tmp_path: Path) -> None:
     calls = recorder(tmp_path)
     calls.register_secret("hunter2")

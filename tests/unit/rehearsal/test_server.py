@@ -249,6 +249,19 @@ def test_moto_answers_one_request_at_a_time(aws: LocalAws, role: str, monkeypatc
     assert together == [1, 1]
 
 
+def test_a_handler_changes_what_moto_holds_only_under_its_lock(aws: LocalAws) -> None:
+    class Backend:
+        name = "held by moto"
+
+        def change(self, *values: int, **named: int) -> tuple[Any, ...]:
+            return values, named, aws.server.moto_lock._is_owned()  # type: ignore[attr-defined]
+
+    backend = aws.moto_backend({aws.account: {aws.region: Backend()}})
+    assert backend.name == "held by moto"
+    assert backend.change(1, more=2) == ((1,), {"more": 2}, True)
+    assert not aws.server.moto_lock._is_owned()  # type: ignore[attr-defined]
+
+
 def test_a_refusal_of_moto_out_of_an_added_operation_keeps_its_name(aws: LocalAws, role: str) -> None:
     def describe(call: Call) -> dict[str, Any]:
         backend = stepfunctions_parser_backends[aws.account][aws.region]

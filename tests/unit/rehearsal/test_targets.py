@@ -28,6 +28,10 @@ def refused() -> int:
     raise ConnectionRefusedError
 
 
+def wrong() -> int:
+    raise KeyError("eni-0")
+
+
 def test_an_instance_is_a_target_when_it_gets_in_service_and_healthy_after_one_success(account: Account) -> None:
     account.create()
     account.aws.clock.sleep(5)
@@ -64,6 +68,18 @@ def test_a_target_that_fails_its_checks_is_unhealthy_until_enough_succeed(
     account.aws.clock.sleep(INTERVAL + 1)
     assert account.health() == {instance: "healthy"}
     assert account.instances() == {instance: "InService"}
+
+
+def test_a_check_that_fails_for_a_fault_of_the_rehearsal_does_not_end_the_others(
+    account: Account, caplog: pytest.LogCaptureFixture
+) -> None:
+    account.create(2)
+    first, second = account.healthy(2)
+    account.answers[first] = wrong
+    account.answers[second] = silent
+    account.aws.clock.sleep(2 * INTERVAL + 1)
+    assert account.health() == {first: "healthy", second: "unhealthy Target.Timeout"}
+    assert f"the health check of {first} failed" in caplog.text
 
 
 def test_a_target_behind_a_closed_security_group_is_never_healthy(account: Account) -> None:

@@ -56,11 +56,11 @@ class Balancing:
 
     @property
     def backend(self) -> Any:
-        return elbv2_backends[self.aws.account][self.aws.region]
+        return self.aws.moto_backend(elbv2_backends)
 
     @property
     def ec2(self) -> Any:
-        return ec2_backends[self.aws.account][self.aws.region]
+        return self.aws.moto_backend(ec2_backends)
 
     def settle(self) -> None:
         """Show moto's objects as they are at this moment."""
@@ -189,7 +189,7 @@ class Balancing:
 
 def targets_of(balancer: Any) -> list[str]:
     """The target groups to which the listeners and rules of a load balancer forward, each once."""
-    rules = [rule for listener in balancer.listeners.values() for rule in listener.rules.values()]
+    rules = [rule for listener in balancer.listeners.values() for rule in list(listener.rules.values())]
     found = [arn for rule in rules for action in rule.actions for arn in forwards_to(action.data)]
     return list(dict.fromkeys(found))
 

@@ -5,6 +5,7 @@ https://docs.aws.amazon.com/elasticloadbalancing/latest/application/target-group
 
 import functools
 import http.client
+import logging
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -15,6 +16,8 @@ from rehearsal.aws.services import work
 from rehearsal.aws.services.ec2.firewall import Party, allows
 
 from .model import Balancing
+
+logger = logging.getLogger(__name__)
 
 # An assumption; the first health check comes "immediately" (kubernetes-sigs/aws-load-balancer-controller#1834).
 REGISTRATION_SECONDS = 5
@@ -167,8 +170,8 @@ class Targets:
         """The load balancer's end of a connection to a target: its interface in the target's zone."""
         for arn in group.load_balancer_arns:
             for identifier in self.balancing.interfaces.get(arn, []):
-                interface = self.balancing.ec2.enis[identifier]
-                if interface.subnet.availability_zone == target.machine.availability_zone:
+                interface = self.balancing.ec2.enis.get(identifier)  # its load balancer may go meanwhile
+                if interface and interface.subnet.availability_zone == target.machine.availability_zone:
                     return Party(interface.private_ip_address, frozenset(each.id for each in interface.group_set))
         return None
 
@@ -197,7 +200,10 @@ class Targets:
                     self._checking = False
                     return
             for group, target in due:
-                self._check(group, target)
+                try:
+                    self._check(group, target)
+                except Exception:  # the others are checked all the same
+                    logger.exception("the health check of %s failed", target.machine.id)
             if not due:
                 changed = functools.partial(self._changed_since, changes)
                 clock.sleep(max(0.0, min(upcoming) - clock.now()), changed, patient=True)

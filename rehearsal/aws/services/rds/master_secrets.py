@@ -68,7 +68,7 @@ class MasterSecrets:
 
     @property
     def _secrets(self) -> Any:
-        return secretsmanager_backends[self.aws.account][self.aws.region]
+        return self.aws.moto_backend(secretsmanager_backends)
 
     def _secret(self, cluster: Cluster) -> Any:
         return self._secrets.secrets[cluster.secret]

@@ -195,16 +195,17 @@ class ChangeSets:
             self.engine.event(stack, None, stack.status, "Hook invocations complete.", hook="Private::Guard::Hook")
 
     def delete_change_set(self, call: Call) -> Mapping[str, Any]:
-        try:
-            change_set = self.requests.change_set(call)
-        except ChangeSetNotFound:
+        with self.engine.lock:
+            try:
+                change_set = self.requests.change_set(call)
+            except ChangeSetNotFound:
+                return {}
+            if change_set.status in ("CREATE_PENDING", "CREATE_IN_PROGRESS"):
+                raise InvalidChangeSetStatus(
+                    f"ChangeSet [{change_set.id}] cannot be deleted in status [{change_set.status}]"
+                )
+            change_set.stack.change_sets.remove(change_set)
             return {}
-        if change_set.status in ("CREATE_PENDING", "CREATE_IN_PROGRESS"):
-            raise InvalidChangeSetStatus(
-                f"ChangeSet [{change_set.id}] cannot be deleted in status [{change_set.status}]"
-            )
-        change_set.stack.change_sets.remove(change_set)
-        return {}
 
     def describe_events(self, call: Call) -> Mapping[str, Any]:
         """The failed validations of a change set, and the events of a stack (no operations in between)."""

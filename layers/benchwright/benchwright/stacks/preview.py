@@ -171,15 +171,22 @@ def _ensure(target: Target, name: str) -> ChangeSet | BenchwrightError | None:
     """Return the change set once it is computed, or why CloudFormation does not make one."""
     place = target.place
     found = change_sets.describe_change_set(place.name, name)
-    if found is None:
+    if found is not None:
+        return None if found.status in BEING_COMPUTED else found
+    for _ in range(2):
         try:
             change_sets.create_change_set(place, name, "CREATE" if target.creates else "UPDATE", uploads=False)
+            return None
         except ClientError as error:
             if error_code(error) != "ValidationError":
                 raise
-            return None if _is_being_deleted(place.name) else from_client_error(error)  # once all are deleted again
-        return None
-    return None if found.status in BEING_COMPUTED else found
+            refused = from_client_error(error)
+        stack = change_sets.describe(place.name)
+        if stack is not None and stack.status != "REVIEW_IN_PROGRESS":
+            # Another dry run of the cluster is removing it, or it is somebody's.
+            return None if stack.status.startswith("DELETE_") else refused
+        # Its removal has ended since, or CloudFormation refuses what it is given, and does so again.
+    return refused
 
 
 def _judge(target: Target, found: ChangeSet | BenchwrightError) -> list[Mapping[str, Any]] | BenchwrightError:
@@ -213,12 +220,6 @@ def _clean(targets: Mapping[str, Target], name: str) -> None:
             if not target.creates and change_sets.describe_change_set(target.desired.name, name):
                 cloudformation.delete_change_set(StackName=target.desired.name, ChangeSetName=name)
         remove_beside(target.desired.name)
-
-
-def _is_being_deleted(name: str) -> bool:
-    """Return whether an earlier dry run of the cluster is removing the stack that this one wants to use."""
-    stack = change_sets.describe(name)
-    return stack is not None and stack.status.startswith("DELETE_")
 
 
 def _change(change: Mapping[str, Any]) -> Change:

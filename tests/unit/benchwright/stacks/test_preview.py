@@ -10,6 +10,7 @@ from botocore.exceptions import ClientError
 
 from benchwright.errors import AwsCallFailed, StackFailed, StackRefused
 from benchwright.stacks import change_sets, preview
+from benchwright.stacks.decision import Stack
 from benchwright.stacks.preview import Target, beside
 from tests.unit.benchwright.stacks import test_stack_states
 from tests.unit.benchwright.stacks.test_stack_states import (
@@ -148,11 +149,36 @@ def test_a_stack_beside_that_is_still_being_deleted_is_waited_for(
 ) -> None:
     world.api.create_stack(StackName=beside(NODES), TemplateBody=template(Group=GROUP), Parameters=parameters(world))
     world.settled(beside(NODES))
+    describe = change_sets.describe
+
+    def being_deleted(name: str) -> Stack | None:
+        found = describe(name)
+        return found and found._replace(status="DELETE_IN_PROGRESS")
+
     with monkeypatch.context() as patch:
-        patch.setattr(preview, "_is_being_deleted", lambda _: True)
+        patch.setattr(change_sets, "describe", being_deleted)
         assert preview.look({NODES: Target(world.desired(NODES), None)}, "arn:e") is None
     world.delete(beside(NODES))
     assert names(look(world, NODES)) == {NODES: [("create", "Group")]}
+
+
+def test_a_stack_beside_whose_deletion_ends_right_after_the_refusal_is_made_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.api.create_stack(StackName=beside(NODES), TemplateBody=template(Group=GROUP), Parameters=parameters(world))
+    world.settled(beside(NODES))
+    create = change_sets.create_change_set
+
+    def refuse_and_delete(*arguments: Any, **named: Any) -> None:
+        try:
+            create(*arguments, **named)
+        except ClientError:
+            world.delete(beside(NODES))
+            raise
+
+    monkeypatch.setattr(change_sets, "create_change_set", refuse_and_delete)
+    assert names(look(world, NODES)) == {NODES: [("create", "Group")]}
+    assert left(world) == []
 
 
 def parameters(world: World) -> list[dict[str, str]]:

@@ -52,13 +52,41 @@ class HandOver(threading.Event):
         return super().wait(timeout)
 
 
-class ClockThread(threading.Thread):
-    """A thread whose `join(timeout)` counts in AWS time."""
+class TimedEvent(ClockEvent):
+    """What a state waits for that has begun work of its own just before: time stands still until it does wait."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._clock.hold()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        assert timeout is not None
+        try:
+            return self._clock.sleep(timeout, self.is_set)
+        finally:
+            self._clock.release()
+
+
+class Thread(threading.Thread):
+    """A thread of an execution: it stays in the time in which that began, also where another clock is in force."""
 
     def __init__(self, *args: Any, **keywords: Any) -> None:
         super().__init__(*args, **keywords)
         self._clock = in_force()
-        self._ended = False
+
+    def run(self) -> None:
+        _thread.clock = self._clock
+        super().run()
+
+
+class TimedThread(Thread):
+    """A thread whose one `join(timeout)` counts in AWS time, which stands still from its start until then."""
+
+    _ended = False
+
+    def start(self) -> None:
+        self._clock.hold()
+        super().start()
 
     def run(self) -> None:
         try:
@@ -68,22 +96,26 @@ class ClockThread(threading.Thread):
             self._clock.wake()
 
     def join(self, timeout: float | None = None) -> None:
-        if timeout is not None:
-            self._clock.wait(timeout, lambda: self._ended)
-            if not self._ended:
+        try:
+            if timeout is not None and not self._clock.sleep(timeout, lambda: self._ended):
                 return
+        finally:
+            self._clock.release()
         super().join()
 
 
 # moto is one per process, and so is the clock it reads: patches are made once and ask for the clock in force.
 _in_force: Clock | None = None
+_thread = threading.local()
 _STATES = "moto.stepfunctions.parser.asl.component."
 
 
 def in_force() -> Clock:
-    if _in_force is None:
+    """The clock that was installed last; in a thread of an execution the one in which that began."""
+    clock: Clock | None = getattr(_thread, "clock", _in_force)
+    if clock is None:
         raise RuntimeError("no clock is in force: call moto_clock.install(Clock(speed)) before moto is used")
-    return _in_force
+    return clock
 
 
 def install(clock: Clock) -> None:
@@ -109,10 +141,12 @@ def _patch_interpreter() -> None:
     )
     sleep = types.SimpleNamespace(sleep=lambda seconds: in_force().sleep(seconds))
     _module(_STATES + "common.retry.retrier_decl").time = sleep
-    _module(_STATES + "state.exec.execute_state").threading = _threading(Event=ClockEvent)  # TimeoutSeconds of a state
-    _module(_STATES + "program.program").threading = _threading(Thread=ClockThread)  # TimeoutSeconds of the machine
+    state = _module(_STATES + "state.exec.execute_state")
+    state.threading, state.Thread = _threading(Event=TimedEvent), Thread  # TimeoutSeconds of a state
+    _module(_STATES + "program.program").threading = _threading(Thread=TimedThread)  # TimeoutSeconds of the machine
 
     callback = _module(_STATES + "state.exec.state_task.service.state_task_service_callback")
+    callback.threading = _threading(Thread=Thread)
     callback.time = types.SimpleNamespace(sleep=lambda _seconds: in_force().sleep(1))  # the poll of .sync
     _module("moto.stepfunctions.parser.asl.eval.callback.callback").Event = ClockEvent
     _around(callback.StateTaskServiceCallback, "_eval_wait_for_task_token", lambda: in_force().idle())
@@ -131,6 +165,9 @@ def _patch_branches() -> None:
     job = _module(_STATES + "state.exec.state_map.iteration.job")
     iteration = _module(_STATES + "state.exec.state_map.iteration.iteration_worker")
     inline = _module(_STATES + "state.exec.state_map.iteration.inline_iteration_component")
+
+    worker.Thread = Thread
+    branch.threading = inline.threading = _threading(Thread=Thread)
 
     def hold() -> None:
         in_force().hold()

@@ -1,6 +1,7 @@
 """Where moto's interpreter differs from Step Functions, the rehearsal's does not."""
 
 import itertools
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ from moto.stepfunctions.parser.asl.component.state.exec.state_parallel.branch_wo
 
 from rehearsal.aws import moto_clock
 from rehearsal.aws.calls import ServiceError
+from rehearsal.aws.clock import Clock
 from rehearsal.aws.services.step_functions.definition import check_definition
 from rehearsal.aws.services.step_functions.executions import backend
 from rehearsal.aws.services.step_functions.expressions import evaluate
@@ -251,6 +253,49 @@ def test_the_machines_own_timeout_is_aws_time(workflow: Workflow) -> None:
     report = workflow.run(machine(states, TimeoutSeconds=120), {})
     assert report.status == "TIMED_OUT"
     assert 120 <= report.seconds < 120 + REAL_SECONDS
+
+
+def test_time_stands_still_until_who_has_begun_work_waits_for_it(
+    workflow: Workflow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A busy machine lets what was begun come to its first wait before who began it waits."""
+
+    def late(owner: Any, name: str) -> None:
+        wait = getattr(owner, name)
+
+        def method(self: Any, timeout: float | None = None) -> Any:
+            time.sleep(0.1)
+            return wait(self, timeout)
+
+        monkeypatch.setattr(owner, name, method)
+
+    late(moto_clock.TimedThread, "join")
+    late(moto_clock.TimedEvent, "wait")
+    whole = workflow.run(machine({"Sleep": {"Type": "Wait", "Seconds": 1000, "End": True}}, TimeoutSeconds=120), {})
+    assert whole.status == "TIMED_OUT"
+    workflow.functions["Work"] = lambda _event: moto_clock.in_force().sleep(1000)
+    state = workflow.run(machine({"Work": task("Work", TimeoutSeconds=120, End=True)}), {})
+    assert (state.status, state.error) == ("FAILED", "States.Timeout")
+
+
+def test_an_execution_stays_in_the_time_in_which_it_began(workflow: Workflow) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    def work(_event: Any) -> None:
+        begun.set()
+        go_on.wait(PATIENCE)
+
+    workflow.functions["Work"] = work
+    branch = {"StartAt": "Sleep", "States": {"Sleep": {"Type": "Wait", "Seconds": 1000, "End": True}}}
+    states = {"Work": task("Work", Next="Both"), "Both": {"Type": "Parallel", "Branches": [branch], "End": True}}
+    before, execution = moto_clock.in_force(), workflow.start(machine(states), {})
+    assert begun.wait(PATIENCE)
+    moto_clock.install(now := Clock(math.inf))
+    go_on.set()
+    report = end(execution)
+    assert (report.status, now._workers) == ("SUCCEEDED", 0)
+    until(lambda: before._workers == 0, "the last worker, which leaves when the status is known")
+    assert report.seconds >= 1000
 
 
 def test_a_timeout_of_a_task_does_not_count_time_in_which_its_function_works(workflow: Workflow) -> None:

@@ -161,7 +161,7 @@ class LocalAws:
     def moto_backend(self, backends: Any, region: str = "") -> Any:
         """moto's backend of a service in this account, for handlers that change what it holds.
 
-        region: where the service is not regional, moto's word for everywhere.
+        region: of a service that is not regional, moto's name for all regions.
         """
         return self.server.locked(backends[self.account][region or self.region])
 

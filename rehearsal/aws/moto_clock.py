@@ -53,22 +53,15 @@ class HandOver(threading.Event):
 
 
 class TimedEvent(ClockEvent):
-    """What a state waits for that has begun work of its own just before: time stands still until it does wait."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._clock.hold()
+    """What a state waits for that has begun work of its own. Made and waited for inside `busy()`."""
 
     def wait(self, timeout: float | None = None) -> bool:
         assert timeout is not None
-        try:
-            return self._clock.sleep(timeout, self.is_set)
-        finally:
-            self._clock.release()
+        return self._clock.sleep(timeout, self.is_set)
 
 
 class Thread(threading.Thread):
-    """A thread of an execution: it stays in the time in which that began, also where another clock is in force."""
+    """A thread of an execution: it stays in the time in which that began, even when another clock is in force."""
 
     def __init__(self, *args: Any, **keywords: Any) -> None:
         super().__init__(*args, **keywords)
@@ -80,13 +73,9 @@ class Thread(threading.Thread):
 
 
 class TimedThread(Thread):
-    """A thread whose one `join(timeout)` counts in AWS time, which stands still from its start until then."""
+    """A thread whose `join(timeout)` counts in AWS time. Started and joined inside `busy()`."""
 
     _ended = False
-
-    def start(self) -> None:
-        self._clock.hold()
-        super().start()
 
     def run(self) -> None:
         try:
@@ -96,12 +85,9 @@ class TimedThread(Thread):
             self._clock.wake()
 
     def join(self, timeout: float | None = None) -> None:
-        try:
-            if timeout is not None and not self._clock.sleep(timeout, lambda: self._ended):
-                return
-        finally:
-            self._clock.release()
-        super().join()
+        if timeout is None or self._clock.sleep(timeout, lambda: self._ended):
+            with self._clock.idle():
+                super().join()
 
 
 # moto is one per process, and so is the clock it reads: patches are made once and ask for the clock in force.
@@ -141,9 +127,13 @@ def _patch_interpreter() -> None:
     )
     sleep = types.SimpleNamespace(sleep=lambda seconds: in_force().sleep(seconds))
     _module(_STATES + "common.retry.retrier_decl").time = sleep
-    state = _module(_STATES + "state.exec.execute_state")
-    state.threading, state.Thread = _threading(Event=TimedEvent), Thread  # TimeoutSeconds of a state
-    _module(_STATES + "program.program").threading = _threading(Thread=TimedThread)  # TimeoutSeconds of the machine
+    # TimeoutSeconds. Who began work works, too, until it waits for it and once that is late: else time would run fast
+    # before it waits, past the time-out, and before it says that the work is late.
+    state, program = _module(_STATES + "state.exec.execute_state"), _module(_STATES + "program.program")
+    state.threading, state.Thread = _threading(Event=TimedEvent), Thread
+    program.threading = _threading(Thread=TimedThread)
+    _around(state.ExecutionState, "_evaluate_with_timeout", lambda: in_force().busy())
+    _around(program.Program, "eval", lambda: in_force().busy())
 
     callback = _module(_STATES + "state.exec.state_task.service.state_task_service_callback")
     callback.threading = _threading(Thread=Thread)

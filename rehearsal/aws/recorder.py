@@ -100,7 +100,7 @@ class Recorder:
             self._file.write(entry.line() + "\n")
 
     def entries(self) -> Iterator[dict[str, Any]]:
-        """What is recorded so far, as read back from the file. The last line may be half there: it is written now."""
+        """What is recorded so far, as read back from the file, without a last line that is being written."""
         if self.path.exists():
             written, _, _ = self.path.read_text(encoding="utf-8").rpartition("\n")
             yield from map(json.loads, written.splitlines())

@@ -34,7 +34,7 @@ LOOKS_AT_NODES = {
     *("Configure nodes", "Nodes configured?", "Wait for configuration"),
     *("Verify cluster", "Cluster verified?", "Wait for verification"),
 }
-"""What is entered again for as long as the real scripts run on the nodes, which a busy machine does not know before."""
+"""How often these are entered depends on how long the real scripts take on this machine."""
 
 
 @pytest.fixture(scope="module")
@@ -165,7 +165,7 @@ def test_a_missing_licence_is_a_warning(deployments: list[dict[str, Any]]) -> No
 
 def test_the_same_input_again_changes_nothing(deployments: list[dict[str, Any]]) -> None:
     entered = collections.Counter(state["name"] for state in deployments[1]["states"])
-    assert len(entered) <= 30
+    assert deployments[1]["transitions"] - sum(entered[each] for each in LOOKS_AT_NODES) <= 24
     assert {name for name, times in entered.items() if times > 1} <= LOOKS_AT_NODES
     # A change set without changes is how CloudFormation says that there are none.
     assert changes(deployments[1]) - REPORT <= {"cloudformation:CreateChangeSet", "cloudformation:DeleteChangeSet"}

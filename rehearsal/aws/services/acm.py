@@ -139,7 +139,7 @@ class Certificates:
         if set(includes) - {"keyTypes"}:
             raise ServiceError("ValidationException", "The rehearsal's ACM filters by keyTypes only.")
         shown = []
-        for bundle in self.backend._certificates.values():
+        for bundle in list(self.backend._certificates.values()):
             its = self._described(bundle)
             if its["KeyAlgorithm"] not in (includes.get("keyTypes") or KEY_TYPES):
                 continue

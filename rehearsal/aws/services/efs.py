@@ -91,7 +91,7 @@ class Efs:
         if call["CreationToken"] in self.backend.creation_tokens:
             existing = next(
                 each
-                for each in self.backend.file_systems_by_id.values()
+                for each in list(self.backend.file_systems_by_id.values())
                 if each.creation_token == call["CreationToken"]
             )
             raise ServiceError("FileSystemAlreadyExists", f"File system '{existing.file_system_id}' already exists")

@@ -767,10 +767,8 @@ def test_calls_are_made_and_recorded_with_the_service_role(cloud: Cloud) -> None
     trust = json.dumps({"Version": "2012-10-17", "Statement": []})
     arn = cloud.aws.client("iam").create_role(RoleName="service", AssumeRolePolicyDocument=trust)["Role"]["Arn"]
     cloud.deploy("recorded", template(Group=group(LogGroupName="recorded")), RoleARN=arn)
-    lines = [json.loads(line) for line in (cloud.aws.directory / "calls.jsonl").read_text().splitlines()]
-    assert [(line["caller"], line["role"]) for line in lines if line["operation"] == "CreateLogGroup"] == [
-        ("cloudformation", arn)
-    ]
+    made = [line for line in cloud.aws.recorder.entries() if line["operation"] == "CreateLogGroup"]
+    assert [(line["caller"], line["role"]) for line in made] == [("cloudformation", arn)]
     assert cloud.api.describe_stacks(StackName="recorded")["Stacks"][0]["RoleARN"] == arn
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from jsonata import Jsonata
 from moto.stepfunctions.parser.asl.component.state.exec.state_parallel.branch_worker import BranchWorker
+from moto.stepfunctions.parser.asl.eval.environment import Environment
 
 from rehearsal.aws import moto_clock
 from rehearsal.aws.calls import ServiceError
@@ -255,22 +256,23 @@ def test_the_machines_own_timeout_is_aws_time(workflow: Workflow) -> None:
     assert 120 <= report.seconds < 120 + REAL_SECONDS
 
 
-def test_time_stands_still_until_who_has_begun_work_waits_for_it(
+def test_time_stands_still_until_the_one_who_began_work_waits_for_it_and_says_that_it_is_late(
     workflow: Workflow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A busy machine lets what was begun come to its first wait before who began it waits."""
+    """On a busy machine, what was begun comes to its own wait before that, and could end before it is called late."""
 
     def late(owner: Any, name: str) -> None:
-        wait = getattr(owner, name)
+        original = getattr(owner, name)
 
-        def method(self: Any, timeout: float | None = None) -> Any:
+        def method(self: Any, *arguments: Any, **named: Any) -> Any:
             time.sleep(0.1)
-            return wait(self, timeout)
+            return original(self, *arguments, **named)
 
         monkeypatch.setattr(owner, name, method)
 
     late(moto_clock.TimedThread, "join")
     late(moto_clock.TimedEvent, "wait")
+    late(Environment, "set_timed_out")
     whole = workflow.run(machine({"Sleep": {"Type": "Wait", "Seconds": 1000, "End": True}}, TimeoutSeconds=120), {})
     assert whole.status == "TIMED_OUT"
     workflow.functions["Work"] = lambda _event: moto_clock.in_force().sleep(1000)

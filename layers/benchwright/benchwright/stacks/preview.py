@@ -183,8 +183,8 @@ def _ensure(target: Target, name: str) -> ChangeSet | BenchwrightError | None:
             refused = from_client_error(error)
         stack = change_sets.describe(place.name)
         if stack is not None and stack.status != "REVIEW_IN_PROGRESS":
-            # Another dry run of the cluster is removing it, or it is somebody's.
-            return None if stack.status.startswith("DELETE_") else refused
+            # Another dry run of the cluster is removing it, or someone else created it.
+            return None if stack.status == "DELETE_IN_PROGRESS" else refused
         # Its removal has ended since, or CloudFormation refuses what it is given, and does so again.
     return refused
 

@@ -181,7 +181,7 @@ class LoadBalancers:
                     f"Not enough IP space available in {subnet.id}. ELB requires at least {FREE_ADDRESSES} free IP "
                     "addresses in each subnet.",
                 )
-        gateways = self.balancing.ec2.internet_gateways.values()
+        gateways = list(self.balancing.ec2.internet_gateways.values())
         if scheme == "internet-facing" and not networks & {gateway.vpc.id for gateway in gateways if gateway.vpc}:
             raise ServiceError("InvalidSubnet", f"VPC {networks.pop()} has no internet gateway")
         return subnets
@@ -203,7 +203,8 @@ class LoadBalancers:
     def _interface(self, balancer: Any, subnet: Any) -> str:
         """A network interface of the load balancer, which EC2 shows: its id."""
         ec2 = self.balancing.ec2
-        address = subnet.get_available_subnet_ip(balancer)
+        with self.balancing.aws.server.moto_lock:  # RunInstances takes addresses, too
+            address = subnet.get_available_subnet_ip(balancer)
         kind_name_and_id = balancer.arn.partition(":loadbalancer/")[2]
         made = ec2.create_network_interface(
             subnet, address, group_ids=balancer.security_groups, description=f"ELB {kind_name_and_id}"

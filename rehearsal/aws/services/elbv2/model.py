@@ -72,7 +72,8 @@ class Balancing:
                 if interface is not None:
                     if network := getattr(self.aws.hosts, "network", None):
                         network.remove_address(interface.private_ip_address)  # before someone else gets it
-                    self.ec2.get_subnet(interface.subnet.id).del_subnet_ip(interface.private_ip_address)
+                    with self.aws.server.moto_lock:  # RunInstances takes addresses, too
+                        self.ec2.get_subnet(interface.subnet.id).del_subnet_ip(interface.private_ip_address)
                     self.ec2.delete_network_interface(identifier)
         used: dict[str, list[str]] = {}
         for arn, balancer in list(self.backend.load_balancers.items()):

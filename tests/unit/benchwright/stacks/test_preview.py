@@ -181,6 +181,29 @@ def test_a_stack_beside_whose_deletion_ends_right_after_the_refusal_is_made_agai
     assert left(world) == []
 
 
+def test_a_refusal_beside_another_dry_run_is_asked_for_once_more_and_then_final(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That one may have created the stack again since."""
+    target = {NODES: Target(world.desired(NODES), None)}
+    assert preview.look(target, "arn:another") is None
+    create, refusals = change_sets.create_change_set, [refused("ValidationError")]
+
+    def refuse_first(*arguments: Any, **named: Any) -> None:
+        if refusals:
+            raise refusals.pop()
+        create(*arguments, **named)
+
+    monkeypatch.setattr(change_sets, "create_change_set", refuse_first)
+    assert preview.look(target, "arn:e") is None
+    refusals += [refused("ValidationError")] * 3
+    with pytest.raises(AwsCallFailed, match="CreateChangeSet answered ValidationError"):
+        preview.look(target, "arn:third")
+    assert len(refusals) == 1
+    look(world, NODES)
+    assert left(world) == []
+
+
 def parameters(world: World) -> list[dict[str, str]]:
     wanted = world.desired(NODES).parameters
     return [{"ParameterKey": name, "ParameterValue": value} for name, value in wanted.items()]

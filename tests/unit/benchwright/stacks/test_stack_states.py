@@ -175,8 +175,7 @@ class World:
 
     def calls(self) -> list[dict[str, Any]]:
         """What was asked of CloudFormation, in order."""
-        lines = (self.aws.directory / "calls.jsonl").read_text().splitlines()
-        return [call for call in map(json.loads, lines) if call["service"] == "cloudformation"]
+        return [call for call in self.aws.recorder.entries() if call["service"] == "cloudformation"]
 
     def secret(self) -> str:
         """The value of the secret; empty when there is none."""

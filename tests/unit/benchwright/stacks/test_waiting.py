@@ -103,8 +103,7 @@ class World:
         return self.calls("DeleteStack")
 
     def calls(self, operation: str) -> int:
-        lines = (self.aws.directory / "calls.jsonl").read_text().splitlines()
-        return sum(json.loads(line)["operation"] == operation for line in lines)
+        return sum(line["operation"] == operation for line in self.aws.recorder.entries())
 
 
 @pytest.fixture

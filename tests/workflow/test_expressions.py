@@ -288,7 +288,7 @@ def test_every_expression_has_the_value_of_the_reference(machine: str, evaluated
     node = TOOLS / "bin" / "node"
     assert node.exists(), "node and jsonata are not installed: make tools"
     run = subprocess.run(
-        [node, PROGRAM, TOOLS], input=json.dumps(asked), capture_output=True, text=True, timeout=60, check=False
+        [node, PROGRAM, TOOLS], input=json.dumps(asked), capture_output=True, text=True, timeout=600, check=False
     )
     assert run.returncode == 0, run.stderr
     values = [answer.get("value") for answer in json.loads(run.stdout)]

@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from benchwright.verification import verdicts
 from functions.resolve_plan.app import MOST_CLUSTERS
 from rehearsal.aws.services.step_functions.quotas import PAYLOAD_BYTES
+from tests.waiting import PATIENCE
 from tests.workflow.workflow import REPORTED, WRITTEN, Workflow, cause, definition_of
 
 SUMMARY = {
@@ -144,9 +146,11 @@ def test_it_waits_as_long_as_each_look_says(workflow: Workflow, looks: int, seco
         "done": event["attempt"] == looks - 1,
         "wait_seconds": 5 + 2 * event["wait_seconds"],
     }
+    began = time.monotonic()
     report = workflow.run("verify", {})
+    worked = time.monotonic() - began  # real work is AWS time, too
     assert (report.status, workflow.invoked().count("VerifyCluster")) == ("SUCCEEDED", looks)
-    assert seconds <= report.seconds < seconds + 5
+    assert seconds <= report.seconds < seconds + worked + 0.1
 
 
 @pytest.mark.parametrize("ends", ["raised", "at its last look"])
@@ -290,7 +294,7 @@ def test_ten_clusters_are_verified_in_parallel_each_with_its_own_lock(workflow: 
     """What an item remembers of its cluster is its own: the lock of one is released by its item."""
     clusters = tuple(f"c{number}" for number in range(10))
     answer(workflow, clusters=clusters)
-    all_wait = threading.Barrier(10, timeout=30)
+    all_wait = threading.Barrier(10, timeout=PATIENCE)
 
     def verify(event: dict[str, Any]) -> Any:
         if not event["locked"]:

@@ -159,7 +159,7 @@ def test_a_group_fills_itself_over_its_zones(aws: LocalAws, client: Any, templat
     create(aws, template)
     aws.clock.sleep(5)
     assert list(instances(aws).values()) == ["Pending", "Pending"]
-    aws.clock.sleep(30)
+    aws.clock.sleep(45)
     assert list(instances(aws).values()) == ["InService", "InService"]
     (group,) = client.describe_auto_scaling_groups()["AutoScalingGroups"]
     assert [one["AvailabilityZone"] for one in group["Instances"]] == ["us-east-1a", "us-east-1b"]

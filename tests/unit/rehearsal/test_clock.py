@@ -55,8 +55,9 @@ def test_work_of_known_length_holds_no_one_up_until_it_is_over() -> None:
     began, woken = clock.now(), list[float]()
 
     def wait(seconds: float) -> None:
-        clock.wait(seconds)
-        woken.append(elapsed(clock, began))
+        with clock.busy():  # so that no time passes between its end and the look at the clock
+            clock.sleep(seconds)
+            woken.append(elapsed(clock, began))
 
     waiting = [threading.Thread(target=wait, args=(seconds,)) for seconds in (500, 2000)]
     with clock.busy():
@@ -153,12 +154,14 @@ def test_as_many_machines_work_at_once_as_there_are_processors() -> None:
     clock = Clock(600, processors=2)
     at_once: set[int] = set()
     most: list[int] = []
+    two = threading.Barrier(2, timeout=PATIENCE)
 
     def work(number: int) -> None:
         with clock.busy(), clock.processor():
             at_once.add(number)
-            time.sleep(0.02)
+            two.wait()
             most.append(len(at_once))
+            two.wait()
             at_once.remove(number)
 
     machines = [threading.Thread(target=work, args=(number,)) for number in range(6)]

@@ -723,9 +723,10 @@ def test_what_a_resource_needs_goes_although_the_resource_could_not(cloud: Cloud
 def test_a_creation_in_progress_is_given_up_when_the_stack_is_deleted(cloud: Cloud) -> None:
     first, then = group(LogGroupName="early-first"), group(LogGroupName="early-then")
     cloud.change_set("early", template(First=first, Then={**then, "DependsOn": "First"}))
-    with cloud.aws.clock.busy():  # no time passes
+    with cloud.aws.clock.busy():  # time does not run fast
         cloud.api.execute_change_set(StackName="early", ChangeSetName="first")
-        until(lambda: cloud.groups("early-"), "the first resource")
+        begun = ("First", "CREATE_IN_PROGRESS", "Resource creation Initiated")
+        until(lambda: begun in cloud.events("early"), "the first resource")
         stack_id = cloud.api.describe_stacks(StackName="early")["Stacks"][0]["StackId"]
         cloud.api.delete_stack(StackName="early")
         assert cloud.api.describe_stacks(StackName="early")["Stacks"][0]["StackStatus"] == "DELETE_IN_PROGRESS"

@@ -162,8 +162,10 @@ def test_a_real_host_runs_an_image_that_was_made_of_another(tmp_path: Path) -> N
                     ]
                 },
             )["Command"]["CommandId"]
-            aws.clock.sleep(20)
-            answer = aws.client("ssm").get_command_invocation(CommandId=command, InstanceId=second)
+            answer = {"Status": "Pending"}
+            while answer["Status"] in ("Pending", "InProgress"):
+                aws.clock.sleep(20)
+                answer = aws.client("ssm").get_command_invocation(CommandId=command, InstanceId=second)
             assert (answer["Status"], answer["StandardErrorContent"]) == ("Success", "")
             assert answer["StandardOutputContent"].split() == [
                 "1.2",

@@ -10,6 +10,7 @@ import pytest
 
 from rehearsal import launcher
 from rehearsal.forwarder import Forwarder
+from tests.waiting import PATIENCE
 
 
 class Upper(socketserver.StreamRequestHandler):
@@ -29,7 +30,7 @@ def server() -> Iterator[tuple[str, int]]:
 
 def said(address: tuple[str, int], words: bytes) -> bytes:
     """What is answered; nothing where the connection is closed, or reset since words were left unread."""
-    with socket.create_connection(address, 5) as connection:
+    with socket.create_connection(address, PATIENCE) as connection:
         with contextlib.suppress(OSError):
             connection.sendall(words)
             connection.shutdown(socket.SHUT_WR)

@@ -15,7 +15,7 @@ import pytest
 from rehearsal.aws.clock import Clock
 from rehearsal.aws.local_aws import LocalAws
 from rehearsal.aws.services.lambdas import deployment_packages, execution_environment
-from tests.waiting import until
+from tests.waiting import PATIENCE, until
 
 pytestmark = [
     pytest.mark.root,
@@ -102,7 +102,7 @@ def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAws]:
         Role=role,
         Handler="app.handler",
         Code={"ZipFile": archive({"app.py": CODE})},
-        Timeout=3,
+        Timeout=60,
         MemorySize=256,
         Layers=arns,
         Environment={"Variables": {"VARIABLE": "value"}},
@@ -172,13 +172,20 @@ def test_an_exception_arrives_by_its_class(aws: LocalAws) -> None:
     assert error(aws, "fail") == ("KeyError", "'plan'")
 
 
-def test_a_process_is_used_again_and_a_second_concurrent_call_gets_its_own(aws: LocalAws) -> None:
+def test_a_process_is_used_again_and_a_second_concurrent_call_gets_its_own(
+    aws: LocalAws, monkeypatch: pytest.MonkeyPatch
+) -> None:
     first = invoke(aws, "process")[1]
     assert invoke(aws, "process")[1] == first
     processes: list[int] = []
-    threads = [
-        threading.Thread(target=lambda: processes.append(invoke(aws, "process", seconds=0.5)[1])) for _ in range(2)
-    ]
+    both_have_one, run = threading.Barrier(2, timeout=PATIENCE), execution_environment.ExecutionEnvironment.invoke
+
+    def meet(self: Any, *arguments: Any, **named: Any) -> Any:
+        both_have_one.wait()
+        return run(self, *arguments, **named)
+
+    monkeypatch.setattr(execution_environment.ExecutionEnvironment, "invoke", meet)
+    threads = [threading.Thread(target=lambda: processes.append(invoke(aws, "process")[1])) for _ in range(2)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -201,8 +208,11 @@ def test_the_first_call_of_a_process_is_a_cold_start_however_early_the_process_b
 
 
 def test_a_timeout_ends_the_process_and_the_next_call_begins_again(aws: LocalAws) -> None:
+    client = aws.client("lambda")
+    client.update_function_configuration(FunctionName="app-Look-ABCDEF", Timeout=3)
     before = invoke(aws, "process")[1]
     kind, message = error(aws, "process", seconds=30)
+    client.update_function_configuration(FunctionName="app-Look-ABCDEF", Timeout=60)
     assert kind == "Sandbox.Timedout"
     assert message.endswith("Error: Task timed out after 3.00 seconds")
     assert invoke(aws, "process")[1] != before

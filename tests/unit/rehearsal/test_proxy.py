@@ -21,11 +21,11 @@ from rehearsal.aws.services.elbv2.targets import probe
 from rehearsal.initial_account import ZONE_ID
 from tests.unit.rehearsal.balanced_account import DELAY, INTERVAL, MODULES, PORT, Account
 from tests.unit.rehearsal.fake_hosts import local_aws
-from tests.waiting import until
+from tests.waiting import PATIENCE, until
 
 HOST = "workbench.example.com"
 SECURE, PLAIN = 8443, 8080
-PATIENCE = 10.0
+SILENT_SECONDS = 10.0
 
 
 class Node:
@@ -63,7 +63,7 @@ class Node:
         return web.Response(status=self.health)
 
     async def _silent(self, _: web.Request) -> web.Response:
-        await asyncio.sleep(PATIENCE)
+        await asyncio.sleep(SILENT_SECONDS)
         return web.Response()
 
     async def _say(self, request: web.Request) -> web.StreamResponse:
@@ -277,7 +277,7 @@ def test_a_web_socket_stays_with_its_node(world: World) -> None:
 
 
 def test_who_is_silent_for_too_long_is_cut_off(world: World) -> None:
-    world.attributes(idle_timeout__timeout_seconds="1")
+    world.attributes(idle_timeout__timeout_seconds="3")
 
     async def wait(session: aiohttp.ClientSession) -> Any:
         async with session.ws_connect(f"{world.place()}/socket", server_hostname=HOST) as socket:

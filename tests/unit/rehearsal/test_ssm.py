@@ -10,7 +10,7 @@ import yaml
 from botocore.exceptions import ClientError
 
 from rehearsal.aws.local_aws import LocalAws
-from rehearsal.aws.services.ssm import documents
+from rehearsal.aws.services.ssm import documents, run_command
 from tests.unit.rehearsal.fake_hosts import instance_profile, local_aws, subnets
 
 DOCUMENT = """\
@@ -26,7 +26,7 @@ mainSteps:
   - action: aws:runShellScript
     name: configure
     inputs:
-      timeoutSeconds: "2"
+      timeoutSeconds: "60"
       runCommand:
         - |
           #!/bin/bash
@@ -77,8 +77,9 @@ def node(aws: LocalAws, launch: Callable[..., str]) -> str:
     return instance_id
 
 
-def document(client: Any, script: str | None = None, name: str = "configuration") -> str:
+def document(client: Any, script: str | None = None, name: str = "configuration", timeout: int = 60) -> str:
     content = yaml.load(DOCUMENT, Loader=yaml.CSafeLoader)  # SAM, where a test imports it, changes what safe_load makes
+    content["mainSteps"][0]["inputs"]["timeoutSeconds"] = str(timeout)
     if script:
         content["mainSteps"][0]["inputs"]["runCommand"] = [script]
     client.create_document(Name=name, DocumentType="Command", DocumentFormat="YAML", Content=yaml.safe_dump(content))
@@ -136,11 +137,14 @@ def test_a_command_runs_with_its_parameters_as_environment(aws: LocalAws, client
     assert invocation["InstanceName"] == "ip-10-0-0-4"
 
 
-def test_an_invocation_is_not_there_at_once(aws: LocalAws, client: Any, node: str) -> None:
+def test_an_invocation_is_not_there_at_once(
+    aws: LocalAws, client: Any, node: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_command, "VISIBLE_SECONDS", 600)  # time for two looks on a busy machine
     command = client.send_command(DocumentName=document(client), InstanceIds=[node])["Command"]["CommandId"]
     assert client.list_command_invocations(CommandId=command)["CommandInvocations"] == []
     assert code(client.get_command_invocation, CommandId=command, InstanceId=node) == "InvocationDoesNotExist"
-    aws.clock.sleep(3)
+    aws.clock.sleep(601)
     assert len(client.list_command_invocations(CommandId=command)["CommandInvocations"]) == 1
 
 
@@ -214,7 +218,7 @@ def test_failures_and_time_outs_are_distinguished(aws: LocalAws, client: Any, no
     assert failed["CommandPlugins"][0]["Output"] == (
         "\n----------ERROR-------\nno\nfailed to run commands: exit status 3"
     )
-    slow = run(aws, document(client, "echo begun; sleep 30", "slow"), node)[node]
+    slow = run(aws, document(client, "echo begun; sleep 300", "slow", timeout=5), node)[node]
     assert (slow["Status"], slow["StatusDetails"]) == ("TimedOut", "ExecutionTimedOut")
     plugin, full = (
         slow["CommandPlugins"][0],
@@ -351,7 +355,7 @@ def test_new_instances_run_an_association_at_the_same_time_whatever_its_concurre
     """Each waits for the other. CreateAssociation, MaxConcurrency: one that has just started is allowed to run."""
     meeting = tmp_path / "meeting"
     meeting.mkdir()
-    here = f'touch {meeting}/"${{PWD##*/}}"; for _ in $(seq 100); do if [ "$(ls {meeting} | wc -l)" = 2 ]; then'
+    here = f'touch {meeting}/"${{PWD##*/}}"; for _ in $(seq 500); do if [ "$(ls {meeting} | wc -l)" = 2 ]; then'
     associate(client, document(client, f"#!/bin/bash\n{here} echo run >>runs; exit; fi; sleep 0.1; done; exit 1"))
     for _ in range(2):
         launch(cluster="workbench")
@@ -424,7 +428,7 @@ def test_what_an_agent_cannot_report_is_known_when_it_is_back_or_never(
     assert state_of(client, sent) == ("InProgress", "InProgress")
     if back:
         aws.machines.reconnect(aws.machines.by_id[node])
-    aws.clock.sleep(40)
+    aws.clock.sleep(120)
     assert state_of(client, sent) == state
 
 

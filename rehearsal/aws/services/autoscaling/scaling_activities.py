@@ -361,8 +361,8 @@ class Group:
         if not arns:
             return
         clock = self.aws.clock
-        until = max(self.aws.balancing.targets.deregister(arn, member.id) for arn in arns)
         activity.status = "WaitingForELBConnectionDraining"
+        until = max(self.aws.balancing.targets.deregister(arn, member.id) for arn in arns)
         clock.sleep(max(0.0, until - clock.now()), lambda: self.deleted or member.machine.ending)
         activity.status = "InProgress"
 

@@ -9,6 +9,7 @@ import pickle
 import re
 import sys
 import threading
+import types
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -215,10 +216,16 @@ def _patch_endings() -> None:
     original = communication._reflect_execution_status
 
     def reflect(self: Any) -> None:
-        original(self)
-        state = self.execution.exec_worker.env.program_state()
+        execution = self.execution
+        ended = types.SimpleNamespace(exec_worker=execution.exec_worker)
+        original(types.SimpleNamespace(execution=ended))
+        state = execution.exec_worker.env.program_state()
         if type(state).__name__ == "ProgramStopped":
-            self.execution.error, self.execution.cause = state.error or None, state.cause or None
+            ended.error, ended.cause = state.error or None, state.cause or None
+        status = ended.exec_status
+        del ended.exec_worker, ended.exec_status
+        vars(execution).update(vars(ended))
+        execution.exec_status = status  # last: who sees it sees the rest, too
 
     communication._reflect_execution_status = reflect
     _patch_history(environment)

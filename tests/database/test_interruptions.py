@@ -141,8 +141,8 @@ def test_a_function_that_was_killed_blocks_no_one_for_long(
     wire: Wire, wired: Step, clean: World, monkeypatch: pytest.MonkeyPatch, at: str
 ) -> None:
     """No one notifies the server, so the session keeps its lock, or the table of the proof, until it times out."""
-    monkeypatch.setattr("benchwright.database.creation.IDLE_TIMEOUT", "1s")
-    monkeypatch.setattr("benchwright.database.creation.LOCK_TIMEOUT", "5s")
+    monkeypatch.setattr("benchwright.database.creation.IDLE_TIMEOUT", "5s")
+    monkeypatch.setattr("benchwright.database.creation.LOCK_TIMEOUT", "60s")
     wire.strike_once(at, lambda: Harm.VANISHED)
     assert len(wired.until_done().patience) == 1
     assert world(wired.postgres) == clean

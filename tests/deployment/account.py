@@ -78,7 +78,7 @@ class NodeTable:
         """Return it as it is now; empty while there is none."""
         images = {machine.address: machine.image_id for machine in list(self._aws.machines.by_id.values())}
         (server,) = self._aws.postgres.values()
-        for _ in range(2):  # where the connection of before was lost, over a new one
+        for _ in range(4):  # where the connection of before was lost, or a busy machine took too long, over a new one
             with contextlib.suppress(psycopg2.OperationalError, psycopg2.InterfaceError, UndefinedTable):
                 self._connection = self._connection or server.administer("rstudio")
                 with self._connection.cursor() as cursor:

@@ -27,7 +27,7 @@ CHANGING = ("Create", "ExecuteChangeSet", "Delete", "Put", "StartInstanceRefresh
 REPORT = {"s3:PutObject"}
 """What an execution changes that changes no cluster: it writes its report."""
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.timeout(1800)]  # one rehearsal of six deployments
 
 
 LOOKS_AT_NODES = {
@@ -54,7 +54,7 @@ def report(recorded: Path) -> dict[str, Any]:
         file.write_text(json.dumps(content))
         command += ["--then", str(file)]
     done = subprocess.run(
-        command, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=580, check=False
+        command, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=1700, check=False
     )
     assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-4000:]
     written: dict[str, Any] = json.loads((recorded / "report.json").read_text())
@@ -173,12 +173,21 @@ def test_the_same_input_again_changes_nothing(deployments: list[dict[str, Any]])
 
 
 def test_a_first_deployment_takes_fewer_transitions_and_calls_than_with_one_wait_for_all(
-    deployments: list[dict[str, Any]],
+    recorded: Path, deployments: list[dict[str, Any]]
 ) -> None:
-    """Those took 286 and 340; it takes 220 and 312 (docs/decisions/0001-polling.md)."""
-    calls = {name: count for name, count in deployments[0]["aws_calls"].items() if name != "lambda:Invoke"}
-    assert deployments[0]["transitions"] < 286
-    assert sum(calls.values()) < 340
+    """Those took 286 and 340, some 10 and 43 of them to look at nodes, which are left out here: how many those are
+    depends on this machine. Without them it takes 207 and 256 (docs/decisions/0001-polling.md has it with them).
+    """
+    first = deployments[0]
+    entered = [state["name"] for state in first["states"]]
+    assert first["transitions"] - sum(name in LOOKS_AT_NODES for name in entered) < 276
+    lines = map(json.loads, (recorded / "calls.jsonl").read_text().splitlines())
+    callers = [
+        line["caller"]
+        for line in lines
+        if str(line["execution"]).endswith(f":{first['name']}") and line["operation"] != "Invoke"
+    ]
+    assert 200 < sum(caller not in ("ConfigureNodes", "VerifyCluster") for caller in callers) < 297
 
 
 def test_a_second_cluster_with_the_same_versions_builds_no_image(deployments: list[dict[str, Any]]) -> None:

@@ -38,7 +38,7 @@ SHELL: Final = {"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "LANG": "C.UTF-
 
 READY_SECONDS: Final = 240
 STOP_SECONDS: Final = 120
-DEPLOY_SECONDS: Final = 300
+DEPLOY_SECONDS: Final = 800
 MACHINE: Final = "--state-machine-arn $DEPLOY_STATE_MACHINE_ARN"
 LIST_NODES: Final = "--document-name AWS-RunShellScript --parameters commands='rstudio-server list-nodes'"
 NO_EXECUTION: Final = "arn:aws:states:us-east-1:123456789012:execution:benchwright-deploy:none"
@@ -76,17 +76,21 @@ class Served:
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout or "null")
 
-    def end(self, execution: str) -> dict[str, Any]:
-        """The description of an execution when it has ended."""
-        # The CLI takes more of a processor than what it asks about, so it asks once.
+    @property
+    def states(self) -> Any:
+        """boto3's client of Step Functions: the CLI takes more of a processor than what it asks about."""
         settings = self.variables()
-        states = boto3.client(
+        return boto3.client(
             "stepfunctions",
             endpoint_url=settings["AWS_ENDPOINT_URL"],
             region_name=settings["AWS_DEFAULT_REGION"],
             aws_access_key_id=settings["AWS_ACCESS_KEY_ID"],
             aws_secret_access_key=settings["AWS_SECRET_ACCESS_KEY"],
         )
+
+    def end(self, execution: str) -> dict[str, Any]:
+        """The description of an execution when it has ended."""
+        states = self.states
         until(
             lambda: states.describe_execution(executionArn=execution)["status"] != "RUNNING",
             execution,
@@ -338,7 +342,7 @@ def test_an_execution_that_was_stopped_leaves_a_lock_that_the_next_one_takes(
     served: Served, deployed: dict[str, Any]
 ) -> None:
     begun = served.aws(f"stepfunctions start-execution {MACHINE} --input '{{}}'")["executionArn"]
-    served.aws(f"stepfunctions stop-execution --execution-arn {begun} --error ByHand --cause 'not now'")
+    served.states.stop_execution(executionArn=begun, error="ByHand", cause="not now")  # before it can end
     stopped = served.end(begun)
     assert (stopped["status"], stopped["error"], stopped["cause"]) == ("ABORTED", "ByHand", "not now")
     assert served.end(served.aws(f"stepfunctions start-execution {MACHINE}")["executionArn"])["status"] == "SUCCEEDED"

@@ -83,11 +83,16 @@ def test_what_a_node_logs_arrives_and_outlives_it(cluster: Cluster, node: Host) 
 
 
 def test_an_agent_that_has_ended_is_reported_and_the_next_configuration_starts_it(cluster: Cluster, node: Host) -> None:
+    def is_active() -> bool:  # soon after a configuration, which does not wait for it
+        return bool(report(cluster.run(node, "report"))["agent"] == "active")
+
     cluster.publish()
-    assert cluster.apply(node)["agent"] == "active"
+    cluster.apply(node)
+    until(is_active, "the agent to be active")
     _run(node, "systemctl stop amazon-cloudwatch-agent")
     assert report(cluster.run(node, "report"))["agent"] == "inactive"
-    assert cluster.apply(node)["agent"] == "active"
+    cluster.apply(node)
+    until(is_active, "the agent to be active again")
 
 
 def test_a_package_that_was_changed_is_not_installed(world: World, host: Host) -> None:

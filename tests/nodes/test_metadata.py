@@ -12,6 +12,7 @@ import pytest
 from rehearsal.hosts.host import Host
 from tests.nodes.cluster import Cluster
 from tests.nodes.conftest import World
+from tests.waiting import until
 
 ASK = """#!/bin/bash
 set -euo pipefail
@@ -143,8 +144,6 @@ def test_a_node_that_leaves_asks_again_where_the_metadata_service_does_not_answe
     metadata.instances[node.address].state = "Terminated"  # type: ignore[attr-defined]
     leaves = (metadata.instances[node.address].instance_id, "stop-services")
     cluster.world.aws.waiting.add(leaves)
-    deadline = time.monotonic() + 90
-    while cluster.world.aws.waiting and time.monotonic() < deadline:
-        time.sleep(0.2)
-    assert (cluster.world.aws.waiting, len(asked)) == (set(), 3)
+    until(lambda: not cluster.world.aws.waiting, "the node to complete the action of its hook", seconds=300)
+    assert len(asked) == 3
     assert "could not be notified" not in node.run("journalctl -u benchwright-lifecycle", timeout=60).stdout

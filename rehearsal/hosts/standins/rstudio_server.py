@@ -29,7 +29,7 @@ RELEASE = {
     "06": "Sea Holly",
     "07": "Bachelor's Button",
 }
-LAUNCHER_SECONDS = 5
+LAUNCHER_SECONDS = 10
 SLOW_SECONDS = 60
 
 

@@ -605,6 +605,7 @@ def test_a_node_whose_workbench_was_killed_is_replaced_and_the_files_of_people_a
     hold_the_lock(account, verification)
     assert account.heal()["replaced"] == {}
     assert account.end(verification).status == "FAILED"  # and has given the lock back
+    account.let_nodes_report()  # what they reported before is some minutes of this machine old
     account.start_schedule("heal-nodes")
     account.until(lambda: killed not in states(account), "the node to leave the group")
     account.until(lambda: len(serving(account)) == 2, "Auto Scaling to replace the node")

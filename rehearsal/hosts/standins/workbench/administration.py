@@ -24,7 +24,7 @@ API_KEYS = {
     "super-admin": "workbench-api-super-admin-enabled",
 }
 """The option that each kind of token needs."""
-AUDIT_SECONDS = 5
+AUDIT_SECONDS = 20
 APPEND = """umask 077; mkdir -p "$0" && cd "$0" || exit
 [ -e r-sessions.csv ] || echo pid,username,timestamp,type,data >r-sessions.csv
 cat >>r-sessions.csv"""

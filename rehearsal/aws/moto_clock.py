@@ -127,8 +127,8 @@ def _patch_interpreter() -> None:
     )
     sleep = types.SimpleNamespace(sleep=lambda seconds: in_force().sleep(seconds))
     _module(_STATES + "common.retry.retrier_decl").time = sleep
-    # TimeoutSeconds. Who began work works, too, until it waits for it and once that is late: else time would run fast
-    # before it waits, past the time-out, and before it says that the work is late.
+    # TimeoutSeconds. The one who began work counts as working until it waits, and again once the work is late. Else
+    # time could run past the time-out before it waits, or past the end of the work before it says that that is late.
     state, program = _module(_STATES + "state.exec.execute_state"), _module(_STATES + "program.program")
     state.threading, state.Thread = _threading(Event=TimedEvent), Thread
     program.threading = _threading(Thread=TimedThread)

@@ -23,6 +23,12 @@ SECRET_FIELDS = frozenset(
 )
 
 
+def read(path: Path) -> Iterator[dict[str, Any]]:
+    """Each call of a calls.jsonl, without a last line that is being written."""
+    written, _, _ = path.read_text(encoding="utf-8").rpartition("\n")
+    yield from map(json.loads, written.splitlines())
+
+
 @dataclass
 class Identity:
     """Whose keys sign a request. `execution` changes with every invocation of a function's process."""
@@ -100,10 +106,9 @@ class Recorder:
             self._file.write(entry.line() + "\n")
 
     def entries(self) -> Iterator[dict[str, Any]]:
-        """What is recorded so far, as read back from the file, without a last line that is being written."""
+        """What is recorded so far, as read back from the file."""
         if self.path.exists():
-            written, _, _ = self.path.read_text(encoding="utf-8").rpartition("\n")
-            yield from map(json.loads, written.splitlines())
+            yield from read(self.path)
 
     def count(self, execution: str | None = None) -> dict[str, int]:
         """Calls as {"service:Operation": n}, of one execution or of all."""

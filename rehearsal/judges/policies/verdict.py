@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from rehearsal.aws import recorder
 from rehearsal.judges.policies import implied
 from rehearsal.judges.policies.authorization import Authorization, Call, UnjudgedError
 from rehearsal.judges.policies.mapping import authorizations
@@ -65,8 +66,7 @@ def judge(directories: Iterable[Path], tools: Path = TOOLS, region: str = "us-ea
     try:
         for directory in directories:
             policies = json.loads((directory / "policies.json").read_text())
-            written, _, _ = (directory / "calls.jsonl").read_text().rpartition("\n")  # a node may still be calling
-            lines = [json.loads(line) for line in written.splitlines()]
+            lines = list(recorder.read(directory / "calls.jsonl"))
             calls = [Call(line, region) for line in lines if line["role"]]
             asked, problems = _asked(calls, policies, region)
             problems += _without_role(lines)

@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from rehearsal.aws import recorder
+
 ROOT = Path(__file__).parents[2]
 SPEED = "300"
 CONSOLE = "https://us-east-1.console.aws.amazon.com"
@@ -242,10 +244,9 @@ def rehearse(directory: Path, failures: tuple[Failure, ...], setting: Setting) -
 
 def locks_given_back(directory: Path) -> list[str]:
     """The executions that gave back the lock which they held, in order."""
-    calls = map(json.loads, (directory / "calls.jsonl").read_text().splitlines())
     return [
         call["execution"].rpartition(":")[2]
-        for call in calls
+        for call in recorder.read(directory / "calls.jsonl")
         if call["operation"] == "UpdateItem"
         and call["parameters"]["UpdateExpression"] == "REMOVE holder"
         and call["outcome"] == "ok"

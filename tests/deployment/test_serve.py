@@ -25,6 +25,7 @@ from pyroute2 import IPRoute
 
 from rehearsal import local_invoke
 from rehearsal.application import ROOT
+from rehearsal.aws import recorder
 from rehearsal.containers import BRIDGE
 from rehearsal.views import invitation
 from tests.waiting import PATIENCE, until
@@ -369,8 +370,8 @@ def test_ctrl_c_ends_it_in_order(served: Served, deployed: dict[str, Any]) -> No
     assert not any(map(answers, ports))
     until(lambda: have_ended(begun), "the end of all that it had started")
     assert not ENVIRONMENT.exists()
-    calls = [json.loads(line) for line in (KEPT / "calls.jsonl").read_text().splitlines()]
-    assert {"cli", "DeployStack", "ConfigureNodes"} <= {call["caller"] for call in calls}
+    callers = {call["caller"] for call in recorder.read(KEPT / "calls.jsonl")}
+    assert {"cli", "DeployStack", "ConfigureNodes"} <= callers
     assert json.loads((KEPT / "policies.json").read_text())
     assert sorted(path.name for path in KEPT.iterdir()) == ["calls.jsonl", "policies.json", "serve.log"]
 

@@ -205,6 +205,8 @@ def test_without_its_cable_a_host_reaches_no_one(world: World, host: Host) -> No
 def test_a_new_machine_updates_itself_and_holds_both_locks_of_apt_meanwhile(host: Host) -> None:
     host.run_boot()
     lists, dpkg = "/var/lib/apt/lists/lock", "/var/lib/dpkg/lock-frontend"
+    locked = f"! flock --nonblock {lists} true && ! flock --nonblock {dpkg} true"
+    until(lambda: host.run(locked, timeout=60).returncode == 0, "both locks of apt")
     refused = host.run("apt-get update", timeout=60)
     assert (refused.returncode, refused.stderr) == (
         100,
